@@ -31,7 +31,7 @@ impl ControlListener {
     pub(super) fn new(at: SocketAddr, requested: usize, counter_socket: Option<Udp>) -> Self {
         let mut drops = Drops::default();
         if let Some(socket) = &counter_socket {
-            drops.restart_at(from_ref(&socket.socket));
+            drops.restart(from_ref(&socket.socket));
         }
         let unsolicited =
             UnsolicitedTraffic { since: Clock::Monotonic.now(), ..UnsolicitedTraffic::default() };
@@ -56,13 +56,13 @@ impl ControlListener {
 
     /// The counts so far.
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        Snapshot { drops: self.sample(), ..self.unsolicited.glimpse() }
+        Snapshot { drops: self.sample(), ..self.unsolicited.snapshot() }
     }
 
     /// Datagrams dropped so far. Call it before the kernel's 32-bit counter wraps.
     fn sample(&mut self) -> u64 {
         let socket = self.counter_socket.as_ref();
-        socket.map_or(0, |socket| self.drops.sample_at(from_ref(&socket.socket)))
+        socket.map_or(0, |socket| self.drops.sample(from_ref(&socket.socket)))
     }
 
     /// The final counts, of the socket and by source.

@@ -55,7 +55,6 @@ pub struct Leg {
 
 impl Leg {
     /// Upper limits of the figures that are `None`, in a leg that is known within this bound.
-    #[must_use]
     pub fn limits(&self, bound_ns: u64) -> UpperLimits {
         self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(bound_ns))
     }

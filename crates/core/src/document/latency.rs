@@ -110,7 +110,6 @@ pub type Bounded = (Option<u64>, Option<u64>);
 
 /// Applies a bound to a measured latency: below the bound, only the upper limit (measured plus
 /// bound) is known.
-#[must_use]
 pub fn bounded(ns: Option<u64>, bound_ns: u64) -> Bounded {
     match ns {
         Some(ns) if ns < bound_ns => (None, Some(ns.saturating_add(bound_ns))),
@@ -139,25 +138,21 @@ impl UpperLimits {
 
 impl Latency {
     /// Upper limits of the figures that are `None`.
-    #[must_use]
     pub fn limits(&self) -> UpperLimits {
         self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(self.bound_ns))
     }
 
     /// The mean as far as it is known.
-    #[must_use]
     pub fn mean(&self) -> Bounded {
         or_limit(bounded(self.mean_ns, self.bound_ns), self.limits().mean_ns)
     }
 
     /// The maximum as far as it is known.
-    #[must_use]
     pub fn max(&self) -> Bounded {
         or_limit(bounded(self.max_ns, self.bound_ns), self.limits().max_ns)
     }
 
     /// The maximum of what did not overlap a stall, as far as it is known.
-    #[must_use]
     pub fn max_outside_stalls(&self) -> Bounded {
         match &self.outside_stalls {
             Some(outside) => outside.max(self.bound_ns),
@@ -168,13 +163,11 @@ impl Latency {
 
 impl OutsideStalls {
     /// Upper limits of the figures that are `None`, in a latency that is known within this bound.
-    #[must_use]
     pub fn limits(&self, bound_ns: u64) -> UpperLimits {
         self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(bound_ns))
     }
 
     /// The maximum as far as it is known, in a latency that is known within this bound.
-    #[must_use]
     pub fn max(&self, bound_ns: u64) -> Bounded {
         or_limit(bounded(self.max_ns, bound_ns), self.limits(bound_ns).max_ns)
     }

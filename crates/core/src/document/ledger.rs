@@ -97,7 +97,6 @@ pub struct LostAt {
 
 impl LostAt {
     /// All places by their names.
-    #[must_use]
     pub fn places(&self) -> [(&'static str, Option<u64>); 11] {
         let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, .. } = *self;
         let Self { no_port, rx_ip, reassembly, tx_ip, neighbour, .. } = *self;

@@ -96,7 +96,6 @@ pub struct Report {
 
 impl Report {
     /// The cell of this id and trial.
-    #[must_use]
     pub fn cell_named(&self, id: Option<&str>, trial: Option<u32>) -> Option<&Cell> {
         self.cells.iter().find(|cell| Some(cell.id.as_str()) == id && Some(cell.trial) == trial)
     }
@@ -208,7 +207,6 @@ pub struct Cell {
 
 impl Cell {
     /// Whether it is a closed loop, whose latency is not that of a queue.
-    #[must_use]
     pub fn is_closed_loop(&self) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some())
     }

@@ -22,7 +22,6 @@ pub struct Clock {
 
 impl Clock {
     /// That of an end that reads the same one.
-    #[must_use]
     pub const fn same() -> Self {
         let (offset_ns, drift_ppb, bound_ns) = (0, 0, 0);
         Self { same: true, offset_ns, drift_ppb, bound_ns, min_rtt_ns: None, samples: 0 }

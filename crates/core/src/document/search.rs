@@ -147,7 +147,6 @@ pub enum TrialVerdict {
 
 impl TrialVerdict {
     /// Its word in the document.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Pass => "pass",

@@ -52,7 +52,6 @@ pub(super) const fn max_missed() -> f64 {
 
 impl InvalidReason {
     /// The cell and the message in one line.
-    #[must_use]
     pub fn line(&self) -> String {
         let trial = self.trial.filter(|trial| *trial > 0);
         let trial = trial.map_or_else(String::new, |trial| format!(" (trial {trial})"));

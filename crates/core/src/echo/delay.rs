@@ -7,21 +7,16 @@ use crate::measure::LatencyHistograms;
 use crate::sys::{LocalAddr, Reply, Request};
 use crate::unit::Nanos;
 
-/// Payload in the queue of each worker, in bytes. Arbitrary: 22 thousand datagrams of 1472 bytes, a
-/// quarter of a second at 1 Gbit/s.
+/// Payload in the queue of each worker, in bytes. Arbitrary: a quarter of a second at 1 Gbit/s.
 const MAX_BYTES: usize = 32 << 20;
-
 /// Packets in the queue of each worker. Arbitrary: a tenth of a second at 650 kpps, in 7 MiB.
 const MAX_PACKETS: usize = 65_536;
-
 /// Packets sent before the socket is read again; the size of a batch.
 const MAX_RELEASED: usize = 64;
 
-/// A delayed reply.
 #[derive(Debug, Clone, Copy)]
 struct DelayedReply {
     due: Nanos,
-    /// Offset of its payload.
     at: usize,
     len: usize,
     segment: usize,
@@ -29,49 +24,32 @@ struct DelayedReply {
     local: Option<LocalAddr>,
 }
 
-/// The queue of delayed replies.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
     delay: Nanos,
     /// A ring of payloads; each is contiguous.
     bytes: Box<[u8]>,
     /// Offset for the next payload.
     next: usize,
-    /// A ring of replies.
     replies: Box<[DelayedReply]>,
-    /// Index of the oldest one.
     first: usize,
     waiting: usize,
-    /// How late replies left.
     pub(super) lateness: LatencyHistograms,
 }
 
 impl Queue {
-    /// Delays each reply by `delay`.
     pub(super) fn new(delay: Nanos) -> Self {
         Self::with_capacity(delay, MAX_BYTES, MAX_PACKETS)
     }
 
     // cold: set-up
     fn with_capacity(delay: Nanos, bytes: usize, packets: usize) -> Self {
-        let empty = DelayedReply {
-            due: Nanos::NEVER,
-            at: 0,
-            len: 0,
-            segment: 1,
-            to: SocketAddr::from(([0, 0, 0, 0], 0)),
-            local: None,
-        };
-        Self {
-            delay,
-            // Not zeroes: zero pages are mapped only at first touch.
-            bytes: vec![0xFF; bytes].into_boxed_slice(),
-            next: 0,
-            replies: vec![empty; packets].into_boxed_slice(),
-            first: 0,
-            waiting: 0,
-            lateness: LatencyHistograms::default(),
-        }
+        let to = SocketAddr::from(([0, 0, 0, 0], 0));
+        let empty = DelayedReply { due: Nanos::NEVER, at: 0, len: 0, segment: 1, to, local: None };
+        // Not zeroes: zero pages are mapped only at first touch.
+        let bytes = vec![0xFF; bytes].into_boxed_slice();
+        let replies = vec![empty; packets].into_boxed_slice();
+        Self { delay, bytes, replies, ..Self::default() }
     }
 
     /// Queues the first `len` bytes of a request read at `now`; `false` if the queue is full.
@@ -87,7 +65,6 @@ impl Queue {
         true
     }
 
-    /// Offset of free space of this length.
     fn free_offset(&self, len: usize) -> Option<usize> {
         if self.waiting == 0 {
             return (len <= self.bytes.len()).then_some(0);
@@ -106,7 +83,6 @@ impl Queue {
         (len < oldest).then_some(0)
     }
 
-    /// When the next reply is due.
     #[inline]
     pub(super) fn due(&self) -> Option<Nanos> {
         (self.waiting > 0).then(|| self.replies[self.first].due)
@@ -159,7 +135,6 @@ mod tests {
     use super::*;
     use crate::engine::echo::ReplyFilter;
 
-    /// Records sent replies.
     #[derive(Default)]
     struct SentReplies(VecDeque<Vec<u8>>);
 
@@ -190,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_before_its_moment_and_all_in_order() {
+    fn replies_leave_in_order_and_not_before_they_are_due() {
         let mut queue = Queue::with_capacity(Nanos(10), 1_000, 8);
         let (mut sent, mut counters) = (SentReplies::default(), EchoCounters::default());
         assert_eq!(queue.due(), None);
@@ -206,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_told_and_what_has_stays_whole() {
+    fn a_full_queue_refuses_and_corrupts_nothing() {
         let mut queue = Queue::with_capacity(Nanos(0), 100, 7);
         let (mut sent, mut counters) = (SentReplies::default(), EchoCounters::default());
         let (mut expected, mut full, mut random) =

@@ -1,8 +1,8 @@
 //! The echo server: workers share a port, and each returns the datagrams that the kernel gives it.
 //!
-//! A datagram with a forged source can make two echo servers answer each other for ever. This one
-//! never answers its own port number, port 0, or ports of the services of inetd(8). It may still
-//! answer a server on another port, so do not expose it to the internet.
+//! It never answers its own port number, port 0, or ports of the services of inetd(8), as a forged
+//! source could make two servers answer each other forever. Do not expose it to the internet: it
+//! may still answer a server on another port.
 
 mod delay;
 mod policy;
@@ -24,16 +24,15 @@ use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
 use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
 use crate::measure::EchoTally;
-use crate::net::TIMER_SLACK_NS;
-use crate::net::{NetError, Options, Udp, Waiter, pin_to};
+use crate::net::{NetError, Options, TIMER_SLACK_NS, Udp, pin_to};
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::run::RunError;
+use crate::run::worker::waiter;
 use crate::sys;
 use crate::unit::Nanos;
 
 /// How often the end conditions are checked; arbitrary, unnoticeable to people.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
 /// How often the end of the workers is checked; arbitrary.
 const JOIN_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -185,7 +184,6 @@ fn supervise(
     }
 }
 
-/// Runs one worker and returns its counters.
 fn run_worker(
     options: &EchoOptions,
     worker: usize,
@@ -215,7 +213,6 @@ fn run_worker(
     }
 }
 
-/// The context of a worker.
 struct EchoWorker<'a> {
     options: &'a EchoOptions,
     number: usize,
@@ -225,12 +222,11 @@ struct EchoWorker<'a> {
 }
 
 impl EchoWorker<'_> {
-    /// Runs the worker with this responder to its end.
     fn run<R: Responder>(self, responder: std::io::Result<R>) -> EchoTally {
         let Self { options, number: worker, port, shared, ready } = self;
         let set_up = responder
             .map_err(|source| NetError::Engine { engine: options.engine.word(), source })
-            .and_then(|responder| Ok((responder, waiter(options.wait)?)));
+            .and_then(|responder| Ok((responder, waiter(options.wait, Interest::READABLE)?)));
         let (mut responder, mut waiter) = match set_up {
             Ok(both) => both,
             Err(error) => {
@@ -253,17 +249,6 @@ impl EchoWorker<'_> {
     }
 }
 
-/// The event loop of a worker.
-fn waiter(wait: WaitKind) -> Result<Waiter, NetError> {
-    let spin_for = match wait {
-        WaitKind::Spin => Waiter::SPIN,
-        WaitKind::Hybrid => Waiter::HYBRID,
-        WaitKind::Epoll => Waiter::EPOLL,
-    };
-    Waiter::new(spin_for, Interest::READABLE).map_err(|source| NetError::Poll { source })
-}
-
-/// The counters of one worker.
 fn tally(done: &TurnDone, policy: ReplyPolicy) -> EchoTally {
     EchoTally {
         counters: done.counters,

@@ -14,10 +14,8 @@ use crate::unit::{Nanos, hash_u64};
 /// daytime (RFC 867), quote of the day (RFC 865), character generator (RFC 864), time (RFC 868).
 const ANSWERING_PORTS: [u16; 5] = [7, 13, 17, 19, 37];
 
-/// The reply policy of one worker.
 #[derive(Debug)]
 pub(super) struct ReplyPolicy {
-    /// Our port.
     port: u16,
     dropper: Option<Dropper>,
     pub(super) queue: Option<Queue>,
@@ -30,12 +28,10 @@ pub(super) struct ReplyPolicy {
     pub(super) unanswered: u64,
     /// Datagrams that exceeded the delay queue.
     pub(super) overflow: u64,
-    /// Senders.
     pub(super) clients: Clients,
 }
 
 impl ReplyPolicy {
-    /// The policy at this local port.
     pub(super) fn new(port: u16, dropper: Option<Dropper>, queue: Option<Queue>) -> Self {
         Self {
             port,
@@ -50,8 +46,7 @@ impl ReplyPolicy {
         }
     }
 
-    /// Whether a sender at this port gets a reply. Our own port gets none: it may be this server or
-    /// another echo server.
+    /// Whether a sender at this port gets a reply; our own may be another echo server's.
     #[inline]
     fn may_answer(&self, port: u16) -> bool {
         port != 0 && port != self.port && !ANSWERING_PORTS.contains(&port)
@@ -87,28 +82,23 @@ impl ReplyFilter for ReplyPolicy {
     }
 }
 
-/// Datagrams in a packet.
 #[inline]
 fn datagrams(len: usize, segment: usize) -> u64 {
     len.div_ceil(segment).max(1) as u64
 }
 
-/// Drops datagrams on request.
 #[derive(Debug)]
 pub(super) struct Dropper {
     rule: DropRule,
-    /// Datagrams so far.
     count: u64,
     random: Rng,
 }
 
 impl Dropper {
-    /// A dropper with this rule and random seed.
     pub(super) const fn new(rule: DropRule, seed: u64) -> Self {
         Self { rule, count: 0, random: Rng::with_seed(hash_u64(seed)) }
     }
 
-    /// Whether the next one is dropped.
     #[inline]
     fn drops(&mut self) -> bool {
         match self.rule {
@@ -120,8 +110,7 @@ impl Dropper {
         }
     }
 
-    /// Removes dropped segments; returns the bytes left, `None` if none. Only the last segment may
-    /// be shorter, so the others keep their boundaries.
+    /// Removes dropped segments; returns the bytes left, `None` if none.
     #[inline]
     fn remove_dropped(&mut self, request: &mut Request<'_>, dropped: &mut u64) -> Option<usize> {
         let (payload, segment) = (&mut *request.payload, request.segment);
@@ -171,14 +160,6 @@ mod tests {
         let mut one = [1];
         let mut nameless = Request { from: None, ..request(&mut one, 1, 9) };
         assert_eq!(policy.judge(&mut nameless), None);
-    }
-
-    #[test]
-    fn segments_are_taken_out_from_between_the_others() {
-        let mut policy = ReplyPolicy::new(1, Some(Dropper::new(DropRule::Every(3), 0)), None);
-        let mut bytes = *b"aabbccddeef";
-        assert_eq!(policy.judge(&mut request(&mut bytes, 2, 9)), Some(8), "3rd and 6th");
-        assert_eq!((&bytes[..8], policy.dropped), (&b"aabbddee"[..], 2));
     }
 
     #[test]

@@ -13,7 +13,6 @@ use crate::unit::Nanos;
 /// State shared by the workers and their supervisor.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// [`RUN`], [`DRAIN`] or [`STOP`].
     order: AtomicU8,
     /// Datagrams that each worker has received.
     received: Vec<Counter>,
@@ -23,10 +22,8 @@ pub(super) struct Shared {
 
 /// The order to continue. Arbitrary value, as for the other orders.
 const RUN: u8 = 0;
-
 /// The order to end once the delay queue is empty.
 const DRAIN: u8 = 1;
-
 /// The order to end at once.
 const STOP: u8 = 2;
 
@@ -42,7 +39,6 @@ impl Shared {
         Self { order: AtomicU8::new(RUN), received, count }
     }
 
-    /// Datagrams received by all workers.
     pub(super) fn received(&self) -> u64 {
         self.received.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
     }
@@ -61,7 +57,6 @@ impl Shared {
     }
 }
 
-/// The result of a worker.
 #[derive(Debug, Default)]
 pub(super) struct TurnDone {
     pub(super) counters: EchoCounters,
@@ -70,7 +65,6 @@ pub(super) struct TurnDone {
     pub(super) active: Option<(Nanos, Nanos)>,
 }
 
-/// Answers until an order ends it.
 pub(super) fn respond(
     responder: &mut impl Responder,
     policy: &mut ReplyPolicy,
@@ -80,7 +74,7 @@ pub(super) fn respond(
 ) -> TurnDone {
     let clock = Clock::Monotonic;
     let mut done = TurnDone::default();
-    done.drops.restart_at(responder.sockets());
+    done.drops.restart(responder.sockets());
     let mut sample_at = clock.now() + SAMPLE_EVERY;
     loop {
         // The one clock read of this turn.
@@ -109,7 +103,7 @@ pub(super) fn respond(
         }
         if now > sample_at {
             sample_at = now + SAMPLE_EVERY;
-            done.drops.sample_at(responder.sockets());
+            done.drops.sample(responder.sockets());
         }
         if drained && !received && !sent {
             let sockets = responder.sockets();
@@ -119,6 +113,6 @@ pub(super) fn respond(
             };
         }
     }
-    done.drops.sample_at(responder.sockets());
+    done.drops.sample(responder.sockets());
     done
 }

@@ -1,5 +1,4 @@
-//! The way of a datagram in legs, between moments that both ends and both kernels tell of the same
-//! datagrams: a sample of them.
+//! The latency of a sample of datagrams in legs, between moments that both ends report.
 //!
 //! ```text
 //! intended ─ lag ─ departure ─ system call ─ send stamp ─ path ─ receive stamp ─ socket ─ read
@@ -14,11 +13,10 @@ use crate::unit::Nanos;
 
 /// Samples that one sender takes at most. Arbitrary: 320 KiB, and a p99.9 with eight beyond it.
 pub const TX_SAMPLES: usize = 8_192;
-
 /// Samples that one receiver takes at most. Arbitrary: those of four senders.
 pub const RX_SAMPLES: usize = 4 * TX_SAMPLES;
 
-/// What the sending end knows of a datagram; moments are since the senders' epoch.
+/// A datagram at the sending end; moments are since the senders' epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TxSample {
     /// Its flow.
@@ -33,7 +31,7 @@ pub struct TxSample {
     pub stamp: Nanos,
 }
 
-/// What the receiving end knows of a datagram; moments are since the receivers' epoch.
+/// A datagram at the receiving end; moments are since the receivers' epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RxSample {
     /// Its flow.
@@ -48,38 +46,30 @@ pub struct RxSample {
 
 impl RxSample {
     /// The same by a clock corrected by so many ns.
-    #[must_use]
     pub fn shifted(self, by_ns: i64) -> Self {
         let moved = |at: Nanos| Nanos(at.0.saturating_add_signed(by_ns));
         Self { stamp: moved(self.stamp), read: moved(self.read), ..self }
     }
 }
 
-/// The legs of all samples that both ends know. Of each sample, the legs add up to the total; so
-/// do their means.
+/// The legs of all samples that both ends know; they add up to the total, and so do their means.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "`document::Legs` describes other fields")]
 pub struct LatencyBreakdown {
-    /// From the intended moment to the clock read of its batch.
     pub lag: LatencyHistograms,
-    /// From there to the driver: our stamping, and the system call up to there.
     pub system_call: LatencyHistograms,
-    /// From the sender's driver to the receiver's kernel.
     pub path: LatencyHistograms,
-    /// From there to the read.
     pub in_socket: LatencyHistograms,
-    /// All of it.
     pub total: LatencyHistograms,
-    /// Within ± this are path and total. Zero, exact: one clock.
+    /// The uncertainty, ±, of path and total. Zero: one clock.
     pub bound: Nanos,
 }
 
 impl LatencyBreakdown {
-    /// Puts together what both ends know of the same datagrams; `None` where that is nothing.
+    /// Combines what both ends know of the same datagrams; `None` without a common one.
     ///
-    /// Stamps are taken by the calendar clock and turned into moments of the monotonic one, which
-    /// may be tens of ns off. On one clock, the send stamp gives way where it would be later than
-    /// the receive stamp; on two, a path that would be negative is 0.
-    #[must_use]
+    /// Stamps of the calendar clock, converted to the monotonic one, may be tens of ns off. On one
+    /// clock, the send stamp is never later than the receive stamp; on two, a negative path is 0.
     pub fn of(tx: &[TxSample], rx: &[RxSample], bound: Nanos) -> Option<Self> {
         let received: HashMap<_, _> =
             rx.iter().map(|sample| ((sample.flow, sample.sequence), sample)).collect();
@@ -93,7 +83,6 @@ impl LatencyBreakdown {
     }
 
     /// How many datagrams.
-    #[must_use]
     pub fn samples(&self) -> u64 {
         self.total.count()
     }
@@ -144,8 +133,8 @@ mod tests {
         assert_eq!(legs.samples(), 2);
         assert_eq!(means(&legs), [1, 9, 3, 13, 26]);
         assert!(LatencyBreakdown::of(&tx, &rx[2..], Nanos::ZERO).is_none());
-        // Another flow's number is another datagram's.
-        assert!(LatencyBreakdown::of(&[TxSample { flow: 4, ..tx[0] }], &rx, Nanos::ZERO).is_none());
+        let other_flow = [TxSample { flow: 4, ..tx[0] }];
+        assert!(LatencyBreakdown::of(&other_flow, &rx, Nanos::ZERO).is_none());
     }
 
     #[test]
@@ -153,7 +142,7 @@ mod tests {
         let (tx, rx) = ([sent(0, [10, 20, 35])], [received(0, [30, 40])]);
         let legs = LatencyBreakdown::of(&tx, &rx, Nanos::ZERO).unwrap();
         assert_eq!(means(&legs), [10, 10, 0, 10, 30]);
-        // What one host's clock tells of itself stands.
+        // Stamps of one host's clock are kept.
         let legs = LatencyBreakdown::of(&tx, &rx, Nanos(8)).unwrap();
         assert_eq!((means(&legs), legs.bound), ([10, 15, 0, 10, 35], Nanos(8)));
         let legs =

@@ -1,4 +1,4 @@
-//! What the workers of one cell hand over when they have ended.
+//! The result of the workers of one cell.
 
 use super::{
     KernelDelta, Kernels, LatencyBreakdown, LedgerCounts, OneWay, OutageCounts, RequestCounts,
@@ -6,8 +6,7 @@ use super::{
 };
 use crate::unit::Nanos;
 
-/// Socket buffers in bytes, as granted (the kernel doubles what it grants, for its own
-/// bookkeeping; this is the doubled figure). The smallest over all sockets.
+/// Socket buffers in bytes as granted (Linux grants twice the request), the smallest of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sockets {
     /// SO_SNDBUF of the senders.
@@ -42,29 +41,23 @@ pub enum CutShort {
 
 /// All that was measured in one cell, merged over its workers.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct CellResult {
-    /// The senders' window: from the start to its planned end; where a count decides, to the last
-    /// departure, or to the end of the schedule. All that was sent was due in it.
+    /// The senders' window: all that was sent was due in it; see [`TxResult::end`].
     pub elapsed: Nanos,
-    /// What the senders counted.
     pub tx: TxTally,
-    /// What the receivers counted.
     pub rx: RxTally,
-    /// Super-packets, where there were such.
     pub super_packets: SuperPackets,
-    /// What the kernel counted meanwhile, at the receivers.
+    /// Counters of the receivers' kernel.
     pub kernel: KernelDelta,
-    /// What the kernel counted meanwhile at the senders; `None` where that is the same counters.
+    /// Counters of the senders' kernel; `None` if they are the same.
     pub tx_kernel: Option<KernelDelta>,
-    /// How the two ends stood to each other.
     pub ends: Topology,
-    /// What the senders cost; of requests, what those did who sent them and heard the replies.
+    /// Usage of the senders; with requests, receipt of the replies included.
     pub tx_usage: Usage,
-    /// What the receivers cost, of whom nothing is known where senders are receivers too.
+    /// Usage of the receivers; unknown if senders receive, too.
     pub rx_usage: Usage,
-    /// Socket buffers.
     pub sockets: Sockets,
-    /// Latency.
     pub latency: OneWay,
     /// The same leg by leg, of a sample; `None` without timestamps of both kernels.
     pub legs: Option<Box<LatencyBreakdown>>,
@@ -72,9 +65,7 @@ pub struct CellResult {
     pub timing: Option<Timing>,
     /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
     pub jitter: Option<Nanos>,
-    /// Stalls of the senders.
     pub tx_stalls: StallCounts,
-    /// Stalls of the receivers.
     pub rx_stalls: StallCounts,
     /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
     pub stolen: Option<Nanos>,
@@ -82,13 +73,12 @@ pub struct CellResult {
     pub flows: Vec<(u64, u64)>,
     /// Datagrams received by each receiver.
     pub workers: Vec<u64>,
-    /// What became of requests, where datagrams were such: received is matched, foreign unmatched.
+    /// Outcomes of requests, if datagrams are requests: received is matched, foreign unmatched.
     pub exchange: Option<RequestCounts>,
     /// Whether nothing is known of the receiving end, and so of what became of what was sent.
     pub one_ended: bool,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
-    /// Times in which the target could not be reached, in order.
     pub outages: Vec<OutageCounts>,
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
@@ -96,14 +86,11 @@ pub struct CellResult {
 
 /// Datagrams, and the packets in which the kernels at both ends handled them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct PacketCounts {
-    /// Datagrams sent.
     pub sent: u64,
-    /// Packets in which the sender's kernel accepted them.
     pub packets_sent: u64,
-    /// Datagrams that arrived.
     pub arrived: u64,
-    /// Packets in which the receiver's kernel delivered them.
     pub packets_received: u64,
     /// Datagrams that arrived in packets of several.
     pub uncut: u64,
@@ -114,7 +101,6 @@ impl PacketCounts {
     /// super-packets that arrive were never cut. A receiver on another host may have joined
     /// segments that were cut on the way (GRO); its packets are then smaller than the sender's: GRO
     /// joins 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device found.
-    #[must_use]
     pub fn are_uncut(&self, ends: Topology) -> bool {
         let mean = |datagrams: u64, packets: u64| datagrams as f64 / packets.max(1) as f64;
         let (sent, received) =
@@ -125,7 +111,6 @@ impl PacketCounts {
 
     /// Whether most of them were sent in super-packets, and these were cut on the way. Neither this
     /// nor [`Self::are_uncut`] holds where most were sent one by one: that shows nothing.
-    #[must_use]
     pub fn were_cut(&self, ends: Topology) -> bool {
         self.packets_sent < self.sent / 2 && self.arrived > 0 && !self.are_uncut(ends)
     }
@@ -135,8 +120,7 @@ impl PacketCounts {
 /// lost packets and the shorter last one of a phase change the mean. Arbitrary.
 const SAME_PACKETS: f64 = 0.99;
 
-/// Takes from each flow, as sent and received, what was received beyond what was sent, and returns
-/// their sum: numbers that the sender has not reached, which only its final count shows.
+/// Removes what was received beyond what was sent, which is forged, and returns the sum.
 fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
     let mut sum = 0_u64;
     for (sent, received) in flows {
@@ -147,8 +131,7 @@ fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
 }
 
 impl CellResult {
-    /// What both ends measured; without the receivers', nothing is known of what arrived.
-    #[must_use]
+    /// Combines both ends; without the receivers', arrivals are unknown.
     pub fn of(tx: TxResult, rx: Option<RxResult>, ends: Topology) -> Self {
         let one_ended = rx.is_none();
         let rx = rx.unwrap_or_default();
@@ -205,20 +188,17 @@ impl CellResult {
 
     /// Rate of datagrams due in the senders' window and received at any time; `None` if the window
     /// has no length. Without receivers, the rate sent.
-    #[must_use]
     pub fn delivered_pps(&self) -> Option<f64> {
         let count = if self.one_ended { self.tx.sent } else { self.rx.received };
         self.per_second(count as f64)
     }
 
     /// `count` per second of the senders' window; `None` if it has no length.
-    #[must_use]
     pub fn per_second(&self, count: f64) -> Option<f64> {
         (self.elapsed > Nanos::ZERO).then(|| count / self.elapsed.as_secs_f64())
     }
 
     /// Whether most datagrams were sent in super-packets that were cut on the way.
-    #[must_use]
     pub fn was_cut(&self) -> bool {
         PacketCounts {
             sent: self.tx.sent,
@@ -231,23 +211,20 @@ impl CellResult {
     }
 
     /// Every datagram by outcome.
-    #[must_use]
     pub fn ledger(&self) -> LedgerCounts {
         let whole = self.super_packets.taken_whole;
         LedgerCounts::attribute_losses(&self.tx, &self.rx, &self.kernels(), whole)
     }
 
-    /// What the kernels at both ends counted.
-    #[must_use]
+    /// The kernel counters of both ends.
     pub fn kernels(&self) -> Kernels {
         let server =
             self.exchange.map(|asked| Server { receive_buffer: self.drops_of_server(&asked) });
         Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends, server }
     }
 
-    /// Of requests to a server in this network namespace: drops at receive buffers there that may
-    /// be the server's. Whatever others received or had dropped beside our requests and their
-    /// replies, they may have had dropped.
+    /// Drops at receive buffers of this network namespace that may be those of the server of
+    /// requests: drops without ours, and without those that other traffic may have had.
     fn drops_of_server(&self, asked: &RequestCounts) -> Option<u64> {
         let udp =
             self.kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;

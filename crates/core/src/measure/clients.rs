@@ -1,38 +1,36 @@
-//! How many addresses datagrams came from, counted in a room that does not grow.
+//! Counts the addresses that datagrams came from, in a table of fixed size.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::unit::hash_u64;
 
-/// Addresses that are counted; whether there are more is all that is known of the rest. Arbitrary:
-/// as many as a sink lists.
+/// Maximum number of addresses counted; of the rest only their existence is known. Arbitrary: as
+/// many as a sink lists.
 const MOST: usize = 4_096;
-
-/// Places for those: twice as many, so that one is found at the second look on average (Knuth, The
-/// Art of Computer Programming, 6.4: linear probing).
+/// Slots for those: twice as many, so that the second probe finds one on average (Knuth, The Art of
+/// Computer Programming, 6.4: linear probing).
 const PLACES: usize = 2 * MOST;
 
-/// The addresses that were seen, by their hashes: of 63 bits, so that two of all that are counted
-/// are one in one of 2⁴⁰ runs.
+/// The addresses that were seen, by hashes of 63 bits: two of all that are counted collide in one
+/// of 2⁴⁰ runs.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// Hashes; 0: a free place.
+    /// Hashes; 0: a free slot.
     seen: Box<[u64]>,
     count: usize,
     more: bool,
-    /// The latest one: mostly it is the next one, too.
+    /// The latest one, which is mostly the next one, too.
     last: Option<SocketAddr>,
 }
 
 impl Default for Clients {
-    /// None, and room for all that are counted.
     fn default() -> Self {
         Self { seen: vec![0; PLACES].into_boxed_slice(), count: 0, more: false, last: None }
     }
 }
 
 impl Clients {
-    /// Takes note of one.
+    /// Counts an address.
     #[inline]
     pub fn note(&mut self, from: SocketAddr) {
         if self.last != Some(from) {
@@ -58,13 +56,11 @@ impl Clients {
     }
 
     /// How many there were, as far as they are counted.
-    #[must_use]
     pub const fn count(&self) -> u64 {
         self.count as u64
     }
 
     /// Whether there were more.
-    #[must_use]
     pub const fn more(&self) -> bool {
         self.more
     }
@@ -96,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn each_counts_once_and_the_room_is_bounded() {
+    fn each_counts_once_and_the_table_is_bounded() {
         let mut clients = Clients::default();
         for port in [1, 1, 2, 1, 2, 3] {
             clients.note(from(port));

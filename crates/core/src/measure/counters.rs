@@ -21,16 +21,12 @@ pub enum SendErrorKind {
 
 /// Failed sends by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Refused` describes the fields")]
 pub struct SendErrorCounts {
-    /// The socket's send buffer was full (EAGAIN).
     pub would_block: u64,
-    /// A queue below the socket was full (ENOBUFS, ENOMEM).
     pub no_buffers: u64,
-    /// An ICMP error came back for an earlier datagram, or no route (ECONNREFUSED, E…UNREACH).
     pub unreachable: u64,
-    /// Larger than the path takes without fragments (EMSGSIZE).
     pub too_big: u64,
-    /// Any other error.
     pub other: u64,
 }
 
@@ -48,7 +44,6 @@ impl SendErrorCounts {
     }
 
     /// All of them.
-    #[must_use]
     pub fn total(&self) -> u64 {
         let Self { would_block, no_buffers, unreachable, too_big, other } = *self;
         sum_counts([would_block, no_buffers, unreachable, too_big, other])
@@ -60,18 +55,15 @@ impl SendErrorCounts {
     }
 }
 
-/// What a sender counts.
+/// Counters of a sender.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Side` describes other fields")]
 pub struct TxTally {
-    /// Datagrams the system took.
     pub sent: u64,
-    /// What it took as one: as many as datagrams, or fewer super-packets.
+    /// Packets sent: datagrams, or fewer super-packets.
     pub packets: u64,
-    /// Their payload in bytes.
     pub bytes: u64,
-    /// Datagrams the system did not take; each gave its sequence number back.
     pub refused: SendErrorCounts,
-    /// System calls that sent, or tried to.
     pub syscalls: u64,
     /// The raw error number behind the latest [`SendErrorKind::Other`], 0 where there was none.
     pub last_errno: i32,
@@ -98,38 +90,26 @@ impl TxTally {
     }
 }
 
-/// What a receiver counts.
+/// Counters of a receiver.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Ledger` and `document::Packets` describe other fields")]
 pub struct RxTally {
-    /// Datagrams read, whatever they were.
     pub arrived: u64,
-    /// What was read as one: as many as datagrams, or fewer super-packets.
+    /// Packets read: datagrams, or fewer super-packets.
     pub packets: u64,
-    /// Datagrams that were read in super-packets of several.
     pub uncut: u64,
-    /// Packets that were cut off for want of room, payload or control messages.
     pub truncated: u64,
-    /// How often the kernel found no buffer provided.
     pub no_buffers: u64,
-    /// Datagrams of ours, each sequence number once.
     pub received: u64,
     /// Of those, the ones read by the end of the senders' window; the others are its tail.
     pub read_in_window: u64,
-    /// Payload of `received` in bytes.
     pub bytes: u64,
-    /// Sequence numbers seen before.
     pub duplicate: u64,
-    /// Ours, but too old to tell whether new or repeated.
     pub late: u64,
-    /// Received after a higher number (RFC 4737).
     pub reordered: u64,
-    /// The largest distance to the highest number before, in sequence numbers.
     pub reorder_extent: u64,
-    /// Not ours.
     pub foreign: u64,
-    /// Ours by the tag, but not by the rest.
     pub corrupt: u64,
-    /// System calls that received, or tried to.
     pub syscalls: u64,
     /// Of those, the ones up to the end of the senders' window.
     pub syscalls_in_window: u64,

@@ -5,36 +5,24 @@ use crate::unit::Nanos;
 
 /// Counters of the engine of an echo server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::EchoDocument` describes the fields")]
 pub struct EchoCounters {
-    /// Datagrams received.
     pub received: u64,
-    /// Their payload in bytes.
     pub received_bytes: u64,
-    /// Packets received: datagrams, or super-packets of several.
     pub packets: u64,
-    /// Datagrams truncated because the buffer was too small.
     pub truncated: u64,
-    /// Datagrams returned.
     pub returned: u64,
-    /// Their payload in bytes.
     pub returned_bytes: u64,
-    /// Replies that the system refused.
     pub refused: SendErrorCounts,
-    /// ICMP errors received for replies, up to the size of the error queue. Such replies count as
-    /// returned.
+    /// `told_unreachable`: ICMP errors for replies, which still count as returned.
     pub queued_errors: u64,
-    /// Super-packets that the system refused, returned as single datagrams.
     pub cut: u64,
-    /// System calls that received or sent, without those that waited.
     pub syscalls: u64,
-    /// Receive calls that found the queue empty.
     pub empty: u64,
-    /// Receive calls that failed for another reason.
     pub errors: u64,
 }
 
 impl EchoCounters {
-    /// Adds those of another worker.
     fn merge(&mut self, other: &Self) {
         add_counts!(self, other; received, received_bytes, packets, truncated, returned);
         add_counts!(self, other; returned_bytes, queued_errors, cut, syscalls, empty, errors);
@@ -43,33 +31,22 @@ impl EchoCounters {
 }
 
 /// Counters of an echo server. Each received datagram has one outcome: `received` = `returned` +
-/// `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
+/// `refused` + `dropped` + `unanswered` + `overflow` + `waiting`. Moments are of the monotonic
+/// clock.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "`document::EchoDocument` describes the fields")]
 pub struct EchoTally {
-    /// Counters of the engine.
     pub counters: EchoCounters,
-    /// Datagrams dropped on request.
     pub dropped: u64,
-    /// Datagrams not answered: the sender may be a server that would answer the reply, or has no
-    /// address.
     pub unanswered: u64,
-    /// Datagrams that exceeded the delay queue.
     pub overflow: u64,
-    /// Datagrams still in the delay queue at the end.
     pub waiting: u64,
-    /// How late delayed replies left.
     pub lateness: LatencyHistograms,
-    /// Datagrams dropped at full receive buffers; `None` if the system does not count them.
     pub socket_drops: Option<u64>,
-    /// When the first and the last datagram was received, on the monotonic clock.
     pub active: Option<(Nanos, Nanos)>,
-    /// CPU time of all workers; `None` if unknown.
     pub cpu: Option<Nanos>,
-    /// Senders.
     pub clients: Clients,
-    /// Datagrams received by each worker.
     pub by_worker: Vec<u64>,
-    /// When serving started and ended, on the monotonic clock.
     pub time: (Nanos, Nanos),
 }
 

@@ -9,47 +9,32 @@ use hdrhistogram::serialization::Deserializer;
 /// The cookie of a histogram in HdrHistogram's V2 format (`V2_COOKIE` of hdrhistogram's
 /// src/serialization/mod.rs: 0x1c849303, with the word size in bits 4 to 7).
 const V2: [u8; 4] = [0x1C, 0x84, 0x93, 0x13];
-
 /// The deflated form (`V2_COMPRESSED_COOKIE`), followed by a length and a zlib stream.
 const V2_DEFLATED: [u8; 4] = [0x1C, 0x84, 0x93, 0x14];
-
 /// Bytes before the counts of the V2 format: cookie, length, offset and digits of 4 bytes each,
 /// lowest and highest value and ratio of 8.
 const HEADER_LEN: usize = 40;
-
 /// Maximum of significant digits; all histograms of udperf have 3. Five take 48 MiB.
 const MOST_DIGITS: u32 = 3;
-
 /// Maximum bytes of counts. With 3 digits, values of 64 bits fall into 56,320 buckets, each written
 /// with 9 bytes at most: rounded up to 2^16 buckets.
 const LONGEST: usize = 9 << 16;
 
 /// Why bytes are refused as a histogram.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum HistogramError {
-    /// It claims or has more counts than a histogram of 3 digits can have.
     #[error("a histogram of {len} bytes is refused: at most {LONGEST} are possible")]
-    TooLong {
-        /// Bytes of counts.
-        len: usize,
-    },
-    /// It has more significant digits than udperf writes.
+    TooLong { len: usize },
     #[error("a histogram with {digits} significant digits is refused: at most {MOST_DIGITS}")]
-    TooFine {
-        /// Significant digits.
-        digits: u32,
-    },
-    /// It does not follow the format.
+    TooFine { digits: u32 },
     #[error("not an HdrHistogram in V2 format: {reason}")]
-    Damaged {
-        /// What is wrong.
-        reason: String,
-    },
+    Damaged { reason: String },
 }
 
-/// Reads a histogram in HdrHistogram's V2 format, deflated or not. All encoded lengths are checked
-/// before memory is allocated for them, so that a few bytes never cost more than about 1 MiB: the
-/// library allocates any length that it reads, up to 4 GiB.
+/// Reads a histogram in HdrHistogram's V2 format, deflated or not. It checks encoded lengths first,
+/// so that few bytes never cost more than about 1 MiB: the library allocates any length up to 4
+/// GiB.
 ///
 /// # Errors
 /// [`HistogramError`] where it is too long, too fine, or damaged.

@@ -41,7 +41,6 @@ impl InterarrivalJitter {
     }
 
     /// The estimate; `None` before the second datagram.
-    #[must_use]
     pub const fn estimate(&self) -> Option<Nanos> {
         if self.compared { Some(Nanos(self.scaled_ns >> 4)) } else { None }
     }

@@ -4,56 +4,38 @@ use serde::{Deserialize, Serialize};
 
 /// UDP counters of a network namespace, `/proc/net/snmp` and `snmp6` added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct UdpCounters {
-    /// Datagrams that applications read.
     pub in_datagrams: u64,
-    /// Datagrams to ports nobody had bound.
     pub no_ports: u64,
-    /// Datagrams handed down by applications.
     pub out_datagrams: u64,
-    /// Dropped because a socket's receive buffer was full.
     pub rcvbuf_errors: u64,
-    /// Dropped because of a wrong checksum.
     pub in_csum_errors: u64,
-    /// Not sent, for want of buffer.
     pub sndbuf_errors: u64,
 }
 
 /// Drops in the IP layer of a network namespace, IPv4 and IPv6 added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct IpCounters {
-    /// Received and discarded: wrong headers or addresses, no route, reverse path filter.
     pub in_discards: u64,
-    /// Datagrams of which a fragment is missing: given up (ReasmFails) or, in a reading, still
-    /// waited for.
     pub reassembly: u64,
-    /// Fragments dropped for lack of room, counted one by one; part of `reassembly`.
     pub reassembly_no_room: u64,
-    /// Discarded on the way out (OutDiscards).
     pub out_discards: u64,
-    /// Not sent because there was no route (OutNoRoutes).
     pub out_no_routes: u64,
-    /// Not sent, because they could not be cut into fragments (FragFails).
     pub frag_fails: u64,
 }
 
-impl IpCounters {
-    fn since(self, then: Self) -> Self {
-        let less = |of: fn(&Self) -> u64| of(&self).saturating_sub(of(&then));
-        Self {
-            in_discards: less(|of| of.in_discards),
-            // What was waited for then and has been given up since is in both.
-            reassembly: less(|of| of.reassembly),
-            reassembly_no_room: less(|of| of.reassembly_no_room),
-            out_discards: less(|of| of.out_discards),
-            out_no_routes: less(|of| of.out_no_routes),
-            frag_fails: less(|of| of.frag_fails),
-        }
-    }
+/// The increase of the named counters.
+macro_rules! gained {
+    ($type:ident, $now:expr, $then:expr; $($field:ident),+) => {
+        $now.zip($then).map(|(now, then)| $type {
+            $($field: now.$field.saturating_sub(then.$field)),+
+        })
+    };
 }
 
-/// One reading of the counters that tell where datagrams end. What this system does not have is
-/// `None`, never 0.
+/// One reading of the counters that locate drops; `None`, never 0, if this system lacks one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelCounters {
     /// Of the network namespace.
@@ -74,26 +56,18 @@ pub struct KernelCounters {
     pub qdisc: Option<u64>,
 }
 
-/// What the kernel counted between two readings, and what the receiving sockets dropped.
+/// The increase of kernel counters between two readings, and drops at the receiving sockets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct KernelDelta {
-    /// Dropped at our receiving sockets (`SO_MEMINFO`), for want of buffer.
     pub sockets: Option<u64>,
-    /// Of the network namespace.
     pub udp: Option<UdpCounters>,
-    /// Of the network namespace.
     pub ip: Option<IpCounters>,
-    /// Packets that found a CPU's backlog full.
     pub backlog: Option<u64>,
-    /// Dropped by interfaces on their way in.
     pub device: Option<u64>,
-    /// Dropped by them on their way out.
     pub tx_device: Option<u64>,
-    /// Packets sent by the interface that sent most.
     pub device_sent: Option<u64>,
-    /// Dropped by queueing disciplines.
     pub qdisc: Option<u64>,
-    /// Whether address resolution of the next hop was unanswered at the start or at the end.
     pub neighbour_unresolved: Option<bool>,
 }
 
@@ -101,22 +75,18 @@ pub struct KernelDelta {
 const QDISC_MASK: u64 = u32::MAX as u64;
 
 impl KernelCounters {
-    /// What was counted since `earlier`; `sockets` is what our own receiving sockets dropped.
-    #[must_use]
+    /// The increase since `earlier`; `sockets`: drops at our receiving sockets.
     pub fn since(&self, earlier: &Self, sockets: Option<u64>) -> KernelDelta {
         let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
-        let udp = self.udp.zip(earlier.udp).map(|(now, then)| UdpCounters {
-            in_datagrams: now.in_datagrams.saturating_sub(then.in_datagrams),
-            no_ports: now.no_ports.saturating_sub(then.no_ports),
-            out_datagrams: now.out_datagrams.saturating_sub(then.out_datagrams),
-            rcvbuf_errors: now.rcvbuf_errors.saturating_sub(then.rcvbuf_errors),
-            in_csum_errors: now.in_csum_errors.saturating_sub(then.in_csum_errors),
-            sndbuf_errors: now.sndbuf_errors.saturating_sub(then.sndbuf_errors),
-        });
+        let udp = gained!(UdpCounters, self.udp, earlier.udp; in_datagrams, no_ports, out_datagrams,
+            rcvbuf_errors, in_csum_errors, sndbuf_errors);
+        // A datagram that was incomplete then and has failed since is in both readings.
+        let ip = gained!(IpCounters, self.ip, earlier.ip; in_discards, reassembly,
+            reassembly_no_room, out_discards, out_no_routes, frag_fails);
         KernelDelta {
             sockets,
             udp,
-            ip: self.ip.zip(earlier.ip).map(|(now, then)| now.since(then)),
+            ip,
             neighbour_unresolved: None,
             device_sent: less(self.device_sent, earlier.device_sent),
             backlog: backlog_since(self.backlog.as_deref(), earlier.backlog.as_deref()),
@@ -144,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_that_was_waited_for_is_given_up_once() {
+    fn an_incomplete_datagram_fails_once() {
         let at = |given_up: u64, waiting| {
             let ip = IpCounters { reassembly: given_up + waiting, ..IpCounters::default() };
             KernelCounters { ip: Some(ip), ..KernelCounters::default() }
@@ -158,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_went_round_is_told_by_what_it_gained() {
+    fn a_counter_that_wrapped_still_has_its_gain() {
         let at = |qdisc| KernelCounters { qdisc: Some(qdisc), ..KernelCounters::default() };
         let since = |now, then| at(now).since(&at(then), None).qdisc;
         assert_eq!(since(12, 5), Some(7));
@@ -168,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cpu_goes_round_by_itself() {
+    fn the_counter_of_each_cpu_wraps_by_itself() {
         let at = |cpus: &[(u32, u32)]| KernelCounters {
             backlog: Some(cpus.to_vec()),
             ..KernelCounters::default()

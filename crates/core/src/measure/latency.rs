@@ -1,20 +1,18 @@
-//! A latency histogram with the exact figures that buckets blur.
+//! A latency histogram, with exact count, minimum, maximum, mean and deviation.
 
 mod packed;
 
 use hdrhistogram::Histogram;
 
-/// The highest latency a histogram tells apart, in nanoseconds: 60 s; what is above is counted as
-/// clamped, and its exact value still enters maximum, mean and deviation. Arbitrary: longer than
-/// any drain waits.
+/// The highest latency in the histogram, in nanoseconds: 60 s; higher ones count as clamped, and
+/// enter maximum, mean and deviation exactly. Arbitrary: longer than any drain waits.
 pub const HIGHEST_NS: u64 = 60_000_000_000;
-
 /// Significant digits: 3 keep every percentile within 0.1 %, in 216 KiB a histogram, of which
 /// only the cells in use are touched.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// A latency distribution in nanoseconds: HdrHistogram with fixed bounds, so recording never
-/// allocates, and exact count, minimum, maximum, mean and standard deviation beside it.
+/// A latency distribution in nanoseconds: HdrHistogram with fixed bounds, so that recording never
+/// allocates, and exact figures beside it.
 #[derive(Debug, Clone)]
 pub struct LatencyHistograms {
     histogram: Histogram<u64>,
@@ -43,7 +41,7 @@ impl Default for LatencyHistograms {
 }
 
 impl LatencyHistograms {
-    /// Takes one latency.
+    /// Records one latency.
     #[inline]
     pub fn record(&mut self, ns: u64) {
         self.histogram.saturating_record(ns);
@@ -55,7 +53,7 @@ impl LatencyHistograms {
         self.clamped += u64::from(ns > HIGHEST_NS);
     }
 
-    /// Takes the same latency so many times.
+    /// Records `count` times the same latency.
     #[inline]
     pub fn record_n(&mut self, ns: u64, count: u64) {
         match count {
@@ -73,7 +71,7 @@ impl LatencyHistograms {
         self.clamped += if ns > HIGHEST_NS { count } else { 0 };
     }
 
-    /// Adds all that `other` has taken.
+    /// Adds another distribution.
     pub fn merge(&mut self, other: &Self) {
         if other.count() == 0 {
             return;
@@ -81,13 +79,13 @@ impl LatencyHistograms {
         self.histogram.add(&other.histogram).expect("all latency histograms have equal bounds");
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
-        // Those of a peer may be anything.
+        // A peer may report anything.
         add_counts!(self, other; sum_ns, sum_of_squares, clamped, below_zero);
     }
 
-    /// Forgets all, for the next phase, keeping the memory.
+    /// Clears it for the next phase, keeping the memory.
     pub fn reset(&mut self) {
-        // One that was never used was never mapped either, and stays so.
+        // An unused one was never mapped, and stays so.
         if self.count() == 0 {
             return;
         }
@@ -98,44 +96,37 @@ impl LatencyHistograms {
     }
 
     /// How many latencies were taken.
-    #[must_use]
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
     /// How many lay above [`HIGHEST_NS`].
-    #[must_use]
     pub const fn clamped(&self) -> u64 {
         self.clamped
     }
 
     /// How many [`LatencyHistograms::shifted`] would have moved below 0.
-    #[must_use]
     pub const fn below_zero(&self) -> u64 {
         self.below_zero
     }
 
     /// The exact smallest, in ns; `None` when empty.
-    #[must_use]
     pub fn min_ns(&self) -> Option<u64> {
         (self.count() > 0).then_some(self.min_ns)
     }
 
     /// The exact largest, in ns; `None` when empty.
-    #[must_use]
     pub fn max_ns(&self) -> Option<u64> {
         (self.count() > 0).then_some(self.max_ns)
     }
 
     /// The exact mean, rounded to whole ns; `None` when empty.
-    #[must_use]
     pub fn mean_ns(&self) -> Option<u64> {
         let count = u128::from(self.count());
         (count > 0).then(|| (self.sum_ns.saturating_add(count / 2) / count) as u64)
     }
 
     /// The exact standard deviation of the population, rounded to whole ns; `None` when empty.
-    #[must_use]
     pub fn stdev_ns(&self) -> Option<u64> {
         let count = u128::from(self.count());
         if count == 0 {
@@ -155,7 +146,6 @@ impl LatencyHistograms {
 
     /// The latency in ns that this share (0.99 for p99) of all lie at or below, within 0.1 %, and
     /// never above the exact maximum; `None` when empty.
-    #[must_use]
     pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {
         let at = self.histogram.value_at_quantile(quantile);
         // Not `clamp`, which panics where a peer's figures do not ascend.
@@ -164,7 +154,6 @@ impl LatencyHistograms {
 
     /// The same, with `lost` more datagrams that took infinitely long; `None` where the quantile
     /// falls among them, or when empty.
-    #[must_use]
     pub fn quantile_with_lost_ns(&self, quantile: f64, lost: u64) -> Option<u64> {
         let count = self.count();
         let rank = (count.saturating_add(lost) as f64 * quantile).ceil();
@@ -175,7 +164,6 @@ impl LatencyHistograms {
     }
 
     /// The histogram itself, for export.
-    #[must_use]
     pub const fn histogram(&self) -> &Histogram<u64> {
         &self.histogram
     }
@@ -183,7 +171,6 @@ impl LatencyHistograms {
     /// What is left after taking `part` out, for percentiles; minimum and maximum are those of
     /// the buckets, or of this where all that is left was clamped. `None` where `part` is not
     /// contained in this.
-    #[must_use]
     pub fn without(&self, part: &Self) -> Option<Self> {
         let mut rest = self.clone();
         rest.histogram.subtract(&part.histogram).ok()?;
@@ -200,13 +187,12 @@ impl LatencyHistograms {
         Some(rest)
     }
 
-    /// The same latencies, each by so many ns longer (or, negative, shorter): for a clock whose
-    /// offset became known at the end. What would be negative is 0, and counted in
-    /// [`LatencyHistograms::below_zero`]; what was clamped stays so.
+    /// The same latencies, each longer by so many ns (shorter if negative), for a clock offset that
+    /// became known at the end. Negative results are 0, counted in
+    /// [`LatencyHistograms::below_zero`]; clamped ones stay clamped.
     ///
-    /// Minimum and maximum stay exact, and so do mean and deviation unless there are such zeros;
-    /// all else is as exact as the buckets the latencies were in before.
-    #[must_use]
+    /// Minimum and maximum stay exact, and without such zeros mean and deviation; all else is as
+    /// exact as the buckets before.
     pub fn shifted(&self, by_ns: i64) -> Self {
         if by_ns == 0 || self.count() == 0 {
             return self.clone();
@@ -220,8 +206,7 @@ impl LatencyHistograms {
         // Those beyond the histogram are in its last bucket, and their own place is not known.
         moved.histogram.saturating_record_n(HIGHEST_NS, self.clamped);
         for bucket in self.histogram.iter_recorded() {
-            // The highest of its bucket, as percentiles are: never below the least in it, so that
-            // nothing is taken for negative where the minimum is not.
+            // Not below its minimum, so that no latency counts as negative if the minimum is not.
             let highest = bucket.value_iterated_to().min(HIGHEST_NS);
             let top = self.histogram.equivalent(highest, HIGHEST_NS);
             let clamped = if top { self.clamped } else { 0 };
@@ -279,23 +264,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_histogram_has_no_figures() {
+    fn figures_are_none_without_latencies_and_clamped_above_the_bound() {
         let latency = of(&[]);
         let moments = [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns()];
         assert_eq!(moments, [None; 4]);
         assert_eq!([latency.quantile_ns(0.5), latency.quantile_with_lost_ns(0.99, 5)], [None; 2]);
-    }
-
-    #[test]
-    fn what_is_above_the_bound_is_clamped_and_counted() {
         let latency = of(&[HIGHEST_NS, HIGHEST_NS + 1, u64::MAX]);
-        assert_eq!(latency.clamped(), 2);
+        assert_eq!((latency.clamped(), latency.count()), (2, 3));
         assert_eq!(latency.max_ns(), Some(u64::MAX));
-        assert_eq!(latency.count(), 3);
     }
 
     #[test]
-    fn what_is_all_above_the_bound_stays_in_order() {
+    fn figures_of_clamped_latencies_stay_in_order() {
         let (low, high) = (HIGHEST_NS + 40_000_000_000, HIGHEST_NS + 50_000_000_000);
         let whole = of(&[low, high]);
         let parts = [of(&[]), of(&[low]), of(&[high])];
@@ -336,14 +316,12 @@ mod tests {
     fn taking_a_part_out_leaves_the_rest() {
         let whole = of(&[10, 20, 30, 5_000]);
         let rest = whole.without(&of(&[5_000])).unwrap();
-        assert_eq!(rest.count(), 3);
-        assert_eq!(rest.max_ns(), Some(30));
-        assert_eq!(rest.mean_ns(), Some(20));
+        assert_eq!((rest.count(), rest.max_ns(), rest.mean_ns()), (3, Some(30), Some(20)));
         assert!(of(&[1]).without(&of(&[2])).is_none());
     }
 
     #[test]
-    fn what_a_shift_takes_below_zero_is_zero_and_counted() {
+    fn negative_latencies_count_as_zero() {
         let shifted = of(&[10, 200, 500]).shifted(-200);
         assert_eq!((shifted.min_ns(), shifted.max_ns()), (Some(0), Some(300)));
         assert_eq!((shifted.below_zero(), shifted.count()), (1, 3));
@@ -365,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_at_once_are_so_many_singly() {
+    fn many_at_once_equal_as_many_single_ones() {
         let (mut at_once, mut singly) =
             (LatencyHistograms::default(), LatencyHistograms::default());
         for (ns, count) in [(0, 3), (5_000, 64), (HIGHEST_NS + 1, 2), (9, 0)] {

@@ -17,14 +17,14 @@ use crate::measure::counters::SendErrorCounts;
 pub use identities::{LedgerIdentity, LedgerTerms};
 pub use places::{DropCounters, DropCounts, DropLocation};
 
-/// What the kernels at both ends counted.
+/// The kernel counters of both ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kernels {
-    /// That of the receivers.
+    /// Counters of the receivers.
     pub rx: KernelDelta,
-    /// That of the senders; `None` where it is the same counters.
+    /// Counters of the senders; `None` if they are the same.
     pub tx: Option<KernelDelta>,
-    /// How the ends stood to each other.
+    /// Where the two ends are.
     pub ends: Topology,
     /// Requests were sent to a server that is not udperf.
     pub server: Option<Server>,
@@ -33,29 +33,27 @@ pub struct Kernels {
 /// Kernel counters of requests that a server that is not udperf may have lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Server {
-    /// Drops at receive buffers of its network namespace, without those at udperf's sockets and
-    /// those that others may have had. `None` if it is in another namespace than udperf.
+    /// Drops at receive buffers of its network namespace, except those that udperf or others may
+    /// have had; `None` if it is in another namespace than udperf.
     pub receive_buffer: Option<u64>,
 }
 
 impl From<KernelDelta> for Kernels {
-    /// One set of counters for both ends.
     fn from(rx: KernelDelta) -> Self {
         Self { rx, ..Self::default() }
     }
 }
 
 impl Kernels {
-    /// What was counted at the senders.
-    #[must_use]
+    /// Counters of the senders.
     pub fn at_senders(&self) -> &KernelDelta {
         self.tx.as_ref().unwrap_or(&self.rx)
     }
 
-    /// Drops at full backlogs, receiver's and sender's. The counter is of a whole host: where both
-    /// ends read the same one, the longer reading is all of it. What an interface on the way had
-    /// dropped there, it counts as well (kernel: `enqueue_to_backlog`; a veth(4) also what its peer
-    /// had), so whatever goes beyond those came by another.
+    /// Drops at full backlogs, receiver's and sender's. The counter covers a host: if both ends
+    /// read the same one, the longer reading is all of it. An interface counts its drops there as
+    /// well (kernel: `enqueue_to_backlog`; a veth(4) also its peer's), so more than those are
+    /// others'.
     fn backlogs(&self) -> (Option<u64>, Option<u64>) {
         let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
         let ours = |drops: u64, by: Option<u64>| by.map_or(drops, |by| drops.min(by));
@@ -70,43 +68,27 @@ impl Kernels {
 
 /// Every datagram of a measurement, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::Ledger` describes the fields")]
 pub struct LedgerCounts {
-    /// Datagrams offered to the system.
     pub attempted: u64,
-    /// Datagrams it took.
     pub sent: u64,
-    /// Datagrams it refused, by reason.
     pub refused: SendErrorCounts,
-    /// Sequence numbers that arrived, each once.
     pub received: u64,
-    /// Sequence numbers that did not.
     pub lost: u64,
-    /// Where they were lost.
     pub lost_at: DropCounts,
-    /// Lost, and nobody knows where.
     pub unaccounted: u64,
-    /// Places whose figure is reckoned from packets that held several datagrams, not counted.
     pub estimated: DropCounters,
-    /// Places charged from counters that count others' datagrams too, where such counters counted
-    /// more than was missing: how much of it is ours, nobody knows.
     pub shared: DropCounters,
-    /// Datagrams read, whatever they were.
     pub arrived: u64,
-    /// Sequence numbers that arrived again.
     pub duplicate: u64,
-    /// Too old to tell.
     pub late: u64,
-    /// Received after a higher number.
     pub reordered: u64,
-    /// Not ours.
     pub foreign: u64,
-    /// Ours by the tag, but not by the rest.
     pub corrupt: u64,
 }
 
 impl LedgerCounts {
     /// The four identities with this ledger's counts.
-    #[must_use]
     pub fn identities(&self) -> [LedgerIdentity; 4] {
         LedgerTerms {
             attempted: self.attempted,
@@ -122,13 +104,12 @@ impl LedgerCounts {
     }
 
     /// The first identity that does not hold, as a formula; `None`: all hold.
-    #[must_use]
     pub fn broken_identity(&self) -> Option<&'static str> {
         self.identities().into_iter().find(|one| !one.holds()).map(|one| one.name)
     }
 }
 
-/// How the two ends of a cell stood to each other.
+/// Where the two ends of a cell are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Topology {
     /// In one network namespace: one set of kernel counters covers both.

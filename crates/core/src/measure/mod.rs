@@ -1,8 +1,6 @@
-//! What is counted and how: tallies a worker keeps, latency histograms, the sequence window,
-//! jitter, stalls, requests in flight, the kernel's counters as values, the ledger that settles
-//! them all, and the facts of the host beside which they must be read.
+//! Counts of workers and kernels, latency, jitter, stalls, the sequence window, and the ledger.
 
-/// Adds the fields of a count that are named to those of another; a peer's may be anything.
+/// Adds the named fields of a count to those of another; a peer's may be anything.
 macro_rules! add_counts {
     ($sum:expr, $other:expr; $($field:ident),+) => {
         $($sum.$field = $sum.$field.saturating_add($other.$field);)+

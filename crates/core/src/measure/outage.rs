@@ -7,7 +7,6 @@ use crate::unit::Nanos;
 /// Maximum number of outages kept; further errors count for the last outage of the same cause.
 /// Arbitrary: a path that fails more often in one cell is described by its ledger.
 pub const OUTAGES: usize = 64;
-
 /// The longest gap between errors of one outage. Arbitrary; a host sends about one ICMP error per
 /// second and peer (`net.ipv4.icmp_ratelimit`, ip-sysctl of the kernel's documentation). At lower
 /// send rates, two mean gaps.
@@ -15,31 +14,25 @@ pub const SAME_OUTAGE: Nanos = Nanos::from_millis(1_500);
 
 /// A period in which sends failed, or ICMP errors came back, for one cause `C`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Outage` describes the fields")]
 pub struct OutageCounts<C = Cause> {
-    /// The first such error, since the start of the window.
     pub from: Nanos,
-    /// The last one.
     pub until: Nanos,
-    /// The cause.
     pub cause: C,
-    /// Datagrams refused, and errors that came back for earlier ones.
     pub errors: u64,
 }
 
 /// Why a target could not be reached, as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Outage` describes the fields")]
 pub struct Cause {
-    /// An errno such as `ENETUNREACH`, or ICMP type and code such as `ICMP 3/3`.
     pub what: String,
-    /// Who reported it: an address, or `local`; `None` if unknown.
     pub said_by: Option<String>,
-    /// For people: `network unreachable (ENETUNREACH, local)`.
     pub message: String,
 }
 
 impl<C: PartialEq> OutageCounts<C> {
-    /// Whether an error of this cause at `now` belongs to this outage, if errors of one outage are
-    /// at most `apart`.
+    /// Whether an error of this cause at `now` belongs to this outage.
     fn goes_on(&self, cause: &C, now: Nanos, apart: Nanos) -> bool {
         self.cause == *cause && now.since(self.until) <= apart
     }

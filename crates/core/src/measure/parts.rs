@@ -14,10 +14,9 @@ pub enum PartSeen {
 }
 
 /// How far beyond the first missing datagram an arrival is remembered: the bits of a word. A reply
-/// that is reordered by more than that stays incomplete.
+/// that is reordered by more stays incomplete.
 const AHEAD: u64 = u64::BITS as u64;
 
-/// One reply.
 #[derive(Debug, Clone, Copy, Default)]
 struct Reply {
     /// The request that it answers, counted from 1; 0: none.
@@ -36,7 +35,6 @@ pub struct Parts {
 
 impl Parts {
     /// For as many requests at once, rounded up to a power of two.
-    #[must_use]
     // cold: set-up
     pub fn new(requests: u64) -> Self {
         let slots = requests.next_power_of_two();
@@ -45,7 +43,6 @@ impl Parts {
 
     /// Whether any datagram of the reply to this request has come.
     #[inline]
-    #[must_use]
     pub fn has_begun(&self, request: u64) -> bool {
         self.replies[self.slot(request)].request == request + 1
     }
@@ -103,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn long_replies_and_their_neighbours_are_told_apart() {
+    fn long_replies_do_not_mix_with_their_neighbours() {
         let mut parts = Parts::new(4);
         let mut last = None;
         for index in 0..u16::MAX {

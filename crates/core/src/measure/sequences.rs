@@ -6,7 +6,6 @@ use crate::unit::Nanos;
 /// The shortest plausible mean gap between datagrams of a flow, in ns. Arbitrary: ten times the
 /// rate that one socket of a fast host reaches with super-packets.
 const LEAST_GAP_NS: u64 = 4;
-
 /// Datagrams that may share the first moment of a phase. From `UIO_MAXIOV`, messages of a system
 /// call, times `UDP_MAX_SEGMENTS`, datagrams of a message.
 const AT_ONCE: u64 = 1_024 * 128;
@@ -23,8 +22,7 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// Whether a sender can have reached this number by then. Most bytes that look like a header by
-    /// chance fail here.
+    /// Whether a sender can have reached this number by then; random bytes mostly fail here.
     const fn is_plausible(&self) -> bool {
         self.sequence <= AT_ONCE + self.intended.0 / LEAST_GAP_NS
     }
@@ -32,22 +30,17 @@ impl Numbered {
 
 /// Datagrams of one source by sequence number, all phases together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::SinkSequences` describes the fields")]
 pub struct SequenceCounts {
-    /// Distinct numbers.
     pub unique: u64,
-    /// Missing numbers below the highest one that arrived. Losses after that one are not counted.
     pub lost: u64,
-    /// Numbers that had arrived before.
     pub duplicate: u64,
-    /// Numbers too old to tell, and those of a phase that had ended.
     pub late: u64,
-    /// Of `unique`, those that arrived after a higher number.
     pub reordered: u64,
 }
 
 impl SequenceCounts {
     /// All datagrams that carried a number.
-    #[must_use]
     pub const fn arrived(&self) -> u64 {
         self.unique + self.duplicate + self.late
     }
@@ -60,7 +53,7 @@ impl SequenceCounts {
 }
 
 /// Follows the numbers of one source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sequences {
     /// Phases that have ended.
     ended: SequenceCounts,
@@ -69,8 +62,7 @@ pub(super) struct Sequences {
     phase: u32,
     /// The previous phase: its further arrivals are late.
     previous: Option<u32>,
-    /// The first number that counts: 0, or the first one seen if the phase began before the socket
-    /// was opened.
+    /// The first number that counts: 0, or the first one seen if the socket was opened later.
     first: u64,
     /// One more than the highest number seen.
     next: u64,
@@ -80,24 +72,12 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
-    /// Begins with the first datagram of a source, `listened` after the socket was opened; `None`
-    /// if its number is not plausible.
+    /// Begins with the first datagram of a source; `None` if its number is not plausible.
     pub(super) fn begin(numbered: Numbered, listened: Nanos) -> Option<Self> {
         if !numbered.is_plausible() {
             return None;
         }
-        let counts = SequenceCounts::default();
-        let (phase, window) = (numbered.phase, Window::default());
-        let mut begun = Self {
-            ended: counts,
-            counts,
-            phase,
-            previous: None,
-            first: 0,
-            next: 0,
-            ahead: None,
-            window,
-        };
+        let mut begun = Self::default();
         begun.begin_phase(numbered, listened);
         begun.arrive(numbered.sequence);
         Some(begun)
@@ -120,7 +100,6 @@ impl Sequences {
         self.arrive(numbered.sequence);
     }
 
-    /// The totals so far.
     pub(super) fn counts(&self) -> SequenceCounts {
         let mut sum = self.ended;
         sum.add(&self.counts);
@@ -180,7 +159,7 @@ mod tests {
         Numbered { phase, sequence, intended: Nanos(sequence * 1_000) }
     }
 
-    /// What these numbers come to, of a socket that has listened for so long.
+    /// Counts of these numbers at a socket that has listened for so long.
     fn counted(all: &[(u32, u64)], listened: Nanos) -> SequenceCounts {
         let (first, rest) = all.split_first().unwrap();
         let mut sequences = Sequences::begin(numbered(first.0, first.1), listened).unwrap();
@@ -202,32 +181,25 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_missing_come_again_or_come_late_are_told_apart() {
-        let all = [(2, 1), (2, 0), (2, 4), (2, 4), (2, 3)];
-        let found = counted(&all, Nanos::from_millis(1));
-        let expected = SequenceCounts { unique: 4, lost: 1, duplicate: 1, late: 0, reordered: 2 };
-        assert_eq!((found, found.arrived()), (expected, 5));
+    fn each_number_has_its_outcome() {
+        let (long, short) = (Nanos::from_millis(1), Nanos(1_000));
+        for (all, listened, expected) in [
+            // Missing, reordered, repeated.
+            (&[(2, 1), (2, 0), (2, 4), (2, 4), (2, 3)][..], long, [4, 1, 1, 0, 2]),
+            // Each phase begins at 0, and further arrivals of the previous one are late.
+            (&[(2, 0), (2, 2), (3, 1), (2, 1), (3, 2)], long, [4, 2, 0, 1, 0]),
+            // Numbers sent before the socket was opened are not lost.
+            (&[(2, 500), (2, 499), (2, 503)], short, [2, 2, 0, 1, 0]),
+            (&[(2, 500), (2, 499), (2, 503)], long, [3, 501, 0, 0, 1]),
+        ] {
+            let SequenceCounts { unique, lost, duplicate, late, reordered } =
+                counted(all, listened);
+            assert_eq!([unique, lost, duplicate, late, reordered], expected, "{all:?}");
+        }
     }
 
     #[test]
-    fn each_phase_begins_at_zero_and_what_is_left_of_the_one_before_is_late() {
-        let all = [(2, 0), (2, 2), (3, 1), (2, 1), (3, 2)];
-        let found = counted(&all, Nanos::from_millis(1));
-        let expected = SequenceCounts { unique: 4, lost: 2, duplicate: 0, late: 1, reordered: 0 };
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn what_was_sent_before_anybody_listened_is_not_lost() {
-        let all = [(2, 500), (2, 499), (2, 503)];
-        let found = counted(&all, Nanos(1_000));
-        let expected = SequenceCounts { unique: 2, lost: 2, duplicate: 0, late: 1, reordered: 0 };
-        assert_eq!(found, expected);
-        assert_eq!(counted(&all, Nanos::from_millis(1)).lost, 501);
-    }
-
-    #[test]
-    fn a_query_that_looks_like_a_header_is_none() {
+    fn a_query_that_looks_like_a_header_has_no_plausible_number() {
         // Id 17 of DNS, one question, and EDNS.
         let sequence = 0x0001_0000_0000;
         let query = Numbered { phase: 17 << 16, sequence, intended: Nanos(0x0001_0377_7777) };

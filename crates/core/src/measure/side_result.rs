@@ -1,4 +1,4 @@
-//! What one end of a cell measured: a harvest is two such halves, which may come from two hosts.
+//! What one side of a cell measured; the two sides may come from two hosts.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,42 +8,34 @@ use super::{
 };
 use crate::unit::Nanos;
 
-/// What the senders of one host measured.
+/// The results of the senders of one host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct TxResult {
     /// The senders' window: from the start to its planned end; where a count decides, to the last
     /// departure, or to the end of the schedule.
     pub end: Nanos,
-    /// Their counters.
     pub tally: TxTally,
     /// How punctual they were; `None` flat out.
     pub timing: Option<Timing>,
-    /// Their stalls.
     pub stalls: StallCounts,
-    /// What they cost, up to their last departure; of workers that hear replies too, hearing
-    /// included.
+    /// Their usage up to their last departure, including the receipt of replies.
     pub usage: Usage,
-    /// The smallest SO_SNDBUF granted, in bytes.
+    /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
     /// Datagrams in a super-packet at first and at last, the fewest; `None`: they make none.
     pub segments: Option<(u64, u64)>,
     /// Datagrams sent by flow; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<TxSample>,
-    /// Whether they gave up.
     pub stuck: bool,
-    /// Whether all that gave up did so on a target that was unreachable and never reached. Not
-    /// sent between hosts: whoever sends for another one has been reached by it.
+    /// Whether all that gave up had a target that was unreachable and never reached. Not sent
+    /// between hosts: a client has reached the host that sends for it.
     #[serde(skip)]
     pub unreachable: bool,
-    /// Whether they were stopped before their end.
     pub stopped: bool,
-    /// Times in which the target could not be reached, in order.
     pub outages: Vec<OutageCounts>,
-    /// What the kernel of that host counted meanwhile.
     pub kernel: KernelDelta,
-    /// Time that the hypervisor took from that host meanwhile.
     pub stolen: Option<Nanos>,
 }
 
@@ -71,35 +63,28 @@ impl TxResult {
     }
 }
 
-/// What the receivers of one host measured.
+/// The results of the receivers of one host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct RxResult {
-    /// Their counters.
     pub tally: RxTally,
-    /// Latency of the received datagrams.
     pub latency: OneWay,
-    /// Their stalls.
     pub stalls: StallCounts,
-    /// What they cost up to the end of the senders' window; nothing where the senders are the same
-    /// threads.
+    /// Their usage up to the end of the senders' window; empty if senders are the same threads.
     pub usage: Usage,
     /// Whether their sockets take super-packets whole.
     pub takes_super_packets: bool,
     /// Sum of the jitter of all flows that have one, and how many have.
     pub jitter: (Nanos, u64),
-    /// The smallest SO_RCVBUF granted, in bytes.
+    /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,
-    /// What they know of the datagrams that were timed in parts.
     pub samples: Vec<RxSample>,
-    /// What became of requests, where datagrams were such.
     pub exchange: Option<RequestCounts>,
     /// Datagrams received by worker.
     pub workers: Vec<u64>,
-    /// What the kernel of that host counted meanwhile, and what their sockets dropped.
     pub kernel: KernelDelta,
-    /// Time that the hypervisor took from that host meanwhile.
     pub stolen: Option<Nanos>,
 }
 
@@ -143,8 +128,8 @@ pub struct OneWay {
     pub to_socket: LatencyHistograms,
     /// From there to the application's read.
     pub in_socket: LatencyHistograms,
-    /// Within ± this are those that run from one host's clock to another's: all but `in_socket`.
-    /// Zero, exact: one clock.
+    /// The uncertainty, ±, of those between two hosts' clocks: all but `in_socket`. Zero: one
+    /// clock.
     pub bound: Nanos,
 }
 
@@ -160,7 +145,6 @@ impl OneWay {
     }
 
     /// The same with a receiver's clock corrected by so many ns, and known within `bound`.
-    #[must_use]
     pub fn shifted(&self, by_ns: i64, bound: Nanos) -> Self {
         Self {
             from_schedule: self.from_schedule.shifted(by_ns),
@@ -176,14 +160,11 @@ impl OneWay {
 
 /// How punctual the senders were. Absent where there is no schedule.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::Schedule` describes the fields")]
 pub struct Timing {
-    /// Slots that came up: attempted or missed.
     pub scheduled: u64,
-    /// Slots that came too late to be sent.
     pub missed: u64,
-    /// From the intended moment to the actual departure.
     pub lag: LatencyHistograms,
-    /// Between departures of one worker, all.
     pub gap: LatencyHistograms,
     /// Those of `gap` that held a stall of the sender, or its catching up after one.
     pub gap_in_stall: LatencyHistograms,
@@ -204,13 +185,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_unreachable_where_that_stopped_every_worker_that_gave_up() {
-        let half = |stuck, unreachable| TxResult { stuck, unreachable, ..TxResult::default() };
+    fn a_target_is_unreachable_if_every_worker_that_gave_up_says_so() {
+        let side = |stuck, unreachable| TxResult { stuck, unreachable, ..TxResult::default() };
         for (one, other, unreachable) in [
-            (half(true, true), half(true, true), true),
-            (half(true, true), half(false, false), true),
-            (half(true, true), half(true, false), false),
-            (half(true, false), half(false, false), false),
+            (side(true, true), side(true, true), true),
+            (side(true, true), side(false, false), true),
+            (side(true, true), side(true, false), false),
+            (side(true, false), side(false, false), false),
         ] {
             for (mut sum, more) in [(one.clone(), other.clone()), (other, one)] {
                 sum.merge(more);

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::unit::Nanos;
 
-/// The shortest gap between two of a worker's own clock reads that counts as a stall. A batch of
-/// 16 sends takes 0.1 ms at most, a timer interrupt less; where a hypervisor takes the CPU away, it
-/// takes it for 1 ms and more (measured on a 2-core virtual machine).
+/// The shortest gap between two clock reads of a worker that counts as a stall. A batch of 16 sends
+/// takes 0.1 ms at most, a timer interrupt less; a hypervisor takes the CPU for 1 ms and more
+/// (measured on a 2-core virtual machine).
 pub const STALL_THRESHOLD: Nanos = Nanos::from_millis(1);
 
 /// Number and length of the stalls of a worker.
@@ -29,8 +29,8 @@ impl StallCounts {
     }
 }
 
-/// What a datagram may take of a system call that moves many, in nanoseconds: what the slowest of
-/// them takes alone (3 to 4 µs measured). A longer batch is allowed more time between its reads.
+/// Time allowed for each datagram of a system call that moves many, in nanoseconds: as long as the
+/// slowest takes alone (3 to 4 µs measured).
 const DATAGRAM_NS: u64 = 4_000;
 
 /// Watches a worker's clock reads.
@@ -50,7 +50,6 @@ impl Default for StallMeter {
 
 impl StallMeter {
     /// For a worker that moves so many datagrams between two clock reads.
-    #[must_use]
     pub fn of_batches(datagrams: usize) -> Self {
         let threshold = STALL_THRESHOLD.max(Nanos(datagrams as u64 * DATAGRAM_NS));
         let (last, ended) = (Nanos::ZERO, Nanos::ZERO);
@@ -78,7 +77,7 @@ impl StallMeter {
         true
     }
 
-    /// Excuses the time up to `now`: a system call that was asked to wait is to blame for it.
+    /// Excludes the time up to `now`, in which a system call waited as asked.
     #[inline]
     pub fn excuse(&mut self, now: Nanos) {
         self.last = now;
@@ -86,13 +85,11 @@ impl StallMeter {
 
     /// When the latest stall ended; zero before the first.
     #[inline]
-    #[must_use]
     pub const fn ended(&self) -> Nanos {
         self.ended
     }
 
     /// All stalls so far.
-    #[must_use]
     pub const fn stalls(&self) -> StallCounts {
         self.stalls
     }
@@ -110,11 +107,8 @@ mod tests {
         assert!(meter.observe(Nanos(5_500_000)));
         meter.excuse(Nanos(50_000_000));
         assert!(!meter.observe(Nanos(50_000_001)));
-        let stalls = meter.stalls();
-        assert_eq!(
-            (stalls.count, stalls.total, stalls.max),
-            (1, Nanos(5_000_000), Nanos(5_000_000))
-        );
+        let StallCounts { count, total, max } = meter.stalls();
+        assert_eq!((count, total, max), (1, Nanos(5_000_000), Nanos(5_000_000)));
         assert_eq!(meter.ended(), Nanos(5_500_000));
     }
 }

@@ -1,4 +1,4 @@
-//! What a bound receiver counts: its clients, and by source what belongs to none of them.
+//! Counts of a bound receiver: its clients, and unsolicited traffic by source.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,67 +7,48 @@ use super::sequences::{Numbered, SequenceCounts, Sequences};
 use super::{LatencyHistograms, RxTally, combine};
 use crate::unit::Nanos;
 
-/// Sources that are counted by themselves; what others send is counted together. Arbitrary: some
-/// hundred KiB, and 32 MiB where all of them carry sequence numbers.
+/// Sources counted separately; others are counted together. Arbitrary: some hundred KiB, and 32 MiB
+/// if all carry sequence numbers.
 const MOST_SOURCES: usize = 4_096;
-
 /// Sizes of payloads are counted up to the powers of two, from 2^0 to 2^16. From the 16 bits of a
 /// datagram's length.
 const SIZE_CLASSES: usize = 17;
 
-/// One client, after it left.
+/// One client, after it left; moments are of the monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::SinkClient` describes the fields")]
 pub struct ClientStats {
-    /// Its address.
     pub from: SocketAddr,
-    /// When it came and left, on the monotonic clock.
     pub time: (Nanos, Nanos),
-    /// Cells that were handed over to it.
     pub cells: u64,
-    /// What arrived from it in those, in the measured parts.
     pub rx: RxTally,
-    /// What it says it sent in them that was not received.
     pub lost: u64,
-    /// Datagrams sent to it, likewise.
     pub sent: u64,
-    /// Why it left.
     pub why: String,
 }
 
-/// What a sink came to.
+/// All counts of a sink; moments are of the monotonic clock.
 #[derive(Debug, Default)]
+#[expect(missing_docs, reason = "`document::SinkDocument` describes the fields")]
 pub struct SinkTally {
-    /// Its clients, in the order they left.
     pub served: Vec<ClientStats>,
-    /// Clients beyond those that there is room for.
     pub served_more: u64,
-    /// All else that arrived.
     pub strangers: UnsolicitedTraffic,
-    /// The sockets that it arrived at: the first one of each address, then all others.
     pub listeners: Vec<ListenerTally>,
-    /// When it began and ended to serve, on the monotonic clock.
     pub time: (Nanos, Nanos),
 }
 
-/// One source.
+/// One source; moments are of the monotonic clock.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "`document::SinkSource` describes the fields")]
 pub struct UnsolicitedSource {
-    /// Datagrams that came from it.
     pub datagrams: u64,
-    /// Their payload in bytes.
     pub bytes: u64,
-    /// The smallest payload in bytes.
     pub size_min: u64,
-    /// The largest one.
     pub size_max: u64,
-    /// When the first one came, on the monotonic clock.
     pub first: Nanos,
-    /// When the latest one came.
     pub last: Nanos,
-    /// No gap between two was longer, and where all came to one listener, one was as long. Where
-    /// several heard it at the same time, the longest that one of them saw.
     pub gap_max: Nanos,
-    /// Its sequence numbers, if it sends any.
     sequences: Option<Box<Sequences>>,
     /// The sequence counts of other listeners.
     elsewhere: SequenceCounts,
@@ -75,7 +56,6 @@ pub struct UnsolicitedSource {
 
 impl UnsolicitedSource {
     /// Its datagrams by sequence number; `None` unless most of them carry udperf's header.
-    #[must_use]
     pub fn sequences(&self) -> Option<SequenceCounts> {
         let mut counts = self.elsewhere;
         if let Some(here) = &self.sequences {
@@ -92,14 +72,13 @@ impl UnsolicitedSource {
         }
     }
 
-    /// Adds what another listener heard of the same source.
     fn merge(&mut self, other: &Self) {
         self.datagrams += other.datagrams;
         self.bytes += other.bytes;
         self.size_min = self.size_min.min(other.size_min);
         self.size_max = self.size_max.max(other.size_max);
-        // One of the two, where one listener heard all of its datagrams before the other did;
-        // otherwise every gap lies within one of a single listener's.
+        // One of the two if one listener was first throughout; otherwise every gap lies within one
+        // of a single listener.
         let between = other.first.since(self.last).max(self.first.since(other.last));
         self.gap_max = self.gap_max.max(other.gap_max).max(between);
         self.elsewhere.add(&other.elsewhere);
@@ -111,60 +90,42 @@ impl UnsolicitedSource {
     }
 }
 
-/// All that belonged to no session.
+/// All that belonged to no session; moments are of the monotonic clock.
 #[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "`document::SinkOthers` describes the fields")]
 pub struct UnsolicitedTraffic {
-    /// Since when they are counted.
+    /// When counting began.
     pub since: Nanos,
-    /// Datagrams.
     pub datagrams: u64,
-    /// Their payload in bytes.
     pub bytes: u64,
-    /// Datagrams by payload: up to 1 byte, 2, 4, … 65,536.
     pub sizes: [u64; SIZE_CLASSES],
-    /// The smallest payload and the largest one, in bytes; `None` without datagrams.
     pub size: Option<(u64, u64)>,
-    /// Gaps between one datagram and the next at the same listener, from whatever source.
     pub gaps: LatencyHistograms,
-    /// By source.
     pub sources: HashMap<SocketAddr, UnsolicitedSource>,
-    /// Datagrams of sources that no room was left for, or that have no address.
     pub of_others: u64,
-    /// Control messages that no session had use for: late or repeated ones, such as cannot be read,
-    /// and those of clients that were refused. They are nowhere else in here.
     pub stray_control: u64,
-    /// When the first one and the latest one came, on the monotonic clock.
     pub span: Option<(Nanos, Nanos)>,
 }
 
 /// One socket that listens, and what came to it that belonged to no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`document::SinkListener` describes the fields")]
 pub struct ListenerTally {
-    /// Where it is bound.
     pub at: SocketAddr,
-    /// The core that its worker was pinned to while no client was there.
     pub core: Option<usize>,
-    /// Datagrams that belonged to no session.
     pub datagrams: u64,
-    /// Datagrams, of whomever, that its receive buffer had no room for; `None` where the system
-    /// does not count.
     pub drops: Option<u64>,
-    /// SO_RCVBUF as asked for, in bytes.
     pub asked: u64,
-    /// As granted, read back.
     pub granted: Option<u64>,
 }
 
-/// The sum of [`UnsolicitedTraffic`], for showing while they still come.
+/// Totals of [`UnsolicitedTraffic`], to show progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are those of the traffic")]
 pub struct Snapshot {
-    /// Datagrams.
     pub datagrams: u64,
-    /// Their payload in bytes.
     pub bytes: u64,
-    /// The smallest payload and the largest one, in bytes.
     pub size: Option<(u64, u64)>,
-    /// When the first one and the latest one came.
     pub span: Option<(Nanos, Nanos)>,
     /// Sources that are counted by themselves; one that several listeners know, as often.
     pub sources: usize,
@@ -176,7 +137,6 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Adds that of another listener.
-    #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             datagrams: self.datagrams + other.datagrams,
@@ -189,15 +149,13 @@ impl Snapshot {
         }
     }
 
-    /// The mean gap between one datagram and the next, whichever listener they came to; `None`
-    /// below two.
-    #[must_use]
+    /// The mean gap between datagrams over all listeners; `None` below two.
     pub fn gap_mean(&self) -> Option<Nanos> {
         gap_mean(self.span, self.datagrams)
     }
 }
 
-/// The mean gap: all gaps together are the time from first to last.
+/// The mean gap: the time from first to last has all gaps.
 fn gap_mean(span: Option<(Nanos, Nanos)>, datagrams: u64) -> Option<Nanos> {
     let gaps = datagrams.checked_sub(1).filter(|&gaps| gaps > 0)?;
     span.map(|(first, last)| Nanos(last.since(first).0 / gaps))
@@ -209,9 +167,8 @@ fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
 }
 
 impl UnsolicitedTraffic {
-    /// The sum.
-    #[must_use]
-    pub fn glimpse(&self) -> Snapshot {
+    /// Its totals.
+    pub fn snapshot(&self) -> Snapshot {
         let most = self.sources.iter().map(|(from, source)| (*from, source.datagrams));
         Snapshot {
             datagrams: self.datagrams,
@@ -224,9 +181,7 @@ impl UnsolicitedTraffic {
         }
     }
 
-    /// The mean gap between one datagram and the next, whichever listener they came to; `None`
-    /// below two.
-    #[must_use]
+    /// The mean gap between datagrams over all listeners; `None` below two.
     pub fn gap_mean(&self) -> Option<Nanos> {
         gap_mean(self.span, self.datagrams)
     }
@@ -235,31 +190,28 @@ impl UnsolicitedTraffic {
     pub fn count(&mut self, from: SocketAddr, len: usize, numbered: Option<Numbered>, now: Nanos) {
         let (len, listened) = (len as u64, now.since(self.since));
         self.count_size(len, now);
-        if let Some(source) = self.sources.get_mut(&from) {
-            source.datagrams += 1;
-            source.bytes += len;
-            source.size_min = source.size_min.min(len);
-            source.size_max = source.size_max.max(len);
-            source.gap_max = source.gap_max.max(now.since(source.last));
-            source.last = now;
-            source.number(numbered, listened);
-        } else if self.sources.len() < MOST_SOURCES {
-            let mut source = UnsolicitedSource {
-                datagrams: 1,
-                bytes: len,
-                size_min: len,
-                size_max: len,
-                first: now,
-                last: now,
-                gap_max: Nanos::ZERO,
-                sequences: None,
-                elsewhere: SequenceCounts::default(),
-            };
-            source.number(numbered, listened);
-            self.sources.insert(from, source);
-        } else {
+        if self.sources.len() >= MOST_SOURCES && !self.sources.contains_key(&from) {
             self.of_others += 1;
+            return;
         }
+        let source = self.sources.entry(from).or_insert_with(|| UnsolicitedSource {
+            datagrams: 0,
+            bytes: 0,
+            size_min: len,
+            size_max: len,
+            first: now,
+            last: now,
+            gap_max: Nanos::ZERO,
+            sequences: None,
+            elsewhere: SequenceCounts::default(),
+        });
+        source.datagrams += 1;
+        source.bytes += len;
+        source.size_min = source.size_min.min(len);
+        source.size_max = source.size_max.max(len);
+        source.gap_max = source.gap_max.max(now.since(source.last));
+        source.last = now;
+        source.number(numbered, listened);
     }
 
     /// Counts one of whom there is no address.
@@ -280,8 +232,8 @@ impl UnsolicitedTraffic {
         self.span = hull(self.span, Some((now, now)));
     }
 
-    /// Adds what another listener counted. A source is mostly one listener's by its hash; but what
-    /// begins as control messages do all goes to the first one, so that two may know the same.
+    /// Adds the counts of another listener. Control messages all reach the first listener, so two
+    /// may know the same source.
     pub fn merge(&mut self, other: Self) {
         self.datagrams += other.datagrams;
         self.bytes += other.bytes;
@@ -303,52 +255,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_source_has_its_account_and_the_room_is_bounded() {
-        let mut strangers = UnsolicitedTraffic::default();
+    fn each_source_has_its_account_and_their_number_is_bounded() {
+        let mut traffic = UnsolicitedTraffic::default();
         let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         for (port, len, at) in [(1, 0, 5), (1, 65_507, 9), (2, 64, 30), (1, 64, 31)] {
-            strangers.count(from(port), len, None, Nanos(at));
+            traffic.count(from(port), len, None, Nanos(at));
         }
-        let first = &strangers.sources[&from(1)];
+        let first = &traffic.sources[&from(1)];
         assert_eq!((first.datagrams, first.bytes, first.gap_max), (3, 65_571, Nanos(22)));
         assert_eq!((first.size_min, first.size_max), (0, 65_507));
-        assert_eq!((strangers.sizes[0], strangers.sizes[6], strangers.sizes[16]), (1, 2, 1));
-        assert_eq!((strangers.gaps.count(), strangers.gaps.max_ns()), (3, Some(21)));
-        for port in 3..=u16::MAX {
-            strangers.count(from(port), 1, None, Nanos(40));
-        }
-        let glimpse = strangers.glimpse().and(UnsolicitedTraffic::default().glimpse());
-        assert_eq!((glimpse.datagrams, glimpse.sources), (strangers.datagrams, MOST_SOURCES));
-        assert_eq!(glimpse.most, Some((from(1), 3)));
-        assert_eq!(strangers.sources.len(), MOST_SOURCES);
-        let counted: u64 = strangers.sources.values().map(|source| source.datagrams).sum();
-        assert_eq!(counted + strangers.of_others, strangers.datagrams);
+        assert_eq!((traffic.sizes[0], traffic.sizes[6], traffic.sizes[16]), (1, 2, 1));
+        assert_eq!((traffic.gaps.count(), traffic.gaps.max_ns()), (3, Some(21)));
+        (3..=u16::MAX).for_each(|port| traffic.count(from(port), 1, None, Nanos(40)));
+        let total = traffic.snapshot().and(UnsolicitedTraffic::default().snapshot());
+        assert_eq!((total.datagrams, total.sources), (traffic.datagrams, MOST_SOURCES));
+        assert_eq!(total.most, Some((from(1), 3)));
+        let counted: u64 = traffic.sources.values().map(|source| source.datagrams).sum();
+        assert_eq!(counted + traffic.of_others, traffic.datagrams);
     }
 
     #[test]
     fn a_source_of_two_listeners_has_one_account() {
         let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         let heard = |all: &[(u16, usize, u64)]| {
-            let mut strangers = UnsolicitedTraffic::default();
-            let mut count = |port, len, at| strangers.count(from(port), len, None, Nanos(at));
+            let mut traffic = UnsolicitedTraffic::default();
+            let mut count = |port, len, at| traffic.count(from(port), len, None, Nanos(at));
             all.iter().for_each(|&(port, len, at)| count(port, len, at));
-            strangers
+            traffic
         };
         let mut sum = heard(&[(1, 100, 10), (2, 7, 15), (1, 60, 40)]);
         let more = heard(&[(1, 300, 20), (3, 8, 22), (1, 90, 35)]);
-        let glimpse = sum.glimpse().and(more.glimpse());
+        let total = sum.snapshot().and(more.snapshot());
         sum.merge(more);
         let shared = &sum.sources[&from(1)];
         assert_eq!((shared.datagrams, shared.bytes), (4, 550));
         assert_eq!((shared.size_min, shared.size_max), (60, 300));
         assert_eq!((shared.first, shared.last), (Nanos(10), Nanos(40)));
-        // 15 in truth; the first listener saw one of 30, and none was longer.
+        // The real one is 15; the first listener saw one of 30, and none was longer.
         assert_eq!(shared.gap_max, Nanos(30));
         let counted: u64 = sum.sources.values().map(|source| source.datagrams).sum();
         assert_eq!((counted + sum.of_others, sum.datagrams, sum.sources.len()), (6, 6, 3));
         assert_eq!((sum.size, sum.span), (Some((7, 300)), Some((Nanos(10), Nanos(40)))));
-        assert_eq!((sum.gap_mean(), glimpse.gap_mean()), (Some(Nanos(6)), Some(Nanos(6))));
-        assert_eq!((glimpse.datagrams, glimpse.size), (6, Some((7, 300))));
+        assert_eq!((sum.gap_mean(), total.gap_mean()), (Some(Nanos(6)), Some(Nanos(6))));
+        assert_eq!((total.datagrams, total.size), (6, Some((7, 300))));
         // One after the other, the gap between them is known.
         sum.merge(heard(&[(1, 1, 100), (1, 1, 101)]));
         assert_eq!(sum.sources[&from(1)].gap_max, Nanos(60));
@@ -360,30 +309,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_source_that_mostly_sends_numbers_is_told_by_them() {
+    fn only_a_source_of_mostly_numbers_has_sequences() {
         let from = SocketAddr::from(([192, 0, 2, 1], 1));
         let numbered = |sequence| Some(Numbered { phase: 2 << 16, sequence, intended: Nanos(9) });
-        let mut strangers = UnsolicitedTraffic::default();
+        let mut traffic = UnsolicitedTraffic::default();
+        assert_eq!((traffic.gap_mean(), traffic.size), (None, None));
         for (one, at) in [(numbered(0), 10), (None, 11), (numbered(3), 12), (numbered(3), 13)] {
-            strangers.count(from, 64, one, Nanos(at));
+            traffic.count(from, 64, one, Nanos(at));
         }
-        let counts = strangers.sources[&from].sequences().unwrap();
+        let counts = traffic.sources[&from].sequences().unwrap();
         assert_eq!((counts.unique, counts.lost, counts.duplicate), (2, 2, 1));
         let mut other = UnsolicitedTraffic::default();
         other.count(from, 64, numbered(0), Nanos(20));
-        strangers.merge(other);
-        assert_eq!(strangers.sources[&from].sequences().unwrap().unique, 3);
-        (0..4).for_each(|at| strangers.count(from, 64, None, Nanos(30 + at)));
-        assert_eq!(strangers.sources[&from].sequences(), None);
-    }
-
-    #[test]
-    fn means_need_two_datagrams() {
-        let mut strangers = UnsolicitedTraffic::default();
-        assert_eq!((strangers.gap_mean(), strangers.size), (None, None));
-        strangers.count_nameless(5, Nanos(9));
-        assert_eq!((strangers.gap_mean(), strangers.size), (None, Some((5, 5))));
-        strangers.count_nameless(6, Nanos(19));
-        assert_eq!(strangers.gap_mean(), Some(Nanos(10)));
+        assert_eq!((other.gap_mean(), other.size), (None, Some((64, 64))));
+        traffic.merge(other);
+        assert_eq!(traffic.sources[&from].sequences().unwrap().unique, 3);
+        (0..4).for_each(|at| traffic.count(from, 64, None, Nanos(30 + at)));
+        assert_eq!(traffic.sources[&from].sequences(), None);
     }
 }

@@ -1,14 +1,13 @@
-//! The sequence window of one flow: what is new, repeated, out of order or too old to tell.
+//! The sequence window of one flow: which numbers are new, repeated, reordered or too old.
 
 /// Sequence numbers a window remembers. At 64 segments a GRO read and a receive buffer of 4 MiB a
 /// few thousand datagrams are under way at most; 65,536 leaves room for a path that reorders by a
 /// whole buffer, in 8 KiB, which stay in L1. Otherwise arbitrary.
 pub const WINDOW: u64 = 65_536;
-
 /// Bits in a word of the bitmap.
 const WORD: u64 = u64::BITS as u64;
 
-/// What a window has to say of an arrival.
+/// The classification of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
     /// Seen for the first time, and higher than all before.
@@ -17,22 +16,21 @@ pub enum Arrival {
     Reordered(u64),
     /// Seen before.
     Duplicate,
-    /// Too old for the window: new or repeated, nobody can tell.
+    /// Too old for the window: new or repeated is unknown.
     Late,
     /// Further ahead than the window: a later number has to confirm it. It was not recorded.
     Ahead,
 }
 
-/// A sliding bitmap over the last [`WINDOW`] numbers of one flow. Fixed memory, nothing is ever
-/// decremented, so a repeated datagram cannot undo a loss.
+/// A sliding bitmap over the last [`WINDOW`] numbers of one flow, in fixed memory. Nothing is ever
+/// decremented, so that a repeated datagram cannot undo a loss.
 ///
-/// As long as each number is the next one, nothing is written but how far it came; the bits follow
-/// when one is not, 64 by a write.
+/// While numbers are consecutive, only `next` is written; otherwise the bits follow, 64 at a time.
 #[derive(Debug, Clone)]
 pub struct Window {
     /// One more than the highest number seen.
     next: u64,
-    /// All numbers from here to `next` have been seen, and are not in the bits yet.
+    /// From here to `next`, all have been seen, and are not in the bits yet.
     written: u64,
     bits: Box<[u64]>,
 }
@@ -46,19 +44,18 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Of a flow that cannot come: it takes no memory, and whatever comes all the same is late.
-    #[must_use]
+    /// The window of a flow that other receivers get: it takes no memory; any arrival is late.
     // cold: set-up
     pub fn closed() -> Self {
         Self { next: u64::MAX, written: u64::MAX, bits: Box::default() }
     }
 
-    /// Forgets all, for the next phase.
+    /// Clears it for the next phase.
     pub fn reset(&mut self) {
         if self.bits.is_empty() {
             return;
         }
-        // One whose numbers were all in line never wrote a bit, and keeps its pages unmapped.
+        // If all numbers were consecutive, no bit was written, and its pages stay unmapped.
         if self.written > 0 {
             self.bits.fill(0);
         }
@@ -67,12 +64,11 @@ impl Window {
 
     /// One more than the highest number seen.
     #[inline]
-    #[must_use]
     pub const fn next(&self) -> u64 {
         self.next
     }
 
-    /// Takes note of an arrival.
+    /// Records an arrival.
     #[inline]
     pub fn arrive(&mut self, sequence: u64) -> Arrival {
         if sequence == self.next {
@@ -85,7 +81,7 @@ impl Window {
         arrival
     }
 
-    /// Takes note of the next `count` numbers in line.
+    /// Records the next `count` numbers.
     #[inline]
     pub const fn advance(&mut self, count: u64) {
         self.next += count;
@@ -111,7 +107,6 @@ impl Window {
         }
     }
 
-    /// All but the next number in line.
     fn arrive_out_of_line(&mut self, sequence: u64) -> Arrival {
         if sequence > self.next {
             if sequence - self.next > WINDOW {
@@ -137,8 +132,7 @@ impl Window {
         (((sequence % WINDOW) / WORD) as usize, 1 << (sequence % WORD))
     }
 
-    /// Marks a number whose place may still hold the bit of the one a window ago: `or` sets it
-    /// either way.
+    /// Marks a number whose bit may still be set by the one a window before.
     #[inline]
     fn set_fresh(&mut self, sequence: u64) {
         let (word, bit) = Self::place(sequence);
@@ -170,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fate_is_told_apart() {
+    fn each_arrival_is_classified() {
         let mut window = Window::default();
         assert_eq!(window.arrive(0), Arrival::InOrder);
         assert_eq!(window.arrive(3), Arrival::InOrder);
@@ -189,10 +183,12 @@ mod tests {
         assert_eq!(window.arrive(1 << 40), Arrival::Duplicate);
         assert_eq!(window.arrive((1 << 40) + 1), Arrival::InOrder);
         assert_eq!(window.arrive((1 << 40) - 1), Arrival::Reordered(2));
+        window.reset();
+        assert_eq!(window.arrive(0), Arrival::InOrder);
     }
 
     #[test]
-    fn a_closed_one_takes_nothing() {
+    fn a_closed_window_takes_nothing() {
         let mut window = Window::closed();
         for sequence in [0, 1, 5, WINDOW, (1 << 48) - 1, 0] {
             assert_eq!(window.arrive(sequence), Arrival::Late, "{sequence}");
@@ -201,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_as_many_single_arrivals() {
+    fn a_row_equals_single_arrivals() {
         for (first, count) in [(0, 1), (0, 64), (3, 200), (63, 2), (WINDOW - 5, 70), (10, WINDOW)] {
             let (mut row, mut singly) = (Window::default(), Window::default());
             for sequence in 0..first {
@@ -217,20 +213,5 @@ mod tests {
             }
             assert_eq!((row.next, row.bits), (singly.next, singly.bits), "{first} {count}");
         }
-    }
-
-    #[test]
-    fn bits_of_the_round_before_do_not_linger() {
-        let mut window = Window::default();
-        for sequence in 0..WINDOW {
-            assert_eq!(window.arrive(sequence), Arrival::InOrder);
-        }
-        // Skips 100 numbers whose places are still set from the round before.
-        assert_eq!(window.arrive(WINDOW + 100), Arrival::InOrder);
-        for sequence in WINDOW..WINDOW + 100 {
-            assert!(matches!(window.arrive(sequence), Arrival::Reordered(_)), "{sequence}");
-        }
-        window.reset();
-        assert_eq!(window.arrive(0), Arrival::InOrder);
     }
 }

@@ -1,5 +1,4 @@
-//! Schedules: when each datagram should leave. Every moment is counted from the start, so no
-//! schedule drifts; what is long overdue is missed, never sent in a burst.
+//! Schedules: when each datagram should leave. All moments count from the start.
 
 mod schedule;
 mod slots;

@@ -1,27 +1,24 @@
-//! What is due now: the question a send loop asks once a batch.
+//! Which datagrams are due: asked once a batch.
 
 use super::slots::Slots;
 use crate::unit::Nanos;
 
-/// How many upcoming moments are kept ready, and so the most datagrams that are due at once; more
-/// leave in the next batch. A whole super-packet (`UDP_MAX_SEGMENTS`); otherwise arbitrary.
+/// Number of upcoming moments kept ready, and so the most datagrams due at once; more leave in the
+/// next batch. A whole super-packet (`UDP_MAX_SEGMENTS`); otherwise arbitrary.
 const AHEAD: usize = 128;
-
-/// The shortest bound of catching up: what is overdue by less may still be sent. Long enough to
-/// outlast a timer tick or an interrupt, short enough that what is sent at once after a stall stays
-/// within a default socket queue; arbitrary.
+/// The shortest catch-up bound: slots overdue by less may still be sent. Long enough for a timer
+/// tick or an interrupt, short enough that what is sent after a stall fits a default socket queue;
+/// arbitrary.
 const CATCH_UP: Nanos = Nanos::from_millis(1);
 
-/// How long a slot may be overdue before it is missed: 1 ms, or the mean distance between a
-/// worker's slots where that is longer, so that a slow schedule does not lose slots which disturb
-/// nobody when they are late.
-#[must_use]
+/// How long a slot may be overdue before it is missed: 1 ms, or the mean gap between a worker's
+/// slots if that is longer.
 pub fn catch_up(mean_gap: Nanos) -> Nanos {
     CATCH_UP.max(mean_gap)
 }
 
-/// The most missed slots that are skipped before the clock is read again: under 0.1 ms of work, so
-/// that skipping is not taken for a stall. Arbitrary within that.
+/// The most missed slots that are skipped before the clock is read again: under 0.1 ms of work,
+/// which is no stall. Arbitrary within that.
 const SKIP_MOST: u32 = 8_192;
 
 /// The answer to "what is due?".
@@ -56,8 +53,7 @@ pub struct FlatOut {
 }
 
 impl FlatOut {
-    /// Until `end` (since the start) or until `to_send` datagrams have left, whichever is first.
-    #[must_use]
+    /// Ends at `end` (since the start) or after `to_send` datagrams, whichever is first.
     pub const fn new(end: Nanos, to_send: u64) -> Self {
         Self { end, to_send }
     }
@@ -72,45 +68,31 @@ pub struct Scheduled {
     bound: Nanos,
     ahead: [Nanos; AHEAD],
     first: usize,
-    /// The latest slot that became due.
     latest: Nanos,
     missed: u64,
     attempted: u64,
 }
 
 impl Scheduled {
-    /// Follows `slots` for all intended moments before `end`, or until `to_send` datagrams have
-    /// left, whichever is first; slots overdue by more than `bound` are missed.
-    #[must_use]
+    /// Follows `slots` before `end`, or until `to_send` datagrams have left, whichever is first;
+    /// slots overdue by more than `bound` are missed.
     pub fn new(mut slots: Slots, end: Nanos, to_send: u64, bound: Nanos) -> Self {
         let ahead = std::array::from_fn(|_| Nanos(slots.next_ns()));
-        Self {
-            slots,
-            end,
-            to_send,
-            bound,
-            ahead,
-            first: 0,
-            latest: Nanos::ZERO,
-            missed: 0,
-            attempted: 0,
-        }
+        let (latest, missed, attempted) = (Nanos::ZERO, 0, 0);
+        Self { slots, end, to_send, bound, ahead, first: 0, latest, missed, attempted }
     }
 
     /// Slots that came too late to be sent.
-    #[must_use]
     pub const fn missed(&self) -> u64 {
         self.missed
     }
 
     /// The due time of the latest slot.
-    #[must_use]
     pub const fn latest(&self) -> Nanos {
         self.latest
     }
 
     /// Slots that have come up: attempted or missed.
-    #[must_use]
     pub const fn scheduled(&self) -> u64 {
         self.attempted + self.missed
     }
@@ -130,7 +112,7 @@ impl Scheduled {
         if self.to_send == 0 {
             return Due::Over;
         }
-        // What is overdue beyond the bound is missed, unless nothing newer is due yet.
+        // Slots overdue beyond the bound are missed, unless no newer one is due.
         let mut skipped = 0;
         while self.nth(0) + self.bound < now && self.nth(1) <= now && self.nth(1) < self.end {
             self.missed += 1;
@@ -171,7 +153,6 @@ impl Pace {
 
     /// The intended moment of the `i`-th datagram that is due; without a schedule, `now`.
     #[inline]
-    #[must_use]
     pub fn intended(&self, i: usize, now: Nanos) -> Nanos {
         match self {
             Self::FlatOut(_) => now,
@@ -179,9 +160,8 @@ impl Pace {
         }
     }
 
-    /// Says what became of the first of those that were due: so many were sent, and so many
-    /// refused, together no more than were due. A refused one has used its slot; later ones are due
-    /// again.
+    /// Records the outcome of the first due datagrams: so many were sent and so many refused, at
+    /// most as many as were due. A refused one has used its slot; later ones are due again.
     #[inline]
     pub fn advance(&mut self, sent: u64, refused: u64) {
         match self {
@@ -197,7 +177,6 @@ impl Pace {
     }
 
     /// The latest end of the schedule; [`Nanos::NEVER`] if a count decides.
-    #[must_use]
     pub const fn end(&self) -> Nanos {
         match self {
             Self::FlatOut(flat) => flat.end,
@@ -206,7 +185,6 @@ impl Pace {
     }
 
     /// Slots that came too late to be sent; none without a schedule.
-    #[must_use]
     pub const fn missed(&self) -> u64 {
         match self {
             Self::FlatOut(_) => 0,
@@ -215,7 +193,6 @@ impl Pace {
     }
 
     /// The schedule, where there is one.
-    #[must_use]
     pub const fn scheduled(&self) -> Option<&Scheduled> {
         match self {
             Self::FlatOut(_) => None,

@@ -1,4 +1,4 @@
-//! Payloads of UDP in captures: pcap and pcapng, as tcpdump, Wireshark and their kin write them.
+//! UDP payloads of captures: pcap and pcapng.
 
 mod account;
 mod link;
@@ -14,20 +14,17 @@ use crate::unit::MAX_PAYLOAD;
 use account::Counts;
 pub(super) use link::SkipCause;
 
-/// Bits of the number of a link type; those above tell of checksums at the end of frames;
+/// Bits of the number of a link type; those above report checksums at the end of frames;
 /// draft-ietf-opsawg-pcap §4.
 const LINK_BITS: i32 = 0xFFFF;
-
 /// Nanoseconds of a second.
 const SECOND_NS: i128 = 1_000_000_000;
-
 /// The number of the obsolete Packet Block; draft-ietf-opsawg-pcapng, appendix A.
 const PACKET_BLOCK: u32 = 2;
-
 /// Bytes of a Packet Block before the packet; as above.
 const PACKET_BLOCK_LEN: usize = 20;
 
-/// What is in a capture.
+/// The UDP payloads of a capture.
 #[derive(Debug)]
 pub(super) struct Capture<'a> {
     payloads: Vec<Payload<'a>>,
@@ -35,7 +32,6 @@ pub(super) struct Capture<'a> {
     port: Option<u16>,
 }
 
-/// The payload to send for a packet.
 #[derive(Debug, Clone, Copy)]
 struct Payload<'a> {
     /// When it was captured, in ns since 1970; `None` where the capture has no times.
@@ -43,17 +39,15 @@ struct Payload<'a> {
     bytes: &'a [u8],
 }
 
-/// A packet of a capture.
 struct Packet<'a> {
     time_ns: Option<i128>,
     link: Linktype,
-    /// As much of it as was captured.
+    /// As much as was captured.
     bytes: &'a [u8],
-    /// How long it was.
+    /// Its original length.
     len: usize,
 }
 
-/// An interface of a pcapng.
 struct Interface {
     link: Linktype,
     /// Ticks of its clock in a second.
@@ -72,10 +66,7 @@ impl Interface {
 }
 
 impl<'a> Capture<'a> {
-    /// Reads a capture; with a port, what goes to it.
-    ///
-    /// # Errors
-    /// [`PayloadError::NoCapture`] if it does not begin like a capture.
+    /// Reads a capture; with a port, only what goes to it.
     pub(super) fn read(bytes: &'a [u8], port: Option<u16>) -> Result<Self, PayloadError> {
         let is_ng = parse_sectionheaderblock(bytes).is_ok();
         let counts = Counts::new(if is_ng { "pcapng" } else { "pcap" });
@@ -112,7 +103,6 @@ impl<'a> Capture<'a> {
         Some(())
     }
 
-    /// A pcapng.
     fn blocks(&mut self, mut rest: &'a [u8]) {
         let mut is_big = false;
         let mut interfaces: Vec<Interface> = Vec::new();
@@ -195,7 +185,6 @@ impl<'a> Capture<'a> {
         longest
     }
 
-    /// Payloads to send, packet by packet.
     pub(super) fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
         self.payloads.iter().map(|payload| payload.bytes)
     }
@@ -206,14 +195,12 @@ impl<'a> Capture<'a> {
         times::moments(&times)
     }
 
-    /// Counts of packets used and left out.
     pub(super) const fn counts(&self) -> &Counts {
         &self.counts
     }
 }
 
-/// The packet in an obsolete Packet Block: interface, drops, time, two lengths; `None` if it is
-/// malformed.
+/// The packet in an obsolete Packet Block; `None` if it is malformed.
 fn packet_block<'a>(data: &'a [u8], is_big: bool, interfaces: &[Interface]) -> Option<Packet<'a>> {
     let (header, rest) = data.split_at_checked(PACKET_BLOCK_LEN)?;
     let word = |at: usize| {
@@ -231,8 +218,8 @@ fn packet_block<'a>(data: &'a [u8], is_big: bool, interfaces: &[Interface]) -> O
     })
 }
 
-/// Ticks in a second by the option if_tsresol: a negative power of 10, or with the highest bit set,
-/// of 2; draft-ietf-opsawg-pcapng §4.2. Finer ones than are possible are taken as nanoseconds.
+/// Ticks in a second by the option if_tsresol: a negative power of 10, or of 2 with the highest bit
+/// set; draft-ietf-opsawg-pcapng §4.2. Impossibly fine ones are taken as nanoseconds.
 const fn ticks(resolution: u8) -> u128 {
     let ticks = match resolution & 0x80 {
         0 => 10_u128.checked_pow(resolution as u32),

@@ -1,12 +1,12 @@
-//! From pieces to requests: every way to choose is written out once, before anything is sent.
+//! From pieces to requests: all combinations of choices are written out before anything is sent.
 
 use super::patch::{Patch, What};
 use super::requests::{IdAt, RequestGroup, RequestOrder, Requests, Variant};
 use super::{Input, PayloadError};
 use crate::unit::{MAX_PAYLOAD, hash_u64};
 
-/// Ways to choose in one line at most. Arbitrary: a few choices of a few words each; with the
-/// longest payload it keeps a line below 270 MB.
+/// Maximum combinations of choices in one line. Arbitrary: a few choices of a few words each; with
+/// the longest payload a line stays below 270 MB.
 const MAX_WAYS: usize = 4_096;
 
 /// A part of a request.
@@ -20,7 +20,7 @@ pub(super) enum Piece {
     Choice(Vec<Vec<u8>>),
 }
 
-/// Where ids stand in all that was compiled so far.
+/// The places of ids in all requests compiled so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ids {
     /// In none.
@@ -33,7 +33,6 @@ pub(super) enum Ids {
     Some,
 }
 
-/// Compiles line after line.
 #[derive(Debug)]
 pub(super) struct Compiler {
     requests: Requests,
@@ -64,10 +63,7 @@ impl Compiler {
         Self { requests, ids: None, sum: 0.0 }
     }
 
-    /// Adds a line: one request, or one for each way to choose in it.
-    ///
-    /// # Errors
-    /// [`PayloadError::TooLong`] and [`PayloadError::TooManyWays`].
+    /// Adds a line: one request, or one for each combination of choices in it.
     pub(super) fn line(&mut self, pieces: &[Piece]) -> Result<(), PayloadError> {
         let ways = pieces.iter().try_fold(1_usize, |ways, piece| match piece {
             Piece::Choice(words) => ways.checked_mul(words.len()),
@@ -119,7 +115,7 @@ impl Compiler {
         Ok(len)
     }
 
-    /// Keeps patches; those of the variant before serve again where they are the same.
+    /// Stores patches; those of the variant before are shared if they are equal.
     fn range_of(&mut self, patches: Vec<Patch>) -> Result<(u32, u32), PayloadError> {
         let requests = &mut self.requests;
         if let Some(last) = requests.variants.last() {
@@ -168,10 +164,7 @@ impl Compiler {
         (self.requests.input, self.requests.notes) = (Some(input), notes);
     }
 
-    /// All that was added.
-    ///
-    /// # Errors
-    /// [`PayloadError::Nothing`] where that is nothing.
+    /// Returns all that was added; an error if that is nothing.
     pub(super) fn finish(mut self) -> Result<(Requests, Ids), PayloadError> {
         let ids = self.ids.ok_or(PayloadError::Nothing)?;
         if let Ids::Here(spot) = ids {
@@ -182,16 +175,13 @@ impl Compiler {
     }
 }
 
-/// A number of bytes, patches or variants, which are counted in 32 bits to keep them small.
+/// A number of bytes, patches or variants, in 32 bits to keep them small.
 fn index(count: usize) -> Result<u32, PayloadError> {
     u32::try_from(count).map_err(|_| PayloadError::TooMuch)
 }
 
 impl Requests {
     /// Puts an id into each request, over what stands there, last of all patches.
-    ///
-    /// # Errors
-    /// [`PayloadError::IdBeyond`] names the first request that ends before it.
     pub(super) fn put_id(&mut self, at: IdAt) -> Result<Ids, PayloadError> {
         let IdAt { offset, number } = at;
         let width = number.width();
@@ -223,7 +213,7 @@ impl Requests {
         Ok(Ids::Here(at))
     }
 
-    /// Whether each request is like any other.
+    /// Whether all requests are equal, except for times.
     pub(super) fn are_equal(&self) -> bool {
         self.variants.len() == 1 && self.patches.iter().all(|patch| patch.what.is_time())
     }

@@ -1,8 +1,8 @@
-//! What programs that are not ours are sent and send: text in any encoding, bytes as hex, requests
-//! to servers of many protocols, and how their replies are told.
+//! Payloads for programs other than udperf: text in any encoding, bytes as hex, requests to servers
+//! of many protocols, and the matching of replies.
 //!
-//! A [`Spec`] says what is asked for and is compiled into [`Requests`] and [`Matching`], which a
-//! loop uses without deciding anything anew: a request is copied and patched at known places.
+//! A [`Spec`] is compiled into [`Requests`] and [`Matching`], so that the loop only copies a
+//! request and patches it at known places.
 //!
 //! ```
 //! use udperf_core::payload::{Dns, Preset, RequestSource, Spec};
@@ -12,7 +12,7 @@
 //! let (mut slot, mut scratch) = (vec![0; requests.largest()], vec![0; requests.largest()]);
 //! let (n, id, now_ns) = (0, 7, 0);
 //! let len = requests.write(n, id, now_ns, &mut slot);
-//! // What a server answers at least: the same, with the bit QR.
+//! // The least that a server answers: the same, with the bit QR.
 //! slot[2] |= 0x80;
 //! assert_eq!(matching.id_of(&slot[..len]), Some(id));
 //! assert!(matching.answers(&requests, n, id, &slot[..len], &mut scratch));

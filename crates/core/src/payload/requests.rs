@@ -7,7 +7,7 @@ use super::number::Number;
 use super::patch::{Moment, Patch};
 use crate::unit::hash_nth;
 
-/// In which order the lines of a file, the questions and the alternatives of a choice are sent.
+/// The order of lines, questions and choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RequestOrder {
     /// One after the other, then from the first again.
@@ -17,16 +17,15 @@ pub enum RequestOrder {
     Random,
 }
 
-/// The bytes of a request before they are patched, and its patches.
+/// The bytes of a request before they are patched, and the range of its patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Variant {
     pub(super) start: usize,
     pub(super) len: u32,
-    /// Of the patches of all variants.
     pub(super) patches: (u32, u32),
 }
 
-/// Variants that one line or one question has; together they get as many turns as another line.
+/// The variants of a line or question, which share its turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RequestGroup {
     pub(super) first: u32,
@@ -34,12 +33,12 @@ pub(super) struct RequestGroup {
     pub(super) count: u32,
 }
 
-/// Where an id stands in a request or in a reply.
+/// The place of an id in a request or reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdAt {
     /// Its first byte, from 0.
     pub offset: usize,
-    /// How it is written.
+    /// Its format.
     pub number: Number,
 }
 
@@ -54,14 +53,12 @@ pub struct RequestNumber {
 }
 
 impl From<u64> for RequestNumber {
-    /// Of a run that has one phase and one worker.
     fn from(number: u64) -> Self {
         Self { turn: number, unique: number }
     }
 }
 
-/// What is sent. Request number `n` is a function of `n` and its id alone, except for fields that
-/// hold the time.
+/// Compiled requests. Number `n` depends only on `n` and its id, except for times.
 #[derive(Debug, Clone)]
 pub struct Requests {
     pub(super) bytes: Vec<u8>,
@@ -70,9 +67,9 @@ pub struct Requests {
     pub(super) groups: Vec<RequestGroup>,
     pub(super) order: RequestOrder,
     pub(super) key: u64,
-    /// Where the id stands, if at the same place in all.
+    /// The place of the id, if it is the same in all.
     pub(super) id: Option<IdAt>,
-    /// How many bits of it every request has.
+    /// Bits of it that every request has.
     pub(super) id_bits: u32,
     /// Number of id bits in a separate field that servers use to detect duplicates.
     pub(super) message_id_bits: Option<u32>,
@@ -85,67 +82,57 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Bytes of the longest request; what [`Self::write`] needs room for.
-    #[must_use]
+    /// Bytes of the longest request, for which [`Self::write`] needs room.
     pub const fn largest(&self) -> usize {
         self.largest
     }
 
     /// Bytes of each request, where all are of one length.
-    #[must_use]
     pub const fn same_len(&self) -> Option<usize> {
         self.same_len
     }
 
     /// Bytes of a request on average.
-    #[must_use]
     pub const fn mean_len(&self) -> f64 {
         self.mean_len
     }
 
     /// How many bits of an id each request carries; 0 where requests carry none.
-    #[must_use]
     pub const fn id_bits(&self) -> u32 {
         self.id_bits
     }
 
-    /// How many bits the message id of each request has, by which a server of CoAP tells a request
-    /// from its repetition (RFC 7252 section 4.5); `None` for other requests.
-    #[must_use]
+    /// Bits of the message id in each request, by which a CoAP server detects duplicates (RFC 7252
+    /// section 4.5); `None` for other requests.
     pub const fn message_id_bits(&self) -> Option<u32> {
         self.message_id_bits
     }
 
-    /// When the packets of a capture were seen, one for each request, in nanoseconds since the
-    /// first of them, never decreasing: what is wrong with its clock, of which [`Self::input`]
-    /// tells, is put right. `None` where there is no capture.
-    #[must_use]
+    /// Times of the packets of a capture, one per request, in nanoseconds since the first, never
+    /// decreasing: faults of its clock, listed in [`Self::input`], are corrected. `None` without a
+    /// capture.
     pub fn recorded(&self) -> Option<&[u64]> {
         self.recorded.as_deref()
     }
 
-    /// How many different requests there are before fields are filled in: lines, questions,
-    /// packets of a capture, each with all its choices.
-    #[must_use]
+    /// The number of different requests before fields are filled in: lines, questions and packets,
+    /// with all their choices.
     pub fn variants(&self) -> usize {
         self.variants.len()
     }
 
     /// The account of the file of requests; `None` if it is not counted.
-    #[must_use]
     pub const fn input(&self) -> Option<&Input> {
         self.input.as_ref()
     }
 
-    /// What the user should know of how these came to be, one sentence each.
-    #[must_use]
+    /// Notes for the user, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Writes request number `n` into `slot` and returns its length in bytes. `now_ns` is the
-    /// calendar's time in nanoseconds since 1970, for fields that hold it. A slot that is too short
-    /// stays as it is, and the length is 0.
+    /// Writes request number `n` into `slot` and returns its length in bytes, 0 if it does not fit.
+    /// `now_ns` is the time since 1970 for fields that hold it.
     #[inline]
     pub fn write(
         &self,
@@ -182,10 +169,9 @@ impl Requests {
         self.patches.get(from as usize..to as usize).unwrap_or_default()
     }
 
-    /// What request number `n` is made from.
     #[inline]
     fn variant(&self, n: u64) -> &Variant {
-        // A compiler of requests makes at least one group, and each has at least one variant.
+        // There is at least one group, and each has at least one variant.
         if let [only] = &self.variants[..] {
             return only;
         }

@@ -1,5 +1,4 @@
-//! What was asked for and what is a reply, in words: for reports, and for telling whether two runs
-//! asked the same.
+//! Requests and rules of matching as text, for reports and for comparing runs.
 
 use std::fmt;
 
@@ -8,11 +7,10 @@ use super::reply::{Matching, Protocol, Rule};
 use super::requests::RequestOrder;
 use super::spec::{RequestSource, Spec};
 
-/// Characters of a text that are shown. Arbitrary: with what else is said, a line.
+/// Characters of a text that are shown. Arbitrary: with the rest, a line.
 const SHOWN: usize = 48;
 
-/// Two specifications are shown alike only if they ask the same: what is too long to be shown is
-/// known by its length and its CRC-32.
+/// Equal only for equal specifications: length and CRC-32 stand for long parts.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = |on: bool| if self.fields == on { "" } else { ", fields off" };
@@ -121,7 +119,7 @@ impl fmt::Display for Short<'_> {
     }
 }
 
-/// Bytes, as far as they tell themselves from others.
+/// The length and checksum of bytes.
 struct Sum<'a>(&'a [u8]);
 
 impl fmt::Display for Sum<'_> {

@@ -1,4 +1,4 @@
-//! What was asked for, before it is compiled.
+//! Specifications of requests, before they are compiled.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,33 +19,30 @@ pub enum RequestSource {
     Text(String),
     /// One request, as hex digits.
     Hex(String),
-    /// A request a line, as text in UTF-8; empty lines are skipped, and a CR before the end of a
-    /// line is none of it.
+    /// A request per line, as text in UTF-8; empty lines are skipped, and lines may end in CR LF.
     Lines(Vec<u8>),
     /// One request, as bytes.
     File(Vec<u8>),
-    /// The datagrams in a capture, pcap or pcapng, one after the other.
+    /// The datagrams of a capture, pcap or pcapng.
     Capture {
         /// The file.
         bytes: Vec<u8>,
         /// Only those to this port.
         port: Option<u16>,
     },
-    /// A protocol that is known.
+    /// A known protocol.
     Preset(Preset),
 }
 
-/// How replies are to be matched, as the user has it.
+/// How replies are matched, as asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MatchRule {
-    /// As the protocol has it; where requests are the user's own, by the id at the place where the
-    /// request has it, and without an id by order.
+    /// As the protocol defines; for other requests by their id, or without one by order.
     #[default]
     Preset,
     /// By the id, at this offset of the reply, in the format it has in the request.
     IdAt(usize),
-    /// The rule of this protocol, for requests from a capture, a file or a template. Requests
-    /// without an id get one at the protocol's place.
+    /// The rule of this protocol for other requests, which get an id at its place if they lack one.
     Protocol(MatchProtocol),
     /// The reply is the request.
     Echo,
@@ -55,7 +52,7 @@ pub enum MatchRule {
     None,
 }
 
-/// Protocols whose rule can match replies to requests from other sources.
+/// Protocols whose rule can match replies to other requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchProtocol {
     /// By id and question, RFC 1035.
@@ -69,49 +66,38 @@ pub enum MatchProtocol {
 }
 
 impl MatchProtocol {
-    /// All of them.
-    const ALL: [Self; 4] = [Self::Dns, Self::Ntp, Self::Stun, Self::Memcached];
-
-    /// Its name on the command line, as that of the preset.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Ntp => "ntp",
-            Self::Stun => "stun",
-            Self::Memcached => "memcached-udp",
-        }
-    }
+    /// All, in order, with their names on the command line.
+    const ALL: [(Self, &'static str, Protocol); 4] = [
+        (Self::Dns, "dns", Protocol::Dns),
+        (Self::Ntp, "ntp", Protocol::Ntp),
+        (Self::Stun, "stun", Protocol::Stun),
+        (Self::Memcached, "memcached-udp", Protocol::Memcached),
+    ];
 
     const fn protocol(self) -> Protocol {
-        match self {
-            Self::Dns => Protocol::Dns,
-            Self::Ntp => Protocol::Ntp,
-            Self::Stun => Protocol::Stun,
-            Self::Memcached => Protocol::Memcached,
-        }
+        Self::ALL[self as usize].2
     }
 }
 
-/// What was asked for.
+/// A specification of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// Where requests come from.
     pub source: RequestSource,
-    /// In which order those of several lines are sent.
+    /// The order of lines and choices.
     pub order: RequestOrder,
-    /// How text is sent.
+    /// The encoding of text.
     pub encoding: Encoding,
     /// Whether braces hold fields, in sources other than presets; otherwise they are text.
     pub fields: bool,
-    /// Put an id here, over what stands there.
+    /// Where to put an id, over what stands there.
     pub id_at: Option<IdAt>,
     /// How replies are matched.
     pub rule: MatchRule,
 }
 
 impl Spec {
-    /// Requests from there, in turns, with fields, in UTF-8, matched as suits them.
-    #[must_use]
+    /// Requests of this source, in turns, with fields, in UTF-8, matched as usual.
     pub fn of(source: RequestSource) -> Self {
         Self {
             source,
@@ -123,8 +109,7 @@ impl Spec {
         }
     }
 
-    /// The port that such servers listen on, where one is known.
-    #[must_use]
+    /// The usual port of servers, if it is known.
     pub const fn port(&self) -> Option<u16> {
         match &self.source {
             RequestSource::Preset(preset) => preset.port(),
@@ -133,10 +118,10 @@ impl Spec {
         }
     }
 
-    /// Makes all ready to be sent. All that is random follows from `seed`.
+    /// Compiles requests and matching; all that is random follows from `seed`.
     ///
     /// # Errors
-    /// Whatever cannot be, and where.
+    /// [`PayloadError`].
     pub fn compile(&self, seed: u64) -> Result<(Requests, Matching), PayloadError> {
         let mut to = Compiler::new(seed, self.order);
         match &self.source {
@@ -160,7 +145,7 @@ impl Spec {
         Ok((requests, matching))
     }
 
-    /// The place of the id in each request: as asked, or the place that the protocol defines.
+    /// The place of the id in each request: as asked, or as the protocol defines.
     fn id_place(&self) -> Option<IdAt> {
         match self.rule {
             MatchRule::Protocol(word) => self.id_at.or_else(|| word.protocol().id_at()),
@@ -228,50 +213,45 @@ impl Spec {
     }
 
     fn matching(&self, requests: &Requests, ids: Ids) -> Result<Matching, PayloadError> {
-        let (protocol, usual) = match &self.source {
+        let (mut protocol, usual) = match &self.source {
             RequestSource::Preset(preset) => {
                 let (protocol, rule) = preset.reply();
                 (protocol, Some(rule))
             }
             _ => (Protocol::Unknown, None),
         };
+        let no_id = || PayloadError::NoId { rule: self.rule.to_string() };
         let rule = match (self.rule, usual) {
             (MatchRule::None, _) => Rule::None,
             (MatchRule::Any, _) => Rule::Any,
             (MatchRule::Preset, Some(rule)) => rule,
             (MatchRule::Protocol(word), _) => {
-                let id_mask = id_mask(requests);
-                let (rule, protocol, at) =
-                    (Rule::Protocol, word.protocol(), word.protocol().id_at());
+                protocol = word.protocol();
+                let at = protocol.id_at();
                 if at.is_none() || at != spot(ids)? {
-                    let place = at.map_or_else(String::new, |IdAt { offset, number }| {
-                        format!("{offset}:{number}")
-                    });
-                    return Err(PayloadError::OtherId { rule: self.rule.to_string(), place });
+                    let place = at.map(|IdAt { offset, number }| format!("{offset}:{number}"));
+                    let (rule, place) = (self.rule.to_string(), place.unwrap_or_default());
+                    return Err(PayloadError::OtherId { rule, place });
                 }
-                return Ok(Matching { rule, protocol, id_mask });
+                Rule::Protocol
             }
             (MatchRule::Preset, None) => spot(ids)?.map_or(Rule::Any, Rule::Id),
-            (MatchRule::IdAt(offset), _) => match spot(ids)? {
-                Some(IdAt { number, .. }) => Rule::Id(IdAt { offset, number }),
-                None => return Err(PayloadError::NoId { rule: self.rule.to_string() }),
-            },
+            (MatchRule::IdAt(offset), _) => {
+                Rule::Id(IdAt { offset, number: spot(ids)?.ok_or_else(no_id)?.number })
+            }
             (MatchRule::Echo, _) => match spot(ids)? {
-                Some(spot) => Rule::Echo(Some(spot)),
-                None if requests.are_equal() => Rule::Echo(None),
-                None => return Err(PayloadError::NoId { rule: self.rule.to_string() }),
+                None if !requests.are_equal() => return Err(no_id()),
+                spot => Rule::Echo(spot),
             },
         };
         Ok(Matching { rule, protocol, id_mask: id_mask(requests) })
     }
 }
 
-/// As many bits as requests have of an id.
 fn id_mask(requests: &Requests) -> u64 {
     u64::MAX.checked_shr(u64::BITS - requests.id_bits()).unwrap_or_default()
 }
 
-/// The one place of the id.
 fn spot(ids: Ids) -> Result<Option<IdAt>, PayloadError> {
     match ids {
         Ids::None => Ok(None),
@@ -291,7 +271,7 @@ impl fmt::Display for MatchRule {
         match self {
             Self::Preset => f.write_str("preset"),
             Self::IdAt(offset) => write!(f, "id@{offset}"),
-            Self::Protocol(word) => f.write_str(word.word()),
+            Self::Protocol(word) => f.write_str(MatchProtocol::ALL[*word as usize].1),
             Self::Echo => f.write_str("echo"),
             Self::Any => f.write_str("any"),
             Self::None => f.write_str("none"),
@@ -309,8 +289,8 @@ impl FromStr for MatchRule {
             "any" => Self::Any,
             "none" => Self::None,
             _ => {
-                let named = MatchProtocol::ALL.into_iter().find(|protocol| protocol.word() == word);
-                if let Some(protocol) = named {
+                let named = MatchProtocol::ALL.into_iter().find(|(_, name, _)| *name == word);
+                if let Some((protocol, ..)) = named {
                     return Ok(Self::Protocol(protocol));
                 }
                 let offset = word.strip_prefix("id@").and_then(|offset| offset.parse().ok());
@@ -324,7 +304,6 @@ impl FromStr for MatchRule {
 impl FromStr for IdAt {
     type Err = PayloadError;
 
-    /// `0:u16be`: offset and format.
     fn from_str(word: &str) -> Result<Self, PayloadError> {
         let parts = word.split_once(':');
         let parsed = parts.and_then(|(offset, format)| {

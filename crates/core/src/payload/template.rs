@@ -6,24 +6,18 @@ use super::patch::{Alphabet, What};
 use super::{Encoding, PayloadError, hex};
 use crate::unit::hash_u64;
 
-/// Random characters that one field has at most: what a datagram holds.
+/// Maximum random characters of one field: what a datagram holds.
 const MAX_CHARACTERS: u16 = 65_507;
 
-/// What stands between the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TemplateBody {
     /// Text, which is encoded.
     Text(Encoding),
-    /// Hex digits.
     Hex,
-    /// Bytes, as they are.
     Bytes,
 }
 
 /// Reads a request. `{{` and `}}` stand for braces.
-///
-/// # Errors
-/// Names the place, and for fields those that there are.
 pub(super) fn parse(
     source: &[u8],
     body: TemplateBody,
@@ -52,10 +46,7 @@ pub(super) fn parse(
     Ok(reader.pieces)
 }
 
-/// Text, hex or bytes without fields.
-///
-/// # Errors
-/// As [`parse`], without fields.
+/// Reads text, hex or bytes without fields.
 pub(super) fn plain(source: &[u8], body: TemplateBody) -> Result<Vec<Piece>, PayloadError> {
     let mut reader = Reader { source, body, seed: 0, pieces: Vec::new(), fields: 0 };
     reader.literal(0, source.len())?;
@@ -71,13 +62,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Which character of the source this is, from 1.
+    /// The number of the character at this offset, from 1.
     fn column(&self, at: usize) -> usize {
         let before = self.source.get(..at).unwrap_or_default();
         String::from_utf8_lossy(before).chars().count() + 1
     }
 
-    /// What stands between two fields.
     fn literal(&mut self, from: usize, to: usize) -> Result<(), PayloadError> {
         if from >= to {
             return Ok(());
@@ -99,7 +89,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the field that begins here, and returns where it ends.
+    /// Reads the field that begins here; returns its end.
     fn field(&mut self, at: usize) -> Result<usize, PayloadError> {
         let column = self.column(at);
         let rest = self.source.get(at + 1..).unwrap_or_default();
@@ -138,7 +128,7 @@ impl Reader<'_> {
         Ok(Piece::Choice(list))
     }
 
-    /// What a field other than a choice writes.
+    /// The value of a field other than a choice.
     fn what(&self, word: &str, column: usize) -> Result<What, PayloadError> {
         let (name, format) = match word.split_once(':') {
             Some((name, format)) => (name, Some(format)),
@@ -164,7 +154,6 @@ impl Reader<'_> {
     }
 }
 
-/// Whether the name of a field ends here.
 fn is_end(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with(':')
 }
@@ -181,8 +170,7 @@ fn characters(format: &str, key: u64) -> Option<What> {
     Some(What::Characters { key, alphabet, count })
 }
 
-/// `ns`, `us`, `ms` and `s`, each alone or with the format of a number behind it; a number alone,
-/// of nanoseconds; or `rfc3339`.
+/// `ns`, `us`, `ms` or `s`, with an optional format; a format alone, of nanoseconds; or `rfc3339`.
 fn time(format: &str, is_hex: bool) -> Option<What> {
     if format == "rfc3339" {
         return Some(What::Rfc3339);

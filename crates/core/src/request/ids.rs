@@ -8,8 +8,7 @@ use crate::unit::hash_u64;
 /// Distance of the first ids of two ports with 64-bit ids, as a power of two: more requests than a
 /// port sends in the longest cell (24 h at 10 million per second).
 const PORT_BITS: u32 = 40;
-
-/// Number of attempts to get a port that the run has not used: the system draws among 28,232
+/// Attempts to get a port that the run has not used: the system draws among 28,232
 /// (net.ipv4.ip_local_port_range), so that a second draw is rarely needed. Arbitrary.
 pub(super) const PORT_TRIES: usize = 4;
 
@@ -20,7 +19,6 @@ pub struct RunIds {
     used: Mutex<UsedIds>,
 }
 
-/// The ids and numbers used so far.
 #[derive(Debug, Default)]
 struct UsedIds {
     /// Unique numbers.
@@ -36,9 +34,7 @@ struct UsedIds {
 /// The first ids and unique numbers of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct FirstIds {
-    /// The first unique number.
     number: u64,
-    /// The first id of the first port.
     id: u64,
     /// Requests that any one port had sent before.
     places: u64,
@@ -51,13 +47,11 @@ pub(super) struct FirstIds {
 
 impl RunIds {
     /// Creates the generator of a run from its seed.
-    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { seed, used: Mutex::default() }
     }
 
     /// The seed.
-    #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed
     }
@@ -123,7 +117,7 @@ mod tests {
     #[test]
     fn no_number_and_no_id_comes_again_in_a_run() {
         let ids = RunIds::new(5);
-        let (mut numbers, mut delta) = (HashSet::new(), HashSet::new());
+        let (mut numbers, mut used) = (HashSet::new(), HashSet::new());
         // Three cells, in which the ports send unevenly.
         for sent in [[3, 0, 1, 5], [2, 2, 2, 2], [0, 7, 0, 0]] {
             let first = ids.begin(4);
@@ -133,13 +127,13 @@ mod tests {
                 assert!((0..count).all(|number| numbers.insert(first.unique(number))));
                 for (stream, &sent) in sent.iter().enumerate() {
                     let mut places = 0..sent;
-                    assert!(places.all(|place| delta.insert(first.first_of(stream) + place)));
+                    assert!(places.all(|place| used.insert(first.first_of(stream) + place)));
                 }
                 ids.end(first, count, sent.iter().max().copied().unwrap());
             }
             assert!(numbers.iter().all(|number| *number < ids.numbers()));
         }
-        assert!(!delta.contains(&0));
+        assert!(!used.contains(&0));
     }
 
     #[test]
@@ -159,11 +153,5 @@ mod tests {
         ids.end(begun, 100, 100);
         // At the same port, should it have it again, another cell continues.
         assert_eq!(ids.begin(1).first_of(0) & 0xFFFF, (first + 100) & 0xFFFF);
-    }
-
-    #[test]
-    fn a_port_is_new_once() {
-        let ids = RunIds::new(1);
-        assert_eq!([7, 8, 7].map(|port| ids.is_new_port(port)), [true, true, false]);
     }
 }

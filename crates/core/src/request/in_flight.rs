@@ -1,8 +1,7 @@
 //! Requests in flight: a table of fixed slots, found by arithmetic, without allocation.
 //!
-//! The socket of a reply identifies its port, so a few bits of the index identify the request among
-//! the latest ones of that port. The slot and the id of a request are reused only after its reply,
-//! or when none is expected any more after a timeout.
+//! The socket of a reply identifies its port, so that a few bits of the index identify the request.
+//! Slot and id of a request are reused only after its reply, or long enough after a timeout.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,21 +13,17 @@ const FREE: u64 = 0;
 const OPEN: u64 = 1;
 const ANSWERED: u64 = 2;
 const TIMED_OUT: u64 = 3;
-
 /// Bits of the state, below those of the intended time; the rest lasts 146 years.
 const STATE_BITS: u32 = 2;
 const STATE: u64 = (1 << STATE_BITS) - 1;
-
-/// Maximum requests that one call expires or releases: below 0.1 ms, so that it is no stall.
-/// Arbitrary within that.
+/// Maximum requests that one call expires or releases: below 0.1 ms, which is no stall. Arbitrary
+/// within that.
 const MAX_WALK: u64 = 8_192;
 
-/// One request.
 #[derive(Debug, Default)]
 struct Slot {
     /// Its intended time and state.
     word: AtomicU64,
-    /// When it was sent.
     sent: AtomicU64,
     /// Its turn, which selects its content.
     turn: AtomicU64,
@@ -59,7 +54,6 @@ pub enum Completion {
 pub struct InFlightTable {
     slots: Box<[Slot]>,
     stream_map: StreamMap,
-    /// The next request to send.
     head: AtomicU64,
     /// The oldest that may still be open.
     tail: AtomicU64,
@@ -69,7 +63,6 @@ pub struct InFlightTable {
 
 impl InFlightTable {
     /// A table for at least `wanted` requests, or as many as `id_bits` distinguish.
-    #[must_use]
     pub fn new(stream_map: StreamMap, wanted: u64, id_bits: u32) -> Self {
         let distinct = stream_map.distinct(id_bits);
         let most = if distinct.is_power_of_two() {
@@ -87,13 +80,11 @@ impl InFlightTable {
     }
 
     /// Maximum requests in flight.
-    #[must_use]
     pub fn capacity(&self) -> u64 {
         self.slots.len() as u64
     }
 
     /// The distribution of requests over source ports.
-    #[must_use]
     pub const fn stream_map(&self) -> StreamMap {
         self.stream_map
     }
@@ -106,14 +97,12 @@ impl InFlightTable {
 
     /// The next request to send.
     #[inline]
-    #[must_use]
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
 
     /// How many more requests may be sent without reusing the id of one that may still be answered.
     #[inline]
-    #[must_use]
     pub fn free_slots(&self) -> u64 {
         self.capacity()
             - (self.head.load(Ordering::Relaxed) - self.oldest_unreleased.load(Ordering::Acquire))
@@ -135,7 +124,6 @@ impl InFlightTable {
 
     /// The turn of this request; `None` if its slot was reused.
     #[inline]
-    #[must_use]
     pub fn turn(&self, number: u64, head: u64) -> Option<u64> {
         let is_here = head - number <= self.capacity();
         is_here.then(|| self.slot(number).turn.load(Ordering::Relaxed))
@@ -143,17 +131,14 @@ impl InFlightTable {
 
     /// When the oldest open request was sent, if there may be one.
     #[inline]
-    #[must_use]
     pub fn oldest_sent(&self) -> Option<Nanos> {
         let tail = self.tail.load(Ordering::Relaxed);
         let sent = || Nanos(self.slot(tail).sent.load(Ordering::Relaxed));
         (tail < self.head.load(Ordering::Relaxed)).then(sent)
     }
 
-    /// When the oldest request that blocks a slot was sent, if it was given up; `None` if it is
-    /// still awaited, or no slot is blocked.
+    /// When the oldest request that blocks a slot was sent, if it was given up; otherwise `None`.
     #[inline]
-    #[must_use]
     pub fn unreleased_sent(&self) -> Option<Nanos> {
         let oldest_unreleased = self.oldest_unreleased.load(Ordering::Relaxed);
         let sent = || Nanos(self.slot(oldest_unreleased).sent.load(Ordering::Relaxed));
@@ -178,8 +163,8 @@ impl InFlightTable {
         self.head.store(head, Ordering::Release);
     }
 
-    /// Cancels `count` requests from `first` on that could not be sent. A reply to an earlier
-    /// request of their slots is late.
+    /// Cancels `count` requests from `first` on; replies to earlier ones in their slots are then
+    /// late.
     // cold: the system refused them
     pub fn cancel(&self, first: u64, count: u64) {
         for number in first..first + count {
@@ -190,7 +175,6 @@ impl InFlightTable {
 
     /// The latest request of this port whose place ends in `id`; `None` before there was one.
     #[inline]
-    #[must_use]
     pub fn find(&self, stream: usize, id: u64, id_bits: u32, head: u64) -> Option<u64> {
         let last = self.stream_map.places(stream, head).checked_sub(1)?;
         let mask = 1_u64.checked_shl(id_bits).map_or(u64::MAX, |ids| ids - 1);
@@ -200,7 +184,6 @@ impl InFlightTable {
 
     /// Whether this request is open.
     #[inline]
-    #[must_use]
     pub fn is_open(&self, number: u64) -> bool {
         self.slot(number).word.load(Ordering::Relaxed) & STATE == OPEN
     }
@@ -224,8 +207,8 @@ impl InFlightTable {
         }
     }
 
-    /// Gives up requests sent at or before `before`, and returns their number. Frees the slots and
-    /// ids of answered requests, and of given-up requests sent at or before `rested`.
+    /// Gives up requests sent at or before `before`, and returns their number. Frees answered
+    /// requests, and given-up ones sent at or before `released_before`.
     #[inline]
     pub fn expire(&self, before: Option<Nanos>, released_before: Option<Nanos>) -> u64 {
         let left_by = |slot: &Slot, moment: Option<Nanos>| {
@@ -266,7 +249,6 @@ impl InFlightTable {
 
     /// Whether no request is open.
     #[inline]
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.head.load(Ordering::Acquire) == self.tail.load(Ordering::Relaxed)
     }
@@ -281,60 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn ids_tell_all_that_fit_apart() {
-        for (streams, block, bits) in [(1, 1, 4), (3, 2, 4), (5, 4, 3), (2, 64, 8), (4, 4, 1)] {
-            let stream_map = StreamMap::new(streams, block);
-            let table = InFlightTable::new(stream_map, u64::MAX >> 40, bits);
-            let head = 10_000;
-            for number in head - table.capacity()..head {
-                let id = stream_map.place(number) & ((1 << bits) - 1);
-                let found = table.find(stream_map.stream(number), id, bits, head);
-                assert_eq!(found, Some(number), "{stream_map:?}");
-            }
-        }
-        let whole = InFlightTable::new(StreamMap::new(1, 1), 8, 64);
-        assert_eq!(whole.find(0, 3, 64, 5), Some(3));
-        assert_eq!(whole.find(0, 7, 64, 5), None, "not asked yet");
-        assert_eq!(whole.find(0, 0, 64, 0), None, "nothing asked yet");
-    }
-
-    #[test]
-    fn a_request_has_one_answer() {
-        let table = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..3).for_each(|number| table.insert(number, at(number * 10)));
-        table.set_head(3);
-        assert_eq!((table.free_slots(), table.capacity()), (1, 4));
-        assert_eq!(table.complete(1, 3), Completion::Answer(at(10)));
-        assert_eq!(table.complete(1, 3), Completion::Duplicate);
-        // Sent at 1: given up; 1 is answered; 2 was sent at 21.
-        assert_eq!(table.expire(Some(Nanos(20)), None), 1);
-        assert_eq!(table.complete(0, 3), Completion::Late);
-        assert_eq!((table.is_open(2), table.is_empty(), table.free_slots()), (true, false, 1));
-        assert_eq!(table.expire(Some(Nanos(21)), Some(Nanos(1))), 1);
-        assert_eq!((table.is_empty(), table.free_slots()), (true, 3));
-    }
-
-    #[test]
-    fn what_was_refused_answers_for_nobody() {
-        let table = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..4).for_each(|number| table.insert(number, at(number)));
-        table.set_head(4);
-        assert_eq!(table.expire(Some(Nanos(1)), Some(Nanos(1))), 1);
-        table.insert(4, at(40));
-        table.set_head(5);
-        table.cancel(4, 1);
-        assert_eq!((table.head(), table.free_slots()), (4, 1));
-        assert_eq!(table.complete(0, 4), Completion::Late, "not the answer to 4, which never left");
-        assert!(!table.is_open(0));
-    }
-
-    #[test]
-    fn an_id_rests_until_no_answer_is_expected_any_more() {
+    fn a_given_up_request_keeps_its_slot_until_it_is_released() {
         let table = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
         (0..4).for_each(|number| table.insert(number, at(number * 10)));
         table.set_head(4);
         assert_eq!(table.complete(1, 4), Completion::Answer(at(10)));
-        // The oldest is waited for, and keeps its slot and those behind it.
+        // The oldest is awaited, and keeps its slot and those after it.
         assert_eq!((table.expire(None, None), table.free_slots()), (0, 0));
         assert_eq!((table.oldest_sent(), table.unreleased_sent()), (Some(Nanos(1)), None));
         assert_eq!((table.expire(Some(Nanos(25)), None), table.free_slots()), (2, 0));
@@ -343,7 +277,7 @@ mod tests {
             (Some(Nanos(31)), Some(Nanos(1)))
         );
         assert_eq!(table.complete(0, 4), Completion::Late);
-        // What was answered does not rest.
+        // Answered requests are released at once.
         assert_eq!((table.expire(None, Some(Nanos(20))), table.free_slots()), (0, 2));
         assert_eq!((table.expire(Some(Nanos(31)), Some(Nanos(20))), table.free_slots()), (1, 2));
         table.rebase(Nanos(25));

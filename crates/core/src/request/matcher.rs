@@ -13,16 +13,12 @@ use crate::unit::Nanos;
 
 /// Minimum silence after the last reply that ends draining: duplicates follow closely. Arbitrary.
 const MIN_QUIET: Nanos = Nanos::from_millis(2);
-
 /// Maximum of that silence; arbitrary.
 const MAX_QUIET: Nanos = Nanos::from_millis(250);
-
 /// How long after the last timeout, or after a stop, a phase ends even if replies keep arriving.
-/// Arbitrary: four times [`MAX_QUIET`], so that slow paths have their replies counted.
+/// Arbitrary: four times [`MAX_QUIET`], for slow paths.
 const MAX_DRAIN: Nanos = Nanos::from_millis(1_000);
-
-/// Bits of an id that stand for all of it in a datagram that carries no more: the message id of
-/// CoAP, RFC 7252 section 3.
+/// Bits of the id in a datagram without the whole id: the message id of CoAP, RFC 7252 section 3.
 const SHORT_ID_BITS: u32 = 16;
 
 /// The requests to send and how to match replies.
@@ -34,14 +30,11 @@ pub struct RequestSpec {
     pub matching: Arc<Matching>,
 }
 
-/// Matches replies to requests.
 #[derive(Debug)]
 pub(super) struct ResponseMatcher {
     spec: RequestSpec,
     table: Arc<InFlightTable>,
-    /// The first ids and unique numbers of this worker.
     first_ids: FirstIds,
-    /// Timeout of a request.
     timeout: Nanos,
     /// How long the id of a request without a reply is not reused.
     id_lifetime: Nanos,
@@ -62,16 +55,11 @@ pub(super) struct ResponseMatcher {
     answered: Vec<u64>,
     /// Buffer to write a request again.
     scratch: Vec<u8>,
-    /// When the latest reply to a request of this phase came.
     last_arrival: Nanos,
     window_closed: bool,
-    /// When this worker's latest stall ended.
     stall_ended: Nanos,
-    /// Counters.
     pub(super) tally: RxTally,
-    /// Latencies.
     pub(super) latency: OneWay,
-    /// Outcomes of requests.
     pub(super) exchange: RequestCounts,
 }
 
@@ -120,12 +108,13 @@ impl ResponseMatcher {
         self.first = self.table.head();
         (self.last_arrival, self.stall_ended) = (Nanos::ZERO, Nanos::ZERO);
         self.answered.fill(0);
-        (self.tally, self.exchange) = (RxTally::default(), RequestCounts::default());
+        let room = self.table.capacity();
+        self.exchange = RequestCounts { room, ..RequestCounts::default() };
+        self.tally = RxTally::default();
         let OneWay { from_schedule, from_send, in_stall, .. } = &mut self.latency;
         [from_schedule, from_send, in_stall].into_iter().for_each(LatencyHistograms::reset);
     }
 
-    /// Requests in flight.
     #[inline]
     pub(super) fn in_flight(&self) -> u64 {
         self.table.head() - self.finished
@@ -144,14 +133,12 @@ impl ResponseMatcher {
         self.table.free_slots() == 0
     }
 
-    /// Records the current number of requests in flight.
     #[inline]
     pub(super) fn note_in_flight(&mut self) {
         self.exchange.in_flight_max = self.exchange.in_flight_max.max(self.in_flight());
     }
 
-    /// Releases finished requests and, if all sockets were read empty, gives up requests that have
-    /// timed out.
+    /// Releases finished requests and, if all sockets were read empty, gives up timed-out ones.
     #[inline]
     pub(super) fn expire(&mut self, now: Nanos, has_read_all: bool) {
         let ago = |time: Nanos| (now > time).then(|| now - time);
@@ -172,18 +159,12 @@ impl ResponseMatcher {
         released_before.map_or(timeout, |released_before| released_before.min(timeout))
     }
 
-    /// Maximum requests in flight.
-    pub(super) fn capacity(&self) -> u64 {
-        self.table.capacity()
-    }
-
     /// Whether slots for another batch have to be released.
     #[inline]
     pub(super) fn is_short_of_slots(&self) -> bool {
         self.table.free_slots() < self.min_free
     }
 
-    /// Counts a pull.
     #[inline]
     pub(super) fn pulled(&mut self, pull: &Pull, stall_ended: Nanos) {
         self.stall_ended = stall_ended;
@@ -257,7 +238,6 @@ impl ResponseMatcher {
         }
     }
 
-    /// The request that a datagram may belong to.
     #[inline]
     fn request_of(&mut self, stream: usize, reply: &[u8], head: u64) -> Option<u64> {
         let matching = &self.spec.matching;
@@ -272,7 +252,6 @@ impl ResponseMatcher {
         self.table.find(stream, place, bits, head)
     }
 
-    /// Whether this answers the request.
     #[inline]
     fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8]) -> bool {
         let RequestSpec { requests, matching } = &self.spec;
@@ -282,8 +261,7 @@ impl ResponseMatcher {
         matching.answers(requests, request, id, reply, &mut self.scratch)
     }
 
-    /// Whether this datagram completes a reply. If not, counts the datagram; the request is
-    /// incomplete until the reply is complete.
+    /// Whether this datagram completes a reply. If not, counts it; the reply is then incomplete.
     #[inline]
     fn is_complete(&mut self, number: u64, role: Role) -> bool {
         let Some(parts) = &mut self.parts else { return true };
@@ -292,8 +270,8 @@ impl ResponseMatcher {
             self.exchange.incomplete -= u64::from(parts.has_begun(number));
             return true;
         };
-        let delta = parts.note(number, index, of);
-        match delta {
+        let seen = parts.note(number, index, of);
+        match seen {
             PartSeen::First => self.exchange.incomplete += 1,
             PartSeen::Last => self.exchange.incomplete -= 1,
             PartSeen::Another => {}
@@ -302,15 +280,14 @@ impl ResponseMatcher {
                 return false;
             }
         }
-        if delta != PartSeen::Last {
+        if seen != PartSeen::Last {
             self.tally.arrived -= 1;
             self.exchange.continued += 1;
         }
-        delta == PartSeen::Last
+        seen == PartSeen::Last
     }
 
-    /// Counts a datagram that continues a reply to a request that is no longer awaited, whether or
-    /// not it is still in the table.
+    /// Counts a further datagram of a request that is no longer awaited.
     #[inline]
     fn continued(&mut self, number: u64, role: Role, is_known: bool) {
         let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return };
@@ -322,7 +299,6 @@ impl ResponseMatcher {
         }
     }
 
-    /// Records the latency of a reply.
     #[inline]
     fn time(&mut self, intended: Nanos, sent: Nanos, now: Nanos) {
         let took = now.since(intended);
@@ -368,8 +344,7 @@ impl ResponseMatcher {
         }
     }
 
-    /// Whether draining after `end` is complete; `stopped`: the run was stopped early. Open
-    /// requests are then given up.
+    /// Whether draining after `end` is complete; if `stopped`, open requests are given up.
     pub(super) fn is_finished(&mut self, end: Nanos, now: Nanos, stopped: bool) -> bool {
         let silence = now.since(self.last_arrival.max(end));
         let max_wait = if stopped { MAX_DRAIN } else { self.timeout + MAX_DRAIN };

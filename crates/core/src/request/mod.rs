@@ -1,5 +1,5 @@
-//! Requests and replies. One worker sends and receives on the same ports, so that a reply meets its
-//! request without communication between threads.
+//! Requests and replies. One worker sends and receives on the same ports, so that threads need not
+//! communicate about them.
 
 mod ids;
 pub mod in_flight;
@@ -28,17 +28,12 @@ use crate::run::send_job::SendJob;
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
 
-/// Maximum pulls between two checks of the schedule. Arbitrary: a few batches of replies, so that
-/// neither side starves the other.
+/// Maximum pulls between two checks of the schedule. Arbitrary: a few batches of replies.
 const MAX_PULLS: usize = 4;
-
-/// Maximum reads of several sockets between two polls for other ready ones. Arbitrary: a poll costs
-/// a system call, as a read does.
+/// Maximum reads of several sockets between two polls. Arbitrary: a poll costs as much as a read.
 const MAX_READS: usize = 16;
-
 /// How soon to retry a full send buffer: about the time a few datagrams take to leave. Arbitrary.
 const RETRY_AFTER: Nanos = Nanos::from_micros(20);
-
 /// How often the end of draining is checked; arbitrary.
 const DRAIN_INTERVAL: Nanos = Nanos::from_millis(1);
 
@@ -55,13 +50,11 @@ struct RequestWorker {
     blocked_until: Nanos,
     /// Since when all ids are in use, so that no request can be sent.
     out_of_ids_since: Option<Nanos>,
-    /// Measures the usage of the thread.
     meter: Meter,
     /// The reading when sending ended: waiting for the last replies does not count.
     at_close: Option<Reading>,
 }
 
-/// The result of reading the sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadResult {
     /// No datagram was queued.
@@ -82,8 +75,7 @@ impl ReadResult {
     }
 }
 
-/// A queue of sockets that may be readable. A socket with more datagrams goes to the end, so that
-/// no socket delays the others.
+/// A queue of sockets that may be readable; those with more datagrams go to its end.
 #[derive(Debug)]
 struct Ready {
     /// Their indices, each once.
@@ -91,12 +83,11 @@ struct Ready {
     is_queued: Vec<bool>,
     /// Reads since the latest poll.
     reads: usize,
-    /// The current socket.
     at: usize,
 }
 
 impl Ready {
-    /// The queue of so many sockets. A single one is always in it.
+    /// The queue of this many sockets; a single one is always in it.
     // cold: set-up
     fn new(sockets: usize) -> Self {
         let queue = VecDeque::with_capacity(sockets);
@@ -143,8 +134,7 @@ impl Ready {
     }
 }
 
-/// Sends and receives until the schedule ends and every request has an outcome, or the run is
-/// stopped; returns when sending ended, since the start of the phase.
+/// Sends and receives until every request has an outcome; returns when sending ended.
 fn run_phase<T: Tx, R: Rx>(
     tx: &mut T,
     rx: &mut R,
@@ -207,7 +197,29 @@ fn run_phase<T: Tx, R: Rx>(
 }
 
 impl RequestWorker {
-    /// Sends due requests, if possible.
+    // cold: set-up
+    fn new(
+        job: SendJob,
+        writer: RequestWriter,
+        matcher: ResponseMatcher,
+        window: Option<u64>,
+        streams: usize,
+    ) -> Self {
+        let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
+        let (blocked_until, out_of_ids_since, at_close) = (Nanos::ZERO, None, None);
+        Self {
+            job,
+            writer,
+            matcher,
+            ready,
+            window,
+            blocked_until,
+            out_of_ids_since,
+            meter,
+            at_close,
+        }
+    }
+
     #[inline]
     fn send_due<T: Tx>(&mut self, tx: &mut T, control: &PhaseState, now: Nanos) -> Step {
         if control.stopped() || self.job.stuck {
@@ -228,9 +240,8 @@ impl RequestWorker {
         step
     }
 
-    /// The step to take while no request may be sent, or sending has just become possible: the
-    /// schedule continues meanwhile, and requests that it cannot send are missed. `None`: requests
-    /// can leave.
+    /// The step while no request may be sent, or sending has just become possible; requests that
+    /// the schedule cannot send meanwhile are missed. `None`: requests can leave.
     // cold: nothing is sent
     fn step_when_full(&mut self, now: Nanos, free_slots: u64) -> Option<Step> {
         let is_out_of_ids = self.matcher.is_out_of_ids();
@@ -265,8 +276,7 @@ impl RequestWorker {
         }
     }
 
-    /// Whether all datagrams that arrived by `now` were read. Polls for other ready sockets only if
-    /// a request may have timed out.
+    /// Whether all datagrams that arrived by `now` were read; polls only if a request timed out.
     #[inline]
     fn has_read_all<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos) -> bool {
         if !self.ready.has_several() {
@@ -278,7 +288,6 @@ impl RequestWorker {
         self.ready.queue.is_empty()
     }
 
-    /// Reads queued datagrams, up to [`MAX_PULLS`] pulls.
     #[inline]
     fn receive<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> ReadResult {
         let (mut any, mut drained) = (false, false);

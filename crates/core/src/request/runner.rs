@@ -23,9 +23,7 @@ pub struct RequestRunner {
     target: SocketAddr,
     /// Requests by the payload of the cell.
     specs: Vec<(PayloadSize, RequestSpec)>,
-    /// Whether the target is on this host, so that its kernel's counters are ours.
     is_here: bool,
-    /// Whether it has answered in an earlier cell.
     answered: bool,
     /// Ids and numbers that are unique in all cells of the run.
     ids: Arc<RunIds>,
@@ -33,7 +31,6 @@ pub struct RequestRunner {
 
 impl RequestRunner {
     /// A runner for this target; `is_here`: it is on this host. `ids` are those of the whole run.
-    #[must_use]
     pub const fn new(
         target: SocketAddr,
         specs: Vec<(PayloadSize, RequestSpec)>,
@@ -96,17 +93,18 @@ impl CellRunner for RequestRunner {
             let sent = result.tx.sent;
             exchange.repeated_labels =
                 asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
+            exchange.repeated_labels =
+                asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
             let time = plan.scenario.warmup + result.elapsed;
-            exchange.reused_message_ids = asking
-                .message_id_bits
-                .map(|bits| reused_message_ids(&sent_by_flow, bits, time).min(sent));
+            let reused = |bits| reused_message_ids(&sent_by_flow, bits, time).min(sent);
+            exchange.reused_message_ids = asking.message_id_bits.map(reused);
         }
         Ok(vec![DirectionResult { direction: None, harvest: result, error: None }])
     }
 }
 
-/// Number of requests sent within `time` whose message id another request of the same port had less
-/// than its lifetime before, if each port's requests are evenly spread.
+/// Number of requests sent within `time` whose message id an earlier request of the port had less
+/// than its lifetime before, if requests are evenly spread.
 fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
     let ids = 1_u64.checked_shl(bits).unwrap_or(u64::MAX);
     let lifetimes = (time.as_secs_f64() / EXCHANGE_LIFETIME.as_secs_f64()).max(1.0);
@@ -115,16 +113,14 @@ fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
 }
 
 impl RequestRunner {
-    /// The result of both sides.
     fn cell_result(&self, tx: TxResult, rx: RxResult, spec: &RequestSpec) -> CellResult {
-        if !spec.matching.expects_reply() {
-            let exchange = rx.exchange;
-            return CellResult { exchange, ..CellResult::of(tx, None, Topology::Remote) };
+        let ends = if self.is_here { Topology::SameNetns } else { Topology::Remote };
+        match spec.matching.expects_reply() {
+            true => CellResult::of(tx, Some(rx), ends),
+            false => {
+                CellResult { exchange: rx.exchange, ..CellResult::of(tx, None, Topology::Remote) }
+            }
         }
-        if !self.is_here {
-            return CellResult::of(tx, Some(rx), Topology::Remote);
-        }
-        CellResult::of(tx, Some(rx), Topology::SameNetns)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Distribution of requests over source ports.
 //!
-//! Requests are numbered from 0. Blocks of them go to the ports in turn, and each request has an
-//! index among those of its own port, counted from 0. Its id is as many low bits of that index as
-//! the protocol has room for.
+//! Blocks of requests go to the ports in turn, and each request has an index on its port, from 0.
+//! Its id is as many low bits of that index as the protocol has room for.
 
 /// Distribution of requests over source ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,21 +12,18 @@ pub struct StreamMap {
 
 impl StreamMap {
     /// Blocks of `block` requests, in turn to each of `streams` ports.
-    #[must_use]
     pub fn new(streams: usize, block: usize) -> Self {
         Self { streams: streams.max(1) as u64, block: block.max(1) as u64 }
     }
 
     /// The port of a request.
     #[inline]
-    #[must_use]
     pub const fn stream(&self, number: u64) -> usize {
         if self.streams == 1 { 0 } else { ((number / self.block) % self.streams) as usize }
     }
 
     /// Zero-based index of the request on its port.
     #[inline]
-    #[must_use]
     pub const fn place(&self, number: u64) -> u64 {
         if self.streams == 1 {
             return number;
@@ -37,7 +33,6 @@ impl StreamMap {
 
     /// The request that is the `place`-th of its port.
     #[inline]
-    #[must_use]
     pub const fn number(&self, stream: usize, place: u64) -> u64 {
         if self.streams == 1 {
             return place;
@@ -49,14 +44,12 @@ impl StreamMap {
 
     /// How many requests from this one on go to the same port.
     #[inline]
-    #[must_use]
     pub const fn in_row(&self, number: u64) -> u64 {
         if self.streams == 1 { u64::MAX } else { self.block - number % self.block }
     }
 
     /// How many of the first `count` requests go to this port.
     #[inline]
-    #[must_use]
     pub fn places(&self, stream: usize, count: u64) -> u64 {
         if self.streams == 1 {
             return count;
@@ -67,7 +60,6 @@ impl StreamMap {
     }
 
     /// Number of consecutive requests whose ids of so many bits are unique on each port.
-    #[must_use]
     pub fn distinct(&self, id_bits: u32) -> u64 {
         let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
         if self.streams == 1 {
@@ -84,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_are_a_bijection() {
+    fn stream_maps_are_bijections() {
         for (streams, block) in [(1, 1), (1, 64), (3, 1), (3, 4), (7, 64)] {
             let stream_map = StreamMap::new(streams, block);
             let mut next = vec![0; streams];

@@ -1,4 +1,4 @@
-//! Tests of the loop that asks and hears.
+//! Tests of the loop of requests.
 
 use std::net::UdpSocket as StdSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,6 @@ use mio::net::UdpSocket;
 
 use super::*;
 use crate::engine::{PlainRx, PlainTx, Pull};
-use crate::host::Meter;
 use crate::payload::{Echo, Preset, RequestSource, Spec};
 use crate::plan::{
     EnginePair, EngineWord, Limit, Machine, Plan, RequestConfig, RequestOptions, Route, Scenario,
@@ -24,7 +23,7 @@ use crate::unit::{PayloadSize, Rate};
 
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
-/// What a test asks: 64 bytes, with an id of 64 bits.
+/// The requests: 64 bytes, with an id of 64 bits.
 fn spec() -> RequestSpec {
     let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size: 64 })));
     let (requests, matching) = spec.compile(1).unwrap();
@@ -55,7 +54,7 @@ fn plan(streams: u16, outstanding: u32, rate: Rate) -> Plan {
     Plan::new(scenario, &Machine::default()).unwrap()
 }
 
-/// A pair with places for so many requests, which has begun a phase flat out, and its sockets.
+/// A worker with slots for so many requests in its first phase, and its sockets.
 struct Rig {
     worker: RequestWorker,
     tx: PlainTx,
@@ -67,15 +66,15 @@ struct Rig {
 
 fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     let server = StdSocket::bind("127.0.0.1:0").unwrap();
-    let ear = || {
+    let bound = || {
         let socket = StdSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(server.local_addr().unwrap()).unwrap();
         socket.set_nonblocking(true).unwrap();
         socket
     };
-    let rx_sockets: Vec<_> = (0..streams).map(|_| ear()).collect();
-    let tx_sockets =
-        rx_sockets.iter().map(|ear| UdpSocket::from_std(ear.try_clone().unwrap())).collect();
+    let rx_sockets: Vec<_> = (0..streams).map(|_| bound()).collect();
+    let clone = |socket: &StdSocket| UdpSocket::from_std(socket.try_clone().unwrap());
+    let tx_sockets = rx_sockets.iter().map(clone).collect();
     let rx_sockets = rx_sockets.into_iter().map(UdpSocket::from_std).collect();
     let tx = PlainTx::new(tx_sockets, None, SIZE, |slot: &mut [u8]| slot.fill(0));
     let mut rx = PlainRx::for_any_size(rx_sockets);
@@ -103,22 +102,11 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     if streams > 1 {
         waiter.watch(rx.sockets());
     }
-    let worker = RequestWorker {
-        job,
-        writer,
-        matcher,
-        ready: Ready::new(streams.into()),
-        window,
-        blocked_until: Nanos::ZERO,
-        out_of_ids_since: None,
-        meter: Meter::of_this_thread(),
-        at_close: None,
-    };
+    let worker = RequestWorker::new(job, writer, matcher, window, streams.into());
     Rig { worker, tx, rx, waiter, control, server }
 }
 
 impl Rig {
-    /// Asks all that may be asked at this moment.
     fn send_due(&mut self, at_ms: u64) -> Step {
         loop {
             let step = self.worker.send_due(&mut self.tx, &self.control, Nanos::from_millis(at_ms));
@@ -130,7 +118,7 @@ impl Rig {
 }
 
 #[test]
-fn what_a_closed_loop_has_no_room_for_is_not_for_want_of_ids() {
+fn a_full_window_is_no_lack_of_ids() {
     // 16 ids, each at rest for 125 ms, and 8 requests at once.
     let mut rig = rig(1, 8, 4);
     rig.send_due(0);
@@ -148,14 +136,14 @@ fn what_a_closed_loop_has_no_room_for_is_not_for_want_of_ids() {
 }
 
 #[test]
-fn the_read_that_empties_the_list_has_read_all() {
+fn the_read_that_empties_the_queue_has_read_all() {
     let mut rig = rig(MAX_PULLS as u16, 8, 8);
     (0..MAX_PULLS).for_each(|at| rig.worker.ready.mark(at));
     assert_eq!(rig.worker.receive(&mut rig.rx, &rig.control), ReadResult::Empty);
 }
 
 #[test]
-fn what_came_since_the_latest_look_is_read_before_it_is_given_up() {
+fn a_reply_that_came_since_the_latest_poll_is_read_before_its_request_is_given_up() {
     let mut rig = rig(2, 2, 8);
     rig.send_due(0);
     let mut slot = [0; 64];
@@ -163,7 +151,7 @@ fn what_came_since_the_latest_look_is_read_before_it_is_given_up() {
     rig.server.send_to(&slot[..len], from).unwrap();
     let now = Nanos::from_millis(200);
     let Rig { worker, rx, waiter, control, .. } = &mut rig;
-    assert_eq!(worker.receive(rx, control), ReadResult::Empty, "nobody has looked");
+    assert_eq!(worker.receive(rx, control), ReadResult::Empty, "not polled yet");
     assert!(!worker.has_read_all(rx, waiter, now));
     assert_eq!(worker.receive(rx, control), ReadResult::Drained);
     assert!(worker.has_read_all(rx, waiter, now));
@@ -171,7 +159,7 @@ fn what_came_since_the_latest_look_is_read_before_it_is_given_up() {
     assert_eq!((worker.matcher.tally.received, worker.matcher.exchange.timeouts), (1, 1));
 }
 
-/// The first socket of several, which is never found empty for so many reads.
+/// Several sockets, the first of which is never found empty for so many reads.
 struct Endless {
     rx: PlainRx,
     at: usize,
@@ -213,7 +201,7 @@ fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
             server.send_to(&slot[..len], from).unwrap();
         }
     });
-    // Only a loop that never reads the others gets through these.
+    // Only a loop that never reads the others exhausts these.
     let mut rx = Endless { rx, at: 0, left: 30_000_000 };
     worker.ready.mark(0);
     worker.window = Some(20);
@@ -228,28 +216,28 @@ fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
 }
 
 #[test]
-fn ids_of_a_cell_that_failed_are_not_used_again() {
+fn ids_of_a_failed_cell_are_not_used_again() {
     let server = StdSocket::bind("127.0.0.1:0").unwrap();
     let ids = Arc::new(RunIds::new(1));
     let target = server.local_addr().unwrap();
-    let mut bed = RequestRunner::new(target, vec![(SIZE, spec())], true, Arc::clone(&ids));
-    // The worker asks one request after the other, each in vain, until its owner is gone.
+    let mut runner = RequestRunner::new(target, vec![(SIZE, spec())], true, Arc::clone(&ids));
+    // Unanswered requests, one after the other, until the pool is dropped.
     let plan = plan(1, 1, Rate::Max);
     let cell = &plan.cells[0];
-    let mut tick = || panic!("as a test has it");
+    let mut tick = || panic!("part of the test");
     let stop = Arc::new(AtomicBool::new(false));
     let measure = AssertUnwindSafe(|| {
-        bed.measure(&plan, cell, WorkerLoad::FlatOut, &stop, &mut tick).is_ok()
+        runner.measure(&plan, cell, WorkerLoad::FlatOut, &stop, &mut tick).is_ok()
     });
     assert!(catch_unwind(measure).is_err());
     assert!(!stop.load(Ordering::Relaxed));
     server.set_nonblocking(true).unwrap();
-    let turn = std::iter::from_fn(|| server.recv_from(&mut [0; 64]).ok()).count();
-    assert!(turn > 0);
-    assert_eq!(ids.begin(1).unique(0), turn as u64);
+    let sent = std::iter::from_fn(|| server.recv_from(&mut [0; 64]).ok()).count();
+    assert!(sent > 0);
+    assert_eq!(ids.begin(1).unique(0), sent as u64);
 }
 
-/// Which sockets are read in so many turns, where those of `busy` always have more.
+/// The sockets read in so many turns, if those of `busy` always have more.
 fn turns(ready: &mut Ready, busy: &[usize], turns: usize) -> Vec<usize> {
     let mut read = Vec::new();
     for _ in 0..turns {
@@ -261,16 +249,22 @@ fn turns(ready: &mut Ready, busy: &[usize], turns: usize) -> Vec<usize> {
 }
 
 #[test]
-fn sockets_are_read_in_the_order_in_which_they_were_reported() {
+fn sockets_are_read_in_the_order_of_reports() {
     let mut ready = Ready::new(4);
     [2, 0, 3, 0, 2].into_iter().for_each(|at| ready.mark(at));
     assert_eq!(turns(&mut ready, &[], 9), [2, 0, 3]);
+    // A socket that always has more keeps no other waiting.
+    let mut ready = Ready::new(3);
+    [0, 1, 2].into_iter().for_each(|at| ready.mark(at));
+    assert_eq!(turns(&mut ready, &[0, 2], 6), [0, 1, 2, 0, 2, 0]);
     ready.mark(1);
-    assert_eq!(turns(&mut ready, &[], 9), [1]);
+    assert_eq!(turns(&mut ready, &[0, 2], 3), [2, 0, 1]);
+    let mut single = Ready::new(1);
+    assert_eq!(turns(&mut single, &[], 2), [0, 0], "a single one is always read");
 }
 
 #[test]
-fn others_are_looked_for_while_some_have_more() {
+fn other_sockets_are_polled_for_while_some_have_more() {
     let mut ready = Ready::new(3);
     assert!(ready.should_poll());
     ready.mark(0);
@@ -278,15 +272,4 @@ fn others_are_looked_for_while_some_have_more() {
     assert!(!ready.should_poll());
     turns(&mut ready, &[0], 1);
     assert!(ready.should_poll());
-}
-
-#[test]
-fn a_socket_that_always_has_more_keeps_no_other_waiting() {
-    let mut ready = Ready::new(3);
-    [0, 1, 2].into_iter().for_each(|at| ready.mark(at));
-    assert_eq!(turns(&mut ready, &[0, 2], 6), [0, 1, 2, 0, 2, 0]);
-    ready.mark(1);
-    assert_eq!(turns(&mut ready, &[0, 2], 3), [2, 0, 1]);
-    let mut single = Ready::new(1);
-    assert_eq!(turns(&mut single, &[], 2), [0, 0], "a single one is always looked at");
 }

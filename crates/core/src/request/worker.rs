@@ -7,10 +7,9 @@ use mio::Interest;
 use mio::net::UdpSocket;
 
 use super::ids::{FirstIds, PORT_TRIES, RunIds};
-use super::{Ready, RequestSpec, RequestWorker, RequestWriter, ResponseMatcher, run_phase};
+use super::{RequestSpec, RequestWorker, RequestWriter, ResponseMatcher, run_phase};
 use crate::clock::Clock;
 use crate::engine::{BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx};
-use crate::host::Meter;
 use crate::measure::{KernelDelta, RxResult, TxResult};
 use crate::net::{NetError, Options, Ports, SocketError, Udp};
 use crate::plan::{
@@ -30,7 +29,6 @@ use crate::unit::Nanos;
 /// Minimum and maximum requests of a table: 1.5 MiB and 96 MiB of slots; arbitrary.
 const TABLE_SIZE: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
 
-/// Runs a request worker to its end.
 pub(super) fn run_request_worker(
     config: &RequestConfig,
     to: SocketAddr,
@@ -55,8 +53,8 @@ pub(super) fn run_request_worker(
     run_with_tx(tx_sockets, rx_sockets, &Setup { config, buffers, spec, ids, first_ids, channel })
 }
 
-/// A socket on a port that the run has not used, unless ports are given or unused ones are rare, so
-/// that a server does not take its requests for those of an earlier cell.
+/// Opens a socket on a port that the run has not used, unless ports are given or unused ones are
+/// rare, so that a server does not take requests for those of an earlier cell.
 fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
     // Kept open, so that the system does not return the same port.
     let mut held = Vec::new();
@@ -70,7 +68,6 @@ fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
     }
 }
 
-/// The set-up for any pair of engines.
 struct Setup<'a> {
     config: &'a RequestConfig,
     /// The smallest SO_SNDBUF and SO_RCVBUF granted.
@@ -81,64 +78,55 @@ struct Setup<'a> {
     channel: &'a WorkerChannel,
 }
 
-impl Setup<'_> {
-    fn batch(&self) -> Option<usize> {
-        self.config.tx.common.batch.or(Some(REQUEST_BATCH))
-    }
-}
-
-/// Selects the type of the sending engine.
 fn run_with_tx(
     tx_sockets: Vec<UdpSocket>,
     rx_sockets: Vec<UdpSocket>,
     setup: &Setup<'_>,
 ) -> Result<RequestResult, NetError> {
     let WorkerConfig { size, .. } = setup.config.tx.common;
-    let engine = setup.config.tx.engine;
+    let (engine, batch) = (setup.config.tx.engine, setup.config.tx.common.batch);
+    let batch = batch.or(Some(REQUEST_BATCH));
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     let fill = |slot: &mut [u8]| slot.fill(0);
     match engine {
         TxKind::Plain => run_with_rx(PlainTx::new(tx_sockets, None, size, fill), rx_sockets, setup),
-        TxKind::Batch => run_with_rx(
-            BatchTx::new(tx_sockets, None, size, setup.batch(), fill),
-            rx_sockets,
-            setup,
-        ),
+        TxKind::Batch => {
+            run_with_rx(BatchTx::new(tx_sockets, None, size, batch, fill), rx_sockets, setup)
+        }
         TxKind::Gso => {
-            let tx = GsoTx::new(tx_sockets, None, size, setup.batch(), fill).map_err(failed)?;
+            let tx = GsoTx::new(tx_sockets, None, size, batch, fill).map_err(failed)?;
             run_with_rx(tx, rx_sockets, setup)
         }
         TxKind::Uring | TxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
     }
 }
 
-/// Selects the type of the receiving engine.
 fn run_with_rx<T: Tx>(
     tx: T,
     rx_sockets: Vec<UdpSocket>,
     setup: &Setup<'_>,
 ) -> Result<RequestResult, NetError> {
-    let engine = setup.config.rx;
+    let (engine, batch) = (setup.config.rx, setup.config.tx.common.batch);
+    let batch = batch.or(Some(REQUEST_BATCH));
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
         RxKind::Plain => run_phases(tx, PlainRx::for_any_size(rx_sockets), setup),
-        RxKind::Batch => run_phases(tx, BatchRx::for_any_size(rx_sockets, setup.batch()), setup),
+        RxKind::Batch => run_phases(tx, BatchRx::for_any_size(rx_sockets, batch), setup),
         RxKind::Gro => {
-            let rx = GroRx::many(rx_sockets, setup.batch(), false).map_err(failed)?;
+            let rx = GroRx::many(rx_sockets, batch, false).map_err(failed)?;
             run_phases(tx, rx, setup)
         }
         RxKind::Uring | RxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
     }
 }
 
-/// Runs a worker through its phases.
 fn run_phases<T: Tx, R: Rx>(
     mut tx: T,
     mut rx: R,
     setup: &Setup<'_>,
 ) -> Result<RequestResult, NetError> {
     let Setup { config, buffers: [send_buffer, receive_buffer], channel, .. } = *setup;
-    let mut waiter = waiter(&config.tx.common, Interest::READABLE)?;
+    let mut waiter = waiter(config.tx.common.wait, Interest::READABLE)?;
     let mut state = new_worker(setup, &tx);
     let expects_reply = setup.spec.matching.expects_reply();
     let (mut tx_half, mut rx_half) = (TxResult::default(), RxResult::default());
@@ -175,7 +163,6 @@ fn run_phases<T: Tx, R: Rx>(
         (tx_half.usage, tx_half.buffer) = (usage, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
         state.matcher.exchange.own_drops = drops;
-        state.matcher.exchange.room = state.matcher.capacity();
         let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
         rx_half = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
         let (sent, received) = (state.job.tally.sent, state.matcher.tally.received);
@@ -197,7 +184,6 @@ fn run_phases<T: Tx, R: Rx>(
     Ok((job.into_result(tx_half), rx_half))
 }
 
-/// A worker with a table for all requests in flight.
 fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let Setup { config, spec, .. } = setup;
     let RequestConfig { tx: request, asking, .. } = config;
@@ -219,20 +205,7 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let writer = RequestWriter::new(requests, &table, expects_reply, place, ids, job.batch);
     let batch = job.batch as u64;
     let matcher = ResponseMatcher::new(spec.clone(), table, asking, first_ids, batch, streams);
-    let (window, blocked_until) = (config.window, Nanos::ZERO);
-    let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
-    let (at_close, out_of_ids_since) = (None, None);
-    RequestWorker {
-        job,
-        writer,
-        matcher,
-        ready,
-        window,
-        blocked_until,
-        out_of_ids_since,
-        meter,
-        at_close,
-    }
+    RequestWorker::new(job, writer, matcher, config.window, streams)
 }
 
 /// Drops of our sockets so far, modulo 2³².

@@ -1,4 +1,4 @@
-//! Writes requests, and enters each in the table of requests in flight before it is sent.
+//! Writes requests, and inserts each into the in-flight table before it is sent.
 
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use crate::run::send::{Leaving, Stamp};
 use crate::run::send_job::SendJob;
 use crate::unit::{Nanos, PayloadSize};
 
-/// Writes requests.
 #[derive(Debug)]
 pub(super) struct RequestWriter {
     requests: Arc<Requests>,
@@ -35,7 +34,6 @@ pub(super) struct RequestWriter {
     calendar_ns: u64,
     /// Lengths of the latest batch, where requests differ.
     lens: Vec<u16>,
-    /// Size of the latest batch.
     leased: usize,
     stream_map: StreamMap,
 }
@@ -71,8 +69,7 @@ impl RequestWriter {
         }
     }
 
-    /// Starts a phase. Numbers continue, so that late replies to the previous phase are recognised;
-    /// turns restart.
+    /// Starts a phase. Numbers continue, so that late replies are recognised; turns restart.
     pub(super) const fn start(&mut self, calendar_ns: u64, by_slot: bool) {
         (self.calendar_ns, self.by_slot, self.first) = (calendar_ns, by_slot, self.next);
     }

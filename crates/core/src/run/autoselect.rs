@@ -1,4 +1,4 @@
-//! What `auto` stands for: every engine that this host has, tried for a moment.
+//! The trials of `auto`: every engine that this host has, for a moment.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,18 +11,15 @@ use crate::plan::{
 };
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
-/// How long each is tried. Arbitrary: thousands of datagrams even of the slowest, and all trials
-/// together take less than half a second.
+/// The length of a trial. Arbitrary: thousands of datagrams even with the slowest engine, and less
+/// than half a second for all trials.
 const TRIAL: Nanos = Nanos::from_millis(20);
-
-/// What comes before a trial; arbitrary, enough for caches and routes.
+/// Warm-up of a trial; arbitrary, enough for caches and routes.
 const WARMUP: Nanos = Nanos::from_millis(5);
-
-/// How often each is tried, in turns. The best counts: what disturbs a trial makes it slower only.
+/// Trials of each engine, in turns. The best counts: disturbances only slow a trial down.
 const ROUNDS: u32 = 2;
 
-/// The rate of trials: flat out, unless datagrams leave this process and less was asked for. Nobody
-/// outside shall get more than that.
+/// The rate of trials: flat out, but if datagrams leave this process, at most what was asked for.
 fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
     let ramp = match scenario.pace {
         PaceKind::Ramp(from, to) => vec![from, to],
@@ -39,26 +36,24 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
         .unwrap_or(Rate::Max)
 }
 
-/// Trials of one pair.
 struct Tried {
     engine: EnginePair,
     /// The most it delivered, datagrams a second.
     pps: f64,
-    /// Whether it may stay uncut on this path: its segments are super-packets to both ends, and no
-    /// trial has shown that the path cuts them. At a low rate none is sent, which shows nothing.
+    /// Whether datagrams may stay in super-packets: no trial has shown that the path cuts them.
     uncut: bool,
 }
 
-/// Finds out which engines deliver most on this machine, flat out at the smallest size of the
-/// scenario, where the cost of a datagram shows most. Those whose segments may stay uncut on this
-/// path are not chosen: what they deliver is no rate of single datagrams.
+/// Finds the engine that delivers most on this machine, flat out at the smallest size of the
+/// scenario, where the cost of a datagram shows most. Engines whose segments may stay uncut are not
+/// chosen: theirs is no rate of single datagrams.
 ///
 /// # Errors
 /// [`RunError`] of the last trial, where none could be made.
 pub fn choose(
     scenario: &Scenario,
     machine: &Machine,
-    bed: &mut dyn CellRunner,
+    runner: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
 ) -> Result<EngineTrial, RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
@@ -81,7 +76,7 @@ pub fn choose(
             trials: 1,
             ..scenario.clone()
         };
-        let outcome = session::run(&Plan::new(trial, machine)?, bed, stop, &mut ());
+        let outcome = session::run(&Plan::new(trial, machine)?, runner, stop, &mut ());
         for measured in &outcome.measured {
             let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
             let uncut = engine == EnginePair::OFFLOAD && !measured.harvest.was_cut();
@@ -114,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trials_send_no_more_than_was_asked_for_to_others() {
+    fn trials_leave_no_faster_than_was_asked_for() {
         let size = Some(PayloadSize::Fixed(100));
         let asked = |route, rates| Scenario { route, rates, ..Scenario::default() };
         let (low, bits): (Rate, Rate) = ("500".parse().unwrap(), "8Mbit".parse().unwrap());

@@ -1,4 +1,4 @@
-//! One cell on one host: warmed up, drained, measured, drained, collected.
+//! One cell on one host: warm-up, drain, measure, drain, collect.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) fn measure(
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
 ) -> Result<CellResult, RunError> {
-    // To the end of the cell, however it ends.
+    // Files of sockets exist to the end of the cell, however it ends.
     let (pool, _files) = set_up(plan, cell, load)?;
     let warmup = plan.scenario.warmup;
     // The null engine makes datagrams of one tag only.
@@ -62,7 +62,7 @@ pub(super) fn measure(
     Ok(result)
 }
 
-/// Starts receivers, then senders; returns with them the files that their sockets have made.
+/// Starts receivers, then senders; returns with them the files of their sockets.
 fn set_up(
     plan: &Plan,
     cell: &PlannedCell,
@@ -73,7 +73,7 @@ fn set_up(
     match start(&mut pool, &mut files, plan, cell, load) {
         Ok(()) => Ok((pool, files)),
         Err(error) => {
-            // Those that were started give their names back before another cell asks for them.
+            // Started workers release their names before another cell needs them.
             let _ = pool.collect(&cell.id);
             Err(error)
         }
@@ -89,7 +89,7 @@ fn start(
 ) -> Result<(), RunError> {
     let mut addrs = Vec::new();
     for config in plan.rx_shares(cell) {
-        // Here and not in the worker, so that its file outlives whatever happens to that.
+        // Not in the worker, so that the file is removed whatever happens to that.
         let provided = match &config.common.unix {
             Some(name) if config.engine != RxKind::Null => {
                 let bound = Unix::bind(&UnixName::new(name), config.common.socket_buffer);
@@ -108,7 +108,7 @@ fn start(
     Ok(())
 }
 
-/// Leads all workers through a phase; returns how many datagrams were sent and received.
+/// Runs all workers through a phase; returns how many datagrams were sent and received.
 fn phase(
     pool: &WorkerPool,
     tag: u16,

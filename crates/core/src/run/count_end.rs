@@ -1,10 +1,10 @@
-//! When a phase is meant to end.
+//! The planned end of a phase.
 
 use crate::pace::{Arrivals, Part, Slots};
 use crate::plan::{Limit, WorkerLoad};
 use crate::unit::Nanos;
 
-/// When a phase with this limit is meant to end; zero where a count is sent flat out.
+/// The planned end of a phase; zero for a count that is sent flat out.
 pub fn planned_end(limit: Limit, load: WorkerLoad) -> Nanos {
     match limit {
         Limit::Time(time) => time,
@@ -12,8 +12,8 @@ pub fn planned_end(limit: Limit, load: WorkerLoad) -> Nanos {
     }
 }
 
-/// When a count is over: each datagram has its period, the last one too. A capture has the times of
-/// those that are sent, whatever gaps come behind them.
+/// The end of a count: each datagram has its period, the last one too. A capture has the times of
+/// those that are sent, whatever gaps follow.
 fn count_end(load: WorkerLoad, count: u64) -> Nanos {
     match (load, load.mean_pps()) {
         (WorkerLoad::Recorded(_, moments_ns), _) if count > 1 => {

@@ -1,4 +1,4 @@
-//! Where the words of a plan become types: one line per engine, and no other file knows them all.
+//! Where the words of a plan become types: one line per engine.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,12 +16,11 @@ use crate::net::{Datagram, NetError, Options, Ports, Udp, Unix, UnixName};
 use crate::plan::{EngineKind, RxConfig, RxKind, TxConfig, TxKind, WorkerConfig};
 use crate::wire::{self, Header, MAX_TIME};
 
-/// A receiver's socket that somebody else has opened.
+/// An open socket for a receiver.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the variants are named after the sockets")]
 pub enum ProvidedSocket {
-    /// Of UDP.
     Udp(Udp),
-    /// Of AF_UNIX.
     Unix(Unix),
 }
 
@@ -31,7 +30,7 @@ impl From<Udp> for ProvidedSocket {
     }
 }
 
-/// Where a sender sends, and from where.
+/// The destination and source of a sender.
 pub struct SendTarget {
     /// The destination; not used by AF_UNIX.
     pub to: SocketAddr,
@@ -60,7 +59,6 @@ pub fn run_sender(
     }
 }
 
-/// Sends on these sockets.
 fn send_on<S: Datagram>(
     flows: Flows<S>,
     config: &TxConfig,
@@ -103,7 +101,7 @@ pub fn run_receiver(
         return receive_phases(rx, config, Some(config.common.bind), None, channel);
     }
     let udp = match provided {
-        // What SO_RCVBUF grants means nothing to it: the queue is counted in datagrams.
+        // What SO_RCVBUF grants does not apply: the queue is counted in datagrams.
         Some(ProvidedSocket::Unix(unix)) => {
             return receive_on(unix.socket, config, None, None, channel);
         }
@@ -115,7 +113,6 @@ pub fn run_receiver(
     receive_on(socket, config, Some(local), buffer, channel)
 }
 
-/// Receives on this socket.
 fn receive_on<S: Datagram>(
     socket: S,
     config: &RxConfig,
@@ -148,30 +145,25 @@ fn receive_on<S: Datagram>(
     }
 }
 
-/// Makes the header of a datagram that the null engine took. The tag cannot come from the link, so
-/// it is the one of null datagrams.
+/// Makes the header of a datagram that the null engine took. The link carries no tag.
 fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
     let intended_ns = word & MAX_TIME;
     wire::encode(Header { tag: NULL_TAG, flow: flow as u16, sequence, intended_ns }, slot);
     wire::encode_lag(0, slot);
 }
 
-/// The tag of datagrams that the null engine makes; it has no network to mix them up on.
-/// Arbitrary.
+/// The tag of datagrams of the null engine, which has no network to mix them up on. Arbitrary.
 pub const NULL_TAG: u16 = 0x4E75;
 
-/// A sender's sockets.
 struct Flows<S: Datagram> {
-    /// One a flow, or one for all.
+    /// One per flow, or one for all.
     sockets: Vec<S>,
-    /// Where to send; `None`: they are connected.
+    /// The destination; `None`: they are connected.
     to: Option<S::Address>,
-    /// The smallest SO_SNDBUF granted.
     buffer: Option<u64>,
 }
 
-/// Opens a sender's sockets, connected where that was asked for; or takes those that were provided,
-/// as they are.
+/// Opens a sender's sockets, or takes the provided one, and connects them if asked.
 fn open_flows(config: &TxConfig, target: SendTarget) -> Result<Flows<UdpSocket>, NetError> {
     let SendTarget { to, provided, ports } = target;
     let multicast = to.ip().is_multicast();

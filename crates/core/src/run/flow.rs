@@ -3,35 +3,29 @@
 use crate::measure::{InterarrivalJitter, WINDOW, Window};
 use crate::unit::Nanos;
 
-/// How far a number may be below the one that is held and still confirm it, where that overtook
-/// it. Arbitrary: as far as paths reorder, and far less than a window, so that the number which
-/// the flow had reached never confirms a wrong one.
+/// How far below the held number another may be and still confirm it, as if it was overtaken.
+/// Arbitrary: as far as paths reorder, and far less than a window, so that the number which the
+/// flow had reached never confirms a wrong one.
 const REORDERED: u64 = 1_024;
 
-/// What the figures of a datagram rest on.
+/// What the figures of a datagram depend on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Alike {
     /// Payload in bytes; 0: there is no datagram.
     pub(super) len: usize,
-    /// Its due time.
     pub(super) intended_ns: u64,
-    /// Its latency since then.
     pub(super) transit_ns: u64,
     /// How late it left, if there is a schedule and the payload has room for it.
     pub(super) lag_ns: Option<u64>,
-    /// How long it waited in the socket.
     pub(super) waited: Option<Nanos>,
 }
 
-/// A datagram whose number is more than a window ahead of its flow: it counts once a later number
-/// confirms it, so that a damaged or forged number does not falsify the counts.
+/// A datagram more than a window ahead of its flow: damaged or forged, unless a later one confirms
+/// it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
-    /// Its number.
     pub(super) sequence: u64,
-    /// Number of duplicates.
     pub(super) copies: u64,
-    /// The values for its figures.
     pub(super) alike: Alike,
 }
 
@@ -48,7 +42,6 @@ pub(super) enum Decision {
     Refuted(Held),
 }
 
-/// The sequence numbers of one flow, and its counts.
 #[derive(Debug, Default)]
 pub(super) struct RxFlow {
     pub(super) window: Window,
@@ -60,8 +53,7 @@ pub(super) struct RxFlow {
 }
 
 impl RxFlow {
-    /// So many, for the receiver of this number among so many that they go to in turn: those of
-    /// others take no memory here.
+    /// The flows of receiver `worker` of `of`, which get them in turn; others' take no memory here.
     // cold: once for each receiver, before the barrier
     pub(super) fn in_turn(flows: usize, (worker, of): (usize, usize)) -> Vec<Self> {
         let flow = |flow: usize| match flow % of.max(1) == worker {
@@ -71,8 +63,7 @@ impl RxFlow {
         (0..flows).map(flow).collect()
     }
 
-    /// The effect of the arrival of this number on the held datagram, which is released if it is
-    /// decided.
+    /// The effect of an arrival on the held datagram, which is released once decided.
     // cold: behind a number that is far ahead
     pub(super) fn decide(&mut self, sequence: u64) -> Decision {
         let Some(held) = &mut self.held else { return Decision::Open };

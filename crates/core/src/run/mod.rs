@@ -1,4 +1,4 @@
-//! Threads, phases and the hot loops: from a plan to what was measured.
+//! Threads, phases and the hot loops: from a plan to results.
 
 mod autoselect;
 mod cell;
@@ -35,63 +35,37 @@ use crate::plan::PlanError;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum RunError {
     /// A worker could not be set up.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// A rate relative to `max` cannot be had.
     #[error("{id}: {source}; ask for an absolute --rate")]
-    Rate {
-        /// The cell.
-        id: String,
-        /// What is wrong.
-        source: PlanError,
-    },
-    /// A count that cannot be reached.
+    Rate { id: String, source: PlanError },
     #[error(
         "{id}: nothing could be sent for 2 s or longer; see the report for why sends were refused, \
          and fix that"
     )]
-    Stuck {
-        /// The cell.
-        id: String,
-    },
-    /// A share of what `max` delivered, which was nothing.
+    Stuck { id: String },
     #[error(
         "{id}: max delivered nothing, so a share of it is no rate; see why in the report, or ask \
          for an absolute --rate"
     )]
-    NothingDelivered {
-        /// The cell.
-        id: String,
-    },
+    NothingDelivered { id: String },
     /// The trials of `auto` cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The trials of `auto` were stopped before the first one ended.
     #[error("--engine auto: stopped before any engine was tried; name one, e.g. --engine plain")]
     NothingTried,
-    /// The readiness queue of a sink could not be made.
     #[error("cannot wait for datagrams: {source}; raise the limit of open files (ulimit -n)")]
-    Wait {
-        /// What the system says.
-        source: std::io::Error,
-    },
+    Wait { source: std::io::Error },
     /// The other host of the run failed, or the path to it.
     #[error(transparent)]
     Remote(Box<dyn std::error::Error + Send + Sync>),
-    /// A worker thread died; a bug of ours.
     #[error("{id}: a worker thread panicked; please report this with the message above")]
-    Panicked {
-        /// The cell.
-        id: String,
-    },
-    /// A thread could not be made.
+    Panicked { id: String },
     #[error("cannot start a thread: {source}; raise the limit of processes (ulimit -u)")]
-    Spawn {
-        /// What the system says.
-        source: std::io::Error,
-    },
+    Spawn { source: std::io::Error },
 }
 
 impl From<SocketError> for RunError {

@@ -8,21 +8,17 @@ use crate::unit::Nanos;
 
 /// How long a sender tries a target that was never reached; arbitrary.
 pub const STUCK: Nanos = Nanos::from_millis(2_000);
-
 /// How long a sender with a count waits for a target that was reached before. Arbitrary: longer
 /// than a server or a link takes to restart.
 pub const OUTAGE_MOST: Nanos = Nanos::from_millis(60_000);
-
 /// [`SAME_OUTAGE`] if a neighbour does not answer: the kernel asks it three times, a second apart,
 /// before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)), and one may be late.
 const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 
 /// A sender's target.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TargetWatch {
-    /// Whether the sender gives up on a target that was never reached.
     gives_up: bool,
-    /// Whether the target answers.
     answers: bool,
     /// Whether it was reached, in any phase.
     reached: bool,
@@ -34,7 +30,6 @@ pub struct TargetWatch {
     had_icmp: bool,
     /// The first and the latest of consecutive errors while it has not been reached.
     row: Option<(Nanos, Nanos)>,
-    /// Mean gap between sends.
     gap: Nanos,
     /// Whether it has answered since the latest error.
     answered_since: bool,
@@ -44,25 +39,14 @@ pub struct TargetWatch {
 impl TargetWatch {
     /// `gives_up`: whether to give up on a target that was never reached; `answers`: whether the
     /// target answers datagrams.
-    #[must_use]
     // cold: set-up
     pub fn new(gives_up: bool, answers: bool) -> Self {
-        Self {
-            gives_up,
-            answers,
-            reached: false,
-            accepted: false,
-            quiet: Nanos::ZERO,
-            had_icmp: false,
-            row: None,
-            gap: Nanos::ZERO,
-            answered_since: false,
-            outages: Vec::with_capacity(OUTAGES),
-        }
+        let outages = Vec::with_capacity(OUTAGES);
+        Self { gives_up, answers, outages, ..Self::default() }
     }
 
-    /// Begins a phase, with this mean gap between sends; `former`: how long ago the one before
-    /// began; `accepted`: whether datagrams were accepted in it.
+    /// Begins a phase with this mean gap between sends. The previous one began `former` ago;
+    /// `accepted`: datagrams were accepted in it.
     // cold: before a phase
     pub fn start(&mut self, gap: Nanos, former: Nanos, accepted: bool) {
         self.accepted |= accepted;
@@ -83,8 +67,8 @@ impl TargetWatch {
         }
     }
 
-    /// Records an error at `now`, with the number of refused datagrams or returned errors; `sent`:
-    /// whether datagrams were accepted in this phase. Returns whether to give up on the target.
+    /// Records an error at `now` that concerns so many datagrams; `sent`: datagrams were accepted
+    /// in this phase. Returns whether to give up on the target.
     // cold: an error
     pub fn note_error(
         &mut self,
@@ -104,8 +88,8 @@ impl TargetWatch {
         note_outage(&mut self.outages, why, errors, now, apart);
         let accepted = self.accepted || sent;
         if !self.answers && self.row.is_none() && accepted {
-            // Without answers, a route that was there has to do, or no error for as long as those
-            // of one outage are apart.
+            // Without answers, a route that existed counts, or no error for as long as those of
+            // one outage are apart.
             let quiet = self.quiet + now > apart;
             self.reached |= if why.is_local() { !self.had_icmp } else { quiet };
         }
@@ -114,7 +98,7 @@ impl TargetWatch {
             return false;
         }
         let (first, latest) = self.row.unwrap_or((now, now));
-        // Datagrams accepted between two errors prove nothing: they take the same path.
+        // Datagrams accepted between two errors took the same path, so they prove nothing.
         let first = if now.since(latest) > apart { now } else { first };
         self.row = Some((first, now));
         now.since(first) > STUCK
@@ -126,8 +110,8 @@ impl TargetWatch {
         self.reached || control.target_reached()
     }
 
-    /// How long a sender that must reach a count is refused before it gives up on an unreachable
-    /// target; `sent`: whether datagrams were accepted in this phase.
+    /// How long a sender with a count keeps trying an unreachable target; `sent`: datagrams were
+    /// accepted in this phase.
     // cold: an error
     pub const fn patience(&self, sent: bool) -> Nanos {
         if sent || self.accepted { OUTAGE_MOST } else { STUCK }
@@ -146,8 +130,7 @@ impl TargetWatch {
     }
 }
 
-/// Maps an ICMP error of this host about its own neighbour to a local error. Called in the network
-/// namespace of the sender.
+/// Maps an ICMP error of this host about its neighbour to a local error; in the sender's namespace.
 // cold: an error
 pub fn with_neighbour(why: Unreachable) -> Unreachable {
     match why.reporter {
@@ -187,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_must_reach_a_count_waits_for_a_target_that_was_there() {
+    fn a_sender_with_a_count_waits_for_a_target_that_was_reached() {
         let mut target = TargetWatch::new(false, false);
         assert_eq!((target.patience(false), target.patience(true)), (STUCK, OUTAGE_MOST));
         target.start(Nanos::ZERO, Nanos::ZERO, true);
@@ -203,7 +186,7 @@ mod tests {
         assert_eq!(gives_up(&mut once, CLOSED, 0, true), None);
         once.start(Nanos::ZERO, Nanos::ZERO, true);
         assert_eq!(gives_up(&mut once, LOCAL, 0, true), None, "nor in a later phase");
-        // Another worker has heard it.
+        // Another worker received an answer.
         let (mut other, control) = (TargetWatch::new(true, true), control());
         control.note_target_reached();
         let mut at = |ms| other.note_error(CLOSED, 1, Nanos::from_millis(ms), true, &control);
@@ -214,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn without_answers_what_was_accepted_quietly_was_reached() {
+    fn without_answers_quiet_acceptance_counts_as_reached() {
         for (why, from, sent, gives_up_at) in [
             (CLOSED, 0, true, Some(2_100)),
             (CLOSED, 1_000, true, Some(3_100)),
@@ -226,7 +209,7 @@ mod tests {
             let mut target = TargetWatch::new(true, false);
             assert_eq!(gives_up(&mut target, why, from, sent), gives_up_at, "{why} {from}");
         }
-        // In a quiet phase before, the warm-up for one.
+        // Accepted quietly in an earlier phase, such as the warm-up.
         let mut target = TargetWatch::new(true, false);
         target.start(Nanos::ZERO, Nanos::from_millis(5_000), true);
         assert_eq!(gives_up(&mut target, CLOSED, 1_000, true), None);

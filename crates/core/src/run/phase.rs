@@ -1,5 +1,4 @@
-//! State shared by the workers of a phase: written when a worker ends or has stalled, and read
-//! once a batch.
+//! State shared by the workers of a phase: written when one ends or stalled, read once a batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -8,15 +7,14 @@ use crate::plan::{Limit, WorkerLoad};
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How long before a phase begins its workers are awake: longer than a sleep overshoots (about
-/// 60 µs on the reference machine, measured).
+/// How long before a phase its workers are awake: longer than a sleep overshoots (about 60 µs on
+/// the reference machine, measured).
 const EARLY: Nanos = Nanos::from_micros(200);
-
-/// How often a worker that sleeps until a phase begins looks whether it is stopped before. A phase
-/// between hosts may be seconds ahead; arbitrary, longer than the lead of most.
+/// How often a worker that waits for a phase checks whether it is stopped; arbitrary, longer than
+/// the lead of most phases.
 const LOOK: Nanos = Nanos::from_millis(100);
 
-/// What a worker does next.
+/// The next phase of a worker.
 #[derive(Debug, Clone)]
 pub struct Phase {
     /// When it begins, on the monotonic clock.
@@ -31,8 +29,7 @@ pub struct Phase {
     pub control: Arc<PhaseState>,
 }
 
-/// Sleeps until just before a phase begins; returns when it does, or where it is stopped long
-/// before, now.
+/// Sleeps until shortly before a phase begins; returns its beginning, or now if stopped earlier.
 pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> Nanos {
     let wake_at = epoch - EARLY;
     loop {
@@ -47,24 +44,18 @@ pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> 
     }
 }
 
-/// The shortest silence after which a receiver believes that nothing more comes, where both ends
-/// are on one host. Long enough for a softirq that was put off to run (ksoftirqd gets its time
-/// slice within a few ms); arbitrary.
+/// The shortest silence that ends a phase on one host: long enough for a delayed softirq
+/// (ksoftirqd gets its time slice within a few ms); arbitrary.
 const QUIET: Nanos = Nanos::from_millis(50);
-
-/// The same across a path: a datagram may sit in a queue of it. Arbitrary; four times what a full
-/// queue of 100 ms at a slow uplink takes would be more than most want to wait.
+/// The same between hosts, where queues delay datagrams. Arbitrary: more than a full queue of
+/// 100 ms at a slow uplink.
 const QUIET_ACROSS: Nanos = Nanos::from_millis(250);
-
 /// The longest silence waited for, however slow datagrams were before; arbitrary.
 const QUIET_MOST: Nanos = Nanos::from_millis(1_000);
-
-/// The silence that ends a phase while no receiver has got a datagram, so that the path delay is
-/// unknown. Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue beside it a
-/// second.
+/// The silence that ends a phase before any datagram was received, so that the path delay is
+/// unknown. Arbitrary: a geostationary satellite takes 0.3 s one way, and a full queue a second.
 const QUIET_AT_FIRST: Nanos = Nanos::from_millis(2_000);
-
-/// Stands for a number of datagrams that nobody knows.
+/// Stands for an unknown number of datagrams.
 const UNKNOWN: u64 = u64::MAX;
 
 /// The shared state of one phase.
@@ -74,23 +65,20 @@ pub struct PhaseState {
     stop: Arc<AtomicBool>,
     /// Set where the phase is given up after an error.
     aborted: AtomicBool,
-    /// End of the senders' window, since the start of the phase; never, while one still sends and
-    /// nobody knows when it will end.
+    /// End of the senders' window, since the start of the phase; never, until it is known.
     window_end_ns: AtomicU64,
     /// Latest end among the senders that have ended.
     latest_end_ns: AtomicU64,
-    /// When the latest of them finished, which is later where it was preempted.
+    /// When the latest of them finished: later, if it was preempted.
     finished_ns: AtomicU64,
     /// Senders still sending.
     running: AtomicUsize,
     /// Whether all have ended, and what they sent is known.
     ended: AtomicBool,
-    /// How much further ahead the receivers' clock has been found to be of the senders' than was
-    /// believed when the phase began; 0 on one host.
+    /// Correction of the receivers' clock against the senders' since the phase began; 0 on one
+    /// host.
     shift_ns: AtomicI64,
-    /// Whether a sender got an error that the target's port is closed.
     unreachable: AtomicBool,
-    /// Whether a worker has received a datagram from the target.
     reached: AtomicBool,
     /// The shortest silence that is an end.
     quiet: Nanos,
@@ -105,16 +93,13 @@ pub struct PhaseState {
 }
 
 impl PhaseState {
-    /// Creates the state for this number of senders and receivers; the window ends when all senders
-    /// have ended.
-    #[must_use]
+    /// Creates the state for this number of senders and receivers; the window ends with the
+    /// senders.
     pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
         Self::until(stop, senders, Nanos::NEVER)
     }
 
-    /// Like `new`, with a window that ends at `window_end`, even if a sender reports its end later;
-    /// [`Nanos::NEVER`] if a count decides.
-    #[must_use]
+    /// Like `new`, with a window that ends at `window_end`; [`Nanos::NEVER`] if a count decides.
     pub fn until(stop: Arc<AtomicBool>, senders: usize, window_end: Nanos) -> Arc<Self> {
         Arc::new(Self::idle(stop, senders, 0, window_end))
     }
@@ -140,10 +125,8 @@ impl PhaseState {
         }
     }
 
-    /// For receivers whose senders are on another host. `window_end`: when those mean to end;
-    /// [`Nanos::NEVER`] where a count decides. `bias`: how much earlier than those the receivers
-    /// begin to count time.
-    #[must_use]
+    /// Creates the state for receivers of senders on another host, which mean to end at
+    /// `window_end` ([`Nanos::NEVER`] if a count decides); receivers begin to count `bias` earlier.
     pub fn across(
         stop: Arc<AtomicBool>,
         receivers: usize,
@@ -154,8 +137,8 @@ impl PhaseState {
         Arc::new(Self { running: AtomicUsize::new(1), quiet: QUIET_ACROSS, bias, ..idle })
     }
 
-    /// The senders on the other host have ended: their window ended at `end`, the latest of them
-    /// finished at `finished`. `sent` has the number sent to each receiver; it is empty if unknown.
+    /// Records that the senders on the other host ended: their window at `end`, the latest of them
+    /// at `finished`. `sent` has the number sent to each receiver; it is empty if unknown.
     pub fn senders_done(&self, end: Nanos, finished: Nanos, sent: &[u64]) {
         self.sender_finished(finished);
         for (count, &sent) in self.sent.iter().zip(sent) {
@@ -165,15 +148,13 @@ impl PhaseState {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// The receivers' clock is this much further ahead of the senders' than was believed when the
-    /// phase began.
+    /// Corrects the receivers' clock against the senders' by so many ns since the phase began.
     pub fn shift(&self, by_ns: i64) {
         self.shift_ns.store(by_ns, Ordering::Relaxed);
     }
 
     /// A moment since the phase began, by the corrected clock of the senders.
     #[inline]
-    #[must_use]
     pub fn corrected(&self, since: Nanos) -> Nanos {
         let shift = self.shift_ns.load(Ordering::Relaxed);
         Nanos(since.0.saturating_add_signed(shift.saturating_neg()))
@@ -181,20 +162,17 @@ impl PhaseState {
 
     /// Whether all senders have ended, so that what they sent is known.
     #[inline]
-    #[must_use]
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// How much earlier than their senders receivers count time: a latency is that much longer.
-    #[must_use]
+    /// How much earlier than senders receivers count time: latencies are that much longer.
     pub fn bias(&self) -> Nanos {
         self.bias
     }
 
-    /// The silence that ends the phase for a receiver whose longest latency so far is `slowest_ns`:
-    /// four times the longest of all receivers, so that a slow path has enough time.
-    #[must_use]
+    /// The silence that ends the phase for a receiver with this longest latency so far: four times
+    /// the longest of all receivers.
     pub fn quiet(&self, slowest_ns: Option<u64>) -> Nanos {
         let own = slowest_ns.map_or(0, |ns| ns.saturating_add(1));
         match self.slowest_ns.fetch_max(own, Ordering::Relaxed).max(own) {
@@ -226,13 +204,11 @@ impl PhaseState {
 
     /// Whether the run should end early.
     #[inline]
-    #[must_use]
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
     }
 
-    /// Ends the phase for all its workers at once: senders stop, and receivers expect no more
-    /// datagrams.
+    /// Ends the phase for all workers at once: senders stop, and receivers expect no more.
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Relaxed);
         self.window_end_ns.fetch_min(0, Ordering::AcqRel);
@@ -246,7 +222,6 @@ impl PhaseState {
 
     /// When the latest stall of the sender of this number ended; zero before the first.
     #[inline]
-    #[must_use]
     pub fn stall_ended(&self, worker: usize) -> Nanos {
         Nanos(self.stall_ended_ns[worker].load(Ordering::Relaxed))
     }
@@ -268,26 +243,22 @@ impl PhaseState {
     }
 
     /// When the latest sender finished.
-    #[must_use]
     pub fn senders_finished(&self) -> Nanos {
         Nanos(self.finished_ns.load(Ordering::Acquire))
     }
 
     /// When sending ended: the end of the window, or later if a sender was preempted.
-    #[must_use]
     pub fn senders_ended(&self) -> Nanos {
         self.window_end().max(self.senders_finished())
     }
 
     /// When the senders' window ends or ended; [`Nanos::NEVER`] where that is not known yet.
     #[inline]
-    #[must_use]
     pub fn window_end(&self) -> Nanos {
         Nanos(self.window_end_ns.load(Ordering::Acquire))
     }
 
-    /// What the receiver of this number should get; final once the window has ended.
-    #[must_use]
+    /// Datagrams sent to this receiver; final once the window has ended.
     pub fn sent_to(&self, worker: usize) -> u64 {
         self.sent[worker].load(Ordering::Relaxed)
     }
@@ -298,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_nothing_is_known_of_is_given_time() {
+    fn an_unknown_path_is_given_time() {
         let control = PhaseState::new(Arc::default(), 2);
         assert_eq!(control.quiet(None), QUIET_AT_FIRST);
         // One receiver has learnt how slow the path is, and so has the other.
@@ -312,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_stopped_does_not_wait_for_a_phase() {
+    fn a_stopped_worker_does_not_wait_for_a_phase() {
         let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
         let now = Nanos(sys::monotonic_ns());
         assert!(sleep_until_shortly_before(Nanos::NEVER, &control) >= now);

@@ -13,32 +13,26 @@ use crate::run::sender_bounds::SenderBounds;
 use crate::unit::{Nanos, PayloadSize};
 use crate::wire::{self, Header, decode_lag, decode_own};
 
-/// The silence that is an end where all has come, or the kernel has said that what is missing was
-/// dropped: only repeated datagrams could still be under way. Arbitrary.
+/// The silence that ends a phase if all arrived, or the kernel counted the rest as dropped: only
+/// duplicates could follow. Arbitrary.
 const QUIET_ACCOUNTED: Nanos = Nanos::from_millis(2);
-
 /// When a receiver ends although datagrams keep coming: they are not ours, or will never end.
 const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
-
-/// How far ahead of our clock a departure may lie before its header is taken for corrupt: clocks of
-/// two CPUs agree within less. Arbitrary.
+/// How far ahead of our clock a departure may be before the header counts as corrupt: clocks of two
+/// CPUs agree within less. Arbitrary.
 const CLOCK_SLACK_NS: u64 = 1_000;
-
-/// The same where the sender has another clock, which must not decide the classification.
-/// Arbitrary: an hour.
+/// The same with a sender on another clock, which must not decide. Arbitrary: an hour.
 const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;
 
-/// Datagrams of one pull that follow each other in line without a gap, meant for the same moment
-/// and so of the same latency: each is looked at, and all are counted at once.
+/// Consecutive datagrams of one pull, due at the same moment and so of the same latency: each is
+/// checked, and all are counted at once.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
     /// How many there are; 0: there is no row.
     count: u64,
     /// The header that continues it.
     next: u128,
-    /// Index of the flow.
     flow: usize,
-    /// What they have in common.
     alike: Alike,
 }
 
@@ -50,7 +44,6 @@ pub struct ReceiveProbe {
     first_flow: u16,
     flows: Vec<RxFlow>,
     size: PayloadSize,
-    /// Bounds of its senders' sequence numbers.
     bounds: SenderBounds,
     /// How far ahead of our clock a departure may lie.
     slack_ns: u64,
@@ -60,10 +53,8 @@ pub struct ReceiveProbe {
     paced: bool,
     window_closed: bool,
     last_arrival: Nanos,
-    /// When the sender's latest stall ended.
     sender_stall_ended: Nanos,
-    /// The latest slow datagram, intended moment and transit time, and how many like it: whether
-    /// their sender was stalled meanwhile shows only when it runs again.
+    /// The latest slow datagram, intended moment and transit time, and how many like it.
     slow: Option<(u64, u64, u64)>,
     row: Row,
     /// Its counters.
@@ -78,15 +69,12 @@ pub struct ReceiveProbe {
 
 impl ReceiveProbe {
     /// For so many flows from `first_flow` on, with this payload.
-    #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn new(first_flow: u16, flows: usize, size: PayloadSize) -> Self {
         Self::in_turn(first_flow, flows, size, (0, 1))
     }
 
-    /// The same for the receiver of this number, of so many, among which flows go in turn: those of
-    /// others take no memory here.
-    #[must_use]
+    /// The same for receiver `worker` of `of`, which get flows in turn; others' take no memory.
     // cold: once for each receiver, before the barrier
     pub fn in_turn(first_flow: u16, flows: usize, size: PayloadSize, turn: (usize, usize)) -> Self {
         Self {
@@ -112,18 +100,15 @@ impl ReceiveProbe {
     }
 
     /// The same where the sender has another clock.
-    #[must_use]
     pub const fn across(mut self) -> Self {
         self.slack_ns = CLOCK_SLACK_ACROSS_NS;
         self
     }
 
     /// The same where marked datagrams are timed in parts.
-    #[must_use]
     // cold: once for each receiver, before the barrier
     pub fn sampling(mut self) -> Self {
-        // Touched now: memory is mapped at first touch, and that would be in the middle of a
-        // measurement.
+        // Written now, so that memory is not mapped during the measurement.
         self.samples = vec![RxSample::default(); RX_SAMPLES];
         self.samples.clear();
         self
@@ -172,7 +157,6 @@ impl ReceiveProbe {
     }
 
     /// Classifies one datagram; [`Self::pull_ends`] must follow the last one of a pull.
-    /// `waited`: in the socket, where the kernel tells.
     #[inline]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         let row = &mut self.row;
@@ -187,7 +171,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// All but what continues the row.
+    /// Classifies a datagram that does not continue the row.
     #[inline]
     fn datagram_beside_the_row(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         self.pull_ends();
@@ -233,13 +217,13 @@ impl ReceiveProbe {
         flow.jitter.record(transit_ns);
         flow.received += 1;
         self.last_arrival = now;
-        // The first of a batch, and so never within a row.
+        // The first of a batch is never within a row.
         if wire::is_marked(payload)
             && let Some(waited) = waited
         {
             self.sample(&header, now, waited);
         }
-        // On a schedule each has its own moment, and in a mix its own length.
+        // On a schedule each has its own moment, in a mix its own length.
         let goes_on = !self.paced
             && arrival == Arrival::InOrder
             && matches!(self.size, PayloadSize::Fixed(_));
@@ -252,7 +236,6 @@ impl ReceiveProbe {
         }
     }
 
-    /// Remembers a marked datagram, while there is room.
     fn sample(&mut self, header: &Header, now: Nanos, waited: Nanos) {
         if self.samples.len() < self.samples.capacity() {
             let &Header { flow, sequence, .. } = header;
@@ -260,14 +243,14 @@ impl ReceiveProbe {
         }
     }
 
-    /// Counts the row and ends it: what comes by the next pull has another time.
+    /// Counts the row and ends it: the next pull has another time.
     #[inline]
     pub fn pull_ends(&mut self) {
         let Row { count, flow, alike, .. } = self.row;
         if count == 0 {
             return;
         }
-        // No datagram is as short, so none continues it.
+        // No datagram is that short, so none continues it.
         (self.row.count, self.row.alike.len) = (0, 0);
         if count > 1
             && let Some(flow) = self.flows.get_mut(flow)
@@ -279,7 +262,8 @@ impl ReceiveProbe {
         self.take(alike, count);
     }
 
-    /// Takes the figures of so many datagrams. In line at both places: at one, there is one.
+    /// Records the figures of so many datagrams; inline at both places, as one has a single
+    /// datagram.
     #[inline(always)]
     fn take(&mut self, alike: Alike, count: u64) {
         let Alike { len, intended_ns, transit_ns, lag_ns, waited } = alike;
@@ -293,7 +277,7 @@ impl ReceiveProbe {
             self.latency.in_socket.record_n(waited.0, count);
             self.latency.to_socket.record_n(transit_ns.saturating_sub(waited.0), count);
         }
-        // Due before a stall of either end was over: it overlapped, however short its way was.
+        // Due before a stall of either end was over, it overlapped.
         let overlapped = intended_ns + self.bias.0 < self.stall.ended().0
             || intended_ns < self.sender_stall_ended.0;
         if overlapped {
@@ -325,8 +309,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// A datagram with another tag is left over from the previous phase or foreign; with the
-    /// current tag it is damaged.
+    /// Counts a datagram without our header: of the previous phase, foreign, or damaged.
     fn not_of_this_phase(&mut self, payload: &[u8]) {
         if wire::has_tag(payload, self.tag) {
             self.tally.corrupt += 1;
@@ -337,8 +320,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// The senders' window is over: what was due in it and comes from now on is its tail. True the
-    /// first time.
+    /// Ends the senders' window: datagrams that come from now on are its tail. True the first time.
     pub fn close_window(&mut self) -> bool {
         let closes = !self.window_closed;
         if closes {
@@ -349,10 +331,9 @@ impl ReceiveProbe {
         closes
     }
 
-    /// Whether, the window being over, nothing more is to come. `drained`: the queue was just found
-    /// empty, by a look that began after `before`: only silence up to then is silence, for the CPU
-    /// may have been taken away since. `dropped`: what the socket says it dropped.
-    #[must_use]
+    /// Whether nothing more is expected after the window. `drained`: the queue was found empty by
+    /// a read that began after `before`; silence counts up to then, as this thread may have been
+    /// preempted since. `dropped`: drops at the socket.
     pub fn finished(
         &self,
         control: &PhaseState,
@@ -373,16 +354,14 @@ impl ReceiveProbe {
                 && (self.tally.received >= sent || self.tally.received + dropped() >= sent))
     }
 
-    /// Ends the phase: all that was left open is decided.
+    /// Ends the phase: decides all that was left open.
     pub fn finish(&mut self, control: &PhaseState, worker: usize) {
         self.sender_stall_ended = control.stall_ended(worker);
         self.decide_all(control.sent_to(worker));
         self.settle_slow();
     }
 
-    /// What was received of each flow, each sequence number once, in order of their numbers from 0
-    /// on.
-    #[must_use]
+    /// Datagrams received of each flow, by number from 0, each sequence number once.
     pub fn received_by_flow(&self) -> Vec<u64> {
         let before = std::iter::repeat_n(0, self.first_flow.into());
         before.chain(self.flows.iter().map(|flow| flow.received)).collect()

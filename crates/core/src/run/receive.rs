@@ -9,24 +9,22 @@ use crate::run::phase::PhaseState;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How often the socket's drop counter is read meanwhile. It has 32 bits, which last 100 s at 40
-/// million drops a second.
+/// How often the drop counter of a socket is read: its 32 bits last 100 s at 40 million drops a
+/// second.
 pub const SAMPLE_EVERY: Nanos = Nanos::from_millis(1_000);
 
 /// One receiver's part of a phase.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct ReceiveJob {
-    /// Where time comes from.
     pub clock: Clock,
-    /// When the phase begins.
     pub epoch: Nanos,
     /// Number of this worker among the receivers.
     pub worker: usize,
-    /// What the socket has dropped.
     pub drops: Drops,
     /// Reads what the thread costs.
     pub meter: Meter,
-    /// What that was when the senders' window closed: the drain does not count.
+    /// The reading when the senders' window closed: the drain does not count.
     pub at_close: Option<Reading>,
 }
 
@@ -45,14 +43,13 @@ pub fn receive<R: Rx>(
         // The one clock read of this batch.
         let now = control.corrected(job.clock.now() - job.epoch);
         let over = now > control.window_end();
-        // Before this pull is counted: what it brings has come too late.
+        // First, as this pull came too late for the window.
         if over && probe.close_window() {
             job.at_close = Some(job.meter.read());
         }
         probe.pulled(&pull, now, control.stall_ended(job.worker));
         if pull.errors > 0 {
-            // Those that came back for what a sender at this socket sent. Unread, they take the
-            // room of datagrams.
+            // Errors of what a sender at this socket sent; unread, they fill the receive buffer.
             rx.sockets().iter().for_each(|socket| _ = socket.drain_error_queue());
         }
         if pull.datagrams > 0 {
@@ -63,13 +60,15 @@ pub fn receive<R: Rx>(
         }
         if over
             && control.ended()
-            && probe.finished(control, job.worker, before, pull.drained, || job.drops.sample(rx))
+            && probe.finished(control, job.worker, before, pull.drained, || {
+                job.drops.sample(rx.sockets())
+            })
         {
             return;
         }
         if now > sample_at {
             sample_at = now + SAMPLE_EVERY;
-            job.drops.sample(rx);
+            job.drops.sample(rx.sockets());
         }
         if pull.datagrams == 0
             && pull.drained
@@ -90,23 +89,13 @@ pub struct Drops {
 
 impl Drops {
     /// Counts from now on.
-    pub fn restart<R: Rx>(&mut self, rx: &mut R) {
-        self.restart_at(rx.sockets());
-    }
-
-    /// The same, where no engine owns the socket.
-    pub fn restart_at(&mut self, sockets: &[impl sys::Handle]) {
+    pub fn restart(&mut self, sockets: &[impl sys::Handle]) {
         self.last = sockets.first().and_then(sys::socket_drops);
         self.total = 0;
     }
 
-    /// What was dropped since [`Self::restart`].
-    pub fn sample<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        self.sample_at(rx.sockets())
-    }
-
-    /// The same, where no engine owns the socket.
-    pub fn sample_at(&mut self, sockets: &[impl sys::Handle]) -> u64 {
+    /// Drops since [`Self::restart`].
+    pub fn sample(&mut self, sockets: &[impl sys::Handle]) -> u64 {
         let now = sockets.first().and_then(sys::socket_drops);
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
@@ -116,7 +105,6 @@ impl Drops {
     }
 
     /// The total, where the system counts at all.
-    #[must_use]
     pub fn known_total(&self) -> Option<u64> {
         self.last.map(|_| self.total)
     }

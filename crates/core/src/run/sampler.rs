@@ -1,8 +1,8 @@
-//! Which datagrams are timed in parts, and when the kernel says that they left.
+//! Which datagrams are timed in parts, and when the kernel sent them.
 //!
-//! A stamp comes back by the socket's queue of errors, so not every datagram can have one: now and
-//! then the first of a batch. It is marked on the wire, and its receiver remembers it too. All that
-//! a batch without one pays is a comparison.
+//! A send timestamp comes back by the socket's error queue, so that only the first datagram of some
+//! batches has one. It is marked on the wire, and its receiver records it too. Other batches pay
+//! one comparison.
 
 use crate::engine::{Push, Tx, socket_of};
 use crate::measure::{TX_SAMPLES, TxSample};
@@ -14,24 +14,16 @@ use crate::wire;
 /// The shortest time between two samples. Arbitrary: a thousand a second, each of which costs its
 /// sender five system calls and its batch a stamp a packet.
 const EVERY: Nanos = Nanos::from_millis(1);
-
-/// How long a stamp is waited for. Arbitrary: longer than a queue below the socket holds datagrams.
+/// How long a stamp is awaited. Arbitrary: longer than a queue below the socket holds datagrams.
 const PATIENCE: Nanos = Nanos::from_millis(1_000);
-
-/// How often two clocks are read to tell them apart; the closest reading counts. Arbitrary: an
-/// interrupt seldom comes three times.
+/// Readings to compare two clocks; the closest counts. Arbitrary: three interrupts are unlikely.
 const READINGS: usize = 3;
 
-/// A batch that is about to leave.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch {
-    /// Index of the flow.
     pub(super) flow: usize,
-    /// Index of the one that is next.
     pub(super) next_flow: usize,
-    /// The sequence number of its first datagram.
     pub(super) first: u64,
-    /// How many there are.
     pub(super) count: usize,
     /// When the first was due.
     pub(super) intended: Nanos,
@@ -39,27 +31,23 @@ pub(super) struct Batch {
     pub(super) now: Nanos,
 }
 
-/// What comes next.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A batch that is not sampled, behind which the next one's socket is made ready: what that
-    /// costs is over when the clock is read.
+    /// Push a batch without a sample, then prepare the socket of the next one.
     Prepare,
-    /// The batch that is sampled, on this flow.
+    /// Push the batch that is sampled, on this flow.
     Sample(usize),
-    /// A stamp that has not come yet, of this flow.
+    /// Await the stamp of this flow.
     Await(usize, TxSample),
-    /// A refusal that reading the queue of errors has made the kernel forget. It would have met
-    /// the next datagram, and does.
+    /// Return a refusal that reading the error queue cleared.
     Owe(SendError),
 }
 
 /// The samples of one sender.
 #[derive(Debug)]
 pub struct Sampler {
-    /// From when on a batch goes through [`Sampler::push`]; never, where none is to.
+    /// From when on batches go through [`Sampler::push`]; never, if stamps are off.
     pub(super) at: Nanos,
-    /// What was taken in this phase.
     taken: Vec<TxSample>,
     step: Step,
     every: Nanos,
@@ -72,16 +60,14 @@ pub struct Sampler {
 impl Sampler {
     /// For a sender whose flows begin with this number; `on`: whether stamps are wanted.
     pub(super) fn new(on: bool, first_flow: u16) -> Self {
-        // Touched now: memory is mapped at first touch, and that would be in the middle of a
-        // measurement.
+        // Written now, so that memory is not mapped during the measurement.
         let mut taken = vec![TxSample::default(); if on { TX_SAMPLES } else { 0 }];
         taken.clear();
         let (at, every, epoch) = (Nanos::NEVER, EVERY, Nanos::ZERO);
         Self { at, taken, step: Step::Prepare, every, epoch, first_flow, on }
     }
 
-    /// Begins a phase that is meant to take so long (zero: unknown), so that its samples spread
-    /// over all of it. Where it takes longer, there are none of the rest.
+    /// Begins a phase that should take so long (zero: unknown), over which samples are spread.
     pub(super) fn start(&mut self, epoch: Nanos, takes: Nanos) {
         self.taken.clear();
         self.every = EVERY.max(Nanos(takes.0 / TX_SAMPLES as u64 + 1));
@@ -89,7 +75,7 @@ impl Sampler {
         (self.step, self.epoch) = (Step::Prepare, epoch);
     }
 
-    /// Ends a phase: what has not come by now does not count.
+    /// Ends a phase: later stamps do not count.
     pub(super) fn end(&mut self, sockets: &[impl Datagram]) {
         if self.on {
             sockets.iter().for_each(|socket| drop(sys::forget_send_stamps(socket)));
@@ -97,7 +83,6 @@ impl Sampler {
         self.at = Nanos::NEVER;
     }
 
-    /// What was taken in the latest phase.
     pub(super) fn into_samples(self) -> Vec<TxSample> {
         self.taken
     }
@@ -146,7 +131,7 @@ impl Sampler {
         }
     }
 
-    /// Has the batch after this one stamped, where there is room for it.
+    /// Prepares the stamp of the next batch, if there is room for a sample.
     fn prepare<T: Tx>(&mut self, tx: &mut T, batch: &Batch) {
         let ready = self.taken.len() < self.taken.capacity()
             && socket_of(tx.sockets(), batch.next_flow)
@@ -155,7 +140,7 @@ impl Sampler {
         self.at = if ready { Nanos::ZERO } else { Nanos::NEVER };
     }
 
-    /// Reads the queue of errors, and takes the sample if its stamp is there.
+    /// Reads the error queue, and takes the sample if its stamp is there.
     fn look<T: Tx>(&mut self, tx: &mut T, flow: usize, sample: Option<TxSample>, now: Nanos) {
         let Some(socket) = socket_of(tx.sockets(), flow) else {
             return self.rest(now);
@@ -178,13 +163,13 @@ impl Sampler {
         }
     }
 
-    /// Leaves the batches of the next while alone.
+    /// Leaves the batches of the next period alone.
     fn rest(&mut self, now: Nanos) {
         (self.step, self.at) = (Step::Prepare, now + self.every);
     }
 }
 
-/// What the calendar clock calls this moment, on the monotonic one, since an epoch.
+/// Converts a moment of the calendar clock to the monotonic one, since an epoch.
 fn since(epoch: Nanos, realtime_ns: u64) -> Nanos {
     let read = || {
         let before_ns = sys::monotonic_ns();
@@ -209,14 +194,19 @@ mod tests {
     use crate::unit::PayloadSize;
     use crate::wire::Header;
 
-    /// A sender of one datagram a batch, and the socket it sends to.
-    fn pair() -> (PlainTx, Std) {
+    /// A sender of one datagram a batch, and the socket it sends to; `None` without send
+    /// timestamps.
+    fn pair() -> Option<(PlainTx, Std)> {
         let (tx, rx) = (Std::bind("127.0.0.1:0").unwrap(), Std::bind("127.0.0.1:0").unwrap());
+        if sys::stamp_sends(&rx, true).is_err() {
+            eprintln!("SKIPPED: there are no send timestamps here");
+            return None;
+        }
         tx.connect(rx.local_addr().unwrap()).unwrap();
         tx.set_nonblocking(true).unwrap();
         sys::report_queue_drops(&tx, false).unwrap();
         let tx = UdpSocket::from_std(tx);
-        (PlainTx::new(vec![tx], None, PayloadSize::Fixed(16), |_| {}), rx)
+        Some((PlainTx::new(vec![tx], None, PayloadSize::Fixed(16), |_| {}), rx))
     }
 
     fn push(sampler: &mut Sampler, tx: &mut PlainTx, first: u64) -> Push {
@@ -227,14 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_marked_is_what_is_sampled() {
-        let (mut tx, rx) = pair();
+    fn marked_datagrams_are_sampled() {
+        let Some((mut tx, rx)) = pair() else { return };
         let mut sampler = Sampler::new(true, 5);
         sampler.start(Nanos(sys::monotonic_ns()), Nanos::ZERO);
-        if sys::stamp_sends(&rx, true).is_err() {
-            eprintln!("SKIPPED: there are no send timestamps here");
-            return;
-        }
         for first in 0..6 {
             assert_eq!(push(&mut sampler, &mut tx, first).sent, 1);
             let mut payload = [0; 16];
@@ -250,14 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_the_queue_held_meets_the_next_batch() {
-        let (mut tx, rx) = pair();
+    fn a_refusal_in_the_error_queue_meets_the_next_batch() {
+        let Some((mut tx, rx)) = pair() else { return };
         let mut sampler = Sampler::new(true, 0);
         sampler.start(Nanos::ZERO, Nanos::ZERO);
-        if sys::stamp_sends(&rx, true).is_err() {
-            eprintln!("SKIPPED: there are no send timestamps here");
-            return;
-        }
         push(&mut sampler, &mut tx, 0);
         drop(rx);
         assert_eq!(push(&mut sampler, &mut tx, 1).sent, 1);
@@ -271,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn without_stamps_no_batch_goes_this_way() {
+    fn without_stamps_no_batch_is_sampled() {
         let mut sampler = Sampler::new(false, 0);
         sampler.start(Nanos(1), Nanos::from_millis(500));
         assert_eq!(sampler.at, Nanos::NEVER);
@@ -284,8 +266,7 @@ mod tests {
     fn a_moment_is_the_same_by_both_clocks() {
         let before = Nanos(sys::monotonic_ns());
         let at = since(Nanos::ZERO, sys::realtime_ns());
-        // The clocks are compared by readings that take some time themselves; a second is
-        // millions of times as long.
+        // The comparison takes some time itself; a second is millions of times as long.
         assert!(at + Nanos::from_millis(1_000) > before);
         assert_eq!(since(Nanos::NEVER, sys::realtime_ns()), Nanos::ZERO);
     }

@@ -1,4 +1,4 @@
-//! The send loop: what is due, stamped, pushed and counted.
+//! The send loop: stamps, pushes and counts what is due.
 
 use super::send_job::SendJob;
 use crate::engine::{Tx, explained, place, socket_of};
@@ -9,16 +9,15 @@ use crate::sys::SendError;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode, encode_lag};
 
-/// What a batch carries, and on which flow it leaves.
+/// Writes batches and chooses their flows.
 pub trait Stamp {
-    /// The flow that is next, and how many of so many that are due it takes.
+    /// The next flow, and how many of `due` datagrams it takes.
     fn turn(&mut self, job: &SendJob, due: usize) -> (usize, usize);
 
-    /// Leases slots for so many and writes them; returns how many there were.
+    /// Leases slots for a batch and writes them; returns how many there were.
     fn stamp<T: Tx>(&mut self, job: &SendJob, tx: &mut T, batch: Leaving) -> usize;
 
-    /// So many of those have left, the first ones; as a refused one gives its number back, the rest
-    /// are as if they had never been.
+    /// Records that the first `sent` of those have left. A refused datagram gives its number back.
     fn left(&mut self, job: &mut SendJob, sent: usize);
 }
 
@@ -33,13 +32,12 @@ pub struct Leaving {
     pub now: Nanos,
 }
 
-/// Our own header: who, which and when. Flows take turns.
 #[derive(Debug, Default)]
 struct Headers {
     flow: usize,
 }
 
-/// What a step of sending came to.
+/// The result of a step of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// A batch was pushed.
@@ -90,8 +88,8 @@ pub fn send<T: Tx>(
     }
 }
 
-/// Stamps, pushes and counts what is due at `now`, `most` at most. In line at each of its places:
-/// each has a stamp of its own.
+/// Stamps, pushes and counts what is due at `now`, `most` at most. Inline at each of its places:
+/// each has its own stamp.
 #[inline(always)]
 pub fn step<T: Tx, S: Stamp>(
     tx: &mut T,
@@ -115,7 +113,7 @@ pub fn step<T: Tx, S: Stamp>(
         job.push_sampled(tx, flow, leased, now)
     };
     if let Some(error @ SendError::Unreachable(_)) = push.error {
-        // Read now. What is left in the queue takes room of the socket's receive buffer.
+        // Read now: left in the queue, it takes room of the receive buffer.
         let socket = socket_of(tx.sockets(), flow);
         push.error = Some(socket.map_or(error, |socket| explained(error, socket)));
     }

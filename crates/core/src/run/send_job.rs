@@ -1,4 +1,4 @@
-//! One sender's part of a phase: its state, its start, what a push changes, and its result.
+//! One sender's part of a phase: its state, and the effect of each push.
 
 use super::count_end::planned_end;
 use super::outage::{STUCK, TargetWatch};
@@ -14,54 +14,44 @@ use crate::unit::{Nanos, PayloadSize};
 
 /// One sender's part of a phase, with all numbers it owns.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct SendJob {
-    /// Where time comes from.
     pub clock: Clock,
-    /// When the phase begins.
     pub epoch: Nanos,
     /// Number of this worker among the senders.
     pub worker: usize,
-    /// When datagrams leave.
     pub pace: Pace,
     /// The most datagrams a batch takes.
     pub batch: usize,
-    /// The tag of the phase.
     pub tag: u16,
-    /// Number of the first flow.
     pub first_flow: u16,
     /// Next sequence number by flow.
     pub next: Vec<u64>,
-    /// The payload.
     pub size: PayloadSize,
     /// Gives up where a count cannot be reached.
     pub must_reach_count: bool,
-    /// Its counters.
     pub tally: TxTally,
     /// How punctual it is; `None` flat out.
     pub timing: Option<Timing>,
-    /// Its stalls.
     pub stall: StallMeter,
     /// The latest departure, for gaps.
     pub departed: Option<Nanos>,
-    /// The first of an unbroken row of refusals, for giving up, and whether they say that the
-    /// target cannot be reached: others have less patience, and begin a row of their own.
+    /// The first of consecutive refusals, and whether the target is unreachable by them; each kind
+    /// has its own patience.
     pub refused_since: Option<(Nanos, bool)>,
-    /// Refusals whose reason the next push may tell.
+    /// Refusals whose reason the next push may report.
     pub untold: Option<u64>,
-    /// The state of its target.
     pub target: TargetWatch,
-    /// Whether it gave up.
     pub stuck: bool,
     /// Whether it gave up on a target that was unreachable and never reached.
     pub unreachable: bool,
-    /// What is timed in parts.
+    /// Datagrams that are timed in parts.
     pub sampler: Sampler,
 }
 
 impl SendJob {
     /// The job of this config, before its first phase.
     // cold: before the start barrier
-    #[must_use]
     pub fn new(config: &TxConfig, tx: &impl Tx) -> Self {
         let timing = (config.load != WorkerLoad::FlatOut).then(Timing::default);
         let paced = timing.is_some();
@@ -87,7 +77,7 @@ impl SendJob {
             target: TargetWatch::new(config.abort_on_unreachable, config.answers),
             stuck: false,
             unreachable: false,
-            // AF_UNIX has no such stamps, and no queue of errors to tell them.
+            // AF_UNIX has no such stamps.
             sampler: Sampler::new(
                 config.stamps && config.common.unix.is_none(),
                 config.common.flows.start,
@@ -103,8 +93,8 @@ impl SendJob {
         }
     }
 
-    /// What is known of a phase at its end: the last datagram left by `last`, of a window meant to
-    /// end at `planned_end`. All that left was due in the window that this says.
+    /// The result of a phase up to its end: the last datagram left by `last`, in a window planned
+    /// to end at `planned_end`. All that left was due in the window returned.
     pub fn phase_result(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxResult {
         let whole = !self.stuck && !stopped;
         if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
@@ -126,7 +116,7 @@ impl SendJob {
         TxResult { end, stuck, unreachable, stopped, outages, ..TxResult::default() }
     }
 
-    /// All that was counted and timed in the latest phase, put to what is known of its end.
+    /// The result of the latest phase, with all counts.
     pub fn into_result(self, phase: TxResult) -> TxResult {
         let paced = self.pace.scheduled().is_some();
         TxResult {
@@ -166,7 +156,6 @@ impl SendJob {
         planned_end
     }
 
-    /// Pushes a batch that may be timed in parts.
     pub(super) fn push_sampled<T: Tx>(
         &mut self,
         tx: &mut T,
@@ -187,7 +176,7 @@ impl SendJob {
         self.tally.packets += push.packets;
         self.tally.bytes += match self.size {
             PayloadSize::Fixed(size) => sent * u64::from(size),
-            // Whoever writes them says so.
+            // The writer of requests counts them.
             PayloadSize::Varied { .. } => 0,
             mixed => (self.next[flow]..).take(push.sent).map(|s| mixed.at(s) as u64).sum(),
         };
@@ -209,7 +198,6 @@ impl SendJob {
         self.pace.advance(sent, refused);
     }
 
-    /// Takes lags and gaps of what has left.
     #[inline]
     fn note_timing(&mut self, sent: usize, now: Nanos) {
         let Some(timing) = &mut self.timing else {
@@ -221,7 +209,7 @@ impl SendJob {
         for i in 0..sent {
             timing.lag.record(now.since(self.pace.intended(i, now)).0);
         }
-        // Those behind the first left in the same batch.
+        // The rest left in the same batch.
         let gaps = [(gap, 1), (Some(Nanos::ZERO), sent as u64 - 1)];
         for (gap, times) in gaps.into_iter().filter_map(|(gap, times)| Some((gap?, times))) {
             timing.gap.record_n(gap.0, times);
@@ -248,8 +236,7 @@ impl SendJob {
         }
     }
 
-    /// Counts refusals without a reported reason: a lasting reason is that of the first refusal in
-    /// the next push.
+    /// Counts refusals without a reason: if it lasts, it is that of the next push's first refusal.
     // cold: behind a refusal
     fn attribute_untold(&mut self, untold: u64, push: &Push) {
         match push.error.filter(|_| push.sent == 0).map(kind_of) {
@@ -285,7 +272,7 @@ impl SendJob {
     }
 }
 
-/// How far apart departures are on average, of one of so many parts of a load.
+/// The mean gap between departures of one of `of` parts of a load.
 fn mean_gap(load: WorkerLoad, of: u64) -> Nanos {
     let group = if let WorkerLoad::Burst(_, size) = load { f64::from(size) } else { 1.0 };
     Nanos(load.mean_pps().map_or(0.0, |pps| group * 1e9 * of as f64 / pps) as u64)
@@ -301,8 +288,7 @@ pub fn pace(load: WorkerLoad, end: Nanos, to_send: u64, part: Part) -> Pace {
         WorkerLoad::Ramp(from, to, over) => Arrivals::Ramp(from, to, over.0),
         WorkerLoad::Recorded(_, moments_ns) => Arrivals::Recorded(moments_ns),
     };
-    // A single long gap makes the mean gap of a capture long, and lateness of that size after a
-    // stall would cause a burst.
+    // One long gap makes the mean gap of a capture long; catching up that much would be a burst.
     let is_recorded = matches!(load, WorkerLoad::Recorded(..));
     let bound = catch_up(if is_recorded { Nanos::ZERO } else { mean_gap(load, part.of) });
     Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))

@@ -6,9 +6,7 @@ use crate::unit::Nanos;
 /// Bounds of one phase.
 #[derive(Debug, Clone, Copy)]
 pub struct SenderBounds {
-    /// No datagram is due at this moment or later.
     end: Nanos,
-    /// Maximum number of datagrams.
     count: u64,
     /// Maximum rate in datagrams per nanosecond, and the additional burst.
     rate: (f64, f64),
@@ -24,7 +22,6 @@ impl Default for SenderBounds {
 
 impl SenderBounds {
     /// The bounds for this limit and load.
-    #[must_use]
     // cold: once a phase
     pub fn new(limit: Limit, load: WorkerLoad) -> Self {
         let (end, count) = match limit {
@@ -46,13 +43,11 @@ impl SenderBounds {
 
     /// The latest due time of the last datagram.
     #[inline]
-    #[must_use]
     pub const fn end(&self) -> Nanos {
         self.end
     }
 
     /// Exclusive upper bound of the number of a datagram that is due at this moment.
-    #[must_use]
     // cold: behind a gap
     pub fn sent_by(&self, intended_ns: u64) -> u64 {
         let (per_ns, at_once) = self.rate;
@@ -71,7 +66,7 @@ mod tests {
     use crate::unit::PacketRate;
 
     #[test]
-    fn what_can_have_been_sent_follows_from_time_rate_and_count() {
+    fn bounds_follow_from_time_rate_and_count() {
         let rate = |pps| PacketRate::from_pps(pps).unwrap();
         let second = 1_000_000_000;
         let even = SenderBounds::new(Limit::Time(Nanos(second)), WorkerLoad::Even(rate(200.0)));

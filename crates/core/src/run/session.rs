@@ -1,4 +1,4 @@
-//! A whole benchmark: all cells of a plan, one after the other.
+//! A benchmark: all cells of a plan, one after the other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,31 +11,29 @@ use crate::plan::{CellRate, Direction, EnginePair, Limit, Plan, PlannedCell, Wor
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize, hash_u64};
 
-/// One cell, measured.
+/// A measured cell.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct MeasuredCell {
-    /// What was to be measured.
     pub cell: PlannedCell,
-    /// At what load.
     pub load: WorkerLoad,
-    /// Which way; `None` where both ends are here.
+    /// Its direction; `None` if both ends are here.
     pub direction: Option<Direction>,
-    /// What was measured.
     pub harvest: CellResult,
 }
 
-/// What was measured in one direction.
+/// The result of one direction.
 #[derive(Debug)]
 pub struct DirectionResult {
-    /// Which way; `None` where both ends are here.
+    /// The direction; `None` if both ends are here.
     pub direction: Option<Direction>,
-    /// What was measured.
+    /// The result.
     pub harvest: CellResult,
     /// The error that ended it early, if it ends the run.
     pub error: Option<RunError>,
 }
 
-/// Where cells are measured: on this host, or between this one and another.
+/// Measures cells: on this host, or between this one and another.
 pub trait CellRunner {
     /// Measures a cell at this load, each direction by itself. `tick` is called a few times a
     /// second.
@@ -52,7 +50,7 @@ pub trait CellRunner {
     ) -> Result<Vec<DirectionResult>, RunError>;
 }
 
-/// Both ends in this process.
+/// Runs both ends in this process.
 #[derive(Debug)]
 pub struct LocalRunner {
     tag: u16,
@@ -73,32 +71,31 @@ impl CellRunner for LocalRunner {
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<DirectionResult>, RunError> {
-        // Even and not 0: a cell takes this one and the next, and zeroes on the wire are nobody's.
+        // Even and not 0: a cell takes this tag and the next, and zeroes on the wire are no tag.
         self.tag = (self.tag.wrapping_add(2) & !1).max(2);
         let harvest = cell::measure(plan, cell, load, self.tag, stop, tick)?;
         Ok(vec![DirectionResult { direction: None, harvest, error: None }])
     }
 }
 
-/// A benchmark that has ended, well or not: nothing measured is lost.
+/// A benchmark that has ended, with all that was measured.
 #[derive(Debug, Default)]
 pub struct RunOutcome {
     /// The cells that were measured, in the order they ran.
     pub measured: Vec<MeasuredCell>,
-    /// What ended the run early.
+    /// The error that ended the run early.
     pub error: Option<RunError>,
     /// Whether it was stopped from outside.
     pub interrupted: bool,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct Progress<'a> {
     /// The cell that runs.
     pub id: &'a str,
-    /// Cells that have been measured.
     pub done: usize,
-    /// Cells in all.
     pub of: usize,
     /// How long a cell is expected to take; `None` where a count decides.
     pub cell_takes: Option<Nanos>,
@@ -109,8 +106,8 @@ pub trait Observer {
     /// Called a few times a second, and when a cell begins.
     fn progress(&mut self, progress: Progress<'_>);
 
-    /// Called when a cell has been measured; what is given back stays in the [`RunOutcome`]. Its
-    /// histograms take more than 1 MiB, so a long run had better keep what it needs of them only.
+    /// Called when a cell has been measured; what it returns stays in the [`RunOutcome`]. Its
+    /// histograms take more than 1 MiB, so a long run should keep only what it needs of them.
     fn measured(&mut self, measured: MeasuredCell) -> Option<MeasuredCell> {
         Some(measured)
     }
@@ -120,10 +117,10 @@ impl Observer for () {
     fn progress(&mut self, _progress: Progress<'_>) {}
 }
 
-/// Measures all cells of `plan` on `bed`, until an error or `stop` ends it.
+/// Measures all cells of `plan` on `runner`, until an error or `stop` ends it.
 pub fn run(
     plan: &Plan,
-    bed: &mut dyn CellRunner,
+    runner: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
     observer: &mut impl Observer,
 ) -> RunOutcome {
@@ -138,11 +135,11 @@ pub fn run(
             Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes: cell_takes(plan) };
         observer.progress(progress);
         let mut tick = || observer.progress(progress);
-        match measure(plan, bed, cell, &max_pps, stop, &mut tick) {
+        match measure(plan, runner, cell, &max_pps, stop, &mut tick) {
             Ok((load, mut parts)) => {
                 let ends = parts.iter().any(|part| part.harvest.cut_short.is_some());
                 let error = parts.iter_mut().find_map(|part| gave_up(part, cell));
-                // Of two directions the slower one: a share of it is a rate that both can keep.
+                // The slower direction counts: both can keep a share of it.
                 let delivered = parts.iter().filter_map(|part| part.harvest.delivered_pps());
                 if let (CellRate::Max, Some(delivered)) =
                     (cell.rate, delivered.min_by(f64::total_cmp))
@@ -150,7 +147,7 @@ pub fn run(
                     max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
                 }
                 for DirectionResult { direction, harvest, .. } in parts {
-                    // Stopped before its first datagram, a cell has nothing to say.
+                    // A cell that was stopped before its first datagram has no result.
                     if !stop.load(Ordering::Relaxed) || harvest.tx.sent > 0 {
                         let cell = cell.clone();
                         let measured = MeasuredCell { cell, load, direction, harvest };
@@ -162,7 +159,7 @@ pub fn run(
                     break;
                 }
             }
-            // The other cells can be had all the same.
+            // Other cells can still be measured.
             Err(
                 error
                 @ (RunError::NothingDelivered { .. } | RunError::Net(NetError::Engine { .. })),
@@ -190,10 +187,10 @@ fn gave_up(part: &mut DirectionResult, cell: &PlannedCell) -> Option<RunError> {
 
 type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;
 
-/// Settles the load of a cell and measures it.
+/// Decides the load of a cell and measures it.
 fn measure(
     plan: &Plan,
-    bed: &mut dyn CellRunner,
+    runner: &mut dyn CellRunner,
     cell: &PlannedCell,
     max_pps: &MaxPps,
     stop: &Arc<AtomicBool>,
@@ -203,7 +200,7 @@ fn measure(
         CellRate::Max => WorkerLoad::FlatOut,
         CellRate::Paced(load) => load,
         CellRate::OfMax(share) => {
-            // The first trial's maximum serves all, so that the trials of a cell are replicates.
+            // The first trial's maximum serves all trials, so that they are replicates.
             let max = max_pps.get(&(cell.engine, cell.size)).copied().unwrap_or(0.0);
             if max == 0.0 {
                 return Err(RunError::NothingDelivered { id: cell.id.clone() });
@@ -213,10 +210,10 @@ fn measure(
                 .map_err(|source| RunError::Rate { id: cell.id.clone(), source })?
         }
     };
-    Ok((load, bed.measure(plan, cell, load, stop, tick)?))
+    Ok((load, runner.measure(plan, cell, load, stop, tick)?))
 }
 
-/// Puts the cell's name to an error that has none.
+/// Adds the cell's name to an error without one.
 fn name(error: RunError, cell: &PlannedCell) -> RunError {
     match error {
         RunError::Panicked { .. } => RunError::Panicked { id: cell.id.clone() },
@@ -224,7 +221,6 @@ fn name(error: RunError, cell: &PlannedCell) -> RunError {
     }
 }
 
-/// How long each cell is expected to take.
 fn cell_takes(plan: &Plan) -> Option<Nanos> {
     match plan.scenario.limit {
         Limit::Time(time) => Some(time + plan.scenario.warmup),

@@ -20,18 +20,18 @@ use crate::run::sender_bounds::SenderBounds;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// What a worker says.
+/// An event of a worker.
 #[derive(Debug)]
 pub enum WorkerEvent {
-    /// Set up; a receiver of UDP says where.
+    /// It is set up; a UDP receiver reports its address.
     Ready(Option<SocketAddr>),
-    /// Through a phase: datagrams sent, or received.
+    /// It ended a phase.
     Done(PhaseDone),
-    /// Not set up.
+    /// It could not be set up.
     Failed(NetError),
 }
 
-/// What a worker did in a phase.
+/// The counts of a worker in a phase.
 #[derive(Debug, Default)]
 pub struct PhaseDone {
     /// Datagrams sent.
@@ -70,8 +70,8 @@ pub fn place_thread(config: &WorkerConfig) -> Result<(), NetError> {
 }
 
 /// The event loop of a worker.
-pub fn waiter(config: &WorkerConfig, interest: Interest) -> Result<Waiter, NetError> {
-    let spin_for = match config.wait {
+pub fn waiter(wait: WaitKind, interest: Interest) -> Result<Waiter, NetError> {
+    let spin_for = match wait {
         WaitKind::Spin => Waiter::SPIN,
         WaitKind::Hybrid => Waiter::HYBRID,
         WaitKind::Epoll => Waiter::EPOLL,
@@ -79,14 +79,14 @@ pub fn waiter(config: &WorkerConfig, interest: Interest) -> Result<Waiter, NetEr
     Waiter::new(spin_for, interest).map_err(|source| NetError::Poll { source })
 }
 
-/// Leads a sender through its phases.
+/// Runs a sender through its phases.
 pub fn send_phases<T: Tx>(
     mut tx: T,
     config: &TxConfig,
     buffer: Option<u64>,
     channel: &WorkerChannel,
 ) -> Result<TxResult, NetError> {
-    let mut waiter = waiter(&config.common, Interest::WRITABLE)?;
+    let mut waiter = waiter(config.common.wait, Interest::WRITABLE)?;
     let mut job = SendJob::new(config, &tx);
     let mut result = TxResult::default();
     let meter = Meter::of_this_thread();
@@ -96,7 +96,7 @@ pub fn send_phases<T: Tx>(
         let planned_end = job.start(config, &phase);
         let segments_at_first = tx.segments().map(|segments| segments.now);
         waiter.restart();
-        // The window ends for the receivers even if this thread dies of a bug.
+        // The window ends for the receivers even if this thread panics.
         let mut done =
             SenderDone { control: &phase.control, worker: config.common.worker, sent: 0 };
         job.await_epoch(&phase.control);
@@ -142,7 +142,7 @@ impl Drop for SenderDone<'_> {
     }
 }
 
-/// Leads a receiver through its phases.
+/// Runs a receiver through its phases.
 pub fn receive_phases<R: Rx>(
     mut rx: R,
     config: &RxConfig,
@@ -152,7 +152,7 @@ pub fn receive_phases<R: Rx>(
 ) -> Result<RxResult, NetError> {
     let RxConfig { across, stamps, of, .. } = *config;
     let config = &config.common;
-    let mut waiter = waiter(config, Interest::READABLE)?;
+    let mut waiter = waiter(config.wait, Interest::READABLE)?;
     let probe = ReceiveProbe::in_turn(
         config.flows.start,
         config.flows.len(),
@@ -170,8 +170,8 @@ pub fn receive_phases<R: Rx>(
         at_close: None,
     };
     let mut result = RxResult::default();
-    // Before anybody sends: what is dropped while this thread wakes up counts.
-    job.drops.restart(&mut rx);
+    // Before senders start, so that drops before the first read count.
+    job.drops.restart(rx.sockets());
     let _ = channel.events.send(WorkerEvent::Ready(local));
     while let Ok(phase) = channel.orders.recv() {
         rx.restart();
@@ -179,18 +179,18 @@ pub fn receive_phases<R: Rx>(
         probe.set_bias(phase.control.bias());
         probe.set_bounds(SenderBounds::new(phase.limit, phase.load));
         probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
-        // One that was stopped before it began is over for whoever counts from now on.
+        // If it was stopped before it began, counting begins now.
         job.epoch = sleep_until_shortly_before(phase.epoch, &phase.control);
         job.at_close = None;
         let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
         let usage = job.at_close.map(|now| job.meter.between(before, now)).unwrap_or_default();
         probe.finish(&phase.control, config.worker);
-        job.drops.sample(&mut rx);
+        job.drops.sample(rx.sockets());
         let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
         result = RxResult { usage, buffer, kernel, ..RxResult::default() };
-        // Drained, and nobody sends before all are done: the next phase counts from here.
-        job.drops.restart(&mut rx);
+        // Drained, and senders wait until all are done: the next phase counts from here.
+        job.drops.restart(rx.sockets());
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             received: probe.tally.received,
             ..PhaseDone::default()

@@ -1,5 +1,5 @@
-//! The worker threads of one host for one cell: started, run through phases, and collected. A cell
-//! on one host has one pool of senders and receivers; a cell between hosts has one at each end.
+//! The worker threads of one host for one cell. A cell on one host has one pool; a cell between
+//! hosts has one at each end.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,17 +23,12 @@ use crate::unit::Nanos;
 /// From the order to the start of a phase: time for every worker to wake up and be ready.
 /// Arbitrary; a wake-up takes about 60 µs (measured), and under steal a few ms.
 const LEAD: Nanos = Nanos::from_millis(3);
-
-/// The same for each flow: its window of 8 KiB is wiped. More than that takes at
-/// 5 GB/s; arbitrary.
+/// The same for each flow: its window of 8 KiB is cleared, at more than 5 GB/s; arbitrary.
 const LEAD_A_FLOW: Nanos = Nanos::from_micros(2);
-
 /// How often the coordinator wakes to show progress; arbitrary, seldom enough not to disturb.
 const TICK: Duration = Duration::from_millis(250);
-
 /// Stack of a worker thread in bytes. Its frames hold no buffers; arbitrary.
 const STACK: usize = 256 * 1024;
-
 /// Phases that may run at once: one of the senders and one of the receivers.
 const CONTROLS: usize = 2;
 
@@ -80,12 +75,11 @@ pub struct WorkerPool {
     link: Arc<NullLink>,
     flows: u64,
     ports: Option<Ports>,
-    /// What the workers of the latest phase config, senders and receivers.
+    /// The states of the latest phases, of senders and receivers.
     controls: RefCell<VecDeque<Arc<PhaseState>>>,
 }
 
-/// Ends all workers, in the middle of a phase if needed, and waits for them, so that no thread
-/// outlives an error. After [`WorkerPool::collect`], all have already ended.
+/// Ends all workers, also in the middle of a phase, so that no thread outlives an error.
 impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.abort();
@@ -105,8 +99,8 @@ impl WorkerPool {
         Self { senders, receivers, pairs, event_tx, events, link, flows, ports, controls }
     }
 
-    /// Starts a receiver on the socket provided or on its own, waits until it is set up, and
-    /// returns its address.
+    /// Starts a receiver on the socket provided or on its own; returns its address once it is
+    /// ready.
     pub fn add_receiver(
         &mut self,
         config: RxConfig,
@@ -120,7 +114,7 @@ impl WorkerPool {
         self.await_ready()
     }
 
-    /// Starts a sender to this address and waits until it is set up. All its flows share the socket
+    /// Starts a sender to this address, and waits until it is ready. All its flows share the socket
     /// provided; otherwise each has its own.
     pub fn add_sender(
         &mut self,
@@ -136,8 +130,7 @@ impl WorkerPool {
         self.await_ready().map(|_| ())
     }
 
-    /// Starts a worker that sends requests and receives the responses, and waits until it is set
-    /// up.
+    /// Starts a worker for requests and responses, and waits until it is ready.
     pub fn add_pair(
         &mut self,
         name: String,
@@ -167,7 +160,7 @@ impl WorkerPool {
         ))
     }
 
-    /// Local ports of flows, whose turn all workers config.
+    /// Local ports of flows; all workers share their order.
     pub fn ports(&self) -> Option<Ports> {
         self.ports.clone()
     }
@@ -182,10 +175,9 @@ impl WorkerPool {
         LEAD + Nanos(LEAD_A_FLOW.0 * self.flows)
     }
 
-    /// Waits for the worker just started.
     fn await_ready(&self) -> Result<Option<SocketAddr>, RunError> {
         loop {
-            // Looked at before the wait: what a thread said before it ended is in the channel then.
+            // Checked first: events of a thread that has ended are then in the channel.
             let ended = self.anyone_ended();
             match self.events.recv_timeout(TICK) {
                 Ok(WorkerEvent::Ready(addr)) => return Ok(addr),
@@ -225,12 +217,12 @@ impl WorkerPool {
         controls.push_back(Arc::clone(&phase.control));
     }
 
-    /// Ends the phase that runs, if one does.
+    /// Ends the running phase, if any.
     pub fn abort(&self) {
         self.controls.borrow().iter().for_each(|control| control.abort());
     }
 
-    /// Waits until all of these workers are through the phase.
+    /// Waits until all of these workers have ended the phase.
     pub fn await_end(&self, running: &mut Running, tick: &mut dyn FnMut()) -> Result<(), RunError> {
         while running.workers > 0 {
             if !self.look(running, TICK)? {
@@ -240,7 +232,7 @@ impl WorkerPool {
         Ok(())
     }
 
-    /// Waits this long for one of these workers to get through the phase; whether one did.
+    /// Waits this long for one of these workers to end the phase; returns whether one did.
     pub fn look(&self, running: &mut Running, most: Duration) -> Result<bool, RunError> {
         match self.events.recv_timeout(most) {
             Ok(WorkerEvent::Done(done)) => {
@@ -273,14 +265,13 @@ impl WorkerPool {
         Running { workers, sent: 0, received: 0, sent_by_flow: vec![0; flows] }
     }
 
-    /// Ends all workers and returns their results, each side added up; `None`: no worker on that
-    /// side.
+    /// Ends all workers and returns the sum of each side; `None`: no worker on that side.
     pub fn collect(mut self, id: &str) -> Result<(Option<TxResult>, Option<RxResult>), RunError> {
         let (tx, rx, _) = self.join(id)?;
         Ok((added(tx, TxResult::merge), added(rx, RxResult::merge)))
     }
 
-    /// Waits for all workers, also if one failed: their sockets are closed then.
+    /// Waits for all workers, even if one failed, so that their sockets are closed.
     #[expect(clippy::type_complexity, reason = "taken apart at once by each caller")]
     fn join(
         &mut self,
@@ -293,7 +284,6 @@ impl WorkerPool {
     }
 }
 
-/// The sum of the results of one side.
 fn added<Y>(results: Vec<Y>, merge: impl Fn(&mut Y, Y)) -> Option<Y> {
     results.into_iter().reduce(|mut sum, result| {
         merge(&mut sum, result);
@@ -314,7 +304,7 @@ fn join<Y>(workers: Vec<WorkerHandle<Y>>, id: &str) -> Result<Vec<Y>, RunError> 
     ended.into_iter().collect()
 }
 
-/// Starts a worker thread, which reports where it cannot be set up.
+/// Starts a worker thread, which reports a failed setup.
 fn spawn<Y: Default + Send + 'static>(
     name: String,
     events: Sender<WorkerEvent>,
@@ -334,36 +324,17 @@ fn spawn<Y: Default + Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::plan::{IpOptions, Limit, RxKind, WaitKind, WorkerConfig, WorkerLoad};
-    use crate::unit::PayloadSize;
-
-    /// A receiver that waits for senders of another host, on any port of loopback.
-    fn receiver() -> RxConfig {
-        let common = WorkerConfig {
-            worker: 0,
-            core: None,
-            wait: WaitKind::Epoll,
-            batch: None,
-            size: PayloadSize::Fixed(64),
-            flows: 0..1,
-            bind: (Ipv4Addr::LOCALHOST, 0).into(),
-            unix: None,
-            socket_buffer: 65_536,
-            ip: IpOptions::default(),
-            broadcast: false,
-            netns: None,
-        };
-        RxConfig { common, engine: RxKind::Plain, stamps: false, across: true, of: 1 }
-    }
+    use crate::plan::{Limit, Machine, Plan, Scenario, WorkerLoad};
 
     #[test]
     fn workers_end_with_their_owner_in_the_middle_of_a_phase() {
+        let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
+        let receiver = RxConfig { across: true, ..plan.rx_shares(&plan.cells[0]).remove(0) };
         let mut pool = WorkerPool::new(1, None);
-        assert!(pool.add_receiver(receiver(), None::<ProvidedSocket>).unwrap().is_some());
+        assert!(pool.add_receiver(receiver, None::<ProvidedSocket>).unwrap().is_some());
         let stop = Arc::new(AtomicBool::new(false));
         let control = PhaseState::across(stop, 1, Nanos::NEVER, Nanos::ZERO);
         let left = Arc::downgrade(&control);
@@ -374,7 +345,7 @@ mod tests {
         drop(phase);
         assert!(left.upgrade().is_some(), "the phase has begun");
         drop(pool);
-        // The thread held the last one.
+        // The thread held the last reference.
         assert!(left.upgrade().is_none());
     }
 }

@@ -5,9 +5,9 @@ fn no_more_is_received_than_was_sent() {
     let tx = TxResult { flows: vec![7, 5, 3], ..TxResult::default() };
     let mut rx = RxResult { flows: vec![8, 4, 3], ..RxResult::default() };
     (rx.tally.received, rx.tally.arrived) = (15, 15);
-    let harvest = CellResult::of(tx, Some(rx), Topology::Remote);
-    assert_eq!(harvest.flows, [(7, 7), (5, 4), (3, 3)]);
-    let rx = harvest.rx;
+    let result = CellResult::of(tx, Some(rx), Topology::Remote);
+    assert_eq!(result.flows, [(7, 7), (5, 4), (3, 3)]);
+    let rx = result.rx;
     assert_eq!((rx.received, rx.corrupt, rx.arrived), (14, 1, 15));
 }
 

@@ -1,5 +1,4 @@
-//! How a histogram travels from one host to another: HdrHistogram's own form (V2, deflated), and
-//! the exact figures beside it.
+//! A histogram between hosts: HdrHistogram's own format (V2, deflated), then the exact figures.
 
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde::de::Error as _;
@@ -9,16 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{HIGHEST_NS, LatencyHistograms};
 use crate::measure::read_histogram;
 
-/// The parts of a [`LatencyHistograms`].
-#[derive(Serialize, Deserialize)]
-struct Packed {
-    histogram: Vec<u8>,
-    min_ns: u64,
-    max_ns: u64,
-    sum_ns: u128,
-    sum_of_squares: u128,
-    clamped: u64,
-}
+/// Histogram, minimum, maximum, sum, sum of squares, and clamped.
+type Packed = (Vec<u8>, u64, u64, u128, u128, u64);
 
 impl Serialize for LatencyHistograms {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,29 +20,26 @@ impl Serialize for LatencyHistograms {
                 .map_err(|error| S::Error::custom(error.to_string()))?;
         }
         let Self { min_ns, max_ns, sum_ns, sum_of_squares, clamped, .. } = *self;
-        Packed { histogram, min_ns, max_ns, sum_ns, sum_of_squares, clamped }.serialize(serializer)
+        (histogram, min_ns, max_ns, sum_ns, sum_of_squares, clamped).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for LatencyHistograms {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let packed = Packed::deserialize(deserializer)?;
+        let (packed, min_ns, max_ns, sum_ns, sum_of_squares, clamped) =
+            Packed::deserialize(deserializer)?;
         let mut latency = Self::default();
-        if packed.histogram.is_empty() {
+        if packed.is_empty() {
             return Ok(latency);
         }
-        let counts = read_histogram(&packed.histogram).map_err(D::Error::custom)?;
+        let counts = read_histogram(&packed).map_err(D::Error::custom)?;
         // Its bounds are the sender's: added up, they become ours.
         latency.histogram.add(counts).map_err(|error| D::Error::custom(error.to_string()))?;
         let highest = latency.histogram.count_at(HIGHEST_NS);
-        if packed.clamped > highest || packed.min_ns > packed.max_ns || latency.count() == 0 {
+        if clamped > highest || min_ns > max_ns || latency.count() == 0 {
             return Err(D::Error::custom("figures that contradict the histogram"));
         }
-        let Packed { min_ns, max_ns, sum_ns, sum_of_squares, clamped, .. } = packed;
-        (latency.min_ns, latency.max_ns) = (min_ns, max_ns);
-        (latency.sum_ns, latency.sum_of_squares) = (sum_ns, sum_of_squares);
-        latency.clamped = clamped;
-        Ok(latency)
+        Ok(Self { min_ns, max_ns, sum_ns, sum_of_squares, clamped, ..latency })
     }
 }
 
@@ -60,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_travels_arrives_whole() {
+    fn a_histogram_reads_back_whole() {
         let mut latency = LatencyHistograms::default();
         for ns in [0, 1, 999, 123_456, u64::MAX] {
             latency.record_n(ns, 3);
@@ -76,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_histogram_is_refused() {
+    fn contradictions_and_damage_are_refused() {
         let mut bytes = postcard::to_stdvec(&LatencyHistograms::default()).unwrap();
         assert!(postcard::from_bytes::<LatencyHistograms>(&bytes).is_ok());
         let mut wrong = LatencyHistograms::default();

@@ -16,7 +16,6 @@ impl LedgerCounts {
     ///
     /// The kernel counts a super-packet as one wherever it drops it before it is cut;
     /// `taken_whole`: also at the receiving socket, which does not cut it.
-    #[must_use]
     pub fn attribute_losses(
         tx: &TxTally,
         rx: &RxTally,

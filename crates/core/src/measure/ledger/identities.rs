@@ -2,20 +2,15 @@
 
 /// The counts that the identities of a ledger relate, as in `LedgerCounts`. `None`: not known.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(missing_docs, reason = "`document::Ledger` describes other fields")]
 pub struct LedgerTerms {
-    /// Datagrams offered to the system.
     pub attempted: u64,
-    /// Datagrams it accepted.
     pub sent: u64,
-    /// Failed sends, for any reason.
     pub refused: u128,
-    /// Sequence numbers that arrived, each once.
     pub received: Option<u64>,
-    /// Sequence numbers that did not.
     pub lost: Option<u64>,
     /// Lost datagrams of all locations, unaccounted ones included.
     pub lost_at: u128,
-    /// Datagrams read.
     pub arrived: Option<u64>,
     /// Duplicate, late, foreign and corrupt datagrams.
     pub others: [Option<u64>; 4],
@@ -34,7 +29,6 @@ pub struct LedgerIdentity {
 
 impl LedgerIdentity {
     /// Whether it holds, or cannot be checked because a term is unknown.
-    #[must_use]
     pub fn holds(&self) -> bool {
         self.left.is_none_or(|left| left == self.right)
     }
@@ -42,7 +36,6 @@ impl LedgerIdentity {
 
 impl LedgerTerms {
     /// The four identities: of `attempted`, `sent`, `lost` and `arrived`, in this order.
-    #[must_use]
     pub fn identities(&self) -> [LedgerIdentity; 4] {
         let Self { received, lost, others, .. } = *self;
         // 128 bits hold the sum of any counts of a peer or a document.

@@ -14,7 +14,6 @@ macro_rules! drop_locations {
             pub const ALL: &[Self] = &[$(Self::$location),+];
 
             /// Its name in the document.
-            #[must_use]
             pub const fn word(self) -> &'static str {
                 match self {
                     $(Self::$location => stringify!($field),)+
@@ -30,12 +29,10 @@ macro_rules! drop_locations {
 
         impl DropCounts {
             /// The sum of all known counts.
-            #[must_use]
             pub fn total(&self) -> u64 {
                 [$(self.$field),+].into_iter().flatten().sum()
             }
 
-            /// The count of one location.
             pub(super) const fn at_mut(&mut self, location: DropLocation) -> &mut Option<u64> {
                 match location {
                     $(DropLocation::$location => &mut self.$field,)+
@@ -79,13 +76,11 @@ pub struct DropCounters(u16);
 
 impl DropCounters {
     /// Whether it has none.
-    #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// Whether it has this one.
-    #[must_use]
     pub const fn has(self, location: DropLocation) -> bool {
         self.0 & (1 << location as u8) != 0
     }

@@ -8,21 +8,18 @@ use super::link::{self, SkipCause};
 use crate::payload::Input;
 use crate::payload::TimestampClock;
 
-/// Link types that are named at most. Arbitrary: a capture of several devices has few, and a file
+/// Maximum number of link types named. Arbitrary: a capture of several devices has few, and a file
 /// may have 65,536.
 const NAMED: usize = 16;
-
-/// The smallest share of packets from the busiest port that is worth a hint: 1 in so many.
-/// Arbitrary.
+/// A hint needs one of so many packets from the busiest port. Arbitrary.
 const REPLIES_ONE_IN: u64 = 20;
 
 /// Counts of packets used and left out.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::payload) struct Counts {
     format: &'static str,
     /// The first link types of packets, [`NAMED`] of them at most.
     links: Vec<Linktype>,
-    /// All others.
     other_links: BTreeSet<i32>,
     used: u64,
     /// By cause, in the order of [`SkipCause::ALL`].
@@ -35,12 +32,9 @@ pub(in crate::payload) struct Counts {
 
 impl Counts {
     pub(super) fn new(format: &'static str) -> Self {
-        let ports = BTreeMap::new();
-        let (links, other_links) = (Vec::new(), BTreeSet::new());
-        Self { format, links, other_links, used: 0, left_out: [0; 8], ports, is_open: false }
+        Self { format, ..Self::default() }
     }
 
-    /// A packet of this link type came.
     pub(super) fn link(&mut self, link: Linktype) {
         if self.links.contains(&link) {
             return;
@@ -52,7 +46,6 @@ impl Counts {
         }
     }
 
-    /// A packet is sent.
     pub(super) fn take(&mut self, from: u16, to: u16) {
         self.used += 1;
         self.ports.entry(to).or_default().0 += 1;
@@ -61,7 +54,6 @@ impl Counts {
         }
     }
 
-    /// A packet is not sent.
     pub(super) fn leave_out(&mut self, cause: SkipCause) {
         self.left_out[cause as usize] += 1;
     }
@@ -80,7 +72,6 @@ impl Counts {
         SkipCause::ALL.into_iter().zip(self.left_out).filter(|(_, count)| *count > 0)
     }
 
-    /// As documents have it.
     pub(in crate::payload) fn input(&self, clock: TimestampClock) -> Input {
         Input {
             format: self.format,
@@ -118,7 +109,6 @@ impl Counts {
         reasons.collect::<Vec<_>>().join(", ")
     }
 
-    /// Notes for the user, one line each.
     pub(in crate::payload) fn notes(&self, port: Option<u16>) -> Vec<String> {
         let mut notes = Vec::new();
         let (used, packets) = (self.used, self.packets());

@@ -5,27 +5,20 @@ use etherparse::ip_number;
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice, UdpSlice};
 use pcap_parser::Linktype;
 
-/// Raw IP as BSDs number it, beside the number that is the same everywhere;
-/// <https://www.tcpdump.org/linktypes.html>.
+/// Raw IP as BSDs number it, besides the common number; <https://www.tcpdump.org/linktypes.html>.
 const RAW_OF_BSD: [i32; 2] = [12, 14];
-
 /// PPP, alone and in HDLC-like framing (RFC 1662), and behind a PPPoE header (RFC 2516); as above.
 const PPP: [i32; 2] = [9, 50];
 /// As above.
 const PPP_ETHER: i32 = 51;
-
 /// Bytes of a PPPoE header; RFC 2516 §4.
 const PPPOE_LEN: usize = 6;
-
 /// Address and control of HDLC-like framing; RFC 1662 §3.1.
 const HDLC: [u8; 2] = [0xFF, 0x03];
-
 /// Protocol numbers of PPP for IPv4 (RFC 1332) and IPv6 (RFC 5072).
 const PPP_IP: [u16; 2] = [0x0021, 0x0057];
-
-/// Bytes before the packet: an address family, as a loopback device of BSD has it; LINKTYPE_NULL.
+/// Bytes of the address family before the packet on a loopback device of BSD; LINKTYPE_NULL.
 const FAMILY_LEN: usize = 4;
-
 /// Bytes of Linux' cooked headers, and where their EtherTypes are; LINKTYPE_LINUX_SLL.
 const SLL: (usize, usize) = (16, 14);
 /// The same of the second version; LINKTYPE_LINUX_SLL2.
@@ -52,7 +45,6 @@ pub(super) fn name(link: Linktype) -> String {
     found.map_or_else(|| number.clone(), |(name, _)| name.to_owned())
 }
 
-/// A datagram of UDP.
 pub(super) struct CapturedDatagram<'a> {
     pub(super) from: u16,
     pub(super) to: u16,
@@ -67,10 +59,7 @@ enum Start<'a> {
     Kind(EtherType, &'a [u8]),
 }
 
-/// The whole datagram in a packet of `link`, to this port if one is given.
-///
-/// # Errors
-/// The cause why it is not sent.
+/// The datagram in a packet of `link`, to this port if one is given, or why it is not sent.
 pub(super) fn datagram(
     link: Linktype,
     bytes: &[u8],
@@ -121,15 +110,13 @@ fn start(link: Linktype, bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
     }))
 }
 
-/// A packet behind a cooked header.
 fn cooked((len, kind_at): (usize, usize), bytes: &[u8]) -> Option<Start<'_>> {
     let (header, rest) = bytes.split_at_checked(len)?;
     let kind = header.get(kind_at..)?.first_chunk()?;
     Some(Start::Kind(EtherType(u16::from_be_bytes(*kind)), rest))
 }
 
-/// A packet in a frame of PPP, with or without address and control, and with the protocol in two
-/// bytes or, compressed, in one, which is odd; RFC 1661 §2 and §6.5.
+/// A packet in a frame of PPP, with or without address and control; RFC 1661 §2 and §6.5.
 fn in_ppp(bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
     let frame = bytes.strip_prefix(&HDLC).unwrap_or(bytes);
     let (protocol, rest) = match frame {
@@ -170,46 +157,36 @@ fn known(start: Start<'_>, port: Option<u16>) -> Option<SkipCause> {
     is_for(udp, port).err()
 }
 
-/// Why a packet is not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::payload) enum SkipCause {
-    Cut,
-    Fragment,
-    NotUdp,
-    OtherPort,
-    TooLarge,
-    LinkType,
-    Malformed,
-    BeforeId,
+/// Defines the causes once, with their words in documents.
+macro_rules! skip_causes {
+    ($($cause:ident $word:literal,)+) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(in crate::payload) enum SkipCause { $($cause),+ }
+
+        impl SkipCause {
+            /// All causes in the order of reports.
+            pub(super) const ALL: [Self; [$($word),+].len()] = [$(Self::$cause),+];
+
+            /// Its word in documents.
+            pub(super) const fn word(self) -> &'static str {
+                match self { $(Self::$cause => $word),+ }
+            }
+        }
+    };
+}
+
+skip_causes! {
+    Cut "cut_by_snaplen",
+    Fragment "fragment",
+    NotUdp "not_udp",
+    OtherPort "other_port",
+    TooLarge "too_large",
+    LinkType "link_type",
+    Malformed "malformed",
+    BeforeId "ends_before_id",
 }
 
 impl SkipCause {
-    /// All causes in the order of reports.
-    pub(super) const ALL: [Self; 8] = [
-        Self::Cut,
-        Self::Fragment,
-        Self::NotUdp,
-        Self::OtherPort,
-        Self::TooLarge,
-        Self::LinkType,
-        Self::Malformed,
-        Self::BeforeId,
-    ];
-
-    /// As documents have it.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Cut => "cut_by_snaplen",
-            Self::Fragment => "fragment",
-            Self::NotUdp => "not_udp",
-            Self::OtherPort => "other_port",
-            Self::TooLarge => "too_large",
-            Self::LinkType => "link_type",
-            Self::Malformed => "malformed",
-            Self::BeforeId => "ends_before_id",
-        }
-    }
-
     /// The text after a count.
     pub(super) fn text(self, port: Option<u16>) -> String {
         match (self, port) {

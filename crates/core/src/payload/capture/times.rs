@@ -1,17 +1,13 @@
-//! Converts the times of captured packets to moments of a schedule, which never decrease and have
-//! no bursts caused by a wrong clock.
+//! Converts times of captured packets to moments of a schedule, without bursts of a wrong clock.
 
 use crate::payload::TimestampClock;
 
-/// The largest backward difference in ns that counts as reordering, not as a step of the clock.
-/// Arbitrary: queues and devices that are captured together reorder packets by less, and a schedule
-/// catches up with the resulting burst.
+/// The largest step back in ns that counts as reordering, not as a step of the clock. Arbitrary:
+/// devices captured together reorder by less, and a schedule catches up with that.
 const OUT_OF_ORDER_NS: i128 = 1_000_000;
-
-/// The largest number of packets with one time before the clock counts as stalled. As many as a
-/// kernel hands over as one super-packet (UDP_MAX_SEGMENTS, linux/udp.h).
+/// Packets with one time before the clock counts as stalled: as many as a super-packet holds
+/// (UDP_MAX_SEGMENTS, linux/udp.h).
 const SAME_TIME_MOST: usize = 128;
-
 /// The rate limit for packets of a stalled clock, as a multiple of the mean rate. Arbitrary.
 const RATE_MOST: u64 = 10;
 
@@ -54,8 +50,8 @@ pub(super) fn moments(times: &[Option<i128>]) -> (Vec<u64>, TimestampClock) {
     (moments, clock)
 }
 
-/// The mean gap between packets with times, without the largest gap if it exceeds the sum of all
-/// others (a jump of the clock); `None` if all times are equal or missing.
+/// The mean gap between packets with times, without a jump of the clock: a gap above the sum of all
+/// others. `None` if all times are equal or missing.
 fn mean_gap(times: &[Option<i128>]) -> Option<u64> {
     let (mut count, mut sum, mut largest) = (0_i128, 0_i128, 0_i128);
     for pair in times.windows(2) {
@@ -71,8 +67,7 @@ fn mean_gap(times: &[Option<i128>]) -> Option<u64> {
     (sum > 0).then(|| narrow(sum / count.max(1)).max(1))
 }
 
-/// Spreads packets of long runs with one moment over the time up to the next moment, and returns
-/// their number.
+/// Spreads long runs of packets with one moment up to the next moment, and returns their number.
 fn part_standstills(moments: &mut [u64], gap_ns: u64) -> u64 {
     let (mut first, mut shift, mut spread) = (0, 0_u64, 0);
     while let Some(&at) = moments.get(first) {
@@ -117,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_goes_on_at_the_mean_gap() {
+    fn after_a_step_back_the_mean_gap_counts() {
         let (moments, clock) = ms(&[1_000, 1_010, 1_020, 20, 30, 40]);
         assert_eq!(moments, [0, 10, 20, 30, 40, 50]);
         assert_eq!((clock.steps_back, clock.largest_step_back_ns), (1, 1_000_000_000));
@@ -128,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_out_of_order_are_no_step() {
+    fn reordering_is_no_step() {
         let times = [0, 2_000_000, 1_500_000, 3_000_000].map(|ns| Some(i128::from(ns)));
         let (moments, clock) = moments(&times);
         assert_eq!(moments, [0, 2_000_000, 2_000_000, 3_000_000]);
@@ -147,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_is_no_burst() {
+    fn a_stalled_clock_is_no_burst() {
         // 200 packets a second by a clock of whole seconds: each second is filled evenly.
         let times: Vec<_> = (0..600).map(|n| n / 200 * 1_000).collect();
         let (moments, clock) = ms(&times);

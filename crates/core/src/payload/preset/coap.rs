@@ -8,12 +8,10 @@ use crate::payload::reply::coap::{CONFIRMABLE, NON_CONFIRMABLE, TOKEN_LEN, VERSI
 
 /// Method 0.01, GET; RFC 7252 §12.1.1.
 const GET: u8 = 1;
-
 /// The numbers of the options for parts of the path and of the query; RFC 7252 §5.10.
 const URI_PATH: u16 = 11;
 /// As above.
 const URI_QUERY: u16 = 15;
-
 /// The longest part in bytes; RFC 7252 §5.10.
 const LONGEST_PART: usize = 255;
 
@@ -22,9 +20,8 @@ const LONGEST_PART: usize = 255;
 pub struct Coap {
     /// Which: `.well-known/core`, `/sensors/temp?unit=c`.
     pub path: String,
-    /// Ask for an acknowledgement (CON); otherwise the request is one of those that are sent once
-    /// (NON). A server may acknowledge at once and answer later; that answer it repeats until it
-    /// is acknowledged, which nobody does here.
+    /// Ask for an acknowledgement (CON); otherwise a request is sent once (NON). A server may
+    /// acknowledge first and repeat its answer until that is acknowledged, which does not happen.
     pub confirmable: bool,
 }
 
@@ -60,8 +57,8 @@ impl Coap {
     }
 }
 
-/// An option: how much its number is above the one before, below 13 here, then length and value;
-/// RFC 7252 §3.1.
+/// An option: the difference of its number to the previous one, below 13 here, then length and
+/// value; RFC 7252 §3.1.
 fn option(delta: u16, value: &[u8], to: &mut Vec<u8>) {
     let delta = (delta as u8) << 4;
     // A length of 13 means that a byte follows with what is above it.

@@ -8,15 +8,12 @@ use crate::unit::hash_u64;
 
 /// The longest label in bytes; RFC 1035 §2.3.4.
 const LONGEST_LABEL: usize = 63;
-
 /// The longest name in bytes, with the empty label at its end; RFC 1035 §2.3.4.
 const LONGEST_NAME: usize = 255;
-
 /// The class of questions, IN; RFC 1035 §3.2.4.
 const IN: u16 = 1;
 
-/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026: numbers without gaps, from the
-/// first of each row.
+/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026, in rows of consecutive numbers.
 const TYPES: [(u16, &str); 7] = [
     (
         1,
@@ -33,13 +30,13 @@ const TYPES: [(u16, &str); 7] = [
     (255, "*"),
 ];
 
-/// What is asked for.
+/// The names in questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
     /// Always this name.
     One(String),
-    /// A name a line, each with or without a type behind it, as dnsperf has it. Empty lines, and
-    /// those that begin with a semicolon or a hash, are skipped.
+    /// A name per line, with an optional type, in dnsperf's format. Empty lines and comments, which
+    /// begin with a semicolon or a hash, are skipped.
     Lines {
         /// The file.
         bytes: Vec<u8>,
@@ -51,7 +48,7 @@ pub enum Names {
 /// Queries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dns {
-    /// What is asked for.
+    /// The names in questions.
     pub names: Names,
     /// The type of records where no line has its own: `A`, `AAAA`, `TYPE65280`.
     pub rtype: String,
@@ -67,7 +64,6 @@ pub struct Dns {
 
 impl Dns {
     /// Queries for one name as resolvers send them: for recursion, with EDNS of 1232 bytes.
-    #[must_use]
     pub fn of(name: &str) -> Self {
         Self {
             names: Names::One(name.to_owned()),
@@ -181,7 +177,6 @@ fn encode_name(text: &[u8]) -> Result<Vec<u8>, &'static str> {
     if name.len() > LONGEST_NAME { Err("the name is too long") } else { Ok(name) }
 }
 
-/// Moves a label behind the others.
 fn end_label(name: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), &'static str> {
     let len = u8::try_from(label.len()).ok().filter(|len| usize::from(*len) <= LONGEST_LABEL);
     name.push(len.ok_or("a label is too long")?);

@@ -7,14 +7,13 @@ use crate::payload::patch::What;
 use crate::payload::requests::IdAt;
 use crate::unit::{MAX_PAYLOAD, hash_nth};
 
-/// Where the id stands. Arbitrary: at the front, where any size has it.
+/// The place of the id. Arbitrary: at the front, as any size has it.
 pub(super) const ID: IdAt = IdAt { offset: 0, number: Number::Be(8) };
-
-/// Bytes at least: the id, and as many behind it that a server which makes up its answer does not
-/// know. Arbitrary; as our own datagrams.
+/// Bytes at least: the id, and as many again that a server cannot guess. Arbitrary; as our own
+/// datagrams.
 const LEAST: usize = 16;
 
-/// Datagrams of one size: an id in 8 bytes, and noise behind it that the seed makes.
+/// Datagrams of one size: an id in 8 bytes, and noise from the seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Echo {
     /// Bytes of a datagram, 16 to 65,507.

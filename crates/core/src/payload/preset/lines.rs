@@ -1,10 +1,10 @@
-//! Lines for those who only listen: statsd, and syslog, RFC 5424.
+//! Lines for servers that do not answer: statsd, and syslog, RFC 5424.
 
 use crate::payload::compile::{Compiler, Piece};
 use crate::payload::template::{self, TemplateBody};
 use crate::payload::{Encoding, PayloadError};
 
-/// What stands before a message of syslog: facility local0 and severity informational, version 1,
+/// The header of a syslog message: facility local0 and severity informational, version 1,
 /// time, no host, our name, no process, no id, no structured data; RFC 5424 §6.
 const SYSLOG: &str = "<134>1 {time:rfc3339} - udperf - - - ";
 

@@ -9,7 +9,6 @@ use crate::payload::{Encoding, PayloadError};
 
 /// The longest key in bytes; memcached's protocol.txt, "Keys".
 const LONGEST_KEY: usize = 250;
-
 /// Frame header behind the request id: number 0 of 1 datagram, and what is reserved.
 const FRAME: [u8; 6] = [0, 0, 0, 1, 0, 0];
 

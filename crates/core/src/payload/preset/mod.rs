@@ -1,8 +1,8 @@
-//! Protocols that servers out there speak.
+//! Protocols of well-known servers.
 //!
-//! A new one is a file here that makes requests of pieces, a file in `reply/` that knows replies by
-//! what they repeat, and a line in each `match` that the compiler then misses; on the command line,
-//! a word in `cli/args/requests.rs` and its meaning in `cli/requests.rs`.
+//! A new one needs a file here that makes requests of pieces, a file in `reply/` that recognises
+//! replies, and a line in each `match` that the compiler reports; on the command line, a word in
+//! `cli/args/requests.rs` and its meaning in `cli/requests.rs`.
 
 mod coap;
 mod dns;
@@ -27,12 +27,12 @@ use super::PayloadError;
 use super::compile::Compiler;
 use super::reply::{Protocol, Rule};
 
-/// A protocol, and what is said in it.
+/// A protocol, and its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Preset {
     /// Queries of DNS, RFC 1035.
     Dns(Dns),
-    /// What clients of NTP ask, RFC 5905.
+    /// Requests of NTP clients, RFC 5905.
     Ntp,
     /// Binding requests of STUN, RFC 8489.
     Stun(Stun),
@@ -44,7 +44,7 @@ pub enum Preset {
     Statsd(String),
     /// A message for syslog, RFC 5424, as a template; it is not answered.
     Syslog(String),
-    /// What makes a server of QUIC tell its versions, RFC 8999.
+    /// Requests for the versions of a QUIC server, RFC 8999.
     QuicVn,
     /// For servers that return what they get.
     Echo(Echo),
@@ -53,41 +53,38 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Its name on the command line.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
+    /// Name on the command line, port by IANA's registry or custom, protocol and rule of replies.
+    const fn about(&self) -> (&'static str, Option<u16>, Protocol, Rule) {
+        let (own, echo) = (Rule::Protocol, Rule::Echo(Some(echo::ID)));
         match self {
-            Self::Dns(_) => "dns",
-            Self::Ntp => "ntp",
-            Self::Stun(_) => "stun",
-            Self::Memcached(_) => "memcached-udp",
-            Self::Coap(_) => "coap",
-            Self::Statsd(_) => "statsd",
-            Self::Syslog(_) => "syslog",
-            Self::QuicVn => "quic-vn",
-            Self::Echo(_) => "echo",
-            Self::Ping(_) => "ping",
+            Self::Dns(_) => ("dns", Some(53), Protocol::Dns, own),
+            Self::Ntp => ("ntp", Some(123), Protocol::Ntp, own),
+            Self::Stun(_) => ("stun", Some(3_478), Protocol::Stun, own),
+            Self::Memcached(_) => ("memcached-udp", Some(11_211), Protocol::Memcached, own),
+            Self::Coap(_) => ("coap", Some(5_683), Protocol::Coap, own),
+            Self::Statsd(_) => ("statsd", Some(8_125), Protocol::Unknown, Rule::None),
+            Self::Syslog(_) => ("syslog", Some(514), Protocol::Unknown, Rule::None),
+            Self::QuicVn => ("quic-vn", Some(443), Protocol::Quic, own),
+            Self::Echo(_) => ("echo", None, Protocol::Unknown, echo),
+            Self::Ping(_) => ("ping", None, Protocol::Ping, echo),
         }
     }
 
-    /// The port that servers of this protocol listen on, by the registry of IANA or by custom;
-    /// `None` where there is no such port.
-    #[must_use]
-    pub const fn port(&self) -> Option<u16> {
-        Some(match self {
-            Self::Dns(_) => 53,
-            Self::Ntp => 123,
-            Self::Stun(_) => 3_478,
-            Self::Memcached(_) => 11_211,
-            Self::Coap(_) => 5_683,
-            Self::Statsd(_) => 8_125,
-            Self::Syslog(_) => 514,
-            Self::QuicVn => 443,
-            Self::Echo(_) | Self::Ping(_) => return None,
-        })
+    /// Its name on the command line.
+    pub const fn name(&self) -> &'static str {
+        self.about().0
     }
 
-    /// Adds all requests.
+    /// The usual port of servers of this protocol, if there is one.
+    pub const fn port(&self) -> Option<u16> {
+        self.about().1
+    }
+
+    pub(super) const fn reply(&self) -> (Protocol, Rule) {
+        let (_, _, protocol, rule) = self.about();
+        (protocol, rule)
+    }
+
     pub(super) fn compile(&self, to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
         match self {
             Self::Dns(dns) => dns.compile(to, seed),
@@ -100,21 +97,6 @@ impl Preset {
             Self::QuicVn => quic::compile(to, seed),
             Self::Echo(echo) => echo.compile(to, seed),
             Self::Ping(ping) => ping.compile(to, seed),
-        }
-    }
-
-    /// How its replies are told.
-    pub(super) const fn reply(&self) -> (Protocol, Rule) {
-        match self {
-            Self::Dns(_) => (Protocol::Dns, Rule::Protocol),
-            Self::Ntp => (Protocol::Ntp, Rule::Protocol),
-            Self::Stun(_) => (Protocol::Stun, Rule::Protocol),
-            Self::Memcached(_) => (Protocol::Memcached, Rule::Protocol),
-            Self::Coap(_) => (Protocol::Coap, Rule::Protocol),
-            Self::QuicVn => (Protocol::Quic, Rule::Protocol),
-            Self::Statsd(_) | Self::Syslog(_) => (Protocol::Unknown, Rule::None),
-            Self::Echo(_) => (Protocol::Unknown, Rule::Echo(Some(echo::ID))),
-            Self::Ping(_) => (Protocol::Ping, Rule::Echo(Some(echo::ID))),
         }
     }
 }

@@ -7,17 +7,13 @@ use super::dns::{Dns, rtype};
 use crate::payload::compile::Compiler;
 use crate::payload::{Input, PayloadError};
 
-/// Maximum number of skipped lines shown, and of columns of each. Arbitrary: enough to see what is
-/// wrong with a file.
+/// Maximum skipped lines shown, and columns of each. Arbitrary: enough to see what is wrong.
 const SHOWN: usize = 5;
 /// As above.
 const COLUMNS: usize = 80;
-
 /// The longest character of UTF-8 in bytes; RFC 3629 §3.
 const LONGEST_CHARACTER: usize = 4;
-
-/// The longest name as text, in bytes: a name is 255 bytes at most (RFC 1035 §2.3.4), and each is
-/// written by four characters at most, `\DDD` (§5.1).
+/// The longest name as text, in bytes: 255 bytes (RFC 1035 §2.3.4), each up to `\DDD` (§5.1).
 const LONGEST_NAME: usize = 4 * 255;
 
 /// Why a line is skipped: a word for documents, and what is wrong.
@@ -26,7 +22,6 @@ struct Fault {
     why: String,
 }
 
-/// The lines that were skipped.
 #[derive(Default)]
 struct Skipped {
     causes: BTreeMap<&'static str, u64>,
@@ -35,10 +30,7 @@ struct Skipped {
 }
 
 impl Dns {
-    /// Adds a query for each good line.
-    ///
-    /// # Errors
-    /// The first bad line where `strict`, and a file without a good one.
+    /// Adds a query for each good line; a bad one is an error if `strict`.
     pub(super) fn lines(
         &self,
         bytes: &[u8],
@@ -73,22 +65,13 @@ impl Dns {
         {
             return Err(PayloadError::NoNames { lines: bad, first: Box::new(first) });
         }
-        to.read_from(
-            Input {
-                format: "names",
-                link_types: Vec::new(),
-                more_link_types: 0,
-                records: used + bad,
-                used,
-                left_out: skipped.causes,
-                clock: None,
-            },
-            notes,
-        );
+        let (format, link_types, more_link_types, clock) = ("names", Vec::new(), 0, None);
+        let (records, left_out) = (used + bad, skipped.causes);
+        let input = Input { format, link_types, more_link_types, records, used, left_out, clock };
+        to.read_from(input, notes);
         Ok(())
     }
 
-    /// Adds the query of a line, or returns why the line is bad.
     fn line(
         &self,
         line: &[u8],
@@ -103,7 +86,7 @@ impl Dns {
         if name.is_empty() {
             return fault("empty_name", "it begins with a blank, so the name is empty");
         }
-        // Before it is decoded: lines have any length.
+        // Checked before it is decoded, as lines have any length.
         if name.len() > LONGEST_NAME {
             let len = name.len();
             return fault("bad_name", &format!("the name has {len} bytes, more than any name"));
@@ -123,7 +106,6 @@ impl Dns {
 }
 
 impl Skipped {
-    /// The notes on skipped lines, if there are any.
     fn notes(&self, used: u64) -> Vec<String> {
         let bad: u64 = self.causes.values().sum();
         if bad == 0 {
@@ -141,8 +123,7 @@ impl Skipped {
 
 /// A line as shown in messages: its first columns, without control characters.
 fn shown(line: &[u8]) -> String {
-    // Before it is copied: each character fills a column at least, and one more than fits shows
-    // that the line is cut.
+    // Cut before it is copied: each character fills a column at least.
     let line = &line[..line.len().min(LONGEST_CHARACTER * (COLUMNS + 1))];
     let text = String::from_utf8_lossy(line);
     let mut columns = text.chars().flat_map(|c| {

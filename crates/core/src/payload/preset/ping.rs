@@ -1,7 +1,7 @@
-//! Datagrams of `udperf ping`: echoes that a sink of ours answers, too.
+//! Datagrams of `udperf ping`: echoes that a udperf sink answers, too.
 //!
-//! Behind the id stand eight bytes that say so. A sink turns the last of them and sends the rest
-//! back as it is: no more bytes than it got, and nothing that another sink would answer again.
+//! Behind the id stand eight bytes that identify them. A sink changes the last of them and returns
+//! the rest as it is, so that an answer is never longer, nor answered by another sink.
 
 use super::echo;
 use crate::payload::PayloadError;
@@ -9,22 +9,18 @@ use crate::payload::compile::{Compiler, Piece};
 use crate::payload::patch::What;
 use crate::unit::{MAX_PAYLOAD, hash_nth};
 
-/// What a ping says of itself; arbitrary.
+/// The identification of a ping; arbitrary.
 const ASKS: [u8; 8] = *b"udperf:?";
-
-/// The last byte of that in an answer; arbitrary.
+/// Its last byte in an answer; arbitrary.
 const ANSWERED: u8 = b'!';
-
-/// Where it stands: behind the id.
+/// Its offset: behind the id.
 const AT: usize = 8;
-
-/// Its last byte.
+/// The offset of its last byte.
 pub(in crate::payload) const TURNED: usize = AT + ASKS.len() - 1;
-
-/// Bytes at least: the id and the words.
+/// Bytes at least: id and identification.
 const LEAST: usize = AT + ASKS.len();
 
-/// Pings of one size: an id, what they are, and noise that the seed makes.
+/// Pings of one size: an id, the identification, and noise from the seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ping {
     /// Bytes of a datagram, 16 to 65,507.
@@ -43,7 +39,7 @@ impl Ping {
     }
 }
 
-/// Makes a ping its own answer; false, and nothing done, where it is none.
+/// Turns a ping into its answer; anything else is unchanged, and returns false.
 #[must_use]
 pub fn answer_ping(datagram: &mut [u8]) -> bool {
     let is_ping = datagram.get(AT..LEAST) == Some(&ASKS[..]);
@@ -53,7 +49,7 @@ pub fn answer_ping(datagram: &mut [u8]) -> bool {
     is_ping
 }
 
-/// Whether this is the byte of an answer, from a sink or from whoever returns all as it is.
+/// Whether this byte is that of an answer, from a sink or from a plain echo server.
 pub(in crate::payload) fn is_turned(byte: u8) -> bool {
     byte == ANSWERED || byte == ASKS[ASKS.len() - 1]
 }

@@ -1,4 +1,4 @@
-//! What makes a server of QUIC tell its versions, RFC 8999 and RFC 9000.
+//! Requests for the versions of a QUIC server, RFC 8999 and RFC 9000.
 
 use crate::payload::PayloadError;
 use crate::payload::compile::{Compiler, Piece};
@@ -9,15 +9,12 @@ use crate::unit::{hash_nth, hash_u64};
 
 /// A version that no server has: one of those that are reserved for this purpose; RFC 9000 §15.
 const VERSION: [u8; 4] = [0x1A, 0x2A, 0x3A, 0x4A];
-
 /// A long header with the fixed bit, as an Initial has it; RFC 9000 §17.2.
 const FIRST: u8 = 0xC0;
-
 /// Bytes of a datagram, below which servers need not answer; RFC 9000 §14.1.
 const SIZE: usize = 1_200;
 
-/// Datagrams that look like an Initial of a version to come. The destination differs by request,
-/// as it does from client to client.
+/// Datagrams that look like an Initial of a future version, each to another destination.
 pub(super) fn compile(to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
     let mut head = vec![FIRST];
     head.extend(VERSION);

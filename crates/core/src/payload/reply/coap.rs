@@ -2,42 +2,31 @@
 
 use crate::payload::number::Number;
 
-/// Where the message id stands; RFC 7252 §3.
+/// The place of the message id; RFC 7252 §3.
 const MESSAGE_ID: std::ops::Range<usize> = 2..4;
-
-/// Where the token begins; RFC 7252 §3.
+/// The offset of the token; RFC 7252 §3.
 pub(crate) const TOKEN_AT: usize = 4;
-
 /// Bytes of the token, which are the most there can be; RFC 7252 §3.
 pub(crate) const TOKEN_LEN: u8 = 8;
-
 /// The only version, in the first two bits; RFC 7252 §3.
 pub(crate) const VERSION: u8 = 1 << 6;
-
 /// The type of a message that is sent again until it is acknowledged; RFC 7252 §3.
 pub(crate) const CONFIRMABLE: u8 = 0 << 4;
-
 /// The type of a message that is sent once; RFC 7252 §3.
 pub(crate) const NON_CONFIRMABLE: u8 = 1 << 4;
-
 /// The type of an acknowledgement; RFC 7252 §3.
 const ACK: u8 = 2 << 4;
-
 /// The type of a reset: the server cannot process a message; RFC 7252 §3.
 const RESET: u8 = 3 << 4;
-
 /// The bits of the type; RFC 7252 §3.
 const TYPE: u8 = 0x30;
-
 /// The code of a reset, in place of that of a response: 0.00 is that of empty messages; RFC 7252
 /// §4.1.
 const EMPTY: u16 = 0;
-
 /// Classes of codes that are responses: 2.xx, 4.xx and 5.xx; RFC 7252 §5.2.
 const RESPONSES: [u8; 3] = [2, 4, 5];
 
-/// The token of a reply. An acknowledgement without the reply itself has none, and no more has a
-/// reset.
+/// The token of a reply; empty acknowledgements and resets have none.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let [first, code, ..] = reply.first_chunk::<TOKEN_AT>()?;
@@ -57,14 +46,13 @@ pub(super) fn empty_id(reply: &[u8]) -> Option<u64> {
     Number::Be(2).read(reply, MESSAGE_ID.start).filter(|_| is_empty)
 }
 
-/// Whether this is an acknowledgement without the reply itself.
 #[inline]
 pub(super) fn is_empty_ack(reply: &[u8]) -> bool {
     empty_id(reply).is_some() && reply[0] & TYPE == ACK
 }
 
-/// Whether a reply has the token of a request, and its message id where it acknowledges it; or, of
-/// an empty message, the message id.
+/// Whether a reply has the token of a request, and its message id if it acknowledges it or is
+/// empty.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     if empty_id(reply).is_some() {

@@ -4,43 +4,34 @@ use crate::payload::number::Number;
 
 /// Bytes of the header; RFC 1035 §4.1.1.
 pub(super) const HEADER_LEN: usize = 12;
-
-/// The bits of byte 2: this is a reply (QR), the kind of message (OPCODE), and that the reply was
-/// cut short (TC); RFC 1035 §4.1.1.
+/// The bits of byte 2: a reply (QR), the kind of message (OPCODE), and that the reply was truncated
+/// (TC); RFC 1035 §4.1.1.
 const QR: u8 = 0x80;
 /// As above.
 const OPCODE: u8 = 0x78;
 /// As above.
 const TC: u8 = 0x02;
-
-/// The code of a reply that was cut short, above all that 12 bits of RCODE can be (RFC 6891
-/// §6.1.3). Arbitrary.
+/// The code of a truncated reply, above the 12 bits of RCODE (RFC 6891 §6.1.3). Arbitrary.
 const TRUNCATED: u16 = 0x1000;
-
-/// The type of the record that carries EDNS, and where the upper bits of its RCODE are, counted
-/// from the type; RFC 6891 §6.1.
+/// The type of the record that carries EDNS, and the offset of the upper bits of RCODE after the
+/// type; RFC 6891 §6.1.
 const OPT: [u8; 2] = [0, 41];
 /// As above.
 const OPT_RCODE_AT: usize = 4;
-
-/// Bytes of a record between its name and its data, and where they tell the length of the data;
-/// RFC 1035 §4.1.3.
+/// Bytes of a record between its name and its data, and the offset of the length of the data in
+/// them; RFC 1035 §4.1.3.
 const RECORD_LEN: usize = 10;
 /// As above.
 const DATA_LEN_AT: usize = 8;
-
 /// Bytes of type and class in a question; RFC 1035 §4.1.2.
 const KIND_LEN: usize = 4;
-
 /// The bits of a label's length that make it a pointer; RFC 1035 §4.1.4.
 const POINTER: u8 = 0xC0;
-
-/// Labels and pointers in a name at most: as many labels as 255 bytes can hold (RFC 1035 §3.1), and
-/// a pointer before each.
+/// Maximum labels and pointers in a name: the labels of 255 bytes (RFC 1035 §3.1), and a pointer
+/// before each.
 const NAME_STEPS: usize = 256;
 
-/// RCODEs of IANA's registry "DNS RCODEs", in rows of consecutive numbers; 16 is BADVERS in OPT,
-/// where this one comes from, and BADSIG in TSIG.
+/// RCODEs of IANA's registry "DNS RCODEs", in rows of consecutive numbers; 16 is that of OPT.
 const RCODES: [(u16, &str); 2] = [
     (
         0,
@@ -60,9 +51,9 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
     Number::Be(2).read(header, 0)
 }
 
-/// Whether a reply has the OPCODE, the id and the question of a request, which has one.
-/// Servers that could not read the question, or had no room for it, leave it out; then the id is
-/// enough, unless what is answered is another name.
+/// Whether a reply has the OPCODE, id and question of a request. Servers that could not read the
+/// question, or had no room for it, omit it; then the id is enough, unless another name is
+/// answered.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     let Some(header) = reply.first_chunk::<HEADER_LEN>() else { return false };
@@ -88,7 +79,7 @@ pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     }
 }
 
-/// Where the name at `at` of a message ends.
+/// The end of the name at `at` of a message.
 #[inline]
 fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
@@ -103,11 +94,10 @@ fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Where the name at `at` of a message ends if it is `name`, which is not compressed, in upper or
-/// lower case; `None` if it is another.
+/// The end of the name at `at` of a message if it equals `name`, in any case.
 #[inline]
 fn same_name(message: &[u8], mut at: usize, name: &[u8]) -> Option<usize> {
-    // As nearly all are: neither compressed nor in another case.
+    // The common case: neither compressed nor in another case.
     if message.get(at..at + name.len()) == Some(name) {
         return Some(at + name.len());
     }
@@ -135,7 +125,7 @@ fn same_name(message: &[u8], mut at: usize, name: &[u8]) -> Option<usize> {
     None
 }
 
-/// RCODE with the bits that OPT adds to it, or that the reply was cut short.
+/// RCODE with the bits of OPT, or that the reply was truncated.
 #[inline]
 pub(super) fn code(reply: &[u8]) -> Option<u16> {
     let header = reply.first_chunk::<HEADER_LEN>()?;
@@ -147,8 +137,7 @@ pub(super) fn code(reply: &[u8]) -> Option<u16> {
     }
 }
 
-/// The upper bits of RCODE in the record OPT; `None` without such a record, or if the reply ends
-/// before it.
+/// The upper bits of RCODE in OPT; `None` without it, or if the reply ends before it.
 #[inline]
 fn opt_rcode(reply: &[u8], header: &[u8; HEADER_LEN]) -> Option<u8> {
     let count = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));

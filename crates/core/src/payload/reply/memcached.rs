@@ -4,13 +4,10 @@ use crate::payload::number::Number;
 
 /// Bytes of the frame header: request id, sequence number, datagrams in all, reserved, two each.
 pub(crate) const FRAME_LEN: usize = 8;
-
-/// What stands before the key.
+/// Bytes before the key.
 pub(crate) const GET: &[u8] = b"get ";
-
-/// What stands behind the key.
+/// Bytes after the key.
 pub(crate) const END_OF_LINE: &[u8] = b"\r\n";
-
 /// What begins the reply of a key that is there.
 const VALUE: &[u8] = b"VALUE ";
 
@@ -22,7 +19,6 @@ const CODES: [(&[u8], &str); 4] = [
     (b"SERVER_ERROR ", "SERVER_ERROR"),
 ];
 
-/// The id of any datagram of a reply.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let [_, _, high, low, total_high, total_low, ..] = reply.first_chunk::<FRAME_LEN>()?;
@@ -33,19 +29,14 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
     Number::Be(2).read(reply, 0)
 }
 
-/// Index of this datagram within its reply, and how many datagrams that has; `None` for a reply in
-/// one datagram.
+/// Index of this datagram in its reply, and the number of its datagrams; `None` for a whole reply.
 #[inline]
 pub(super) fn part(reply: &[u8]) -> Option<(u16, u16)> {
-    match (id(reply), reply.first_chunk::<FRAME_LEN>()) {
-        (Some(_), Some([_, _, high, low, total_high, total_low, ..])) => {
-            let index = u16::from_be_bytes([*high, *low]);
-            match u16::from_be_bytes([*total_high, *total_low]) {
-                0 | 1 => None,
-                of => Some((index, of)),
-            }
-        }
-        _ => None,
+    let [_, _, high, low, total_high, total_low, ..] = reply.first_chunk::<FRAME_LEN>()?;
+    id(reply)?;
+    match u16::from_be_bytes([*total_high, *total_low]) {
+        0 | 1 => None,
+        of => Some((u16::from_be_bytes([*high, *low]), of)),
     }
 }
 

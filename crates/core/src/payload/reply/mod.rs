@@ -11,39 +11,29 @@ use super::number::Number;
 use super::preset::{TURNED, is_turned};
 use super::requests::{IdAt, RequestNumber, Requests};
 
-/// How a reply is told.
+/// How replies are recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// There is none.
     None,
-    /// Whatever comes.
+    /// Anything is a reply.
     Any,
-    /// It has the id, here.
+    /// The id is at this place.
     Id(IdAt),
-    /// It is the request, which may have an id.
+    /// The reply equals the request, which may have an id.
     Echo(Option<IdAt>),
-    /// As the protocol has it.
+    /// As the protocol defines.
     Protocol,
 }
 
-/// What both ends speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// Nobody knows.
     Unknown,
-    /// RFC 1035.
     Dns,
-    /// RFC 5905.
     Ntp,
-    /// RFC 8489.
     Stun,
-    /// The text protocol of memcached in its frames.
     Memcached,
-    /// RFC 7252.
     Coap,
-    /// RFC 8999.
     Quic,
-    /// Ours.
     Ping,
 }
 
@@ -59,8 +49,7 @@ pub enum Role {
         /// How many there are; above `index`.
         of: u16,
     },
-    /// An acknowledgement; the reply follows in another datagram: the empty ACK of CoAP (RFC 7252
-    /// section 5.2.2).
+    /// An acknowledgement before the reply: the empty ACK of CoAP (RFC 7252 section 5.2.2).
     Acknowledgement,
 }
 
@@ -87,22 +76,19 @@ pub struct Matching {
 
 impl Matching {
     /// Whether the server answers at all.
-    #[must_use]
     pub const fn expects_reply(&self) -> bool {
         !matches!(self.rule, Rule::None)
     }
 
-    /// Whether replies have no id, so that whatever comes answers the oldest request of its socket
-    /// that is still open. [`Self::answers`] may yet deny it.
-    #[must_use]
+    /// Whether replies have no id: each answers the oldest open request of its socket, unless
+    /// [`Self::answers`] denies it.
     pub const fn by_order(&self) -> bool {
         matches!(self.rule, Rule::Any | Rule::Echo(None))
     }
 
-    /// The id that a reply carries, in as many bits as requests have of it; `None` if it cannot be
-    /// a reply. Where replies are matched by order, 0.
+    /// The id of a reply, as far as requests carry it; `None` if it cannot be a reply. 0 if replies
+    /// are matched by order.
     #[inline]
-    #[must_use]
     pub fn id_of(&self, reply: &[u8]) -> Option<u64> {
         let id = match (self.rule, self.protocol) {
             (Rule::None, _) => None,
@@ -119,10 +105,9 @@ impl Matching {
         Some(id? & self.id_mask)
     }
 
-    /// The low 16 bits of the id, of a datagram that carries no more of it: the message id in an
-    /// empty acknowledgement or a reset of CoAP.
+    /// The low 16 bits of the id in a datagram with no more of it: the message id in an empty
+    /// acknowledgement or a reset of CoAP.
     #[inline]
-    #[must_use]
     pub fn short_id_of(&self, reply: &[u8]) -> Option<u64> {
         match (self.rule, self.protocol) {
             (Rule::Protocol, Protocol::Coap) => coap::empty_id(reply),
@@ -130,13 +115,12 @@ impl Matching {
         }
     }
 
-    /// Whether this is a reply to request number `n`, which had this id. `scratch` is overwritten;
-    /// it has to have room for [`Requests::largest`] bytes, or the answer is no.
+    /// Whether this is a reply to request number `n` with this id. `scratch` is overwritten;
+    /// without room for [`Requests::largest`] bytes, the answer is no.
     ///
-    /// An echo has to be the whole request but for fields that hold the time; a reply of DNS has to
-    /// repeat the question, in upper or lower case (RFC 4343).
+    /// An echo must be the whole request but for times; a reply of DNS must repeat the question in
+    /// any case (RFC 4343).
     #[inline]
-    #[must_use]
     pub fn answers(
         &self,
         requests: &Requests,
@@ -150,7 +134,7 @@ impl Matching {
             Rule::None => return false,
             Rule::Any => return true,
             Rule::Id(_) => return self.id_of(reply) == Some(id & self.id_mask),
-            // The whole of what a reply of NTP has of its request.
+            // A reply of NTP has only the id of its request.
             Rule::Protocol if self.protocol == Protocol::Ntp => return ntp::id(reply) == Some(id),
             Rule::Echo(_) | Rule::Protocol => {}
         }
@@ -180,7 +164,6 @@ impl Matching {
     /// The role of a datagram for its request. For a reply in several datagrams, [`Self::answers`]
     /// recognises only the first one.
     #[inline]
-    #[must_use]
     pub fn role_of(&self, reply: &[u8]) -> Role {
         match (self.rule, self.protocol) {
             (Rule::Protocol, Protocol::Memcached) => {
@@ -192,14 +175,12 @@ impl Matching {
     }
 
     /// Whether replies may come in several datagrams.
-    #[must_use]
     pub fn has_parts(&self) -> bool {
         (self.rule, self.protocol) == (Rule::Protocol, Protocol::Memcached)
     }
 
     /// The error that a reply reports in the terms of its protocol; `None` if it reports none.
     #[inline]
-    #[must_use]
     pub fn code_of(&self, reply: &[u8]) -> Option<u16> {
         match self.protocol {
             Protocol::Unknown | Protocol::Quic | Protocol::Ping => None,
@@ -211,9 +192,8 @@ impl Matching {
         }
     }
 
-    /// What people call a code of [`Self::code_of`]: `NXDOMAIN`, `4.04`.
+    /// The usual name of a code of [`Self::code_of`]: `NXDOMAIN`, `4.04`.
     // cold: for reports
-    #[must_use]
     pub fn code_name(&self, code: u16) -> String {
         match self.protocol {
             Protocol::Unknown | Protocol::Quic | Protocol::Ping => code.to_string(),
@@ -226,7 +206,7 @@ impl Matching {
     }
 }
 
-/// Whether a reply is the request as far as the request is known: what it holds of the time is not.
+/// Whether a reply equals the request except for times.
 #[inline]
 fn is_echo(requests: &Requests, n: u64, request: &mut [u8], reply: &[u8]) -> bool {
     if request.len() != reply.len() {

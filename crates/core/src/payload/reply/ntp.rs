@@ -4,13 +4,10 @@ use crate::payload::number::Number;
 
 /// Bytes of the header, which is all that a client needs; RFC 5905 §7.3.
 pub(crate) const HEADER_LEN: usize = 48;
-
-/// Where the transmit timestamp stands; RFC 5905 §7.3.
+/// The offset of the transmit timestamp; RFC 5905 §7.3.
 pub(crate) const TRANSMIT_AT: usize = 40;
-
-/// Where the origin timestamp stands, which is the client's transmit timestamp; RFC 5905 §7.3.
+/// The offset of the origin timestamp, which is the client's transmit timestamp; RFC 5905 §7.3.
 const ORIGIN_AT: usize = 24;
-
 /// Mode 4, which is a server's; RFC 5905 §7.3.
 const SERVER: u8 = 4;
 
@@ -20,10 +17,8 @@ const KISSES: [&[u8; 4]; 15] = [
     b"NKEY", b"NTSN", b"RATE", b"RMOT", b"STEP",
 ];
 
-/// The code of a server that does not know the time, beside those that count the kiss codes.
-/// Arbitrary.
+/// The code of a server that does not know the time, beyond those of kisses. Arbitrary.
 const UNSYNCHRONISED: u16 = 100;
-
 /// The stratum of a server that does not know the time; RFC 5905 §7.3.
 const STRATUM_MAX: u8 = 16;
 

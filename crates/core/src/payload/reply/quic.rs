@@ -1,20 +1,15 @@
-//! Version Negotiation of QUIC, RFC 8999 §6.
+//! QUIC Version Negotiation, RFC 8999 §6.
 
 use crate::payload::number::Number;
 
-/// Bytes of both connection ids. Arbitrary; the least that an Initial may have as its destination,
-/// RFC 9000 §7.2.
+/// Bytes of both connection ids. Arbitrary; the minimum of an Initial's destination, RFC 9000 §7.2.
 pub(crate) const CID_LEN: u8 = 8;
-
 /// Where the bytes of the destination connection id begin; RFC 8999 §5.1.
 pub(crate) const DCID_AT: usize = 6;
-
 /// Where the bytes of the source connection id begin, behind the length of each; RFC 8999 §5.1.
 pub(crate) const SCID_AT: usize = DCID_AT + CID_LEN as usize + 1;
-
 /// Where the versions begin; RFC 8999 §6.
 const VERSIONS_AT: usize = SCID_AT + CID_LEN as usize;
-
 /// The bit of a long header; RFC 8999 §5.1.
 const LONG: u8 = 0x80;
 

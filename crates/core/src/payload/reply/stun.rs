@@ -4,22 +4,17 @@ use crate::payload::number::Number;
 
 /// Bytes of the header; RFC 8489 §5.
 pub(crate) const HEADER_LEN: usize = 20;
-
 /// The magic cookie; RFC 8489 §5.
 pub(crate) const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-
 /// Where the id stands: in the last 8 of the 12 bytes of the transaction id; RFC 8489 §5.
 pub(crate) const ID_AT: usize = 12;
-
 /// A success response to a binding request, and an error response; RFC 8489 §5 and §18.2.
 const SUCCESS: [u8; 2] = [0x01, 0x01];
 /// As above.
 const ERROR: [u8; 2] = [0x01, 0x11];
-
 /// The attribute ERROR-CODE; RFC 8489 §14.8.
 const ERROR_CODE: [u8; 2] = [0x00, 0x09];
 
-/// The id of a reply.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let header = reply.first_chunk::<HEADER_LEN>()?;

@@ -1,4 +1,4 @@
-//! Whole ways: from what was asked for to the reply that is matched.
+//! From specifications to matched replies.
 
 mod capture;
 mod dns;
@@ -10,11 +10,10 @@ use super::*;
 
 /// Seed of whatever is random here. Arbitrary.
 const SEED: u64 = 7;
-
 /// A moment: 2023-11-14T22:13:20.123456789Z.
 const NOW_NS: u64 = 1_700_000_000_123_456_789;
 
-/// Request number `n` with this id; written twice, it is the same twice.
+/// Request number `n` with this id, which is the same whenever it is written.
 fn written(requests: &Requests, n: u64, id: u64) -> Vec<u8> {
     let mut slot = vec![0xAA; requests.largest()];
     let len = requests.write(n, id, NOW_NS, &mut slot);
@@ -35,14 +34,17 @@ fn text(text: &str) -> Spec {
     Spec::of(RequestSource::Text(text.to_owned()))
 }
 
+fn preset(preset: Preset) -> Spec {
+    Spec::of(RequestSource::Preset(preset))
+}
+
 fn compiled(spec: &Spec) -> (Requests, Matching) {
     spec.compile(SEED).unwrap()
 }
 
 #[test]
 fn echoes_are_matched_by_all_their_bytes() {
-    let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size: 64 })));
-    let of = compiled(&spec);
+    let of = compiled(&preset(Preset::Echo(Echo { size: 64 })));
     assert_eq!((of.0.same_len(), of.0.id_bits(), of.0.mean_len()), (Some(64), 64, 64.0));
     assert!(of.1.expects_reply() && !of.1.by_order());
     let mut echo = written(&of.0, 0, 0x0102_0304_0506_0708);
@@ -55,15 +57,13 @@ fn echoes_are_matched_by_all_their_bytes() {
     assert!(!matched(&of, 0, 0x0102_0304_0506_0708, &echo[..63]));
     assert_eq!(of.1.id_of(&echo[..7]), None);
     for size in [15, 65_508] {
-        let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size })));
-        assert!(
-            matches!(spec.compile(SEED), Err(PayloadError::Size { asked, .. }) if asked == size)
-        );
+        let error = preset(Preset::Echo(Echo { size })).compile(SEED).unwrap_err();
+        assert!(matches!(error, PayloadError::Size { asked, .. } if asked == size), "{error}");
     }
 }
 
 #[test]
-fn a_slot_that_is_too_short_stays_as_it_is() {
+fn a_slot_that_is_too_short_is_unchanged() {
     let (requests, matching) = compiled(&text("{id:u16be}abc"));
     let mut slot = [7; 4];
     assert_eq!(requests.write(0, 0, 0, &mut slot), 0);
@@ -90,7 +90,7 @@ fn specifications_are_shown_alike_only_if_they_are() {
     dns.dnssec = true;
     let expected = "dns \"a.example\" A, 8 random letters before it, EDNS 1232, DO";
     assert_eq!(shown(RequestSource::Preset(Preset::Dns(dns))), expected);
-    assert_eq!(shown(RequestSource::Preset(Preset::Echo(Echo { size: 64 }))), "echo of 64 bytes");
+    assert_eq!(preset(Preset::Echo(Echo { size: 64 })).to_string(), "echo of 64 bytes");
 }
 
 #[test]
@@ -101,11 +101,7 @@ fn rules_are_shown() {
         (text("a"), MatchRule::Echo, "the whole request, in order"),
         (text("a"), MatchRule::Any, "whatever comes, in order"),
         (text("a"), MatchRule::None, "no replies"),
-        (
-            Spec::of(RequestSource::Preset(Preset::Ntp)),
-            MatchRule::Preset,
-            "origin timestamp of NTP",
-        ),
+        (preset(Preset::Ntp), MatchRule::Preset, "origin timestamp of NTP"),
     ] {
         assert_eq!(compiled(&Spec { rule, ..spec }).1.to_string(), shown);
     }

@@ -1,4 +1,4 @@
-//! Files of names: lines that are no question, and how they are reported.
+//! Files of names, and reports of bad lines.
 
 use super::dns::{dns, names};
 use super::*;
@@ -21,15 +21,13 @@ fn bad_lines_are_skipped_counted_and_named() {
     assert_eq!(words, [("bad_name", 2), ("empty_name", 1), ("unknown_type", 3)]);
     let notes = of.0.notes();
     assert_eq!(notes.len(), 6, "{notes:?}");
-    assert!(
-        notes[0].starts_with("6 of 9 lines of names are skipped, the first 5 are:"),
-        "{notes:?}"
-    );
+    let head = "6 of 9 lines of names are skipped, the first 5 are:";
+    assert!(notes[0].starts_with(head), "{notes:?}");
     let starts = ["line 2: ' empty", "line 3: 'google.com TYPE99999999 ignored'", "line 6: 'a..b'"];
     for (note, start) in notes[1..].iter().zip(starts) {
         assert!(note.starts_with(start), "{note}");
     }
-    // Cut at 80 columns, and without what a terminal would obey.
+    // Cut at 80 columns, and without control characters.
     let alone = compiled(&dns(|dns| dns.names = names(format!("good A\n{long}").as_bytes())));
     let note = &alone.0.notes()[1];
     assert!(note.starts_with(&format!("line 2: '{}…' is no", "x".repeat(80))), "{note}");
@@ -40,7 +38,7 @@ fn bad_lines_are_skipped_counted_and_named() {
 
 #[test]
 fn a_name_that_is_too_long_with_a_random_label_is_one_bad_line() {
-    let long = ["x".repeat(63), "x".repeat(63), "x".repeat(63), "x".repeat(50)].join(".");
+    let long = [63, 63, 63, 50].map(|len| "x".repeat(len)).join(".");
     let lines = format!("a.example\n{long}\nb.example\n");
     let plain = compiled(&dns(|dns| dns.names = names(lines.as_bytes())));
     assert_eq!((plain.0.variants(), plain.0.notes().len()), (3, 0));
@@ -54,23 +52,10 @@ fn a_name_that_is_too_long_with_a_random_label_is_one_bad_line() {
 
 #[test]
 fn a_name_longer_than_any_is_a_bad_line() {
-    // Of bytes that are escaped by four each.
-    let longest = [&[0xFF; 63][..], b".", &[0xFF; 63], b".", &[0xFF; 63], b".", &[0xFF; 61]];
-    let as_text: String = longest
-        .concat()
-        .iter()
-        .map(|byte| match byte {
-            b'.' => ".".to_owned(),
-            _ => "\\255".to_owned(),
-        })
-        .collect();
+    // As long as a name can be, with four characters a byte.
+    let as_text = [63, 63, 63, 61].map(|len| "\\255".repeat(len)).join(".");
     let of = compiled(&dns(|dns| dns.names = names(as_text.as_bytes())));
-    assert_eq!(
-        (of.0.variants(), of.0.notes().len()),
-        (1, 0),
-        "255 bytes, as text {}",
-        as_text.len()
-    );
+    assert_eq!((of.0.variants(), of.0.notes().len()), (1, 0), "{}", as_text.len());
     let mut lines = b"good.example\n".to_vec();
     lines.extend([0; 1_021]);
     let of = compiled(&dns(|dns| dns.names = names(&lines)));

@@ -1,17 +1,17 @@
-//! Protocols: requests byte by byte as their documents have them, and replies.
+//! Presets: requests byte by byte as in their documents, and replies.
 
-use coap_lite::{CoapOption, MessageClass, MessageType, Packet, RequestType, ResponseType};
+use coap_lite::{CoapOption, MessageClass, MessageType, Packet, RequestType};
 
 use super::*;
 
 fn of(preset: Preset) -> (Requests, Matching) {
-    compiled(&Spec::of(RequestSource::Preset(preset)))
+    compiled(&super::preset(preset))
 }
 
 const ID: u64 = 0x0102_0304_0506_0708;
 
 #[test]
-fn ntp_returns_the_id_as_the_origin_of_time() {
+fn ntp_returns_the_id_as_origin_timestamp() {
     let of = of(Preset::Ntp);
     let request = written(&of.0, 0, ID);
     let mut expected = [0; 48];
@@ -39,7 +39,7 @@ fn ntp_returns_the_id_as_the_origin_of_time() {
 }
 
 #[test]
-fn stun_asks_for_a_binding_and_knows_its_transaction() {
+fn stun_requests_a_binding_and_matches_its_transaction() {
     for fingerprint in [false, true] {
         let of = of(Preset::Stun(Stun { fingerprint }));
         let request = written(&of.0, 0, ID);
@@ -63,7 +63,7 @@ fn stun_asks_for_a_binding_and_knows_its_transaction() {
             other[bit / 8] ^= 1 << (bit % 8);
             assert!(!matched(&of, 0, ID, &other), "bit {bit}");
         }
-        assert!(!matched(&of, 0, ID, &reply[..31]), "it is longer, by what it says");
+        assert!(!matched(&of, 0, ID, &reply[..31]), "shorter than its length field");
         let mut error = vec![1, 0x11, 0, 20];
         error.extend(&request[4..20]);
         error.extend(b"\x80\x22\x00\x03abc\x00\x00\x09\x00\x08\x00\x00\x04\x01oops");
@@ -106,14 +106,13 @@ fn memcached_answers_in_one_datagram_or_in_several() {
         assert_eq!(of.1.code_name(of.1.code_of(&reply).unwrap()), name);
     }
     for key in ["", "a b", "a\n", "{choice:a|b c}", "{random:u8}", &"k".repeat(251)] {
-        let spec =
-            Spec::of(RequestSource::Preset(Preset::Memcached(Memcached { key: key.to_owned() })));
+        let spec = preset(Preset::Memcached(Memcached { key: key.to_owned() }));
         assert!(matches!(spec.compile(SEED), Err(PayloadError::Key { .. })), "{key}");
     }
 }
 
 #[test]
-fn coap_is_read_by_others_as_it_was_meant() {
+fn another_library_reads_coap() {
     let path = format!("/temperature/{}?u=c&x", "p".repeat(255));
     let of = of(Preset::Coap(Coap { path, confirmable: true }));
     let request = written(&of.0, 0, ID);
@@ -130,41 +129,32 @@ fn coap_is_read_by_others_as_it_was_meant() {
     };
     assert_eq!(parts(CoapOption::UriPath), [11, 255]);
     assert_eq!(parts(CoapOption::UriQuery), [3, 1]);
-    let mut reply = Packet::new();
-    reply.header.set_type(MessageType::Acknowledgement);
-    reply.header.code = MessageClass::Response(ResponseType::NotFound);
-    reply.header.message_id = 0x0708;
-    reply.set_token(ID.to_be_bytes().to_vec());
-    let bytes = reply.to_bytes().unwrap();
-    assert!(of.1.id_of(&bytes) == Some(ID) && matched(&of, 0, ID, &bytes));
-    assert_eq!(of.1.code_name(of.1.code_of(&bytes).unwrap()), "4.04");
-    assert!(!matched(&of, 0, ID ^ 1 << 40, &bytes));
-    reply.header.message_id = 9;
-    assert!(!matched(&of, 0, ID, &reply.to_bytes().unwrap()), "acknowledges another message");
-    reply.header.set_type(MessageType::NonConfirmable);
-    reply.header.code = MessageClass::Response(ResponseType::Content);
-    let bytes = reply.to_bytes().unwrap();
-    assert!(matched(&of, 0, ID, &bytes), "a reply apart has a message id of its own");
-    assert_eq!(of.1.code_of(&bytes), None);
+    let reply = |first: u8, code: u8, message: [u8; 2]| {
+        [&[first, code][..], &message, &ID.to_be_bytes()].concat()
+    };
+    let not_found = reply(0x68, 4 << 5 | 4, [7, 8]);
+    assert!(of.1.id_of(&not_found) == Some(ID) && matched(&of, 0, ID, &not_found));
+    assert_eq!(of.1.code_name(of.1.code_of(&not_found).unwrap()), "4.04");
+    assert!(!matched(&of, 0, ID ^ 1 << 40, &not_found));
+    let other = reply(0x68, 4 << 5 | 4, [0, 9]);
+    assert!(!matched(&of, 0, ID, &other), "acknowledges another message");
+    let content = reply(0x58, 2 << 5 | 5, [0, 9]);
+    assert!(matched(&of, 0, ID, &content), "a separate reply has its own message id");
+    assert_eq!(of.1.code_of(&content), None);
     // RFC 7252 §4.2 and §5.2.2: an acknowledgement alone is no reply yet, and a reset is the end.
     let (ack, reset) = ([0x60, 0, 7, 8], [0x70, 0, 7, 8]);
     assert_eq!((of.1.id_of(&ack), of.1.short_id_of(&ack)), (None, Some(0x0708)));
     assert_eq!((of.1.role_of(&ack), of.1.code_of(&ack)), (Role::Acknowledgement, None));
     assert_eq!((of.1.role_of(&reset), of.1.short_id_of(&reset)), (Role::Whole, Some(0x0708)));
-    assert!(
-        matched(&of, 0, ID, &ack) && matched(&of, 0, ID, &reset) && !matched(&of, 0, 9, &reset)
-    );
+    assert!(matched(&of, 0, ID, &ack) && matched(&of, 0, ID, &reset));
+    assert!(!matched(&of, 0, 9, &reset));
     assert_eq!(of.1.code_name(of.1.code_of(&reset).unwrap()), "RST");
     assert_eq!(of.1.short_id_of(&[0x70, 0, 7, 8, 9]), None, "an empty message ends there");
-    assert_eq!(of.1.id_of(&request), None, "nor is a request");
-    let long = Coap { path: "p".repeat(256), confirmable: false };
-    let spec = Spec::of(RequestSource::Preset(Preset::Coap(long)));
-    assert!(matches!(spec.compile(SEED), Err(PayloadError::Size { asked: 256, .. })));
-    let root = Coap { path: "/".to_owned(), confirmable: false };
-    assert_eq!(
-        written(&compiled(&Spec::of(RequestSource::Preset(Preset::Coap(root)))).0, 0, 0)[0],
-        0x58
-    );
+    assert_eq!(of.1.id_of(&request), None, "a request is no reply");
+    let coap = |path: String| preset(Preset::Coap(Coap { path, confirmable: false }));
+    let long = coap("p".repeat(256)).compile(SEED);
+    assert!(matches!(long, Err(PayloadError::Size { asked: 256, .. })));
+    assert_eq!(written(&compiled(&coap("/".to_owned())).0, 0, 0)[0], 0x58);
 }
 
 #[test]
@@ -192,16 +182,16 @@ fn quic_exchanges_connection_ids() {
 }
 
 #[test]
-fn listeners_get_lines_and_send_nothing() {
+fn statsd_and_syslog_get_lines_and_do_not_answer() {
     let statsd = of(Preset::Statsd("udperf.requests:{counter:dec3}|g".to_owned()));
     assert_eq!(written(&statsd.0, 5, 0), b"udperf.requests:005|g");
     let syslog = of(Preset::Syslog("request {counter:dec1}".to_owned()));
     let expected = b"<134>1 2023-11-14T22:13:20.123456Z - udperf - - - request 5";
     assert_eq!(written(&syslog.0, 5, 0), expected, "RFC 5424 §6");
     assert!(!statsd.1.expects_reply() && !syslog.1.expects_reply());
-    let mut spec = Spec::of(RequestSource::Preset(Preset::Statsd("{id} x".to_owned())));
+    let mut spec = preset(Preset::Statsd("{id} x".to_owned()));
     spec.rule = MatchRule::Echo;
-    assert!(compiled(&spec).1.expects_reply(), "whoever asks for it");
+    assert!(compiled(&spec).1.expects_reply(), "unless asked for");
 }
 
 #[test]
@@ -215,18 +205,4 @@ fn fingerprints_are_those_of_the_test_vectors() {
     let patch = patch::Patch { offset: offset as u32, what: patch::What::Fingerprint };
     patch.apply(patch::Moment { n: 0, unique: 0, id: 0, now_ns: 0 }, &mut message);
     assert_eq!(message[offset..], [0x80, 0x28, 0, 4, 0xC0, 0x7D, 0x4C, 0x96]);
-}
-
-#[test]
-fn presets_tell_their_ports() {
-    let ports = [
-        (Preset::Dns(Dns::of("a")), Some(53)),
-        (Preset::Ntp, Some(123)),
-        (Preset::QuicVn, Some(443)),
-        (Preset::Echo(Echo { size: 64 }), None),
-    ];
-    for (preset, port) in ports {
-        assert_eq!(preset.port(), port, "{}", preset.name());
-        assert_eq!(Spec::of(RequestSource::Preset(preset)).port(), port);
-    }
 }

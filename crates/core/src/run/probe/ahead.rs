@@ -1,5 +1,4 @@
-//! Implausible sequence numbers: beyond the senders' bounds, or far ahead of the flow. A datagram
-//! far ahead counts once its number is confirmed or refuted.
+//! Implausible sequence numbers: beyond the senders' bounds, or far ahead of the flow.
 
 use super::ReceiveProbe;
 use crate::run::flow::{Decision, Held};
@@ -11,8 +10,7 @@ impl ReceiveProbe {
         self.bounds = bounds;
     }
 
-    /// Decides on the held datagram of a flow by the number of the next arrival; returns whether
-    /// that is a duplicate, which needs no further counting.
+    /// Decides on the held datagram of a flow; whether the next arrival is a duplicate of it.
     #[cold]
     pub fn decides(&mut self, flow: usize, sequence: u64) -> bool {
         match self.flows[flow].decide(sequence) {

@@ -12,7 +12,6 @@ fn control() -> Arc<PhaseState> {
     PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
 }
 
-/// The only sender of a plan at this load.
 fn sender(load: WorkerLoad) -> (TxConfig, SendJob) {
     let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
     let config = plan.tx_shares(&plan.cells[0], load).remove(0);
@@ -22,13 +21,13 @@ fn sender(load: WorkerLoad) -> (TxConfig, SendJob) {
 }
 
 #[test]
-fn the_window_ends_when_it_was_planned_to() {
+fn the_window_ends_as_planned() {
     let second = Nanos::from_millis(1_000);
     let (preempted, early) = (Nanos::from_millis(1_300), Nanos::from_millis(400));
     let even = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
     let [time, count] = [Limit::Time(second), Limit::Count(50)];
     for (limit, load, last, stopped, expected) in [
-        // However late the thread got to know.
+        // However late the thread noticed.
         (time, WorkerLoad::FlatOut, preempted, false, second),
         (time, even, preempted, false, second),
         (time, even, early, true, early),
@@ -64,8 +63,7 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     assert_eq!(job.phase_result(now, planned, false).end, last);
 }
 
-/// Gives a sender that must reach a count these errors, each so many ms after the start;
-/// whether it gave up, and whether that was for an unreachable target.
+/// Gives errors at so many ms to a sender with a count; whether it gave up, and was unreachable.
 fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
     let (config, mut job) = sender(WorkerLoad::FlatOut);
     let control = control();
@@ -81,7 +79,7 @@ fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
 }
 
 #[test]
-fn only_an_unreachable_target_that_was_never_reached_is_given_up_as_such() {
+fn only_a_target_that_was_never_reached_is_unreachable() {
     let closed = SendError::Unreachable(Unreachable::returned(ConnRefused));
     let no_route = SendError::Unreachable(Unreachable::returned(NetUnreach));
     let full = SendError::NoBuffers;

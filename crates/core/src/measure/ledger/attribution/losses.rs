@@ -5,7 +5,7 @@ use crate::measure::counters::{RxTally, TxTally};
 use crate::measure::ledger::{DropCounters, DropLocation, Kernels, Topology};
 
 /// Datagrams that are missing, and how the kernel would count them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LossAttribution {
     pub(super) datagrams: u64,
     /// All missing datagrams, before any were charged.
@@ -14,9 +14,9 @@ pub(super) struct LossAttribution {
     pub(super) estimated: DropCounters,
     /// Charged locations whose counters others have, where those counted more than was missing.
     pub(super) shared: DropCounters,
-    /// How a drop that hits a packet is to be counted.
+    /// The datagrams of a dropped packet.
     packet: Packet,
-    /// What one drop at the receiving socket is.
+    /// The datagrams of a drop at the receiving socket.
     at_socket: Packet,
     /// Whether packets of several datagrams pass the receiver's backlog on another host.
     pub(super) joined: bool,
@@ -28,15 +28,14 @@ pub(super) struct LossAttribution {
     from_shared: DropCounters,
 }
 
-/// What a dropped packet held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The datagrams in a dropped packet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Packet {
-    /// One datagram.
+    #[default]
     Single,
     /// Its share of so many datagrams that were in so many packets.
     Mean(u64, u64),
-    /// Its share of what is missing, which left in so many packets: they stay whole up to the
-    /// receiver.
+    /// Its share of what is missing, which left in this many packets and stays whole.
     Whole(u64),
 }
 
@@ -66,21 +65,17 @@ impl LossAttribution {
         Self {
             datagrams,
             lost: datagrams,
-            estimated: DropCounters::default(),
-            shared: DropCounters::default(),
             packet,
             at_socket,
             joined: ends == Topology::Remote && taken_whole && rx.arrived != rx.packets,
             left_joined: tx.packets != tx.sent,
-            overfull: false,
-            from_shared: DropCounters::default(),
+            ..Self::default()
         }
     }
 
-    /// Charges so many packets with what they held. Where packets stay whole, all that are missing
-    /// hold all that is missing, and some of them their share; otherwise each counts as many
-    /// datagrams as the mean packet. Either is exact where all packets of a cell are of one
-    /// length, and that is every flat-out one but for its last.
+    /// Charges this number of packets with what they held. If packets stay whole, all missing ones
+    /// hold all that is missing, and some of them their share; otherwise each counts as the mean
+    /// packet. Exact if all packets have one length, as flat out, except for the last.
     pub(super) fn charge(&mut self, location: DropLocation, packets: u64) -> u64 {
         let held = match &mut self.packet {
             Packet::Single => packets,
@@ -113,8 +108,7 @@ impl LossAttribution {
         charged
     }
 
-    /// The same at the sender's end, of which so many may have been counted `twice`; on another
-    /// host, which of its packets were cut by then is not known.
+    /// The same at the sender, where packets may be cut by then, or counted `twice`.
     pub(super) fn charge_leaving(
         &mut self,
         location: DropLocation,
@@ -138,13 +132,13 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges so many drops at the receiving socket, whose counter nobody else has.
+    /// Charges drops at the receiving socket, whose counter is not shared.
     pub(super) fn charge_at_socket(&mut self, drops: u64) -> u64 {
         let location = DropLocation::ReceiveBuffer;
         match self.at_socket {
             Packet::Whole(_) => {
                 let charged = self.charge(location, drops);
-                // What our sockets dropped beyond what we lost says nothing of other counters.
+                // Drops at our sockets beyond the loss say nothing about other counters.
                 (self.overfull, self.from_shared) = (false, DropCounters::default());
                 charged
             }
@@ -158,9 +152,8 @@ impl LossAttribution {
         }
     }
 
-    /// Charges this number of drops at receive buffers of other sockets: the server's or others'. A
-    /// super-packet dropped whole is counted as one: each drop is taken for one datagram, and there
-    /// may have been more.
+    /// Charges drops at receive buffers of others, the server's among them: each as one datagram,
+    /// although a super-packet that was dropped whole held more.
     pub(super) fn charge_at_server(&mut self, drops: u64) -> u64 {
         let location = DropLocation::ReceiveBuffer;
         let charged = self.charge_datagrams(drops);
@@ -171,8 +164,7 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges datagrams whose reassembly failed. Fragments dropped for lack of room are counted
-    /// one by one, several per datagram.
+    /// Charges failed reassembly; fragments dropped for lack of room count one by one.
     pub(super) fn charge_reassembly(&mut self, ip: &IpCounters) -> u64 {
         let location = DropLocation::Reassembly;
         let beyond = ip.reassembly_no_room == 0 && ip.reassembly > self.lost;
@@ -181,8 +173,7 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges datagrams from a counter that others have, too; `beyond`: it counted more than can
-    /// be ours.
+    /// Charges datagrams from a shared counter; `beyond`: it counted more than can be ours.
     fn charge_shared(&mut self, location: DropLocation, datagrams: u64, beyond: bool) -> u64 {
         let charged = self.charge_datagrams(datagrams);
         if charged > 0 {
@@ -192,7 +183,6 @@ impl LossAttribution {
         charged
     }
 
-    /// Charges so many datagrams.
     pub(super) fn charge_datagrams(&mut self, count: u64) -> u64 {
         let charged = count.min(self.datagrams);
         self.datagrams -= charged;

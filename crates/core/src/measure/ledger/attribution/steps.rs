@@ -8,8 +8,7 @@ use crate::measure::{KernelDelta, UdpCounters};
 /// Charges the losses that one kernel counter explains; `None`: there is no such counter.
 type Rule = fn(&mut LossAttribution, &Evidence<'_>) -> Option<u64>;
 
-/// Explains a part of the losses: the name, the location charged, and the rule. Several steps may
-/// charge one location.
+/// Explains a part of the losses: name, location (several steps may have the same), and rule.
 pub(super) struct AttributionStep(
     #[cfg_attr(not(test), expect(dead_code, reason = "tests find steps by it"))]
     pub(super)  &'static str,
@@ -17,7 +16,7 @@ pub(super) struct AttributionStep(
     pub(super) Rule,
 );
 
-/// All steps. The receiver's own sockets come first, because nobody shares their counters; then
+/// All steps. The receiver's own sockets come first, as their counters are not shared; then
 /// the receiver's host, from the socket outwards; then the sender's, which explains only what the
 /// receiver's does not. Counters that include others' packets or earlier drops come last.
 pub(super) const STEPS: &[AttributionStep] = &[
@@ -37,13 +36,11 @@ pub(super) const STEPS: &[AttributionStep] = &[
     AttributionStep("neighbour", DropLocation::Neighbour, neighbour),
 ];
 
-/// What was counted, and which part of it is counted more than once.
+/// All counters, and the parts that are counted more than once.
 pub(super) struct Evidence<'a> {
     tx: &'a TxTally,
     kernels: &'a Kernels,
-    /// Counters of the receivers.
     rx_kernel: &'a KernelDelta,
-    /// Counters of the senders.
     tx_kernel: &'a KernelDelta,
     /// Drops at backlogs of the receiver's host, and of the sender's where that is another.
     backlogs: (Option<u64>, Option<u64>),
@@ -125,9 +122,9 @@ fn tx_backlog(losses: &mut LossAttribution, evidence: &Evidence<'_>) -> Option<u
     Some(losses.charge_leaving(DropLocation::Backlog, drops, 0))
 }
 
-/// Silent drops at the sender's queueing disciplines (`gnet_stats_queue`, rtnetlink(7)): all
-/// without the refused. A qdisc that cuts super-packets counts their datagrams one by one. Without
-/// a counter, all drops are refusals, unless super-packets are cut.
+/// Silent drops at the sender's queueing disciplines (`gnet_stats_queue`, rtnetlink(7)), without
+/// the refused. One that cuts super-packets counts their datagrams one by one. Without a counter,
+/// all drops are refusals, unless super-packets are cut.
 fn qdisc(losses: &mut LossAttribution, evidence: &Evidence<'_>) -> Option<u64> {
     let unknown = evidence.tx_kernel.udp.filter(|_| !losses.left_joined).map(|_| 0);
     let drops = evidence.tx_kernel.qdisc.map(|drops| drops.saturating_sub(evidence.refused));
@@ -179,16 +176,14 @@ fn neighbour(losses: &mut LossAttribution, evidence: &Evidence<'_>) -> Option<u6
     Some(charged)
 }
 
-/// Drops at our sockets for a wrong checksum: their counter includes those, and the namespace's
-/// includes others'. What the namespace counts as dropped at full buffers explains our drops first,
-/// so errors of others take nothing from them.
+/// Drops at our sockets for a wrong checksum, which their counter includes. Drops at full buffers
+/// explain ours first, so that checksum errors of others take nothing from them.
 fn bad_at_sockets(drops: u64, udp: UdpCounters) -> u64 {
     udp.in_csum_errors.min(drops.saturating_sub(udp.rcvbuf_errors))
 }
 
-/// Discards of the sender's IP layer without the refused sends, which it counts as well: no route,
-/// no room in the socket's buffer or in a queue, or forbidden by a firewall. `SndbufErrors` counts
-/// the refusals for lack of room that a batch call did not report.
+/// Discards of the sender's IP layer without refused sends, which it counts as well: no route, no
+/// room, or a firewall. `SndbufErrors` counts refusals that a batch call did not report.
 fn silent_discards(tx: &TxTally, sender: &KernelDelta) -> Option<u64> {
     let ip = sender.ip?;
     let SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } = tx.refused;
@@ -208,8 +203,7 @@ mod tests {
     use crate::measure::ledger::Server;
     use crate::measure::{IpCounters, LedgerCounts};
 
-    /// What each step charges of 100 lost datagrams, if its counter is the only one that is known:
-    /// its rule alone, then all steps.
+    /// What each step charges of 100 lost datagrams if only its counter is known.
     #[test]
     fn each_step_explains_its_location() {
         let udp = |no_ports, in_csum_errors| {

@@ -26,7 +26,6 @@ pub(super) struct ShowRule {
     by_line: bool,
     /// Maximum bytes without a newline that are held.
     longest: usize,
-    /// How long they are held.
     hold_for: Nanos,
 }
 
@@ -48,7 +47,6 @@ pub(super) struct Connection {
     pub(super) peer: TalkPeer,
     pub(super) stream: Box<dyn Stream>,
     pub(super) connected: bool,
-    /// When connecting started.
     pub(super) began: Nanos,
     /// Bytes to write, from `written` on.
     pub(super) out: Vec<u8>,
@@ -112,8 +110,7 @@ impl Connection {
                 return Some(self.pending.drain(..=end).collect());
             }
             let finished = !matches!(self.over, None | Some(Some(_)));
-            let result = if finished { Ok(0) } else { self.stream.read(slot) };
-            match result {
+            match if finished { Ok(0) } else { self.stream.read(slot) } {
                 Ok(0) => {
                     self.over.get_or_insert(None);
                     return self.take_pending();

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use fastrand::Rng;
+use udperf::clock::Sample;
 use udperf::remote::protocol::{CloseReason, Key};
 use udperf::remote::rpc::{ClientEvent, Limits, RpcClient, RpcServer, ServerEvent, ServerOutcome};
 use udperf::unit::Nanos;
@@ -254,7 +255,7 @@ impl World {
         let client = &mut self.clients[number];
         assert_eq!(client.end, None, "nothing follows the end");
         match heard {
-            ClientEvent::Opened { .. } => {}
+            ClientEvent::Opened(_) => {}
             ClientEvent::Answer(body) => {
                 let expected = answer_to(&request(number, client.answered, &client.wants));
                 assert!(body == expected, "another answer");
@@ -269,7 +270,10 @@ impl World {
                 client.noted += 1;
                 client.caller.sync(&client.noted.to_be_bytes(), now, out);
             }
-            ClientEvent::Synced { t1, t2, t3, t4 } => assert!(t1 <= t2 && t2 <= t3 && t3 <= t4),
+            ClientEvent::Synced(sample) => {
+                let Sample { t1_ns, t2_ns, t3_ns, t4_ns } = sample;
+                assert!([t1_ns, t2_ns, t3_ns, t4_ns].is_sorted());
+            }
             ClientEvent::Closed | ClientEvent::Failed(_) => {
                 assert!(client.caller.is_over());
                 (client.end, client.end_at) = (Some(heard), now);

@@ -13,15 +13,14 @@ use super::error::RemoteError;
 use crate::clock::Offset;
 use crate::remote::client::clock_corrections::ClockCorrections;
 use crate::remote::client::control_thread::{
-    ControlFailure, ControlOrder, ControlState, ControlThread, PATIENCE,
+    ControlFailure, ControlOrder, ControlState, ControlThread,
 };
+use crate::remote::client::sanitize::printable;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{ControlRequest, ControlResponse};
-use crate::remote::rpc::CallError;
 use crate::run::RunError;
-use crate::unit::{Keep, Nanos, strip_control};
+use crate::unit::Nanos;
 
-/// The control session with a sink.
 pub(crate) struct ControlClient {
     orders: Sender<ControlOrder>,
     waker: Arc<Waker>,
@@ -42,7 +41,7 @@ impl ControlClient {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(ControlState::default());
         let (worker, waker) = ControlThread::new(socket, key.as_ref(), nonce, inbox, &shared)
-            .map_err(|source| RemoteError::Link { target, source })?;
+            .map_err(|error| RemoteError::Link(target, error))?;
         let thread = Builder::new()
             .name("udperf-control".to_owned())
             .spawn(move || worker.run())
@@ -51,10 +50,8 @@ impl ControlClient {
         Ok(Self { orders, waker: Arc::new(waker), thread, shared, same_clock, target })
     }
 
-    /// Sends a request and waits for the response.
     pub(crate) fn call(&self, request: &ControlRequest) -> Result<ControlResponse, RunError> {
-        let target = || self.target;
-        let damaged = |_| RemoteError::Damaged { target: target() };
+        let damaged = |_| RemoteError::Damaged(self.target);
         let body = postcard::to_stdvec(request).map_err(damaged)?;
         let (sender, answer) = mpsc::channel();
         self.order(ControlOrder::Call(body, sender));
@@ -62,19 +59,13 @@ impl ControlClient {
         let thread_died = RunError::Panicked { id: "control".to_owned() };
         let answer = answer.recv().map_err(|_| thread_died)?;
         let body = answer.map_err(|failure| match failure {
-            ControlFailure::Call(source) => RemoteError::Call { target: target(), source },
-            ControlFailure::Unreachable(why) => RemoteError::NoPort { target: target(), why },
-            ControlFailure::Silent => {
-                let source = CallError::Silent { patience: PATIENCE };
-                RemoteError::Call { target: target(), source }
-            }
+            ControlFailure::Call(error) => RemoteError::Call(self.target, error),
+            ControlFailure::Unreachable(why) => RemoteError::NoPort(self.target, why),
         })?;
         match postcard::from_bytes(&body).map_err(damaged)? {
-            ControlResponse::Refused(why) => Err(RemoteError::Refused {
-                target: target(),
-                why: strip_control(&why, Keep::Nothing),
+            ControlResponse::Refused(why) => {
+                Err(RemoteError::Refused(self.target, printable(&why)).into())
             }
-            .into()),
             response => Ok(response),
         }
     }
@@ -108,7 +99,6 @@ impl ControlClient {
         self.same_clock
     }
 
-    /// Compares clocks a few times in a row.
     pub(crate) fn compare(&self) {
         let (sender, done) = mpsc::channel();
         self.order(ControlOrder::Compare(sender));
@@ -132,7 +122,6 @@ impl ControlClient {
         }
     }
 
-    /// Stops the corrections and returns them.
     pub(crate) fn take_corrections(&self) -> Option<ClockCorrections> {
         let (sender, corrections) = mpsc::channel();
         self.order(ControlOrder::TakeCorrections(sender));

@@ -7,7 +7,6 @@ use crate::host::HostFacts;
 use crate::measure::{OUTAGES, OutageCounts, TxResult};
 use crate::unit::{Keep, strip_control};
 
-/// The same facts without control characters.
 pub(super) fn clean(mut facts: HostFacts) -> HostFacts {
     let texts = [
         &mut facts.hostname,

@@ -61,12 +61,10 @@ impl Retry {
         Self { due: now, gap: rtt.first_gap(), last: now, tries: 0 }
     }
 
-    /// When the next try is due.
     pub(super) const fn due(&self) -> Nanos {
         self.due
     }
 
-    /// The number of tries.
     pub(super) const fn tries(&self) -> u32 {
         self.tries
     }

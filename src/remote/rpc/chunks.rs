@@ -42,7 +42,6 @@ impl ChunkedResponse {
         }
     }
 
-    /// When the next retry is due.
     pub(super) fn next_due(&self) -> Option<Nanos> {
         self.open.iter().map(|(_, retry)| retry.due()).min()
     }

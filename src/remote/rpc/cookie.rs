@@ -64,7 +64,6 @@ impl CookieIssuer {
         Self { tagger: Tagger::new(secret), issued: 0 }
     }
 
-    /// A cookie for this peer and nonce, valid from now.
     pub(super) fn cookie(
         &self,
         from: &impl AddressBytes,

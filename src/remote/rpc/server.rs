@@ -61,25 +61,25 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// The number of open sessions.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.table.len()
+        self.table.open.len()
     }
 
     /// The number of ended sessions that are remembered, for some 10 s; bounded.
     #[must_use]
     pub fn remembered(&self) -> usize {
-        self.table.ended()
+        self.table.ended.len()
     }
 
     /// Sets the number of closed sessions that still run; up to [`Limits::sessions`] of them do not
     /// count against new ones.
-    pub fn set_closing(&mut self, sessions: usize) {
-        self.table.set_closing(sessions);
+    pub const fn set_closing(&mut self, sessions: usize) {
+        self.table.closing = sessions;
     }
 
     /// When the last message of an open session arrived.
     #[must_use]
     pub fn heard(&self, session: u64) -> Option<Nanos> {
-        self.table.heard(session)
+        self.table.open.get(&session).map(|session| session.heard)
     }
 
     /// Lets a session be silent until this time, the end of a phase; its idle time counts from
@@ -111,11 +111,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         match message.body {
             Body::Hello => {
                 let cookie = self.cookies.cookie(&from, nonce, now);
-                self.send(from, nonce, 0, Body::Challenge { cookie }, out);
+                self.send(from, nonce, 0, Body::Challenge(cookie), out);
                 ServerOutcome::Done
             }
-            Body::Open { cookie } => self.open(from, nonce, &cookie, now, out),
-            Body::Request(_) | Body::Pull { .. } | Body::Sync { .. } | Body::Close => {
+            Body::Open(cookie) => self.open(from, nonce, &cookie, now, out),
+            Body::Request(_) | Body::Pull(_) | Body::Sync(..) | Body::Close => {
                 self.in_session(from, &message, now, out)
             }
             _ => ServerOutcome::Ignored(Ignored::Reflected),
@@ -177,7 +177,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
             if self.table.get(session).is_none() {
                 return self.refuse(from, nonce, RejectReason::Ended, out);
             }
-            self.send(from, nonce, 0, Body::Opened { session }, out);
+            self.send(from, nonce, 0, Body::Opened(session), out);
             return ServerOutcome::Done;
         }
         if self.table.is_full(self.limits.sessions, &from) {
@@ -188,7 +188,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
             session = self.cookies.session();
         }
         self.table.insert(session, from, nonce, now);
-        self.send(from, nonce, 0, Body::Opened { session }, out);
+        self.send(from, nonce, 0, Body::Opened(session), out);
         ServerOutcome::Event(ServerEvent::Opened { session, from })
     }
 
@@ -210,26 +210,23 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         let reply = match message.body {
             Body::Request(body) => match request(session, number) {
                 RequestOrder::New => {
-                    let body = body.to_vec();
-                    return ServerOutcome::Event(ServerEvent::Requested {
-                        session: id,
-                        number,
-                        body,
-                    });
+                    let (session, body) = (id, body.to_vec());
+                    let event = ServerEvent::Requested { session, number, body };
+                    return ServerOutcome::Event(event);
                 }
                 RequestOrder::Repeated => reply(&session.work),
                 RequestOrder::OutOfOrder => return ServerOutcome::Ignored(Ignored::OutOfTurn),
             },
-            Body::Pull { offset } => match part(session, number, offset) {
+            Body::Pull(offset) => match part(session, number, offset) {
                 Some(part) => part,
                 None => return ServerOutcome::Ignored(Ignored::NoSuchPart),
             },
-            Body::Sync { t1, note } => {
+            Body::Sync(t1, note) => {
                 let is_news = number > session.noted && !note.is_empty();
                 if is_news {
                     session.noted = number;
                 }
-                self.send(from, id, number, Body::SyncReply { t1, t2: now.0, t3: now.0 }, out);
+                self.send(from, id, number, Body::SyncReply([t1, now.0, now.0]), out);
                 let note = note.to_vec();
                 return match is_news {
                     true => ServerOutcome::Event(ServerEvent::Noted { session: id, note }),
@@ -237,11 +234,9 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
                 };
             }
             _ => {
-                self.end(id, CloseReason::Asked, now, out);
-                return ServerOutcome::Event(ServerEvent::Closed {
-                    session: id,
-                    why: CloseReason::Asked,
-                });
+                let (session, why) = (id, CloseReason::Asked);
+                self.close(session, why, now, out);
+                return ServerOutcome::Event(ServerEvent::Closed { session, why });
             }
         };
         out.push((from, encode(&Message { session: id, number, body: reply }, &self.seal)));
@@ -264,7 +259,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
             return Err(AnswerError::NotAsked);
         }
         if body.len() > LONGEST_ANSWER {
-            return Err(AnswerError::TooLong { len: body.len() });
+            return Err(AnswerError::TooLong(body.len()));
         }
         open.work = Work::Answered(body);
         let message = Message { session, number, body: reply(&open.work) };
@@ -280,13 +275,15 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         now: Nanos,
         out: &mut Vec<(A, Vec<u8>)>,
     ) -> bool {
-        self.end(session, reason, now, out)
+        let Some(from) = self.table.remove(session, now) else { return false };
+        self.send(from, session, 0, Body::Closed(reason), out);
+        true
     }
 
     /// Closes all sessions, for a server that stops.
     pub fn close_all(&mut self, reason: CloseReason, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) {
-        for session in self.table.ids() {
-            self.end(session, reason, now, out);
+        for session in self.table.open.keys().copied().collect::<Vec<_>>() {
+            self.close(session, reason, now, out);
         }
     }
 
@@ -295,22 +292,10 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         self.table.forget(now);
         let mut events = Vec::new();
         for session in self.table.silent(self.limits.idle, now) {
-            self.end(session, CloseReason::Idle, now, out);
+            self.close(session, CloseReason::Idle, now, out);
             events.push(ServerEvent::Closed { session, why: CloseReason::Idle });
         }
         events
-    }
-
-    fn end(
-        &mut self,
-        id: u64,
-        reason: CloseReason,
-        now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> bool {
-        let Some(from) = self.table.remove(id, now) else { return false };
-        self.send(from, id, 0, Body::Closed(reason), out);
-        true
     }
 }
 
@@ -342,7 +327,7 @@ fn reply(work: &Work) -> Body<'_> {
         Work::Idle | Work::InProgress => Body::Working,
         Work::Answered(bytes) if bytes.len() <= LONGEST_BODY => Body::Answer(bytes),
         // Shorter than LONGEST_ANSWER, which 32 bits hold.
-        Work::Answered(bytes) => Body::Large { len: bytes.len() as u32 },
+        Work::Answered(bytes) => Body::Large(bytes.len() as u32),
     }
 }
 
@@ -351,5 +336,5 @@ fn part<A>(session: &RpcSession<A>, number: u32, offset: u32) -> Option<Body<'_>
     let Work::Answered(bytes) = &session.work else { return None };
     let rest = bytes.get(offset as usize..).filter(|_| number == session.taken)?;
     let bytes = &rest[..rest.len().min(CHUNK_LEN)];
-    (!bytes.is_empty()).then_some(Body::Chunk { offset, bytes })
+    (!bytes.is_empty()).then_some(Body::Chunk(offset, bytes))
 }

@@ -32,12 +32,9 @@ pub(super) struct RpcSession<A> {
     pub(super) from: A,
     nonce: u64,
     pub(super) heard: Nanos,
-    /// Until when silence is expected because of a phase.
     kept_until: Nanos,
-    /// The number of the last request accepted.
     pub(super) taken: u32,
     pub(super) work: Work,
-    /// The number of the last note applied.
     pub(super) noted: u32,
 }
 
@@ -51,39 +48,21 @@ impl<A> RpcSession<A> {
 /// All sessions.
 #[derive(Debug)]
 pub(super) struct Table<A> {
-    open: BTreeMap<u64, RpcSession<A>>,
+    pub(super) open: BTreeMap<u64, RpcSession<A>>,
     /// Open and ended sessions, so that a repeated Open has no effect.
     by_client: HashMap<(A, u64), u64>,
     /// Ended sessions, in the order in which they may be forgotten.
-    ended: VecDeque<(Nanos, A, u64)>,
+    pub(super) ended: VecDeque<(Nanos, A, u64)>,
     /// The number of open and ended sessions of each host.
     by_host: HashMap<u128, usize>,
     /// Closed sessions that the application still runs.
-    closing: usize,
+    pub(super) closing: usize,
 }
 
 impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
     pub(super) fn new() -> Self {
-        Self {
-            open: BTreeMap::new(),
-            by_client: HashMap::new(),
-            ended: VecDeque::new(),
-            by_host: HashMap::new(),
-            closing: 0,
-        }
-    }
-
-    pub(super) fn set_closing(&mut self, closing: usize) {
-        self.closing = closing;
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// The number of remembered ended sessions.
-    pub(super) fn ended(&self) -> usize {
-        self.ended.len()
+        let (open, by_client, by_host) = Default::default();
+        Self { open, by_client, ended: VecDeque::new(), by_host, closing: 0 }
     }
 
     /// Whether this client must wait: `sessions` are open, or twice as many are open or closing, or
@@ -107,21 +86,9 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
         self.open.get_mut(&id)
     }
 
-    /// When the last message of a session arrived.
-    pub(super) fn heard(&self, id: u64) -> Option<Nanos> {
-        self.open.get(&id).map(|session| session.heard)
-    }
-
     pub(super) fn insert(&mut self, id: u64, from: A, nonce: u64, now: Nanos) {
-        let session = RpcSession {
-            from,
-            nonce,
-            heard: now,
-            kept_until: now,
-            taken: 0,
-            work: Work::Idle,
-            noted: 0,
-        };
+        let (heard, kept_until, work) = (now, now, Work::Idle);
+        let session = RpcSession { from, nonce, heard, kept_until, taken: 0, work, noted: 0 };
         self.open.insert(id, session);
         self.by_client.insert((from, nonce), id);
         *self.by_host.entry(from.host()).or_default() += 1;
@@ -141,7 +108,6 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
         Some(session.from)
     }
 
-    /// Forgets sessions whose cookies are invalid.
     pub(super) fn forget(&mut self, now: Nanos) {
         while let Some(&(until, from, nonce)) = self.ended.front()
             && until <= now
@@ -161,10 +127,6 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
     pub(super) fn silent(&self, idle: Nanos, now: Nanos) -> Vec<u64> {
         let silent = |session: &RpcSession<A>| now >= session.silent_since() + idle;
         self.open.iter().filter(|(_, session)| silent(session)).map(|(id, _)| *id).collect()
-    }
-
-    pub(super) fn ids(&self) -> Vec<u64> {
-        self.open.keys().copied().collect()
     }
 
     /// When the next session times out or is forgotten.
@@ -187,24 +149,21 @@ mod tests {
 
     /// Opens and ends sessions of a host until it must wait; returns their number.
     fn fill(table: &mut Table<SocketAddr>, host: u8) -> usize {
-        let opened = (0..).take_while(|&id| {
-            let from = from(host, id as u16);
-            let is_free = !table.is_full(64, &from);
-            if is_free {
-                let id = u64::from(host) << 32 | id;
-                table.insert(id, from, id, Nanos::ZERO);
-                table.remove(id, Nanos::ZERO);
-            }
-            is_free
-        });
-        opened.count()
+        let mut opened = 0;
+        while !table.is_full(64, &from(host, opened)) {
+            let id = u64::from(host) << 32 | u64::from(opened);
+            table.insert(id, from(host, opened), id, Nanos::ZERO);
+            table.remove(id, Nanos::ZERO);
+            opened += 1;
+        }
+        opened.into()
     }
 
     #[test]
-    fn no_host_keeps_out_the_others_by_coming_and_going() {
+    fn no_host_keeps_out_the_others() {
         let mut table = Table::new();
         let first = fill(&mut table, 1);
-        assert_eq!((first, table.ended()), (ENDED / 2, ENDED / 2));
+        assert_eq!((first, table.ended.len()), (ENDED / 2, ENDED / 2));
         // Each next host gets half of what is free; the sixth still gets some.
         for host in 2..=6 {
             assert!(fill(&mut table, host) >= LEAST_SHARE, "{host}");
@@ -234,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_done_with_counts() {
+    fn closing_sessions_count() {
         let mut table = Table::new();
         (0..3).for_each(|id| table.insert(id, from(1, 1), id, Nanos::ZERO));
         assert!(table.is_full(3, &from(2, 1)) && !table.is_full(4, &from(2, 1)));
-        table.set_closing(5);
+        table.closing = 5;
         assert!(table.is_full(4, &from(2, 1)));
-        table.set_closing(4);
+        table.closing = 4;
         assert!(!table.is_full(4, &from(2, 1)));
     }
 

@@ -60,21 +60,18 @@ impl Budget {
     ) -> Result<BudgetLease, String> {
         let cost = Cost::of(spec, receivers);
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let windows = left.windows.checked_sub(cost.windows).ok_or_else(|| {
-            format!(
-                "{MAX_WINDOWS} sequence windows are the limit for all clients of the sink, {} of \
-                 them are free, and this cell needs {}; use fewer --streams, or wait for the \
-                 other clients",
-                left.windows, cost.windows
-            )
-        })?;
-        let senders = left.senders.checked_sub(cost.senders).ok_or_else(|| {
-            format!(
-                "{MAX_SENDERS} senders are the limit for all clients of the sink, {} of them are \
-                 free, and this cell needs {}; use fewer --threads, or wait for the other clients",
-                left.senders, cost.senders
-            )
-        })?;
+        let reserve = |free: usize, need: usize, most: &str, flag: &str| {
+            free.checked_sub(need).ok_or_else(|| {
+                format!(
+                    "{most} are the limit for all clients of the sink, {free} of them are free, \
+                     and this cell needs {need}; use fewer {flag}, or wait for the other clients"
+                )
+            })
+        };
+        let most = format!("{MAX_WINDOWS} sequence windows");
+        let windows = reserve(left.windows, cost.windows, &most, "--streams")?;
+        let most = format!("{MAX_SENDERS} senders");
+        let senders = reserve(left.senders, cost.senders, &most, "--threads")?;
         *left = Cost { windows, senders };
         Ok(BudgetLease { budget: Arc::clone(self), cost })
     }

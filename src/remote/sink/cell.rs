@@ -12,8 +12,7 @@ use crate::net::steer::{BY_SOURCE, PHASES, PROBE_PHASE, SLOT_SHIFT, next_phase};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, PhaseEnd, PhaseSpec};
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
-use crate::run::phase::Phase;
-use crate::run::phase::PhaseState;
+use crate::run::phase::{Phase, PhaseState};
 use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
@@ -30,23 +29,19 @@ const LOOK: Duration = Duration::from_millis(5);
 /// hour for it. Arbitrary.
 const MAX_SHIFT_NS: u64 = 1_000_000_000;
 
-/// A cell that is set up.
 pub(super) struct SinkCell {
     pub(super) spec: CellSpec,
     pub(super) pool: WorkerPool,
     pub(super) slot: Slot,
-    /// Its part of the sink's budget.
     pub(super) lease: BudgetLease,
     /// The device on the route to the client, if known.
     pub(super) device: Option<String>,
-    /// The target of each sender.
     pub(super) targets: Vec<Option<SocketAddr>>,
     pub(super) phase: Option<SinkPhase>,
     /// The kernel counters of the last phase.
     pub(super) counters: Option<CounterDelta>,
 }
 
-/// A running phase.
 pub(super) struct SinkPhase {
     tx: Arc<PhaseState>,
     rx: Arc<PhaseState>,
@@ -82,12 +77,10 @@ impl SinkCell {
         self.phase.as_ref().map(|phase| phase.began)
     }
 
-    /// The targets that are known.
     pub(super) fn known_targets(&self) -> Vec<SocketAddr> {
         self.targets.iter().flatten().copied().collect()
     }
 
-    /// Whether senders may be running.
     pub(super) fn is_sending(&self) -> bool {
         self.pool.senders() > 0 && self.phase.is_some()
     }
@@ -97,7 +90,6 @@ impl SinkCell {
         self.phase.as_ref().is_some_and(|phase| phase.tx.take_unreachable())
     }
 
-    /// Stops the senders.
     pub(super) fn halt(&self) {
         if let Some(phase) = &self.phase {
             phase.halt.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A session as the event loop sees it.
+//! Sessions as the event loop sees them, and their results.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -6,18 +6,18 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
+use super::SinkEvent;
 use super::session::{SessionCommand, SinkSession, SinkShared};
-use super::tally::SinkTallies;
 use crate::clock::Clock;
-use crate::measure::ClientStats;
+use crate::measure::{ClientStats, RxTally};
 use crate::net::Group;
+use crate::remote::protocol::spec::SideResults;
 use crate::remote::protocol::{CloseReason, Tagger};
 use crate::remote::rpc::RpcServer;
 use crate::remote::sink::liveness::Liveness;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
-/// A client with an open session.
 pub(super) struct Client {
     pub(super) from: SocketAddr,
     pub(super) opened_at: Nanos,
@@ -61,18 +61,68 @@ impl Client {
     }
 
     /// The results of the session; waits for its thread.
-    pub(super) fn served(self, why: CloseReason) -> ClientStats {
-        let Self { from, opened_at, thread, .. } = self;
+    fn stats(self, why: CloseReason) -> ClientStats {
         // A thread that panicked has reported it on standard error.
-        let SinkTallies { cells, sent, rx, lost, .. } = thread.join().unwrap_or_default();
-        ClientStats {
-            from,
-            time: (opened_at, Clock::Monotonic.now()),
-            cells,
-            rx,
-            lost,
-            sent,
-            why: why.to_string(),
+        let SinkTallies { cells, sent, rx, lost, .. } = self.thread.join().unwrap_or_default();
+        let (from, time) = (self.from, (self.opened_at, Clock::Monotonic.now()));
+        ClientStats { from, time, cells, rx, lost, sent, why: why.to_string() }
+    }
+}
+
+/// The sum over the cells of one client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SinkTallies {
+    cells: u64,
+    sent: u64,
+    rx: RxTally,
+    lost: u64,
+    /// Datagrams that the client reports as sent in the last phase.
+    pub(super) reported_sent: Option<u64>,
+}
+
+impl SinkTallies {
+    pub(super) fn add(&mut self, results: &SideResults) {
+        self.cells += 1;
+        self.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
+        if let Some(side) = &results.rx {
+            // Reported by the client, so it may be any number.
+            let lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
+            self.lost = self.lost.saturating_add(lost);
+            self.rx.merge(&side.tally);
+        }
+    }
+}
+
+/// Clients that are listed one by one; later ones are only counted. Arbitrary: some hundred KiB.
+const MAX_SERVED: usize = 4_096;
+
+/// Sessions that are closing, and the results of closed ones.
+#[derive(Default)]
+pub(super) struct ClosingSessions {
+    pub(super) closing: Vec<(Client, CloseReason)>,
+    pub(super) served: Vec<ClientStats>,
+    /// The number of clients beyond [`MAX_SERVED`].
+    pub(super) served_more: u64,
+}
+
+impl ClosingSessions {
+    /// Adds a session; without commands, its thread ends by itself.
+    pub(super) fn add(&mut self, mut client: Client, why: CloseReason) {
+        client.commands = None;
+        self.closing.push((client, why));
+    }
+
+    /// Collects the results of sessions whose threads have ended, without waiting for others.
+    pub(super) fn reap(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
+        let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
+        for (client, why) in self.closing.extract_if(.., ended) {
+            let stats = client.stats(why);
+            on_sink_event(SinkEvent::Closed(&stats));
+            if self.served.len() < MAX_SERVED {
+                self.served.push(stats);
+            } else {
+                self.served_more += 1;
+            }
         }
     }
 }

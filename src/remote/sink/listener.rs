@@ -20,9 +20,7 @@ pub(super) struct ControlListener {
     counter_socket: Option<Udp>,
     drops: Drops,
     requested: usize,
-    /// The core of the thread that reads it.
     pub(super) core: Option<usize>,
-    /// Datagrams of no session.
     pub(super) unsolicited: UnsolicitedTraffic,
 }
 
@@ -38,7 +36,6 @@ impl ControlListener {
         Self { at, counter_socket, drops, requested, core: None, unsolicited }
     }
 
-    /// Counts a datagram of no session.
     pub(super) fn count(&mut self, from: SocketAddr, datagram: &[u8], now: Nanos) {
         self.unsolicited.count(from, datagram.len(), numbered(datagram), now);
     }
@@ -54,7 +51,6 @@ impl ControlListener {
         self.counter_socket.as_ref()?.receive_buffer
     }
 
-    /// The counts so far.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         Snapshot { drops: self.sample(), ..self.unsolicited.glimpse() }
     }

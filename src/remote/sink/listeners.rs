@@ -8,8 +8,8 @@ use std::thread::{Builder, JoinHandle};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
+use super::SinkOptions;
 use super::listener::{ControlListener, TICK};
-use super::options::SinkOptions;
 use crate::clock::Clock;
 use crate::measure::Snapshot;
 use crate::net::{Bound, BoundSender, Group, GroupOptions, MAX_DATAGRAM, Options, pin_to};
@@ -83,7 +83,6 @@ impl ListenerThreads {
         Ok(())
     }
 
-    /// The latest counts of all threads.
     pub(super) fn snapshot(&self) -> Snapshot {
         let each = self.progress.iter();
         let each = each.map(|one| *one.snapshot.lock().unwrap_or_else(PoisonError::into_inner));
@@ -96,7 +95,6 @@ impl ListenerThreads {
         Nanos(each.max().unwrap_or(0))
     }
 
-    /// Ends all of them.
     pub(super) fn end(&mut self) -> Vec<ControlListener> {
         self.is_over.store(true, Ordering::Relaxed);
         // A thread that panicked has reported it on standard error.

@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::SinkOptions;
 use super::budget::Budget;
 use super::cell::SinkCell;
-use super::options::SinkOptions;
-use super::tally::SinkTallies;
+use super::client::SinkTallies;
 use crate::clock::Clock;
 use crate::document::Device;
 use crate::host::HostFacts;
@@ -35,7 +35,6 @@ const ERROR_POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// A command for the thread of a session.
 #[derive(Debug)]
 pub(super) enum SessionCommand {
-    /// A request with its number.
     Request(u32, Vec<u8>),
     /// The client has sent a clock correction; it is in [`Liveness`].
     Shift,
@@ -48,11 +47,9 @@ pub(super) struct SinkShared {
     pub(super) facts: HostFacts,
     /// Running receivers of all sessions.
     pub(super) busy: AtomicUsize,
-    /// Limits of all sessions together.
     pub(super) budget: Arc<Budget>,
 }
 
-/// The session of one client.
 pub(super) struct SinkSession {
     pub(super) shared: Arc<SinkShared>,
     pub(super) sockets: Arc<Mutex<Group>>,
@@ -93,7 +90,7 @@ impl SinkSession {
                     let response = match postcard::from_bytes(&body) {
                         Ok(request) => self.answer(request),
                         Err(_) => ControlResponse::Refused(
-                            "the request cannot be read; run the same udperf at both ends".into(),
+                            "cannot decode the request; run the same udperf at both ends".into(),
                         ),
                     };
                     // Responses consist of types that always serialise.
@@ -176,11 +173,8 @@ impl SinkSession {
     /// client.
     pub(super) fn device(&self) -> Option<Device> {
         let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
-        self.shared
-            .facts
-            .device
-            .clone()
-            .or_else(|| self.device_towards_client.get_or_init(towards).clone())
+        let listening = self.shared.facts.device.clone();
+        listening.or_else(|| self.device_towards_client.get_or_init(towards).clone())
     }
 
     /// The source address of the senders, if it is not the address that the client uses.
@@ -206,9 +200,8 @@ impl SinkSession {
             Limit::Count(_) => max_time.is_some(),
         };
         if too_long {
-            return ControlResponse::Refused(
-                "the phase is longer than the sink's --max-time".into(),
-            );
+            let why = "the phase is longer than the sink's --max-time";
+            return ControlResponse::Refused(why.into());
         }
         if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
             return ControlResponse::Refused(why.to_owned());
@@ -251,36 +244,37 @@ impl SinkSession {
     }
 
     fn collect(&mut self) -> Result<ControlResponse, RunError> {
-        let Some(mut cell) = self.cell.take() else {
+        let Some(results) = self.end_cell() else {
             return Ok(ControlResponse::Refused("there is no cell to collect".into()));
         };
+        let results = results?;
+        self.served.add(&results);
+        Ok(ControlResponse::SideResults(Box::new(results)))
+    }
+
+    /// Ends the present cell, if any, and returns its results.
+    fn end_cell(&mut self) -> Option<Result<SideResults, RunError>> {
+        let mut cell = self.cell.take()?;
         cell.abandon();
         let SinkCell { pool, slot, counters, lease, .. } = cell;
         let collected = pool.collect("sink");
         drop(lease);
         self.release_slot(&slot);
-        let (tx, rx) = collected?;
-        let mut results = SideResults { tx, rx };
-        if let Some(counters) = counters {
-            results.tx.iter_mut().for_each(|side| counters.into_tx(side));
-            results.rx.iter_mut().for_each(|side| counters.into_rx(side));
-        }
-        self.served.add(&results);
-        Ok(ControlResponse::SideResults(Box::new(results)))
+        Some(collected.map(|(mut tx, mut rx)| {
+            if let Some(counters) = counters {
+                tx.iter_mut().for_each(|side| counters.into_tx(side));
+                rx.iter_mut().for_each(|side| counters.into_rx(side));
+            }
+            SideResults { tx, rx }
+        }))
     }
 
     /// Ends the present cell without results.
     pub(super) fn discard_cell(&mut self) {
         self.watch_errors(false);
         self.liveness.set_busy_until(Nanos::ZERO);
-        if let Some(mut cell) = self.cell.take() {
-            cell.abandon();
-            let SinkCell { pool, slot, lease, .. } = cell;
-            // Its error was reported to the client.
-            let _ = pool.collect("sink");
-            drop(lease);
-            self.release_slot(&slot);
-        }
+        // Its error was reported to the client.
+        drop(self.end_cell());
     }
 
     pub(super) fn release_slot(&self, slot: &Slot) {
@@ -306,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn received_counts_are_compared_with_the_limit_and_not_with_the_declared_rate() {
+    fn received_counts_are_compared_with_the_limit() {
         let rate = |pps: f64| PacketRate::from_pps(pps).unwrap();
         let (most, time) = (rate(1_000.0), Nanos::from_millis(10_000));
         for declared in [WorkerLoad::FlatOut, WorkerLoad::Even(rate(1.0))] {

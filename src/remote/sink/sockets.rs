@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::{Interest, Registry, Token};
 
@@ -12,22 +12,12 @@ use crate::sys::LocalAddr;
 /// The first listener of each address, and the local address that each client uses.
 #[derive(Debug, Default)]
 pub(super) struct ControlSockets {
-    sockets: Vec<Bound>,
+    pub(super) sockets: Vec<Bound>,
     /// By client with an open session.
-    called: HashMap<SocketAddr, LocalAddr>,
+    pub(super) called: HashMap<SocketAddr, LocalAddr>,
 }
 
 impl ControlSockets {
-    /// Adds a socket.
-    pub(super) fn add(&mut self, socket: Bound) {
-        self.sockets.push(socket);
-    }
-
-    /// The number of sockets.
-    pub(super) fn count(&self) -> usize {
-        self.sockets.len()
-    }
-
     /// Registers all sockets; their tokens are their indices.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         let mut sockets = self.sockets.iter_mut().enumerate();
@@ -35,31 +25,11 @@ impl ControlSockets {
             .try_for_each(|(at, socket)| registry.register(socket, Token(at), Interest::READABLE))
     }
 
-    /// Receives a datagram from the socket with this index.
-    pub(super) fn recv(&mut self, at: usize, buffer: &mut [u8]) -> io::Result<BoundSender> {
-        self.sockets[at].recv_from(buffer)
-    }
-
     /// Replies from the socket that a datagram arrived at.
     pub(super) fn answer(&mut self, at: usize, sender: &BoundSender, payload: &[u8]) {
         if let Some(from) = sender.from {
             self.sockets[at].send_to(payload, from, sender.called);
         }
-    }
-
-    /// Remembers the local address that a client uses.
-    pub(super) fn remember(&mut self, sender: &BoundSender) {
-        self.called.extend(sender.from.zip(sender.called));
-    }
-
-    /// Forgets a client.
-    pub(super) fn forget(&mut self, from: &SocketAddr) {
-        self.called.remove(from);
-    }
-
-    /// The local address that a client uses.
-    pub(super) fn called(&self, from: &SocketAddr) -> Option<IpAddr> {
-        self.called.get(from).map(|called| called.ip)
     }
 
     /// Sends queued messages from the local addresses that clients use; `latest`: the sender of the

@@ -98,7 +98,8 @@ impl Datagrams {
                 }
                 Socket::Unix(unix, _) => {
                     let received = unix.recv_from(&mut self.slot);
-                    received.map(|(len, from)| (len, from.map_or(PeerAddr::Unnamed, PeerAddr::Unix)))
+                    received
+                        .map(|(len, from)| (len, from.map_or(PeerAddr::Unnamed, PeerAddr::Unix)))
                 }
             };
             match received {

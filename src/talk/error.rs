@@ -22,13 +22,16 @@ pub enum TalkError {
     Wait(io::Error),
     /// A connection to this address could not be made.
     #[error(
-        "cannot connect to {0}: {}; check the address, and start the server there, e.g. `udperf \
+        "cannot connect to {0}: {why}; check the address, and start the server there, e.g. `udperf \
          talk --tcp --bind ADDR:PORT`",
-        message_of(.1)
+        why = message_of(.1)
     )]
     Connect(PeerAddr, io::Error),
     /// The connection to this peer broke.
-    #[error("the connection to {0} broke: {}; check the log of the other end", message_of(.1))]
+    #[error(
+        "the connection to {0} broke: {why}; check the log of the other end",
+        why = message_of(.1)
+    )]
     Broken(PeerAddr, io::Error),
     /// A datagram could not be sent.
     #[error("{to}: {}", send_reason(.to, .source, *.bytes))]

@@ -68,7 +68,11 @@ pub(super) enum SocketEvent {
     Connected(TalkPeer),
     Received(TalkPeer, Vec<u8>),
     /// A connection ended: why, if it broke, and how many bytes were not sent.
-    Disconnected { peer: TalkPeer, why: Option<std::io::Error>, unsent: usize },
+    Disconnected {
+        peer: TalkPeer,
+        why: Option<std::io::Error>,
+        unsent: usize,
+    },
     /// A send failed, or the network returned an error for it.
     SendFailed(TalkError),
     ConnectFailed(TalkError),

@@ -100,7 +100,7 @@ pub(crate) struct Control {
     keyed: Seal,
     public: Seal,
     tagger: Tagger,
-    server: RpcServer<SocketAddr>,
+    server: RpcServer,
     caller: RpcClient,
     home: SocketAddr,
     now: Nanos,
@@ -194,7 +194,7 @@ impl Control {
             let mut replies = Vec::new();
             let took = self.server.on_datagram(self.home, bytes, self.now, &mut replies);
             assert!(replies.len() <= 1 && replies.iter().all(|(_, reply)| reply.len() <= LONGEST));
-            if let ServerOutcome::Event(ServerEvent::Requested { session, number, body }) = took {
+            if let ServerOutcome::Event(session, ServerEvent::Requested(number, body)) = took {
                 let answer = body.repeat(1_000);
                 assert_eq!(self.server.answer(session, number, answer, &mut replies), Ok(()));
             }

@@ -19,7 +19,7 @@ use crate::plan::{
 };
 use crate::remote::client::cell::{POLL_INTERVAL, RemoteCell};
 use crate::remote::client::control_client::ControlClient;
-use crate::remote::client::sanitize::{clean, clean_outages, printable};
+use crate::remote::client::sanitize::{clean, clean_outages};
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, Directions, PeerFacts, Ready, SideResults,
@@ -79,22 +79,19 @@ impl RemoteRunner {
         let ControlResponse::Host(response) = control.call(&ControlRequest::Host)? else {
             return Err(RemoteError::Damaged(target).into());
         };
-        let PeerFacts { version, facts, missing, clock, network, receivers } = *response;
-        let missing = missing.into_iter().map(|MissingEngine { engine, why }| MissingEngine {
-            engine: printable(&engine),
-            why: printable(&why),
-        });
+        let response = clean(&*response).ok_or(RemoteError::Damaged(target))?;
+        let PeerFacts { version, facts, missing, clock, network, receivers } = response;
         control.compare();
         if clock.is_some() && clock == sys::clock_identity() {
             control.trust_same_clock();
         }
         let peer = SinkPeer {
             target,
-            version: printable(&version),
-            facts: clean(facts),
-            missing: missing.collect(),
+            version,
+            facts,
+            missing,
             receivers,
-            same_clock: control.same_clock(),
+            same_clock: control.same_clock,
             // Virtual machines from one snapshot share all identities except addresses.
             same_network: network.is_some()
                 && network == sys::network_identity()

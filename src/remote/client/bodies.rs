@@ -68,7 +68,7 @@ fn is_accepted(spec: &CellSpec) -> bool {
 /// Processes a response as a client does.
 fn process_response(response: ControlResponse) {
     match response {
-        ControlResponse::Host(peer) => drop(clean(peer.facts)),
+        ControlResponse::Host(peer) => drop(clean(&*peer)),
         ControlResponse::Ready(ready) => {
             let target = SocketAddr::from(([127, 0, 0, 1], 9));
             let _ = (data_address(target, &ready), source_of(target, &ready));

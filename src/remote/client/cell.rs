@@ -71,7 +71,7 @@ impl RemoteCell<'_> {
         let control = self.control;
         for attempt in 0..START_ATTEMPTS {
             let offset = control.offset().unwrap_or_else(Offset::same_clock);
-            let bias = match control.same_clock() {
+            let bias = match control.same_clock {
                 true => Nanos::ZERO,
                 false => Nanos(offset.bound_ns.saturating_mul(2)) + SLACK,
             };
@@ -203,7 +203,7 @@ impl RemoteCell<'_> {
         corrections: Option<ClockCorrections>,
     ) -> (i64, Nanos) {
         let control = self.control;
-        if control.same_clock() {
+        if control.same_clock {
             return (0, Nanos::ZERO);
         }
         let Some(offset) = control.offset() else {

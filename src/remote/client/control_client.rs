@@ -26,7 +26,8 @@ pub(crate) struct ControlClient {
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<ControlState>,
-    same_clock: bool,
+    /// Whether both ends read the same clock.
+    pub(crate) same_clock: bool,
     target: SocketAddr,
 }
 
@@ -54,7 +55,7 @@ impl ControlClient {
         let damaged = |_| RemoteError::Damaged(self.target);
         let body = postcard::to_stdvec(request).map_err(damaged)?;
         let (sender, answer) = mpsc::channel();
-        self.order(ControlOrder::Call(body, sender));
+        self.order(|thread| thread.call(body, sender));
         // The thread always replies, unless it panicked.
         let thread_died = RunError::Panicked { id: "control".to_owned() };
         let answer = answer.recv().map_err(|_| thread_died)?;
@@ -94,14 +95,12 @@ impl ControlClient {
             estimate.is_none_or(|offset| offset.offset_ns.unsigned_abs() <= offset.bound_ns);
     }
 
-    /// Whether both ends read the same clock.
-    pub(crate) fn same_clock(&self) -> bool {
-        self.same_clock
-    }
-
     pub(crate) fn compare(&self) {
         let (sender, done) = mpsc::channel();
-        self.order(ControlOrder::Compare(sender));
+        self.order(move |thread| {
+            thread.burst();
+            let _ = sender.send(());
+        });
         let _ = done.recv();
     }
 
@@ -118,26 +117,28 @@ impl ControlClient {
     /// Starts correcting the clocks of a phase's receivers for drift.
     pub(crate) fn start_corrections(&self, corrections: ClockCorrections) {
         if !self.same_clock {
-            self.order(ControlOrder::StartCorrections(corrections));
+            self.order(|thread| thread.start_corrections(corrections));
         }
     }
 
     pub(crate) fn take_corrections(&self) -> Option<ClockCorrections> {
         let (sender, corrections) = mpsc::channel();
-        self.order(ControlOrder::TakeCorrections(sender));
+        self.order(move |thread| {
+            let _ = sender.send(thread.corrections.take());
+        });
         corrections.recv().ok().flatten()
     }
 
-    fn order(&self, order: ControlOrder) {
+    fn order(&self, order: impl FnOnce(&mut ControlThread) + Send + 'static) {
         // A dead thread shows when a response is awaited.
-        let _ = self.orders.send(order);
+        let _ = self.orders.send(Box::new(order));
         let _ = self.waker.wake();
     }
 }
 
 impl Drop for ControlClient {
     fn drop(&mut self) {
-        self.order(ControlOrder::Close);
+        self.order(ControlThread::close_session);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

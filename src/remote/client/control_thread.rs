@@ -61,13 +61,11 @@ pub(super) enum ControlFailure {
     Unreachable(Unreachable),
 }
 
-pub(super) enum ControlOrder {
-    Call(Vec<u8>, Sender<Result<Vec<u8>, ControlFailure>>),
-    Compare(Sender<()>),
-    StartCorrections(ClockCorrections),
-    TakeCorrections(Sender<Option<ClockCorrections>>),
-    Close,
-}
+/// Work for the thread.
+pub(super) type ControlOrder = Box<dyn FnOnce(&mut ControlThread) + Send>;
+
+/// Gets the response to a call.
+type Reply = Sender<Result<Vec<u8>, ControlFailure>>;
 
 /// State that the thread shares without orders.
 #[derive(Debug, Default)]
@@ -92,9 +90,9 @@ pub(super) struct ControlThread {
     socket: UdpSocket,
     rpc: RpcClient,
     inbox: Receiver<ControlOrder>,
-    pending: Option<Sender<Result<Vec<u8>, ControlFailure>>>,
+    pending: Option<Reply>,
     pending_since: Nanos,
-    corrections: Option<ClockCorrections>,
+    pub(super) corrections: Option<ClockCorrections>,
     shared: Arc<ControlState>,
     sync_at: Nanos,
     /// When the sink became unreachable, and why; each of its messages resets it.
@@ -157,31 +155,27 @@ impl ControlThread {
     fn handle_orders(&mut self) {
         loop {
             match self.inbox.try_recv() {
-                Ok(ControlOrder::Call(body, answer)) => {
-                    (self.pending, self.pending_since) = (Some(answer), Clock::Monotonic.now());
-                    if let Some(failure) = self.failure.clone() {
-                        self.answer(Err(failure));
-                    } else if let Err(error) = self.rpc.request(body, Clock::Monotonic.now()) {
-                        self.answer(Err(ControlFailure::Call(error)));
-                    }
-                }
-                Ok(ControlOrder::Compare(done)) => {
-                    self.burst();
-                    drop(done);
-                }
-                Ok(ControlOrder::StartCorrections(corrections)) => {
-                    self.corrections = Some(corrections);
-                    self.sync_at = Clock::Monotonic.now();
-                }
-                Ok(ControlOrder::TakeCorrections(back)) => {
-                    let _ = back.send(self.corrections.take());
-                }
-                Ok(ControlOrder::Close) | Err(TryRecvError::Disconnected) => {
-                    return self.close_session();
-                }
+                Ok(order) => order(self),
                 Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.close_session(),
             }
         }
+    }
+
+    /// Sends a request, and passes its response to `reply`.
+    pub(super) fn call(&mut self, body: Vec<u8>, reply: Reply) {
+        (self.pending, self.pending_since) = (Some(reply), Clock::Monotonic.now());
+        if let Some(failure) = self.failure.clone() {
+            self.answer(Err(failure));
+        } else if let Err(error) = self.rpc.request(body, self.pending_since) {
+            self.answer(Err(ControlFailure::Call(error)));
+        }
+    }
+
+    /// Corrects the clocks of a phase from now on.
+    pub(super) fn start_corrections(&mut self, corrections: ClockCorrections) {
+        self.corrections = Some(corrections);
+        self.sync_at = Clock::Monotonic.now();
     }
 
     /// Reads messages, sends retries that are due, and compares clocks.
@@ -303,7 +297,7 @@ impl ControlThread {
 
     /// Compares clocks several times in a row, without sleeping between question and answer where
     /// the path is short.
-    fn burst(&mut self) {
+    pub(super) fn burst(&mut self) {
         let end = Clock::Monotonic.now() + BURST_LIMIT;
         for _ in 0..BURST {
             let before = self.synced;
@@ -326,7 +320,7 @@ impl ControlThread {
         }
     }
 
-    fn close_session(&mut self) {
+    pub(super) fn close_session(&mut self) {
         let began = Clock::Monotonic.now();
         self.rpc.close(began);
         let mut events = Events::with_capacity(4);

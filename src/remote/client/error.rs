@@ -17,7 +17,7 @@ pub enum RemoteError {
     #[error("{0}: {1}")]
     Call(SocketAddr, CallError),
     /// The address is unreachable, as this error reports.
-    #[error("{0}: {1} for 2 s; {}", reach(.1))]
+    #[error("{0}: {1} for 2 s; {advice}", advice = reach(.1))]
     NoPort(SocketAddr, Unreachable),
     /// The sink refused a request, for this reason.
     #[error("the sink at {0} refuses: {1}")]

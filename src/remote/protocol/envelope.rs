@@ -2,8 +2,8 @@
 //! the same bytes.
 
 use super::{
-    Body, CHUNK_LEN, CONTROL_TAG, COOKIE_LEN, CloseReason, HEAD_LEN, LONGEST,
-    LONGEST_BODY, LONGEST_NOTE, MAC_LEN, Message, RejectReason, Seal, VERSION,
+    Body, CHUNK_LEN, CONTROL_TAG, COOKIE_LEN, CloseReason, HEAD_LEN, LONGEST, LONGEST_BODY,
+    LONGEST_NOTE, MAC_LEN, Message, RejectReason, Seal, VERSION,
 };
 
 /// Distinguishes control messages from other datagrams with the same tag. Arbitrary.

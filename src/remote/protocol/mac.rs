@@ -13,7 +13,7 @@ pub const MAC_LEN: usize = 16;
 const PUBLIC_KEY: &[u8] = b"udperf control: no key";
 
 /// A pre-shared key; never shown.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Key(Tagger);
 
 /// Why bytes are not a key.
@@ -34,12 +34,6 @@ impl Key {
         let line = [&b"\r\n"[..], b"\n"].iter().find_map(|end| bytes.strip_suffix(*end));
         let line = line.unwrap_or(bytes);
         if line.is_empty() { Err(KeyError::Empty) } else { Ok(Self(Tagger::new(line))) }
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(not shown)")
     }
 }
 
@@ -135,7 +129,8 @@ mod tests {
     #[test]
     fn keys_are_not_shown() {
         let key = Key::from_bytes(b"hunter2").unwrap();
-        let shown = format!("{key:?} {:?}", Seal::new(Some(&key)));
-        assert_eq!(shown, "Key(not shown) Seal { tagger: Tagger(not shown), keyed: true }");
+        assert_eq!(format!("{key:?}"), "Key(Tagger(not shown))");
+        let seal = format!("{:?}", Seal::new(Some(&key)));
+        assert_eq!(seal, "Seal { tagger: Tagger(not shown), keyed: true }");
     }
 }

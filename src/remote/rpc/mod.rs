@@ -26,8 +26,7 @@ mod server;
 mod table;
 
 pub use crate::remote::rpc::client::{ClientEvent, RpcClient};
-pub use crate::remote::rpc::cookie::AddressBytes;
 pub use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
-pub use crate::remote::rpc::server::{Limits, RpcServer};
+pub use crate::remote::rpc::server::{Limits, Outgoing, RpcServer};
 pub use error::{AnswerError, CallError, LONGEST_ANSWER};
 pub use table::MAX_KEPT;

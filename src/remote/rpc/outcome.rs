@@ -1,40 +1,20 @@
 //! How a server handled a datagram.
 
+use std::net::SocketAddr;
+
 use crate::remote::protocol::{CloseReason, Fault, RejectReason};
 
-/// An event for the application.
+/// An event of a session, for the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerEvent<A> {
-    /// A client has opened a session.
-    Opened {
-        /// Its id.
-        session: u64,
-        /// The client's proved address.
-        from: A,
-    },
-    /// A request, reported once; reply with [`super::RpcServer::answer`].
-    Requested {
-        /// The session.
-        session: u64,
-        /// Its number.
-        number: u32,
-        /// The request.
-        body: Vec<u8>,
-    },
+pub enum ServerEvent {
+    /// A client with this proved address has opened a session.
+    Opened(SocketAddr),
+    /// A request with its number, reported once; reply with [`super::RpcServer::answer`].
+    Requested(u32, Vec<u8>),
     /// A note newer than all before it.
-    Noted {
-        /// The session.
-        session: u64,
-        /// The note.
-        note: Vec<u8>,
-    },
-    /// A session is over.
-    Closed {
-        /// The session.
-        session: u64,
-        /// Why.
-        why: CloseReason,
-    },
+    Noted(Vec<u8>),
+    /// The session is over.
+    Closed(CloseReason),
 }
 
 /// Why a control message was ignored.
@@ -54,7 +34,7 @@ pub enum Ignored {
 
 /// How a server handled a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerOutcome<A> {
+pub enum ServerOutcome {
     /// It is not a control message.
     NotControl,
     /// It had no effect.
@@ -63,6 +43,6 @@ pub enum ServerOutcome<A> {
     Refused(RejectReason),
     /// It was handled.
     Done,
-    /// It was handled, with an event.
-    Event(ServerEvent<A>),
+    /// It was handled, with an event of this session.
+    Event(u64, ServerEvent),
 }

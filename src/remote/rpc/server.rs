@@ -1,7 +1,6 @@
 //! The server of all sessions.
 
-use std::fmt::Debug;
-use std::hash::Hash;
+use std::net::SocketAddr;
 
 use super::error::{AnswerError, LONGEST_ANSWER};
 use super::table::{RpcSession, Table, Work};
@@ -9,7 +8,7 @@ use crate::remote::protocol::{
     Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, RejectReason,
     Seal, decode, encode, peek,
 };
-use crate::remote::rpc::cookie::{AddressBytes, CookieIssuer};
+use crate::remote::rpc::cookie::CookieIssuer;
 use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
 use crate::unit::Nanos;
 
@@ -30,17 +29,20 @@ impl Default for Limits {
     }
 }
 
-/// A server. `A` is the address of a peer.
+/// Messages to send, with their addresses.
+pub type Outgoing = Vec<(SocketAddr, Vec<u8>)>;
+
+/// A server.
 #[derive(Debug)]
-pub struct RpcServer<A> {
+pub struct RpcServer {
     cookies: CookieIssuer,
     seal: Seal,
     public: Seal,
     limits: Limits,
-    table: Table<A>,
+    table: Table,
 }
 
-impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
+impl RpcServer {
     /// A server without sessions. `secret` must be random and new.
     #[must_use]
     pub fn new(secret: &[u8; 32], key: Option<&Key>, limits: Limits) -> Self {
@@ -49,7 +51,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
             seal: Seal::new(key),
             public: Seal::new(None),
             limits,
-            table: Table::new(),
+            table: Table::default(),
         }
     }
 
@@ -97,11 +99,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// Handles a datagram that arrived at `now`, which is also the time in a sync's reply.
     pub fn on_datagram(
         &mut self,
-        from: A,
+        from: SocketAddr,
         bytes: &[u8],
         now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         let message = match decode(bytes, &self.seal) {
             Ok(message) => message,
             Err(Fault::NotControl) => return ServerOutcome::NotControl,
@@ -126,11 +128,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// Uses the public key, because the keys differ, and sends no more bytes than it got.
     fn reject_unproved(
         &self,
-        from: A,
+        from: SocketAddr,
         bytes: &[u8],
         fault: Fault,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         let Some(seen) = peek(bytes).filter(|seen| seen.hello) else {
             return ServerOutcome::Ignored(Ignored::Fault(fault));
         };
@@ -146,29 +148,29 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         ServerOutcome::Refused(refusal)
     }
 
-    fn send(&self, to: A, session: u64, number: u32, body: Body<'_>, out: &mut Vec<(A, Vec<u8>)>) {
+    fn send(&self, to: SocketAddr, session: u64, number: u32, body: Body<'_>, out: &mut Outgoing) {
         out.push((to, encode(&Message { session, number, body }, &self.seal)));
     }
 
     fn refuse(
         &self,
-        to: A,
+        to: SocketAddr,
         session: u64,
         refusal: RejectReason,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         self.send(to, session, 0, Body::Refused(refusal), out);
         ServerOutcome::Refused(refusal)
     }
 
     fn open(
         &mut self,
-        from: A,
+        from: SocketAddr,
         nonce: u64,
         cookie: &[u8; COOKIE_LEN],
         now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         if !self.cookies.is_valid(cookie, &from, nonce, now) {
             return self.refuse(from, nonce, RejectReason::Stale, out);
         }
@@ -189,16 +191,16 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         }
         self.table.insert(session, from, nonce, now);
         self.send(from, nonce, 0, Body::Opened(session), out);
-        ServerOutcome::Event(ServerEvent::Opened { session, from })
+        ServerOutcome::Event(session, ServerEvent::Opened(from))
     }
 
     fn in_session(
         &mut self,
-        from: A,
+        from: SocketAddr,
         message: &Message<'_>,
         now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         let (id, number) = (message.session, message.number);
         let Some(session) = self.table.get(id) else {
             return self.refuse(from, id, RejectReason::NoSession, out);
@@ -210,9 +212,8 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         let reply = match message.body {
             Body::Request(body) => match request(session, number) {
                 RequestOrder::New => {
-                    let (session, body) = (id, body.to_vec());
-                    let event = ServerEvent::Requested { session, number, body };
-                    return ServerOutcome::Event(event);
+                    let event = ServerEvent::Requested(number, body.to_vec());
+                    return ServerOutcome::Event(id, event);
                 }
                 RequestOrder::Repeated => reply(&session.work),
                 RequestOrder::OutOfOrder => return ServerOutcome::Ignored(Ignored::OutOfTurn),
@@ -227,16 +228,14 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
                     session.noted = number;
                 }
                 self.send(from, id, number, Body::SyncReply([t1, now.0, now.0]), out);
-                let note = note.to_vec();
                 return match is_news {
-                    true => ServerOutcome::Event(ServerEvent::Noted { session: id, note }),
+                    true => ServerOutcome::Event(id, ServerEvent::Noted(note.to_vec())),
                     false => ServerOutcome::Done,
                 };
             }
             _ => {
-                let (session, why) = (id, CloseReason::Asked);
-                self.close(session, why, now, out);
-                return ServerOutcome::Event(ServerEvent::Closed { session, why });
+                self.close(id, CloseReason::Asked, now, out);
+                return ServerOutcome::Event(id, ServerEvent::Closed(CloseReason::Asked));
             }
         };
         out.push((from, encode(&Message { session: id, number, body: reply }, &self.seal)));
@@ -252,7 +251,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         session: u64,
         number: u32,
         body: Vec<u8>,
-        out: &mut Vec<(A, Vec<u8>)>,
+        out: &mut Outgoing,
     ) -> Result<(), AnswerError> {
         let open = self.table.get(session).ok_or(AnswerError::Gone)?;
         if open.taken != number || !matches!(open.work, Work::InProgress) {
@@ -267,35 +266,28 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         Ok(())
     }
 
-    /// Closes a session and notifies its client once. Returns whether it existed.
-    pub fn close(
-        &mut self,
-        session: u64,
-        reason: CloseReason,
-        now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> bool {
-        let Some(from) = self.table.remove(session, now) else { return false };
-        self.send(from, session, 0, Body::Closed(reason), out);
-        true
+    /// Closes a session, if it exists, and notifies its client once.
+    pub fn close(&mut self, session: u64, why: CloseReason, now: Nanos, out: &mut Outgoing) {
+        if let Some(from) = self.table.remove(session, now) {
+            self.send(from, session, 0, Body::Closed(why), out);
+        }
     }
 
     /// Closes all sessions, for a server that stops.
-    pub fn close_all(&mut self, reason: CloseReason, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) {
+    pub fn close_all(&mut self, reason: CloseReason, now: Nanos, out: &mut Outgoing) {
         for session in self.table.open.keys().copied().collect::<Vec<_>>() {
             self.close(session, reason, now, out);
         }
     }
 
-    /// Closes sessions that were silent for longer than [`Limits::idle`].
-    pub fn tick(&mut self, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) -> Vec<ServerEvent<A>> {
+    /// Closes sessions that were silent for longer than [`Limits::idle`], and returns them.
+    pub fn tick(&mut self, now: Nanos, out: &mut Outgoing) -> Vec<u64> {
         self.table.forget(now);
-        let mut events = Vec::new();
-        for session in self.table.silent(self.limits.idle, now) {
-            self.close(session, CloseReason::Idle, now, out);
-            events.push(ServerEvent::Closed { session, why: CloseReason::Idle });
+        let silent = self.table.silent(self.limits.idle, now);
+        for session in &silent {
+            self.close(*session, CloseReason::Idle, now, out);
         }
-        events
+        silent
     }
 }
 
@@ -307,7 +299,7 @@ enum RequestOrder {
 }
 
 /// Accepts a request with the next number, once.
-fn request<A>(session: &mut RpcSession<A>, number: u32) -> RequestOrder {
+fn request(session: &mut RpcSession, number: u32) -> RequestOrder {
     if number == session.taken && !matches!(session.work, Work::Idle) {
         return RequestOrder::Repeated;
     }
@@ -332,7 +324,7 @@ fn reply(work: &Work) -> Body<'_> {
 }
 
 /// A chunk of the last answer.
-fn part<A>(session: &RpcSession<A>, number: u32, offset: u32) -> Option<Body<'_>> {
+fn part(session: &RpcSession, number: u32, offset: u32) -> Option<Body<'_>> {
     let Work::Answered(bytes) = &session.work else { return None };
     let rest = bytes.get(offset as usize..).filter(|_| number == session.taken)?;
     let bytes = &rest[..rest.len().min(CHUNK_LEN)];

@@ -43,12 +43,13 @@ pub(super) struct SinkCell {
 }
 
 pub(super) struct SinkPhase {
-    tx: Arc<PhaseState>,
+    pub(super) tx: Arc<PhaseState>,
     rx: Arc<PhaseState>,
-    halt: Arc<AtomicBool>,
+    pub(super) halt: Arc<AtomicBool>,
     running: Running,
     snapshot: CounterSnapshot,
-    began: Nanos,
+    /// The receivers' epoch.
+    pub(super) began: Nanos,
     /// When the receivers' window should end, since their epoch; zero for a count sent flat out.
     planned: Nanos,
 }
@@ -72,37 +73,12 @@ impl SinkCell {
         }
     }
 
-    /// The receivers' epoch of the running phase.
-    pub(super) fn began(&self) -> Option<Nanos> {
-        self.phase.as_ref().map(|phase| phase.began)
-    }
-
-    pub(super) fn known_targets(&self) -> Vec<SocketAddr> {
-        self.targets.iter().flatten().copied().collect()
-    }
-
-    pub(super) fn is_sending(&self) -> bool {
-        self.pool.senders() > 0 && self.phase.is_some()
-    }
-
-    /// Whether a sender got an ICMP error since the last call.
-    pub(super) fn take_unreachable(&self) -> bool {
-        self.phase.as_ref().is_some_and(|phase| phase.tx.take_unreachable())
-    }
-
-    pub(super) fn halt(&self) {
-        if let Some(phase) = &self.phase {
-            phase.halt.store(true, Ordering::Relaxed);
-        }
-    }
-
     /// Begins a phase, unless its start is too near.
     pub(super) fn start(&mut self, order: PhaseSpec) -> ControlResponse {
         self.abandon();
         if order.tag & PHASES == PROBE_PHASE {
-            return ControlResponse::Refused(
-                "this phase number is reserved for announcements".into(),
-            );
+            let why = "this phase number is reserved for announcements";
+            return ControlResponse::Refused(why.into());
         }
         // Read before the time check, because it takes a while.
         let mut snapshot = CounterSnapshot::begin(self.device.as_deref());

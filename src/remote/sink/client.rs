@@ -129,10 +129,7 @@ impl ClosingSessions {
 
 /// Updates the liveness of all sessions; returns those whose clients are unreachable. A session
 /// with a running phase is kept through an outage.
-pub(super) fn find_lost(
-    clients: &HashMap<u64, Client>,
-    rpc: &mut RpcServer<SocketAddr>,
-) -> Vec<u64> {
+pub(super) fn find_lost(clients: &HashMap<u64, Client>, rpc: &mut RpcServer) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {
         rpc.keep(*session, client.liveness.busy_until());

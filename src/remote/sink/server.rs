@@ -23,7 +23,7 @@ use crate::net::{Bound, BoundSender, Group, MAX_DATAGRAM};
 use crate::payload::answer_ping;
 use crate::remote::protocol::CloseReason;
 use crate::remote::protocol::spec::ClockNote;
-use crate::remote::rpc::{AnswerError, Limits, RpcServer, ServerEvent, ServerOutcome};
+use crate::remote::rpc::{AnswerError, Limits, Outgoing, RpcServer, ServerEvent, ServerOutcome};
 use crate::remote::sink::affinity::AffinityGuard;
 use crate::remote::sink::listeners::ListenerThreads;
 use crate::remote::sink::sockets::ControlSockets;
@@ -75,10 +75,10 @@ struct Server {
     affinity: AffinityGuard,
     poll: Poll,
     waker: Arc<Waker>,
-    rpc: RpcServer<SocketAddr>,
+    rpc: RpcServer,
     clients: HashMap<u64, Client>,
     replies: (Sender<Reply>, Receiver<Reply>),
-    out: Vec<(SocketAddr, Vec<u8>)>,
+    out: Outgoing,
     /// Whether pings are answered: not if a key is required, and not by a multicast group.
     answers_pings: bool,
     listener_threads: ListenerThreads,
@@ -237,12 +237,12 @@ impl Server {
                 }
             }
             ServerOutcome::Done => (self.heard_at, self.control_at) = (now, now),
-            ServerOutcome::Event(event) => {
+            ServerOutcome::Event(session, event) => {
                 (self.heard_at, self.control_at) = (now, now);
-                if matches!(event, ServerEvent::Opened { .. }) {
+                if matches!(event, ServerEvent::Opened(_)) {
                     self.control.called.extend(sender.from.zip(sender.called));
                 }
-                self.on_event(group, event, on_sink_event);
+                self.on_event(group, session, event, on_sink_event);
             }
         }
         self.control.send(&mut self.out, Some(&sender));
@@ -251,11 +251,12 @@ impl Server {
     fn on_event(
         &mut self,
         group: usize,
-        event: ServerEvent<SocketAddr>,
+        session: u64,
+        event: ServerEvent,
         on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
     ) {
         match event {
-            ServerEvent::Opened { session, from } => {
+            ServerEvent::Opened(from) => {
                 self.affinity.unpin();
                 match self.start(group, session, from) {
                     Ok(client) => {
@@ -269,10 +270,10 @@ impl Server {
                     Err(_) => self.end(session, CloseReason::Failed),
                 }
             }
-            ServerEvent::Requested { session, number, body } => {
+            ServerEvent::Requested(number, body) => {
                 self.command(session, SessionCommand::Request(number, body));
             }
-            ServerEvent::Noted { session, note } => {
+            ServerEvent::Noted(note) => {
                 if let Ok(ClockNote { shift_ns }) = postcard::from_bytes(&note)
                     && let Some(client) = self.clients.get(&session)
                     && client.liveness.shift(shift_ns)
@@ -280,7 +281,7 @@ impl Server {
                     self.command(session, SessionCommand::Shift);
                 }
             }
-            ServerEvent::Closed { session, why } => self.begin_closing(session, why),
+            ServerEvent::Closed(why) => self.begin_closing(session, why),
         }
     }
 
@@ -332,8 +333,8 @@ impl Server {
 
     /// Closes sessions that have been silent for too long.
     fn tick(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
-        for event in self.rpc.tick(Clock::Monotonic.now(), &mut self.out) {
-            self.on_event(0, event, on_sink_event);
+        for session in self.rpc.tick(Clock::Monotonic.now(), &mut self.out) {
+            self.begin_closing(session, CloseReason::Idle);
         }
         self.closing.reap(on_sink_event);
         self.rpc.set_closing(self.closing.closing.len());

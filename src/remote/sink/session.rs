@@ -75,11 +75,11 @@ impl SinkSession {
     ) -> SinkTallies {
         loop {
             let command = match &self.cell {
-                Some(cell) if cell.is_sending() => commands.recv_timeout(if self.watching_errors {
-                    ERROR_POLL_INTERVAL
-                } else {
-                    CLIENT_CHECK_INTERVAL
-                }),
+                Some(SinkCell { pool, phase: Some(_), .. }) if pool.senders() > 0 => commands
+                    .recv_timeout(match self.watching_errors {
+                        true => ERROR_POLL_INTERVAL,
+                        false => CLIENT_CHECK_INTERVAL,
+                    }),
                 _ => commands.recv().map_err(Into::into),
             };
             match command {
@@ -118,10 +118,12 @@ impl SinkSession {
         };
         // An error from before the silence proves nothing. One at a socket of the session may
         // concern another client, which the silence makes unlikely.
-        let is_fresh = cell.take_unreachable() && self.watching_errors;
+        let phase = cell.phase.as_ref();
+        let is_unreachable = phase.is_some_and(|phase| phase.tx.take_unreachable());
+        let known_targets: Vec<_> = cell.targets.iter().flatten().copied().collect();
         if !self.watching_errors {
             self.watch_errors(true);
-        } else if is_fresh || self.sockets().refused(&cell.known_targets()) {
+        } else if is_unreachable || self.sockets().refused(&known_targets) {
             self.liveness.lose();
             self.watch_errors(false);
         }
@@ -143,8 +145,8 @@ impl SinkSession {
             ControlRequest::Start(order) => Ok(self.start(order)),
             ControlRequest::Finish(ended) => self.finish(&ended),
             ControlRequest::Stop => {
-                if let Some(cell) = &self.cell {
-                    cell.halt();
+                if let Some(SinkCell { phase: Some(phase), .. }) = &self.cell {
+                    phase.halt.store(true, Ordering::Relaxed);
                 }
                 Ok(ControlResponse::Done)
             }
@@ -226,7 +228,7 @@ impl SinkSession {
         let Some(cell) = &mut self.cell else {
             return Ok(ControlResponse::Refused("there is no cell to finish".into()));
         };
-        let began = cell.began();
+        let began = cell.phase.as_ref().map(|phase| phase.began);
         let response = cell.finish(ended)?;
         self.liveness.set_busy_until(Nanos::ZERO);
         if let ControlResponse::Finished(there) = &response

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use mio::{Interest, Registry, Token};
 
 use crate::net::{Bound, BoundSender};
+use crate::remote::rpc::Outgoing;
 use crate::sys::LocalAddr;
 
 /// The first listener of each address, and the local address that each client uses.
@@ -34,11 +35,7 @@ impl ControlSockets {
 
     /// Sends queued messages from the local addresses that clients use; `latest`: the sender of the
     /// present datagram. Errors are ignored: clients retry.
-    pub(super) fn send(
-        &mut self,
-        out: &mut Vec<(SocketAddr, Vec<u8>)>,
-        latest: Option<&BoundSender>,
-    ) {
+    pub(super) fn send(&mut self, out: &mut Outgoing, latest: Option<&BoundSender>) {
         for (to, message) in out.drain(..) {
             let latest = latest.filter(|sender| sender.from == Some(to));
             let noted = || self.called.get(&to).copied();

@@ -58,8 +58,7 @@ pub(super) struct Connection {
     pub(super) read_at: Nanos,
     /// Set once the peer has finished sending, or the connection broke.
     pub(super) over: Option<Option<io::Error>>,
-    /// When the end of the peer's data was reported, or when bytes were still left to write after
-    /// that.
+    /// When its end was reported, or when bytes were last left to write after that.
     pub(super) reported_at: Option<Nanos>,
 }
 

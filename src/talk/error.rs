@@ -114,8 +114,7 @@ pub(super) const fn is_unreachable(kind: io::ErrorKind) -> bool {
     matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }
 
-/// Opens a socket at each address, without those of a family that this host lacks. Port 0 becomes
-/// the port of the first socket.
+/// Opens sockets of the families that this host has; port 0 is that of the first socket.
 pub(super) fn open_all<T>(
     addrs: impl IntoIterator<Item = SocketAddr>,
     mut open: impl FnMut(SocketAddr) -> Result<(T, SocketAddr), SocketError>,

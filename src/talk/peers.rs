@@ -129,8 +129,7 @@ impl Peers {
         answers
     }
 
-    /// Chooses the peer that gets all lines; `None`: the one named on the command line, or the last
-    /// one that sent data. Returns that peer.
+    /// Chooses the peer that gets all lines and returns it; `None`: the first, or the last sender.
     pub(super) fn choose(&mut self, number: Option<u32>) -> Option<&TalkPeer> {
         if let Some(number) = number {
             self.peers.iter().find(|peer| peer.number == number)?;

@@ -321,8 +321,7 @@ impl Talk {
         }
     }
 
-    /// Whether a datagram can be the reply to ours: from any port of the same host, or from any
-    /// sender if ours went to a group.
+    /// Whether a datagram can be the reply to ours: from the same host, or ours went to a group.
     fn is_answer(&self, peer: &TalkPeer) -> bool {
         let asked = match &self.options.via {
             Transport::Udp { peer: Some(asked), .. } => asked.ip().to_canonical(),

@@ -184,8 +184,7 @@ impl Streams {
         None
     }
 
-    /// Reports once that a connection has ended, and removes it when the peer can no longer
-    /// receive.
+    /// Reports the end of a connection once; removes it when the peer can no longer receive.
     fn over(&mut self, at: usize, peers: &mut Peers, now: Nanos) -> Option<SocketEvent> {
         let connection = self.connections.get_mut(at)?;
         let broken = connection.over.as_ref()?.is_some();

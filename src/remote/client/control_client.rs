@@ -76,14 +76,12 @@ impl ControlClient {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// Sets the end of the running phase; zero: no phase runs, or its end is unknown. Until then,
-    /// the sink may be unreachable.
+    /// Sets until when the sink may be unreachable: the end of a phase; zero: it may not.
     pub(crate) fn set_busy_until(&self, at: Nanos) {
         self.shared.busy_until_ns.store(at.0, Ordering::Relaxed);
     }
 
-    /// Records that a sender saw the sink's port closed. The session fails unless the sink responds
-    /// soon.
+    /// Records that a sender saw the sink's port closed: the sink must respond soon.
     pub(crate) fn suspect_closed_port(&self) {
         self.shared.port_seen_closed.store(true, Ordering::Relaxed);
     }

@@ -295,8 +295,7 @@ impl ControlThread {
         self.rpc.sync(&note, now, &mut self.out);
     }
 
-    /// Compares clocks several times in a row, without sleeping between question and answer where
-    /// the path is short.
+    /// Compares clocks several times in a row, without sleeping during short round trips.
     pub(super) fn burst(&mut self) {
         let end = Clock::Monotonic.now() + BURST_LIMIT;
         for _ in 0..BURST {

@@ -98,10 +98,3 @@ pub enum Body<'a> {
     /// Server: refuses a message.
     Refused(RejectReason),
 }
-
-/// Whether this datagram begins like a control message; [`decode`] checks the rest.
-#[inline]
-#[must_use]
-pub fn is_control(datagram: &[u8]) -> bool {
-    datagram.starts_with(&CONTROL_TAG.to_be_bytes())
-}

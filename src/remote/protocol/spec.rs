@@ -81,8 +81,7 @@ pub(crate) struct CellSpec {
     pub(crate) stamps: bool,
     pub(crate) socket_buffer: u64,
     pub(crate) seed: u64,
-    /// Whether flows go to receivers by a hash of their source, as with SO_REUSEPORT, instead of in
-    /// turn.
+    /// Whether a hash of their source distributes flows (SO_REUSEPORT), instead of in turn.
     pub(crate) by_hash: bool,
 }
 
@@ -101,8 +100,7 @@ const MAX_BURST: u32 = 65_536;
 const MAX_AHEAD: Nanos = Nanos::from_millis(15_000);
 
 impl CellSpec {
-    /// Why every sink refuses this cell; `None`: it is valid. A request from the network has not
-    /// been checked by a plan.
+    /// Why every sink refuses this cell, which no plan has checked; `None`: it is valid.
     pub(crate) fn objection(&self) -> Option<&'static str> {
         let rates_are_sound = match self.load {
             WorkerLoad::FlatOut => true,
@@ -185,8 +183,7 @@ pub(crate) struct PhaseSpec {
     pub(crate) tag: u16,
     /// When the sink's senders begin, on the sink's clock.
     pub(crate) epoch: Nanos,
-    /// When the sink's receivers begin: earlier, so that clock error does not make a latency
-    /// negative.
+    /// When its receivers begin: earlier, so that clock error makes no latency negative.
     pub(crate) rx_epoch: Nanos,
     pub(crate) limit: Limit,
     /// The planned end of the client's senders, since `rx_epoch`.

@@ -32,7 +32,7 @@ pub(super) struct RoundTrip(Option<Nanos>);
 
 impl RoundTrip {
     /// Adds a sample with a weight of an eighth (RFC 6298 §2). Karn: none of messages sent twice.
-    pub(super) fn take(&mut self, sample: Option<Nanos>) {
+    pub(super) fn add_sample(&mut self, sample: Option<Nanos>) {
         let Some(sample) = sample else { return };
         self.0 = Some(match self.0 {
             Some(old) => Nanos(old.0 - old.0 / 8 + sample.0 / 8),
@@ -95,7 +95,7 @@ mod tests {
     fn intervals_double_up_to_the_longest() {
         let mut random = Rng::with_seed(1);
         let mut rtt = RoundTrip::default();
-        rtt.take(Some(Nanos::from_millis(5)));
+        rtt.add_sample(Some(Nanos::from_millis(5)));
         let mut retry = Retry::new(Nanos(7), rtt);
         for gap in [20_u64, 40, 80, 160, 200, 200, 200] {
             let now = retry.due();
@@ -114,7 +114,7 @@ mod tests {
     fn the_first_interval_follows_the_round_trip_within_bounds() {
         let first = |rtt: Option<u64>| {
             let mut measured = RoundTrip::default();
-            measured.take(rtt.map(Nanos::from_micros));
+            measured.add_sample(rtt.map(Nanos::from_micros));
             measured.first_gap()
         };
         assert_eq!(first(None), UNMEASURED);

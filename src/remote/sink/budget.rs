@@ -31,9 +31,8 @@ struct Cost {
 }
 
 impl Cost {
-    /// With this many receivers. Distributed in turn, each flow has one receiver; by a hash, each
-    /// receiver may get any flow.
-    fn of(spec: &CellSpec, receivers: usize) -> Self {
+    /// In turn, each flow has one receiver; by a hash, each receiver may get any flow.
+    fn of_cell(spec: &CellSpec, receivers: usize) -> Self {
         let streams = usize::from(spec.streams);
         let spread = if spec.by_hash { receivers } else { 1 };
         let (windows, senders) = (streams * spread, usize::from(spec.threads));
@@ -53,14 +52,14 @@ pub(super) struct BudgetLease {
 
 impl Budget {
     /// Reserves the resources of a cell, or returns the reason for refusing it.
-    pub(super) fn take(
+    pub(super) fn reserve(
         self: &Arc<Self>,
         spec: &CellSpec,
         receivers: usize,
     ) -> Result<BudgetLease, String> {
-        let cost = Cost::of(spec, receivers);
+        let cost = Cost::of_cell(spec, receivers);
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let reserve = |free: usize, need: usize, most: &str, flag: &str| {
+        let subtract = |free: usize, need: usize, most: &str, flag: &str| {
             free.checked_sub(need).ok_or_else(|| {
                 format!(
                     "{most} are the limit for all clients of the sink, {free} of them are free, \
@@ -69,9 +68,9 @@ impl Budget {
             })
         };
         let most = format!("{MAX_WINDOWS} sequence windows");
-        let windows = reserve(left.windows, cost.windows, &most, "--streams")?;
+        let windows = subtract(left.windows, cost.windows, &most, "--streams")?;
         let most = format!("{MAX_SENDERS} senders");
-        let senders = reserve(left.senders, cost.senders, &most, "--threads")?;
+        let senders = subtract(left.senders, cost.senders, &most, "--threads")?;
         *left = Cost { windows, senders };
         Ok(BudgetLease { budget: Arc::clone(self), cost })
     }
@@ -100,15 +99,15 @@ mod tests {
         let budget = Arc::new(Budget::default());
         let whole = *budget.left.lock().unwrap();
         let large = spec(16_384, 256, true);
-        let mut leases: Vec<_> = (0..4).map(|_| budget.take(&large, 2).unwrap()).collect();
-        let why = budget.take(&spec(1, 1, true), 2).unwrap_err();
+        let mut leases: Vec<_> = (0..4).map(|_| budget.reserve(&large, 2).unwrap()).collect();
+        let why = budget.reserve(&spec(1, 1, true), 2).unwrap_err();
         assert!(why.contains("--streams") && why.contains("0 of them are free"), "{why}");
         let hashed = CellSpec { by_hash: true, ..spec(8_193, 1, true) };
         leases.pop();
-        assert!(budget.take(&hashed, 2).is_err(), "each receiver may get all flows");
+        assert!(budget.reserve(&hashed, 2).is_err(), "each receiver may get all flows");
         let reverse = spec(16_384, 256, false);
-        let senders: Vec<_> = (0..4).map(|_| budget.take(&reverse, 2).unwrap()).collect();
-        let why = budget.take(&spec(1, 1, false), 2).unwrap_err();
+        let senders: Vec<_> = (0..4).map(|_| budget.reserve(&reverse, 2).unwrap()).collect();
+        let why = budget.reserve(&spec(1, 1, false), 2).unwrap_err();
         assert!(why.contains("--threads"), "{why}");
         drop((leases, senders));
         assert_eq!(*budget.left.lock().unwrap(), whole);

@@ -28,8 +28,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Starts the thread of a session, which passes each response to `reply`. The client is `from`,
-    /// and the local address that it uses is `called_address`.
+    /// Starts the thread of a session with `from`, which passes each response to `reply`.
     pub(super) fn start(
         shared: &Arc<SinkShared>,
         sockets: &Arc<Mutex<Group>>,
@@ -127,8 +126,7 @@ impl ClosingSessions {
     }
 }
 
-/// Updates the liveness of all sessions; returns those whose clients are unreachable. A session
-/// with a running phase is kept through an outage.
+/// Updates the liveness of all sessions; returns those whose clients are unreachable.
 pub(super) fn find_lost(clients: &HashMap<u64, Client>, rpc: &mut RpcServer) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {

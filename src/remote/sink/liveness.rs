@@ -54,8 +54,7 @@ impl Liveness {
         self.lost.swap(false, Ordering::Relaxed) && self.is_silent(now)
     }
 
-    /// Stores a correction of the client's clock. Returns whether the session needs a message: not
-    /// if it has yet to read an earlier correction.
+    /// Stores a clock correction; returns whether the session has read the earlier one.
     pub(super) fn shift(&self, by_ns: i64) -> bool {
         self.shift_ns.store(by_ns, Ordering::Relaxed);
         !self.shifted.swap(true, Ordering::AcqRel)

@@ -3,13 +3,12 @@
 //! - `server`: the event loop; `affinity`: its core; `sockets`: its sockets
 //! - `client`: sessions as the loop sees them; `session`: the thread of one; `setup`, `cell`: its
 //!   cell; `liveness`: state shared with the loop; `budget`: limits of all sessions together
-//! - `listener`: counts of one socket; `listeners`: threads of the sockets after the first
+//! - `listeners`: counts of each socket, and the threads of all after the first
 
 mod affinity;
 mod budget;
 mod cell;
 mod client;
-mod listener;
 mod listeners;
 mod liveness;
 mod server;
@@ -55,8 +54,7 @@ pub struct SinkOptions {
 }
 
 impl SinkOptions {
-    /// The core of the listener with this index; `None`: not pinned. Starts with the second core,
-    /// as receivers of clients do.
+    /// The core of the listener with this index, from the second core on; `None`: not pinned.
     pub(super) fn core(&self, worker: usize) -> Option<usize> {
         let cores = &self.cores;
         (!cores.is_empty()).then(|| cores[(worker + 1) % cores.len()])

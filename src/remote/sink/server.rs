@@ -13,7 +13,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use super::client::{Client, ClosingSessions, find_lost};
-use super::listener::{ControlListener, TICK, sum};
+use super::listeners::{ControlListener, ListenerThreads, TICK, sum};
 use super::session::{SessionCommand, SinkShared};
 use super::{SinkEnd, SinkEvent, SinkOptions};
 use crate::clock::Clock;
@@ -25,7 +25,6 @@ use crate::remote::protocol::CloseReason;
 use crate::remote::protocol::spec::ClockNote;
 use crate::remote::rpc::{AnswerError, Limits, Outgoing, RpcServer, ServerEvent, ServerOutcome};
 use crate::remote::sink::affinity::AffinityGuard;
-use crate::remote::sink::listeners::ListenerThreads;
 use crate::remote::sink::sockets::ControlSockets;
 use crate::run::RunError;
 use crate::sys;

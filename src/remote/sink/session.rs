@@ -84,7 +84,7 @@ impl SinkSession {
             };
             match command {
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => self.look_for_client(),
+                Err(RecvTimeoutError::Timeout) => self.check_client(),
                 Ok(SessionCommand::Request(number, body)) => {
                     self.watch_errors(false);
                     let response = match postcard::from_bytes(&body) {
@@ -109,9 +109,9 @@ impl SinkSession {
     }
 
     /// Checks whether the client is reachable. ICMP errors may arrive at any socket of the port, so
-    /// after a silence all sockets that nobody else reads are checked. The event loop decides
+    /// after a silence all sockets without another reader are checked. The event loop decides
     /// whether the session ends.
-    fn look_for_client(&mut self) {
+    fn check_client(&mut self) {
         let silent = self.liveness.is_silent(Clock::Monotonic.now());
         let Some(cell) = self.cell.as_ref().filter(|_| silent) else {
             return self.watch_errors(false);
@@ -171,8 +171,7 @@ impl SinkSession {
         }
     }
 
-    /// The device of the listening address; for the wildcard address, that of the route to the
-    /// client.
+    /// The device of the listening address, or of the route to the client.
     pub(super) fn device(&self) -> Option<Device> {
         let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
         let listening = self.shared.facts.device.clone();

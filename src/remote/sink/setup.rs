@@ -45,7 +45,7 @@ impl SinkSession {
             return Ok(ControlResponse::Refused(why));
         }
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
-        let lease = match self.shared.budget.take(&spec, self.receivers().into()) {
+        let lease = match self.shared.budget.reserve(&spec, self.receivers().into()) {
             Ok(lease) => lease,
             Err(why) => return Ok(ControlResponse::Refused(why)),
         };

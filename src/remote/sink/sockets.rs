@@ -33,8 +33,7 @@ impl ControlSockets {
         }
     }
 
-    /// Sends queued messages from the local addresses that clients use; `latest`: the sender of the
-    /// present datagram. Errors are ignored: clients retry.
+    /// Sends messages from the addresses that clients use, `latest` among them; clients retry.
     pub(super) fn send(&mut self, out: &mut Outgoing, latest: Option<&BoundSender>) {
         for (to, message) in out.drain(..) {
             let latest = latest.filter(|sender| sender.from == Some(to));

@@ -114,8 +114,7 @@ impl Talk {
         self.flush(emit)
     }
 
-    /// Whether refused data is sent to another address of the peer's name, or, over TCP, will be
-    /// sent once that accepts the connection.
+    /// Whether refused data goes to another address of the peer's name.
     pub(super) fn try_next_addr(&mut self, error: &TalkError, now: Nanos) -> bool {
         let (peer, others) = match &mut self.options.via {
             Transport::TcpConnect(_) => return true,

@@ -43,8 +43,7 @@ impl RpcClient {
         event
     }
 
-    /// Notes an unproved refusal: with the public key although this end has a key, or of another
-    /// version. It only explains a later timeout.
+    /// Notes a refusal with the public key or of another version, which may explain a timeout.
     fn on_unproved(&mut self, bytes: &[u8], fault: Fault) {
         let Some(seen) = peek(bytes) else { return };
         let (State::Hello(_) | State::Open { .. }, Some(refusal)) = (&self.state, seen.refusal)
@@ -67,11 +66,11 @@ impl RpcClient {
         }
         match (&self.state, message.body) {
             (State::Hello(retry), Body::Challenge(cookie)) => {
-                self.rtt.take(retry.round_trip(now));
+                self.rtt.add_sample(retry.round_trip(now));
                 self.state = State::Open { cookie, retry: Retry::new(now, self.rtt) };
             }
             (State::Open { retry, .. }, Body::Opened(session)) => {
-                self.rtt.take(retry.round_trip(now));
+                self.rtt.add_sample(retry.round_trip(now));
                 self.state = State::Ready { session };
                 if let Some(pending) = &mut self.pending {
                     pending.progress = CallProgress::Sent(Retry::new(now, self.rtt));
@@ -131,7 +130,7 @@ impl RpcClient {
             }
             (CallProgress::Fetching(chunks), Body::Chunk(offset, bytes)) => {
                 let rtt = chunks.insert(offset as usize, bytes, now)?;
-                self.rtt.take(rtt);
+                self.rtt.add_sample(rtt);
                 if let Some(whole) = chunks.whole() {
                     self.pending = None;
                     return Some(ClientEvent::Answer(whole));
@@ -148,7 +147,7 @@ impl RpcClient {
         let at = self.syncs.iter().position(|sync| *sync == (number, Nanos(t1_ns)))?;
         self.syncs.remove(at);
         self.silent_since = now;
-        self.rtt.take(Some(now.since(Nanos(t1_ns))));
+        self.rtt.add_sample(Some(now.since(Nanos(t1_ns))));
         Some(ClientEvent::Synced(Sample { t1_ns, t2_ns, t3_ns, t4_ns: now.0 }))
     }
 }

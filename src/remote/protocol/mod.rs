@@ -6,8 +6,8 @@
 //!  │ tag │ magic │ version │ kind │ flags │ session │ number │ body …    │ mac │
 //!  └─────┴───────┴─────────┴──────┴───────┴─────────┴────────┴───────────┴─────┘
 //! ```
-//! All big-endian. `session` is the session's id, or the client's nonce until there is one. `number`
-//! counts requests, and separately syncs; in Closed and Refused it is the reason. `mac` is
+//! All big-endian. `session` is the session's id, or the client's nonce until there is one.
+//! `number` counts requests, and separately syncs; in Closed and Refused it is the reason. `mac` is
 //! HMAC-SHA-256 over everything before it, cut to 16 bytes. Flag 1: a secret key was used; otherwise
 //! the key is public, and the code detects damage but does not prove the sender. Kinds from 128 on
 //! come from servers, all others from clients, so that a reflected message is invalid.
@@ -33,8 +33,8 @@ pub const VERSION: u8 = 5;
 /// Bytes before the body. From the layout above.
 pub const HEAD_LEN: usize = 21;
 
-/// The longest message in bytes: with the headers of IPv6, UDP (40 + 8) and a tunnel, below the 1280
-/// that every path carries (RFC 8200 §5).
+/// The longest message in bytes: with the headers of IPv6, UDP (40 + 8) and a tunnel, below the
+/// 1280 that every path carries (RFC 8200 §5).
 pub const LONGEST: usize = 1_200;
 
 /// The longest body in bytes, and so the longest request. From the layout above.

@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 use super::SinkEvent;
-use super::session::{SessionCommand, SinkSession, SinkShared};
+use super::session::{SessionCommand, SinkSession, SinkShared, SinkTallies};
 use crate::clock::Clock;
-use crate::measure::{ClientStats, RxTally};
+use crate::measure::ClientStats;
 use crate::net::Group;
-use crate::remote::protocol::spec::SideResults;
 use crate::remote::protocol::{CloseReason, Tagger};
 use crate::remote::rpc::RpcServer;
 use crate::remote::sink::liveness::Liveness;
@@ -65,30 +64,6 @@ impl Client {
         let SinkTallies { cells, sent, rx, lost, .. } = self.thread.join().unwrap_or_default();
         let (from, time) = (self.from, (self.opened_at, Clock::Monotonic.now()));
         ClientStats { from, time, cells, rx, lost, sent, why: why.to_string() }
-    }
-}
-
-/// The sum over the cells of one client.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct SinkTallies {
-    cells: u64,
-    sent: u64,
-    rx: RxTally,
-    lost: u64,
-    /// Datagrams that the client reports as sent in the last phase.
-    pub(super) reported_sent: Option<u64>,
-}
-
-impl SinkTallies {
-    pub(super) fn add(&mut self, results: &SideResults) {
-        self.cells += 1;
-        self.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
-        if let Some(side) = &results.rx {
-            // Reported by the client, so it may be any number.
-            let lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
-            self.lost = self.lost.saturating_add(lost);
-            self.rx.merge(&side.tally);
-        }
     }
 }
 

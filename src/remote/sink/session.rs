@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::SinkOptions;
 use super::budget::Budget;
 use super::cell::SinkCell;
-use super::client::SinkTallies;
 use crate::clock::Clock;
 use crate::document::Device;
 use crate::host::HostFacts;
+use crate::measure::RxTally;
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
@@ -48,6 +48,30 @@ pub(super) struct SinkShared {
     /// Running receivers of all sessions.
     pub(super) busy: AtomicUsize,
     pub(super) budget: Arc<Budget>,
+}
+
+/// The sum over the cells of one client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SinkTallies {
+    pub(super) cells: u64,
+    pub(super) sent: u64,
+    pub(super) rx: RxTally,
+    pub(super) lost: u64,
+    /// Datagrams that the client reports as sent in the last phase.
+    reported_sent: Option<u64>,
+}
+
+impl SinkTallies {
+    fn add(&mut self, results: &SideResults) {
+        self.cells += 1;
+        self.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
+        if let Some(side) = &results.rx {
+            // Reported by the client, so it may be any number.
+            let lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
+            self.lost = self.lost.saturating_add(lost);
+            self.rx.merge(&side.tally);
+        }
+    }
 }
 
 pub(super) struct SinkSession {

@@ -8,8 +8,8 @@
 //! ```
 //! All big-endian. `session` is the session's id, or the client's nonce until there is one.
 //! `number` counts requests, and separately syncs; in Closed and Refused it is the reason. `mac` is
-//! HMAC-SHA-256 over everything before it, cut to 16 bytes. Flag 1: a secret key was used; otherwise
-//! the key is public, and the code detects damage but does not prove the sender. Kinds from 128 on
+//! HMAC-SHA-256 over everything before it, cut to 16 bytes. Flag 1: a secret key was used; else the
+//! key is public, and the code detects damage but does not prove the sender. Kinds from 128 on
 //! come from servers, all others from clients, so that a reflected message is invalid.
 //!
 //! The first 21 bytes and Refused have this layout in every version, so that each end can recognise

@@ -26,7 +26,6 @@ pub(super) struct ShowRule {
     by_line: bool,
     /// Maximum bytes without a newline that are held.
     longest: usize,
-    /// How long they are held.
     hold_for: Nanos,
 }
 
@@ -48,7 +47,6 @@ pub(super) struct Connection {
     pub(super) peer: TalkPeer,
     pub(super) stream: Box<dyn Stream>,
     pub(super) connected: bool,
-    /// When connecting started.
     pub(super) began: Nanos,
     /// Bytes to write, from `written` on.
     pub(super) out: Vec<u8>,
@@ -60,8 +58,7 @@ pub(super) struct Connection {
     pub(super) read_at: Nanos,
     /// Set once the peer has finished sending, or the connection broke.
     pub(super) over: Option<Option<io::Error>>,
-    /// When the end of the peer's data was reported, or when bytes were still left to write after
-    /// that.
+    /// When its end was reported, or when bytes were last left to write after that.
     pub(super) reported_at: Option<Nanos>,
 }
 
@@ -112,8 +109,7 @@ impl Connection {
                 return Some(self.pending.drain(..=end).collect());
             }
             let finished = !matches!(self.over, None | Some(Some(_)));
-            let result = if finished { Ok(0) } else { self.stream.read(slot) };
-            match result {
+            match if finished { Ok(0) } else { self.stream.read(slot) } {
                 Ok(0) => {
                     self.over.get_or_insert(None);
                     return self.take_pending();

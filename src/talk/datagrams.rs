@@ -2,9 +2,10 @@
 
 use std::io;
 
+use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
-use super::error::{TalkError, no_such_family};
+use super::error::{TalkError, is_unreachable, open_all};
 use super::input::SocketEvent;
 use super::peers::{PeerAddr, Peers};
 use crate::net::{Datagram, Options, SocketError, Udp, Unix, UnixError, UnixFile, UnixName};
@@ -26,11 +27,8 @@ enum Socket {
 /// The outcome of a send.
 #[derive(Debug)]
 pub(super) enum SendOutcome {
-    /// The system accepted it.
     Sent,
-    /// The send buffer is full.
     Full,
-    /// It cannot be sent.
     Failed(TalkError),
 }
 
@@ -48,58 +46,42 @@ pub(super) struct Datagrams {
 impl Datagrams {
     /// Binds UDP sockets, without those of a family that this host lacks.
     pub(super) fn udp(options: &[Options]) -> Result<Self, SocketError> {
-        let mut sockets: Vec<Udp> = Vec::new();
-        let mut missing = None;
-        for options in options {
-            let mut options = options.clone();
-            // Both families use the port of the first socket.
-            if let (0, Some(first)) = (options.bind.port(), sockets.first()) {
-                options.bind.set_port(first.local.port());
-            }
-            match Udp::open(&options) {
-                Ok(udp) => sockets.push(udp),
-                Err(error) if no_such_family(&error) => missing = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        match missing {
-            Some(error) if sockets.is_empty() => Err(error),
-            _ => Ok(Self::of(sockets.into_iter().map(Socket::Udp).collect())),
-        }
+        let mut each = options.iter();
+        let sockets = open_all(options.iter().map(|options| options.bind), |bind| {
+            let options = each.next().cloned().unwrap_or_default();
+            let udp = Udp::open(&Options { bind, ..options })?;
+            let local = udp.local;
+            Ok((Socket::Udp(udp), local))
+        })?;
+        Ok(Self::new(sockets.into_iter().map(|(socket, _)| socket).collect()))
     }
 
-    /// Binds an AF_UNIX socket.
     pub(super) fn unix(name: &UnixName, buffer: usize) -> Result<Self, UnixError> {
         let (unix, file) = Unix::bind(name, buffer)?;
-        Ok(Self::of(vec![Socket::Unix(unix, file)]))
+        Ok(Self::new(vec![Socket::Unix(unix, file)]))
     }
 
-    fn of(sockets: Vec<Socket>) -> Self {
+    fn new(sockets: Vec<Socket>) -> Self {
         let latest = (PeerAddr::Unnamed, 0);
         Self { sockets, slot: vec![0; MAX_DATAGRAM], refused: None, latest }
     }
 
-    /// Registers the sockets.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        for (number, socket) in self.sockets.iter_mut().enumerate() {
-            let interests = Interest::READABLE | Interest::WRITABLE;
-            match socket {
-                Socket::Udp(udp) => registry.register(&mut udp.socket, Token(number), interests),
-                Socket::Unix(unix, _) => {
-                    registry.register(&mut unix.socket, Token(number), interests)
-                }
-            }?;
-        }
-        Ok(())
+        self.sockets.iter_mut().enumerate().try_for_each(|(number, socket)| {
+            let source: &mut dyn Source = match socket {
+                Socket::Udp(udp) => &mut udp.socket,
+                Socket::Unix(unix, _) => &mut unix.socket,
+            };
+            registry.register(source, Token(number), Interest::READABLE | Interest::WRITABLE)
+        })
     }
 
-    /// Local UDP addresses.
     pub(super) fn locals(&self) -> Vec<PeerAddr> {
-        let udp = self.sockets.iter().filter_map(|socket| match socket {
+        let local = |socket: &Socket| match socket {
             Socket::Udp(udp) => Some(PeerAddr::Ip(udp.local)),
             Socket::Unix(..) => None,
-        });
-        udp.collect()
+        };
+        self.sockets.iter().filter_map(local).collect()
     }
 
     /// The next event, if any.
@@ -110,13 +92,15 @@ impl Datagrams {
         let (to, bytes) = &self.latest;
         for socket in &self.sockets {
             let received = match socket {
-                Socket::Udp(udp) => udp
-                    .socket
-                    .recv_from(&mut self.slot)
-                    .map(|(len, from)| (len, PeerAddr::Ip(from))),
-                Socket::Unix(unix, _) => unix
-                    .recv_from(&mut self.slot)
-                    .map(|(len, from)| (len, from.map_or(PeerAddr::Unnamed, PeerAddr::Unix))),
+                Socket::Udp(udp) => {
+                    let received = udp.socket.recv_from(&mut self.slot);
+                    received.map(|(len, from)| (len, PeerAddr::Ip(from)))
+                }
+                Socket::Unix(unix, _) => {
+                    let received = unix.recv_from(&mut self.slot);
+                    received
+                        .map(|(len, from)| (len, from.map_or(PeerAddr::Unnamed, PeerAddr::Unix)))
+                }
             };
             match received {
                 Ok((len, who)) => {
@@ -134,7 +118,6 @@ impl Datagrams {
         None
     }
 
-    /// Sends a datagram.
     pub(super) fn send(&mut self, to: &PeerAddr, payload: &[u8]) -> SendOutcome {
         let bytes = payload.len();
         let error = |source| TalkError::Send { to: to.clone(), bytes, source };
@@ -184,14 +167,8 @@ impl Datagrams {
 
     /// Whether an error may concern an earlier datagram.
     fn may_be_delayed(&self, to: &PeerAddr, error: &io::Error) -> bool {
-        let kinds = [
-            io::ErrorKind::ConnectionRefused,
-            io::ErrorKind::HostUnreachable,
-            io::ErrorKind::NetworkUnreachable,
-        ];
-        matches!(to, PeerAddr::Ip(_))
-            && self.latest.0 != PeerAddr::Unnamed
-            && kinds.contains(&error.kind())
+        let has_sent = self.latest.0 != PeerAddr::Unnamed;
+        matches!(to, PeerAddr::Ip(_)) && has_sent && is_unreachable(error.kind())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Errors of conversations.
 
 use std::io;
+use std::net::SocketAddr;
 
 use super::PeerAddr;
 use crate::net::{NetError, SocketError, UnixError, message_of};
@@ -17,33 +18,21 @@ pub enum TalkError {
     #[error(transparent)]
     Net(#[from] NetError),
     /// The event queue failed.
-    #[error("cannot wait for sockets: {source}; raise the limit of open files (ulimit -n)")]
-    Wait {
-        /// The system's error.
-        source: io::Error,
-    },
-    /// A connection could not be made.
+    #[error("cannot wait for sockets: {0}; raise the limit of open files (ulimit -n)")]
+    Wait(io::Error),
+    /// A connection to this address could not be made.
     #[error(
-        "cannot connect to {to}: {}; check the address, and start the server there, e.g. `udperf \
-         talk --tcp --bind ADDR:PORT`", message_of(.source)
+        "cannot connect to {0}: {why}; check the address, and start the server there, e.g. `udperf \
+         talk --tcp --bind ADDR:PORT`",
+        why = message_of(.1)
     )]
-    Connect {
-        /// As requested.
-        to: PeerAddr,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// A connection broke.
+    Connect(PeerAddr, io::Error),
+    /// The connection to this peer broke.
     #[error(
-        "the connection to {with} broke: {}; check the log of the other end",
-        message_of(.source)
+        "the connection to {0} broke: {why}; check the log of the other end",
+        why = message_of(.1)
     )]
-    Broken {
-        /// The other end.
-        with: PeerAddr,
-        /// The system's error.
-        source: io::Error,
-    },
+    Broken(PeerAddr, io::Error),
     /// A datagram could not be sent.
     #[error("{to}: {}", send_reason(.to, .source, *.bytes))]
     Send {
@@ -54,20 +43,12 @@ pub enum TalkError {
         /// The system's error.
         source: io::Error,
     },
-    /// No reply arrived in time.
-    #[error("{from}: no reply within {waited}; check that a server runs there, or raise --linger")]
-    Silent {
-        /// The peer.
-        from: PeerAddr,
-        /// How long was waited.
-        waited: Nanos,
-    },
-    /// A connection ended before a reply.
-    #[error("{from}: the connection was closed without a reply; check the log of the other end")]
-    Closed {
-        /// The peer.
-        from: PeerAddr,
-    },
+    /// No reply of this peer arrived within this time.
+    #[error("{0}: no reply within {1}; check that a server runs there, or raise --linger")]
+    Silent(PeerAddr, Nanos),
+    /// The connection to this peer ended before a reply.
+    #[error("{0}: the connection was closed without a reply; check the log of the other end")]
+    Closed(PeerAddr),
     /// The input is empty.
     #[error(
         "standard input has no line to send; provide one, for example: echo hello | udperf talk …"
@@ -128,8 +109,32 @@ impl TalkError {
     }
 }
 
+pub(super) const fn is_unreachable(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable)
+}
+
+/// Opens sockets of the families that this host has; port 0 is that of the first socket.
+pub(super) fn open_all<T>(
+    addrs: impl IntoIterator<Item = SocketAddr>,
+    mut open: impl FnMut(SocketAddr) -> Result<(T, SocketAddr), SocketError>,
+) -> Result<Vec<(T, SocketAddr)>, SocketError> {
+    let (mut opened, mut missing) = (Vec::<(T, SocketAddr)>::new(), None);
+    for mut addr in addrs {
+        if let (0, Some((_, first))) = (addr.port(), opened.first()) {
+            addr.set_port(first.port());
+        }
+        match open(addr) {
+            Ok(socket) => opened.push(socket),
+            Err(error) if no_such_family(&error) => missing = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    missing.filter(|_| opened.is_empty()).map_or(Ok(opened), Err)
+}
+
 /// Whether this host has no addresses of the family.
-pub(super) fn no_such_family(error: &SocketError) -> bool {
+fn no_such_family(error: &SocketError) -> bool {
     match error {
         SocketError::Create { source } => source.kind() == io::ErrorKind::Unsupported,
         SocketError::Bind { addr, source } => {

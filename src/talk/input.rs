@@ -35,7 +35,6 @@ enum Channel {
 }
 
 impl InputSender {
-    /// Makes both ends.
     pub(super) fn new(source: InputSource, waker: Waker) -> (Self, Receiver<TalkInput>) {
         let (sender, receiver) = match source {
             InputSource::Program => {
@@ -66,14 +65,15 @@ impl InputSender {
 /// An event at the sockets.
 #[derive(Debug)]
 pub(super) enum SocketEvent {
-    /// A connection was made.
     Connected(TalkPeer),
-    /// Bytes arrived.
     Received(TalkPeer, Vec<u8>),
     /// A connection ended: why, if it broke, and how many bytes were not sent.
-    Disconnected { peer: TalkPeer, why: Option<std::io::Error>, unsent: usize },
+    Disconnected {
+        peer: TalkPeer,
+        why: Option<std::io::Error>,
+        unsent: usize,
+    },
     /// A send failed, or the network returned an error for it.
     SendFailed(TalkError),
-    /// A connection could not be made.
     ConnectFailed(TalkError),
 }

@@ -36,15 +36,9 @@ pub enum Transport {
         others: Vec<SocketAddr>,
     },
     /// A TCP connection to the first of these that accepts it.
-    TcpConnect {
-        /// Local address (`None`: the system chooses) and the listener's address.
-        routes: Vec<(Option<SocketAddr>, SocketAddr)>,
-    },
-    /// Incoming TCP connections.
-    TcpListen {
-        /// Where to listen.
-        at: Vec<SocketAddr>,
-    },
+    TcpConnect(Vec<TcpRoute>),
+    /// TCP connections to listeners at these addresses.
+    TcpListen(Vec<SocketAddr>),
     /// AF_UNIX datagrams.
     UnixDatagrams {
         /// Our own name, which replies go to.
@@ -52,17 +46,14 @@ pub enum Transport {
         /// The peer; `None`: the first sender.
         peer: Option<UnixName>,
     },
-    /// A stream to an AF_UNIX listener.
-    UnixConnect {
-        /// The listener's name.
-        to: UnixName,
-    },
-    /// Incoming AF_UNIX streams.
-    UnixListen {
-        /// Where to listen.
-        at: UnixName,
-    },
+    /// A stream to the AF_UNIX listener with this name.
+    UnixConnect(UnixName),
+    /// Streams to an AF_UNIX listener with this name.
+    UnixListen(UnixName),
 }
+
+/// A local address (`None`: the system chooses) and the address of a listener.
+pub type TcpRoute = (Option<SocketAddr>, SocketAddr);
 
 impl Transport {
     /// Whether it is a byte stream without message boundaries.
@@ -77,8 +68,8 @@ impl Transport {
         match self {
             Self::Udp { peer, .. } => peer.is_some(),
             Self::UnixDatagrams { peer, .. } => peer.is_some(),
-            Self::TcpConnect { .. } | Self::UnixConnect { .. } => true,
-            Self::TcpListen { .. } | Self::UnixListen { .. } => false,
+            Self::TcpConnect(_) | Self::UnixConnect(_) => true,
+            Self::TcpListen(_) | Self::UnixListen(_) => false,
         }
     }
 }
@@ -141,22 +132,12 @@ pub enum TalkEvent<'a> {
     Listening(PeerAddr),
     /// A connection was made.
     Connected(&'a TalkPeer),
-    /// A datagram or a piece of a stream arrived.
-    Received {
-        /// The sender.
-        from: &'a TalkPeer,
-        /// The data.
-        bytes: &'a [u8],
-    },
+    /// A datagram or a piece of a stream arrived from this sender.
+    Received(&'a TalkPeer, &'a [u8]),
     /// With `once`: a datagram from another sender than the peer.
     Unsolicited(&'a TalkPeer),
-    /// The peer closed a connection, or it broke.
-    Disconnected {
-        /// The peer.
-        peer: &'a TalkPeer,
-        /// The error, if it broke.
-        why: Option<io::Error>,
-    },
+    /// This peer closed a connection, or it broke with this error.
+    Disconnected(&'a TalkPeer, Option<io::Error>),
     /// A send failed, here or on the way.
     SendFailed(&'a TalkError),
     /// No peer to send a line to is known yet.

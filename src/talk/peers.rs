@@ -42,12 +42,12 @@ const MAX_PEERS: usize = 1_024;
 /// The peers of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    peers: Vec<TalkPeer>,
+    /// Oldest first.
+    pub(super) peers: Vec<TalkPeer>,
     last_number: u32,
-    /// The peer chosen by the user.
-    chosen: Option<u32>,
-    /// The peer named on the command line.
-    first: Option<u32>,
+    pub(super) chosen: Option<u32>,
+    /// The peer named on the command line; it gets all lines unless another one is chosen.
+    pub(super) first: Option<u32>,
     /// The last peer that sent data and may be answered.
     last: Option<u32>,
     /// Peers that finished sending, but may still receive.
@@ -68,11 +68,6 @@ impl Peers {
             PeerAddr::Ip(addr) => self.answers.is_none_or(|answers| answers(addr.ip())),
             PeerAddr::Unix(_) | PeerAddr::Unnamed => true,
         }
-    }
-
-    /// All peers, oldest first.
-    pub(super) fn peers(&self) -> &[TalkPeer] {
-        &self.peers
     }
 
     /// Adds a peer; forgets the oldest one if there are too many.
@@ -125,11 +120,6 @@ impl Peers {
         self.last = self.last.or_else(|| others.next().map(|peer| peer.number));
     }
 
-    /// Sets the peer that gets all lines unless another one is chosen.
-    pub(super) fn set_first(&mut self, number: u32) {
-        self.first = Some(number);
-    }
-
     /// Notes the last peer that sent data; returns whether it may be answered.
     pub(super) fn record_received(&mut self, peer: &TalkPeer) -> bool {
         let answers = self.answers(&peer.who);
@@ -139,22 +129,13 @@ impl Peers {
         answers
     }
 
-    /// Chooses the peer that gets all lines; `None`: the one named on the command line, or the last
-    /// one that sent data. Returns that peer.
+    /// Chooses the peer that gets all lines and returns it; `None`: the first, or the last sender.
     pub(super) fn choose(&mut self, number: Option<u32>) -> Option<&TalkPeer> {
-        match number {
-            Some(number) => {
-                self.peers.iter().find(|peer| peer.number == number)?;
-                self.chosen = Some(number);
-            }
-            None => self.chosen = None,
+        if let Some(number) = number {
+            self.peers.iter().find(|peer| peer.number == number)?;
         }
+        self.chosen = number;
         self.target()
-    }
-
-    /// Whether a peer was chosen and is still known.
-    pub(super) const fn has_chosen(&self) -> bool {
-        self.chosen.is_some()
     }
 
     /// The peer that gets the next line.
@@ -173,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_one_is_answered_unless_one_is_chosen() {
+    fn the_last_sender_is_answered_unless_one_is_chosen() {
         let mut peers = Peers::default();
         assert_eq!(peers.target(), None);
         let (first, second) = (peers.find_or_add(at(1)), peers.find_or_add(at(2)));
@@ -184,19 +165,19 @@ mod tests {
         assert_eq!(peers.choose(Some(1)), Some(&first));
         peers.record_received(&second);
         assert_eq!(peers.target(), Some(&first));
-        assert_eq!(peers.choose(Some(3)), None, "nobody has that number");
+        assert_eq!(peers.choose(Some(3)), None, "no peer has that number");
         assert_eq!(peers.target(), Some(&first));
         assert_eq!(peers.choose(None), Some(&second));
         peers.mark_finished(2);
-        assert_eq!(peers.target(), Some(&first), "who can still answer");
+        assert_eq!(peers.target(), Some(&first), "it can still answer");
         peers.mark_finished(1);
-        assert_eq!(peers.target(), Some(&first), "who can still listen");
+        assert_eq!(peers.target(), Some(&first), "it can still listen");
         peers.remove(1);
-        assert_eq!(peers.target(), Some(&second), "who is still there");
+        assert_eq!(peers.target(), Some(&second), "it is still there");
     }
 
     #[test]
-    fn strangers_get_nothing_unless_they_are_chosen() {
+    fn peers_that_are_not_answered_can_be_chosen() {
         let mut peers = Peers::answering(|ip| ip.is_loopback());
         let unsolicited = peers.add(PeerAddr::Ip(SocketAddr::from(([192, 0, 2, 1], 1))));
         assert!(!peers.record_received(&unsolicited));
@@ -204,21 +185,21 @@ mod tests {
         let local = peers.add(at(2));
         assert!(peers.record_received(&local));
         peers.mark_finished(local.number);
-        assert_eq!(peers.target(), Some(&local), "who can still listen");
+        assert_eq!(peers.target(), Some(&local), "it can still listen");
         peers.remove(local.number);
-        assert_eq!(peers.target(), None, "the stranger is still there");
+        assert_eq!(peers.target(), None, "the other peer is not answered");
         assert_eq!(peers.choose(Some(unsolicited.number)), Some(&unsolicited));
     }
 
     #[test]
-    fn strangers_do_not_fill_the_memory() {
+    fn the_number_of_peers_is_bounded() {
         let mut peers = Peers::default();
         let first = peers.add(at(9));
-        peers.set_first(first.number);
+        peers.first = Some(first.number);
         for port in 0..5_000 {
             peers.find_or_add(at(10_000 + port));
         }
-        assert_eq!(peers.peers().len(), MAX_PEERS);
+        assert_eq!(peers.peers.len(), MAX_PEERS);
         assert_eq!(peers.target(), Some(&first));
         assert_eq!(peers.find_or_add(at(14_999)).number, 5_001);
     }

@@ -100,9 +100,8 @@ impl Talk {
         options: TalkOptions,
         source: InputSource,
     ) -> Result<(Self, InputSender), TalkError> {
-        let wait = |source| TalkError::Wait { source };
-        let poll = Poll::new().map_err(wait)?;
-        let waker = Waker::new(poll.registry(), WAKER).map_err(wait)?;
+        let poll = Poll::new().map_err(TalkError::Wait)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(TalkError::Wait)?;
         let (input_sender, inputs) = InputSender::new(source, waker);
         let mut peers = Peers::answering(options.answers);
         let mut sockets = match &options.via {
@@ -119,32 +118,28 @@ impl Talk {
             }
             _ => {}
         }
-        if let Some(first) = peers.peers().first().map(|peer| peer.number) {
-            peers.set_first(first);
-        }
+        peers.first = peers.peers.first().map(|peer| peer.number);
         match &mut sockets {
             Sockets::Datagrams(datagrams) => datagrams.register(poll.registry()),
             Sockets::Streams(streams) => streams.register(poll.registry()),
         }
-        .map_err(wait)?;
+        .map_err(TalkError::Wait)?;
         let stage = match (options.once, options.via.has_peer()) {
             (false, _) => Stage::Free,
             (true, true) => Stage::SendFirst,
             (true, false) => Stage::Listen,
         };
-        let (waiting, unanswered) = (VecDeque::new(), Vec::new());
-        let (active_at, sent_at) = (Nanos::ZERO, Nanos::ZERO);
         let talk = Self {
             options,
             poll,
             sockets,
             peers,
             inputs,
-            waiting,
-            unanswered,
+            waiting: VecDeque::new(),
+            unanswered: Vec::new(),
             stage,
-            active_at,
-            sent_at,
+            active_at: Nanos::ZERO,
+            sent_at: Nanos::ZERO,
         };
         Ok((talk, input_sender))
     }
@@ -160,27 +155,21 @@ impl Talk {
         show: &mut dyn FnMut(TalkEvent<'_>) -> io::Result<()>,
     ) -> Result<TalkEnd, TalkError> {
         let ending = self.run_loop(stop, &mut |event| show(event).map_err(TalkError::Output));
-        match ending {
-            Err(TalkError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(TalkEnd::Done)
-            }
-            Err(TalkError::Output(error)) if error.kind() == io::ErrorKind::Interrupted => {
-                Ok(TalkEnd::Interrupted)
-            }
-            ending => ending,
+        let Err(TalkError::Output(error)) = ending else { return ending };
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Ok(TalkEnd::Done),
+            io::ErrorKind::Interrupted => Ok(TalkEnd::Interrupted),
+            _ => Err(TalkError::Output(error)),
         }
     }
 
     fn run_loop(&mut self, stop: &AtomicBool, emit: EventHandler<'_>) -> Ending {
         let clock = Clock::Monotonic;
         let mut events = Events::with_capacity(EVENTS);
-        let locals = match &self.sockets {
-            Sockets::Datagrams(datagrams) => datagrams.locals(),
-            Sockets::Streams(streams) => streams.locals(),
-        };
-        let locals = match &self.options.via {
-            Transport::UnixDatagrams { name, .. } => vec![PeerAddr::Unix(name.clone())],
-            _ => locals,
+        let locals = match (&self.sockets, &self.options.via) {
+            (_, Transport::UnixDatagrams { name, .. }) => vec![PeerAddr::Unix(name.clone())],
+            (Sockets::Datagrams(datagrams), _) => datagrams.locals(),
+            (Sockets::Streams(streams), _) => streams.locals.clone(),
         };
         for local in locals {
             emit(TalkEvent::Listening(local))?;
@@ -194,7 +183,7 @@ impl Talk {
             };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                    return Err(TalkError::Wait { source: error });
+                    return Err(TalkError::Wait(error));
                 }
                 _ => {}
             }
@@ -224,11 +213,8 @@ impl Talk {
 
     /// Whether data must be written before more input is taken.
     fn busy(&self) -> bool {
-        let is_writing = match &self.sockets {
-            Sockets::Datagrams(_) => false,
-            Sockets::Streams(streams) => streams.busy(),
-        };
-        is_writing || !self.waiting.is_empty()
+        !self.waiting.is_empty()
+            || matches!(&self.sockets, Sockets::Streams(streams) if streams.busy())
     }
 
     /// Handles the next event of the sockets.
@@ -261,9 +247,7 @@ impl Talk {
                 emit(TalkEvent::Chosen(self.peers.target()))?;
             }
             Some(SocketEvent::SendFailed(error)) if self.options.once => return Err(error),
-            Some(SocketEvent::SendFailed(error)) => {
-                emit(TalkEvent::SendFailed(&error))?;
-            }
+            Some(SocketEvent::SendFailed(error)) => emit(TalkEvent::SendFailed(&error))?,
             Some(SocketEvent::ConnectFailed(error)) => return Err(error),
         }
         Ok(Step::Progress)
@@ -292,7 +276,7 @@ impl Talk {
             self.unanswered.clear();
         }
         let answerable = self.peers.record_received(peer);
-        emit(TalkEvent::Received { from: peer, bytes })?;
+        emit(TalkEvent::Received(peer, bytes))?;
         match self.stage {
             Stage::AwaitReply(_) => return Ok(Step::End(TalkEnd::Done)),
             Stage::Listen if !answerable => return Ok(Step::End(TalkEnd::Done)),
@@ -319,28 +303,25 @@ impl Talk {
     ) -> Result<Step, TalkError> {
         let with = peer.who.clone();
         if !self.options.via.has_peer() {
-            emit(TalkEvent::Disconnected { peer: &peer, why })?;
+            emit(TalkEvent::Disconnected(&peer, why))?;
             // Once: only the reply is left to send. A peer that only finished sending can still
             // receive it.
             let replying = matches!(self.stage, Stage::Reply(_) | Stage::Flushing);
-            let over = replying && !self.peers.has_chosen();
+            let over = replying && self.peers.chosen.is_none();
             return Ok(if over { Step::End(TalkEnd::Done) } else { Step::Progress });
         }
         match why {
-            Some(source) => Err(TalkError::Broken { with, source }),
-            None if unsent > 0 => {
-                Err(TalkError::Broken { with, source: io::ErrorKind::BrokenPipe.into() })
-            }
-            None if self.options.once => Err(TalkError::Closed { from: with }),
+            Some(error) => Err(TalkError::Broken(with, error)),
+            None if unsent > 0 => Err(TalkError::Broken(with, io::ErrorKind::BrokenPipe.into())),
+            None if self.options.once => Err(TalkError::Closed(with)),
             None => {
-                emit(TalkEvent::Disconnected { peer: &peer, why })?;
+                emit(TalkEvent::Disconnected(&peer, why))?;
                 Ok(Step::End(TalkEnd::Done))
             }
         }
     }
 
-    /// Whether a datagram can be the reply to ours: from any port of the same host, or from any
-    /// sender if ours went to a group.
+    /// Whether a datagram can be the reply to ours: from the same host, or ours went to a group.
     fn is_answer(&self, peer: &TalkPeer) -> bool {
         let asked = match &self.options.via {
             Transport::Udp { peer: Some(asked), .. } => asked.ip().to_canonical(),
@@ -369,11 +350,11 @@ impl Talk {
                     && let Some((peer, bytes)) = streams.rest()
                 {
                     // An incomplete line is better than none.
-                    let shown = emit(TalkEvent::Received { from: &peer, bytes: &bytes });
+                    let shown = emit(TalkEvent::Received(&peer, &bytes));
                     return Some(shown.map(|()| TalkEnd::Done));
                 }
                 let from = self.peers.target().map_or(PeerAddr::Unnamed, |peer| peer.who.clone());
-                Some(Err(TalkError::Silent { from, waited: self.options.linger }))
+                Some(Err(TalkError::Silent(from, self.options.linger)))
             }
             Stage::Reply(until) if now >= until => Some(Ok(TalkEnd::Done)),
             Stage::Flushing if !self.busy() => Some(Ok(TalkEnd::Done)),

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use mio::{Interest, Registry, Token};
 
 use super::connection::{Connection, ShowRule};
-use super::error::TalkError;
+use super::error::{TalkError, open_all};
 use super::input::SocketEvent;
 use super::peers::{PeerAddr, Peers, TalkPeer};
-use super::{TalkOptions, Transport};
+use super::{TalkOptions, TcpRoute, Transport};
 use crate::net::UnixFile;
 use crate::net::stream::{Listener, Stream, connect_tcp, listen_tcp};
 use crate::net::unix::{connect_unix, listen_unix};
@@ -31,7 +31,8 @@ const LISTENERS: usize = usize::MAX / 2;
 pub(super) struct Streams {
     listeners: Vec<Box<dyn Listener>>,
     _file: Option<UnixFile>,
-    locals: Vec<PeerAddr>,
+    /// Addresses of the listeners.
+    pub(super) locals: Vec<PeerAddr>,
     connections: Vec<Connection>,
     show_rule: ShowRule,
     /// Whether a peer that finished sending still gets all input.
@@ -40,8 +41,8 @@ pub(super) struct Streams {
     ended: bool,
     /// How long a peer that finished sending can still be answered.
     linger: Nanos,
-    /// Remaining addresses to connect to, and the local address.
-    routes: VecDeque<(Option<SocketAddr>, SocketAddr)>,
+    /// Remaining addresses to connect to.
+    routes: VecDeque<TcpRoute>,
     slot: Vec<u8>,
 }
 
@@ -62,17 +63,22 @@ impl Streams {
             slot: vec![0; READ_SIZE],
         };
         match via {
-            Transport::TcpConnect { routes } => {
+            Transport::TcpConnect(routes) => {
                 all.routes.extend(routes);
                 let (to, stream) = all.connect()?;
                 all.add(peers.add(PeerAddr::Ip(to)), stream, false);
             }
-            Transport::UnixConnect { to } => {
+            Transport::UnixConnect(to) => {
                 let stream = connect_unix(to)?;
                 all.add(peers.add(PeerAddr::Unix(to.clone())), stream, false);
             }
-            Transport::TcpListen { at } => all.listen(at)?,
-            Transport::UnixListen { at } => {
+            Transport::TcpListen(at) => {
+                for (listener, local) in open_all(at.iter().copied(), listen_tcp)? {
+                    all.listeners.push(listener);
+                    all.locals.push(PeerAddr::Ip(local));
+                }
+            }
+            Transport::UnixListen(at) => {
                 let (listener, file) = listen_unix(at)?;
                 all._file = file;
                 all.listeners.push(listener);
@@ -87,8 +93,8 @@ impl Streams {
     fn connect(&mut self) -> Result<(SocketAddr, Box<dyn Stream>), TalkError> {
         loop {
             let Some((from, to)) = self.routes.pop_front() else {
-                let source = io::ErrorKind::AddrNotAvailable.into();
-                return Err(TalkError::Connect { to: PeerAddr::Unnamed, source });
+                let error = io::ErrorKind::AddrNotAvailable.into();
+                return Err(TalkError::Connect(PeerAddr::Unnamed, error));
             };
             match connect_tcp(from, to) {
                 Ok(stream) => return Ok((to, stream)),
@@ -111,39 +117,11 @@ impl Streams {
         connection.register(registry).is_ok()
     }
 
-    /// Listens at all of these, without those of a family that this host lacks.
-    fn listen(&mut self, at: &[SocketAddr]) -> Result<(), TalkError> {
-        let mut missing = None;
-        for mut addr in at.iter().copied() {
-            if let (0, Some(PeerAddr::Ip(first))) = (addr.port(), self.locals.first()) {
-                addr.set_port(first.port());
-            }
-            match listen_tcp(addr) {
-                Ok((listener, local)) => {
-                    self.listeners.push(listener);
-                    self.locals.push(PeerAddr::Ip(local));
-                }
-                Err(error) if super::error::no_such_family(&error) => missing = Some(error),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        match missing {
-            Some(error) if self.listeners.is_empty() => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Registers the sockets.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         for (number, listener) in self.listeners.iter_mut().enumerate() {
             registry.register(listener, Token(LISTENERS + number), Interest::READABLE)?;
         }
         self.connections.iter_mut().try_for_each(|connection| connection.register(registry))
-    }
-
-    /// Addresses of the listeners.
-    pub(super) fn locals(&self) -> Vec<PeerAddr> {
-        self.locals.clone()
     }
 
     fn add(&mut self, peer: TalkPeer, stream: Box<dyn Stream>, connected: bool) {
@@ -188,12 +166,10 @@ impl Streams {
                     }
                     Err(source) => source,
                 };
-                let error = TalkError::Connect { to: connection.peer.who.clone(), source };
-                let again = self.reconnect(at, peers, registry);
-                return Some(if again {
-                    SocketEvent::SendFailed(error)
-                } else {
-                    SocketEvent::ConnectFailed(error)
+                let error = TalkError::Connect(connection.peer.who.clone(), source);
+                return Some(match self.reconnect(at, peers, registry) {
+                    true => SocketEvent::SendFailed(error),
+                    false => SocketEvent::ConnectFailed(error),
                 });
             }
             if reading && let Some(bytes) = connection.read(&mut self.slot, now, self.show_rule) {
@@ -208,8 +184,7 @@ impl Streams {
         None
     }
 
-    /// Reports once that a connection has ended, and removes it when the peer can no longer
-    /// receive.
+    /// Reports the end of a connection once; removes it when the peer can no longer receive.
     fn over(&mut self, at: usize, peers: &mut Peers, now: Nanos) -> Option<SocketEvent> {
         let connection = self.connections.get_mut(at)?;
         let broken = connection.over.as_ref()?.is_some();
@@ -226,12 +201,8 @@ impl Streams {
         if broken || !draining && now.since(reported_at) >= self.linger {
             let Connection { peer, over, out, written, .. } = self.connections.remove(at);
             peers.remove(peer.number);
-            let unsent = out.len() - written;
-            return first.then_some(SocketEvent::Disconnected {
-                peer,
-                why: over.flatten(),
-                unsent,
-            });
+            let (why, unsent) = (over.flatten(), out.len() - written);
+            return first.then_some(SocketEvent::Disconnected { peer, why, unsent });
         }
         if !first {
             return None;
@@ -257,24 +228,20 @@ impl Streams {
 
     /// Queues bytes for a connection; returns whether it exists.
     pub(super) fn send(&mut self, to: &TalkPeer, bytes: &[u8]) -> bool {
-        let connection =
-            self.connections.iter_mut().find(|connection| connection.peer.number == to.number);
+        let mut all = self.connections.iter_mut();
+        let connection = all.find(|connection| connection.peer.number == to.number);
         connection.map(|connection| connection.out.extend_from_slice(bytes)).is_some()
     }
 
     /// The bytes of an incomplete line, and its sender.
     pub(super) fn rest(&mut self) -> Option<(TalkPeer, Vec<u8>)> {
-        self.connections
-            .iter_mut()
-            .find_map(|connection| Some((connection.peer.clone(), connection.take_pending()?)))
+        let mut all = self.connections.iter_mut();
+        all.find_map(|connection| Some((connection.peer.clone(), connection.take_pending()?)))
     }
 
-    /// Writes queued data.
     pub(super) fn flush(&mut self) {
-        self.connections
-            .iter_mut()
-            .filter(|connection| connection.connected)
-            .for_each(Connection::flush);
+        let connected = self.connections.iter_mut().filter(|connection| connection.connected);
+        connected.for_each(Connection::flush);
     }
 
     /// Whether data is queued, or a connection is being made.

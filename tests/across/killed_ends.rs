@@ -130,7 +130,7 @@ fn a_sink_stops_sending_to_a_client_whose_host_says_that_it_is_gone() {
     let clients = report["clients"].as_array().unwrap();
     let gone = |client: &&serde_json::Value| {
         assert_ne!(client["why"], "the sink heard nothing of the client for too long");
-        client["why"] == "the client's host said that nobody is there"
+        client["why"] == "the client's host reported its port as unreachable"
     };
     assert_eq!(clients.iter().filter(gone).count(), ROUNDS, "{clients:?}");
 }

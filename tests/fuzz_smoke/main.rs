@@ -72,7 +72,7 @@ fn both_ends_of_a_session() {
 #[test]
 fn bodies() {
     // Short ones: who are you, what was measured, a refusal, whose bytes are variants' numbers and
-    // text. src/run/across/bodies.rs changes whole ones of every kind.
+    // text. src/remote/client/bodies.rs changes whole ones of every kind.
     let real = [vec![0], vec![6], b"\x09\x02no".to_vec(), vec![2, 1]];
     let mut read = 0;
     inputs(&real, |bytes| read += usize::from(targets::bodies(bytes)));

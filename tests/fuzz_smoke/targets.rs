@@ -45,9 +45,9 @@ pub(crate) fn header(bytes: &[u8]) {
 /// Any bytes as the body of a control message; whether they were one.
 pub(crate) fn bodies(bytes: &[u8]) -> bool {
     let read = read_bodies(bytes, Nanos::from_millis(5_000));
-    assert!(!read.agreed || read.asked);
+    assert!(!read.accepted || read.request);
     assert_eq!(read, read_bodies(bytes, Nanos::from_millis(5_000)));
-    read.asked || read.told
+    read.request || read.response
 }
 
 /// The first bytes of a histogram in HdrHistogram's V2 format, and an offset, digits and bounds
@@ -100,7 +100,7 @@ pub(crate) struct Control {
     keyed: Seal,
     public: Seal,
     tagger: Tagger,
-    server: RpcServer<SocketAddr>,
+    server: RpcServer,
     caller: RpcClient,
     home: SocketAddr,
     now: Nanos,
@@ -133,17 +133,17 @@ impl Control {
     pub(crate) fn samples(&self) -> Vec<Vec<u8>> {
         let bodies = [
             Body::Hello,
-            Body::Challenge { cookie: [1; 16] },
-            Body::Open { cookie: [2; 16] },
-            Body::Opened { session: 3 },
+            Body::Challenge([1; 16]),
+            Body::Open([2; 16]),
+            Body::Opened(3),
             Body::Request(b"request"),
             Body::Working,
             Body::Answer(b"answer"),
-            Body::Large { len: 5_000 },
-            Body::Pull { offset: 0 },
-            Body::Chunk { offset: 0, bytes: &[4; 1_159] },
-            Body::Sync { t1: 0, note: b"note" },
-            Body::SyncReply { t1: 0, t2: 1, t3: 2 },
+            Body::Large(5_000),
+            Body::Pull(0),
+            Body::Chunk(0, &[4; 1_159]),
+            Body::Sync(0, b"note"),
+            Body::SyncReply([0, 1, 2]),
             Body::Closed(CloseReason::Asked),
             Body::Refused(RejectReason::Busy),
         ];
@@ -194,7 +194,7 @@ impl Control {
             let mut replies = Vec::new();
             let took = self.server.on_datagram(self.home, bytes, self.now, &mut replies);
             assert!(replies.len() <= 1 && replies.iter().all(|(_, reply)| reply.len() <= LONGEST));
-            if let ServerOutcome::Event(ServerEvent::Requested { session, number, body }) = took {
+            if let ServerOutcome::Event(session, ServerEvent::Requested(number, body)) = took {
                 let answer = body.repeat(1_000);
                 assert_eq!(self.server.answer(session, number, answer, &mut replies), Ok(()));
             }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use fastrand::Rng;
+use udperf::clock::Sample;
 use udperf::remote::protocol::{CloseReason, Key};
 use udperf::remote::rpc::{ClientEvent, Limits, RpcClient, RpcServer, ServerEvent, ServerOutcome};
 use udperf::unit::Nanos;
@@ -55,7 +56,7 @@ struct World {
     rng: Rng,
     now: Nanos,
     path: Path,
-    server: RpcServer<SocketAddr>,
+    server: RpcServer,
     server_vanishes: Nanos,
     /// The server closes all sessions then.
     server_stops: Nanos,
@@ -208,8 +209,8 @@ impl World {
         self.bytes.entry(from).or_default().0 += bytes.len();
         let mut out = Vec::new();
         let took = self.server.on_datagram(from, bytes, self.now, &mut out);
-        if let ServerOutcome::Event(event) = took {
-            self.event(event);
+        if let ServerOutcome::Event(session, event) = took {
+            self.event(session, event);
         }
         assert!(out.len() <= 1, "one datagram, one reply");
         self.server_sends(out);
@@ -217,16 +218,16 @@ impl World {
         assert!(self.server.remembered() <= 1_024);
     }
 
-    fn event(&mut self, event: ServerEvent<SocketAddr>) {
+    fn event(&mut self, session: u64, event: ServerEvent) {
         match event {
-            ServerEvent::Opened { session, from } => {
+            ServerEvent::Opened(from) => {
                 let double = self.live.values().any(|live| *live == from);
                 assert!(!double, "{from} has two sessions");
                 assert!(self.clients.iter().any(|client| client.address == from));
                 self.proved.insert(from);
                 self.live.insert(session, from);
             }
-            ServerEvent::Requested { session, number, body } => {
+            ServerEvent::Requested(number, body) => {
                 assert!(self.live.contains_key(&session));
                 let count = self.executed.entry(body.clone()).or_default();
                 *count += 1;
@@ -238,12 +239,12 @@ impl World {
                 let body = answer_to(&body);
                 self.at(delay, Due::Answer { session, number, body });
             }
-            ServerEvent::Noted { session, note } => {
+            ServerEvent::Noted(note) => {
                 let note = u32::from_be_bytes(note.try_into().unwrap());
                 let last = self.last_note.insert(session, note);
                 assert!(last.is_none_or(|last| last < note), "an old note");
             }
-            ServerEvent::Closed { session, .. } => {
+            ServerEvent::Closed(_) => {
                 assert!(self.live.remove(&session).is_some());
             }
         }
@@ -254,7 +255,7 @@ impl World {
         let client = &mut self.clients[number];
         assert_eq!(client.end, None, "nothing follows the end");
         match heard {
-            ClientEvent::Opened { .. } => {}
+            ClientEvent::Opened(_) => {}
             ClientEvent::Answer(body) => {
                 let expected = answer_to(&request(number, client.answered, &client.wants));
                 assert!(body == expected, "another answer");
@@ -269,7 +270,10 @@ impl World {
                 client.noted += 1;
                 client.caller.sync(&client.noted.to_be_bytes(), now, out);
             }
-            ClientEvent::Synced { t1, t2, t3, t4 } => assert!(t1 <= t2 && t2 <= t3 && t3 <= t4),
+            ClientEvent::Synced(sample) => {
+                let Sample { t1_ns, t2_ns, t3_ns, t4_ns } = sample;
+                assert!([t1_ns, t2_ns, t3_ns, t4_ns].is_sorted());
+            }
             ClientEvent::Closed | ClientEvent::Failed(_) => {
                 assert!(client.caller.is_over());
                 (client.end, client.end_at) = (Some(heard), now);
@@ -342,8 +346,9 @@ impl World {
             }
             if self.now < self.server_vanishes {
                 let mut out = Vec::new();
-                let events = self.server.tick(self.now, &mut out);
-                events.into_iter().for_each(|event| self.event(event));
+                for session in self.server.tick(self.now, &mut out) {
+                    self.event(session, ServerEvent::Closed(CloseReason::Idle));
+                }
                 self.server_sends(out);
             }
         }

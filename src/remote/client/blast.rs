@@ -19,7 +19,7 @@ use crate::plan::{
 };
 use crate::remote::client::cell::{POLL_INTERVAL, RemoteCell};
 use crate::remote::client::control_client::ControlClient;
-use crate::remote::client::sanitize::{clean, clean_outages, printable};
+use crate::remote::client::sanitize::{clean, clean_outages};
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, Directions, PeerFacts, Ready, SideResults,
@@ -58,8 +58,8 @@ pub struct SinkPeer {
 
 /// Runs cells with a sink.
 pub struct RemoteRunner {
-    pub(super) control: ControlClient,
-    pub(super) peer: SinkPeer,
+    control: ControlClient,
+    peer: SinkPeer,
 }
 
 impl RemoteRunner {
@@ -77,32 +77,26 @@ impl RemoteRunner {
         socket.connect(target)?;
         let mut control = ControlClient::open(socket.socket, target, key, nonce)?;
         let ControlResponse::Host(response) = control.call(&ControlRequest::Host)? else {
-            return Err(RemoteError::Damaged { target }.into());
+            return Err(RemoteError::Damaged(target).into());
         };
-        let PeerFacts { version, facts, missing, clock, network, receivers } = *response;
-        let missing = missing.into_iter().map(|MissingEngine { engine, why }| MissingEngine {
-            engine: printable(&engine),
-            why: printable(&why),
-        });
-        let (version, facts, missing) = (printable(&version), clean(facts), missing.collect());
+        let response = clean(&*response).ok_or(RemoteError::Damaged(target))?;
+        let PeerFacts { version, facts, missing, clock, network, receivers } = response;
         control.compare();
         if clock.is_some() && clock == sys::clock_identity() {
             control.trust_same_clock();
         }
-        let same_clock = control.same_clock();
-        // Virtual machines from one snapshot share all identities except addresses.
-        let same_network =
-            network.is_some() && network == sys::network_identity() && is_ours(target);
-        let offset = control.offset();
         let peer = SinkPeer {
             target,
             version,
             facts,
             missing,
             receivers,
-            same_clock,
-            same_network,
-            offset,
+            same_clock: control.same_clock,
+            // Virtual machines from one snapshot share all identities except addresses.
+            same_network: network.is_some()
+                && network == sys::network_identity()
+                && is_ours(target),
+            offset: control.offset(),
         };
         Ok(Self { control, peer })
     }
@@ -113,7 +107,6 @@ impl RemoteRunner {
         SinkPeer { offset: self.control.offset(), ..self.peer.clone() }
     }
 
-    /// Sets up both sides of a cell.
     fn prepare_cell(
         &self,
         plan: &Plan,
@@ -177,14 +170,13 @@ impl RemoteRunner {
                 _ => return Err(self.damaged()),
             }
         }
-        Err(RemoteError::NotReached { target: self.peer.target }.into())
+        Err(RemoteError::NotReached(self.peer.target).into())
     }
 
-    pub(super) fn damaged(&self) -> RunError {
-        RemoteError::Damaged { target: self.peer.target }.into()
+    fn damaged(&self) -> RunError {
+        RemoteError::Damaged(self.peer.target).into()
     }
 
-    /// Where the two ends run.
     fn topology(&self) -> Topology {
         match (self.peer.same_network, self.peer.same_clock) {
             (true, _) => Topology::SameNetns,
@@ -304,8 +296,8 @@ impl RemoteRunner {
         rx: RxResult,
         warmup_counts: (u64, u64),
     ) -> DirectionResult {
-        let mut harvest = CellResult::of(tx, Some(rx), self.topology());
-        harvest.warmup = (warmup_counts.0, warmup_counts.0.saturating_sub(warmup_counts.1));
+        let warmup = (warmup_counts.0, warmup_counts.0.saturating_sub(warmup_counts.1));
+        let harvest = CellResult { warmup, ..CellResult::of(tx, Some(rx), self.topology()) };
         DirectionResult { direction: Some(direction), harvest, error: None }
     }
 
@@ -324,15 +316,10 @@ impl RemoteRunner {
         let (tx, _) = remote.pool.collect(id)?;
         let mut tx = tx.unwrap_or_default();
         delta.into_tx(&mut tx);
-        let harvest = CellResult {
-            cut_short: Some(CutShort::PeerLost),
-            ..CellResult::of(tx, None, self.topology())
-        };
-        Ok(vec![DirectionResult {
-            direction: Some(Direction::Forward),
-            harvest,
-            error: Some(error),
-        }])
+        let cut_short = Some(CutShort::PeerLost);
+        let harvest = CellResult { cut_short, ..CellResult::of(tx, None, self.topology()) };
+        let (direction, error) = (Some(Direction::Forward), Some(error));
+        Ok(vec![DirectionResult { direction, harvest, error }])
     }
 }
 

@@ -13,17 +13,17 @@ use crate::remote::protocol::spec::{
 use crate::run::send_job::pace;
 use crate::unit::Nanos;
 
-/// The kinds of body that bytes decode as.
+/// What bytes decode as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bodies {
     /// A request.
-    pub asked: bool,
+    pub request: bool,
     /// A request that a sink accepts.
-    pub agreed: bool,
+    pub accepted: bool,
     /// A response.
-    pub told: bool,
+    pub response: bool,
     /// A clock correction.
-    pub noted: bool,
+    pub note: bool,
 }
 
 /// The datagrams of a schedule to step through. Arbitrary: a few batches.
@@ -33,24 +33,19 @@ const MAX_DATAGRAMS: u64 = 256;
 /// as a reader does before it opens or sends anything.
 #[must_use]
 pub fn read_bodies(bytes: &[u8], now: Nanos) -> Bodies {
-    let ask = postcard::from_bytes::<ControlRequest>(bytes).ok();
-    let agreed = match &ask {
-        Some(ControlRequest::Prepare(spec)) => agrees(spec),
-        Some(ControlRequest::Start(order)) => order.objection(now).is_none(),
-        Some(_) => true,
-        None => false,
-    };
-    let told = postcard::from_bytes::<ControlResponse>(bytes).ok();
-    let (asked, is_told) = (ask.is_some(), told.is_some());
-    if let Some(told) = told {
-        take(told);
-    }
-    let noted = postcard::from_bytes::<ClockNote>(bytes).is_ok();
-    Bodies { asked, agreed, told: is_told, noted }
+    let request = postcard::from_bytes::<ControlRequest>(bytes).ok();
+    let accepted = request.as_ref().is_some_and(|request| match request {
+        ControlRequest::Prepare(spec) => is_accepted(spec),
+        ControlRequest::Start(order) => order.objection(now).is_none(),
+        _ => true,
+    });
+    let response = postcard::from_bytes::<ControlResponse>(bytes).map(process_response).is_ok();
+    let note = postcard::from_bytes::<ClockNote>(bytes).is_ok();
+    Bodies { request: request.is_some(), accepted, response, note }
 }
 
 /// Whether a sink accepts this cell; then steps through its schedule.
-fn agrees(spec: &CellSpec) -> bool {
+fn is_accepted(spec: &CellSpec) -> bool {
     if spec.objection().is_some() {
         return false;
     }
@@ -71,9 +66,9 @@ fn agrees(spec: &CellSpec) -> bool {
 }
 
 /// Processes a response as a client does.
-fn take(told: ControlResponse) {
-    match told {
-        ControlResponse::Host(peer) => drop(clean(peer.facts)),
+fn process_response(response: ControlResponse) {
+    match response {
+        ControlResponse::Host(peer) => drop(clean(&*peer)),
         ControlResponse::Ready(ready) => {
             let target = SocketAddr::from(([127, 0, 0, 1], 9));
             let _ = (data_address(target, &ready), source_of(target, &ready));
@@ -98,48 +93,40 @@ mod tests {
     use crate::remote::protocol::spec::{Directions, PeerFacts, PhaseEnd, PhaseSpec, Ready};
     use crate::unit::PacketRate;
 
-    /// Changed and random bodies. Arbitrary: a second or two of them.
+    /// Changed and random bodies. Arbitrary: a second or two.
     const INPUTS: usize = 6_000;
 
     /// The reader's clock.
     const NOW: Nanos = Nanos::from_millis(5_000);
 
-    fn asks() -> Vec<ControlRequest> {
+    /// A request or a response of every kind that has a body.
+    fn bodies() -> (Vec<ControlRequest>, Vec<ControlResponse>) {
         let rate = PacketRate::from_pps(1e4).unwrap();
         let over = Nanos::from_millis(1_000);
-        let loads = [
-            WorkerLoad::FlatOut,
-            WorkerLoad::Even(rate),
-            WorkerLoad::Burst(rate, 32),
-            WorkerLoad::Poisson(rate, 7),
-            WorkerLoad::Ramp(rate, rate, over),
-        ];
-        let cell = |load| CellSpec {
-            directions: Directions { forward: true, reverse: true },
-            load,
-            streams: 4,
-            time: Some(over),
-            batch: Some(8),
-            ..CellSpec::example()
+        let cell = |load| {
+            let directions = Directions { forward: true, reverse: true };
+            let (time, batch) = (Some(over), Some(8));
+            let spec = CellSpec::example();
+            ControlRequest::Prepare(CellSpec { directions, load, streams: 4, time, batch, ..spec })
         };
         let limit = Limit::Time(over);
         let order = PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over };
         let ended = PhaseEnd { end: NOW, finished: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
-        let others = [
+        let requests = vec![
+            cell(WorkerLoad::FlatOut),
+            cell(WorkerLoad::Even(rate)),
+            cell(WorkerLoad::Burst(rate, 32)),
+            cell(WorkerLoad::Poisson(rate, 7)),
+            cell(WorkerLoad::Ramp(rate, rate, over)),
             ControlRequest::Host,
             ControlRequest::Start(order),
             ControlRequest::Finish(ended),
             ControlRequest::Stop,
             ControlRequest::Collect,
         ];
-        loads.map(cell).map(ControlRequest::Prepare).into_iter().chain(others).collect()
-    }
-
-    fn tolds() -> Vec<ControlResponse> {
-        let facts = HostFacts { hostname: Some("a host".to_owned()), ..HostFacts::default() };
         let peer = PeerFacts {
             version: "0.1.0".to_owned(),
-            facts,
+            facts: HostFacts { hostname: Some("a host".to_owned()), ..HostFacts::default() },
             missing: Vec::new(),
             clock: Some("a clock".to_owned()),
             network: None,
@@ -152,40 +139,40 @@ mod tests {
             rx.latency.from_send.record(value * 1_000);
         }
         let results = SideResults { tx: Some(TxResult::default()), rx: Some(rx) };
-        vec![
+        let responses = vec![
             ControlResponse::Host(Box::new(peer)),
             ControlResponse::Ready(ready),
             ControlResponse::Reached(true),
             ControlResponse::TooLate,
             ControlResponse::SideResults(Box::new(results)),
             ControlResponse::Refused("no".to_owned()),
-        ]
+        ];
+        (requests, responses)
     }
 
-    fn bodies() -> Vec<Vec<u8>> {
-        let asks = asks().iter().map(|ask| postcard::to_stdvec(ask).unwrap()).collect::<Vec<_>>();
-        let told = tolds().into_iter().map(|told| postcard::to_stdvec(&told).unwrap());
+    #[test]
+    fn unchanged_and_changed_bodies_are_read() {
+        let (requests, responses) = bodies();
+        let requests = requests.iter().map(|body| postcard::to_stdvec(body).unwrap());
+        let responses = responses.iter().map(|body| postcard::to_stdvec(body).unwrap());
         let note = postcard::to_stdvec(&ClockNote { shift_ns: -5 }).unwrap();
-        asks.into_iter().chain(told).chain([note]).collect()
-    }
-
-    #[test]
-    fn what_either_end_says_is_understood_by_the_other() {
-        let (asks, tolds, all) = (asks().len(), tolds().len(), bodies());
-        for (index, body) in all.iter().enumerate() {
-            let read = read_bodies(body, NOW);
-            assert!(index >= asks || read.asked && read.agreed, "{index}: {read:?}");
-            assert!(!(asks..asks + tolds).contains(&index) || read.told, "{index}: {read:?}");
+        assert!(read_bodies(&note, NOW).note);
+        let mut bodies = vec![note];
+        for body in requests {
+            let read = read_bodies(&body, NOW);
+            assert!(read.request && read.accepted, "{read:?}");
+            for len in 0..body.len() {
+                assert!(!read_bodies(&body[..len], NOW).request, "{len} bytes");
+            }
+            bodies.push(body);
         }
-        assert!(read_bodies(all.last().unwrap(), NOW).noted);
-    }
-
-    #[test]
-    fn no_body_confuses_either_end() {
-        let bodies = bodies();
+        for body in responses {
+            assert!(read_bodies(&body, NOW).response);
+            bodies.push(body);
+        }
         let mut random = fastrand::Rng::with_seed(0);
         let mut next = || random.u64(..);
-        let [mut asked, mut agreed, mut told] = [0; 3];
+        let [mut requests, mut accepted, mut responses] = [0; 3];
         for round in 0..INPUTS {
             let mut bytes = bodies[next() as usize % bodies.len()].clone();
             if round % 5 == 0 {
@@ -193,31 +180,24 @@ mod tests {
             }
             for _ in 0..next() % 4 {
                 let at = next() as usize % bytes.len().max(1);
+                let end = (at + 1).min(bytes.len());
                 match next() % 5 {
                     0 => bytes.truncate(at),
                     1 => drop(bytes.splice(at..at, next().to_be_bytes())),
                     // The largest number that fits.
-                    2 => {
-                        drop(bytes.splice(
-                            at..(at + 1).min(bytes.len()),
-                            [0xFF; 9].into_iter().chain([1]),
-                        ))
-                    }
-                    3 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = next() as u8),
-                    _ => {
-                        bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << (round % 8))
-                    }
+                    2 => drop(bytes.splice(at..end, [0xFF; 9].into_iter().chain([1]))),
+                    3 => bytes[at..end].fill(next() as u8),
+                    _ => bytes[at..end].iter_mut().for_each(|byte| *byte ^= 1 << (round % 8)),
                 }
             }
             let read = read_bodies(&bytes, NOW);
-            asked += usize::from(read.asked);
-            agreed += usize::from(read.agreed);
-            told += usize::from(read.told);
+            requests += usize::from(read.request);
+            accepted += usize::from(read.accepted);
+            responses += usize::from(read.response);
         }
         // Changed ones got beyond the first checks, and some of them beyond the objections.
-        assert!(
-            asked > agreed && agreed > INPUTS / 20 && told > INPUTS / 20,
-            "{asked} {agreed} {told}"
-        );
+        let counts = (requests, accepted, responses);
+        assert!(requests > accepted, "{counts:?}");
+        assert!(accepted.min(responses) > INPUTS / 20, "{counts:?}");
     }
 }

@@ -17,8 +17,7 @@ use crate::remote::protocol::spec::{
 };
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
-use crate::run::phase::Phase;
-use crate::run::phase::PhaseState;
+use crate::run::phase::{Phase, PhaseState};
 use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
@@ -42,24 +41,17 @@ const SLACK: Nanos = Nanos::from_micros(50);
 /// A cell that is set up at both ends.
 pub(super) struct RemoteCell<'a> {
     pub(super) control: &'a ControlClient,
-    /// The sink's address.
     pub(super) target: SocketAddr,
-    /// The sink's receivers.
     pub(super) receivers: u16,
     pub(super) spec: CellSpec,
     pub(super) pool: WorkerPool,
-    /// The tag of the next phase.
     pub(super) tag: u16,
     pub(super) load: WorkerLoad,
 }
 
-/// A running phase.
 pub(super) struct RunningPhase {
-    /// Shared by the local senders.
     tx: Arc<PhaseState>,
-    /// Shared by the local receivers.
     rx: Arc<PhaseState>,
-    /// Stops the local senders.
     halt: Arc<AtomicBool>,
     pub(super) running: Running,
     /// How much earlier than their senders receivers begin.
@@ -79,7 +71,7 @@ impl RemoteCell<'_> {
         let control = self.control;
         for attempt in 0..START_ATTEMPTS {
             let offset = control.offset().unwrap_or_else(Offset::same_clock);
-            let bias = match control.same_clock() {
+            let bias = match control.same_clock {
                 true => Nanos::ZERO,
                 false => Nanos(offset.bound_ns.saturating_mul(2)) + SLACK,
             };
@@ -118,17 +110,16 @@ impl RemoteCell<'_> {
                     return Ok(RunningPhase { tx, rx, halt, running, bias, epoch, offset_ns });
                 }
                 ControlResponse::Started | ControlResponse::TooLate => {}
-                _ => return Err(RemoteError::Damaged { target: self.target }.into()),
+                _ => return Err(RemoteError::Damaged(self.target).into()),
             }
             // No sender has started: end the receivers at once.
             rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; self.pool.receivers()]);
             running.workers -= self.pool.senders();
             self.pool.await_end(&mut running, &mut || {})?;
         }
-        Err(RemoteError::NeverInTime { target: self.target }.into())
+        Err(RemoteError::NeverInTime(self.target).into())
     }
 
-    /// Waits until the phase is over at both ends.
     pub(super) fn finish(
         &self,
         phase: &mut RunningPhase,
@@ -153,11 +144,8 @@ impl RemoteCell<'_> {
         if senders == 0
             && let Limit::Time(time) = limit
         {
-            wait_until(
-                phase.epoch + time,
-                || control.has_failed() || stop.load(Ordering::Relaxed),
-                tick,
-            );
+            let over = || control.has_failed() || stop.load(Ordering::Relaxed);
+            wait_until(phase.epoch + time, over, tick);
         }
         let ended = PhaseEnd {
             end: if senders > 0 { phase.tx.window_end() + phase.bias } else { Nanos::ZERO },
@@ -181,7 +169,7 @@ impl RemoteCell<'_> {
                     tick();
                     thread::sleep(POLL_INTERVAL);
                 }
-                _ => return Err(RemoteError::Damaged { target: self.target }.into()),
+                _ => return Err(RemoteError::Damaged(self.target).into()),
             }
         };
         // No later than now or planned, whatever the peer reports: the wait for silence starts
@@ -215,7 +203,7 @@ impl RemoteCell<'_> {
         corrections: Option<ClockCorrections>,
     ) -> (i64, Nanos) {
         let control = self.control;
-        if control.same_clock() {
+        if control.same_clock {
             return (0, Nanos::ZERO);
         }
         let Some(offset) = control.offset() else {

@@ -20,7 +20,6 @@ pub(super) struct ClockCorrections {
     pub(super) offset_ns: i64,
     /// The local receivers, whose senders are at the sink.
     pub(super) receivers: Option<Arc<PhaseState>>,
-    /// The last corrections sent.
     recent: VecDeque<Shift>,
     /// The least and the most correction that may be in force before those.
     in_force: (i64, i64),
@@ -31,22 +30,18 @@ pub(super) struct ClockCorrections {
 /// A correction.
 #[derive(Debug, Clone, Copy)]
 struct Shift {
-    /// When it was sent, on the client's clock.
     at_ns: u64,
     /// How far the sink's clock is ahead of the estimate.
     shift_ns: i64,
-    /// Whether a reply confirmed its arrival.
     confirmed: bool,
 }
 
 impl ClockCorrections {
-    /// For a phase that begins.
     pub(super) fn new(offset_ns: i64, receivers: Option<Arc<PhaseState>>) -> Self {
         let (recent, stretches) = (VecDeque::new(), Vec::new());
         Self { offset_ns, receivers, recent, in_force: (0, 0), stretches }
     }
 
-    /// Adds a correction that is sent now.
     pub(super) fn push(&mut self, at_ns: u64, shift_ns: i64) {
         self.recent.push_back(Shift { at_ns, shift_ns, confirmed: false });
         if self.recent.len() > CONFIRMABLE
@@ -66,7 +61,6 @@ impl ClockCorrections {
         }
     }
 
-    /// Records that the correction sent at this time has arrived.
     pub(super) fn confirm(&mut self, at_ns: u64) {
         self.recent.iter_mut().for_each(|shift| shift.confirmed |= shift.at_ns == at_ns);
     }
@@ -108,7 +102,6 @@ impl Stretch {
         Self { from: point, to: point, below: 0, above: most.saturating_sub(least) }
     }
 
-    /// The value of the line at a time.
     fn line(&self, at_ns: u64) -> i64 {
         let (from, to) = (self.from, self.to);
         let whole = i128::from(to.0.saturating_sub(from.0)).max(1);

@@ -13,21 +13,21 @@ use super::error::RemoteError;
 use crate::clock::Offset;
 use crate::remote::client::clock_corrections::ClockCorrections;
 use crate::remote::client::control_thread::{
-    ControlFailure, ControlOrder, ControlState, ControlThread, PATIENCE,
+    ControlFailure, ControlOrder, ControlState, ControlThread,
 };
+use crate::remote::client::sanitize::printable;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{ControlRequest, ControlResponse};
-use crate::remote::rpc::CallError;
 use crate::run::RunError;
-use crate::unit::{Keep, Nanos, strip_control};
+use crate::unit::Nanos;
 
-/// The control session with a sink.
 pub(crate) struct ControlClient {
     orders: Sender<ControlOrder>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<ControlState>,
-    same_clock: bool,
+    /// Whether both ends read the same clock.
+    pub(crate) same_clock: bool,
     target: SocketAddr,
 }
 
@@ -42,7 +42,7 @@ impl ControlClient {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(ControlState::default());
         let (worker, waker) = ControlThread::new(socket, key.as_ref(), nonce, inbox, &shared)
-            .map_err(|source| RemoteError::Link { target, source })?;
+            .map_err(|error| RemoteError::Link(target, error))?;
         let thread = Builder::new()
             .name("udperf-control".to_owned())
             .spawn(move || worker.run())
@@ -51,30 +51,22 @@ impl ControlClient {
         Ok(Self { orders, waker: Arc::new(waker), thread, shared, same_clock, target })
     }
 
-    /// Sends a request and waits for the response.
     pub(crate) fn call(&self, request: &ControlRequest) -> Result<ControlResponse, RunError> {
-        let target = || self.target;
-        let damaged = |_| RemoteError::Damaged { target: target() };
+        let damaged = |_| RemoteError::Damaged(self.target);
         let body = postcard::to_stdvec(request).map_err(damaged)?;
         let (sender, answer) = mpsc::channel();
-        self.order(ControlOrder::Call(body, sender));
+        self.order(|thread| thread.call(body, sender));
         // The thread always replies, unless it panicked.
         let thread_died = RunError::Panicked { id: "control".to_owned() };
         let answer = answer.recv().map_err(|_| thread_died)?;
         let body = answer.map_err(|failure| match failure {
-            ControlFailure::Call(source) => RemoteError::Call { target: target(), source },
-            ControlFailure::Unreachable(why) => RemoteError::NoPort { target: target(), why },
-            ControlFailure::Silent => {
-                let source = CallError::Silent { patience: PATIENCE };
-                RemoteError::Call { target: target(), source }
-            }
+            ControlFailure::Call(error) => RemoteError::Call(self.target, error),
+            ControlFailure::Unreachable(why) => RemoteError::NoPort(self.target, why),
         })?;
         match postcard::from_bytes(&body).map_err(damaged)? {
-            ControlResponse::Refused(why) => Err(RemoteError::Refused {
-                target: target(),
-                why: strip_control(&why, Keep::Nothing),
+            ControlResponse::Refused(why) => {
+                Err(RemoteError::Refused(self.target, printable(&why)).into())
             }
-            .into()),
             response => Ok(response),
         }
     }
@@ -84,14 +76,12 @@ impl ControlClient {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// Sets the end of the running phase; zero: no phase runs, or its end is unknown. Until then,
-    /// the sink may be unreachable.
+    /// Sets until when the sink may be unreachable: the end of a phase; zero: it may not.
     pub(crate) fn set_busy_until(&self, at: Nanos) {
         self.shared.busy_until_ns.store(at.0, Ordering::Relaxed);
     }
 
-    /// Records that a sender saw the sink's port closed. The session fails unless the sink responds
-    /// soon.
+    /// Records that a sender saw the sink's port closed: the sink must respond soon.
     pub(crate) fn suspect_closed_port(&self) {
         self.shared.port_seen_closed.store(true, Ordering::Relaxed);
     }
@@ -103,15 +93,12 @@ impl ControlClient {
             estimate.is_none_or(|offset| offset.offset_ns.unsigned_abs() <= offset.bound_ns);
     }
 
-    /// Whether both ends read the same clock.
-    pub(crate) fn same_clock(&self) -> bool {
-        self.same_clock
-    }
-
-    /// Compares clocks a few times in a row.
     pub(crate) fn compare(&self) {
         let (sender, done) = mpsc::channel();
-        self.order(ControlOrder::Compare(sender));
+        self.order(move |thread| {
+            thread.burst();
+            let _ = sender.send(());
+        });
         let _ = done.recv();
     }
 
@@ -128,27 +115,28 @@ impl ControlClient {
     /// Starts correcting the clocks of a phase's receivers for drift.
     pub(crate) fn start_corrections(&self, corrections: ClockCorrections) {
         if !self.same_clock {
-            self.order(ControlOrder::StartCorrections(corrections));
+            self.order(|thread| thread.start_corrections(corrections));
         }
     }
 
-    /// Stops the corrections and returns them.
     pub(crate) fn take_corrections(&self) -> Option<ClockCorrections> {
         let (sender, corrections) = mpsc::channel();
-        self.order(ControlOrder::TakeCorrections(sender));
+        self.order(move |thread| {
+            let _ = sender.send(thread.corrections.take());
+        });
         corrections.recv().ok().flatten()
     }
 
-    fn order(&self, order: ControlOrder) {
+    fn order(&self, order: impl FnOnce(&mut ControlThread) + Send + 'static) {
         // A dead thread shows when a response is awaited.
-        let _ = self.orders.send(order);
+        let _ = self.orders.send(Box::new(order));
         let _ = self.waker.wake();
     }
 }
 
 impl Drop for ControlClient {
     fn drop(&mut self) {
-        self.order(ControlOrder::Close);
+        self.order(ControlThread::close_session);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::clock::{Clock, OffsetEstimator, Sample};
+use crate::clock::{Clock, OffsetEstimator};
 use crate::engine::explained;
 use crate::net::MAX_DATAGRAM;
 use crate::remote::client::clock_corrections::ClockCorrections;
@@ -22,7 +22,7 @@ use crate::unit::Nanos;
 
 /// How long a sink may be silent before the session fails. Arbitrary: enough for a path that loses
 /// half of all datagrams, and it bounds the wait for a killed sink.
-pub(super) const PATIENCE: Nanos = Nanos::from_millis(10_000);
+const PATIENCE: Nanos = Nanos::from_millis(10_000);
 
 /// How long a sink must be unreachable before the session fails: a sink needs time to start.
 /// Arbitrary.
@@ -56,33 +56,21 @@ const WAKE: Token = Token(1);
 /// Why the session failed.
 #[derive(Debug, Clone)]
 pub(super) enum ControlFailure {
-    /// A call failed.
     Call(CallError),
     /// The sink is unreachable: its port is closed, or it was never reached.
     Unreachable(Unreachable),
-    /// No message arrived for [`PATIENCE`].
-    Silent,
 }
 
-/// An order for the thread.
-pub(super) enum ControlOrder {
-    /// Send a request, and pass on the response.
-    Call(Vec<u8>, Sender<Result<Vec<u8>, ControlFailure>>),
-    /// Compare clocks in a burst.
-    Compare(Sender<()>),
-    /// Start these clock corrections.
-    StartCorrections(ClockCorrections),
-    /// Stop the corrections, and return them.
-    TakeCorrections(Sender<Option<ClockCorrections>>),
-    /// Close the session.
-    Close,
-}
+/// Work for the thread.
+pub(super) type ControlOrder = Box<dyn FnOnce(&mut ControlThread) + Send>;
+
+/// Gets the response to a call.
+type Reply = Sender<Result<Vec<u8>, ControlFailure>>;
 
 /// State that the thread shares without orders.
 #[derive(Debug, Default)]
 pub(super) struct ControlState {
     clocks: Mutex<OffsetEstimator>,
-    /// Whether the session has failed.
     pub(super) failed: AtomicBool,
     /// The end of the running phase on the local clock; 0 if no phase runs, or its end is unknown.
     pub(super) busy_until_ns: AtomicU64,
@@ -92,25 +80,20 @@ pub(super) struct ControlState {
 }
 
 impl ControlState {
-    /// The estimate of the sink's clock.
     pub(super) fn clocks(&self) -> MutexGuard<'_, OffsetEstimator> {
         self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread.
 pub(super) struct ControlThread {
     poll: Poll,
     socket: UdpSocket,
     rpc: RpcClient,
     inbox: Receiver<ControlOrder>,
-    /// Gets the response of the pending call.
-    pending: Option<Sender<Result<Vec<u8>, ControlFailure>>>,
-    /// When that call began.
+    pending: Option<Reply>,
     pending_since: Nanos,
-    corrections: Option<ClockCorrections>,
+    pub(super) corrections: Option<ClockCorrections>,
     shared: Arc<ControlState>,
-    /// When the next clock comparison is due.
     sync_at: Nanos,
     /// When the sink became unreachable, and why; each of its messages resets it.
     unreachable: Option<(Nanos, Unreachable)>,
@@ -118,7 +101,6 @@ pub(super) struct ControlThread {
     buffer: Vec<u8>,
     /// When the sink's last message arrived; [`Nanos::NEVER`] before the first.
     heard_at: Nanos,
-    /// The number of successful clock comparisons.
     synced: u64,
     failure: Option<ControlFailure>,
     is_over: bool,
@@ -170,35 +152,30 @@ impl ControlThread {
         }
     }
 
-    /// Executes all waiting orders.
     fn handle_orders(&mut self) {
         loop {
             match self.inbox.try_recv() {
-                Ok(ControlOrder::Call(body, answer)) => {
-                    (self.pending, self.pending_since) = (Some(answer), Clock::Monotonic.now());
-                    if let Some(failure) = self.failure.clone() {
-                        self.answer(Err(failure));
-                    } else if let Err(error) = self.rpc.request(body, Clock::Monotonic.now()) {
-                        self.answer(Err(ControlFailure::Call(error)));
-                    }
-                }
-                Ok(ControlOrder::Compare(done)) => {
-                    self.burst();
-                    drop(done);
-                }
-                Ok(ControlOrder::StartCorrections(corrections)) => {
-                    self.corrections = Some(corrections);
-                    self.sync_at = Clock::Monotonic.now();
-                }
-                Ok(ControlOrder::TakeCorrections(back)) => {
-                    let _ = back.send(self.corrections.take());
-                }
-                Ok(ControlOrder::Close) | Err(TryRecvError::Disconnected) => {
-                    return self.close_session();
-                }
+                Ok(order) => order(self),
                 Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.close_session(),
             }
         }
+    }
+
+    /// Sends a request, and passes its response to `reply`.
+    pub(super) fn call(&mut self, body: Vec<u8>, reply: Reply) {
+        (self.pending, self.pending_since) = (Some(reply), Clock::Monotonic.now());
+        if let Some(failure) = self.failure.clone() {
+            self.answer(Err(failure));
+        } else if let Err(error) = self.rpc.request(body, self.pending_since) {
+            self.answer(Err(ControlFailure::Call(error)));
+        }
+    }
+
+    /// Corrects the clocks of a phase from now on.
+    pub(super) fn start_corrections(&mut self, corrections: ClockCorrections) {
+        self.corrections = Some(corrections);
+        self.sync_at = Clock::Monotonic.now();
     }
 
     /// Reads messages, sends retries that are due, and compares clocks.
@@ -220,10 +197,10 @@ impl ControlThread {
         let busy_until = Nanos(self.shared.busy_until_ns.load(Ordering::Relaxed));
         let heard_at = self.heard_at.max(busy_until.min(self.heard_at + MAX_KEPT));
         if now.since(heard_at) > PATIENCE {
-            self.fail(ControlFailure::Silent);
+            self.fail(ControlFailure::Call(CallError::Silent(PATIENCE)));
         }
         if self.pending.is_some() && now.since(self.pending_since) > ANSWER_TIMEOUT {
-            self.fail(ControlFailure::Call(CallError::Unfinished { patience: ANSWER_TIMEOUT }));
+            self.fail(ControlFailure::Call(CallError::Unfinished(ANSWER_TIMEOUT)));
         }
         if now >= self.sync_at {
             self.sync(now);
@@ -269,20 +246,18 @@ impl ControlThread {
             Some(ClientEvent::Answer(body)) => self.answer(Ok(body)),
             Some(ClientEvent::Failed(error)) => self.fail(ControlFailure::Call(error)),
             Some(ClientEvent::Closed) => self.is_over = true,
-            Some(ClientEvent::Synced { t1, t2, t3, t4 }) => {
-                let sample = Sample { t1_ns: t1.0, t2_ns: t2.0, t3_ns: t3.0, t4_ns: t4.0 };
+            Some(ClientEvent::Synced(sample)) => {
                 let _ = self.shared.clocks().push(sample);
                 self.synced += 1;
                 self.corrections
                     .iter_mut()
                     .for_each(|corrections| corrections.confirm(sample.t1_ns));
             }
-            Some(ClientEvent::Opened { .. }) => self.sync_at = Clock::Monotonic.now(),
+            Some(ClientEvent::Opened(_)) => self.sync_at = Clock::Monotonic.now(),
             None => {}
         }
     }
 
-    /// Fails the pending call and all later ones.
     fn fail(&mut self, failure: ControlFailure) {
         let failure = self.failure.get_or_insert(failure).clone();
         self.shared.failed.store(true, Ordering::Relaxed);
@@ -306,25 +281,22 @@ impl ControlThread {
 
     /// Starts a clock comparison, and sends the present correction with it.
     fn sync(&mut self, now: Nanos) {
-        let believed = self.corrections.as_ref().map(|corrections| corrections.offset_ns);
-        let estimate = self.shared.clocks().estimate();
-        let shift_ns = believed
-            .zip(estimate)
-            .map_or(0, |(believed, known)| known.at(now.0).saturating_sub(believed));
+        let mut note = Vec::new();
         if let Some(corrections) = &mut self.corrections {
+            let believed = corrections.offset_ns;
+            let estimate = self.shared.clocks().estimate();
+            let shift_ns = estimate.map_or(0, |known| known.at(now.0).saturating_sub(believed));
             corrections.push(now.0, shift_ns);
             if let Some(receivers) = &corrections.receivers {
                 receivers.shift(-shift_ns);
             }
+            note = postcard::to_stdvec(&ClockNote { shift_ns }).unwrap_or_default();
         }
-        let note = self.corrections.as_ref().map(|_| postcard::to_stdvec(&ClockNote { shift_ns }));
-        let note = note.and_then(Result::ok).unwrap_or_default();
         self.rpc.sync(&note, now, &mut self.out);
     }
 
-    /// Compares clocks several times in a row, without sleeping between question and answer where
-    /// the path is short.
-    fn burst(&mut self) {
+    /// Compares clocks several times in a row, without sleeping during short round trips.
+    pub(super) fn burst(&mut self) {
         let end = Clock::Monotonic.now() + BURST_LIMIT;
         for _ in 0..BURST {
             let before = self.synced;
@@ -347,7 +319,7 @@ impl ControlThread {
         }
     }
 
-    fn close_session(&mut self) {
+    pub(super) fn close_session(&mut self) {
         let began = Clock::Monotonic.now();
         self.rpc.close(began);
         let mut events = Events::with_capacity(4);

@@ -9,43 +9,35 @@ use sha2::Sha256;
 /// RFC 2104 §5 advises.
 pub const MAC_LEN: usize = 16;
 
-/// The key of those who have none; written here for all to see, so it guards against damage alone.
-/// Arbitrary.
+/// The key of ends without one. It is public, so it only detects damage. Arbitrary.
 const PUBLIC_KEY: &[u8] = b"udperf control: no key";
 
-/// A pre-shared key. What it consists of is never shown.
-#[derive(Clone)]
+/// A pre-shared key; never shown.
+#[derive(Debug, Clone)]
 pub struct Key(Tagger);
 
-/// Why something is no key.
+/// Why bytes are not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Nothing, or nothing but the end of a line.
+    /// They are empty, or only the end of a line.
     #[error("the key is empty; write at least one byte, e.g. by: openssl rand -hex 32")]
     Empty,
 }
 
 impl Key {
-    /// The key that a file or a variable holds. One newline at its end (`\n` or `\r\n`) does not
-    /// count, because editors and `echo` put one there.
+    /// The key in a file or a variable, without one newline at its end (`\n` or `\r\n`), which
+    /// editors and `echo` add.
     ///
     /// # Errors
-    /// [`KeyError::Empty`] where nothing is left.
+    /// [`KeyError::Empty`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let line =
-            if line.len() < bytes.len() { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+        let line = [&b"\r\n"[..], b"\n"].iter().find_map(|end| bytes.strip_suffix(*end));
+        let line = line.unwrap_or(bytes);
         if line.is_empty() { Err(KeyError::Empty) } else { Ok(Self(Tagger::new(line))) }
     }
 }
 
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(not shown)")
-    }
-}
-
-/// HMAC-SHA-256 (RFC 2104, FIPS 198-1) with its key worked in.
+/// HMAC-SHA-256 (RFC 2104, FIPS 198-1) with a key.
 #[derive(Clone)]
 pub struct Tagger(Hmac<Sha256>);
 
@@ -57,8 +49,7 @@ impl Tagger {
         Self(<Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
 
-    /// The code over these parts, one behind the other. They are not told apart: callers see to it
-    /// that only one of them varies in length.
+    /// The code over these parts, concatenated: only one of them may vary in length.
     #[must_use]
     pub fn tag(&self, parts: &[&[u8]]) -> [u8; MAC_LEN] {
         let whole = self.over(parts).finalize().into_bytes();
@@ -67,7 +58,7 @@ impl Tagger {
         tag
     }
 
-    /// Whether `tag` is the code over these parts; takes equally long wherever they differ.
+    /// Whether `tag` is the code over these parts, in constant time.
     #[must_use]
     pub fn verify(&self, parts: &[&[u8]], tag: &[u8; MAC_LEN]) -> bool {
         self.over(parts).verify_truncated_left(tag).is_ok()
@@ -86,8 +77,7 @@ impl fmt::Debug for Tagger {
     }
 }
 
-/// What messages are sealed and opened with: a key, or the public one, under which the code shows
-/// damage and nothing else.
+/// Seals and verifies messages: with a key, or with the public one, which only detects damage.
 #[derive(Debug, Clone)]
 pub struct Seal {
     pub(super) tagger: Tagger,
@@ -110,8 +100,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_those_of_rfc_4231() {
-        // Test cases 1 and 5 (the truncated one) and 6 (a key longer than a block).
+    fn codes_match_rfc_4231() {
+        // Test cases 1, 5 (truncated) and 6 (a key longer than a block).
         let tag = Tagger::new(&[0x0B; 20]).tag(&[b"Hi ", b"There"]);
         assert_eq!(tag, 0xb034_4c61_d8db_3853_5ca8_afce_af0b_f12b_u128.to_be_bytes());
         let tag = Tagger::new(&[0x0C; 20]).tag(&[b"Test With Truncation"]);
@@ -125,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_newline_is_no_part_of_a_key() {
+    fn one_newline_is_not_part_of_a_key() {
         let tag = |bytes: &[u8]| Seal::new(Some(&Key::from_bytes(bytes).unwrap())).tagger.tag(&[]);
         assert_eq!(tag(b"secret\n"), tag(b"secret"));
         assert_eq!(tag(b"secret\r\n"), tag(b"secret"));
@@ -139,7 +129,8 @@ mod tests {
     #[test]
     fn keys_are_not_shown() {
         let key = Key::from_bytes(b"hunter2").unwrap();
-        let shown = format!("{key:?} {:?}", Seal::new(Some(&key)));
-        assert_eq!(shown, "Key(not shown) Seal { tagger: Tagger(not shown), keyed: true }");
+        assert_eq!(format!("{key:?}"), "Key(Tagger(not shown))");
+        let seal = format!("{:?}", Seal::new(Some(&key)));
+        assert_eq!(seal, "Seal { tagger: Tagger(not shown), keyed: true }");
     }
 }

@@ -8,6 +8,7 @@ use fastrand::Rng;
 
 use super::backoff::{Retry, RoundTrip};
 use super::error::CallError;
+use crate::clock::Sample;
 use crate::remote::protocol::{
     Body, COOKIE_LEN, Key, LONGEST_BODY, LONGEST_NOTE, Message, Seal, encode,
 };
@@ -27,25 +28,13 @@ const SYNCS: usize = 32;
 /// An event of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// The session is open.
-    Opened {
-        /// Its id, the same at both ends.
-        session: u64,
-    },
+    /// The session with this id, the same at both ends, is open.
+    Opened(u64),
     /// The whole answer to the pending request.
     Answer(Vec<u8>),
-    /// A reply to a sync, with times of the client (1, 4) and of the server (2, 3). The server
-    /// reads its clock once, so 2 and 3 are equal, and its work counts as return path.
-    Synced {
-        /// When the sync was sent.
-        t1: Nanos,
-        /// When the server received it.
-        t2: Nanos,
-        /// When the server replied.
-        t3: Nanos,
-        /// When the reply arrived.
-        t4: Nanos,
-    },
+    /// A reply to a sync. The server reads its clock once, so its times are equal, and its work
+    /// counts as return path.
+    Synced(Sample),
     /// The session is closed.
     Closed,
     /// The session failed.
@@ -72,7 +61,6 @@ struct PendingCall {
 
 #[derive(Debug)]
 enum CallProgress {
-    /// Waits for the session to open.
     Waiting,
     Sent(Retry),
     Fetching(ChunkedResponse),
@@ -92,10 +80,8 @@ pub struct RpcClient {
     rtt: RoundTrip,
     state: State,
     pending: Option<PendingCall>,
-    /// The number of the last request.
     number: u32,
     syncs: VecDeque<(u32, Nanos)>,
-    /// The number of the last sync.
     sync: u32,
     /// When the last awaited message arrived.
     silent_since: Nanos,
@@ -104,7 +90,6 @@ pub struct RpcClient {
     refused_tries: u32,
     /// The likely reason for the silence, from unproved refusals.
     likely_cause: Option<CallError>,
-    /// The number of stale cookies.
     stale: u32,
 }
 
@@ -148,7 +133,7 @@ impl RpcClient {
     /// is outstanding, [`CallError::Over`] after the end.
     pub fn request(&mut self, body: Vec<u8>, now: Nanos) -> Result<(), CallError> {
         if body.len() > LONGEST_BODY {
-            return Err(CallError::RequestTooLong { len: body.len() });
+            return Err(CallError::RequestTooLong(body.len()));
         }
         if self.pending.is_some() {
             return Err(CallError::Unanswered);
@@ -180,7 +165,7 @@ impl RpcClient {
         }
         self.syncs.push_back((number, now));
         let note = &note[..note.len().min(LONGEST_NOTE)];
-        let body = Body::Sync { t1: now.0, note };
+        let body = Body::Sync(now.0, note);
         out.push(encode(&Message { session, number, body }, &self.seal));
         true
     }
@@ -250,14 +235,10 @@ impl RpcClient {
         let patience = self.patience;
         if now >= self.silent_since + patience {
             let answered = !matches!(self.state, State::Hello(_));
-            let silence = if answered {
-                CallError::Silent { patience }
-            } else {
-                CallError::NoSink { patience }
-            };
-            let likely_cause =
-                self.refused.take().or_else(|| self.likely_cause.take()).filter(|_| opening);
-            return Some(ClientEvent::Failed(likely_cause.unwrap_or(silence)));
+            let silence = if answered { CallError::Silent } else { CallError::NoSink };
+            let cause = self.refused.take().or_else(|| self.likely_cause.take());
+            let cause = cause.filter(|_| opening).unwrap_or_else(|| silence(patience));
+            return Some(ClientEvent::Failed(cause));
         }
         // The server had the whole interval to reply, too, if the refusal was forged.
         if opening && due && self.refused.is_some() {
@@ -288,7 +269,7 @@ impl RpcClient {
         };
         let (retry, session, number, body) = match &mut self.state {
             State::Hello(retry) => (retry, nonce, 0, Body::Hello),
-            State::Open { cookie, retry } => (retry, nonce, 0, Body::Open { cookie: *cookie }),
+            State::Open { cookie, retry } => (retry, nonce, 0, Body::Open(*cookie)),
             State::Closing { session: Some(session), retry } => (retry, *session, 0, Body::Close),
             State::Ready { session } => match &mut self.pending {
                 Some(PendingCall { number, body, progress: CallProgress::Sent(retry) }) => {
@@ -296,8 +277,8 @@ impl RpcClient {
                 }
                 Some(PendingCall { number, progress: CallProgress::Fetching(chunks), .. }) => {
                     return chunks.due(now, self.rtt, random, |offset| {
-                        // An answer's length came as 32 bits.
-                        send(*session, *number, Body::Pull { offset: offset as u32 });
+                        // The length of the answer has 32 bits.
+                        send(*session, *number, Body::Pull(offset as u32));
                     });
                 }
                 _ => return,

@@ -5,8 +5,7 @@
 //! come out, and the same input gives the same output.
 //!
 //! - `client`: one request at a time, retried until answered
-//! - `server`: keeps no state for a peer that has not proved its address; `outcome`: results of a
-//!   datagram; `table`: sessions
+//! - `server`: keeps no state for a peer that has not proved its address; `table`: sessions
 //! - `cookie`: cookies and session ids; `backoff`: retries; `chunks`: long answers
 //!
 //! # What a key proves
@@ -21,13 +20,12 @@ mod chunks;
 mod client;
 mod cookie;
 mod error;
-mod outcome;
 mod server;
 mod table;
 
 pub use crate::remote::rpc::client::{ClientEvent, RpcClient};
-pub use crate::remote::rpc::cookie::AddressBytes;
-pub use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
-pub use crate::remote::rpc::server::{Limits, RpcServer};
+pub use crate::remote::rpc::server::{
+    Ignored, Limits, Outgoing, RpcServer, ServerEvent, ServerOutcome,
+};
 pub use error::{AnswerError, CallError, LONGEST_ANSWER};
 pub use table::MAX_KEPT;

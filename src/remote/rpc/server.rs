@@ -1,7 +1,6 @@
 //! The server of all sessions.
 
-use std::fmt::Debug;
-use std::hash::Hash;
+use std::net::SocketAddr;
 
 use super::error::{AnswerError, LONGEST_ANSWER};
 use super::table::{RpcSession, Table, Work};
@@ -9,9 +8,51 @@ use crate::remote::protocol::{
     Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, RejectReason,
     Seal, decode, encode, peek,
 };
-use crate::remote::rpc::cookie::{AddressBytes, CookieIssuer};
-use crate::remote::rpc::outcome::{Ignored, ServerEvent, ServerOutcome};
+use crate::remote::rpc::cookie::CookieIssuer;
 use crate::unit::Nanos;
+
+/// An event of a session, for the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// A client with this proved address has opened a session.
+    Opened(SocketAddr),
+    /// A request with its number, reported once; reply with [`RpcServer::answer`].
+    Requested(u32, Vec<u8>),
+    /// A note newer than all before it.
+    Noted(Vec<u8>),
+    /// The session is over.
+    Closed(CloseReason),
+}
+
+/// Why a control message was ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ignored {
+    /// It is malformed, damaged, or for another key.
+    Fault(Fault),
+    /// It belongs to a session of another address.
+    OtherAddress,
+    /// Only servers send this.
+    Reflected,
+    /// A request that is old, skips a number, or arrives before the last one is answered.
+    OutOfTurn,
+    /// It requests a chunk that does not exist.
+    NoSuchPart,
+}
+
+/// How a server handled a datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerOutcome {
+    /// It is not a control message.
+    NotControl,
+    /// It had no effect.
+    Ignored(Ignored),
+    /// A refusal was sent.
+    Refused(RejectReason),
+    /// It was handled.
+    Done,
+    /// It was handled, with an event of this session.
+    Event(u64, ServerEvent),
+}
 
 /// Limits of a server.
 #[derive(Debug, Clone, Copy)]
@@ -30,17 +71,20 @@ impl Default for Limits {
     }
 }
 
-/// A server. `A` is the address of a peer.
+/// Messages to send, with their addresses.
+pub type Outgoing = Vec<(SocketAddr, Vec<u8>)>;
+
+/// A server.
 #[derive(Debug)]
-pub struct RpcServer<A> {
+pub struct RpcServer {
     cookies: CookieIssuer,
     seal: Seal,
     public: Seal,
     limits: Limits,
-    table: Table<A>,
+    table: Table,
 }
 
-impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
+impl RpcServer {
     /// A server without sessions. `secret` must be random and new.
     #[must_use]
     pub fn new(secret: &[u8; 32], key: Option<&Key>, limits: Limits) -> Self {
@@ -49,7 +93,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
             seal: Seal::new(key),
             public: Seal::new(None),
             limits,
-            table: Table::new(),
+            table: Table::default(),
         }
     }
 
@@ -61,25 +105,25 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// The number of open sessions.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.table.len()
+        self.table.open.len()
     }
 
     /// The number of ended sessions that are remembered, for some 10 s; bounded.
     #[must_use]
     pub fn remembered(&self) -> usize {
-        self.table.ended()
+        self.table.ended.len()
     }
 
     /// Sets the number of closed sessions that still run; up to [`Limits::sessions`] of them do not
     /// count against new ones.
-    pub fn set_closing(&mut self, sessions: usize) {
-        self.table.set_closing(sessions);
+    pub const fn set_closing(&mut self, sessions: usize) {
+        self.table.closing = sessions;
     }
 
     /// When the last message of an open session arrived.
     #[must_use]
     pub fn heard(&self, session: u64) -> Option<Nanos> {
-        self.table.heard(session)
+        self.table.open.get(&session).map(|session| session.heard)
     }
 
     /// Lets a session be silent until this time, the end of a phase; its idle time counts from
@@ -97,11 +141,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// Handles a datagram that arrived at `now`, which is also the time in a sync's reply.
     pub fn on_datagram(
         &mut self,
-        from: A,
+        from: SocketAddr,
         bytes: &[u8],
         now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         let message = match decode(bytes, &self.seal) {
             Ok(message) => message,
             Err(Fault::NotControl) => return ServerOutcome::NotControl,
@@ -111,11 +155,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         match message.body {
             Body::Hello => {
                 let cookie = self.cookies.cookie(&from, nonce, now);
-                self.send(from, nonce, 0, Body::Challenge { cookie }, out);
+                self.send(from, nonce, 0, Body::Challenge(cookie), out);
                 ServerOutcome::Done
             }
-            Body::Open { cookie } => self.open(from, nonce, &cookie, now, out),
-            Body::Request(_) | Body::Pull { .. } | Body::Sync { .. } | Body::Close => {
+            Body::Open(cookie) => self.open(from, nonce, &cookie, now, out),
+            Body::Request(_) | Body::Pull(_) | Body::Sync(..) | Body::Close => {
                 self.in_session(from, &message, now, out)
             }
             _ => ServerOutcome::Ignored(Ignored::Reflected),
@@ -126,11 +170,11 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
     /// Uses the public key, because the keys differ, and sends no more bytes than it got.
     fn reject_unproved(
         &self,
-        from: A,
+        from: SocketAddr,
         bytes: &[u8],
         fault: Fault,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         let Some(seen) = peek(bytes).filter(|seen| seen.hello) else {
             return ServerOutcome::Ignored(Ignored::Fault(fault));
         };
@@ -146,29 +190,29 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         ServerOutcome::Refused(refusal)
     }
 
-    fn send(&self, to: A, session: u64, number: u32, body: Body<'_>, out: &mut Vec<(A, Vec<u8>)>) {
+    fn send(&self, to: SocketAddr, session: u64, number: u32, body: Body<'_>, out: &mut Outgoing) {
         out.push((to, encode(&Message { session, number, body }, &self.seal)));
     }
 
     fn refuse(
         &self,
-        to: A,
+        to: SocketAddr,
         session: u64,
         refusal: RejectReason,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         self.send(to, session, 0, Body::Refused(refusal), out);
         ServerOutcome::Refused(refusal)
     }
 
     fn open(
         &mut self,
-        from: A,
+        from: SocketAddr,
         nonce: u64,
         cookie: &[u8; COOKIE_LEN],
         now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         if !self.cookies.is_valid(cookie, &from, nonce, now) {
             return self.refuse(from, nonce, RejectReason::Stale, out);
         }
@@ -177,7 +221,7 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
             if self.table.get(session).is_none() {
                 return self.refuse(from, nonce, RejectReason::Ended, out);
             }
-            self.send(from, nonce, 0, Body::Opened { session }, out);
+            self.send(from, nonce, 0, Body::Opened(session), out);
             return ServerOutcome::Done;
         }
         if self.table.is_full(self.limits.sessions, &from) {
@@ -188,17 +232,17 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
             session = self.cookies.session();
         }
         self.table.insert(session, from, nonce, now);
-        self.send(from, nonce, 0, Body::Opened { session }, out);
-        ServerOutcome::Event(ServerEvent::Opened { session, from })
+        self.send(from, nonce, 0, Body::Opened(session), out);
+        ServerOutcome::Event(session, ServerEvent::Opened(from))
     }
 
     fn in_session(
         &mut self,
-        from: A,
+        from: SocketAddr,
         message: &Message<'_>,
         now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> ServerOutcome<A> {
+        out: &mut Outgoing,
+    ) -> ServerOutcome {
         let (id, number) = (message.session, message.number);
         let Some(session) = self.table.get(id) else {
             return self.refuse(from, id, RejectReason::NoSession, out);
@@ -210,38 +254,30 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         let reply = match message.body {
             Body::Request(body) => match request(session, number) {
                 RequestOrder::New => {
-                    let body = body.to_vec();
-                    return ServerOutcome::Event(ServerEvent::Requested {
-                        session: id,
-                        number,
-                        body,
-                    });
+                    let event = ServerEvent::Requested(number, body.to_vec());
+                    return ServerOutcome::Event(id, event);
                 }
                 RequestOrder::Repeated => reply(&session.work),
                 RequestOrder::OutOfOrder => return ServerOutcome::Ignored(Ignored::OutOfTurn),
             },
-            Body::Pull { offset } => match part(session, number, offset) {
+            Body::Pull(offset) => match part(session, number, offset) {
                 Some(part) => part,
                 None => return ServerOutcome::Ignored(Ignored::NoSuchPart),
             },
-            Body::Sync { t1, note } => {
+            Body::Sync(t1, note) => {
                 let is_news = number > session.noted && !note.is_empty();
                 if is_news {
                     session.noted = number;
                 }
-                self.send(from, id, number, Body::SyncReply { t1, t2: now.0, t3: now.0 }, out);
-                let note = note.to_vec();
+                self.send(from, id, number, Body::SyncReply([t1, now.0, now.0]), out);
                 return match is_news {
-                    true => ServerOutcome::Event(ServerEvent::Noted { session: id, note }),
+                    true => ServerOutcome::Event(id, ServerEvent::Noted(note.to_vec())),
                     false => ServerOutcome::Done,
                 };
             }
             _ => {
-                self.end(id, CloseReason::Asked, now, out);
-                return ServerOutcome::Event(ServerEvent::Closed {
-                    session: id,
-                    why: CloseReason::Asked,
-                });
+                self.close(id, CloseReason::Asked, now, out);
+                return ServerOutcome::Event(id, ServerEvent::Closed(CloseReason::Asked));
             }
         };
         out.push((from, encode(&Message { session: id, number, body: reply }, &self.seal)));
@@ -257,14 +293,14 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         session: u64,
         number: u32,
         body: Vec<u8>,
-        out: &mut Vec<(A, Vec<u8>)>,
+        out: &mut Outgoing,
     ) -> Result<(), AnswerError> {
         let open = self.table.get(session).ok_or(AnswerError::Gone)?;
         if open.taken != number || !matches!(open.work, Work::InProgress) {
             return Err(AnswerError::NotAsked);
         }
         if body.len() > LONGEST_ANSWER {
-            return Err(AnswerError::TooLong { len: body.len() });
+            return Err(AnswerError::TooLong(body.len()));
         }
         open.work = Work::Answered(body);
         let message = Message { session, number, body: reply(&open.work) };
@@ -272,45 +308,28 @@ impl<A: Copy + Eq + Hash + Debug + AddressBytes> RpcServer<A> {
         Ok(())
     }
 
-    /// Closes a session and notifies its client once. Returns whether it existed.
-    pub fn close(
-        &mut self,
-        session: u64,
-        reason: CloseReason,
-        now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> bool {
-        self.end(session, reason, now, out)
+    /// Closes a session, if it exists, and notifies its client once.
+    pub fn close(&mut self, session: u64, why: CloseReason, now: Nanos, out: &mut Outgoing) {
+        if let Some(from) = self.table.remove(session, now) {
+            self.send(from, session, 0, Body::Closed(why), out);
+        }
     }
 
     /// Closes all sessions, for a server that stops.
-    pub fn close_all(&mut self, reason: CloseReason, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) {
-        for session in self.table.ids() {
-            self.end(session, reason, now, out);
+    pub fn close_all(&mut self, reason: CloseReason, now: Nanos, out: &mut Outgoing) {
+        for session in self.table.open.keys().copied().collect::<Vec<_>>() {
+            self.close(session, reason, now, out);
         }
     }
 
-    /// Closes sessions that were silent for longer than [`Limits::idle`].
-    pub fn tick(&mut self, now: Nanos, out: &mut Vec<(A, Vec<u8>)>) -> Vec<ServerEvent<A>> {
+    /// Closes sessions that were silent for longer than [`Limits::idle`], and returns them.
+    pub fn tick(&mut self, now: Nanos, out: &mut Outgoing) -> Vec<u64> {
         self.table.forget(now);
-        let mut events = Vec::new();
-        for session in self.table.silent(self.limits.idle, now) {
-            self.end(session, CloseReason::Idle, now, out);
-            events.push(ServerEvent::Closed { session, why: CloseReason::Idle });
+        let silent = self.table.silent(self.limits.idle, now);
+        for session in &silent {
+            self.close(*session, CloseReason::Idle, now, out);
         }
-        events
-    }
-
-    fn end(
-        &mut self,
-        id: u64,
-        reason: CloseReason,
-        now: Nanos,
-        out: &mut Vec<(A, Vec<u8>)>,
-    ) -> bool {
-        let Some(from) = self.table.remove(id, now) else { return false };
-        self.send(from, id, 0, Body::Closed(reason), out);
-        true
+        silent
     }
 }
 
@@ -322,7 +341,7 @@ enum RequestOrder {
 }
 
 /// Accepts a request with the next number, once.
-fn request<A>(session: &mut RpcSession<A>, number: u32) -> RequestOrder {
+fn request(session: &mut RpcSession, number: u32) -> RequestOrder {
     if number == session.taken && !matches!(session.work, Work::Idle) {
         return RequestOrder::Repeated;
     }
@@ -342,14 +361,14 @@ fn reply(work: &Work) -> Body<'_> {
         Work::Idle | Work::InProgress => Body::Working,
         Work::Answered(bytes) if bytes.len() <= LONGEST_BODY => Body::Answer(bytes),
         // Shorter than LONGEST_ANSWER, which 32 bits hold.
-        Work::Answered(bytes) => Body::Large { len: bytes.len() as u32 },
+        Work::Answered(bytes) => Body::Large(bytes.len() as u32),
     }
 }
 
 /// A chunk of the last answer.
-fn part<A>(session: &RpcSession<A>, number: u32, offset: u32) -> Option<Body<'_>> {
+fn part(session: &RpcSession, number: u32, offset: u32) -> Option<Body<'_>> {
     let Work::Answered(bytes) = &session.work else { return None };
     let rest = bytes.get(offset as usize..).filter(|_| number == session.taken)?;
     let bytes = &rest[..rest.len().min(CHUNK_LEN)];
-    (!bytes.is_empty()).then_some(Body::Chunk { offset, bytes })
+    (!bytes.is_empty()).then_some(Body::Chunk(offset, bytes))
 }

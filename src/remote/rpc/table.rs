@@ -2,9 +2,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::Hash;
+use std::net::SocketAddr;
 
-use crate::remote::rpc::cookie::{AddressBytes, COOKIE_LIFE};
+use crate::remote::rpc::cookie::{COOKIE_LIFE, host};
 use crate::unit::Nanos;
 
 /// The most ended sessions that are remembered, so that a replayed message cannot reopen one.
@@ -28,20 +28,17 @@ pub(super) enum Work {
 
 /// A session whose client has proved its address.
 #[derive(Debug)]
-pub(super) struct RpcSession<A> {
-    pub(super) from: A,
+pub(super) struct RpcSession {
+    pub(super) from: SocketAddr,
     nonce: u64,
     pub(super) heard: Nanos,
-    /// Until when silence is expected because of a phase.
     kept_until: Nanos,
-    /// The number of the last request accepted.
     pub(super) taken: u32,
     pub(super) work: Work,
-    /// The number of the last note applied.
     pub(super) noted: u32,
 }
 
-impl<A> RpcSession<A> {
+impl RpcSession {
     /// When its idle time begins.
     fn silent_since(&self) -> Nanos {
         self.heard.max(self.kept_until.min(self.heard + MAX_KEPT))
@@ -49,48 +46,25 @@ impl<A> RpcSession<A> {
 }
 
 /// All sessions.
-#[derive(Debug)]
-pub(super) struct Table<A> {
-    open: BTreeMap<u64, RpcSession<A>>,
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) open: BTreeMap<u64, RpcSession>,
     /// Open and ended sessions, so that a repeated Open has no effect.
-    by_client: HashMap<(A, u64), u64>,
+    by_client: HashMap<(SocketAddr, u64), u64>,
     /// Ended sessions, in the order in which they may be forgotten.
-    ended: VecDeque<(Nanos, A, u64)>,
+    pub(super) ended: VecDeque<(Nanos, SocketAddr, u64)>,
     /// The number of open and ended sessions of each host.
     by_host: HashMap<u128, usize>,
     /// Closed sessions that the application still runs.
-    closing: usize,
+    pub(super) closing: usize,
 }
 
-impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
-    pub(super) fn new() -> Self {
-        Self {
-            open: BTreeMap::new(),
-            by_client: HashMap::new(),
-            ended: VecDeque::new(),
-            by_host: HashMap::new(),
-            closing: 0,
-        }
-    }
-
-    pub(super) fn set_closing(&mut self, closing: usize) {
-        self.closing = closing;
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// The number of remembered ended sessions.
-    pub(super) fn ended(&self) -> usize {
-        self.ended.len()
-    }
-
+impl Table {
     /// Whether this client must wait: `sessions` are open, or twice as many are open or closing, or
     /// its host has as many as are free (a dynamic threshold: Choudhury and Hahne, 1998), so that
     /// no host excludes all others.
-    pub(super) fn is_full(&self, sessions: usize, from: &A) -> bool {
-        let host_count = self.by_host.get(&from.host()).copied().unwrap_or_default();
+    pub(super) fn is_full(&self, sessions: usize, from: &SocketAddr) -> bool {
+        let host_count = self.by_host.get(&host(from)).copied().unwrap_or_default();
         let left = ENDED.saturating_sub(self.ended.len());
         self.open.len() >= sessions
             || self.open.len() + self.closing >= sessions.saturating_mul(2)
@@ -99,32 +73,20 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
     }
 
     /// The session of this client and nonce, open or ended.
-    pub(super) fn of_client(&self, from: A, nonce: u64) -> Option<u64> {
+    pub(super) fn of_client(&self, from: SocketAddr, nonce: u64) -> Option<u64> {
         self.by_client.get(&(from, nonce)).copied()
     }
 
-    pub(super) fn get(&mut self, id: u64) -> Option<&mut RpcSession<A>> {
+    pub(super) fn get(&mut self, id: u64) -> Option<&mut RpcSession> {
         self.open.get_mut(&id)
     }
 
-    /// When the last message of a session arrived.
-    pub(super) fn heard(&self, id: u64) -> Option<Nanos> {
-        self.open.get(&id).map(|session| session.heard)
-    }
-
-    pub(super) fn insert(&mut self, id: u64, from: A, nonce: u64, now: Nanos) {
-        let session = RpcSession {
-            from,
-            nonce,
-            heard: now,
-            kept_until: now,
-            taken: 0,
-            work: Work::Idle,
-            noted: 0,
-        };
+    pub(super) fn insert(&mut self, id: u64, from: SocketAddr, nonce: u64, now: Nanos) {
+        let (heard, kept_until, work) = (now, now, Work::Idle);
+        let session = RpcSession { from, nonce, heard, kept_until, taken: 0, work, noted: 0 };
         self.open.insert(id, session);
         self.by_client.insert((from, nonce), id);
-        *self.by_host.entry(from.host()).or_default() += 1;
+        *self.by_host.entry(host(&from)).or_default() += 1;
     }
 
     /// Lets a session be silent until this time, within [`MAX_KEPT`].
@@ -135,20 +97,19 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
     }
 
     /// Ends a session and remembers it until its cookies are invalid.
-    pub(super) fn remove(&mut self, id: u64, now: Nanos) -> Option<A> {
+    pub(super) fn remove(&mut self, id: u64, now: Nanos) -> Option<SocketAddr> {
         let session = self.open.remove(&id)?;
         self.ended.push_back((now + COOKIE_LIFE, session.from, session.nonce));
         Some(session.from)
     }
 
-    /// Forgets sessions whose cookies are invalid.
     pub(super) fn forget(&mut self, now: Nanos) {
         while let Some(&(until, from, nonce)) = self.ended.front()
             && until <= now
         {
             self.ended.pop_front();
             self.by_client.remove(&(from, nonce));
-            if let Entry::Occupied(mut host_count) = self.by_host.entry(from.host()) {
+            if let Entry::Occupied(mut host_count) = self.by_host.entry(host(&from)) {
                 *host_count.get_mut() -= 1;
                 if *host_count.get() == 0 {
                     host_count.remove();
@@ -159,12 +120,8 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
 
     /// Sessions that were silent for this time.
     pub(super) fn silent(&self, idle: Nanos, now: Nanos) -> Vec<u64> {
-        let silent = |session: &RpcSession<A>| now >= session.silent_since() + idle;
+        let silent = |session: &RpcSession| now >= session.silent_since() + idle;
         self.open.iter().filter(|(_, session)| silent(session)).map(|(id, _)| *id).collect()
-    }
-
-    pub(super) fn ids(&self) -> Vec<u64> {
-        self.open.keys().copied().collect()
     }
 
     /// When the next session times out or is forgotten.
@@ -177,8 +134,6 @@ impl<A: Copy + Eq + Hash + AddressBytes> Table<A> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
 
     fn from(host: u8, port: u16) -> SocketAddr {
@@ -186,25 +141,22 @@ mod tests {
     }
 
     /// Opens and ends sessions of a host until it must wait; returns their number.
-    fn fill(table: &mut Table<SocketAddr>, host: u8) -> usize {
-        let opened = (0..).take_while(|&id| {
-            let from = from(host, id as u16);
-            let is_free = !table.is_full(64, &from);
-            if is_free {
-                let id = u64::from(host) << 32 | id;
-                table.insert(id, from, id, Nanos::ZERO);
-                table.remove(id, Nanos::ZERO);
-            }
-            is_free
-        });
-        opened.count()
+    fn fill(table: &mut Table, host: u8) -> usize {
+        let mut opened = 0;
+        while !table.is_full(64, &from(host, opened)) {
+            let id = u64::from(host) << 32 | u64::from(opened);
+            table.insert(id, from(host, opened), id, Nanos::ZERO);
+            table.remove(id, Nanos::ZERO);
+            opened += 1;
+        }
+        opened.into()
     }
 
     #[test]
-    fn no_host_keeps_out_the_others_by_coming_and_going() {
-        let mut table = Table::new();
+    fn no_host_keeps_out_the_others() {
+        let mut table = Table::default();
         let first = fill(&mut table, 1);
-        assert_eq!((first, table.ended()), (ENDED / 2, ENDED / 2));
+        assert_eq!((first, table.ended.len()), (ENDED / 2, ENDED / 2));
         // Each next host gets half of what is free; the sixth still gets some.
         for host in 2..=6 {
             assert!(fill(&mut table, host) >= LEAST_SHARE, "{host}");
@@ -217,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_session_in_a_phase_outlasts_an_outage() {
-        let mut table = Table::new();
+        let mut table = Table::default();
         let second = |count: u64| Nanos::from_millis(count * 1_000);
         table.insert(7, from(1, 1), 7, second(1));
         let idle = second(10);
@@ -234,22 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_done_with_counts() {
-        let mut table = Table::new();
+    fn closing_sessions_count() {
+        let mut table = Table::default();
         (0..3).for_each(|id| table.insert(id, from(1, 1), id, Nanos::ZERO));
         assert!(table.is_full(3, &from(2, 1)) && !table.is_full(4, &from(2, 1)));
-        table.set_closing(5);
+        table.closing = 5;
         assert!(table.is_full(4, &from(2, 1)));
-        table.set_closing(4);
+        table.closing = 4;
         assert!(!table.is_full(4, &from(2, 1)));
-    }
-
-    #[test]
-    fn a_host_has_many_addresses() {
-        let host = |addr: &str| addr.parse::<SocketAddr>().unwrap().host();
-        assert_eq!(host("[2001:db8::1]:1"), host("[2001:db8::ffff:0:0:2]:9"));
-        assert_ne!(host("[2001:db8::1]:1"), host("[2001:db8:0:1::1]:1"));
-        assert_eq!(host("[::ffff:192.0.2.1]:1"), host("192.0.2.1:2"));
-        assert_ne!(host("192.0.2.1:1"), host("192.0.2.2:1"));
     }
 }

@@ -8,7 +8,6 @@ use crate::sys;
 #[derive(Debug)]
 pub(super) struct AffinityGuard {
     core: Option<usize>,
-    /// The affinity to restore.
     allowed: Vec<usize>,
     is_pinned: bool,
 }
@@ -28,7 +27,6 @@ impl AffinityGuard {
         self.core
     }
 
-    /// Pins the thread to the core.
     pub(super) fn pin(&mut self) {
         if let Some(core) = self.core.filter(|_| !self.is_pinned) {
             self.is_pinned = pin_to(core).is_ok();

@@ -31,9 +31,8 @@ struct Cost {
 }
 
 impl Cost {
-    /// With this many receivers. Distributed in turn, each flow has one receiver; by a hash, each
-    /// receiver may get any flow.
-    fn of(spec: &CellSpec, receivers: usize) -> Self {
+    /// In turn, each flow has one receiver; by a hash, each receiver may get any flow.
+    fn of_cell(spec: &CellSpec, receivers: usize) -> Self {
         let streams = usize::from(spec.streams);
         let spread = if spec.by_hash { receivers } else { 1 };
         let (windows, senders) = (streams * spread, usize::from(spec.threads));
@@ -53,28 +52,25 @@ pub(super) struct BudgetLease {
 
 impl Budget {
     /// Reserves the resources of a cell, or returns the reason for refusing it.
-    pub(super) fn take(
+    pub(super) fn reserve(
         self: &Arc<Self>,
         spec: &CellSpec,
         receivers: usize,
     ) -> Result<BudgetLease, String> {
-        let cost = Cost::of(spec, receivers);
+        let cost = Cost::of_cell(spec, receivers);
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let windows = left.windows.checked_sub(cost.windows).ok_or_else(|| {
-            format!(
-                "{MAX_WINDOWS} sequence windows are the limit for all clients of the sink, {} of \
-                 them are free, and this cell needs {}; use fewer --streams, or wait for the \
-                 other clients",
-                left.windows, cost.windows
-            )
-        })?;
-        let senders = left.senders.checked_sub(cost.senders).ok_or_else(|| {
-            format!(
-                "{MAX_SENDERS} senders are the limit for all clients of the sink, {} of them are \
-                 free, and this cell needs {}; use fewer --threads, or wait for the other clients",
-                left.senders, cost.senders
-            )
-        })?;
+        let subtract = |free: usize, need: usize, most: &str, flag: &str| {
+            free.checked_sub(need).ok_or_else(|| {
+                format!(
+                    "{most} are the limit for all clients of the sink, {free} of them are free, \
+                     and this cell needs {need}; use fewer {flag}, or wait for the other clients"
+                )
+            })
+        };
+        let most = format!("{MAX_WINDOWS} sequence windows");
+        let windows = subtract(left.windows, cost.windows, &most, "--streams")?;
+        let most = format!("{MAX_SENDERS} senders");
+        let senders = subtract(left.senders, cost.senders, &most, "--threads")?;
         *left = Cost { windows, senders };
         Ok(BudgetLease { budget: Arc::clone(self), cost })
     }
@@ -103,15 +99,15 @@ mod tests {
         let budget = Arc::new(Budget::default());
         let whole = *budget.left.lock().unwrap();
         let large = spec(16_384, 256, true);
-        let mut leases: Vec<_> = (0..4).map(|_| budget.take(&large, 2).unwrap()).collect();
-        let why = budget.take(&spec(1, 1, true), 2).unwrap_err();
+        let mut leases: Vec<_> = (0..4).map(|_| budget.reserve(&large, 2).unwrap()).collect();
+        let why = budget.reserve(&spec(1, 1, true), 2).unwrap_err();
         assert!(why.contains("--streams") && why.contains("0 of them are free"), "{why}");
         let hashed = CellSpec { by_hash: true, ..spec(8_193, 1, true) };
         leases.pop();
-        assert!(budget.take(&hashed, 2).is_err(), "each receiver may get all flows");
+        assert!(budget.reserve(&hashed, 2).is_err(), "each receiver may get all flows");
         let reverse = spec(16_384, 256, false);
-        let senders: Vec<_> = (0..4).map(|_| budget.take(&reverse, 2).unwrap()).collect();
-        let why = budget.take(&spec(1, 1, false), 2).unwrap_err();
+        let senders: Vec<_> = (0..4).map(|_| budget.reserve(&reverse, 2).unwrap()).collect();
+        let why = budget.reserve(&spec(1, 1, false), 2).unwrap_err();
         assert!(why.contains("--threads"), "{why}");
         drop((leases, senders));
         assert_eq!(*budget.left.lock().unwrap(), whole);

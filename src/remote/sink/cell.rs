@@ -12,8 +12,7 @@ use crate::net::steer::{BY_SOURCE, PHASES, PROBE_PHASE, SLOT_SHIFT, next_phase};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, PhaseEnd, PhaseSpec};
 use crate::run::RunError;
 use crate::run::count_end::planned_end;
-use crate::run::phase::Phase;
-use crate::run::phase::PhaseState;
+use crate::run::phase::{Phase, PhaseState};
 use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
@@ -30,30 +29,27 @@ const LOOK: Duration = Duration::from_millis(5);
 /// hour for it. Arbitrary.
 const MAX_SHIFT_NS: u64 = 1_000_000_000;
 
-/// A cell that is set up.
 pub(super) struct SinkCell {
     pub(super) spec: CellSpec,
     pub(super) pool: WorkerPool,
     pub(super) slot: Slot,
-    /// Its part of the sink's budget.
     pub(super) lease: BudgetLease,
     /// The device on the route to the client, if known.
     pub(super) device: Option<String>,
-    /// The target of each sender.
     pub(super) targets: Vec<Option<SocketAddr>>,
     pub(super) phase: Option<SinkPhase>,
     /// The kernel counters of the last phase.
     pub(super) counters: Option<CounterDelta>,
 }
 
-/// A running phase.
 pub(super) struct SinkPhase {
-    tx: Arc<PhaseState>,
+    pub(super) tx: Arc<PhaseState>,
     rx: Arc<PhaseState>,
-    halt: Arc<AtomicBool>,
+    pub(super) halt: Arc<AtomicBool>,
     running: Running,
     snapshot: CounterSnapshot,
-    began: Nanos,
+    /// The receivers' epoch.
+    pub(super) began: Nanos,
     /// When the receivers' window should end, since their epoch; zero for a count sent flat out.
     planned: Nanos,
 }
@@ -77,40 +73,12 @@ impl SinkCell {
         }
     }
 
-    /// The receivers' epoch of the running phase.
-    pub(super) fn began(&self) -> Option<Nanos> {
-        self.phase.as_ref().map(|phase| phase.began)
-    }
-
-    /// The targets that are known.
-    pub(super) fn known_targets(&self) -> Vec<SocketAddr> {
-        self.targets.iter().flatten().copied().collect()
-    }
-
-    /// Whether senders may be running.
-    pub(super) fn is_sending(&self) -> bool {
-        self.pool.senders() > 0 && self.phase.is_some()
-    }
-
-    /// Whether a sender got an ICMP error since the last call.
-    pub(super) fn take_unreachable(&self) -> bool {
-        self.phase.as_ref().is_some_and(|phase| phase.tx.take_unreachable())
-    }
-
-    /// Stops the senders.
-    pub(super) fn halt(&self) {
-        if let Some(phase) = &self.phase {
-            phase.halt.store(true, Ordering::Relaxed);
-        }
-    }
-
     /// Begins a phase, unless its start is too near.
     pub(super) fn start(&mut self, order: PhaseSpec) -> ControlResponse {
         self.abandon();
         if order.tag & PHASES == PROBE_PHASE {
-            return ControlResponse::Refused(
-                "this phase number is reserved for announcements".into(),
-            );
+            let why = "this phase number is reserved for announcements";
+            return ControlResponse::Refused(why.into());
         }
         // Read before the time check, because it takes a while.
         let mut snapshot = CounterSnapshot::begin(self.device.as_deref());

@@ -1,4 +1,4 @@
-//! A session as the event loop sees it.
+//! Sessions as the event loop sees them, and their results.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-use super::session::{SessionCommand, SinkSession, SinkShared};
-use super::tally::SinkTallies;
+use super::SinkEvent;
+use super::session::{SessionCommand, SinkSession, SinkShared, SinkTallies};
 use crate::clock::Clock;
 use crate::measure::ClientStats;
 use crate::net::Group;
@@ -17,7 +17,6 @@ use crate::remote::sink::liveness::Liveness;
 use crate::run::RunError;
 use crate::unit::Nanos;
 
-/// A client with an open session.
 pub(super) struct Client {
     pub(super) from: SocketAddr,
     pub(super) opened_at: Nanos,
@@ -28,8 +27,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Starts the thread of a session, which passes each response to `reply`. The client is `from`,
-    /// and the local address that it uses is `called_address`.
+    /// Starts the thread of a session with `from`, which passes each response to `reply`.
     pub(super) fn start(
         shared: &Arc<SinkShared>,
         sockets: &Arc<Mutex<Group>>,
@@ -61,28 +59,50 @@ impl Client {
     }
 
     /// The results of the session; waits for its thread.
-    pub(super) fn served(self, why: CloseReason) -> ClientStats {
-        let Self { from, opened_at, thread, .. } = self;
+    fn stats(self, why: CloseReason) -> ClientStats {
         // A thread that panicked has reported it on standard error.
-        let SinkTallies { cells, sent, rx, lost, .. } = thread.join().unwrap_or_default();
-        ClientStats {
-            from,
-            time: (opened_at, Clock::Monotonic.now()),
-            cells,
-            rx,
-            lost,
-            sent,
-            why: why.to_string(),
+        let SinkTallies { cells, sent, rx, lost, .. } = self.thread.join().unwrap_or_default();
+        let (from, time) = (self.from, (self.opened_at, Clock::Monotonic.now()));
+        ClientStats { from, time, cells, rx, lost, sent, why: why.to_string() }
+    }
+}
+
+/// Clients that are listed one by one; later ones are only counted. Arbitrary: some hundred KiB.
+const MAX_SERVED: usize = 4_096;
+
+/// Sessions that are closing, and the results of closed ones.
+#[derive(Default)]
+pub(super) struct ClosingSessions {
+    pub(super) closing: Vec<(Client, CloseReason)>,
+    pub(super) served: Vec<ClientStats>,
+    /// The number of clients beyond [`MAX_SERVED`].
+    pub(super) served_more: u64,
+}
+
+impl ClosingSessions {
+    /// Adds a session; without commands, its thread ends by itself.
+    pub(super) fn add(&mut self, mut client: Client, why: CloseReason) {
+        client.commands = None;
+        self.closing.push((client, why));
+    }
+
+    /// Collects the results of sessions whose threads have ended, without waiting for others.
+    pub(super) fn reap(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
+        let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
+        for (client, why) in self.closing.extract_if(.., ended) {
+            let stats = client.stats(why);
+            on_sink_event(SinkEvent::Closed(&stats));
+            if self.served.len() < MAX_SERVED {
+                self.served.push(stats);
+            } else {
+                self.served_more += 1;
+            }
         }
     }
 }
 
-/// Updates the liveness of all sessions; returns those whose clients are unreachable. A session
-/// with a running phase is kept through an outage.
-pub(super) fn find_lost(
-    clients: &HashMap<u64, Client>,
-    rpc: &mut RpcServer<SocketAddr>,
-) -> Vec<u64> {
+/// Updates the liveness of all sessions; returns those whose clients are unreachable.
+pub(super) fn find_lost(clients: &HashMap<u64, Client>, rpc: &mut RpcServer) -> Vec<u64> {
     let now = Clock::Monotonic.now();
     for (session, client) in clients {
         rpc.keep(*session, client.liveness.busy_until());

@@ -1,23 +1,119 @@
-//! The listeners after the first: a thread each, which counts datagrams of no session.
+//! The listening sockets: each counts datagrams of no session and those that the kernel drops; all
+//! after the first have a thread each.
 
 use std::io;
+use std::net::SocketAddr;
+use std::slice::from_ref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
-use super::listener::{ControlListener, TICK};
-use super::options::SinkOptions;
+use super::SinkOptions;
 use crate::clock::Clock;
-use crate::measure::Snapshot;
-use crate::net::{Bound, BoundSender, Group, GroupOptions, MAX_DATAGRAM, Options, pin_to};
+use crate::measure::{ListenerTally, Numbered, Snapshot, UnsolicitedTraffic};
+use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
+use crate::net::{
+    Bound, BoundSender, Group, GroupOptions, MAX_DATAGRAM, Options, Udp, max_queued, pin_to,
+};
 use crate::payload::answer_ping;
-use crate::run::RunError;
+use crate::run::{Drops, RunError};
 use crate::unit::Nanos;
+use crate::wire::decode_own;
 
-/// These threads.
+/// The counters of one listening socket.
+#[derive(Debug)]
+pub(super) struct ControlListener {
+    at: SocketAddr,
+    /// A duplicate of the socket, to read its kernel counters.
+    counter_socket: Option<Udp>,
+    drops: Drops,
+    requested: usize,
+    pub(super) core: Option<usize>,
+    pub(super) unsolicited: UnsolicitedTraffic,
+}
+
+impl ControlListener {
+    /// For the socket at `at`, for which a receive buffer of `requested` bytes was asked.
+    pub(super) fn new(at: SocketAddr, requested: usize, counter_socket: Option<Udp>) -> Self {
+        let mut drops = Drops::default();
+        if let Some(socket) = &counter_socket {
+            drops.restart(from_ref(&socket.socket));
+        }
+        let unsolicited =
+            UnsolicitedTraffic { since: Clock::Monotonic.now(), ..UnsolicitedTraffic::default() };
+        Self { at, counter_socket, drops, requested, core: None, unsolicited }
+    }
+
+    pub(super) fn count(&mut self, from: SocketAddr, datagram: &[u8], now: Nanos) {
+        self.unsolicited.count(from, datagram.len(), numbered(datagram), now);
+    }
+
+    /// The most datagrams that the receive buffer holds: at the end, no more are read.
+    pub(super) fn waiting(&self) -> usize {
+        max_queued(self.granted().unwrap_or(self.requested))
+    }
+
+    /// The size of the receive buffer that the system granted, in bytes.
+    fn granted(&self) -> Option<usize> {
+        self.counter_socket.as_ref()?.receive_buffer
+    }
+
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        Snapshot { drops: self.sample(), ..self.unsolicited.snapshot() }
+    }
+
+    /// Datagrams dropped so far. Call it before the kernel's 32-bit counter wraps.
+    fn sample(&mut self) -> u64 {
+        let socket = self.counter_socket.as_ref();
+        socket.map_or(0, |socket| self.drops.sample(from_ref(&socket.socket)))
+    }
+
+    /// The final counts, of the socket and by source.
+    fn end(mut self) -> (ListenerTally, UnsolicitedTraffic) {
+        self.sample();
+        let granted = self.granted();
+        let tally = ListenerTally {
+            at: self.at,
+            core: self.core,
+            datagrams: self.unsolicited.datagrams,
+            drops: self.drops.known_total(),
+            asked: self.requested as u64,
+            granted: granted.map(|bytes| bytes as u64),
+        };
+        (tally, self.unsolicited)
+    }
+}
+
+/// The header fields of a datagram sent without a session (`blast --no-peer`): it has no slot.
+fn numbered(datagram: &[u8]) -> Option<Numbered> {
+    let tag = u16::from_be_bytes(*datagram.first_chunk()?);
+    let is_ours = tag > CONTROL_TAG && tag >> SLOT_SHIFT == 0;
+    let header = decode_own(datagram, tag).filter(|_| is_ours)?;
+    Some(Numbered {
+        phase: u32::from(tag) << 16 | u32::from(header.flow),
+        sequence: header.sequence,
+        intended: Nanos(header.intended_ns),
+    })
+}
+
+/// The final counts of all listeners.
+pub(super) fn sum(
+    all: impl Iterator<Item = ControlListener>,
+) -> (Vec<ListenerTally>, UnsolicitedTraffic) {
+    let (tallies, each): (Vec<_>, Vec<_>) = all.map(ControlListener::end).unzip();
+    let mut sum = UnsolicitedTraffic::default();
+    each.into_iter().for_each(|unsolicited| sum.merge(unsolicited));
+    (tallies, sum)
+}
+
+/// How often a loop reports progress and checks whether to end; arbitrary.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// The threads of the listeners after the first.
 #[derive(Debug, Default)]
 pub(super) struct ListenerThreads {
     threads: Vec<JoinHandle<ControlListener>>,
@@ -83,7 +179,6 @@ impl ListenerThreads {
         Ok(())
     }
 
-    /// The latest counts of all threads.
     pub(super) fn snapshot(&self) -> Snapshot {
         let each = self.progress.iter();
         let each = each.map(|one| *one.snapshot.lock().unwrap_or_else(PoisonError::into_inner));
@@ -96,7 +191,6 @@ impl ListenerThreads {
         Nanos(each.max().unwrap_or(0))
     }
 
-    /// Ends all of them.
     pub(super) fn end(&mut self) -> Vec<ControlListener> {
         self.is_over.store(true, Ordering::Relaxed);
         // A thread that panicked has reported it on standard error.
@@ -171,7 +265,7 @@ mod tests {
     #[test]
     fn listeners_end_with_their_owner() {
         let socket = Options { bind: ([127, 0, 0, 1], 0).into(), ..Options::default() };
-        let Ok(udp) = crate::net::Udp::open(&socket) else { panic!("a socket of loopback") };
+        let Ok(udp) = Udp::open(&socket) else { panic!("a socket of loopback") };
         let mut others = ListenerThreads::default();
         let listener = ControlListener::new(udp.local, 65_536, None);
         others.add(1, udp.socket, listener, None, false).unwrap();

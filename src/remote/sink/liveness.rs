@@ -12,25 +12,21 @@ pub(super) const GRACE: Nanos = Nanos::from_millis(2_000);
 /// The shared state of one session.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    /// When the last message of the client arrived.
     heard_ns: AtomicU64,
     /// Whether ICMP errors reported the client as unreachable after [`GRACE`] of silence.
     lost: AtomicBool,
     /// The end of the running phase; 0 if no phase runs, or its end is unknown.
     busy_until_ns: AtomicU64,
-    /// The last correction of the client's clock.
     shift_ns: AtomicI64,
     /// Whether the session has yet to read the correction.
     shifted: AtomicBool,
 }
 
 impl Liveness {
-    /// For a client that opens a session now.
     pub(super) fn at(now: Nanos) -> Self {
         Self { heard_ns: AtomicU64::new(now.0), ..Self::default() }
     }
 
-    /// Records when the last message of the client arrived.
     pub(super) fn heard(&self, at: Nanos) {
         self.heard_ns.store(at.0, Ordering::Relaxed);
     }
@@ -45,12 +41,10 @@ impl Liveness {
         self.busy_until_ns.store(at.0, Ordering::Relaxed);
     }
 
-    /// The end of the running phase.
     pub(super) fn busy_until(&self) -> Nanos {
         Nanos(self.busy_until_ns.load(Ordering::Relaxed))
     }
 
-    /// Records that the client is unreachable.
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Relaxed);
     }
@@ -60,8 +54,7 @@ impl Liveness {
         self.lost.swap(false, Ordering::Relaxed) && self.is_silent(now)
     }
 
-    /// Stores a correction of the client's clock. Returns whether the session needs a message: not
-    /// if it has yet to read an earlier correction.
+    /// Stores a clock correction; returns whether the session has read the earlier one.
     pub(super) fn shift(&self, by_ns: i64) -> bool {
         self.shift_ns.store(by_ns, Ordering::Relaxed);
         !self.shifted.swap(true, Ordering::AcqRel)

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::client::{Client, find_lost};
-use super::listener::{ControlListener, TICK, sum};
-use super::options::{SinkEnd, SinkEvent, SinkOptions};
+use super::client::{Client, ClosingSessions, find_lost};
+use super::listeners::{ControlListener, ListenerThreads, TICK, sum};
 use super::session::{SessionCommand, SinkShared};
+use super::{SinkEnd, SinkEvent, SinkOptions};
 use crate::clock::Clock;
 use crate::host::HostFacts;
 use crate::measure::{SinkTally, Snapshot};
@@ -23,10 +23,8 @@ use crate::net::{Bound, BoundSender, Group, MAX_DATAGRAM};
 use crate::payload::answer_ping;
 use crate::remote::protocol::CloseReason;
 use crate::remote::protocol::spec::ClockNote;
-use crate::remote::rpc::{AnswerError, Limits, RpcServer, ServerEvent, ServerOutcome};
+use crate::remote::rpc::{AnswerError, Limits, Outgoing, RpcServer, ServerEvent, ServerOutcome};
 use crate::remote::sink::affinity::AffinityGuard;
-use crate::remote::sink::closing::ClosingSessions;
-use crate::remote::sink::listeners::ListenerThreads;
 use crate::remote::sink::sockets::ControlSockets;
 use crate::run::RunError;
 use crate::sys;
@@ -60,8 +58,8 @@ pub fn serve(
     let began = Clock::Monotonic.now();
     let mut server = Server::open(options, facts)?;
     server.locals.iter().for_each(|&local| on_sink_event(SinkEvent::Listening(local)));
-    let end = server.run(stop, on_sink_event); // Threads must end after an error, too.
-    Ok((server.close(began, on_sink_event), end?))
+    let end = server.run(stop, on_sink_event);
+    Ok((server.close(began, on_sink_event), end))
 }
 
 type Reply = (u64, u32, Vec<u8>);
@@ -69,25 +67,20 @@ type Reply = (u64, u32, Vec<u8>);
 struct Server {
     shared: Arc<SinkShared>,
     socket_sets: Vec<Arc<Mutex<Group>>>,
-    /// The addresses of those.
     locals: Vec<SocketAddr>,
     /// The first listener of each: control messages arrive there.
     control: ControlSockets,
-    /// The counts of those.
     listeners: Vec<ControlListener>,
-    /// The core of this loop.
     affinity: AffinityGuard,
     poll: Poll,
     waker: Arc<Waker>,
-    rpc: RpcServer<SocketAddr>,
+    rpc: RpcServer,
     clients: HashMap<u64, Client>,
     replies: (Sender<Reply>, Receiver<Reply>),
-    out: Vec<(SocketAddr, Vec<u8>)>,
+    out: Outgoing,
     /// Whether pings are answered: not if a key is required, and not by a multicast group.
     answers_pings: bool,
-    /// The other listeners.
     listener_threads: ListenerThreads,
-    /// Sessions that end.
     closing: ClosingSessions,
     buffer: Vec<u8>,
     heard_at: Nanos,
@@ -96,13 +89,12 @@ struct Server {
 
 impl Server {
     fn open(options: &SinkOptions, facts: &HostFacts) -> Result<Self, RunError> {
-        let poll = Poll::new().map_err(|source| RunError::Wait { source })?;
-        let waker =
-            Waker::new(poll.registry(), WAKE).map_err(|source| RunError::Wait { source })?;
+        let wait = |source| RunError::Wait { source };
+        let poll = Poll::new().map_err(wait)?;
+        let waker = Waker::new(poll.registry(), WAKE).map_err(wait)?;
         let limits = Limits { sessions: options.sessions, ..Limits::default() };
-        let (own, facts) = (options.clone(), facts.clone());
-        let shared =
-            SinkShared { options: own, facts, busy: AtomicUsize::new(0), budget: Arc::default() };
+        let (busy, budget) = (AtomicUsize::new(0), Arc::default());
+        let shared = SinkShared { options: options.clone(), facts: facts.clone(), busy, budget };
         let mut server = Self {
             shared: Arc::new(shared),
             socket_sets: Vec::new(),
@@ -128,14 +120,13 @@ impl Server {
             let (group, first) =
                 server.listener_threads.listen(socket, options, server.answers_pings)?;
             if let Some((receiver, listener)) = first {
-                server.control.add(Bound::udp(receiver));
+                server.control.sockets.push(Bound::udp(receiver));
                 server.listeners.push(listener);
             }
             server.locals.push(group.local());
             server.socket_sets.push(Arc::new(Mutex::new(group)));
         }
-        let registered = server.control.register(server.poll.registry());
-        registered.map_err(|source| RunError::Wait { source })?;
+        server.control.register(server.poll.registry()).map_err(wait)?;
         // Last, so that the listener threads do not inherit the affinity.
         server.affinity = AffinityGuard::on(options.core(0));
         server.listeners.iter_mut().for_each(|one| one.core = server.affinity.core());
@@ -146,18 +137,20 @@ impl Server {
         &mut self,
         stop: &Arc<AtomicBool>,
         on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
-    ) -> Result<SinkEnd, RunError> {
+    ) -> SinkEnd {
         let mut events = Events::with_capacity(EVENTS);
         let mut tick_at = Nanos::ZERO;
         loop {
-            let has_more = self.read(on_sink_event)?;
+            let has_more = self.read(on_sink_event);
             self.reply();
             self.tick(on_sink_event);
             self.control.send(&mut self.out, None);
             let now = Clock::Monotonic.now();
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
-                self.close_unreachable();
+                for session in find_lost(&self.clients, &mut self.rpc) {
+                    self.end(session, CloseReason::Unreachable);
+                }
                 if self.clients.is_empty() {
                     self.affinity.pin();
                 }
@@ -166,18 +159,18 @@ impl Server {
                 on_sink_event(SinkEvent::Tick(self.clients.len(), unsolicited));
             }
             if stop.load(Ordering::Relaxed) {
-                return Ok(SinkEnd::Stopped);
+                return SinkEnd::Stopped;
             }
-            let is_idle = self.clients.is_empty() && self.closing.is_empty();
+            let is_idle = self.clients.is_empty() && self.closing.closing.is_empty();
             if self.shared.options.once && is_idle && !self.closing.served.is_empty() {
-                return Ok(SinkEnd::Once);
+                return SinkEnd::Once;
             }
             if !is_idle {
                 self.heard_at = now;
             }
             let silent = now.since(self.heard_at.max(self.listener_threads.heard_at()));
             if is_idle && self.shared.options.idle.is_some_and(|idle| silent > idle) {
-                return Ok(SinkEnd::Idle);
+                return SinkEnd::Idle;
             }
             if has_more || now.since(self.control_at) < SPIN {
                 continue;
@@ -190,13 +183,13 @@ impl Server {
     }
 
     /// Reads datagrams; returns whether more may wait.
-    fn read(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) -> Result<bool, RunError> {
+    fn read(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) -> bool {
         let mut has_more = false;
-        for at in 0..self.control.count() {
+        for at in 0..self.control.sockets.len() {
             for turn in 0..READ_BURST {
-                match self.control.recv(at, &mut self.buffer) {
+                match self.control.sockets[at].recv_from(&mut self.buffer) {
                     Ok(sender @ BoundSender { from: Some(from), .. }) => {
-                        self.handle_datagram(at, from, sender, on_sink_event)?;
+                        self.handle_datagram(at, from, sender, on_sink_event);
                     }
                     // Its sender is unknown.
                     Ok(BoundSender { len, from: None, .. }) => {
@@ -210,17 +203,16 @@ impl Server {
                 has_more |= turn + 1 == READ_BURST;
             }
         }
-        Ok(has_more)
+        has_more
     }
 
-    /// Handles one datagram.
     fn handle_datagram(
         &mut self,
         group: usize,
         from: SocketAddr,
         sender: BoundSender,
         on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
-    ) -> Result<(), RunError> {
+    ) {
         let now = Clock::Monotonic.now();
         let BoundSender { len, to_many, .. } = sender;
         let datagram = &self.buffer[..len];
@@ -244,26 +236,26 @@ impl Server {
                 }
             }
             ServerOutcome::Done => (self.heard_at, self.control_at) = (now, now),
-            ServerOutcome::Event(event) => {
+            ServerOutcome::Event(session, event) => {
                 (self.heard_at, self.control_at) = (now, now);
-                if matches!(event, ServerEvent::Opened { .. }) {
-                    self.control.remember(&sender);
+                if matches!(event, ServerEvent::Opened(_)) {
+                    self.control.called.extend(sender.from.zip(sender.called));
                 }
-                self.on_event(group, event, on_sink_event)?;
+                self.on_event(group, session, event, on_sink_event);
             }
         }
         self.control.send(&mut self.out, Some(&sender));
-        Ok(())
     }
 
     fn on_event(
         &mut self,
         group: usize,
-        event: ServerEvent<SocketAddr>,
+        session: u64,
+        event: ServerEvent,
         on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
-    ) -> Result<(), RunError> {
+    ) {
         match event {
-            ServerEvent::Opened { session, from } => {
+            ServerEvent::Opened(from) => {
                 self.affinity.unpin();
                 match self.start(group, session, from) {
                     Ok(client) => {
@@ -277,23 +269,19 @@ impl Server {
                     Err(_) => self.end(session, CloseReason::Failed),
                 }
             }
-            ServerEvent::Requested { session, number, body } => {
+            ServerEvent::Requested(number, body) => {
                 self.command(session, SessionCommand::Request(number, body));
             }
-            ServerEvent::Noted { session, note } => {
-                let note = postcard::from_bytes::<ClockNote>(&note);
-                let liveness = self.clients.get(&session).map(|client| &client.liveness);
-                if note.is_ok_and(|note| {
-                    liveness.is_some_and(|liveness| liveness.shift(note.shift_ns))
-                }) {
+            ServerEvent::Noted(note) => {
+                if let Ok(ClockNote { shift_ns }) = postcard::from_bytes(&note)
+                    && let Some(client) = self.clients.get(&session)
+                    && client.liveness.shift(shift_ns)
+                {
                     self.command(session, SessionCommand::Shift);
                 }
             }
-            ServerEvent::Closed { session, why } => {
-                self.begin_closing(session, why);
-            }
+            ServerEvent::Closed(why) => self.begin_closing(session, why),
         }
-        Ok(())
     }
 
     /// Sends a command to a session; closes it if its thread has died.
@@ -305,7 +293,6 @@ impl Server {
         }
     }
 
-    /// Closes a session and notifies its client.
     fn end(&mut self, session: u64, why: CloseReason) {
         self.rpc.close(session, why, Clock::Monotonic.now(), &mut self.out);
         self.begin_closing(session, why);
@@ -315,14 +302,13 @@ impl Server {
     fn begin_closing(&mut self, session: u64, why: CloseReason) {
         if let Some(client) = self.clients.remove(&session) {
             if !self.clients.values().any(|other| other.from == client.from) {
-                self.control.forget(&client.from);
+                self.control.called.remove(&client.from);
             }
             self.closing.add(client, why);
-            self.rpc.set_closing(self.closing.count());
+            self.rpc.set_closing(self.closing.closing.len());
         }
     }
 
-    /// Starts the thread of a session.
     fn start(&self, group: usize, id: u64, from: SocketAddr) -> Result<Client, RunError> {
         let (replies, waker) = (self.replies.0.clone(), Arc::clone(&self.waker));
         let reply = move |number, body| {
@@ -330,23 +316,15 @@ impl Server {
             let _ = replies.send((id, number, body));
             let _ = waker.wake();
         };
-        let who = (id, from, self.control.called(&from));
+        let who = (id, from, self.control.called.get(&from).map(|called| called.ip));
         Client::start(&self.shared, &self.socket_sets[group], who, reply)
     }
 
-    /// Closes sessions whose clients are unreachable.
-    fn close_unreachable(&mut self) {
-        for session in find_lost(&self.clients, &mut self.rpc) {
-            self.end(session, CloseReason::Unreachable);
-        }
-    }
-
-    /// Sends the responses of sessions.
     fn reply(&mut self) {
         while let Ok((session, number, body)) = self.replies.1.try_recv() {
             let answered = self.rpc.answer(session, number, body, &mut self.out);
             // A closed session needs no response. Without one, an open session would wait for ever.
-            if matches!(answered, Err(AnswerError::TooLong { .. })) {
+            if matches!(answered, Err(AnswerError::TooLong(_))) {
                 self.end(session, CloseReason::Failed);
             }
         }
@@ -354,12 +332,11 @@ impl Server {
 
     /// Closes sessions that have been silent for too long.
     fn tick(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
-        for event in self.rpc.tick(Clock::Monotonic.now(), &mut self.out) {
-            // Only closed sessions are reported here, which starts no thread.
-            let _ = self.on_event(0, event, on_sink_event);
+        for session in self.rpc.tick(Clock::Monotonic.now(), &mut self.out) {
+            self.begin_closing(session, CloseReason::Idle);
         }
         self.closing.reap(on_sink_event);
-        self.rpc.set_closing(self.closing.count());
+        self.rpc.set_closing(self.closing.closing.len());
     }
 
     /// Closes all sessions and ends all threads.
@@ -367,8 +344,7 @@ impl Server {
         self.rpc.stop_admitting();
         let waiting = self.listeners.iter().map(ControlListener::waiting).max().unwrap_or(0);
         for _ in 0..waiting.div_ceil(READ_BURST) {
-            // An error was reported by `run`.
-            if !self.read(on_sink_event).unwrap_or(false) {
+            if !self.read(on_sink_event) {
                 break;
             }
         }
@@ -377,7 +353,7 @@ impl Server {
         for (_, client) in self.clients.drain() {
             self.closing.add(client, CloseReason::GoingDown);
         }
-        while !self.closing.is_empty() {
+        while !self.closing.closing.is_empty() {
             self.closing.reap(on_sink_event);
             thread::sleep(Duration::from_millis(1));
         }

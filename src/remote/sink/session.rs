@@ -7,13 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::SinkOptions;
 use super::budget::Budget;
 use super::cell::SinkCell;
-use super::options::SinkOptions;
-use super::tally::SinkTallies;
 use crate::clock::Clock;
 use crate::document::Device;
 use crate::host::HostFacts;
+use crate::measure::RxTally;
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::protocol::spec::{
@@ -35,7 +35,6 @@ const ERROR_POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// A command for the thread of a session.
 #[derive(Debug)]
 pub(super) enum SessionCommand {
-    /// A request with its number.
     Request(u32, Vec<u8>),
     /// The client has sent a clock correction; it is in [`Liveness`].
     Shift,
@@ -48,11 +47,33 @@ pub(super) struct SinkShared {
     pub(super) facts: HostFacts,
     /// Running receivers of all sessions.
     pub(super) busy: AtomicUsize,
-    /// Limits of all sessions together.
     pub(super) budget: Arc<Budget>,
 }
 
-/// The session of one client.
+/// The sum over the cells of one client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SinkTallies {
+    pub(super) cells: u64,
+    pub(super) sent: u64,
+    pub(super) rx: RxTally,
+    pub(super) lost: u64,
+    /// Datagrams that the client reports as sent in the last phase.
+    reported_sent: Option<u64>,
+}
+
+impl SinkTallies {
+    fn add(&mut self, results: &SideResults) {
+        self.cells += 1;
+        self.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
+        if let Some(side) = &results.rx {
+            // Reported by the client, so it may be any number.
+            let lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
+            self.lost = self.lost.saturating_add(lost);
+            self.rx.merge(&side.tally);
+        }
+    }
+}
+
 pub(super) struct SinkSession {
     pub(super) shared: Arc<SinkShared>,
     pub(super) sockets: Arc<Mutex<Group>>,
@@ -78,22 +99,22 @@ impl SinkSession {
     ) -> SinkTallies {
         loop {
             let command = match &self.cell {
-                Some(cell) if cell.is_sending() => commands.recv_timeout(if self.watching_errors {
-                    ERROR_POLL_INTERVAL
-                } else {
-                    CLIENT_CHECK_INTERVAL
-                }),
+                Some(SinkCell { pool, phase: Some(_), .. }) if pool.senders() > 0 => commands
+                    .recv_timeout(match self.watching_errors {
+                        true => ERROR_POLL_INTERVAL,
+                        false => CLIENT_CHECK_INTERVAL,
+                    }),
                 _ => commands.recv().map_err(Into::into),
             };
             match command {
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => self.look_for_client(),
+                Err(RecvTimeoutError::Timeout) => self.check_client(),
                 Ok(SessionCommand::Request(number, body)) => {
                     self.watch_errors(false);
                     let response = match postcard::from_bytes(&body) {
                         Ok(request) => self.answer(request),
                         Err(_) => ControlResponse::Refused(
-                            "the request cannot be read; run the same udperf at both ends".into(),
+                            "cannot decode the request; run the same udperf at both ends".into(),
                         ),
                     };
                     // Responses consist of types that always serialise.
@@ -112,19 +133,21 @@ impl SinkSession {
     }
 
     /// Checks whether the client is reachable. ICMP errors may arrive at any socket of the port, so
-    /// after a silence all sockets that nobody else reads are checked. The event loop decides
+    /// after a silence all sockets without another reader are checked. The event loop decides
     /// whether the session ends.
-    fn look_for_client(&mut self) {
+    fn check_client(&mut self) {
         let silent = self.liveness.is_silent(Clock::Monotonic.now());
         let Some(cell) = self.cell.as_ref().filter(|_| silent) else {
             return self.watch_errors(false);
         };
         // An error from before the silence proves nothing. One at a socket of the session may
         // concern another client, which the silence makes unlikely.
-        let is_fresh = cell.take_unreachable() && self.watching_errors;
+        let phase = cell.phase.as_ref();
+        let is_unreachable = phase.is_some_and(|phase| phase.tx.take_unreachable());
+        let known_targets: Vec<_> = cell.targets.iter().flatten().copied().collect();
         if !self.watching_errors {
             self.watch_errors(true);
-        } else if is_fresh || self.sockets().refused(&cell.known_targets()) {
+        } else if is_unreachable || self.sockets().refused(&known_targets) {
             self.liveness.lose();
             self.watch_errors(false);
         }
@@ -146,8 +169,8 @@ impl SinkSession {
             ControlRequest::Start(order) => Ok(self.start(order)),
             ControlRequest::Finish(ended) => self.finish(&ended),
             ControlRequest::Stop => {
-                if let Some(cell) = &self.cell {
-                    cell.halt();
+                if let Some(SinkCell { phase: Some(phase), .. }) = &self.cell {
+                    phase.halt.store(true, Ordering::Relaxed);
                 }
                 Ok(ControlResponse::Done)
             }
@@ -172,15 +195,11 @@ impl SinkSession {
         }
     }
 
-    /// The device of the listening address; for the wildcard address, that of the route to the
-    /// client.
+    /// The device of the listening address, or of the route to the client.
     pub(super) fn device(&self) -> Option<Device> {
         let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
-        self.shared
-            .facts
-            .device
-            .clone()
-            .or_else(|| self.device_towards_client.get_or_init(towards).clone())
+        let listening = self.shared.facts.device.clone();
+        listening.or_else(|| self.device_towards_client.get_or_init(towards).clone())
     }
 
     /// The source address of the senders, if it is not the address that the client uses.
@@ -206,9 +225,8 @@ impl SinkSession {
             Limit::Count(_) => max_time.is_some(),
         };
         if too_long {
-            return ControlResponse::Refused(
-                "the phase is longer than the sink's --max-time".into(),
-            );
+            let why = "the phase is longer than the sink's --max-time";
+            return ControlResponse::Refused(why.into());
         }
         if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
             return ControlResponse::Refused(why.to_owned());
@@ -233,7 +251,7 @@ impl SinkSession {
         let Some(cell) = &mut self.cell else {
             return Ok(ControlResponse::Refused("there is no cell to finish".into()));
         };
-        let began = cell.began();
+        let began = cell.phase.as_ref().map(|phase| phase.began);
         let response = cell.finish(ended)?;
         self.liveness.set_busy_until(Nanos::ZERO);
         if let ControlResponse::Finished(there) = &response
@@ -251,36 +269,37 @@ impl SinkSession {
     }
 
     fn collect(&mut self) -> Result<ControlResponse, RunError> {
-        let Some(mut cell) = self.cell.take() else {
+        let Some(results) = self.end_cell() else {
             return Ok(ControlResponse::Refused("there is no cell to collect".into()));
         };
+        let results = results?;
+        self.served.add(&results);
+        Ok(ControlResponse::SideResults(Box::new(results)))
+    }
+
+    /// Ends the present cell, if any, and returns its results.
+    fn end_cell(&mut self) -> Option<Result<SideResults, RunError>> {
+        let mut cell = self.cell.take()?;
         cell.abandon();
         let SinkCell { pool, slot, counters, lease, .. } = cell;
         let collected = pool.collect("sink");
         drop(lease);
         self.release_slot(&slot);
-        let (tx, rx) = collected?;
-        let mut results = SideResults { tx, rx };
-        if let Some(counters) = counters {
-            results.tx.iter_mut().for_each(|side| counters.into_tx(side));
-            results.rx.iter_mut().for_each(|side| counters.into_rx(side));
-        }
-        self.served.add(&results);
-        Ok(ControlResponse::SideResults(Box::new(results)))
+        Some(collected.map(|(mut tx, mut rx)| {
+            if let Some(counters) = counters {
+                tx.iter_mut().for_each(|side| counters.into_tx(side));
+                rx.iter_mut().for_each(|side| counters.into_rx(side));
+            }
+            SideResults { tx, rx }
+        }))
     }
 
     /// Ends the present cell without results.
     pub(super) fn discard_cell(&mut self) {
         self.watch_errors(false);
         self.liveness.set_busy_until(Nanos::ZERO);
-        if let Some(mut cell) = self.cell.take() {
-            cell.abandon();
-            let SinkCell { pool, slot, lease, .. } = cell;
-            // Its error was reported to the client.
-            let _ = pool.collect("sink");
-            drop(lease);
-            self.release_slot(&slot);
-        }
+        // Its error was reported to the client.
+        drop(self.end_cell());
     }
 
     pub(super) fn release_slot(&self, slot: &Slot) {
@@ -306,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn received_counts_are_compared_with_the_limit_and_not_with_the_declared_rate() {
+    fn received_counts_are_compared_with_the_limit() {
         let rate = |pps: f64| PacketRate::from_pps(pps).unwrap();
         let (most, time) = (rate(1_000.0), Nanos::from_millis(10_000));
         for declared in [WorkerLoad::FlatOut, WorkerLoad::Even(rate(1.0))] {

@@ -1,7 +1,6 @@
 //! Sets up the workers of a cell.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use super::cell::SinkCell;
@@ -18,13 +17,6 @@ use crate::wire::decode_own;
 /// The most datagrams read per socket in one check for announcements. Arbitrary: more than any
 /// client sends.
 const MAX_ANNOUNCEMENTS: u32 = 65_536;
-
-/// The role of a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Sender,
-    Receiver,
-}
 
 impl SinkSession {
     /// Why this sink refuses a cell; `None`: it accepts.
@@ -53,7 +45,7 @@ impl SinkSession {
             return Ok(ControlResponse::Refused(why));
         }
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
-        let lease = match self.shared.budget.take(&spec, self.receivers().into()) {
+        let lease = match self.shared.budget.reserve(&spec, self.receivers().into()) {
             Ok(lease) => lease,
             Err(why) => return Ok(ControlResponse::Refused(why)),
         };
@@ -80,12 +72,12 @@ impl SinkSession {
         Ok(ControlResponse::Ready(ready))
     }
 
-    /// Starts the receivers of a cell.
     fn receive(&self, pool: &mut WorkerPool, spec: &CellSpec, slot: &Slot) -> Result<(), RunError> {
         let of = if spec.by_hash { 1 } else { slot.sockets.len() };
         for (worker, socket) in slot.sockets.iter().enumerate() {
             let socket = socket.duplicate()?;
-            let common = self.worker_config(Role::Receiver, spec, worker, slot, 0..spec.streams);
+            // Receivers and senders start at different cores, for clients on the same host.
+            let common = self.worker_config(spec, (worker, worker + 1), slot, 0..spec.streams);
             let (engine, stamps) = (spec.engine.rx, spec.stamps);
             let config = RxConfig { common, engine, stamps, across: true, of };
             pool.add_receiver(config, Some(socket))?;
@@ -93,20 +85,17 @@ impl SinkSession {
         Ok(())
     }
 
-    /// The configuration that senders and receivers have in common.
+    /// The configuration that senders and receivers have in common. `at`: which core.
     fn worker_config(
         &self,
-        role: Role,
         spec: &CellSpec,
-        worker: usize,
+        (worker, at): (usize, usize),
         slot: &Slot,
         flows: std::ops::Range<u16>,
     ) -> WorkerConfig {
         let options = &self.shared.options;
         let cores = &options.cores;
-        // Receivers and senders start at different cores, for clients on the same host.
-        let at = usize::from(slot.number - 1) * slot.receivers() + worker;
-        let at = if role == Role::Receiver { at + 1 } else { at };
+        let at = usize::from(slot.number - 1) * slot.receivers() + at;
         let busy = self.shared.busy.load(Ordering::Relaxed);
         let client_threads = usize::from(spec.client_threads);
         // The client may be on this host, and its threads need CPUs, too.
@@ -150,7 +139,7 @@ impl SinkSession {
                 let announcement = &payload[..len.min(payload.len())];
                 let header = tags.iter().find_map(|&tag| decode_own(announcement, tag));
                 let has_secret = announcement.get(16..32) == Some(&self.secret[..]);
-                if let Some(header) = header.filter(|_| has_secret && self.is_from(from.ip()))
+                if let Some(header) = header.filter(|_| has_secret && from.ip() == self.from.ip())
                     && let Some(target) = cell.targets.get_mut(usize::from(header.flow))
                 {
                     *target = Some(from);
@@ -165,11 +154,6 @@ impl SinkSession {
         Ok(ControlResponse::Reached(all))
     }
 
-    /// Whether this is the proved address.
-    fn is_from(&self, ip: IpAddr) -> bool {
-        self.from.ip() == ip
-    }
-
     fn add_senders(&self, cell: &mut SinkCell) -> Result<(), RunError> {
         let (of, streams) = (usize::from(cell.spec.threads), usize::from(cell.spec.streams));
         for (worker, target) in cell.targets.clone().into_iter().enumerate() {
@@ -180,7 +164,7 @@ impl SinkSession {
             // One handle for all flows: they share the port.
             let socket = socket.duplicate()?;
             let config = TxConfig {
-                common: self.worker_config(Role::Sender, &cell.spec, worker, &cell.slot, flows),
+                common: self.worker_config(&cell.spec, (worker, worker), &cell.slot, flows),
                 engine: cell.spec.engine.tx,
                 connect: false,
                 of,

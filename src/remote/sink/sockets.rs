@@ -2,42 +2,28 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::{Interest, Registry, Token};
 
 use crate::net::{Bound, BoundSender};
+use crate::remote::rpc::Outgoing;
 use crate::sys::LocalAddr;
 
 /// The first listener of each address, and the local address that each client uses.
 #[derive(Debug, Default)]
 pub(super) struct ControlSockets {
-    sockets: Vec<Bound>,
+    pub(super) sockets: Vec<Bound>,
     /// By client with an open session.
-    called: HashMap<SocketAddr, LocalAddr>,
+    pub(super) called: HashMap<SocketAddr, LocalAddr>,
 }
 
 impl ControlSockets {
-    /// Adds a socket.
-    pub(super) fn add(&mut self, socket: Bound) {
-        self.sockets.push(socket);
-    }
-
-    /// The number of sockets.
-    pub(super) fn count(&self) -> usize {
-        self.sockets.len()
-    }
-
     /// Registers all sockets; their tokens are their indices.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         let mut sockets = self.sockets.iter_mut().enumerate();
         sockets
             .try_for_each(|(at, socket)| registry.register(socket, Token(at), Interest::READABLE))
-    }
-
-    /// Receives a datagram from the socket with this index.
-    pub(super) fn recv(&mut self, at: usize, buffer: &mut [u8]) -> io::Result<BoundSender> {
-        self.sockets[at].recv_from(buffer)
     }
 
     /// Replies from the socket that a datagram arrived at.
@@ -47,28 +33,8 @@ impl ControlSockets {
         }
     }
 
-    /// Remembers the local address that a client uses.
-    pub(super) fn remember(&mut self, sender: &BoundSender) {
-        self.called.extend(sender.from.zip(sender.called));
-    }
-
-    /// Forgets a client.
-    pub(super) fn forget(&mut self, from: &SocketAddr) {
-        self.called.remove(from);
-    }
-
-    /// The local address that a client uses.
-    pub(super) fn called(&self, from: &SocketAddr) -> Option<IpAddr> {
-        self.called.get(from).map(|called| called.ip)
-    }
-
-    /// Sends queued messages from the local addresses that clients use; `latest`: the sender of the
-    /// present datagram. Errors are ignored: clients retry.
-    pub(super) fn send(
-        &mut self,
-        out: &mut Vec<(SocketAddr, Vec<u8>)>,
-        latest: Option<&BoundSender>,
-    ) {
+    /// Sends messages from the addresses that clients use, `latest` among them; clients retry.
+    pub(super) fn send(&mut self, out: &mut Outgoing, latest: Option<&BoundSender>) {
         for (to, message) in out.drain(..) {
             let latest = latest.filter(|sender| sender.from == Some(to));
             let noted = || self.called.get(&to).copied();

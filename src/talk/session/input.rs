@@ -4,6 +4,7 @@ use std::io;
 
 use super::{EventHandler, Sockets, Stage, Step, Talk};
 use crate::talk::datagrams::SendOutcome;
+use crate::talk::error::is_unreachable;
 use crate::talk::{PeerAddr, TalkError, TalkEvent, TalkInput, Transport};
 use crate::unit::Nanos;
 
@@ -30,29 +31,21 @@ impl Talk {
             TalkInput::Quit(end) => return Ok(Step::End(end)),
             TalkInput::Fail(error) => return Err(error),
             TalkInput::End => return self.end_of_input(now),
-            TalkInput::Invalid(text) => {
-                emit(TalkEvent::InvalidInput(&text))?;
-            }
+            TalkInput::Invalid(text) => emit(TalkEvent::InvalidInput(&text))?,
             TalkInput::Peers => {
                 let target = self.peers.target().map(|peer| peer.number);
-                let peers = TalkEvent::Peers(self.peers.peers(), target);
-                emit(peers)?;
+                emit(TalkEvent::Peers(&self.peers.peers, target))?;
             }
-            TalkInput::Choose(number) => {
-                let known = self.peers.choose(number);
-                let event = match (known, number) {
-                    (None, Some(_)) => TalkEvent::NoSuchPeer,
-                    (known, _) => TalkEvent::Chosen(known),
-                };
-                emit(event)?;
-            }
+            TalkInput::Choose(number) => emit(match (self.peers.choose(number), number) {
+                (None, Some(_)) => TalkEvent::NoSuchPeer,
+                (known, _) => TalkEvent::Chosen(known),
+            })?,
             TalkInput::ChooseAddr(_) if self.options.via.is_stream() => {
                 emit(TalkEvent::NoSuchPeer)?;
             }
             TalkInput::ChooseAddr(who) => {
                 let number = self.peers.find_or_add(who).number;
-                let chosen = TalkEvent::Chosen(self.peers.choose(Some(number)));
-                emit(chosen)?;
+                emit(TalkEvent::Chosen(self.peers.choose(Some(number))))?;
             }
         }
         Ok(Step::Progress)
@@ -92,8 +85,8 @@ impl Talk {
         self.sent_at = now;
         match &mut self.sockets {
             Sockets::Datagrams(_) => {
-                let others = matches!(&self.options.via, Transport::Udp { others, .. }
-                    if !others.is_empty());
+                let via = &self.options.via;
+                let others = matches!(via, Transport::Udp { others, .. } if !others.is_empty());
                 if others && self.unanswered.len() < MAX_UNANSWERED {
                     self.unanswered.push(bytes.clone());
                 }
@@ -104,8 +97,7 @@ impl Talk {
                     if !self.options.unattended {
                         return emit(TalkEvent::NoSuchPeer);
                     }
-                    let (with, source) = (peer.who, io::ErrorKind::NotConnected.into());
-                    return Err(TalkError::Broken { with, source });
+                    return Err(TalkError::Broken(peer.who, io::ErrorKind::NotConnected.into()));
                 }
             }
         }
@@ -122,24 +114,17 @@ impl Talk {
         self.flush(emit)
     }
 
-    /// Whether refused data is sent to another address of the peer's name, or, over TCP, will be
-    /// sent once that accepts the connection.
+    /// Whether refused data goes to another address of the peer's name.
     pub(super) fn try_next_addr(&mut self, error: &TalkError, now: Nanos) -> bool {
         let (peer, others) = match &mut self.options.via {
-            Transport::TcpConnect { .. } => return true,
+            Transport::TcpConnect(_) => return true,
             Transport::Udp { peer: Some(peer), others, .. } if !others.is_empty() => (peer, others),
             _ => return false,
         };
         let refused = PeerAddr::Ip(*peer);
-        let kinds = [
-            io::ErrorKind::ConnectionRefused,
-            io::ErrorKind::HostUnreachable,
-            io::ErrorKind::NetworkUnreachable,
-            io::ErrorKind::AddrNotAvailable,
-        ];
+        let retries = |kind| is_unreachable(kind) || kind == io::ErrorKind::AddrNotAvailable;
         match error {
-            TalkError::Send { to, source, .. }
-                if *to == refused && kinds.contains(&source.kind()) => {}
+            TalkError::Send { to, source, .. } if *to == refused && retries(source.kind()) => {}
             _ => return false,
         }
         *peer = others.remove(0);

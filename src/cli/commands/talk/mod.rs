@@ -71,9 +71,7 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let mut tell = |event: TalkEvent<'_>| {
         show.tell(&event)?;
         match event {
-            TalkEvent::Received { .. } => {
-                reader.take().map_or(Ok(()), Reader::start).map_err(other)
-            }
+            TalkEvent::Received(..) => reader.take().map_or(Ok(()), Reader::start).map_err(other),
             _ => Ok(()),
         }
     };

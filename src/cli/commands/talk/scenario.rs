@@ -41,7 +41,7 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError>
         let at = listening(bound, family, port.unwrap_or(PORT));
         let at = at.into_iter().map(|at| scoped(at, scope));
         return Ok(if args.tcp {
-            Transport::TcpListen { at: at.collect() }
+            Transport::TcpListen(at.collect())
         } else {
             let sockets = at.map(socket).collect();
             Transport::Udp { sockets, peer: None, others: Vec::new() }
@@ -59,7 +59,7 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError>
     if args.tcp {
         let chosen = bound.is_some() || port.is_some_and(|port| port > 0);
         let routes = peers.iter().map(|to| (chosen.then(|| from(to)), *to)).collect();
-        return Ok(Transport::TcpConnect { routes });
+        return Ok(Transport::TcpConnect(routes));
     }
     let mut sockets: Vec<SocketAddr> = Vec::new();
     for from in peers.iter().map(from) {
@@ -154,8 +154,8 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
         (true, Some(_), Some(_)) => {
             Err(wrong("a stream to unix:PATH needs no name of its own; leave --bind away"))
         }
-        (true, Some(to), None) => Ok(Transport::UnixConnect { to }),
-        (true, None, Some(at)) => Ok(Transport::UnixListen { at }),
+        (true, Some(to), None) => Ok(Transport::UnixConnect(to)),
+        (true, None, Some(at)) => Ok(Transport::UnixListen(at)),
         // Without a name of our own, nobody could answer.
         (_, peer, name) => {
             let name = name.unwrap_or_else(|| UnixName::new(""));

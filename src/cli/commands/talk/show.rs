@@ -80,11 +80,11 @@ impl Show {
 
     /// Shows one.
     pub(super) fn tell(&mut self, event: &TalkEvent<'_>) -> io::Result<()> {
-        if let TalkEvent::Disconnected { peer, .. } = event {
+        if let TalkEvent::Disconnected(peer, _) = event {
             self.end(peer)?;
         }
         let text = match event {
-            TalkEvent::Received { from, bytes } => return self.heard(from, bytes),
+            TalkEvent::Received(from, bytes) => return self.heard(from, bytes),
             TalkEvent::InvalidInput(text) => return self.answer(text),
             TalkEvent::Peers(peers, target) => return self.answer(&list(peers, *target)),
             TalkEvent::NoSuchPeer => {
@@ -100,10 +100,10 @@ impl Show {
             TalkEvent::Listening(at) => format!("talk on {at}"),
             TalkEvent::Connected(peer) if self.has_peer => format!("connected to {}", peer.who),
             TalkEvent::Connected(peer) => format!("{} has come", self.name(peer)),
-            TalkEvent::Disconnected { peer, why: None } => {
+            TalkEvent::Disconnected(peer, None) => {
                 format!("{} has closed", self.name(peer))
             }
-            TalkEvent::Disconnected { peer, why: Some(why) } => {
+            TalkEvent::Disconnected(peer, Some(why)) => {
                 format!("{} has broken off: {why}", self.name(peer))
             }
             TalkEvent::Unsolicited(peer) => {

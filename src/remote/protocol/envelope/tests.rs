@@ -1,4 +1,4 @@
-use super::super::Key;
+use super::super::{HELLO_LEN, Key};
 use super::*;
 
 fn seals() -> [Seal; 3] {
@@ -6,42 +6,38 @@ fn seals() -> [Seal; 3] {
     [Seal::new(None), key(b"one"), key(b"other")]
 }
 
-fn bodies(long: &[u8]) -> Vec<Body<'_>> {
-    vec![
+#[test]
+fn messages_decode_only_with_the_same_seal() {
+    let long = vec![0xA5; LONGEST];
+    let bodies = [
         Body::Hello,
-        Body::Challenge { cookie: [7; COOKIE_LEN] },
-        Body::Open { cookie: [8; COOKIE_LEN] },
-        Body::Opened { session: 9 },
+        Body::Challenge([7; COOKIE_LEN]),
+        Body::Open([8; COOKIE_LEN]),
+        Body::Opened(9),
         Body::Request(b""),
         Body::Request(&long[..LONGEST_BODY]),
         Body::Working,
         Body::Answer(b"so"),
-        Body::Large { len: u32::MAX },
-        Body::Pull { offset: 1_159 },
-        Body::Chunk { offset: 0, bytes: &long[..CHUNK_LEN] },
-        Body::Sync { t1: 1, note: &long[..LONGEST_NOTE] },
-        Body::Sync { t1: u64::MAX, note: b"" },
-        Body::SyncReply { t1: 1, t2: 2, t3: 3 },
+        Body::Large(u32::MAX),
+        Body::Pull(1_159),
+        Body::Chunk(0, &long[..CHUNK_LEN]),
+        Body::Sync(1, &long[..LONGEST_NOTE]),
+        Body::Sync(u64::MAX, b""),
+        Body::SyncReply([1, 2, 3]),
         Body::Close,
         Body::Closed(CloseReason::GoingDown),
         Body::Refused(RejectReason::Other(77)),
-    ]
-}
-
-fn number(body: &Body<'_>) -> u32 {
-    if matches!(body, Body::Closed(_) | Body::Refused(_)) { 0 } else { 0x0102_0304 }
-}
-
-#[test]
-fn what_is_written_is_read_and_only_with_the_same_seal() {
-    let long = vec![0xA5; LONGEST];
-    for (at, seal) in seals().iter().enumerate() {
-        for body in bodies(&long) {
-            let message = Message { session: 0xFEED, number: number(&body), body };
+    ];
+    let seals = seals();
+    for (at, seal) in seals.iter().enumerate() {
+        for body in bodies {
+            let is_reason = matches!(body, Body::Closed(_) | Body::Refused(_));
+            let number = if is_reason { 0 } else { 0x0102_0304 };
+            let message = Message { session: 0xFEED, number, body };
             let bytes = encode(&message, seal);
             assert!(bytes.len() <= LONGEST);
             assert_eq!(decode(&bytes, seal), Ok(message));
-            for (other, seal) in seals().iter().enumerate().filter(|(other, _)| *other != at) {
+            for (other, seal) in seals.iter().enumerate().filter(|(other, _)| *other != at) {
                 let expected = if at * other == 0 { Fault::Keyed } else { Fault::Mac };
                 assert_eq!(decode(&bytes, seal), Err(expected));
             }
@@ -50,13 +46,12 @@ fn what_is_written_is_read_and_only_with_the_same_seal() {
 }
 
 #[test]
-fn the_layout_is_the_one_of_the_docs() {
+fn the_layout_is_the_documented_one() {
     let [public, keyed, _] = seals();
     let message = Message { session: 0x1122_3344_5566_7788, number: 5, body: Body::Hello };
     let bytes = encode(&message, &public);
     assert_eq!(bytes.len(), HELLO_LEN);
-    let head = [0, 1, b'u', b'd', b'p', b'C', VERSION, 1, 0];
-    assert_eq!(&bytes[..9], head);
+    assert_eq!(&bytes[..9], [0, 1, b'u', b'd', b'p', b'C', VERSION, 1, 0]);
     assert_eq!(&bytes[9..17], [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]);
     assert_eq!(&bytes[17..21], [0, 0, 0, 5]);
     assert_eq!(encode(&message, &keyed)[8], 1);
@@ -67,9 +62,9 @@ fn the_layout_is_the_one_of_the_docs() {
 }
 
 #[test]
-fn every_changed_bit_and_every_missing_byte_shows() {
+fn changed_and_truncated_messages_are_refused() {
     for seal in seals() {
-        let body = Body::Sync { t1: 17, note: b"note" };
+        let body = Body::Sync(17, b"note");
         let bytes = encode(&Message { session: 1, number: 2, body }, &seal);
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
@@ -79,45 +74,36 @@ fn every_changed_bit_and_every_missing_byte_shows() {
         for len in 0..bytes.len() {
             assert!(decode(&bytes[..len], &seal).is_err(), "{len} bytes");
         }
-        let mut longer = bytes.clone();
-        longer.push(0);
-        assert_eq!(decode(&longer, &seal), Err(Fault::Mac));
+        assert_eq!(decode(&[&bytes[..], &[0]].concat(), &seal), Err(Fault::Mac));
     }
 }
 
-/// Bytes with a right code, whatever stands before it.
-fn sealed(mut bytes: Vec<u8>, seal: &Seal) -> Vec<u8> {
-    let mac = seal.tagger.tag(&[&bytes]);
-    bytes.extend_from_slice(&mac);
-    bytes
-}
-
 #[test]
-fn well_sealed_nonsense_is_refused() {
+fn sealed_but_malformed_messages_are_refused() {
     let [public, ..] = seals();
     let close = encode(&Message { session: 1, number: 2, body: Body::Close }, &public);
-    let bare = &close[..HEAD_LEN];
+    let altered = |at: usize, value: u8, extra: usize| {
+        let mut bytes = close[..HEAD_LEN].to_vec();
+        bytes[at] = value;
+        bytes.resize(HEAD_LEN + extra, 1);
+        let mac = public.tagger.tag(&[&bytes]);
+        bytes.extend_from_slice(&mac);
+        bytes
+    };
     for kind in 0..=255 {
         for extra in [0, 1, 15, 16, 17, 1_163] {
-            let mut bytes = bare.to_vec();
-            bytes[7] = kind;
-            bytes.resize(HEAD_LEN + extra, 1);
-            let bytes = sealed(bytes, &public);
+            let bytes = altered(7, kind, extra);
             if let Ok(message) = decode(&bytes, &public) {
                 assert_eq!(encode(&message, &public), bytes, "kind {kind}, {extra}");
             }
         }
     }
-    let mut flagged = bare.to_vec();
-    flagged[8] = 0x80;
-    assert_eq!(decode(&sealed(flagged, &public), &public), Err(Fault::Body));
-    let mut long = bare.to_vec();
-    long.resize(LONGEST, 0);
-    assert_eq!(decode(&sealed(long, &public), &public), Err(Fault::Length));
+    assert_eq!(decode(&altered(8, 0x80, 0), &public), Err(Fault::Body));
+    assert_eq!(decode(&altered(8, 0, LONGEST - HEAD_LEN), &public), Err(Fault::Length));
 }
 
 #[test]
-fn other_versions_can_be_peeked_at() {
+fn other_versions_are_recognised() {
     let [public, ..] = seals();
     let hello = Message { session: 42, number: 0, body: Body::Hello };
     let mut bytes = encode(&hello, &public);

@@ -3,7 +3,8 @@
 use super::super::backoff::Retry;
 use super::super::error::{CallError, LONGEST_ANSWER};
 use super::{CallProgress, ClientEvent, RpcClient, State};
-use crate::remote::protocol::{Body, Fault, Message, RejectReason, VERSION, decode, peek};
+use crate::clock::Sample;
+use crate::remote::protocol::{Body, Fault, Message, RejectReason, decode, peek};
 use crate::remote::rpc::chunks::ChunkedResponse;
 use crate::unit::Nanos;
 
@@ -36,14 +37,13 @@ impl RpcClient {
                 None
             }
         };
-        if event.is_none() || matches!(event, Some(ClientEvent::Opened { .. })) {
+        if event.is_none() || matches!(event, Some(ClientEvent::Opened(_))) {
             self.send_due(now, out);
         }
         event
     }
 
-    /// Notes an unproved refusal: with the public key although this end has a key, or of another
-    /// version. It only explains a later timeout.
+    /// Notes a refusal with the public key or of another version, which may explain a timeout.
     fn on_unproved(&mut self, bytes: &[u8], fault: Fault) {
         let Some(seen) = peek(bytes) else { return };
         let (State::Hello(_) | State::Open { .. }, Some(refusal)) = (&self.state, seen.refusal)
@@ -54,7 +54,7 @@ impl RpcClient {
             return;
         }
         if fault == Fault::Version {
-            self.refused = Some(CallError::Version { ours: VERSION, theirs: seen.version });
+            self.refused = Some(CallError::Version(seen.version));
         } else if decode(bytes, &self.public).is_ok() {
             self.refused = Some(CallError::Refused(refusal));
         }
@@ -65,18 +65,18 @@ impl RpcClient {
             return None;
         }
         match (&self.state, message.body) {
-            (State::Hello(retry), Body::Challenge { cookie }) => {
-                self.rtt.take(retry.round_trip(now));
+            (State::Hello(retry), Body::Challenge(cookie)) => {
+                self.rtt.add_sample(retry.round_trip(now));
                 self.state = State::Open { cookie, retry: Retry::new(now, self.rtt) };
             }
-            (State::Open { retry, .. }, Body::Opened { session }) => {
-                self.rtt.take(retry.round_trip(now));
+            (State::Open { retry, .. }, Body::Opened(session)) => {
+                self.rtt.add_sample(retry.round_trip(now));
                 self.state = State::Ready { session };
                 if let Some(pending) = &mut self.pending {
                     pending.progress = CallProgress::Sent(Retry::new(now, self.rtt));
                 }
                 self.heard(now);
-                return Some(ClientEvent::Opened { session });
+                return Some(ClientEvent::Opened(session));
             }
             // Get a new cookie. If a late copy of Open was refused, this only costs a round trip.
             (State::Open { retry, .. }, Body::Refused(RejectReason::Stale))
@@ -103,7 +103,6 @@ impl RpcClient {
         None
     }
 
-    /// Records an awaited, verified message.
     fn heard(&mut self, now: Nanos) {
         self.silent_since = now;
         (self.refused, self.likely_cause, self.refused_tries) = (None, None, 0);
@@ -111,9 +110,7 @@ impl RpcClient {
 
     fn on_ready(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
         match message.body {
-            Body::SyncReply { t1, t2, t3 } => {
-                return self.synced(message.number, [t1, t2, t3], now);
-            }
+            Body::SyncReply(times) => return self.synced(message.number, times, now),
             Body::Closed(reason) => return self.fail(CallError::Closed(reason)),
             Body::Refused(refusal) => return self.fail(CallError::Refused(refusal)),
             _ => {}
@@ -125,15 +122,15 @@ impl RpcClient {
                 self.pending = None;
                 return Some(ClientEvent::Answer(bytes.to_vec()));
             }
-            (CallProgress::Sent(_), Body::Large { len }) => {
+            (CallProgress::Sent(_), Body::Large(len)) => {
                 if len as usize > LONGEST_ANSWER {
-                    return self.fail(CallError::AnswerTooLong { len });
+                    return self.fail(CallError::AnswerTooLong(len));
                 }
                 pending.progress = CallProgress::Fetching(ChunkedResponse::new(len as usize));
             }
-            (CallProgress::Fetching(chunks), Body::Chunk { offset, bytes }) => {
+            (CallProgress::Fetching(chunks), Body::Chunk(offset, bytes)) => {
                 let rtt = chunks.insert(offset as usize, bytes, now)?;
-                self.rtt.take(rtt);
+                self.rtt.add_sample(rtt);
                 if let Some(whole) = chunks.whole() {
                     self.pending = None;
                     return Some(ClientEvent::Answer(whole));
@@ -145,11 +142,12 @@ impl RpcClient {
         None
     }
 
-    fn synced(&mut self, number: u32, [t1, t2, t3]: [u64; 3], now: Nanos) -> Option<ClientEvent> {
-        let at = self.syncs.iter().position(|sync| *sync == (number, Nanos(t1)))?;
+    fn synced(&mut self, number: u32, times: [u64; 3], now: Nanos) -> Option<ClientEvent> {
+        let [t1_ns, t2_ns, t3_ns] = times;
+        let at = self.syncs.iter().position(|sync| *sync == (number, Nanos(t1_ns)))?;
         self.syncs.remove(at);
         self.silent_since = now;
-        self.rtt.take(Some(now.since(Nanos(t1))));
-        Some(ClientEvent::Synced { t1: Nanos(t1), t2: Nanos(t2), t3: Nanos(t3), t4: now })
+        self.rtt.add_sample(Some(now.since(Nanos(t1_ns))));
+        Some(ClientEvent::Synced(Sample { t1_ns, t2_ns, t3_ns, t4_ns: now.0 }))
     }
 }

@@ -51,7 +51,6 @@ pub struct Sample {
 impl Sample {
     /// Time on the way, there and back, without the server's hold; `None` where a clock went back
     /// or the server held it for longer than it took.
-    #[must_use]
     pub const fn rtt_ns(&self) -> Option<u64> {
         let (Some(whole), Some(held)) =
             (self.t4_ns.checked_sub(self.t1_ns), self.t3_ns.checked_sub(self.t2_ns))
@@ -84,13 +83,11 @@ pub struct Offset {
 
 impl Offset {
     /// That of one clock from itself: two ends on one host.
-    #[must_use]
     pub const fn same_clock() -> Self {
         Self { at_ns: 0, offset_ns: 0, drift_ppb: 0, bound_ns: 0, min_rtt_ns: 0, samples: 0 }
     }
 
     /// Server's clock minus client's in ns, when the client's shows `client_ns`.
-    #[must_use]
     pub fn at(&self, client_ns: u64) -> i64 {
         let since = i128::from(client_ns) - i128::from(self.at_ns);
         // 64 by 63 bits and a sign.
@@ -149,7 +146,6 @@ impl OffsetEstimator {
 
     /// The offset by all samples so far; `None` without any. Another sample can only narrow the
     /// bound (within the rounding of `drift_ppb`) unless it lengthens the span.
-    #[must_use]
     pub fn estimate(&self) -> Option<Offset> {
         let (t0, base) = self.origin?;
         let middle = self.span.0 + (self.span.1 - self.span.0) / 2;

@@ -30,7 +30,6 @@ pub struct BatchTx<S: Datagram = UdpSocket> {
 impl<S: Datagram> BatchTx<S> {
     /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
     /// `batch` datagrams a call at most. `fill` writes the payload, once.
-    #[must_use]
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -97,9 +96,7 @@ pub struct BatchRx<S: Datagram = UdpSocket> {
 impl<S: Datagram> BatchRx<S> {
     /// Receives on this socket datagrams of this size, `batch` a call at most; with the kernel's
     /// timestamps where those are wanted.
-    ///
-    /// # Errors
-    /// Where timestamps are wanted and there are none.
+    /// Fails if they are wanted and not available.
     // cold: set-up
     pub fn new(
         socket: S,
@@ -118,7 +115,6 @@ impl<S: Datagram> BatchRx<S> {
 
     /// Receives on several sockets, one at a time, datagrams of any size without truncation; at
     /// most `batch` per call.
-    #[must_use]
     // cold: set-up
     pub fn for_any_size(sockets: Vec<S>, batch: Option<usize>) -> Self {
         // The slots are staggered by a cache line, as in an arena, so that their beginnings do not

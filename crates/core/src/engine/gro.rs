@@ -39,18 +39,14 @@ pub struct GroRx<S: Datagram = UdpSocket> {
 impl<S: Datagram> GroRx<S> {
     /// Receives on this socket; about `batch` datagrams a call at most, and always one
     /// super-packet; with the kernel's timestamps where those are wanted.
-    ///
-    /// # Errors
-    /// Where the system knows no super-packets, or no timestamps and those are wanted.
+    /// Fails without super-packets, or without wanted timestamps.
     // cold: set-up
     pub fn new(socket: S, batch: Option<usize>, stamps: bool) -> io::Result<Self> {
         Self::many(vec![socket], batch, stamps)
     }
 
     /// The same on several sockets, one at a time.
-    ///
-    /// # Errors
-    /// Where the system knows no super-packets, or no timestamps and those are wanted.
+    /// Fails without super-packets, or without wanted timestamps.
     // cold: set-up
     pub fn many(sockets: Vec<S>, batch: Option<usize>, stamps: bool) -> io::Result<Self> {
         sockets.iter().try_for_each(sys::set_udp_gro)?;

@@ -38,9 +38,7 @@ impl<S: Datagram> GsoTx<S> {
     /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
     /// `batch` datagrams a call at most. `fill` writes the payload, once. Datagrams of mixed sizes
     /// cannot share a super-packet, and each leaves alone.
-    ///
-    /// # Errors
-    /// Where the system knows no super-packets.
+    /// Fails if the system has no super-packets.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,

@@ -46,13 +46,11 @@ struct Made(AtomicU64);
 
 impl NullLink {
     /// A link of so many flows.
-    #[must_use]
     pub fn new(flows: usize) -> Arc<Self> {
         Self::with_room(flows, UNDER_WAY)
     }
 
     /// A link that takes everything, for measuring one end alone.
-    #[must_use]
     pub fn unbounded(flows: usize) -> Arc<Self> {
         Self::with_room(flows, u64::MAX)
     }
@@ -81,7 +79,6 @@ pub struct NullTx {
 
 impl NullTx {
     /// Takes datagrams of this size on the flows of `link` from `first_flow` on.
-    #[must_use]
     // cold: set-up
     pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
         Self { link, first_flow, arena: Arena::new(size.largest(), BATCH) }
@@ -141,7 +138,6 @@ pub struct NullRx<S> {
 
 impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
     /// Makes datagrams of this size on `flows` flows of `link` from `first_flow` on.
-    #[must_use]
     // cold: set-up
     pub fn new(
         link: Arc<NullLink>,

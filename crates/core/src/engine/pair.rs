@@ -8,36 +8,21 @@ use super::table::{ENGINES, EngineKind, EngineRow, rx_words, tx_words, words};
 
 /// A word that is no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum EngineError {
-    /// No engine of that name.
     #[error(
         "engine '{asked}' is unknown; write auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
          (receiving) one of {}",
         words(|row| row.pair().is_some()), tx_words(), rx_words()
     )]
-    Unknown {
-        /// As typed.
-        asked: String,
-    },
-    /// An engine of one side, where both were asked for.
+    Unknown { asked: String },
     #[error("engine '{asked}' only {does}; write {instead}")]
-    OneSided {
-        /// As typed.
-        asked: String,
-        /// `sends` or `receives`.
-        does: &'static str,
-        /// What has both sides.
-        instead: &'static str,
-    },
-    /// The null engine beside a real one.
+    OneSided { asked: String, does: &'static str, instead: &'static str },
     #[error(
         "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on \
          both sides"
     )]
-    HalfNull {
-        /// As typed.
-        asked: String,
-    },
+    HalfNull { asked: String },
 }
 
 impl EnginePair {
@@ -49,7 +34,6 @@ impl EnginePair {
     }
 
     /// The one word for it, where there is one.
-    #[must_use]
     pub fn word(self) -> Option<&'static str> {
         ENGINES.iter().find(|row| row.pair() == Some(self)).map(|row| row.word)
     }

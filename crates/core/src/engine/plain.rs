@@ -39,7 +39,6 @@ pub struct PlainTx<S: Datagram = UdpSocket> {
 impl<S: Datagram> PlainTx<S> {
     /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected.
     /// `fill` writes the payload, once.
-    #[must_use]
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -125,14 +124,12 @@ pub struct PlainRx<S: Datagram = UdpSocket> {
 
 impl<S: Datagram> PlainRx<S> {
     /// Receives on this socket datagrams of this size.
-    #[must_use]
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> Self {
         Self::with(vec![socket], Arena::new(size.largest() + SLACK, RX_BATCH))
     }
 
     /// The same on several sockets, one at a time, of any size: none is cut.
-    #[must_use]
     // cold: set-up
     pub fn for_any_size(sockets: Vec<S>) -> Self {
         Self::with(sockets, Arena::sparse(LONGEST, RX_BATCH))

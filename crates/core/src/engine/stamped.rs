@@ -23,9 +23,7 @@ pub struct StampedRx<S: Datagram = UdpSocket> {
 
 impl<S: Datagram> StampedRx<S> {
     /// Receives on this socket datagrams of this size.
-    ///
-    /// # Errors
-    /// Where there are no timestamps.
+    /// Fails if the system has none.
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> io::Result<Self> {
         sys::set_timestamps(&socket)?;

@@ -141,13 +141,11 @@ pub static ENGINES: [EngineRow; 7] = [
 
 impl EngineRow {
     /// The row of this word.
-    #[must_use]
     pub fn named(word: &str) -> Option<&'static Self> {
         ENGINES.iter().find(|row| row.word == word)
     }
 
     /// The engines of both sides, where the word alone means both.
-    #[must_use]
     pub fn pair(&self) -> Option<EnginePair> {
         Some(EnginePair { tx: self.tx?, rx: self.rx? })
     }

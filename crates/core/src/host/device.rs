@@ -17,7 +17,6 @@ const DISCARD: u16 = 9;
 /// `dev` if given. `None` without a route, or if the device is unknown or ambiguous.
 ///
 /// Sends no datagram: connect(2) selects a route and a local address, which belongs to the device.
-#[must_use]
 pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<Device> {
     device_facts(&name_towards(target, bind, dev)?)
 }
@@ -35,13 +34,11 @@ pub fn name_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Opti
 
 /// The source address of datagrams from `bind` to `target` in the network namespace of the calling
 /// thread; `None` without a route. Sends no datagram.
-#[must_use]
 pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
     local(bind, target).map(|local| local.ip())
 }
 
 /// The device of the address that a receiver is bound to; `None` for the unspecified address.
-#[must_use]
 pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
     match dev {
         Some(dev) => device_facts(dev),
@@ -64,7 +61,6 @@ pub fn is_ours(target: SocketAddr) -> bool {
 }
 
 /// The device of the default route.
-#[must_use]
 pub fn default_device() -> Option<Device> {
     device_towards(DEFAULT_ROUTE_TARGET, any(DEFAULT_ROUTE_TARGET), None)
 }
@@ -106,7 +102,6 @@ fn owner(addresses: &[Address], address: SocketAddr) -> Option<&str> {
 
 /// The path MTU from `bind` to the target in bytes, as the kernel knows it now; `None` without a
 /// route, or if the system does not report it. Sends no datagram.
-#[must_use]
 pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u64> {
     let socket = unconnected(bind, target)?;
     if let Some(dev) = dev {

@@ -90,7 +90,6 @@ pub struct HostFacts {
 
 impl HostFacts {
     /// Physical cores among the allowed CPUs; `None` where the system does not say.
-    #[must_use]
     pub fn physical_cores(&self) -> Option<usize> {
         (!self.siblings.is_empty()).then_some(self.siblings.len())
     }

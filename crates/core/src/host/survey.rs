@@ -50,7 +50,6 @@ const MAX_STEP_READS: usize = 50_000;
 
 /// Collects facts about this host. Call it in the main thread before pinning: a pinned thread has
 /// fewer CPUs than the process.
-#[must_use]
 pub fn survey(depth: Depth) -> HostFacts {
     let allowed_cpus = allowed_cpus();
     let steal_share = sys::host::cpu_time()
@@ -102,7 +101,6 @@ pub fn survey(depth: Depth) -> HostFacts {
 }
 
 /// The facts that planning needs.
-#[must_use]
 pub fn machine(facts: &HostFacts) -> Machine {
     // Without pinning, no CPU can be chosen.
     let pins = facts.capabilities.iter().all(|found| found.name != "affinity" || found.available);

@@ -22,13 +22,11 @@ pub struct Reading {
 
 impl Meter {
     /// The meter of the calling thread; [`Self::default`] has no instruction counter.
-    #[must_use]
     pub fn of_this_thread() -> Self {
         Self { instructions: InstructionCounter::of_this_thread() }
     }
 
     /// Reads the usage, in the same thread: up to three system calls, no allocation.
-    #[must_use]
     pub fn read(&self) -> Reading {
         Reading {
             switches: sys::context_switches(),
@@ -38,7 +36,6 @@ impl Meter {
     }
 
     /// The usage between two readings.
-    #[must_use]
     pub fn between(&self, then: Reading, now: Reading) -> Usage {
         let with_kernel = self.instructions.as_ref().map(InstructionCounter::with_kernel);
         let counted = now.instructions.zip(then.instructions).zip(with_kernel);

@@ -44,7 +44,6 @@ pub struct BoundSender {
 impl Bound {
     /// Wraps a UDP socket. If the system reports destination addresses, replies leave from there;
     /// otherwise routing chooses.
-    #[must_use]
     pub fn udp(socket: UdpSocket) -> Self {
         let ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
         if sys::enable_pktinfo(&socket, ipv6).is_err() {
@@ -56,9 +55,6 @@ impl Bound {
     }
 
     /// Receives a datagram.
-    ///
-    /// # Errors
-    /// Those of recvfrom(2).
     pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<BoundSender> {
         match self {
             Self::Udp(socket) => socket.recv_from(slot).map(|(len, from)| BoundSender {

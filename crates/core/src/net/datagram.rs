@@ -23,21 +23,12 @@ pub trait Datagram: Source + Handle + Debug {
     fn ip(to: Self::Address) -> SocketAddr;
 
     /// Sends to the peer that the socket is connected to.
-    ///
-    /// # Errors
-    /// Those of send(2).
     fn send(&self, payload: &[u8]) -> io::Result<usize>;
 
     /// Sends to this address.
-    ///
-    /// # Errors
-    /// Those of sendto(2).
     fn send_to(&self, payload: &[u8], to: Self::Address) -> io::Result<usize>;
 
     /// Receives a datagram with its sender's address; returns its length.
-    ///
-    /// # Errors
-    /// Those of recvfrom(2).
     fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize>;
 
     /// Empties the queue of errors for earlier datagrams; returns the latest one.

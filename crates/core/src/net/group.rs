@@ -36,7 +36,6 @@ const IDLE_BUFFER: usize = 1;
 const MIN_TRUESIZE: usize = 232;
 
 /// Maximum number of datagrams in a receive buffer of this granted size.
-#[must_use]
 pub const fn max_queued(buffer: usize) -> usize {
     buffer / MIN_TRUESIZE + 1
 }
@@ -71,7 +70,6 @@ pub struct Slot {
 
 impl Slot {
     /// Number of receivers, at least 1.
-    #[must_use]
     pub fn receivers(&self) -> usize {
         self.sockets.len().max(1)
     }
@@ -98,9 +96,7 @@ pub struct Group {
 
 impl Group {
     /// Binds the listeners and attaches the program. Without steering, there is one listener.
-    ///
-    /// # Errors
-    /// [`SocketError`], also if another process has the port.
+    /// Fails if another process has the port.
     pub fn open(options: &GroupOptions) -> Result<Self, SocketError> {
         let mut options = options.clone();
         options.listeners = options.listeners.max(1);
@@ -153,39 +149,30 @@ impl Group {
 
     /// Whether datagrams are steered; otherwise there is one listener, and each slot has its own
     /// port.
-    #[must_use]
     pub const fn can_steer(&self) -> bool {
         self.can_steer
     }
 
     /// The address of the group with the actual port.
-    #[must_use]
     pub const fn local(&self) -> SocketAddr {
         self.local
     }
 
     /// Duplicates of the listeners. Control messages arrive at the first one, other datagrams of no
     /// slot at the one that the hash of their source selects.
-    ///
-    /// # Errors
-    /// [`SocketError::Create`] at the limit of open files.
+    /// Fails at the limit of open files.
     pub fn listeners(&self) -> Result<Vec<UdpSocket>, SocketError> {
         self.listeners.iter().map(|listener| Ok(self.duplicate(listener)?.socket)).collect()
     }
 
     /// Duplicates of the listeners in the same order with their granted buffers, to read counters.
-    ///
-    /// # Errors
-    /// As above.
     pub fn listener_handles(&self) -> Result<Vec<Udp>, SocketError> {
         self.listeners.iter().map(|listener| self.duplicate(listener)).collect()
     }
 
     /// Takes a free slot with empty sockets, whose drop counters continue; `buffer`: requested
     /// SO_SNDBUF and SO_RCVBUF in bytes.
-    ///
-    /// # Errors
-    /// [`SocketError`]; [`SocketError::Slots`] if all are in use.
+    /// [`SocketError::Slots`] if all are in use.
     pub fn take_slot(&mut self, buffer: usize) -> Result<Slot, SocketError> {
         let number = self.next_free_number()?;
         self.phases.resize(usize::from(self.numbered), 0);
@@ -242,7 +229,6 @@ impl Group {
     }
 
     /// Whether a host reported one of these ports as closed since [`Self::set_error_reports`].
-    #[must_use]
     pub fn refused(&self, peers: &[SocketAddr]) -> bool {
         let mut found = false;
         for socket in self.idle() {

@@ -14,7 +14,6 @@ pub struct Ports {
 
 impl Ports {
     /// The ports of the range except port 0.
-    #[must_use]
     pub fn new(range: RangeInclusive<u16>) -> Self {
         Self { range, turn: Arc::default() }
     }

@@ -31,9 +31,6 @@ pub struct Udp {
 
 impl Udp {
     /// Opens and binds a socket with options.
-    ///
-    /// # Errors
-    /// [`SocketError`].
     pub fn open(options: &Options) -> Result<Self, SocketError> {
         let socket = prepare(options)?;
         bind(&socket, options)?;
@@ -52,9 +49,6 @@ impl Udp {
     /// Opens `count` sockets that share one address and port; the kernel distributes datagrams by a
     /// hash of source and destination (SO_REUSEPORT, socket(7)). Fails if any other socket has the
     /// port. `dual`: a socket at `[::]` accepts IPv4, too.
-    ///
-    /// # Errors
-    /// [`SocketError`].
     pub fn open_shared(
         options: &Options,
         count: usize,
@@ -92,9 +86,7 @@ impl Udp {
     }
 
     /// Another handle of the same socket.
-    ///
-    /// # Errors
-    /// [`SocketError::Create`] at the limit of open files.
+    /// Fails at the limit of open files.
     pub fn duplicate(&self) -> Result<Self, SocketError> {
         let copy = SockRef::from(&self.socket).try_clone();
         Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
@@ -102,17 +94,11 @@ impl Udp {
 
     /// Makes the kernel report drops of queueing disciplines as errors, as for all sockets but
     /// those of a [`super::Group`]. ICMP errors then fill the receive buffer until they are read.
-    ///
-    /// # Errors
-    /// [`SocketError::Option`].
     pub fn report_queue_drops(&self) -> Result<(), SocketError> {
         queue_drops(&self.socket, self.local)
     }
 
     /// Connects to the peer, which saves a route look-up for each send.
-    ///
-    /// # Errors
-    /// [`SocketError::Connect`].
     pub fn connect(&self, to: SocketAddr) -> Result<(), SocketError> {
         self.socket.connect(to).map_err(|source| SocketError::Connect {
             from: self.local,

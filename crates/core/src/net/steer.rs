@@ -25,7 +25,6 @@ pub const PHASES: u16 = 0x1F;
 pub const PROBE_PHASE: u16 = PHASES;
 
 /// The phase that follows this one, of a tag or by itself.
-#[must_use]
 pub const fn next_phase(tag: u16) -> u16 {
     (tag & !PHASES) | (((tag & PHASES) + 1) % PROBE_PHASE)
 }

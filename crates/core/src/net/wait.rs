@@ -73,9 +73,6 @@ impl Waiter {
 
     /// Spins for `spin_for` after the latest datagram, then sleeps until a socket is ready for
     /// `interest`.
-    ///
-    /// # Errors
-    /// Those of epoll_create(2).
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
         let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
         let (busy_at, woke_at) = (Nanos::ZERO, Nanos::ZERO);

@@ -66,9 +66,6 @@ pub struct Plan {
 
 impl Plan {
     /// Decides everything that `machine` allows to be decided.
-    ///
-    /// # Errors
-    /// [`PlanError`], naming what was asked, what is wrong and what mends it.
     pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
         check(&scenario)?;
         let Placement { tx: tx_cores, rx: rx_cores } = place(&scenario, machine)?;
@@ -86,7 +83,6 @@ impl Plan {
     }
 
     /// The receivers' parts of a cell.
-    #[must_use]
     pub fn rx_shares(&self, cell: &PlannedCell) -> Vec<RxConfig> {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
@@ -103,7 +99,6 @@ impl Plan {
     }
 
     /// The senders' parts of a cell, once its load is known.
-    #[must_use]
     pub fn tx_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
         let of = usize::from(self.scenario.threads);
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
@@ -131,14 +126,12 @@ impl Plan {
     }
 
     /// The flows of a cell at this load.
-    #[must_use]
     pub fn streams(&self, load: WorkerLoad) -> u16 {
         streams(&self.scenario, load)
     }
 
     /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
     /// is asked.
-    #[must_use]
     pub fn pair_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
         let of = u64::from(self.scenario.threads);
         let pair = |(tx, asking): (TxConfig, &RequestOptions)| {
@@ -368,9 +361,7 @@ fn recorded(scenario: &Scenario) -> Result<WorkerLoad, PlanError> {
 
 impl Scenario {
     /// The load that `share` of a delivered rate makes.
-    ///
-    /// # Errors
-    /// [`PlanError::Rate`] where nothing was delivered.
+    /// [`PlanError::Rate`] if nothing was delivered.
     pub fn load_of_max(
         &self,
         size: PayloadSize,

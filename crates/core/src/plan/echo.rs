@@ -11,9 +11,7 @@ use crate::plan::place::Machine;
 
 impl EchoKind {
     /// The one that a word stands for on this machine.
-    ///
-    /// # Errors
-    /// [`PlanError`], where it is none of an echo server, or cannot be had here.
+    /// Fails for engines that echo or this host lacks.
     pub fn choose(asked: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
         match asked {
             EngineWord::Auto => {

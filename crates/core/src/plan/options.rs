@@ -9,30 +9,19 @@ use crate::unit::Rate;
 
 /// A word that is none of those it could be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum WordError {
-    /// Not a pace.
     #[error(
         "pace '{asked}' is unknown; write even, burst:N, poisson, ramp:FROM..TO (rates), or for \
          load with --pcap, recorded"
     )]
-    Pace {
-        /// As typed.
-        asked: String,
-    },
-    /// Not a placement.
+    Pace { asked: String },
     #[error(
         "--pin '{asked}' is not a placement; write auto, off, or cores TX:RX such as 0:1 or 0,2:1,3"
     )]
-    Pin {
-        /// As typed.
-        asked: String,
-    },
-    /// Not a rule of what is not answered.
+    Pin { asked: String },
     #[error("--drop '{asked}' is no rule; write a share such as 1%, or 1/N for every Nth")]
-    Drop {
-        /// As typed.
-        asked: String,
-    },
+    Drop { asked: String },
 }
 
 /// How datagrams follow each other at a given rate.
@@ -64,7 +53,6 @@ const MAX_BURST: u32 = 65_536;
 
 impl PaceKind {
     /// Where the rate comes from.
-    #[must_use]
     pub const fn shape(self) -> PaceShape {
         match self {
             Self::Ramp(..) | Self::Recorded => PaceShape::OwnRates,
@@ -127,7 +115,6 @@ pub enum WaitKind {
 
 impl WaitKind {
     /// The word for it.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Spin => "spin",
@@ -149,7 +136,6 @@ pub enum TimestampKind {
 
 impl TimestampKind {
     /// The word for it.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -178,7 +164,6 @@ pub enum Route {
 
 impl Route {
     /// The word for it.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Local => "within",
@@ -191,13 +176,11 @@ impl Route {
     }
 
     /// Whether there are senders in this process.
-    #[must_use]
     pub const fn sends(self) -> bool {
         !matches!(self, Self::Reverse)
     }
 
     /// Whether there are receivers in this process, apart from its senders.
-    #[must_use]
     pub const fn receives(self) -> bool {
         matches!(self, Self::Local | Self::Reverse | Self::Both)
     }
@@ -214,7 +197,6 @@ pub enum Direction {
 
 impl Direction {
     /// The word for it.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Forward => "forward",

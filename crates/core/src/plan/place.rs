@@ -88,7 +88,6 @@ pub struct Machine {
 
 impl Machine {
     /// Why these engines cannot be had here; `None` where they can.
-    #[must_use]
     pub fn lacks(&self, pair: EnginePair) -> Option<&MissingEngine> {
         let words = [pair.tx.word(), pair.rx.word()];
         self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))

@@ -35,14 +35,12 @@ pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 impl RequestOptions {
     /// How long the id of an unanswered request is not reused: the timeout and a quarter.
     /// Arbitrary: a reply that arrives even later may be matched with another request.
-    #[must_use]
     pub const fn id_lifetime(&self) -> Nanos {
         Nanos(self.timeout.0.saturating_add(self.timeout.0 / 4))
     }
 
     /// How many requests of one worker of `of` there have to be ids for at once. `pps`: its highest
     /// rate; `None`: as fast as it can. `window`: the most that may wait, in a closed loop.
-    #[must_use]
     pub fn at_once(&self, pps: Option<f64>, window: Option<u64>, of: u64, batch: usize) -> u64 {
         let waiting = match (pps, window) {
             (Some(pps), _) => (pps * self.id_lifetime().as_secs_f64()) as u64,
@@ -56,7 +54,6 @@ impl RequestOptions {
 
 /// How many requests in a row go to one port: a power of two. Of a schedule, what is due within
 /// 50 µs; flat out, what one call takes.
-#[must_use]
 pub fn block(pps: Option<f64>, batch: usize, id_bits: u32) -> usize {
     let due = pps.map_or(batch, |pps| (pps * BLOCK.as_secs_f64()) as usize);
     // A few ids of a block are lost at either end of a row, so it has to be short beside them all.

@@ -31,7 +31,6 @@ pub enum WorkerLoad {
 
 impl WorkerLoad {
     /// The highest rate of all workers together; `None` flat out.
-    #[must_use]
     pub fn peak_pps(&self) -> Option<f64> {
         match self {
             Self::Ramp(from, to, _) => Some(from.pps().max(to.pps())),
@@ -40,7 +39,6 @@ impl WorkerLoad {
     }
 
     /// The mean rate of all workers together; `None` flat out.
-    #[must_use]
     pub fn mean_pps(&self) -> Option<f64> {
         match self {
             Self::FlatOut => None,

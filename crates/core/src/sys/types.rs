@@ -77,7 +77,6 @@ pub struct Reply<'a> {
 impl Reply<'_> {
     /// How many datagrams it is.
     #[inline]
-    #[must_use]
     pub const fn datagrams(&self) -> usize {
         let len = self.payload.len();
         if len > self.segment { len.div_ceil(self.segment) } else { 1 }
@@ -119,7 +118,6 @@ pub enum SendError {
 
 impl SendError {
     /// Why the destination is unreachable, if that is the reason.
-    #[must_use]
     pub const fn unreachable(self) -> Option<Unreachable> {
         if let Self::Unreachable(why) = self { Some(why) } else { None }
     }
@@ -183,7 +181,6 @@ pub struct DeviceDrops {
 
 impl DeviceDrops {
     /// Both directions.
-    #[must_use]
     pub const fn sum(self) -> u64 {
         self.rx + self.tx
     }

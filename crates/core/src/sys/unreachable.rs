@@ -55,7 +55,6 @@ pub enum Reporter {
 
 impl UnreachableErrno {
     /// The name of errno(3).
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::ConnRefused => "ECONNREFUSED",
@@ -85,7 +84,6 @@ impl UnreachableErrno {
 impl Unreachable {
     /// An error returned by a call, before the error queue was read for an ICMP error. This host
     /// itself never reports a closed port.
-    #[must_use]
     pub const fn returned(errno: UnreachableErrno) -> Self {
         let reporter = match errno {
             UnreachableErrno::ConnRefused => Reporter::Unknown,
@@ -95,25 +93,21 @@ impl Unreachable {
     }
 
     /// Like `returned`, for an error that came back for an earlier datagram.
-    #[must_use]
     pub const fn came_back(self) -> Self {
         Self { reporter: Reporter::Unknown, ..self }
     }
 
     /// Whether the host reports that the port is closed.
-    #[must_use]
     pub const fn is_closed_port(&self) -> bool {
         matches!(self.errno, UnreachableErrno::ConnRefused)
     }
 
     /// Whether this host itself refused the datagram because there is no route.
-    #[must_use]
     pub const fn is_local(&self) -> bool {
         matches!(self.reporter, Reporter::Local)
     }
 
     /// Whether an ICMP error reports that a neighbour did not answer: host or address unreachable.
-    #[must_use]
     pub const fn is_neighbour(&self) -> bool {
         use Reporter::Icmp;
         matches!(
@@ -124,7 +118,6 @@ impl Unreachable {
 
     /// The short name of the error: an errno such as `ENETUNREACH` if this host reports it, else
     /// type and code such as `ICMP 3/3`.
-    #[must_use]
     pub fn code(&self) -> String {
         match self.reporter {
             Reporter::Icmp { v6, kind, code, .. } => {
@@ -135,7 +128,6 @@ impl Unreachable {
     }
 
     /// Who reports it: an address, or `local`; `None` if unknown.
-    #[must_use]
     pub fn reported_by(&self) -> Option<String> {
         match self.reporter {
             Reporter::Local | Reporter::Neighbour => Some("local".to_owned()),

@@ -22,32 +22,27 @@ impl Nanos {
     pub const NEVER: Self = Self(u64::MAX);
 
     /// Whole milliseconds.
-    #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis * 1_000_000)
     }
 
     /// Whole microseconds.
-    #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros * 1_000)
     }
 
     /// The time since `earlier`, or zero where `earlier` is later.
     #[inline]
-    #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
     }
 
     /// As seconds, for rates and for people.
-    #[must_use]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
     /// As the standard library's duration.
-    #[must_use]
     pub const fn to_duration(self) -> Duration {
         Duration::from_nanos(self.0)
     }

@@ -26,14 +26,11 @@ pub struct PacketRate {
 impl PacketRate {
     /// Whether it is within the range that [`Self::from_pps`] gives: what came over a network may
     /// not be.
-    #[must_use]
     pub const fn is_sound(self) -> bool {
         0 < self.milli_pps && self.milli_pps <= MAX_PPS * 1_000
     }
 
     /// The rate nearest to so many datagrams a second.
-    ///
-    /// # Errors
     /// [`UnitError::RateRange`] below 0.001 or above [`MAX_PPS`].
     pub fn from_pps(pps: f64) -> Result<Self, UnitError> {
         let milli = (pps * MILLI).round();
@@ -48,7 +45,6 @@ impl PacketRate {
     }
 
     /// Thousandths of a datagram a second; at least 1.
-    #[must_use]
     pub const fn milli_pps(self) -> u64 {
         self.milli_pps
     }
@@ -57,7 +53,6 @@ impl PacketRate {
     pub const KILO: Self = Self { milli_pps: 1_000_000 };
 
     /// Datagrams a second.
-    #[must_use]
     pub fn pps(self) -> f64 {
         self.milli_pps as f64 / MILLI
     }
@@ -79,9 +74,7 @@ pub enum Rate {
 impl Rate {
     /// The packet rate that this stands for at a payload of `mean_bytes`; `None` for
     /// [`Rate::Max`] and [`Rate::OfMax`], which only a measurement can tell.
-    ///
-    /// # Errors
-    /// [`UnitError::RateRange`] where the result is outside [`PacketRate`].
+    /// [`UnitError::RateRange`] if the result is outside [`PacketRate`].
     pub fn at_size(self, mean_bytes: f64) -> Result<Option<PacketRate>, UnitError> {
         match self {
             Self::Max | Self::OfMax(_) => Ok(None),

@@ -42,8 +42,6 @@ pub enum PayloadSize {
 
 impl PayloadSize {
     /// One size, checked.
-    ///
-    /// # Errors
     /// [`UnitError::SizeRange`] outside 16 to 65,507 bytes.
     pub fn fixed(bytes: u64) -> Result<Self, UnitError> {
         u16::try_from(bytes)
@@ -55,7 +53,6 @@ impl PayloadSize {
 
     /// The payload bytes of the datagram with this sequence number.
     #[inline]
-    #[must_use]
     pub const fn at(self, sequence: u64) -> usize {
         match self {
             Self::Fixed(size) => size as usize,
@@ -65,7 +62,6 @@ impl PayloadSize {
     }
 
     /// The largest payload in bytes.
-    #[must_use]
     pub const fn largest(self) -> usize {
         match self {
             Self::Fixed(size) => size as usize,
@@ -75,7 +71,6 @@ impl PayloadSize {
     }
 
     /// The mean payload in bytes.
-    #[must_use]
     pub fn mean(self) -> f64 {
         match self {
             Self::Fixed(size) | Self::Varied { mean: size, .. } => f64::from(size),
@@ -110,9 +105,7 @@ impl FromStr for PayloadSize {
 
 /// Reads one element of a size list: a size, `a..b*f` (multiplying), `a..b+s` (adding), `a..b`
 /// (doubling), `rfc2544` or `imix`. Lists are made of these, separated by commas.
-///
-/// # Errors
-/// [`UnitError::Size`] or [`UnitError::SizeRange`], naming the element.
+/// Errors name the element.
 pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
     let word = word.trim();
     if word.eq_ignore_ascii_case("rfc2544") {
@@ -145,9 +138,6 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
 }
 
 /// Reads a size of memory: K, M, G = 1024, and `KiB`, `MiB`, `KB` as their letter.
-///
-/// # Errors
-/// [`UnitError::Count`].
 pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
     let error = || UnitError::Count { asked: word.to_owned(), what: "bytes", factor: 1024 };
     let value = scaled(word, 1024.0).ok_or_else(error)?;
@@ -156,9 +146,6 @@ pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
 }
 
 /// Reads a number of datagrams: K, M, G = 1000.
-///
-/// # Errors
-/// [`UnitError::Count`].
 pub fn parse_count(word: &str) -> Result<u64, UnitError> {
     let error = || UnitError::Count { asked: word.to_owned(), what: "datagrams", factor: 1000 };
     scaled(word, 1000.0).filter(|&count| count > 0).ok_or_else(error)

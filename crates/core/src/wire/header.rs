@@ -109,7 +109,6 @@ pub fn encode(header: Header, payload: &mut [u8]) {
 /// Reads the header of a datagram that carries our `tag`; `None` for any other datagram, and if the
 /// check fails. Total: no bytes make it panic.
 #[inline]
-#[must_use]
 pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
     let word = word(payload)?;
     if word as u16 != tag.swap_bytes() {
@@ -124,7 +123,6 @@ pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
 
 /// Whether a datagram has the length of a header and our `tag`; the rest is not checked.
 #[inline]
-#[must_use]
 pub fn has_tag(payload: &[u8], tag: u16) -> bool {
     word(payload).is_some_and(|word| word as u16 == tag.swap_bytes())
 }
@@ -145,14 +143,12 @@ const MARKED: u128 = (MARK as u128) << 32 | 1 << 127;
 
 /// Whether a datagram of ours is marked.
 #[inline]
-#[must_use]
 pub fn is_marked(payload: &[u8]) -> bool {
     word(payload).is_some_and(|word| (word >> 32) as u64 & MARK != 0)
 }
 
 /// What [`word`] would be without the mark.
 #[inline]
-#[must_use]
 pub const fn unmarked(word: u128) -> u128 {
     if (word >> 32) as u64 & MARK != 0 { word ^ MARKED } else { word }
 }
@@ -165,7 +161,6 @@ pub const NEXT: u128 = (ENCODE as u128) << 80;
 /// and only if tag, flow, sequence, mark and intended time are. `None` where the payload is
 /// shorter.
 #[inline]
-#[must_use]
 pub fn word(payload: &[u8]) -> Option<u128> {
     payload.first_chunk::<HEADER_LEN>().map(|bytes| u128::from_le_bytes(*bytes))
 }
@@ -180,7 +175,6 @@ pub fn encode_lag(lag_ns: u64, payload: &mut [u8]) {
 
 /// Reads the lag in nanoseconds; `None` where the payload ends before it.
 #[inline]
-#[must_use]
 pub fn decode_lag(payload: &[u8]) -> Option<u64> {
     let bytes = payload.get(HEADER_LEN..LAG_END)?;
     Some(expand(u16::from_be_bytes([bytes[0], bytes[1]])))

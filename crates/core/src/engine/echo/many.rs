@@ -36,18 +36,14 @@ pub struct ManyEcho {
 impl ManyEcho {
     /// Answers on this socket, whose family is given, by single datagrams; `anywhere`: it is bound
     /// to any address.
-    ///
-    /// # Errors
-    /// Where the system does not tell where datagrams were sent to.
+    /// Fails if the system does not report destination addresses.
     // cold: set-up
     pub fn batch(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         Self::new(socket, ipv6, RecvMetadata { local: anywhere, ..RecvMetadata::default() }, BATCH)
     }
 
     /// The same by super-packets.
-    ///
-    /// # Errors
-    /// Where the system knows none, or does not tell where datagrams were sent to.
+    /// Fails also if the system has none.
     // cold: set-up
     pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         sys::set_udp_gro(&socket)?;

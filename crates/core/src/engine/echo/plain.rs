@@ -18,7 +18,6 @@ pub struct PlainEcho {
 
 impl PlainEcho {
     /// Answers on this socket.
-    #[must_use]
     // cold: set-up
     pub fn new(socket: UdpSocket) -> Self {
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
@@ -91,9 +90,7 @@ pub struct PlainEchoAnywhere {
 
 impl PlainEchoAnywhere {
     /// Answers on this socket, whose family is given.
-    ///
-    /// # Errors
-    /// Where the system does not tell where datagrams were sent to.
+    /// Fails if the system does not report destination addresses.
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool) -> io::Result<Self> {
         sys::enable_pktinfo(&socket, ipv6)?;

@@ -27,9 +27,6 @@ pub struct UringTx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringTx<S> {
     /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
     // cold: set-up
     pub fn new(
         _sockets: Vec<S>,
@@ -68,9 +65,6 @@ pub struct UringRx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringRx<S> {
     /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
     // cold: set-up
     pub fn new(
         _socket: S,
@@ -100,9 +94,6 @@ pub struct UringEcho(Infallible);
 
 impl UringEcho {
     /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
     // cold: set-up
     pub fn new(_socket: UdpSocket, _ipv6: bool, _anywhere: bool) -> io::Result<Self> {
         Err(absent())

@@ -54,9 +54,6 @@ impl Buffers {
     }
 
     /// Lends the kernel `count` buffers, a power of two, of at least `len` bytes each.
-    ///
-    /// # Errors
-    /// What io_uring_register(2) says.
     // cold: set-up
     pub(super) fn new(ring: &IoUring, count: u16, len: usize) -> io::Result<Self> {
         let stride = len.next_multiple_of(CACHE_LINE);

@@ -45,10 +45,7 @@ pub struct UringEcho {
 impl UringEcho {
     /// Answers on this socket, whose family is given; `anywhere`: it is bound to any address.
     /// Belongs to the calling thread.
-    ///
-    /// # Errors
-    /// Where the system has no io_uring, or not all that is needed of it; where it does not tell
-    /// where datagrams were sent to.
+    /// Fails without a sufficient io_uring or destination addresses.
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         if anywhere {

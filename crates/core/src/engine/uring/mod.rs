@@ -23,9 +23,6 @@ pub const IS_BUILT_IN: bool = true;
 
 /// Makes a ring for so many requests and so many results at a time, of one thread alone: the one
 /// that calls this.
-///
-/// # Errors
-/// What io_uring_setup(2) says, and what that means.
 // cold: set-up
 fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
     let too_many = |_| io::Error::from(io::ErrorKind::InvalidInput);

@@ -77,10 +77,7 @@ struct Inbox {
 impl<S: Datagram> UringRx<S> {
     /// Receives on this socket datagrams of this size, `batch` a pull at most; with the kernel's
     /// timestamps where those are wanted. Belongs to the calling thread.
-    ///
-    /// # Errors
-    /// Where the system has no io_uring, or not all that is needed of it; where timestamps are
-    /// wanted and there are none.
+    /// Fails without a sufficient io_uring, or without wanted timestamps.
     // cold: set-up
     pub fn new(
         socket: S,

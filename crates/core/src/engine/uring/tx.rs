@@ -49,9 +49,7 @@ impl<S: Datagram> UringTx<S> {
     /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
     /// `batch` datagrams a call at most. `fill` writes the payload, once. Belongs to the calling
     /// thread.
-    ///
-    /// # Errors
-    /// Where the system has no io_uring, or not all that is needed of it.
+    /// Fails without a sufficient io_uring.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,

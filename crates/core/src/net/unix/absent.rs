@@ -30,33 +30,21 @@ pub struct UnixFile;
 
 impl Unix {
     /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`UnixError::Absent`].
     pub fn bind(_name: &UnixName, _buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
         Err(UnixError::Absent)
     }
 
     /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`UnixError::Absent`].
     pub fn connect(_name: &UnixName, _buffer: usize) -> Result<Self, UnixError> {
         Err(UnixError::Absent)
     }
 
     /// Not possible here.
-    ///
-    /// # Errors
-    /// None: there is no such socket.
     pub fn recv_from(&self, _slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
         match self.socket {}
     }
 
     /// Not possible here.
-    ///
-    /// # Errors
-    /// None: there is no such socket.
     pub fn send_to(&self, _payload: &[u8], _to: &UnixName) -> io::Result<usize> {
         match self.socket {}
     }

@@ -4,17 +4,11 @@ use super::{UnixError, UnixFile, UnixName};
 use crate::net::stream::{Listener, Stream};
 
 /// Not possible here.
-///
-/// # Errors
-/// [`UnixError`].
 pub fn connect_unix(_name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
     Err(UnixError::Absent)
 }
 
 /// Not possible here.
-///
-/// # Errors
-/// [`UnixError`].
 pub fn listen_unix(_name: &UnixName) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
     Err(UnixError::Absent)
 }

@@ -36,9 +36,7 @@ impl Drop for UnixFile {
 
 impl Unix {
     /// Binds a socket to this name, replacing one whose process has ended; returns its file, too.
-    ///
-    /// # Errors
-    /// [`UnixError`]; an existing file is then left alone.
+    /// On an error, an existing file stays.
     pub fn bind(name: &UnixName, buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
         let socket = create(buffer)?;
         let file = Self::bind_socket(&socket, name)?;
@@ -63,9 +61,6 @@ impl Unix {
     }
 
     /// Connects an unnamed socket to this name.
-    ///
-    /// # Errors
-    /// [`UnixError`].
     pub fn connect(name: &UnixName, buffer: usize) -> Result<Self, UnixError> {
         let socket = create(buffer)?;
         let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
@@ -74,9 +69,6 @@ impl Unix {
     }
 
     /// Receives a datagram; returns its length and the name of its sender.
-    ///
-    /// # Errors
-    /// Those of recvfrom(2).
     pub fn recv_from(&self, slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
         let (len, from) = self.socket.recv_from(slot)?;
         let file = from.as_pathname().map(|path| UnixName::File(path.to_owned()));
@@ -88,9 +80,6 @@ impl Unix {
     }
 
     /// Sends to the socket of this name.
-    ///
-    /// # Errors
-    /// Those of sendto(2).
     pub fn send_to(&self, payload: &[u8], to: &UnixName) -> io::Result<usize> {
         let addr = SockAddr::unix(to.path())?;
         SockRef::from(&self.socket).send_to(payload, &addr)

@@ -38,9 +38,6 @@ fn create() -> Result<Socket, UnixError> {
 }
 
 /// Connects to the listener of this name, without waiting.
-///
-/// # Errors
-/// [`UnixError`].
 pub fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
     let socket = create()?;
     let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
@@ -49,9 +46,6 @@ pub fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
 }
 
 /// Listens at this name, replacing a socket whose process has ended; returns its file, too.
-///
-/// # Errors
-/// [`UnixError`].
 pub fn listen_unix(name: &UnixName) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
     let socket = create()?;
     let file = Unix::bind_socket(&socket, name)?;

@@ -8,7 +8,6 @@ const INITIAL: &str = "time:[4026531834]";
 
 /// The name that the kernel drew for itself when it booted. Virtual machines that were started from
 /// one snapshot share it.
-#[must_use]
 pub fn boot_id() -> Option<String> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let text = text.trim();
@@ -17,7 +16,6 @@ pub fn boot_id() -> Option<String> {
 
 /// Equal for two processes exactly if they read the same monotonic clock: that of one kernel, with
 /// the same offset of their time namespaces (time_namespaces(7)). `None` where it is not told.
-#[must_use]
 pub fn clock_identity() -> Option<String> {
     let own = link("time");
     let offset = match own.as_deref() {
@@ -34,7 +32,6 @@ pub fn clock_identity() -> Option<String> {
 
 /// Equal for two threads exactly if they are in one network namespace of one kernel, and so share
 /// its counters. `None` where it is not told.
-#[must_use]
 pub fn network_identity() -> Option<String> {
     let target = fs::read_link("/proc/thread-self/ns/net").ok()?;
     Some(format!("{} {}", boot_id()?, target.to_str()?))

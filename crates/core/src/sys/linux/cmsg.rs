@@ -35,6 +35,9 @@ data! {
     libc::cmsghdr
 }
 
+// SAFETY: integers.
+unsafe impl<const LEN: usize> Data for [u32; LEN] {}
+
 /// The value at the start of these bytes; `None` where they are too few.
 #[inline]
 fn read<T: Data>(bytes: &[u8]) -> Option<T> {
@@ -253,7 +256,6 @@ fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
 
 /// The sender of a message, the address a reply should leave from, and its receive timestamp.
 #[inline]
-#[must_use]
 pub fn parse_msg(
     name: &[u8],
     control: &[u8],

@@ -50,7 +50,6 @@ fn incomplete(text: &str, group: &str) -> u64 {
 }
 
 /// UDP counters of this thread's network namespace, `snmp` plus `snmp6`.
-#[must_use]
 pub fn udp_counters() -> Option<UdpSnmp> {
     let snmp = Snmp::read()?;
     let count = |name| snmp.sum("Udp", name);
@@ -66,7 +65,6 @@ pub fn udp_counters() -> Option<UdpSnmp> {
 
 /// Drops in the IP layer of this thread's network namespace, `snmp` plus `snmp6`, and what only
 /// `netstat` and `sockstat` have.
-#[must_use]
 pub fn ip_counters() -> Option<IpSnmp> {
     let snmp = Snmp::read()?;
     let count = |name| snmp.sum("Ip", name);
@@ -91,7 +89,6 @@ pub fn ip_counters() -> Option<IpSnmp> {
 /// Packets dropped because a CPU's backlog was full, by CPU: the second column of
 /// `/proc/net/softnet_stat`, a counter of 32 bits, and the thirteenth, or the row where a kernel
 /// before 5.10 has none. Not per network namespace.
-#[must_use]
 pub fn backlog_drops() -> Option<Vec<(u32, u32)>> {
     backlogs(&std::fs::read_to_string("/proc/net/softnet_stat").ok()?)
 }
@@ -107,7 +104,6 @@ fn backlogs(text: &str) -> Option<Vec<(u32, u32)>> {
 
 /// Packets dropped by the interfaces of this thread's network namespace: by all, or by those `of`
 /// this list.
-#[must_use]
 pub fn device_drops(of: Option<&[NetLink]>) -> Option<DeviceDrops> {
     let text = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
     devices(&text, |name| of.is_none_or(|of| of.iter().any(|link| link.name == name)))
@@ -139,7 +135,6 @@ fn devices(text: &str, counts: impl Fn(&str) -> bool) -> Option<DeviceDrops> {
 }
 
 /// CPU time that the hypervisor took from this machine since boot, all CPUs, in nanoseconds.
-#[must_use]
 pub fn stolen_ns() -> Option<u64> {
     super::host::cpu_time().map(|time| time.stolen_ns)
 }

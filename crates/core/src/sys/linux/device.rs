@@ -17,7 +17,6 @@ use crate::sys::{Address, InterruptLine};
 pub use super::ethtool::{channels, coalescing, mtu, offloads, rings};
 
 /// All addresses of the devices of this thread's network namespace, IPv4 and IPv6.
-#[must_use]
 pub fn addresses() -> Vec<Address> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: `first` is writable for the whole call, which leaves a list there or fails.
@@ -75,7 +74,6 @@ fn number(path: &Path) -> Option<u64> {
 }
 
 /// The driver of a device; of a virtual one what makes it, e.g. `veth`.
-#[must_use]
 pub fn driver(device: &str) -> Option<String> {
     let linked = || {
         let driver = fs::read_link(folder(device)?.join("device/driver")).ok()?;
@@ -85,27 +83,23 @@ pub fn driver(device: &str) -> Option<String> {
 }
 
 /// The speed of its link in Mbit/s; `None` where it has none, or says none.
-#[must_use]
 pub fn speed_mbit(device: &str) -> Option<u64> {
     // Unknown is -1, which older kernels show as the largest number of 32 bits.
     number(&folder(device)?.join("speed")).filter(|&speed| speed < u64::from(u32::MAX))
 }
 
 /// The root queueing discipline of a device, e.g. `fq_codel`; `mq` has one more for each queue.
-#[must_use]
 pub fn qdisc(device: &str) -> Option<String> {
     root_qdisc(device_index(device).ok()?)
 }
 
 /// How many queues of this kind (`rx`, `tx`) are in use.
-#[must_use]
 pub fn queues(device: &str, kind: &str) -> Option<usize> {
     Some(queue_folders(&folder(device)?, kind)?.len())
 }
 
 /// One file of each queue of this kind, by number: which CPUs, as the kernel writes masks
 /// (`Documentation/networking/scaling.rst`). `None` where any of them is not told.
-#[must_use]
 pub fn queue_masks(device: &str, kind: &str, file: &str) -> Option<Vec<String>> {
     let folders = queue_folders(&folder(device)?, kind)?;
     let mask = |queue: &PathBuf| Some(fs::read_to_string(queue.join(file)).ok()?.trim().to_owned());
@@ -124,7 +118,6 @@ fn queue_folders(device: &Path, kind: &str) -> Option<BTreeMap<usize, PathBuf>> 
 }
 
 /// The interrupts of a device, and which CPUs take them; `None` where it has none that are told.
-#[must_use]
 pub fn irqs(device: &str) -> Option<Vec<InterruptLine>> {
     let bus = fs::canonicalize(folder(device)?.join("device")).ok()?;
     let table = fs::read_to_string("/proc/interrupts").unwrap_or_default();

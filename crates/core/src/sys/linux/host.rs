@@ -29,20 +29,17 @@ fn number(path: &str) -> Option<u64> {
 }
 
 /// Name of the host.
-#[must_use]
 pub fn hostname() -> Option<String> {
     read("/proc/sys/kernel/hostname")
 }
 
 /// Name and release of the kernel, e.g. `Linux 6.18.44`.
-#[must_use]
 pub fn kernel() -> Option<String> {
     let (name, release) = (read("/proc/sys/kernel/ostype")?, read("/proc/sys/kernel/osrelease")?);
     Some(format!("{name} {release}"))
 }
 
 /// Model name of the CPU; on arm64, which tells none, that of the board.
-#[must_use]
 pub fn cpu_model() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
     cpu_field(&info, "model name")
@@ -59,20 +56,17 @@ fn cpu_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// CPUs of the whole machine that are in use.
-#[must_use]
 pub fn online_cpus() -> Option<usize> {
     Some(cpu_list(&read("/sys/devices/system/cpu/online")?)?.len())
 }
 
 /// The CPUs that the scheduler leaves alone (`isolcpus=`); `Some(vec![])`: none.
-#[must_use]
 pub fn isolated_cpus() -> Option<Vec<usize>> {
     // An empty file says that there are none, a missing one says nothing.
     cpu_list(fs::read_to_string("/sys/devices/system/cpu/isolated").ok()?.trim())
 }
 
 /// These CPUs by physical core, ascending; `None` where the kernel does not say it of all of them.
-#[must_use]
 pub fn thread_siblings(cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
     group(cpus, |cpu| {
         let file = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
@@ -108,14 +102,12 @@ fn cpu_list(text: &str) -> Option<Vec<usize>> {
 }
 
 /// Whether physical cores run two threads at once.
-#[must_use]
 pub fn smt_active() -> Option<bool> {
     number("/sys/devices/system/cpu/smt/active").map(|active| active != 0)
 }
 
 /// The frequency governor of these CPUs, or all of them where they differ; `None` where the
 /// frequency is not the kernel's to scale, as in most virtual machines.
-#[must_use]
 pub fn governor(cpus: &[usize]) -> Option<String> {
     let mut found: Vec<String> = cpus
         .iter()
@@ -129,26 +121,22 @@ pub fn governor(cpus: &[usize]) -> Option<String> {
 }
 
 /// `net.core.rmem_max` in bytes: the most that SO_RCVBUF gets.
-#[must_use]
 pub fn rmem_max() -> Option<u64> {
     number("/proc/sys/net/core/rmem_max")
 }
 
 /// `net.core.wmem_max` in bytes: the most that SO_SNDBUF gets.
-#[must_use]
 pub fn wmem_max() -> Option<u64> {
     number("/proc/sys/net/core/wmem_max")
 }
 
 /// `net.core.netdev_max_backlog` in packets.
-#[must_use]
 pub fn netdev_max_backlog() -> Option<u64> {
     number("/proc/sys/net/core/netdev_max_backlog")
 }
 
 /// `net.unix.max_dgram_qlen` in datagrams: how many wait in an AF_UNIX socket before sends to it
 /// are refused.
-#[must_use]
 pub fn max_dgram_qlen() -> Option<u64> {
     number("/proc/sys/net/unix/max_dgram_qlen")
 }
@@ -157,13 +145,11 @@ pub fn max_dgram_qlen() -> Option<u64> {
 const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0";
 
 /// The kernel's clock source, e.g. `tsc`.
-#[must_use]
 pub fn clocksource() -> Option<String> {
     read(format!("{CLOCKSOURCE}/current_clocksource"))
 }
 
 /// CPU time since boot, all CPUs; `None` where the kernel does not count what was stolen.
-#[must_use]
 pub fn cpu_time() -> Option<CpuTime> {
     cpu_times(&fs::read_to_string("/proc/stat").ok()?)
 }
@@ -181,7 +167,6 @@ fn cpu_times(text: &str) -> Option<CpuTime> {
 }
 
 /// How busy the machine is, all of it.
-#[must_use]
 pub fn load() -> Option<LoadAverage> {
     load_of(&read("/proc/loadavg")?)
 }
@@ -230,7 +215,6 @@ const VIRTUAL_CLOCKS: &[(&str, &str)] =
     &[("kvm-clock", "KVM"), ("hyperv_clocksource", "Hyper-V"), ("xen", "Xen")];
 
 /// The hypervisor this machine runs under, as far as it shows; `None` on hardware.
-#[must_use]
 pub fn virtualization() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpu_field(&info, "flags").unwrap_or_default();
@@ -264,7 +248,6 @@ fn hypervisor(traces: &Traces) -> Option<String> {
 }
 
 /// The kind of container this process runs in, as far as it shows.
-#[must_use]
 pub fn container() -> Option<String> {
     // systemd's container interface; the others are files that the run-times leave behind.
     let traces = [

@@ -34,7 +34,6 @@ struct Known {
 
 /// This device and all that it sits on or is made of, of this thread's network namespace: the
 /// devices whose counters are about what passes it. `None` where they are not all known.
-#[must_use]
 pub fn stack(device: &str) -> Option<Vec<NetLink>> {
     let mut all = Vec::new();
     dump(libc::RTM_GETLINK, &[0; HEADER_LEN], |message| all.extend(known(message)))?;

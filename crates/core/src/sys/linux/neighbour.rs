@@ -23,7 +23,6 @@ const VIA_ADDRESS_AT: usize = 2;
 /// target is unanswered (`INCOMPLETE`) or has failed (`FAILED`), in this thread's network
 /// namespace: datagrams to it wait in a short queue of the kernel and are dropped. `device`: the
 /// outgoing device, if known. `None` if the kernel does not report the route.
-#[must_use]
 pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<bool> {
     let scope = if let SocketAddr::V6(v6) = target { v6.scope_id() } else { 0 };
     let oif = device

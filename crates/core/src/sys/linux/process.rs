@@ -7,7 +7,6 @@ use std::process::Command;
 use super::check;
 
 /// Whether this process ignores a signal, for example because nohup(1) started it.
-#[must_use]
 pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: plain old data, for which zeroes are a valid value.
     let mut now: libc::sigaction = unsafe { std::mem::zeroed() };

@@ -23,7 +23,6 @@ const DROPS_AT: usize = 8;
 /// Packets dropped by the root queueing disciplines of this thread's network namespace since they
 /// were made, each modulo 2³²; what a class drops, its root counts too. Of all devices, or `of`
 /// these alone.
-#[must_use]
 pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
     let mut total = 0;
     each_root(|device, message| {
@@ -35,7 +34,6 @@ pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
 }
 
 /// The root queueing discipline of a device of this thread's network namespace, e.g. `fq_codel`.
-#[must_use]
 pub(super) fn root_qdisc(device: u32) -> Option<String> {
     let mut found = None;
     each_root(|index, message| {

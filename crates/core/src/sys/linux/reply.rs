@@ -29,7 +29,6 @@ pub struct ReplyBatch {
 
 impl ReplyBatch {
     /// For so many messages a call.
-    #[must_use]
     pub fn new(messages: usize) -> Self {
         let mut batch = Self {
             messages: StableSlice::new(EMPTY, messages),
@@ -47,9 +46,7 @@ impl ReplyBatch {
     }
 
     /// Sends these, as many as there are headers; returns how many those were, and how many left.
-    ///
-    /// # Errors
-    /// Why the first one did not. Where a later one does not, the system does not say why.
+    /// Fails with the error of the first one; the system does not report that of a later one.
     #[inline]
     pub fn send<'a>(
         &mut self,
@@ -67,9 +64,6 @@ impl ReplyBatch {
     }
 
     /// Sends one by a sendmsg(2).
-    ///
-    /// # Errors
-    /// What sendmsg(2) says.
     #[inline]
     pub fn send_one(&mut self, socket: &impl AsFd, reply: Reply<'_>) -> io::Result<()> {
         self.fill_headers(std::iter::once(reply));
@@ -83,7 +77,6 @@ impl ReplyBatch {
     /// The header of this number, as [`Self::fill_headers`] has left it: its payload must still be
     /// there when the kernel reads it.
     #[inline]
-    #[must_use]
     pub fn header(&self, number: usize) -> *const libc::msghdr {
         // SAFETY: `at` is within the slice; nothing is read, and no reference is made.
         unsafe { &raw const (*self.messages.at(number)).msg_hdr }

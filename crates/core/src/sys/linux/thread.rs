@@ -10,20 +10,17 @@ use super::check;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`. A vDSO call: no system call where the clock source allows.
 #[inline]
-#[must_use]
 pub fn monotonic_ns() -> u64 {
     read_clock(libc::CLOCK_MONOTONIC)
 }
 
 /// Nanoseconds of `CLOCK_REALTIME`, the clock of the kernel's receive timestamps.
 #[inline]
-#[must_use]
 pub fn realtime_ns() -> u64 {
     read_clock(libc::CLOCK_REALTIME)
 }
 
 /// CPU time of the calling thread in nanoseconds.
-#[must_use]
 pub fn thread_cpu_ns() -> Option<u64> {
     Some(read_clock(libc::CLOCK_THREAD_CPUTIME_ID))
 }
@@ -97,9 +94,6 @@ pub fn raise_open_files() {
 
 /// Moves the calling thread, and it alone, into the network namespace that this file stands for
 /// (`/run/netns/NAME`, `/proc/PID/ns/net`); its sockets of before stay where they are.
-///
-/// # Errors
-/// What open(2) or setns(2) says.
 pub fn enter_netns(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     // SAFETY: the file descriptor is open for the whole call, which touches no memory of ours.
@@ -121,7 +115,6 @@ pub fn set_affinity(cpus: &[usize]) -> bool {
 }
 
 /// The CPUs that the calling thread may run on, ascending; `None` where the kernel will not say.
-#[must_use]
 pub fn affinity() -> Option<Vec<usize>> {
     // SAFETY: cpu_set_t is a plain bit array, for which all zeroes is a valid value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };

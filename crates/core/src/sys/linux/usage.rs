@@ -10,7 +10,6 @@ use crate::sys::SwitchCounts;
 
 /// How often the calling thread has left its CPU so far: to wait, and because others wanted it
 /// (getrusage(2)).
-#[must_use]
 pub fn context_switches() -> Option<SwitchCounts> {
     // SAFETY: rusage is made of integers only: all zeroes is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -73,7 +72,6 @@ impl InstructionCounter {
     /// Counts those of the calling thread from now on; `None` where the CPU has no counter, as in
     /// most virtual machines, or nobody may read it. Those in the kernel too, unless
     /// `kernel.perf_event_paranoid` or a policy keeps them back.
-    #[must_use]
     pub fn of_this_thread() -> Option<Self> {
         Self::open(true).or_else(|| Self::open(false))
     }
@@ -106,14 +104,12 @@ impl InstructionCounter {
     }
 
     /// Whether those in the kernel are counted too.
-    #[must_use]
     pub const fn with_kernel(&self) -> bool {
         self.with_kernel
     }
 
     /// Instructions so far; `None` where the counter was lent to others for a while, so that some
     /// were missed.
-    #[must_use]
     pub fn read(&self) -> Option<u64> {
         let mut bytes = [0; 24];
         let len = (&self.file).read(&mut bytes).ok()?;

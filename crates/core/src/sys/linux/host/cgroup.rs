@@ -17,7 +17,6 @@ const MAX: &str = "max";
 const UNLIMITED: u64 = 1 << 62;
 
 /// What this process may use; `None` where nobody says.
-#[must_use]
 pub fn cgroup_limits() -> Option<CgroupFiles> {
     limits(&fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(MOUNT))
 }
@@ -42,7 +41,6 @@ fn limits(groups: &str, mount: &Path) -> Option<CgroupFiles> {
 }
 
 /// CPU throttling so far of this process's control groups with a quota, and of their parents.
-#[must_use]
 pub fn cpu_throttling() -> Vec<CgroupThrottling> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     throttling(&groups, Path::new(MOUNT))

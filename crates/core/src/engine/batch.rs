@@ -53,15 +53,7 @@ impl<S: Datagram> Tx for BatchTx<S> {
         self.arena.len()
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn lens(&mut self) -> &mut [u16] {
@@ -77,10 +69,6 @@ impl<S: Datagram> Tx for BatchTx<S> {
         let Sent { left, refused, error, syscalls } =
             send(&mut self.calls, socket, payloads, count, |_| 1);
         Push { sent: left, packets: left as u64, refused, error, syscalls }
-    }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
     }
 }
 

@@ -90,15 +90,7 @@ impl<S: Datagram> Tx for GsoTx<S> {
         self.batch
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
@@ -130,9 +122,5 @@ impl<S: Datagram> Tx for GsoTx<S> {
 
     fn segments(&self) -> Option<Segments> {
         Some(self.segments)
-    }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
     }
 }

@@ -2,6 +2,25 @@
 //!
 //! A new engine: the checklist in `docs/architecture.md` names the files.
 
+/// The methods of [`Tx`] that only use the fields `arena` and `sockets`.
+macro_rules! arena_slots {
+    () => {
+        #[inline]
+        fn lease(&mut self, want: usize) -> &mut [u8] {
+            self.arena.lease(want)
+        }
+
+        #[inline]
+        fn stride(&self) -> usize {
+            self.arena.stride()
+        }
+
+        fn sockets(&mut self) -> &mut [Self::Socket] {
+            &mut self.sockets
+        }
+    };
+}
+
 mod arena;
 mod batch;
 pub mod echo;

@@ -60,15 +60,7 @@ impl<S: Datagram> Tx for PlainTx<S> {
         if paced { 1 } else { self.arena.len() }
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn lens(&mut self) -> &mut [u16] {
@@ -100,10 +92,6 @@ impl<S: Datagram> Tx for PlainTx<S> {
             }
         }
         push
-    }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
     }
 }
 

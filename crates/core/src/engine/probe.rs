@@ -19,7 +19,7 @@ const SEGMENTS: [usize; 3] = [128, 64, 2];
 const WAIT_MS: u32 = 100;
 
 /// What works, or why it does not.
-pub(super) type ProbeFinding = Result<String, String>;
+pub type ProbeFinding = Result<String, String>;
 
 /// Tests the kernel's receive timestamps.
 // cold: set-up
@@ -67,7 +67,8 @@ pub fn send_timestamps() -> Capability {
 }
 
 // cold: set-up
-pub(super) fn capability(name: &'static str, found: ProbeFinding) -> Capability {
+/// The result of a probe: what works, or why it does not.
+pub fn capability(name: &'static str, found: ProbeFinding) -> Capability {
     let available = found.is_ok();
     Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }

@@ -56,27 +56,19 @@ pub enum Reporter {
 impl UnreachableErrno {
     /// The name of errno(3).
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::ConnRefused => "ECONNREFUSED",
-            Self::HostUnreach => "EHOSTUNREACH",
-            Self::NetUnreach => "ENETUNREACH",
-            Self::HostDown => "EHOSTDOWN",
-            Self::NetDown => "ENETDOWN",
-            Self::NoProtoOpt => "ENOPROTOOPT",
-            Self::NoNet => "ENONET",
-        }
+        self.words().0
     }
 
-    /// The description, as in strerror(3).
-    const fn meaning(self) -> &'static str {
+    /// Name, and description as in strerror(3).
+    const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::ConnRefused => "connection refused",
-            Self::HostUnreach => "no route to host",
-            Self::NetUnreach => "network unreachable",
-            Self::HostDown => "host is down",
-            Self::NetDown => "network is down",
-            Self::NoProtoOpt => "protocol unreachable",
-            Self::NoNet => "host isolated",
+            Self::ConnRefused => ("ECONNREFUSED", "connection refused"),
+            Self::HostUnreach => ("EHOSTUNREACH", "no route to host"),
+            Self::NetUnreach => ("ENETUNREACH", "network unreachable"),
+            Self::HostDown => ("EHOSTDOWN", "host is down"),
+            Self::NetDown => ("ENETDOWN", "network is down"),
+            Self::NoProtoOpt => ("ENOPROTOOPT", "protocol unreachable"),
+            Self::NoNet => ("ENONET", "host isolated"),
         }
     }
 }
@@ -168,7 +160,7 @@ impl Unreachable {
 /// `network unreachable (ENETUNREACH, local)`, `port unreachable (ICMP 3/3, from 10.0.0.2)`.
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.meaning());
+        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.words().1);
         write!(f, "{meaning} ({}", self.code())?;
         match self.reporter {
             Reporter::Local => f.write_str(", local)"),

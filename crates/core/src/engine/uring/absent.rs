@@ -1,4 +1,5 @@
-//! The inert twin of the engine `uring`, for builds without it: it cannot be made.
+//! Inert twin of the engine `uring` for builds without it: it cannot be created.
+#![allow(missing_docs)]
 
 use std::convert::Infallible;
 use std::io;
@@ -11,22 +12,18 @@ use crate::engine::echo::{EchoCounters, ReplyFilter, Responder};
 use crate::sys::Reply;
 use crate::unit::{Nanos, PayloadSize};
 
-/// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = false;
 
-/// Why there is none.
 // cold: set-up
 fn absent() -> io::Error {
     let why = "this build has no feature uring; build with --features uring, on Linux";
     io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
-/// Sends by io_uring: not in this build.
 #[derive(Debug)]
 pub struct UringTx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringTx<S> {
-    /// Not possible here.
     // cold: set-up
     pub fn new(
         _sockets: Vec<S>,
@@ -59,12 +56,10 @@ impl<S: Datagram> Tx for UringTx<S> {
     }
 }
 
-/// Receives by io_uring: not in this build.
 #[derive(Debug)]
 pub struct UringRx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringRx<S> {
-    /// Not possible here.
     // cold: set-up
     pub fn new(
         _socket: S,
@@ -88,12 +83,10 @@ impl<S: Datagram> Rx for UringRx<S> {
     }
 }
 
-/// Returns datagrams by io_uring: not in this build.
 #[derive(Debug)]
 pub struct UringEcho(Infallible);
 
 impl UringEcho {
-    /// Not possible here.
     // cold: set-up
     pub fn new(_socket: UdpSocket, _ipv6: bool, _anywhere: bool) -> io::Result<Self> {
         Err(absent())

@@ -12,7 +12,7 @@ use super::super::Rx;
 use super::super::echo::plain::{send_one_by_one, send_reply};
 use super::super::echo::post::{Next, classify_failure, send_replies};
 use super::super::echo::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
-use super::{UringRx, failed, ring};
+use super::{UringRx, is_temporary, register, ring};
 use crate::sys::{self, Reply, ReplyBatch};
 
 /// Datagrams a turn; as many as `batch` has.
@@ -53,9 +53,7 @@ impl UringEcho {
         }
         let control_len = if anywhere { CONTROL_LEN } else { 0 };
         let ring = ring(BATCH, BATCH)?;
-        ring.submitter()
-            .register_files(&[socket.as_fd().as_raw_fd()])
-            .map_err(|error| failed("io_uring_register of sockets", &error))?;
+        register(&ring, &[socket.as_fd().as_raw_fd()])?;
         Ok(Self {
             rx: UringRx::with_layout(socket, SLOT_LEN, BATCH, control_len, BUFFERS)?,
             ring,
@@ -103,7 +101,7 @@ impl UringEcho {
                 self.results[result.user_data() as usize % BATCH] = result.result();
                 results += 1;
             }
-            if entered.is_err_and(|error| !comes_again(&error)) {
+            if entered.is_err_and(|error| !is_temporary(&error)) {
                 // What was not tried is sent without it, as all that follows.
                 self.broken = true;
                 break;
@@ -207,11 +205,4 @@ impl std::fmt::Debug for UringEcho {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UringEcho").field("rx", &self.rx).finish_non_exhaustive()
     }
-}
-
-/// Whether the same call may succeed next time: a signal came, or the kernel is short of memory or
-/// of room for results.
-// cold: a failed call
-fn comes_again(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }

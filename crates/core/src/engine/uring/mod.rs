@@ -15,6 +15,7 @@ pub use rx::UringRx;
 pub use tx::UringTx;
 
 use std::io;
+use std::os::fd::RawFd;
 
 use io_uring::IoUring;
 
@@ -34,6 +35,20 @@ fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
         .setup_cqsize(u32::try_from(results.next_power_of_two()).map_err(too_many)?)
         .build(u32::try_from(requests).map_err(too_many)?)
         .map_err(|error| failed("io_uring_setup", &error))
+}
+
+/// Registers sockets, which requests then name by their index.
+// cold: set-up
+fn register(ring: &IoUring, sockets: &[RawFd]) -> io::Result<()> {
+    let registered = ring.submitter().register_files(sockets);
+    registered.map_err(|error| failed("io_uring_register of sockets", &error))
+}
+
+/// Whether a retry may succeed: a signal came, or the kernel is short of memory or of room for
+/// results.
+// cold: a failed call
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }
 
 /// An error with the call that failed and, where it is known, the reason.

@@ -20,7 +20,7 @@ use socket2::SockAddr;
 
 use super::super::arena::Arena;
 use super::super::{Push, Tx, place};
-use super::{failed, ring};
+use super::{is_temporary, register, ring};
 use crate::net::Datagram;
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
@@ -62,9 +62,7 @@ impl<S: Datagram> UringTx<S> {
         arena.slots_mut().for_each(fill);
         let ring = ring(arena.len(), arena.len())?;
         let files: Vec<_> = sockets.iter().map(|socket| socket.as_fd().as_raw_fd()).collect();
-        ring.submitter()
-            .register_files(&files)
-            .map_err(|error| failed("io_uring_register of sockets", &error))?;
+        register(&ring, &files)?;
         let to = to.map(|to| Box::new(SockAddr::from(S::ip(to))));
         Ok(Self { ring, sockets, to, size, arena, broken: None })
     }
@@ -125,15 +123,7 @@ impl<S: Datagram> Tx for UringTx<S> {
         self.arena.len()
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
@@ -154,7 +144,7 @@ impl<S: Datagram> Tx for UringTx<S> {
                 let entered = self.ring.submit_and_wait(count - results);
                 results += self.reap(&mut push);
                 if let Err(error) = entered
-                    && !comes_again(&error)
+                    && !is_temporary(&error)
                 {
                     self.broken = Some(refusal_of(&error));
                     push.error = self.broken;
@@ -166,17 +156,6 @@ impl<S: Datagram> Tx for UringTx<S> {
         push.refused = usize::from(push.error.is_some());
         push
     }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
-    }
-}
-
-/// Whether the same call may succeed next time: a signal came, or the kernel is short of memory or
-/// of room for results.
-// cold: a failed call
-fn comes_again(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }
 
 impl<S: Datagram> Drop for UringTx<S> {

@@ -10,13 +10,14 @@ mod socket;
 #[path = "absent.rs"]
 mod socket;
 
-pub use name::UnixName;
-pub use socket::{Unix, UnixFile};
 #[cfg(udperf_unix)]
 mod stream;
+
+pub use name::UnixName;
+pub use socket::{Unix, UnixFile};
 #[cfg(not(udperf_unix))]
-#[path = "no_stream.rs"]
-mod stream;
+pub use socket::{connect_unix, listen_unix};
+#[cfg(udperf_unix)]
 pub use stream::{connect_unix, listen_unix};
 
 use std::io;
@@ -30,7 +31,7 @@ pub enum UnixError {
     #[error("--bind unix: this system has no AF_UNIX datagram sockets; use an IP address")]
     Absent,
     #[error(
-        "cannot bind unix:{name}: a in_use socket has that name; choose another path or stop the \
+        "cannot bind unix:{name}: a socket of that name is in use; choose another path or stop the \
          other process"
     )]
     InUse { name: UnixName },

@@ -98,9 +98,7 @@ const SPREAD: u32 = 0x9E37_79B1;
 /// Memory cells of the program: the first socket of those to choose from, how many they are, and
 /// the hash; arbitrary.
 const FIRST: u32 = 0;
-/// See [`FIRST`].
 const COUNT: u32 = 1;
-/// See [`FIRST`].
 const HASH: u32 = 2;
 
 /// The sockets of a port: first the listeners, then those of each slot.

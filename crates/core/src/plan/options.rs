@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::unit::Rate;
 
-/// A word that is none of those it could be.
+/// An unknown word of an option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum WordError {
@@ -24,12 +24,32 @@ pub enum WordError {
     Drop { asked: String },
 }
 
+/// Names each variant of an option.
+macro_rules! words {
+    ($kind:ident { $($variant:ident: $word:literal),* $(,)? }) => {
+        impl $kind {
+            /// Its name on the command line and in documents.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
 /// How datagrams follow each other at a given rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PaceKind {
     /// At equal distances.
     Even,
-    /// So many at once, then a pause.
+    /// Bursts of this many datagrams.
     Burst(u32),
     /// Independent of each other.
     Poisson,
@@ -39,12 +59,12 @@ pub enum PaceKind {
     Recorded,
 }
 
-/// A pace without its numbers, for those who only ask which.
+/// Where the rate of a pace comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaceShape {
-    /// The rate comes from `--rate`.
+    /// From `--rate`.
     AtRate,
-    /// The pace brings its rates along.
+    /// From the pace.
     OwnRates,
 }
 
@@ -106,43 +126,26 @@ impl fmt::Display for PaceKind {
 pub enum WaitKind {
     /// Never sleeps.
     Spin,
-    /// Spins for about as long as a wake-up costs, then sleeps.
+    /// Spins for about the cost of a wake-up, then sleeps.
     #[default]
     Hybrid,
     /// Sleeps at once.
     Epoll,
 }
 
-impl WaitKind {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Spin => "spin",
-            Self::Hybrid => "hybrid",
-            Self::Epoll => "epoll",
-        }
-    }
-}
+words!(WaitKind { Spin: "spin", Hybrid: "hybrid", Epoll: "epoll" });
 
-/// Who says when a datagram arrived.
+/// Who takes the time of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampKind {
-    /// We do, when we have read it.
+    /// udperf, after the read.
     #[default]
     User,
-    /// The kernel too, when it took it from the device: the way to the application is told apart.
+    /// Also the kernel, when it took it from the device, which separates the time in the socket.
     Kernel,
 }
 
-impl TimestampKind {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Kernel => "kernel",
-        }
-    }
-}
+words!(TimestampKind { User: "user", Kernel: "kernel" });
 
 /// Which way datagrams go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -156,25 +159,22 @@ pub enum Route {
     Reverse,
     /// Both at once.
     Both,
-    /// From here to whoever is there, who says nothing of what arrives.
+    /// From here to a target that reports nothing.
     SendOnly,
-    /// Requests from here, and replies from whoever is there, by the same ports.
+    /// Requests from here and responses to the same ports.
     Request,
 }
 
-impl Route {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Local => "within",
-            Self::Forward => "forward",
-            Self::Reverse => "reverse",
-            Self::Both => "both",
-            Self::SendOnly => "alone",
-            Self::Request => "ask",
-        }
-    }
+words!(Route {
+    Local: "within",
+    Forward: "forward",
+    Reverse: "reverse",
+    Both: "both",
+    SendOnly: "alone",
+    Request: "ask",
+});
 
+impl Route {
     /// Whether there are senders in this process.
     pub const fn sends(self) -> bool {
         !matches!(self, Self::Reverse)
@@ -195,15 +195,7 @@ pub enum Direction {
     Reverse,
 }
 
-impl Direction {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::Reverse => "reverse",
-        }
-    }
-}
+words!(Direction { Forward: "forward", Reverse: "reverse" });
 
 /// Which cores the workers run on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -40,7 +40,7 @@ pub struct RequestOptions {
     /// How replies are matched, in words.
     pub replies: String,
     /// How long a reply is waited for.
-    #[serde(rename = "timeout_ns", serialize_with = "nanos")]
+    #[serde(rename = "timeout_ns")]
     pub timeout: Nanos,
     /// Requests in flight at most, all workers together: a closed loop; `None`: an open one.
     pub outstanding: Option<u32>,
@@ -67,7 +67,7 @@ pub struct RequestOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scenario {
     /// Which way datagrams go.
-    #[serde(serialize_with = "route")]
+    #[serde(serialize_with = "word")]
     pub route: Route,
     /// The other end, as typed; empty where both are here.
     pub target: String,
@@ -87,7 +87,7 @@ pub struct Scenario {
     #[serde(serialize_with = "limit")]
     pub limit: Limit,
     /// How long each cell warms up; zero: not at all.
-    #[serde(rename = "warmup_ns", serialize_with = "nanos")]
+    #[serde(rename = "warmup_ns")]
     pub warmup: Nanos,
     /// Repeats of every cell.
     pub trials: u32,
@@ -99,12 +99,12 @@ pub struct Scenario {
     #[serde(serialize_with = "word")]
     pub pin: Pinning,
     /// How workers wait.
-    #[serde(serialize_with = "wait")]
+    #[serde(serialize_with = "word")]
     pub wait: WaitKind,
     /// Datagrams a system call at most, for engines that batch; `None`: what suits each best.
     pub batch: Option<u16>,
     /// Who says when a datagram arrived.
-    #[serde(serialize_with = "timestamps")]
+    #[serde(serialize_with = "word")]
     pub timestamps: TimestampKind,
     /// SO_SNDBUF and SO_RCVBUF to ask for, in bytes.
     pub socket_buffer: usize,
@@ -178,22 +178,6 @@ fn word<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S
 
 fn words<T: ToString, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(ToString::to_string))
-}
-
-fn nanos<S: Serializer>(value: &Nanos, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(value.0)
-}
-
-fn wait<S: Serializer>(value: &WaitKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.word())
-}
-
-fn route<S: Serializer>(value: &Route, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.word())
-}
-
-fn timestamps<S: Serializer>(value: &TimestampKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.word())
 }
 
 fn limit<S: Serializer>(value: &Limit, serializer: S) -> Result<S::Ok, S::Error> {

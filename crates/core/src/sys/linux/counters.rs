@@ -111,9 +111,7 @@ pub fn device_drops(of: Option<&[NetLink]>) -> Option<DeviceDrops> {
 
 /// The columns of `/proc/net/dev` that are counted: `net/core/net-procfs.c`.
 const RX_DROP: usize = 3;
-/// As above.
 const TX_PACKETS: usize = 9;
-/// As above.
 const TX_DROP: usize = 11;
 
 /// Of a text like `/proc/net/dev`, the drops of devices with such a name; `None` if a line is not

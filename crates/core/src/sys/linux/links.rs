@@ -6,7 +6,6 @@ use crate::sys::NetLink;
 /// Bytes of `struct ifinfomsg`, and where its interface index is;
 /// `include/uapi/linux/rtnetlink.h`.
 const HEADER_LEN: usize = 16;
-/// As above.
 const INDEX_AT: usize = 4;
 
 /// What makes a veth(4).

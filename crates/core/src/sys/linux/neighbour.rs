@@ -8,9 +8,7 @@ use super::rtnetlink::{attributes, dump, get, push_attribute, u16_at, u32_at};
 /// Bytes of `struct ndmsg`, and where its interface index and state are;
 /// `include/uapi/linux/neighbour.h`.
 const NEIGHBOUR_LEN: usize = 12;
-/// As above.
 const INDEX_AT: usize = 4;
-/// As above.
 const STATE_AT: usize = 8;
 
 /// Bytes of `struct rtmsg`; `include/uapi/linux/rtnetlink.h`.

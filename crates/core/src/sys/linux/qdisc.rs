@@ -6,9 +6,7 @@ use crate::sys::NetLink;
 /// Bytes of `struct tcmsg`, and where its interface index and parent are;
 /// `include/uapi/linux/rtnetlink.h`.
 const HEADER_LEN: usize = 20;
-/// As above.
 const INDEX_AT: usize = 4;
-/// As above.
 const PARENT_AT: usize = 12;
 
 /// The parent of a device's root queueing discipline: `TC_H_ROOT` of
@@ -17,7 +15,6 @@ const ROOT: u32 = u32::MAX;
 
 /// `TCA_STATS_QUEUE`, and where its drops are; `include/uapi/linux/gen_stats.h`.
 const STATS_QUEUE: u16 = 3;
-/// As above.
 const DROPS_AT: usize = 8;
 
 /// Packets dropped by the root queueing disciplines of this thread's network namespace since they

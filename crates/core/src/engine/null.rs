@@ -14,16 +14,15 @@ use crate::unit::{Nanos, PayloadSize};
 /// Datagrams a push or pull; the segments of a GSO super-packet, the engine whose ceiling this is.
 const BATCH: usize = 64;
 
-/// Datagrams that may be taken and not yet made: more than the receiver makes in any batch, and few
-/// enough that a drain takes no time. Arbitrary.
+/// Maximum datagrams on their way. Arbitrary: more than a batch, and quickly drained.
 const UNDER_WAY: u64 = 1 << 16;
 
-/// How often a full link is looked at before the datagrams are refused: a receiver that is running
-/// makes room within a few thousand looks. Arbitrary.
+/// Looks at a full link before a datagram is refused. Arbitrary: a running receiver makes room
+/// within a few thousand.
 const LOOKS: u32 = 1 << 20;
 
-/// What passes from one null engine to the other: how many datagrams each flow took, and eight
-/// bytes of the latest one from its fifth on, which begin with its intended moment.
+/// The state shared by both null engines: the datagrams that each flow took, and bytes 4 to 11 of
+/// the latest one, which begin with its intended time.
 #[derive(Debug)]
 pub struct NullLink {
     flows: Vec<Flow>,

@@ -68,8 +68,7 @@ impl FromStr for EnginePair {
 }
 
 impl fmt::Display for EnginePair {
-    /// `plain`, `offload`, or `gso+batch` where no one word says it: a slash would not do in a
-    /// cell's id.
+    /// One word if there is one, else `gso+batch`: cell ids have no slash inside a name.
     // cold: a text for people
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.word() {

@@ -22,7 +22,7 @@ pub struct StampedRx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> StampedRx<S> {
-    /// Receives on this socket datagrams of this size.
+    /// Receives datagrams of this size.
     /// Fails if the system has none.
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> io::Result<Self> {

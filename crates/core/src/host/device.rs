@@ -183,45 +183,36 @@ mod tests {
         ]
     }
 
-    /// The device towards a target, where the kernel chose this address of ours.
-    fn towards(target: &str, local: &str) -> Option<String> {
-        let local = || Some(local.parse().unwrap());
-        path(&host(), target.parse().unwrap(), local).map(str::to_owned)
+    #[test]
+    fn the_device_is_that_of_the_local_address() {
+        for (target, local, device) in [
+            ("10.0.0.2:1", "10.0.0.1:5", Some("eth0")),
+            ("192.0.2.9:1", "10.1.0.1:5", Some("eth1")),
+            ("[fe80::9%3]:1", "[fe80::1%3]:5", Some("eth1")),
+            ("[fe80::9%2]:1", "[fe80::1%2]:5", Some("eth0")),
+            // Own addresses.
+            ("127.0.0.9:1", "127.0.0.1:5", Some("lo")),
+            ("10.1.0.1:1", "10.1.0.1:5", Some("lo")),
+            ("203.0.113.7:1", "203.0.113.7:5", Some("lo")),
+            // Two devices have it; loopback leads nowhere; no device has it.
+            ("10.2.0.9:1", "10.2.0.1:5", None),
+            ("192.0.2.9:1", "203.0.113.7:5", None),
+            ("192.0.2.9:1", "10.9.9.9:5", None),
+        ] {
+            let local = || Some(local.parse().unwrap());
+            assert_eq!(path(&host(), target.parse().unwrap(), local), device, "{target}");
+        }
     }
 
     #[test]
-    fn the_way_is_that_of_the_address_on_it() {
-        let is = |name: &str| Some(name.to_owned());
-        assert_eq!(towards("10.0.0.2:1", "10.0.0.1:5"), is("eth0"));
-        assert_eq!(towards("192.0.2.9:1", "10.1.0.1:5"), is("eth1"));
-        assert_eq!(towards("[fe80::9%3]:1", "[fe80::1%3]:5"), is("eth1"));
-        assert_eq!(towards("[fe80::9%2]:1", "[fe80::1%2]:5"), is("eth0"));
-    }
-
-    #[test]
-    fn what_is_sent_to_ourselves_passes_loopback() {
-        let is = Some("lo".to_owned());
-        assert_eq!(towards("127.0.0.9:1", "127.0.0.1:5"), is);
-        assert_eq!(towards("10.1.0.1:1", "10.1.0.1:5"), is);
-        assert_eq!(towards("203.0.113.7:1", "203.0.113.7:5"), is);
-    }
-
-    #[test]
-    fn what_is_not_certain_is_not_said() {
-        assert_eq!(towards("10.2.0.9:1", "10.2.0.1:5"), None, "two devices have it");
-        assert_eq!(towards("192.0.2.9:1", "203.0.113.7:5"), None, "loopback leads nowhere");
-        assert_eq!(towards("192.0.2.9:1", "10.9.9.9:5"), None, "nobody has it");
-    }
-
-    #[test]
-    fn what_leaves_us_is_not_ours() {
+    fn own_addresses_are_recognised() {
         let ours = |target: &str| is_ours(target.parse().unwrap());
         assert!(ours("127.0.0.1:7788") && ours("127.9.9.9:7788"));
-        assert!(!ours("192.0.2.1:7788"), "nobody has it");
+        assert!(!ours("192.0.2.1:7788"), "no device has it");
     }
 
     #[test]
-    fn the_path_to_ourselves_is_as_wide_as_loopback() {
+    fn the_path_mtu_of_loopback_is_known() {
         let target: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let mtu = path_mtu(target, Ipv4Addr::LOCALHOST.into(), None);
         // That of a route is 65,535 at most (`IP_MAX_MTU`), that of the device one more.
@@ -230,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_is_at_the_device_of_its_address() {
+    fn a_bound_address_selects_its_device() {
         if sys::device::addresses().is_empty() {
             return eprintln!("SKIPPED: this system does not report addresses");
         }

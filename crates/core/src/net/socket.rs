@@ -100,11 +100,8 @@ impl Udp {
 
     /// Connects to the peer, which saves a route look-up for each send.
     pub fn connect(&self, to: SocketAddr) -> Result<(), SocketError> {
-        self.socket.connect(to).map_err(|source| SocketError::Connect {
-            from: self.local,
-            to,
-            source,
-        })
+        let from = self.local;
+        self.socket.connect(to).map_err(|source| SocketError::Connect { from, to, source })
     }
 }
 
@@ -216,13 +213,8 @@ mod tests {
         let first = Udp::open(&options("127.0.0.1:0")).unwrap();
         let error = Udp::open(&options(&first.local.to_string())).unwrap_err().to_string();
         let port = first.local;
-        assert_eq!(
-            error,
-            format!(
-                "cannot bind {port}: address in use; choose another --port or stop the other \
-                 process"
-            )
-        );
+        let expected = "address in use; choose another --port or stop the other process";
+        assert_eq!(error, format!("cannot bind {port}: {expected}"));
         let error = Udp::open(&options("192.0.2.1:0")).unwrap_err().to_string();
         assert!(error.contains("not an address of this host"), "{error}");
     }

@@ -57,10 +57,9 @@ impl Listener for TcpListener {
 fn create(addr: SocketAddr) -> Result<Socket, SocketError> {
     let create = || {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+        socket.set_nonblocking(true).map(|()| socket)
     };
-    create().map_err(|source: io::Error| SocketError::Create { source })
+    create().map_err(|source| SocketError::Create { source })
 }
 
 fn bind(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {

@@ -74,19 +74,16 @@ impl Waiter {
     /// Spins for `spin_for` after the latest datagram, then sleeps until a socket is ready for
     /// `interest`.
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
-        let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
-        let (busy_at, woke_at) = (Nanos::ZERO, Nanos::ZERO);
-        let (slept, watching, keep_registered) = (false, false, false);
         Ok(Self {
-            poll,
-            events,
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
             interest,
             spin_for,
-            busy_at,
-            woke_at,
-            slept,
-            watching,
-            keep_registered,
+            busy_at: Nanos::ZERO,
+            woke_at: Nanos::ZERO,
+            slept: false,
+            watching: false,
+            keep_registered: false,
         })
     }
 

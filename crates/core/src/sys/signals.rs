@@ -9,9 +9,8 @@ use signal_hook::low_level;
 
 use super::{is_ignored, monotonic_ns};
 
-/// How soon after the first signal another one counts as the same, in ns. timeout(1) signals its
-/// child and then its own process group, so that the child gets two within microseconds. Arbitrary:
-/// below the time that a user waits before pressing Ctrl-C again.
+/// Signals within this time in ns count as one: timeout(1) signals its child and then its process
+/// group. Arbitrary: less than a user waits before pressing Ctrl-C again.
 const SAME_NS: u64 = 500_000_000;
 
 /// Sets the returned flag at the first of these signals. A signal at least half a second after the

@@ -74,8 +74,7 @@ impl UnreachableErrno {
 }
 
 impl Unreachable {
-    /// An error returned by a call, before the error queue was read for an ICMP error. This host
-    /// itself never reports a closed port.
+    /// An error of a call, before the error queue was read. This host never reports a closed port.
     pub const fn returned(errno: UnreachableErrno) -> Self {
         let reporter = match errno {
             UnreachableErrno::ConnRefused => Reporter::Unknown,
@@ -108,8 +107,7 @@ impl Unreachable {
         )
     }
 
-    /// The short name of the error: an errno such as `ENETUNREACH` if this host reports it, else
-    /// type and code such as `ICMP 3/3`.
+    /// The short name of the error: an errno such as `ENETUNREACH`, or `ICMP 3/3` (type and code).
     pub fn code(&self) -> String {
         match self.reporter {
             Reporter::Icmp { v6, kind, code, .. } => {

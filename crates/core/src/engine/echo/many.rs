@@ -10,17 +10,14 @@ use super::post::send_replies;
 use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
 use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch};
 
-/// Datagrams a call where nobody asks for another number: as many as the receiving engine `batch`
-/// has.
+/// Datagrams per call, as in the engine `batch`.
 const BATCH: usize = 64;
 
-/// Super-packets a call. Arbitrary: as many bytes as half of the datagrams of a `batch` could have,
-/// and enough calls saved where datagrams come one by one.
+/// Super-packets per call. Arbitrary: half the memory of `batch`.
 const PACKETS: usize = 32;
 
-/// How much farther apart buffers are than they are long: with a multiple of 4096 between them,
-/// their beginnings, which small datagrams use alone, would all fall into one set of the cache. As
-/// long as a datagram of an Ethernet frame, in lines of 64 bytes.
+/// Gap between buffers: at multiples of 4096 bytes, their beginnings would all fall into one set of
+/// the cache. As long as an Ethernet frame, in lines of 64 bytes.
 const STAGGER: usize = 1_536;
 
 /// Returns many datagrams by two calls.
@@ -34,16 +31,14 @@ pub struct ManyEcho {
 }
 
 impl ManyEcho {
-    /// Answers on this socket, whose family is given, by single datagrams; `anywhere`: it is bound
-    /// to any address.
-    /// Fails if the system does not report destination addresses.
+    /// Replies with single datagrams; `anywhere`: the socket is bound to any address, which fails
+    /// if the system does not report destination addresses.
     // cold: set-up
     pub fn batch(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         Self::new(socket, ipv6, RecvMetadata { local: anywhere, ..RecvMetadata::default() }, BATCH)
     }
 
-    /// The same by super-packets.
-    /// Fails also if the system has none.
+    /// The same with super-packets; fails if the system has none.
     // cold: set-up
     pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         sys::set_udp_gro(&socket)?;

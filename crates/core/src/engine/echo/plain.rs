@@ -17,7 +17,7 @@ pub struct PlainEcho {
 }
 
 impl PlainEcho {
-    /// Answers on this socket.
+    /// Replies on this socket.
     // cold: set-up
     pub fn new(socket: UdpSocket) -> Self {
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
@@ -89,8 +89,7 @@ pub struct PlainEchoAnywhere {
 }
 
 impl PlainEchoAnywhere {
-    /// Answers on this socket, whose family is given.
-    /// Fails if the system does not report destination addresses.
+    /// Replies on this socket. Fails if the system does not report destination addresses.
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool) -> io::Result<Self> {
         sys::enable_pktinfo(&socket, ipv6)?;
@@ -146,8 +145,7 @@ impl Responder for PlainEchoAnywhere {
     }
 }
 
-/// Takes note of a receive call that failed: an error that came back for an earlier answer, or one
-/// of its own. A signal is neither.
+/// Counts a failed receive call: an error for an earlier reply, or its own. A signal is neither.
 // cold: an error
 pub(super) fn failed(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounters) {
     if error.kind() == io::ErrorKind::Interrupted {

@@ -71,8 +71,7 @@ pub(in crate::engine) fn send_replies<'a>(
             Ok((attempted, sent)) => {
                 replies.by_ref().take(sent).for_each(|reply| counters.count_reply(&reply));
                 if sent < attempted {
-                    // The call hides the reason. An ICMP error is in the error queue; a lasting
-                    // error returns at the next attempt.
+                    // An ICMP error is in the error queue; a lasting one returns at the next call.
                     counters.queued_errors += sys::drain_error_queue(socket).0;
                 }
                 fresh = true;

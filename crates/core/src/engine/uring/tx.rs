@@ -46,10 +46,8 @@ pub struct UringTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> UringTx<S> {
-    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
-    /// `batch` datagrams a call at most. `fill` writes the payload, once. Belongs to the calling
-    /// thread.
-    /// Fails without a sufficient io_uring.
+    /// As [`super::super::BatchTx::new`], for the calling thread. Fails without a sufficient
+    /// io_uring.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,

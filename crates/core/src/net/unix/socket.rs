@@ -38,7 +38,7 @@ impl Unix {
     /// Binds a socket to this name, replacing one whose process has ended; returns its file, too.
     /// On an error, an existing file stays.
     pub fn bind(name: &UnixName, buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
-        let socket = create(buffer)?;
+        let socket = create_datagram(buffer)?;
         let file = Self::bind_socket(&socket, name)?;
         Ok((Self::of(socket), file))
     }
@@ -62,7 +62,7 @@ impl Unix {
 
     /// Connects an unnamed socket to this name.
     pub fn connect(name: &UnixName, buffer: usize) -> Result<Self, UnixError> {
-        let socket = create(buffer)?;
+        let socket = create_datagram(buffer)?;
         let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
         connected.map_err(|source| UnixError::Connect { name: name.clone(), source })?;
         Ok(Self::of(socket))
@@ -91,13 +91,18 @@ impl Unix {
     }
 }
 
-fn create(buffer: usize) -> Result<Socket, UnixError> {
+/// A non-blocking socket of this type.
+pub(super) fn create(kind: Type) -> Result<Socket, UnixError> {
     let create = || {
-        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+        let socket = Socket::new(Domain::UNIX, kind, None)?;
+        socket.set_nonblocking(true).map(|()| socket)
     };
-    let socket: Socket = create().map_err(|source| UnixError::Create { source })?;
+    create().map_err(|source| UnixError::Create { source })
+}
+
+fn create_datagram(buffer: usize) -> Result<Socket, UnixError> {
+    let socket = create(Type::DGRAM)?;
+    // The kernel may grant less; the granted size is read back.
     let _ = socket.set_send_buffer_size(buffer);
     Ok(socket)
 }
@@ -114,7 +119,7 @@ fn remove_stale_file(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<()
     if !fs::symlink_metadata(path).map_err(refused)?.file_type().is_socket() {
         return Err(UnixError::NoSocket { name: name.clone() });
     }
-    match create(0)?.connect(addr) {
+    match create(Type::DGRAM)?.connect(addr) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(refused)
         }

@@ -11,8 +11,7 @@ const INDEX_AT: usize = 4;
 /// What makes a veth(4).
 const VETH: &str = "veth";
 
-/// Kinds of devices that are the last of their host, or report what they sit on: the `kind` of
-/// their `struct rtnl_link_ops` in the kernel.
+/// Kinds of devices that are lowest or report the device below: `kind` of `struct rtnl_link_ops`.
 const BELOW_IS_KNOWN: &[&str] = &[
     "bond", "bridge", "dummy", "ifb", "ipvlan", "ipoib", "macsec", "macvlan", "netkit", "team",
     VETH, "vlan", "vrf",
@@ -31,8 +30,8 @@ struct Known {
     part_of: Option<u32>,
 }
 
-/// This device and all that it sits on or is made of, of this thread's network namespace: the
-/// devices whose counters are about what passes it. `None` where they are not all known.
+/// This device and all devices below it in this thread's network namespace; `None` if they are not
+/// all known.
 pub fn stack(device: &str) -> Option<Vec<NetLink>> {
     let mut all = Vec::new();
     dump(libc::RTM_GETLINK, &[0; HEADER_LEN], |message| all.extend(known(message)))?;
@@ -82,8 +81,7 @@ fn stack_of(all: &[Known], device: &str) -> Option<Vec<NetLink>> {
     Some(found.into_iter().map(link).collect())
 }
 
-/// Whether a device of this kind is the last of its host, or says what it sits on. A tunnel sends
-/// by whichever device leads to its other end.
+/// Whether a device of this kind reports the device below. A tunnel sends by any device.
 fn tells_what_is_below(kind: Option<&str>) -> bool {
     kind.is_none_or(|kind| BELOW_IS_KNOWN.contains(&kind))
 }

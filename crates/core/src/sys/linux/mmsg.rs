@@ -10,8 +10,8 @@ use super::cmsg::{Addr, Control, Metadata, NO_ADDR, address_of, write_addr};
 use crate::sys::stable::StableSlice;
 use crate::sys::{RecvMessage, RecvMetadata, Request};
 
-/// Room for the control messages of one datagram: `CMSG_SPACE` of a timespec (32), of an int (24),
-/// of in_pktinfo (32) and in6_pktinfo (40), and as much to spare as one more int takes.
+/// Room for the control messages of a datagram: `CMSG_SPACE` of a timespec (32), an int (24),
+/// in_pktinfo (32) and in6_pktinfo (40), and a spare int.
 const CONTROL_LEN: usize = 152;
 
 /// An empty message header.

@@ -20,8 +20,7 @@ pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
     command.process_group(0)
 }
 
-/// Has the process be told to end (SIGTERM) when the calling thread does, however that comes about:
-/// prctl(2), `PR_SET_PDEATHSIG`. It stays in force behind exec(2).
+/// Sends the process SIGTERM when the calling thread ends (`PR_SET_PDEATHSIG`, prctl(2)).
 pub fn end_with_parent(command: &mut Command) -> &mut Command {
     let ask = || {
         // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.

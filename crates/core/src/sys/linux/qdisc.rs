@@ -9,17 +9,15 @@ const HEADER_LEN: usize = 20;
 const INDEX_AT: usize = 4;
 const PARENT_AT: usize = 12;
 
-/// The parent of a device's root queueing discipline: `TC_H_ROOT` of
-/// `include/uapi/linux/pkt_sched.h`.
+/// The parent of a root queueing discipline: `TC_H_ROOT` of `include/uapi/linux/pkt_sched.h`.
 const ROOT: u32 = u32::MAX;
 
 /// `TCA_STATS_QUEUE`, and where its drops are; `include/uapi/linux/gen_stats.h`.
 const STATS_QUEUE: u16 = 3;
 const DROPS_AT: usize = 8;
 
-/// Packets dropped by the root queueing disciplines of this thread's network namespace since they
-/// were made, each modulo 2³²; what a class drops, its root counts too. Of all devices, or `of`
-/// these alone.
+/// Packets dropped by the root queueing disciplines of all devices, or `of` these, of this thread's
+/// network namespace since they were created, each modulo 2³². A root includes its classes.
 pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
     let mut total = 0;
     each_root(|device, message| {
@@ -41,8 +39,8 @@ pub(super) fn root_qdisc(device: u32) -> Option<String> {
     found
 }
 
-/// Shows the root queueing disciplines of this thread's network namespace: the index of the device,
-/// and the attributes; `None` if the kernel does not report all of them.
+/// Shows device index and attributes of each root queueing discipline of this thread's network
+/// namespace; `None` if the kernel does not report all of them.
 fn each_root(mut show: impl FnMut(u32, &[u8])) -> Option<()> {
     dump(libc::RTM_GETQDISC, &[0; HEADER_LEN], |message| {
         if u32_at(message, PARENT_AT) == Some(ROOT)

@@ -10,8 +10,7 @@ use super::mmsg::{EMPTY, NO_IOVEC};
 use crate::sys::stable::StableSlice;
 use crate::sys::{LocalAddr, Reply};
 
-/// Room for the control messages of one answer: `CMSG_SPACE` of a segment size (24) and of
-/// in6_pktinfo (40).
+/// Room for the control messages of a reply: `CMSG_SPACE` of a segment size (24) and in6_pktinfo (40).
 const CONTROL_LEN: usize = 64;
 
 /// The headers of one sendmmsg(2) to as many addresses, made once.
@@ -45,7 +44,7 @@ impl ReplyBatch {
         batch
     }
 
-    /// Sends these, as many as there are headers; returns how many those were, and how many left.
+    /// Sends as many as there are headers; returns how many were tried and how many were sent.
     /// Fails with the error of the first one; the system does not report that of a later one.
     #[inline]
     pub fn send<'a>(
@@ -74,8 +73,7 @@ impl ReplyBatch {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// The header of this number, as [`Self::fill_headers`] has left it: its payload must still be
-    /// there when the kernel reads it.
+    /// A header after [`Self::fill_headers`]; its payload must live until the kernel has read it.
     #[inline]
     pub fn header(&self, number: usize) -> *const libc::msghdr {
         // SAFETY: `at` is within the slice; nothing is read, and no reference is made.

@@ -39,8 +39,7 @@ pub fn wait_readable(of: &impl AsRawFd, most_ns: u64) {
     wait_for(of, libc::POLLIN, most_ns);
 }
 
-/// Sleeps until this file descriptor takes what is written, or has failed, or for so long; whether
-/// it does.
+/// Sleeps until this file descriptor is writable or has failed, at most for so long; whether it is.
 pub fn wait_writable(of: &impl AsRawFd, most_ns: u64) -> bool {
     wait_for(of, libc::POLLOUT, most_ns)
 }
@@ -92,16 +91,15 @@ pub fn raise_open_files() {
     }
 }
 
-/// Moves the calling thread, and it alone, into the network namespace that this file stands for
-/// (`/run/netns/NAME`, `/proc/PID/ns/net`); its sockets of before stay where they are.
+/// Moves only the calling thread into the network namespace of this file (`/run/netns/NAME`,
+/// `/proc/PID/ns/net`). Its open sockets stay in the old one.
 pub fn enter_netns(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     // SAFETY: the file descriptor is open for the whole call, which touches no memory of ours.
     check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
 }
 
-/// Has the calling thread run on these CPUs alone; whether it took. What is beyond those that the
-/// kernel knows is left out.
+/// Restricts the calling thread to these CPUs, without unknown ones; whether it succeeded.
 pub fn set_affinity(cpus: &[usize]) -> bool {
     // SAFETY: cpu_set_t is a plain bit array, for which all zeroes is a valid value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };

@@ -8,8 +8,7 @@ use std::os::fd::FromRawFd;
 use super::check;
 use crate::sys::SwitchCounts;
 
-/// How often the calling thread has left its CPU so far: to wait, and because others wanted it
-/// (getrusage(2)).
+/// Context switches of the calling thread so far (getrusage(2)).
 pub fn context_switches() -> Option<SwitchCounts> {
     // SAFETY: rusage is made of integers only: all zeroes is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -21,9 +20,8 @@ pub fn context_switches() -> Option<SwitchCounts> {
     })
 }
 
-/// What perf_event_open(2) is asked, as `struct perf_event_attr` of
-/// `include/uapi/linux/perf_event.h` was first published (`PERF_ATTR_SIZE_VER0`): every kernel
-/// takes that.
+/// `struct perf_event_attr` of `include/uapi/linux/perf_event.h` in its first version
+/// (`PERF_ATTR_SIZE_VER0`), which every kernel accepts.
 #[repr(C)]
 #[derive(Debug, Default)]
 struct Question {
@@ -45,8 +43,7 @@ const HARDWARE: u32 = 0;
 /// `PERF_COUNT_HW_INSTRUCTIONS`.
 const INSTRUCTIONS: u64 = 1;
 
-/// `PERF_FORMAT_TOTAL_TIME_ENABLED` and `PERF_FORMAT_TOTAL_TIME_RUNNING`: how long it was asked to
-/// count, and how long it did.
+/// `PERF_FORMAT_TOTAL_TIME_ENABLED` and `PERF_FORMAT_TOTAL_TIME_RUNNING`.
 const TIMES: u64 = 1 | 2;
 
 /// The bits `exclude_kernel` and `exclude_hv`, counted from the first one.
@@ -69,9 +66,8 @@ pub struct InstructionCounter {
 }
 
 impl InstructionCounter {
-    /// Counts those of the calling thread from now on; `None` where the CPU has no counter, as in
-    /// most virtual machines, or nobody may read it. Those in the kernel too, unless
-    /// `kernel.perf_event_paranoid` or a policy keeps them back.
+    /// Counts those of the calling thread from now on; `None` without a readable counter, as in
+    /// most virtual machines. Includes the kernel, if `kernel.perf_event_paranoid` allows.
     pub fn of_this_thread() -> Option<Self> {
         Self::open(true).or_else(|| Self::open(false))
     }
@@ -108,8 +104,7 @@ impl InstructionCounter {
         self.with_kernel
     }
 
-    /// Instructions so far; `None` where the counter was lent to others for a while, so that some
-    /// were missed.
+    /// Instructions so far; `None` if the counter was used by others for a while.
     pub fn read(&self) -> Option<u64> {
         let mut bytes = [0; 24];
         let len = (&self.file).read(&mut bytes).ok()?;

@@ -32,8 +32,7 @@ impl Clock {
     }
 }
 
-/// A clock turned by hand. Each reading also advances it by `step_ns`, so that loops which wait
-/// for a moment reach it.
+/// A manual clock. Each reading advances it by `step_ns`, so that waiting loops end.
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock {
     now_ns: Arc<AtomicU64>,

@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use crate::document::{Device, Irq};
 use crate::sys::{self, Address};
 
-/// A documentation address (TEST-NET-1, RFC 5737 section 3), which follows the default route; no
-/// datagram is sent to it.
+/// A documentation address (RFC 5737 section 3), which follows the default route; gets no datagram.
 const DEFAULT_ROUTE_TARGET: SocketAddr =
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), DISCARD));
 
@@ -32,8 +31,8 @@ pub fn name_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Opti
     path.map(str::to_owned)
 }
 
-/// The source address of datagrams from `bind` to `target` in the network namespace of the calling
-/// thread; `None` without a route. Sends no datagram.
+/// The source address of datagrams from `bind` to `target` in this thread's network namespace;
+/// `None` without a route. Sends no datagram.
 pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
     local(bind, target).map(|local| local.ip())
 }
@@ -65,8 +64,7 @@ pub fn default_device() -> Option<Device> {
     device_towards(DEFAULT_ROUTE_TARGET, any(DEFAULT_ROUTE_TARGET), None)
 }
 
-/// The name of the device on the way to this target, of a host with these addresses; `local` tells
-/// the address on the way.
+/// The device towards this target on a host with these addresses; `local` gives the local address.
 fn path(
     addresses: &[Address],
     target: SocketAddr,

@@ -47,8 +47,7 @@ pub struct HostFacts {
     pub cgroup: Option<CgroupLimits>,
     /// Whether physical cores run two threads at once.
     pub smt_active: Option<bool>,
-    /// Whether the CPUs may clock above their nominal frequency; `None` where that is not the
-    /// kernel's to say.
+    /// Whether the CPUs may clock above their nominal frequency; `None` without that control.
     pub turbo: Option<bool>,
     /// Frequency governor of the allowed CPUs; `None` where there is no frequency scaling.
     pub governor: Option<String>,

@@ -22,8 +22,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// How many sleeps are measured. Arbitrary: 10 take 2 ms and give a median, with 50 a rare long
-    /// one shows.
+    /// Measured sleeps. Arbitrary: 10 take 2 ms and give a median, 50 show a rare long one.
     const fn sleeps(self) -> usize {
         match self {
             Self::Quick => 10,
@@ -35,8 +34,7 @@ impl Depth {
 /// The measured sleep: about that of paced senders. Arbitrary.
 const SLEEP_NS: u64 = 100_000;
 
-/// Clock reads in one round. Arbitrary: 5 µs at 24 ns a read, so short that most rounds see no
-/// interrupt; 0.2 ms where a read is a slow system call.
+/// Clock reads in one round. Arbitrary: 5 µs at 24 ns a read, so that most see no interrupt.
 const READS: usize = 200;
 
 /// Rounds of which the median is taken. Arbitrary: a few interrupts do not move it.
@@ -126,8 +124,7 @@ fn allowed_cpus() -> Vec<usize> {
 struct SleepErrors {
     /// Oversleep of each sleep.
     errors_ns: Vec<u64>,
-    /// Minimum number of other runnable threads after each sleep, to ignore programs that are only
-    /// starting.
+    /// Minimum number of other runnable threads, which ignores programs that only start.
     others: Option<u64>,
 }
 

@@ -5,8 +5,7 @@ use crate::measure::{Instructions, ThreadSwitches, Usage};
 use crate::sys::{self, InstructionCounter};
 use crate::unit::Nanos;
 
-/// Measures the usage of the thread that created it. Create it before the start barrier: opening
-/// the instruction counter takes a system call.
+/// Measures the usage of its thread. Create it before the start barrier: it makes system calls.
 #[derive(Debug, Default)]
 pub struct Meter {
     instructions: Option<InstructionCounter>,

@@ -42,8 +42,7 @@ pub struct BoundSender {
 }
 
 impl Bound {
-    /// Wraps a UDP socket. If the system reports destination addresses, replies leave from there;
-    /// otherwise routing chooses.
+    /// Wraps a UDP socket. Without destination addresses, routing chooses the source of replies.
     pub fn udp(socket: UdpSocket) -> Self {
         let ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
         if sys::enable_pktinfo(&socket, ipv6).is_err() {

@@ -9,14 +9,12 @@ use mio::net::UdpSocket;
 
 use crate::sys::{self, Handle, SendError};
 
-/// A bound or connected non-blocking datagram socket. Engines are generic over it, so that each
-/// family gets its own loops.
+/// A non-blocking datagram socket of any family; engines are generic over it.
 pub trait Datagram: Source + Handle + Debug {
     /// The address type of sends from unconnected sockets.
     type Address: Copy + Debug;
 
-    /// The error of a batch call that stopped after its first message without a reason, while the
-    /// next call succeeds.
+    /// The error of a batch call that stopped after its first message without a reason.
     fn unreported() -> SendError;
 
     /// The address as a socket address.

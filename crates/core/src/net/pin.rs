@@ -20,7 +20,6 @@ pub enum PinError {
 
 /// Pins the calling thread to `core` and checks its affinity mask. Call it before allocating memory
 /// for the thread, which belongs to the NUMA node of the core that touches it first.
-/// Fails if the mask is not that core alone.
 pub fn pin_to(core: usize) -> Result<(), PinError> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
         return Err(PinError::Refused { core });

@@ -4,8 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A range of local ports, used in turn. Clones share the position, so that many sockets do not all
-/// start at the first port.
+/// A range of local ports, used in turn. Clones share the position.
 #[derive(Debug, Clone)]
 pub struct Ports {
     range: RangeInclusive<u16>,

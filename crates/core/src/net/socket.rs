@@ -22,8 +22,7 @@ pub struct Udp {
     pub socket: UdpSocket,
     /// Its local address with the actual port.
     pub local: SocketAddr,
-    /// SO_SNDBUF as granted, in bytes: limited by `net.core.wmem_max`, and doubled by the kernel
-    /// for bookkeeping.
+    /// Granted SO_SNDBUF in bytes: limited by `net.core.wmem_max`, and doubled by the kernel.
     pub send_buffer: Option<usize>,
     /// SO_RCVBUF as granted, likewise.
     pub receive_buffer: Option<usize>,
@@ -86,7 +85,6 @@ impl Udp {
     }
 
     /// Another handle of the same socket.
-    /// Fails at the limit of open files.
     pub fn duplicate(&self) -> Result<Self, SocketError> {
         let copy = SockRef::from(&self.socket).try_clone();
         Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))

@@ -95,8 +95,7 @@ const UDP: u32 = 17;
 /// Knuth's multiplier: 2³² by the golden ratio, rounded to odd. It spreads neighbours far apart.
 const SPREAD: u32 = 0x9E37_79B1;
 
-/// Memory cells of the program: the first socket of those to choose from, how many they are, and
-/// the hash; arbitrary.
+/// Memory cells of the program: first candidate socket, their number, the hash. Arbitrary.
 const FIRST: u32 = 0;
 const COUNT: u32 = 1;
 const HASH: u32 = 2;

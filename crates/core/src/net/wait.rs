@@ -10,17 +10,14 @@ use crate::sys;
 use crate::unit::Nanos;
 
 /// How long hybrid waiting spins before it sleeps: about the cost of a wake-up, so that waiting
-/// costs at most twice the cheaper way. A blocking round trip with two wake-ups took 63 µs on the
-/// reference machine (measured).
+/// costs at most twice the cheaper way. A blocking round trip with two took 63 µs (measured).
 const HYBRID_SPIN: Nanos = Nanos::from_micros(100);
 
-/// How long after its latest sleep a busy worker deregisters its sockets. While one is registered,
-/// the kernel wakes the event queue for every datagram, on the sender's time: about 0.3 µs of 3 µs
-/// per datagram (measured). Ten times [`HYBRID_SPIN`]; otherwise arbitrary.
+/// How long after its latest sleep a busy worker deregisters its sockets, as registered ones cost the
+/// sender about 0.3 µs per datagram (measured). Arbitrary: ten times [`HYBRID_SPIN`].
 const LEAVE_AFTER: Nanos = Nanos::from_millis(1);
 
-/// Maximum sleep, after which a worker checks whether to stop; mio sleeps whole milliseconds.
-/// Arbitrary: unnoticeable to people, 50 wake-ups per second.
+/// Maximum sleep, after which a worker checks whether to stop. Arbitrary: unnoticeable to people.
 const MAX_SLEEP: Duration = Duration::from_millis(20);
 
 /// Maximum sleep while draining: the shortest of mio. Arbitrary.
@@ -29,8 +26,8 @@ const DRAIN_SLEEP: Duration = Duration::from_millis(1);
 /// Minimum sleep on sockets: the resolution of mio.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
 
-/// How long before a deadline hybrid waiting stops sleeping and spins: more than the median
-/// oversleep of a pinned thread (about 60 µs on the reference machine, measured).
+/// How long before a deadline hybrid waiting spins: more than the median oversleep of a pinned
+/// thread (about 60 µs, measured).
 const SLEEP_MARGIN: Nanos = Nanos::from_micros(100);
 
 /// Events of one poll; others stay for the next one. Arbitrary.
@@ -71,8 +68,7 @@ impl Waiter {
     /// Sleeps at once.
     pub const EPOLL: Nanos = Nanos::ZERO;
 
-    /// Spins for `spin_for` after the latest datagram, then sleeps until a socket is ready for
-    /// `interest`.
+    /// Spins for `spin_for` after the latest datagram, then sleeps until a socket is ready.
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,

@@ -57,8 +57,7 @@ pub struct Plan {
     pub rx_cores: Vec<Option<usize>>,
     /// How workers wait: not by spinning where that would keep another from running.
     pub wait: WaitKind,
-    /// All cells, in the order they run: trials outermost, so that slow drifts of the machine hit
-    /// all cells alike.
+    /// All cells in running order: trials outermost, so that drifts of the machine hit all alike.
     pub cells: Vec<PlannedCell>,
     /// Engines that `auto` or `all` would have taken, and that cannot be had here.
     pub left_out: Vec<MissingEngine>,
@@ -130,8 +129,7 @@ impl Plan {
         streams(&self.scenario, load)
     }
 
-    /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
-    /// is asked.
+    /// The configurations of request workers, once the load of a cell is known.
     pub fn pair_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
         let of = u64::from(self.scenario.threads);
         let pair = |(tx, asking): (TxConfig, &RequestOptions)| {
@@ -360,8 +358,7 @@ fn recorded(scenario: &Scenario) -> Result<WorkerLoad, PlanError> {
 }
 
 impl Scenario {
-    /// The load that `share` of a delivered rate makes.
-    /// [`PlanError::Rate`] if nothing was delivered.
+    /// The load at `share` of a delivered rate; [`PlanError::Rate`] if nothing was delivered.
     pub fn load_of_max(
         &self,
         size: PayloadSize,

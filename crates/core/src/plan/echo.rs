@@ -10,8 +10,7 @@ use crate::plan::options::WordError;
 use crate::plan::place::Machine;
 
 impl EchoKind {
-    /// The one that a word stands for on this machine.
-    /// Fails for engines that echo or this host lacks.
+    /// The one that a word means on this machine; fails for engines that echo or this host lacks.
     pub fn choose(asked: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
         match asked {
             EngineWord::Auto => {

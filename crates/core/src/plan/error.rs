@@ -69,6 +69,5 @@ pub enum PlanError {
     Rate { size: PayloadSize, source: UnitError },
 }
 
-/// The most datagrams a system call: `UIO_MAXIOV` of `include/uapi/linux/uio.h`, to which
-/// sendmmsg(2) and recvmmsg(2) cut what they are asked for.
+/// The most datagrams of a sendmmsg(2) or recvmmsg(2): `UIO_MAXIOV` of `include/uapi/linux/uio.h`.
 pub const MAX_BATCH: u16 = 1_024;

@@ -54,8 +54,7 @@ pub struct RequestOptions {
     /// Whether there are as many source ports as the ids need, and not as many as `streams` says.
     #[serde(skip)]
     pub spread: bool,
-    /// Bits of the message id by which a server tells a request from its repetition; `None` where
-    /// requests have none.
+    /// Bits of the message id by which a server detects retransmissions, if there is one.
     #[serde(skip)]
     pub message_id_bits: Option<u32>,
     /// How many random labels there are; `None` where requests have none.

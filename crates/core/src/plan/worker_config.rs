@@ -95,8 +95,7 @@ pub struct TxConfig {
     pub load: WorkerLoad,
     /// Seed of the fill.
     pub seed: u64,
-    /// Whether the run gives up on a target that was never reached: no other sign of the receiver
-    /// is expected.
+    /// Whether to abort if the target was never reached: nothing else reports a missing receiver.
     pub abort_on_unreachable: bool,
     /// Whether the target answers datagrams.
     pub answers: bool,

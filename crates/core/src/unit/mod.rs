@@ -18,14 +18,12 @@ pub use show::{show_bits, show_bytes, show_nanos, show_nanos_above, show_pps};
 pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};
 pub use text::{Keep, strip_control};
 
-/// The sum of counts that may be from elsewhere, such as a document or a peer: `u64::MAX` where it
-/// is larger.
+/// The saturating sum of counts, which may be from a document or a peer.
 pub fn sum_counts(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
 }
 
-/// A word that could not be read as a number with a unit. Each variant says what was asked, what
-/// is wrong with it and what would do.
+/// A word that is not a number with a unit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum UnitError {

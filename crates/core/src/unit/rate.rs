@@ -7,31 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{UnitError, prefix, split_number};
 
-/// The highest packet rate that can be asked for: almost three times what the fastest socket path
-/// reaches, and the last at which a schedule skips missed slots faster than they come up (6 ns a
-/// slot, measured).
+/// The highest packet rate: almost three times that of the fastest socket path, and the last at which
+/// a schedule skips missed slots faster than they fall due (6 ns a slot, measured).
 pub const MAX_PPS: u64 = 100_000_000;
 
-/// Thousandths in one datagram a second, the resolution of [`PacketRate`]; fine enough that a bit
-/// rate at an odd size is met within 1e-6 from 1 kpps on. Arbitrary.
+/// The resolution of [`PacketRate`]. Arbitrary: bit rates are met within 1e-6 from 1 kpps on.
 const MILLI: f64 = 1e3;
 
-/// A packet rate in thousandths of a datagram a second: an exact integer, so that a schedule
-/// made of it never drifts. From 0.001 to 10⁸ datagrams a second.
+/// A packet rate from 0.001 to 10⁸ datagrams a second: an integer, so that schedules never drift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PacketRate {
     milli_pps: u64,
 }
 
 impl PacketRate {
-    /// Whether it is within the range that [`Self::from_pps`] gives: what came over a network may
-    /// not be.
+    /// Whether a rate received from a peer is within range.
     pub const fn is_sound(self) -> bool {
         0 < self.milli_pps && self.milli_pps <= MAX_PPS * 1_000
     }
 
-    /// The rate nearest to so many datagrams a second.
-    /// [`UnitError::RateRange`] below 0.001 or above [`MAX_PPS`].
+    /// The nearest rate; [`UnitError::RateRange`] below 0.001 or above [`MAX_PPS`].
     pub fn from_pps(pps: f64) -> Result<Self, UnitError> {
         let milli = (pps * MILLI).round();
         if !(1.0..=MAX_PPS as f64 * MILLI).contains(&milli) {
@@ -72,9 +67,8 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// The packet rate that this stands for at a payload of `mean_bytes`; `None` for
-    /// [`Rate::Max`] and [`Rate::OfMax`], which only a measurement can tell.
-    /// [`UnitError::RateRange`] if the result is outside [`PacketRate`].
+    /// The packet rate at a payload of `mean_bytes`; `None` for [`Rate::Max`] and [`Rate::OfMax`];
+    /// [`UnitError::RateRange`] if it is outside [`PacketRate`].
     pub fn at_size(self, mean_bytes: f64) -> Result<Option<PacketRate>, UnitError> {
         match self {
             Self::Max | Self::OfMax(_) => Ok(None),

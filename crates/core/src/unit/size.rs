@@ -16,15 +16,15 @@ pub const MAX_PAYLOAD: usize = 65_507;
 /// Frames of RFC 2544 section 9.1 less 14 bytes Ethernet header, 4 FCS, 20 IPv4 and 8 UDP.
 const RFC2544_PAYLOADS: [u16; 7] = [18, 82, 210, 466, 978, 1234, 1472];
 
-/// The simple IMIX as test equipment sends it: frames of 64, 594 and 1518 bytes as 7:4:1, here as
-/// payloads (46 bytes less), spread so that no size clusters.
+/// The simple IMIX of test equipment: frames of 64, 594 and 1518 bytes as 7:4:1, here as payloads (46
+/// bytes less), without clusters.
 const IMIX_CYCLE: [u16; 12] = [18, 548, 18, 18, 548, 18, 1472, 18, 548, 18, 548, 18];
 
 /// How many sizes one list may give; arbitrary, it keeps `16..65507+1` from making 65,492 cells.
 const MAX_SIZES: usize = 1_024;
 
-/// The payload of a cell: one size, or a fixed cycle of sizes. Which size a datagram has follows
-/// from its sequence number, so both ends know it without a word on the wire.
+/// The payload of a cell. The size of a datagram follows from its sequence number, so both ends know
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PayloadSize {
     /// Every datagram carries this many bytes.
@@ -41,8 +41,7 @@ pub enum PayloadSize {
 }
 
 impl PayloadSize {
-    /// One size, checked.
-    /// [`UnitError::SizeRange`] outside 16 to 65,507 bytes.
+    /// One size; [`UnitError::SizeRange`] outside 16 to 65,507 bytes.
     pub fn fixed(bytes: u64) -> Result<Self, UnitError> {
         u16::try_from(bytes)
             .ok()
@@ -103,9 +102,8 @@ impl FromStr for PayloadSize {
     }
 }
 
-/// Reads one element of a size list: a size, `a..b*f` (multiplying), `a..b+s` (adding), `a..b`
-/// (doubling), `rfc2544` or `imix`. Lists are made of these, separated by commas.
-/// Errors name the element.
+/// Parses one element of a size list: a size, `a..b*f` (multiplying), `a..b+s` (adding), `a..b`
+/// (doubling), `rfc2544` or `imix`.
 pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
     let word = word.trim();
     if word.eq_ignore_ascii_case("rfc2544") {

@@ -16,12 +16,11 @@ use crate::sys::stable::StableSlice;
 /// The group of the buffers; each ring has one. Arbitrary.
 pub(super) const GROUP: u16 = 0;
 
-/// Bytes that the buffers take together, unless [`LEAST`] take more: the L2 cache of most server
-/// cores. Arbitrary within that.
+/// Bytes of all buffers, unless [`LEAST`] take more. Arbitrary: the L2 cache of most server cores.
 const BUFFERS_LEN: usize = 1024 * 1024;
 
-/// Buffers at least, however long they are: one call brings up to 32 (`MULTISHOT_MAX_RETRY`), and
-/// with fewer the multishot ends at every turn. 64 of the longest take 4 MiB.
+/// Minimum number of buffers: one call brings up to 32 (`MULTISHOT_MAX_RETRY`), and with fewer the
+/// multishot ends at every turn. 64 of the longest take 4 MiB.
 const LEAST: usize = 64;
 
 /// Buffers of one length, and the ring by which the kernel gets them.

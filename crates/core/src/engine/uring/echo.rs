@@ -43,9 +43,8 @@ pub struct UringEcho {
 }
 
 impl UringEcho {
-    /// Answers on this socket, whose family is given; `anywhere`: it is bound to any address.
-    /// Belongs to the calling thread.
-    /// Fails without a sufficient io_uring or destination addresses.
+    /// Replies in the calling thread; `anywhere`: the socket is bound to any address. Fails without
+    /// a sufficient io_uring or destination addresses.
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         if anywhere {
@@ -110,8 +109,7 @@ impl UringEcho {
         self.complete_all(count, counters);
     }
 
-    /// Counts what left. What an earlier answer's failure was in the way of is tried once more, by
-    /// a call of its own.
+    /// Counts the results, and retries sends that failed with the error of an earlier reply.
     #[inline]
     fn complete_all(&mut self, count: usize, counters: &mut EchoCounters) {
         let Self { rx, outbox, pending, results, .. } = self;
@@ -194,8 +192,7 @@ impl Responder for UringEcho {
 
 impl Drop for UringEcho {
     fn drop(&mut self) {
-        // A ring lets go of its sockets some time after it was closed; the next user of the port
-        // should not have to wait.
+        // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().unregister_files();
     }
 }

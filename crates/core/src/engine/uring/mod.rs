@@ -22,8 +22,7 @@ use io_uring::IoUring;
 /// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = true;
 
-/// Makes a ring for so many requests and so many results at a time, of one thread alone: the one
-/// that calls this.
+/// A ring of the calling thread for so many requests and results at a time.
 // cold: set-up
 fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
     let too_many = |_| io::Error::from(io::ErrorKind::InvalidInput);
@@ -44,8 +43,7 @@ fn register(ring: &IoUring, sockets: &[RawFd]) -> io::Result<()> {
     registered.map_err(|error| failed("io_uring_register of sockets", &error))
 }
 
-/// Whether a retry may succeed: a signal came, or the kernel is short of memory or of room for
-/// results.
+/// Whether a retry may succeed: after a signal, or without memory or room for results.
 // cold: a failed call
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))

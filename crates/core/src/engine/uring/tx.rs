@@ -25,8 +25,8 @@ use crate::net::Datagram;
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
 
-/// Datagrams a call where nobody asks for another number: as many as `batch` has, so that the two
-/// compare. 256 would save 1 % of the CPU time, 16 would cost 1 % (measured).
+/// Default datagrams per call, as in `batch`, for comparison. 256 would save 1 % of the CPU time, 16
+/// would cost 1 % (measured).
 const BATCH: usize = 64;
 
 /// Datagrams a call at most; arbitrary, what sendmmsg(2) takes (`UIO_MAXIOV`).
@@ -158,8 +158,7 @@ impl<S: Datagram> Tx for UringTx<S> {
 
 impl<S: Datagram> Drop for UringTx<S> {
     fn drop(&mut self) {
-        // A ring lets go of its sockets some time after it was closed; the next user of the port
-        // should not have to wait.
+        // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().unregister_files();
     }
 }

@@ -36,7 +36,6 @@ impl Drop for UnixFile {
 
 impl Unix {
     /// Binds a socket to this name, replacing one whose process has ended; returns its file, too.
-    /// On an error, an existing file stays.
     pub fn bind(name: &UnixName, buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
         let socket = create_datagram(buffer)?;
         let file = Self::bind_socket(&socket, name)?;
@@ -107,8 +106,8 @@ fn create_datagram(buffer: usize) -> Result<Socket, UnixError> {
     Ok(socket)
 }
 
-/// Removes the file of a socket that no process has open; refuses to remove any other file. An
-/// abstract name disappears with its socket, so it is in use.
+/// Removes the file of a socket that no process has open, and no other file. An abstract name
+/// disappears with its socket, so it is in use.
 fn remove_stale_file(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<(), UnixError> {
     let in_use = || UnixError::InUse { name: name.clone() };
     if matches!(name, UnixName::Abstract(_)) {

@@ -169,8 +169,7 @@ pub(super) const fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
     libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) }
 }
 
-/// The address in a `struct sockaddr` that the kernel has written; `None` where it is of another
-/// family, or cut off.
+/// The address in a `struct sockaddr`; `None` for another family, or if truncated.
 #[inline]
 pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
     let family = u16::from_ne_bytes(*name.first_chunk()?);
@@ -224,8 +223,7 @@ impl Metadata {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 let Some(info) = message.read::<libc::in_pktinfo>() else { return };
                 let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
-                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`,
-                // net/ipv4/ip_sockglue.c).
+                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`).
                 if !ip.is_unspecified() {
                     self.local = Some(LocalAddr { ip: IpAddr::V4(ip), device: 0 });
                     // The same for unicast (ip(7)).
@@ -242,8 +240,7 @@ impl Metadata {
     }
 }
 
-/// The address a reply may leave from: never a multicast group; the device only where the address
-/// needs one.
+/// The address a reply may leave from, never a multicast group; with a device only if needed.
 fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
     // For IPv4 the other message has more.

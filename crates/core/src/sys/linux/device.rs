@@ -39,8 +39,7 @@ pub fn addresses() -> Vec<Address> {
     found
 }
 
-/// The address behind this pointer of a list of getifaddrs(3), and its scope; `None` where it is
-/// null or of another family.
+/// An address of getifaddrs(3) and its scope; `None` if it is null or of another family.
 fn read_address(at: *const libc::sockaddr) -> Option<(IpAddr, u32)> {
     // SAFETY: null or a sockaddr, whose family says how long it really is.
     match i32::from(unsafe { at.as_ref() }?.sa_family) {
@@ -98,8 +97,8 @@ pub fn queues(device: &str, kind: &str) -> Option<usize> {
     Some(queue_folders(&folder(device)?, kind)?.len())
 }
 
-/// One file of each queue of this kind, by number: which CPUs, as the kernel writes masks
-/// (`Documentation/networking/scaling.rst`). `None` where any of them is not told.
+/// A CPU mask of each queue of this kind, by number (`Documentation/networking/scaling.rst`); `None`
+/// if any is unknown.
 pub fn queue_masks(device: &str, kind: &str, file: &str) -> Option<Vec<String>> {
     let folders = queue_folders(&folder(device)?, kind)?;
     let mask = |queue: &PathBuf| Some(fs::read_to_string(queue.join(file)).ok()?.trim().to_owned());
@@ -139,9 +138,8 @@ pub fn irqs(device: &str) -> Option<Vec<InterruptLine>> {
     (!irqs.is_empty()).then_some(irqs)
 }
 
-/// The message-signalled interrupts of what a device sits on; `None` where it has none. A virtio
-/// device is the only one of the PCI device that has its interrupts; what is around others is a
-/// bridge, whose interrupts are its own.
+/// The message-signalled interrupts of a device's bus device, if it has any. Those of a virtio device
+/// belong to the PCI device around it; other devices are inside a bridge with its own interrupts.
 fn message_irqs(bus: &Path, sits_on: &str) -> Option<Vec<u32>> {
     let around = bus.parent().filter(|_| sits_on.starts_with("virtio"));
     let listed = [Some(bus), around].into_iter().flatten();

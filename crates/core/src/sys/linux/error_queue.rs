@@ -14,8 +14,7 @@ use crate::sys::{Reporter, SendError, Unreachable};
 /// Most queued errors one call reads. Arbitrary: more than one batch can cause.
 const QUEUED_MOST: usize = 1_024;
 
-/// Empties the error queue and returns the latest error; [`super::report_queue_drops`] enables it.
-/// A batch call that fails after its first message hides the error, but it is queued here.
+/// Empties the error queue, which [`super::report_queue_drops`] enables; returns the latest error.
 pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
     drain_error_queue(socket).1
 }

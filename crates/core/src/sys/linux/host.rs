@@ -106,8 +106,7 @@ pub fn smt_active() -> Option<bool> {
     number("/sys/devices/system/cpu/smt/active").map(|active| active != 0)
 }
 
-/// The frequency governor of these CPUs, or all of them where they differ; `None` where the
-/// frequency is not the kernel's to scale, as in most virtual machines.
+/// The frequency governors of these CPUs; `None` without frequency scaling, as in most virtual machines.
 pub fn governor(cpus: &[usize]) -> Option<String> {
     let mut found: Vec<String> = cpus
         .iter()
@@ -135,8 +134,7 @@ pub fn netdev_max_backlog() -> Option<u64> {
     number("/proc/sys/net/core/netdev_max_backlog")
 }
 
-/// `net.unix.max_dgram_qlen` in datagrams: how many wait in an AF_UNIX socket before sends to it
-/// are refused.
+/// `net.unix.max_dgram_qlen`: datagrams that an AF_UNIX socket queues.
 pub fn max_dgram_qlen() -> Option<u64> {
     number("/proc/sys/net/unix/max_dgram_qlen")
 }
@@ -157,8 +155,7 @@ pub fn cpu_time() -> Option<CpuTime> {
 /// The CPU time in a text like `/proc/stat`.
 fn cpu_times(text: &str) -> Option<CpuTime> {
     let mut columns = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
-    // user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)). What follows, the time
-    // of guests, is part of user and nice already.
+    // user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)); user includes guests.
     let mut ticks = [0_u64; 8];
     for ticks in &mut ticks {
         *ticks = columns.next()?.parse().ok()?;

@@ -12,8 +12,7 @@ const MOUNT: &str = "/sys/fs/cgroup";
 /// No limit, as version 2 writes it.
 const MAX: &str = "max";
 
-/// Version 1 writes the largest multiple of a page below 2⁶³ where there is no limit; arbitrary,
-/// half of that is more than anybody has.
+/// Version 1 shows no limit as the largest multiple of a page below 2⁶³. Arbitrary: half of that.
 const UNLIMITED: u64 = 1 << 62;
 
 /// What this process may use; `None` where nobody says.
@@ -68,8 +67,7 @@ fn throttling(groups: &str, mount: &Path) -> Vec<CgroupThrottling> {
     v2.chain(v1).collect()
 }
 
-/// The folder of the group with this controller, and those of its parents. Version 2 has the empty
-/// name.
+/// The folders of the group with this controller ("": version 2) and of its parents.
 fn around(groups: &str, controller: &str, mount: &Path) -> Vec<PathBuf> {
     let group = group(groups, controller).and_then(|group| group.strip_prefix('/'));
     // A group outside the cgroup namespace (`/../…`) is not visible.
@@ -92,9 +90,8 @@ fn bytes(memory_max: &str) -> Option<f64> {
     memory_max.parse::<u64>().ok().map(|bytes| bytes as f64)
 }
 
-/// The smallest limit, of the group with this controller and of those around it, for each of them
-/// binds; the nearest of equal ones, and `max` where none of them is limited. Version 2 has the
-/// empty name.
+/// The smallest limit of the group with this controller and its parents; the nearest of equal ones,
+/// and `max` without a limit.
 fn tightest(
     groups: &str,
     controller: &str,
@@ -109,8 +106,7 @@ fn tightest(
     least.or_else(|| found.first()).cloned()
 }
 
-/// The path of our group with this controller, of `/proc/self/cgroup`: lines of
-/// `number:controllers:path`.
+/// The path of the group with this controller in `/proc/self/cgroup` (`number:controllers:path`).
 fn group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
     groups.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;

@@ -57,8 +57,7 @@ fn tunes(word: &str) -> bool {
     }
 }
 
-/// CPU vulnerabilities and their mitigation in the kernel's words
-/// (`Documentation/ABI/testing/sysfs-devices-system-cpu`).
+/// CPU vulnerabilities and their mitigation in the kernel's words.
 pub fn mitigations() -> Option<BTreeMap<String, String>> {
     states(Path::new("/sys/devices/system/cpu/vulnerabilities"))
 }
@@ -71,8 +70,7 @@ fn states(folder: &Path) -> Option<BTreeMap<String, String>> {
     Some(files.filter_map(state).collect())
 }
 
-/// Whether the CPUs may clock above their nominal frequency; `None` where the kernel does not
-/// control it, as in most virtual machines.
+/// Whether the CPUs may clock above their nominal frequency; `None` without that control.
 pub fn turbo() -> Option<bool> {
     let forbidden = number("/sys/devices/system/cpu/intel_pstate/no_turbo");
     let boost = || number("/sys/devices/system/cpu/cpufreq/boost");

@@ -69,8 +69,9 @@ pub struct Offset {
     /// By how much that grows, in ns a second.
     pub drift_ppb: i64,
     /// The true offset is within ± this of [`Offset::at`] over the sampled span, if delays are not
-    /// negative and the drift is at most [`MAX_DRIFT_PPB`]. If the samples show that a clock was
-    /// set, this only covers the kept samples.
+    /// negative and the drift is steady and at most [`MAX_DRIFT_PPB`]; if the samples show that it
+    /// was not steady, if it kept that limit at each moment. If they show that a clock was set,
+    /// this only covers the kept samples.
     pub bound_ns: u64,
     /// The fastest exchange, without the server's hold.
     pub min_rtt_ns: u64,

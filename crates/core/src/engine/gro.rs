@@ -19,9 +19,9 @@ const SLOT_LEN: usize = 65_536;
 /// in bare loops over loopback).
 const MESSAGES: usize = 4;
 
-/// CPU pauses before the next look at an empty queue, about 1 µs (30 ns each, measured), as each look
-/// takes a cache line from the sender's core. In interleaved runs 32 delivered 7 % more than 1 at 64
-/// bytes and 13 % more at 1472; 200 no more at 64.
+/// CPU pauses before the next look at an empty queue, about 1 µs (30 ns each, measured), as each
+/// look takes a cache line from the sender's core. In interleaved runs 32 delivered 7 % more than 1
+/// at 64 bytes and 13 % more at 1472; 200 no more at 64.
 const PAUSES: u32 = 32;
 
 /// Receives super-packets, several by one call.

@@ -224,8 +224,8 @@ pub fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
     sockets.get(place(sockets, flow))
 }
 
-/// sendmmsg(2) hides the error of a later message: an ICMP error is in the error queue, a lasting one
-/// returns at the next call. The rest is not tried, as a refusal uses a slot of the schedule.
+/// sendmmsg(2) hides the error of a later message: an ICMP error is in the error queue, a lasting
+/// one returns at the next call. The rest is not tried, as a refusal uses a slot of the schedule.
 // cold: a refusal
 fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
     let error = socket.drain_error_queue().unwrap_or_else(S::unreported);

@@ -121,20 +121,11 @@ mod tests {
 
     #[test]
     fn every_kind_has_one_row_and_its_number_on_the_wire() {
-        let numbers = [0_u32, 1, 2, 3, 4];
-        for (tx, number) in [TxKind::Plain, TxKind::Batch, TxKind::Gso, TxKind::Uring, TxKind::Null]
-            .iter()
-            .zip(numbers)
-        {
-            assert_eq!(postcard::to_stdvec(tx).unwrap(), [number as u8]);
-            assert_eq!(TxKind::try_from(number), Ok(*tx));
-        }
-        for (rx, number) in [RxKind::Plain, RxKind::Batch, RxKind::Gro, RxKind::Uring, RxKind::Null]
-            .iter()
-            .zip(numbers)
-        {
-            assert_eq!(postcard::to_stdvec(rx).unwrap(), [number as u8]);
-            assert_eq!(RxKind::try_from(number), Ok(*rx));
+        let tx = [TxKind::Plain, TxKind::Batch, TxKind::Gso, TxKind::Uring, TxKind::Null];
+        let rx = [RxKind::Plain, RxKind::Batch, RxKind::Gro, RxKind::Uring, RxKind::Null];
+        for (number, (tx, rx)) in (0..).zip(tx.into_iter().zip(rx)) {
+            assert_eq!(postcard::to_stdvec(&(tx, rx)).unwrap(), [number as u8; 2]);
+            assert_eq!((TxKind::try_from(number), RxKind::try_from(number)), (Ok(tx), Ok(rx)));
         }
         assert_eq!((TxKind::all().count(), RxKind::all().count()), (5, 5));
         assert!(postcard::from_bytes::<TxKind>(&[5]).is_err());

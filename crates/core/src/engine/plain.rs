@@ -34,8 +34,8 @@ pub struct PlainTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> PlainTx<S> {
-    /// Sends on these sockets, one per flow or one for all; to `to`, or connected. `fill` writes the
-    /// payload, once.
+    /// Sends on these sockets, one per flow or one for all; to `to`, or connected. `fill` writes
+    /// the payload, once.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,

@@ -294,7 +294,7 @@ impl Group {
     /// Another socket of the port.
     fn join(&self, buffer: usize) -> Result<Socket, SocketError> {
         let socket = new_unbound(&Options { buffer, join: None, ..self.options.socket.clone() })?;
-        // All sockets in a multicast group get its datagrams, past the program: only the first joins.
+        // All members of a multicast group get its datagrams: only the first socket joins.
         sys::join_no_group(&socket, self.local.is_ipv6());
         let addr = self.local;
         let joined = sys::set_reuse_port(&socket).and_then(|()| socket.bind(&addr.into()));

@@ -13,8 +13,8 @@ use crate::unit::Nanos;
 /// costs at most twice the cheaper way. A blocking round trip with two took 63 µs (measured).
 const HYBRID_SPIN: Nanos = Nanos::from_micros(100);
 
-/// How long after its latest sleep a busy worker deregisters its sockets, as registered ones cost the
-/// sender about 0.3 µs per datagram (measured). Arbitrary: ten times [`HYBRID_SPIN`].
+/// How long after its latest sleep a busy worker deregisters its sockets, as registered ones cost
+/// the sender about 0.3 µs per datagram (measured). Arbitrary: ten times [`HYBRID_SPIN`].
 const LEAVE_AFTER: Nanos = Nanos::from_millis(1);
 
 /// Maximum sleep, after which a worker checks whether to stop. Arbitrary: unnoticeable to people.

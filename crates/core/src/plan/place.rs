@@ -35,9 +35,9 @@ pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement,
         Pinning::Auto => {
             let order = physical_first(machine);
             let core = |i: usize| Some(order[i % order.len()]);
-            // Sender and receiver of one number are neighbours in the order: on distinct cores if there
-            // are two. With a peer, all cores are for one kind; receivers begin at the second core, in
-            // case the peer is on this host.
+            // Sender and receiver of one number are neighbours in the order: on distinct cores if
+            // there are two. With a peer, all cores are for one kind; receivers begin at the second
+            // core, in case the peer is on this host.
             let pair = |worker: usize| match (scenario.route.sends(), scenario.route.receives()) {
                 (true, true) => (core(2 * worker), core(2 * worker + 1)),
                 _ => (core(worker), core(worker + 1)),

@@ -9,11 +9,11 @@ use crate::unit::Nanos;
 /// (net.core.rmem_default) holds few small datagrams (measured: 277 of 64 bytes).
 pub const REQUEST_BATCH: usize = 64;
 
-/// Maximum time in which consecutive requests of one port leave. Arbitrary: all ports are used often.
+/// Maximum time for consecutive requests of one port. Arbitrary: all ports are used often.
 const BLOCK: Nanos = Nanos::from_micros(50);
 
-/// Requests in flight of all workers without a rate: at 1.25 s each, 1.6 million a second, more than
-/// one core sends (1.4 million, measured). 48 MiB of slots.
+/// Requests in flight of all workers without a rate: at 1.25 s each, 1.6 million a second, more
+/// than one core sends (1.4 million, measured). 48 MiB of slots.
 const FLAT_OUT: u64 = 1 << 21;
 
 /// The same of a worker in a closed loop, where a lost one must not stop the others: 210,000 a
@@ -26,7 +26,7 @@ pub(super) const MOST_PORTS: u64 = 256;
 /// Ports for requests with a message id and an unknown rate: 4 million message ids. Arbitrary.
 const MESSAGE_ID_PORTS: u64 = 64;
 
-/// How long a CoAP server may treat a repeated message id as a retransmission (RFC 7252 section 4.8.2).
+/// How long a CoAP server may treat a repeated message id as a retransmission (RFC 7252, 4.8.2).
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 
 impl RequestOptions {

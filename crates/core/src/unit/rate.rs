@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{UnitError, prefix, split_number};
 
-/// The highest packet rate: almost three times that of the fastest socket path, and the last at which
-/// a schedule skips missed slots faster than they fall due (6 ns a slot, measured).
+/// The highest packet rate: almost three times that of the fastest socket path, and the last at
+/// which a schedule skips missed slots faster than they fall due (6 ns a slot, measured).
 pub const MAX_PPS: u64 = 100_000_000;
 
 /// The resolution of [`PacketRate`]. Arbitrary: bit rates are met within 1e-6 from 1 kpps on.
@@ -144,20 +144,23 @@ fn tidy(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn pps(pps: f64) -> Rate {
-        Rate::Pps(PacketRate::from_pps(pps).unwrap())
-    }
-
     #[test]
-    fn every_form_is_read() {
-        assert_eq!("max".parse(), Ok(Rate::Max));
-        assert_eq!("100k".parse(), Ok(pps(100_000.0)));
-        assert_eq!("100kpps".parse(), Ok(pps(100_000.0)));
-        assert_eq!("1.5M".parse(), Ok(pps(1_500_000.0)));
-        assert_eq!("250".parse(), Ok(pps(250.0)));
-        assert_eq!("1Gbit".parse(), Ok(Rate::Bits(1e9)));
-        assert_eq!("10Mbps".parse(), Ok(Rate::Bits(1e7)));
-        assert_eq!("50%".parse(), Ok(Rate::OfMax(0.5)));
+    fn every_form_is_read_and_shown() {
+        let pps = |pps| Rate::Pps(PacketRate::from_pps(pps).unwrap());
+        for (word, rate, shown) in [
+            ("max", Rate::Max, "max"),
+            ("100k", pps(100_000.0), "100k"),
+            ("100kpps", pps(100_000.0), "100k"),
+            ("1.25M", pps(1_250_000.0), "1.25M"),
+            ("250", pps(250.0), "250"),
+            ("1Gbit", Rate::Bits(1e9), "1Gbit"),
+            ("10Mbps", Rate::Bits(1e7), "10Mbit"),
+            ("50%", Rate::OfMax(0.5), "50%"),
+            ("12.5%", Rate::OfMax(0.125), "12.5%"),
+        ] {
+            assert_eq!(word.parse(), Ok(rate));
+            assert_eq!(rate.to_string(), shown);
+        }
     }
 
     #[test]
@@ -171,13 +174,5 @@ mod tests {
     fn bits_become_datagrams_by_size() {
         let rate = Rate::Bits(1e9).at_size(64.0).unwrap().unwrap();
         assert_eq!(rate.milli_pps(), 1_953_125_000);
-    }
-
-    #[test]
-    fn what_is_printed_reads_back() {
-        for word in ["max", "100k", "1.25M", "7", "1Gbit", "50%", "12.5%"] {
-            let rate: Rate = word.parse().unwrap();
-            assert_eq!(rate.to_string(), word);
-        }
     }
 }

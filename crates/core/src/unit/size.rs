@@ -16,15 +16,15 @@ pub const MAX_PAYLOAD: usize = 65_507;
 /// Frames of RFC 2544 section 9.1 less 14 bytes Ethernet header, 4 FCS, 20 IPv4 and 8 UDP.
 const RFC2544_PAYLOADS: [u16; 7] = [18, 82, 210, 466, 978, 1234, 1472];
 
-/// The simple IMIX of test equipment: frames of 64, 594 and 1518 bytes as 7:4:1, here as payloads (46
-/// bytes less), without clusters.
+/// The simple IMIX of test equipment: frames of 64, 594 and 1518 bytes as 7:4:1, here as payloads
+/// (46 bytes less), without clusters.
 const IMIX_CYCLE: [u16; 12] = [18, 548, 18, 18, 548, 18, 1472, 18, 548, 18, 548, 18];
 
 /// How many sizes one list may give; arbitrary, it keeps `16..65507+1` from making 65,492 cells.
 const MAX_SIZES: usize = 1_024;
 
-/// The payload of a cell. The size of a datagram follows from its sequence number, so both ends know
-/// it.
+/// The payload of a cell. The size of a datagram follows from its sequence number, so both ends
+/// know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PayloadSize {
     /// Every datagram carries this many bytes.

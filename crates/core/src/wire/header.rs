@@ -8,19 +8,19 @@
 //! ```
 //!
 //! `tag` differs in each phase of a run, so that datagrams of an earlier phase are recognised.
-//! `intended` is the due time in nanoseconds since the phase began; its highest bit marks a datagram
-//! that both ends timestamp. `coded` is the sequence number with a check over all fields but the
-//! tag. `lag` is how much later the datagram really left, in payloads of 18 bytes (a 64-byte frame of
-//! RFC 2544) or more. Tag, flow and lag are big-endian, as the kernel steers by the first two;
-//! `intended` and `coded` are little-endian, see [`NEXT`].
+//! `intended` is the due time in nanoseconds since the phase began; its highest bit marks a
+//! datagram that both ends timestamp. `coded` is the sequence number with a check over all fields
+//! but the tag. `lag` is how much later the datagram really left, in payloads of 18 bytes (a
+//! 64-byte frame of RFC 2544) or more. Tag, flow and lag are big-endian, as the kernel steers by
+//! the first two; `intended` and `coded` are little-endian, see [`NEXT`].
 //!
 //! # The check
-//! `coded` = (sequence + intended · `BY_TIME` + flow · `BY_FLOW`) / `DECODE`, modulo 2⁴⁸. The decoder
-//! multiplies by `DECODE` and subtracts the other two terms; the result is a sequence number below
-//! 2⁴¹ if the header is undamaged. A flipped bit of `coded`, `intended` or `flow` moves that number
-//! by a power of two times an odd constant in whose bits no seven in a row are alike, which never
-//! leads from one number below 2⁴¹ to another: every single flip is detected. Other damage stays
-//! undetected in one case of 128; the number is then any below 2⁴¹.
+//! `coded` = (sequence + intended · `BY_TIME` + flow · `BY_FLOW`) / `DECODE`, modulo 2⁴⁸. The
+//! decoder multiplies by `DECODE` and subtracts the other two terms; the result is a sequence number
+//! below 2⁴¹ if the header is undamaged. A flipped bit of `coded`, `intended` or `flow` moves that
+//! number by a power of two times an odd constant in whose bits no seven in a row are alike, which
+//! never leads from one number below 2⁴¹ to another: every single flip is detected. Other damage
+//! stays undetected in one case of 128; the number is then any below 2⁴¹.
 //!
 //! The code is linear in the sequence number: one addition gives the next datagram's header.
 

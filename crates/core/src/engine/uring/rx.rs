@@ -24,8 +24,8 @@ use crate::unit::{Nanos, PayloadSize};
 /// Default datagrams per pull, as in `batch`. One call brings about half of that.
 const BATCH: usize = 64;
 
-/// Maximum datagrams of one call: `MULTISHOT_MAX_RETRY` of the kernel's io_uring/net.c. With so many
-/// extra buffers, the kernel never runs out of them.
+/// Maximum datagrams of one call: `MULTISHOT_MAX_RETRY` of the kernel's io_uring/net.c. With so
+/// many extra buffers, the kernel never runs out of them.
 const CALL_BRINGS: usize = 32;
 
 /// Room for the sender's address: `struct sockaddr_in6` has 28 bytes, and what follows should be
@@ -273,7 +273,7 @@ impl<S: Datagram> Rx for UringRx<S> {
 
 impl<S: Datagram> Drop for UringRx<S> {
     fn drop(&mut self) {
-        // A closed ring releases its sockets only after a while. Cancelled requests end at the next entry.
+        // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
         let _ = self.ring.submit();
     }

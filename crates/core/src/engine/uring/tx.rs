@@ -25,8 +25,8 @@ use crate::net::Datagram;
 use crate::sys::{SendError, refusal_of};
 use crate::unit::PayloadSize;
 
-/// Default datagrams per call, as in `batch`, for comparison. 256 would save 1 % of the CPU time, 16
-/// would cost 1 % (measured).
+/// Default datagrams per call, as in `batch`, for comparison. 256 would save 1 % of the CPU time,
+/// 16 would cost 1 % (measured).
 const BATCH: usize = 64;
 
 /// Datagrams a call at most; arbitrary, what sendmmsg(2) takes (`UIO_MAXIOV`).

@@ -86,8 +86,8 @@ pub fn ip_counters() -> Option<IpSnmp> {
     })
 }
 
-/// CPUs and the packets dropped at their full backlogs, modulo 2³²: columns 13 (before Linux 5.10 the
-/// row) and 2 of `/proc/net/softnet_stat`. Not per network namespace.
+/// CPUs and the packets dropped at their full backlogs, modulo 2³²: columns 13 (before Linux 5.10
+/// the row) and 2 of `/proc/net/softnet_stat`. Not per network namespace.
 pub fn backlog_drops() -> Option<Vec<(u32, u32)>> {
     backlogs(&std::fs::read_to_string("/proc/net/softnet_stat").ok()?)
 }

@@ -97,8 +97,8 @@ pub fn queues(device: &str, kind: &str) -> Option<usize> {
     Some(queue_folders(&folder(device)?, kind)?.len())
 }
 
-/// A CPU mask of each queue of this kind, by number (`Documentation/networking/scaling.rst`); `None`
-/// if any is unknown.
+/// A CPU mask of each queue of this kind, by number (`Documentation/networking/scaling.rst`);
+/// `None` if any is unknown.
 pub fn queue_masks(device: &str, kind: &str, file: &str) -> Option<Vec<String>> {
     let folders = queue_folders(&folder(device)?, kind)?;
     let mask = |queue: &PathBuf| Some(fs::read_to_string(queue.join(file)).ok()?.trim().to_owned());
@@ -138,8 +138,9 @@ pub fn irqs(device: &str) -> Option<Vec<InterruptLine>> {
     (!irqs.is_empty()).then_some(irqs)
 }
 
-/// The message-signalled interrupts of a device's bus device, if it has any. Those of a virtio device
-/// belong to the PCI device around it; other devices are inside a bridge with its own interrupts.
+/// The message-signalled interrupts of a device's bus device, if it has any. Those of a virtio
+/// device belong to the PCI device around it; other devices are inside a bridge with its own
+/// interrupts.
 fn message_irqs(bus: &Path, sits_on: &str) -> Option<Vec<u32>> {
     let around = bus.parent().filter(|_| sits_on.starts_with("virtio"));
     let listed = [Some(bus), around].into_iter().flatten();

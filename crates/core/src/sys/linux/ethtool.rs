@@ -33,12 +33,12 @@ const MOST_FEATURES: usize = 2_048;
 /// Words of `struct ethtool_drvinfo`: 196 bytes.
 const DRIVER_WORDS: usize = 49;
 
-/// Features that affect UDP, by their common names (`net/ethtool/common.c`): checksums, segmentation
-/// and coalescing, queue selection.
-const OFFLOADS: &str = "highdma hw-tc-offload rx-checksum rx-gro rx-gro-hw rx-gro-list rx-hashing rx-lro \
-     rx-ntuple-filter rx-udp-gro-forwarding tx-checksum-ip-generic tx-checksum-ipv4 \
-     tx-checksum-ipv6 tx-generic-segmentation tx-gso-list tx-gso-partial tx-nocache-copy \
-     tx-scatter-gather tx-tcp-segmentation tx-udp-segmentation";
+/// Features that affect UDP, by their common names (`net/ethtool/common.c`): checksums,
+/// segmentation and coalescing, queue selection.
+const OFFLOADS: &str = "highdma hw-tc-offload rx-checksum rx-gro rx-gro-hw rx-gro-list rx-hashing \
+    rx-lro rx-ntuple-filter rx-udp-gro-forwarding tx-checksum-ip-generic tx-checksum-ipv4 \
+    tx-checksum-ipv6 tx-generic-segmentation tx-gso-list tx-gso-partial tx-nocache-copy \
+    tx-scatter-gather tx-tcp-segmentation tx-udp-segmentation";
 
 /// A request about a device.
 fn request(device: &str) -> Option<libc::ifreq> {
@@ -66,7 +66,7 @@ fn ask(number: u32, request: &mut libc::ifreq) -> io::Result<()> {
     check(result).map(|_| ())
 }
 
-/// Lets the kernel fill in `words`, which begin with the command and have the length of its structure.
+/// Lets the kernel fill in `words`: a structure that begins with the command.
 fn fill(device: &str, words: &mut [u32]) -> Option<()> {
     let mut request = request(device)?;
     request.ifr_ifru.ifru_data = words.as_mut_ptr().cast();

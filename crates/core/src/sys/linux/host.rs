@@ -106,7 +106,7 @@ pub fn smt_active() -> Option<bool> {
     number("/sys/devices/system/cpu/smt/active").map(|active| active != 0)
 }
 
-/// The frequency governors of these CPUs; `None` without frequency scaling, as in most virtual machines.
+/// The frequency governors of these CPUs; `None` without frequency scaling, as in most VMs.
 pub fn governor(cpus: &[usize]) -> Option<String> {
     let mut found: Vec<String> = cpus
         .iter()

@@ -10,7 +10,7 @@ use super::mmsg::{EMPTY, NO_IOVEC};
 use crate::sys::stable::StableSlice;
 use crate::sys::{LocalAddr, Reply};
 
-/// Room for the control messages of a reply: `CMSG_SPACE` of a segment size (24) and in6_pktinfo (40).
+/// Room for control messages: `CMSG_SPACE` of a segment size (24) and in6_pktinfo (40).
 const CONTROL_LEN: usize = 64;
 
 /// The headers of one sendmmsg(2) to as many addresses, made once.

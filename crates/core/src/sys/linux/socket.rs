@@ -56,7 +56,7 @@ pub fn reports_queue_drops(socket: &impl AsFd, ipv6: bool) -> bool {
     get_int(socket, level, name).is_ok_and(|value| value != 0)
 }
 
-/// Sets the "don't fragment" bit (IPv4), and makes the kernel refuse larger datagrams with EMSGSIZE.
+/// Sets the "don't fragment" bit (IPv4); the kernel then refuses larger datagrams with EMSGSIZE.
 pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     if ipv6 {
         set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)?;

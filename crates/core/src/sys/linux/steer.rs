@@ -15,7 +15,8 @@ pub fn set_reuse_port(socket: &impl AsFd) -> io::Result<()> {
 /// Makes `program` choose the socket of each datagram to the shared port
 /// (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), replacing an earlier one. It sees the payload from
 /// offset 0; it returns a socket's number in order of bind(2); a load beyond the end returns 0.
-/// EINVAL for an invalid program, or before another socket has joined; ENOPROTOOPT before Linux 4.5.
+/// EINVAL for an invalid program, or before another socket has joined; ENOPROTOOPT before Linux
+/// 4.5.
 pub fn attach_steering(socket: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
     let mut filter: Vec<libc::sock_filter> = program
         .iter()

@@ -124,28 +124,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_waits_gives_its_cpu_away() {
+    fn a_sleep_is_a_voluntary_switch() {
         let before = context_switches().unwrap();
-        let (to, from) = std::sync::mpsc::channel();
-        let (back, answer) = std::sync::mpsc::channel();
-        let other = std::thread::spawn(move || {
-            // Answers only once it was asked, so that one of both has waited each time.
-            while from.recv().is_ok() && back.send(()).is_ok() {}
-        });
-        for _ in 0..100 {
-            to.send(()).unwrap();
-            answer.recv().unwrap();
-        }
-        drop(to);
-        other.join().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1));
         let after = context_switches().unwrap();
-        assert!(after.voluntary >= before.voluntary && after.involuntary >= before.involuntary);
-        let all = |switches: SwitchCounts| switches.voluntary + switches.involuntary;
-        assert!(all(after) > all(before));
+        assert!(after.voluntary > before.voluntary && after.involuntary >= before.involuntary);
     }
 
     #[test]
-    fn a_counter_that_was_lent_to_others_says_nothing() {
+    fn a_multiplexed_counter_gives_no_count() {
         let bytes = |numbers: [u64; 3]| {
             let mut bytes = [0; 24];
             let places = bytes.chunks_mut(8);

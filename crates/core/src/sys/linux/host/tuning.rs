@@ -7,18 +7,17 @@ use std::path::Path;
 use super::{cpu_list, number, read};
 
 /// Kernel parameters that affect the cost of a datagram, with `_` for `-`
-/// (`Documentation/admin-guide/kernel-parameters.txt`): scheduling and ticks, idling and clock rate,
-/// memory pages, clocks, DMA, and mitigations of CPU flaws.
-const TUNES: &str = "amd_iommu amd_prefcore amd_pstate clocksource default_hugepagesz gather_data_sampling \
-     highres hpet hugepages hugepagesz idle indirect_target_selection init_on_alloc \
-     init_on_free intel_iommu intel_pstate iommu irqaffinity isolcpus kpti kthread_cpus \
-     l1d_flush l1tf maxcpus mds mitigations mmio_stale_data nested_pvm nmi_watchdog nohz \
-     nohz_full nopti nosmt nosoftlockup nospec_store_bypass_disable nospectre_bhb \
-     nospectre_v1 nospectre_v2 nowatchdog nr_cpus numa numa_balancing pcie_aspm possible_cpus \
-     preempt psi pti randomize_kstack_offset rcu_nocb_poll rcu_nocbs reg_file_data_sampling \
-     retbleed skew_tick spec_rstack_overflow spec_store_bypass_disable spectre_bhi spectre_v2 \
-     spectre_v2_user srbds ssbd swiotlb threadirqs transparent_hugepage tsa tsc tsx \
-     tsx_async_abort vmscape";
+/// (`Documentation/admin-guide/kernel-parameters.txt`): scheduling and ticks, idling and clock
+/// rate, memory pages, clocks, DMA, and mitigations of CPU flaws.
+const TUNES: &str = "amd_iommu amd_prefcore amd_pstate clocksource default_hugepagesz \
+    gather_data_sampling highres hpet hugepages hugepagesz idle indirect_target_selection \
+    init_on_alloc init_on_free intel_iommu intel_pstate iommu irqaffinity isolcpus kpti \
+    kthread_cpus l1d_flush l1tf maxcpus mds mitigations mmio_stale_data nested_pvm nmi_watchdog \
+    nohz nohz_full nopti nosmt nosoftlockup nospec_store_bypass_disable nospectre_bhb nospectre_v1 \
+    nospectre_v2 nowatchdog nr_cpus numa numa_balancing pcie_aspm possible_cpus preempt psi pti \
+    randomize_kstack_offset rcu_nocb_poll rcu_nocbs reg_file_data_sampling retbleed skew_tick \
+    spec_rstack_overflow spec_store_bypass_disable spectre_bhi spectre_v2 spectre_v2_user srbds \
+    ssbd swiotlb threadirqs transparent_hugepage tsa tsc tsx tsx_async_abort vmscape";
 
 /// Parts of the kernel whose parameters all do; from the same list.
 const TUNED_PARTS: &str =
@@ -90,10 +89,10 @@ fn tickless(text: &str) -> Option<Vec<usize>> {
 
 /// Network settings: default socket buffers, memory of all sockets, polling, and batch sizes.
 /// Arbitrary: those that affect UDP.
-const SYSCTLS: &str = "net.core.busy_poll net.core.busy_read net.core.default_qdisc net.core.dev_weight \
-     net.core.netdev_budget net.core.netdev_budget_usecs net.core.rmem_default \
-     net.core.rps_sock_flow_entries net.core.wmem_default net.ipv4.udp_mem \
-     net.ipv4.udp_rmem_min net.ipv4.udp_wmem_min";
+const SYSCTLS: &str = "net.core.busy_poll net.core.busy_read net.core.default_qdisc \
+    net.core.dev_weight net.core.netdev_budget net.core.netdev_budget_usecs net.core.rmem_default \
+    net.core.rps_sock_flow_entries net.core.wmem_default net.ipv4.udp_mem net.ipv4.udp_rmem_min \
+    net.ipv4.udp_wmem_min";
 
 /// Those settings of this network namespace by name.
 pub fn sysctls() -> BTreeMap<String, String> {

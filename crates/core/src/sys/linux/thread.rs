@@ -44,11 +44,15 @@ pub fn wait_writable(of: &impl AsRawFd, most_ns: u64) -> bool {
     wait_for(of, libc::POLLOUT, most_ns)
 }
 
+const fn timespec(ns: u64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    }
+}
+
 fn wait_for(of: &impl AsRawFd, events: libc::c_short, most_ns: u64) -> bool {
-    let time = libc::timespec {
-        tv_sec: (most_ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (most_ns % 1_000_000_000) as libc::c_long,
-    };
+    let time = timespec(most_ns);
     let mut fd = libc::pollfd { fd: of.as_raw_fd(), events, revents: 0 };
     // SAFETY: one valid pollfd and a valid timespec; a null signal mask leaves the thread's own.
     // Whatever comes of it, the caller looks for itself.
@@ -57,10 +61,7 @@ fn wait_for(of: &impl AsRawFd, events: libc::c_short, most_ns: u64) -> bool {
 
 /// Sleeps until `CLOCK_MONOTONIC` has reached `at_ns`, or a signal comes.
 pub fn sleep_until_ns(at_ns: u64) {
-    let time = libc::timespec {
-        tv_sec: (at_ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (at_ns % 1_000_000_000) as libc::c_long,
-    };
+    let time = timespec(at_ns);
     // SAFETY: `time` is a valid timespec; with TIMER_ABSTIME the remainder pointer is not written
     // and may be null.
     unsafe {

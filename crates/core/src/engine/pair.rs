@@ -42,7 +42,6 @@ impl EnginePair {
 impl FromStr for EnginePair {
     type Err = EngineError;
 
-    // cold: set-up
     fn from_str(word: &str) -> Result<Self, EngineError> {
         let unknown = || EngineError::Unknown { asked: word.to_owned() };
         // As it is typed, and as cells' ids have it.
@@ -69,7 +68,6 @@ impl FromStr for EnginePair {
 
 impl fmt::Display for EnginePair {
     /// One word if there is one, else `gso+batch`: cell ids have no slash inside a name.
-    // cold: a text for people
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.word() {
             Some(word) => f.pad(word),

@@ -29,7 +29,7 @@ pub trait Datagram: Source + Handle + Debug {
     /// Receives a datagram with its sender's address; returns its length.
     fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize>;
 
-    /// Empties the queue of errors for earlier datagrams; returns the latest one.
+    /// Empties the error queue; returns the latest error.
     fn drain_error_queue(&self) -> Option<SendError>;
 }
 

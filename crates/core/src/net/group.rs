@@ -326,13 +326,10 @@ impl Group {
 
 /// An unbound socket for its family only, without error reports.
 fn new_unbound(options: &Options) -> Result<Socket, SocketError> {
-    let socket = prepare(options)?;
-    sys::disable_recverr(&socket, options.bind.is_ipv6())
-        .map_err(|source| SocketError::Create { source })?;
-    if options.bind.is_ipv6() {
-        socket.set_only_v6(true).map_err(|source| SocketError::Create { source })?;
-    }
-    Ok(socket)
+    let (socket, ipv6) = (prepare(options)?, options.bind.is_ipv6());
+    let prepared = sys::disable_recverr(&socket, ipv6)
+        .and_then(|()| if ipv6 { socket.set_only_v6(true) } else { Ok(()) });
+    prepared.map(|()| socket).map_err(|source| SocketError::Create { source })
 }
 
 /// Whether both are the same address and port, ignoring the scope.

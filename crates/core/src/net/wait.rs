@@ -20,10 +20,7 @@ const LEAVE_AFTER: Nanos = Nanos::from_millis(1);
 /// Maximum sleep, after which a worker checks whether to stop. Arbitrary: unnoticeable to people.
 const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// Maximum sleep while draining: the shortest of mio. Arbitrary.
-const DRAIN_SLEEP: Duration = Duration::from_millis(1);
-
-/// Minimum sleep on sockets: the resolution of mio.
+/// Minimum sleep on sockets, and the maximum while draining: the resolution of mio.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
 
 /// How long before a deadline hybrid waiting spins: more than the median oversleep of a pinned
@@ -123,7 +120,7 @@ impl Waiter {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        let limit = if draining { DRAIN_SLEEP } else { MAX_SLEEP };
+        let limit = if draining { MIN_SLEEP } else { MAX_SLEEP };
         self.sleep(now, limit, sockets)
     }
 

@@ -23,11 +23,7 @@ mod types;
 mod unreachable;
 
 pub use signals::stop_on_signals;
-pub use types::{
-    Address, CgroupFiles, CgroupThrottling, CpuTime, DeviceDrops, Instruction, InterruptLine,
-    IpSnmp, LoadAverage, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply, Request, SendError,
-    SwitchCounts, UdpSnmp,
-};
-pub use unreachable::{Reporter, Unreachable, UnreachableErrno};
+pub use types::*;
+pub use unreachable::*;
 
 pub use imp::*;

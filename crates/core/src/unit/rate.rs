@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::show::scaled;
 use super::{UnitError, prefix, split_number};
 
 /// The highest packet rate: almost three times that of the fastest socket path, and the last at
@@ -128,10 +129,7 @@ impl fmt::Display for Rate {
 
 /// A number with the largest decimal prefix that leaves it at or above 1.
 fn short(value: f64) -> String {
-    let (scaled, letter) = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
-        .into_iter()
-        .find(|(factor, _)| value >= *factor)
-        .map_or((value, ""), |(factor, letter)| (value / factor, letter));
+    let (scaled, letter) = scaled(value, 1.0);
     format!("{}{letter}", tidy(scaled))
 }
 

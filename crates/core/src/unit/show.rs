@@ -42,12 +42,17 @@ pub fn show_bytes(bytes: u64) -> String {
 
 /// A number and its decimal prefix, separated by a space: `271 k`, `1.20 G`, `12 `.
 fn prefixed(value: f64) -> String {
-    let (scaled, letter) = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
-        .into_iter()
-        // 999.5 k and above rounds to 1000 k, which belongs to the next prefix.
-        .find(|(factor, _)| value >= factor * 0.9995)
-        .map_or((value, ""), |(factor, letter)| (value / factor, letter));
+    // 999.5 k and above rounds to 1000 k, which belongs to the next prefix.
+    let (scaled, letter) = scaled(value, 0.9995);
     format!("{} {letter}", digits(scaled))
+}
+
+/// Scales a number by the largest decimal prefix that leaves it at or above `least`.
+pub(super) fn scaled(value: f64, least: f64) -> (f64, &'static str) {
+    [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
+        .into_iter()
+        .find(|(factor, _)| value >= factor * least)
+        .map_or((value, ""), |(factor, letter)| (value / factor, letter))
 }
 
 /// Three significant digits.

@@ -61,24 +61,14 @@ impl Responder for ManyEcho {
     #[inline]
     fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         counters.syscalls += 1;
-        match self.inbox.recv(&self.socket) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                counters.empty += 1;
-                return true;
-            }
-            Err(error) => {
-                failed(&error, &self.socket, counters);
-                return false;
-            }
+        if let Err(error) = self.inbox.recv(&self.socket) {
+            return failed(&error, &self.socket, counters);
         }
         filter.read();
         let mut count = 0;
-        for (message, mut request) in self.inbox.requests().enumerate() {
-            counters.count_request(&request);
-            if let (Some(len), Some(to)) = (filter.judge(&mut request), request.from) {
-                let (segment, local) = (request.segment, request.local);
-                self.pending[count] = PendingReply { message, len, segment, to, local };
+        for (message, request) in self.inbox.requests().enumerate() {
+            if let Some(pending) = PendingReply::to(request, message, filter, counters) {
+                self.pending[count] = pending;
                 count += 1;
             }
         }

@@ -14,7 +14,6 @@ use crate::unit::{Nanos, PayloadSize};
 
 pub const IS_BUILT_IN: bool = false;
 
-// cold: set-up
 fn absent() -> io::Error {
     let why = "this build has no feature uring; build with --features uring, on Linux";
     io::Error::new(io::ErrorKind::Unsupported, why)
@@ -24,7 +23,6 @@ fn absent() -> io::Error {
 pub struct UringTx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringTx<S> {
-    // cold: set-up
     pub fn new(
         _sockets: Vec<S>,
         _to: Option<S::Address>,
@@ -60,7 +58,6 @@ impl<S: Datagram> Tx for UringTx<S> {
 pub struct UringRx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringRx<S> {
-    // cold: set-up
     pub fn new(
         _socket: S,
         _size: PayloadSize,
@@ -87,7 +84,6 @@ impl<S: Datagram> Rx for UringRx<S> {
 pub struct UringEcho(Infallible);
 
 impl UringEcho {
-    // cold: set-up
     pub fn new(_socket: UdpSocket, _ipv6: bool, _anywhere: bool) -> io::Result<Self> {
         Err(absent())
     }

@@ -161,11 +161,9 @@ impl Responder for UringEcho {
         if pull.datagrams > 0 {
             filter.read();
             let (pending, mut count) = (&mut self.pending, 0);
-            self.rx.each_request(|message, mut request| {
-                counters.count_request(&request);
-                if let (Some(len), Some(to)) = (filter.judge(&mut request), request.from) {
-                    let (segment, local) = (request.segment, request.local);
-                    pending[count] = PendingReply { message, len, segment, to, local };
+            self.rx.each_request(|message, request| {
+                if let Some(reply) = PendingReply::to(request, message, filter, counters) {
+                    pending[count] = reply;
                     count += 1;
                 }
             });

@@ -55,7 +55,7 @@ pub(super) struct ControlMessage<'a> {
     pub(super) data: &'a [u8],
 }
 
-impl ControlMessage<'_> {
+impl<'a> ControlMessage<'a> {
     /// The value at the start of its data; `None` where that is too short.
     #[inline]
     pub(super) fn read<T: Data>(&self) -> Option<T> {
@@ -70,7 +70,7 @@ impl ControlMessage<'_> {
     }
 
     /// The queued error at the start of its data, where it is one, and what follows it.
-    pub(super) fn error(&self) -> Option<(libc::sock_extended_err, &[u8])> {
+    pub(super) fn error(&self) -> Option<(libc::sock_extended_err, &'a [u8])> {
         let is_error = matches!(
             self.kind,
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)

@@ -52,8 +52,8 @@ impl<S: Datagram> GroRx<S> {
         }
         let wanted = batch.map_or(MESSAGES, |batch| batch.div_ceil(SEGMENTS));
         let slots = Arena::fitting(SLOT_LEN, wanted);
-        let wants = RecvMetadata { segments: true, stamps, ..RecvMetadata::default() };
-        let inbox = Inbox::new(slots, SLOT_LEN, wants);
+        let metadata = RecvMetadata { segments: true, stamps, ..RecvMetadata::default() };
+        let inbox = Inbox::new(slots, SLOT_LEN, metadata);
         Ok(Self { sockets, at: 0, inbox, was_empty: false })
     }
 }

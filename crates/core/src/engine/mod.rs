@@ -235,7 +235,7 @@ fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent 
 /// Why the first message was not sent; `None` for a signal: the caller retries.
 // cold: a refusal
 fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
-    let error = match sys::refusal_of(error) {
+    let error = match sys::send_error_of(error) {
         // Read now, so that a later call does not report it again.
         error @ SendError::Unreachable(_) => explained(error, socket),
         error @ SendError::TooBig => {
@@ -289,7 +289,7 @@ impl Pull {
 /// The result of a failed receive call.
 #[inline]
 fn failed_pull(error: &io::Error) -> Pull {
-    let unreachable = sys::refusal_of(error).unreachable();
+    let unreachable = sys::send_error_of(error).unreachable();
     Pull {
         errors: u64::from(!matches!(
             error.kind(),

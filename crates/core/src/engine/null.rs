@@ -58,7 +58,7 @@ impl NullLink {
         Arc::new(Self { flows: (0..flows).map(|_| Flow::default()).collect(), under_way })
     }
 
-    /// Forgets all, for the next phase; call it while nobody uses the link.
+    /// Resets an unused link for the next phase.
     pub fn reset(&self) {
         for flow in &self.flows {
             flow.taken.store(0, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use mio::net::UdpSocket;
 use super::arena::Arena;
 use super::{Pull, Push, Rx, Tx, len_at, lens, place};
 use crate::net::Datagram;
-use crate::sys::{SendError, refusal_of};
+use crate::sys::{SendError, send_error_of};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Unpaced datagrams that share one clock read (24 ns, measured): 4 keep our own work at 10 ns per
@@ -75,7 +75,7 @@ impl<S: Datagram> Tx for PlainTx<S> {
                 Some(to) => socket.send_to(payload, to),
             };
             push.syscalls += 1;
-            match result.map_err(|error| refusal_of(&error)) {
+            match result.map_err(|error| send_error_of(&error)) {
                 Ok(_) => {
                     push.sent += 1;
                     push.packets += 1;

@@ -144,8 +144,8 @@ pub(super) fn gro() -> ProbeFinding {
     let pair = Pair::open()?;
     sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO", &error))?;
     let sent = super_packet(&pair);
-    let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
-    let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], wants);
+    let metadata = RecvMetadata { segments: true, ..RecvMetadata::default() };
+    let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], metadata);
     arrived(calls.recv(&pair.rx))?;
     let mut joined = calls.messages().filter(|message| message.payload.len() > PAYLOAD);
     match (sent, joined.next().map(|message| message.segment)) {

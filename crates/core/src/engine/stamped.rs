@@ -27,8 +27,8 @@ impl<S: Datagram> StampedRx<S> {
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> io::Result<Self> {
         sys::set_timestamps(&socket)?;
-        let wants = RecvMetadata { stamps: true, ..RecvMetadata::default() };
-        let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, wants);
+        let metadata = RecvMetadata { stamps: true, ..RecvMetadata::default() };
+        let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, metadata);
         Ok(Self { socket, calls, read_ns: 0, limit: 1 })
     }
 }

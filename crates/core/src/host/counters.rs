@@ -109,9 +109,9 @@ impl CounterSnapshot {
 
 impl CounterDelta {
     /// Adds it to the result of the receivers.
-    pub fn into_rx(self, half: &mut RxResult) {
-        half.kernel = KernelDelta { sockets: half.kernel.sockets, ..self.kernel };
-        half.stolen = self.stolen;
+    pub fn into_rx(self, rx: &mut RxResult) {
+        rx.kernel = KernelDelta { sockets: rx.kernel.sockets, ..self.kernel };
+        rx.stolen = self.stolen;
     }
 
     /// Adds it to both results.
@@ -121,8 +121,8 @@ impl CounterDelta {
     }
 
     /// Adds it to the result of the senders.
-    pub fn into_tx(self, half: &mut TxResult) {
-        (half.kernel, half.stolen) = (self.kernel, self.stolen);
+    pub fn into_tx(self, tx: &mut TxResult) {
+        (tx.kernel, tx.stolen) = (self.kernel, self.stolen);
     }
 }
 

@@ -60,6 +60,6 @@ impl Datagram for UdpSocket {
     }
 
     fn drain_error_queue(&self) -> Option<SendError> {
-        sys::take_queued_refusal(self)
+        sys::take_latest_error(self)
     }
 }

@@ -225,7 +225,7 @@ impl Group {
     pub fn refused(&self, peers: &[SocketAddr]) -> bool {
         let mut found = false;
         for socket in self.idle() {
-            sys::take_refused_peers(socket, |peer, error| {
+            sys::take_queued_errors(socket, |peer, error| {
                 let like = |one: &SocketAddr| peer.is_some_and(|peer| same(peer, *one));
                 let closed = error.unreachable().is_some_and(|why| why.is_closed_port());
                 found |= closed && peers.iter().any(like);
@@ -352,5 +352,5 @@ fn drain(socket: &Socket, buffer: usize) {
             break;
         }
     }
-    sys::take_queued_refusal(socket);
+    sys::take_latest_error(socket);
 }

@@ -176,7 +176,7 @@ impl Waiter {
         self.watching = true;
     }
 
-    /// Keeps these sockets registered: with many, the event queue tells which are ready.
+    /// Keeps these sockets registered, so that the event queue reports which are ready.
     pub fn watch(&mut self, sockets: &mut [impl Source]) {
         if !self.watching {
             self.enter(sockets);

@@ -1,4 +1,4 @@
-//! From what was asked to what will be.
+//! Builds a plan from a scenario.
 
 use std::net::SocketAddr;
 
@@ -81,8 +81,8 @@ impl Plan {
         Ok(Self { scenario, tx_cores, rx_cores, wait, cells, left_out })
     }
 
-    /// The receivers' parts of a cell.
-    pub fn rx_shares(&self, cell: &PlannedCell) -> Vec<RxConfig> {
+    /// The configurations of a cell's receivers.
+    pub fn rx_configs(&self, cell: &PlannedCell) -> Vec<RxConfig> {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
@@ -97,8 +97,8 @@ impl Plan {
             .collect()
     }
 
-    /// The senders' parts of a cell, once its load is known.
-    pub fn tx_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
+    /// The configurations of a cell's senders, once its load is known.
+    pub fn tx_configs(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
         let of = usize::from(self.scenario.threads);
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         let streams = self.streams(load);
@@ -130,7 +130,7 @@ impl Plan {
     }
 
     /// The configurations of request workers, once the load of a cell is known.
-    pub fn pair_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
+    pub fn request_configs(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
         let of = u64::from(self.scenario.threads);
         let pair = |(tx, asking): (TxConfig, &RequestOptions)| {
             let worker = tx.common.worker as u64;
@@ -138,7 +138,7 @@ impl Plan {
             let window = asking.outstanding.map(|all| part(all.into()));
             RequestConfig { tx, rx: cell.engine.rx, asking: asking.clone(), window }
         };
-        let shares = self.tx_shares(cell, load).into_iter();
+        let shares = self.tx_configs(cell, load).into_iter();
         shares.filter_map(|share| Some(pair((share, self.scenario.asking.as_ref()?)))).collect()
     }
 

@@ -1,4 +1,4 @@
-//! How an echo server answers: by which engine, and which datagrams it does not.
+//! How an echo server replies: by which engine, and to which datagrams.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ impl EchoKind {
                     let pair = row.pair().filter(|_| row.echo.is_some());
                     pair.is_some_and(|pair| machine.lacks(pair).is_none())
                 });
-                // Where not even a socket can be tried, opening one tells why.
+                // If not even sockets work, opening one reports the reason.
                 Ok(here.first().and_then(|row| row.echo).unwrap_or(Self::Plain))
             }
             EngineWord::Pair(pair) => {

@@ -1,4 +1,4 @@
-//! What a plan cannot be.
+//! Errors of plans.
 
 use super::engines::{EngineWord, MissingEngine};
 use crate::engine::EnginePair;
@@ -9,7 +9,7 @@ use crate::unit::{Nanos, PayloadSize, UnitError};
 /// The most cells of a run. Arbitrary: at 1 s each, more than a day.
 pub(super) const MAX_CELLS: u64 = 100_000;
 
-/// Something that was asked and cannot be.
+/// An invalid or impossible scenario.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum PlanError {

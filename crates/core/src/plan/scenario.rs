@@ -1,4 +1,4 @@
-//! What was asked, in types, before it is known whether it can be had.
+//! The requested run, before it is known whether it is possible.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub struct IpOptions {
     pub dev: Option<String>,
 }
 
-/// What is asked of a server, and how its replies are waited for.
+/// Requests to a server, and how replies are matched.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RequestOptions {
     /// The requests, in words.
@@ -49,7 +49,7 @@ pub struct RequestOptions {
     pub recorded: Option<&'static [u64]>,
     /// Whether replies carry no id, and each answers the oldest request of its port.
     pub in_order: bool,
-    /// Bits of the id that tells requests of one port apart.
+    /// Bits of the id that distinguishes requests of one port.
     pub id_bits: u32,
     /// Whether there are as many source ports as the ids need, and not as many as `streams` says.
     #[serde(skip)]

@@ -76,9 +76,9 @@ inert! {
     socket_drops<S>(&S) -> Option<u32> = None;
     stamp_sends<S>(&S, bool) -> io::Result<()> = unsupported();
     stolen_ns() -> Option<u64> = None;
-    take_pending_refusal<S>(&S) -> Option<SendError> = None;
-    take_queued_refusal<S>(&S) -> Option<SendError> = None;
-    take_refused_peers<S>(&S, impl FnMut(Option<SocketAddr>, SendError)) -> () = ();
+    take_socket_error<S>(&S) -> Option<SendError> = None;
+    take_latest_error<S>(&S) -> Option<SendError> = None;
+    take_queued_errors<S>(&S, impl FnMut(Option<SocketAddr>, SendError)) -> () = ();
     take_send_stamp<S>(&S) -> Option<u64> = None;
     thread_cpu_ns() -> Option<u64> = None;
     udp_counters() -> Option<UdpSnmp> = None;
@@ -179,7 +179,7 @@ pub fn is_connecting(error: &io::Error) -> bool {
 }
 
 /// Why a send failed, as far as std tells.
-pub fn refusal_of(error: &io::Error) -> SendError {
+pub fn send_error_of(error: &io::Error) -> SendError {
     let unreachable = |errno| SendError::Unreachable(Unreachable::returned(errno));
     match error.kind() {
         io::ErrorKind::WouldBlock => SendError::WouldBlock,

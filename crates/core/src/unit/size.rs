@@ -31,7 +31,7 @@ pub enum PayloadSize {
     Fixed(u16),
     /// The simple IMIX, 7:4:1 of 18, 548 and 1472 bytes.
     Imix,
-    /// Each as long as whoever writes it says. Not a word that can be asked for.
+    /// Each has its own length, set by its writer. Has no word.
     Varied {
         /// The mean in bytes, rounded.
         mean: u16,

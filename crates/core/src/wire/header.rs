@@ -16,11 +16,11 @@
 //!
 //! # The check
 //! `coded` = (sequence + intended · `BY_TIME` + flow · `BY_FLOW`) / `DECODE`, modulo 2⁴⁸. The
-//! decoder multiplies by `DECODE` and subtracts the other two terms; the result is a sequence number
-//! below 2⁴¹ if the header is undamaged. A flipped bit of `coded`, `intended` or `flow` moves that
-//! number by a power of two times an odd constant in whose bits no seven in a row are alike, which
-//! never leads from one number below 2⁴¹ to another: every single flip is detected. Other damage
-//! stays undetected in one case of 128; the number is then any below 2⁴¹.
+//! decoder multiplies by `DECODE` and subtracts the other two terms; the result is a sequence
+//! number below 2⁴¹ if the header is undamaged. A flipped bit of `coded`, `intended` or `flow`
+//! moves that number by a power of two times an odd constant in whose bits no seven in a row are
+//! alike, which never leads from one number below 2⁴¹ to another: every single flip is detected.
+//! Other damage stays undetected in one case of 128; the number is then any below 2⁴¹.
 //!
 //! The code is linear in the sequence number: one addition gives the next datagram's header.
 

@@ -42,16 +42,21 @@ impl ManyEcho {
     // cold: set-up
     pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         sys::set_udp_gro(&socket)?;
-        let wants = RecvMetadata { segments: true, local: anywhere, ..RecvMetadata::default() };
-        Self::new(socket, ipv6, wants, PACKETS)
+        let metadata = RecvMetadata { segments: true, local: anywhere, ..RecvMetadata::default() };
+        Self::new(socket, ipv6, metadata, PACKETS)
     }
 
     // cold: set-up
-    fn new(socket: UdpSocket, ipv6: bool, wants: RecvMetadata, batch: usize) -> io::Result<Self> {
-        if wants.local {
+    fn new(
+        socket: UdpSocket,
+        ipv6: bool,
+        metadata: RecvMetadata,
+        batch: usize,
+    ) -> io::Result<Self> {
+        if metadata.local {
             sys::enable_pktinfo(&socket, ipv6)?;
         }
-        let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, wants);
+        let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, metadata);
         let pending = PendingReply::room(batch);
         Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), pending })
     }

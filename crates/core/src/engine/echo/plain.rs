@@ -82,8 +82,8 @@ impl PlainEchoAnywhere {
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool) -> io::Result<Self> {
         sys::enable_pktinfo(&socket, ipv6)?;
-        let wants = RecvMetadata { local: true, ..RecvMetadata::default() };
-        let (inbox, outbox) = (RecvBatch::new(1, SLOT_LEN, wants), ReplyBatch::new(1));
+        let metadata = RecvMetadata { local: true, ..RecvMetadata::default() };
+        let (inbox, outbox) = (RecvBatch::new(1, SLOT_LEN, metadata), ReplyBatch::new(1));
         Ok(Self { socket, inbox, outbox })
     }
 }
@@ -150,7 +150,7 @@ fn count_error(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounter
     counters.queued_errors += queued;
     if queued == 0 {
         // Where what is to be received fills the socket, the queue of errors has no room.
-        let unreachable = sys::refusal_of(error).unreachable().is_some();
+        let unreachable = sys::send_error_of(error).unreachable().is_some();
         *(if unreachable { &mut counters.queued_errors } else { &mut counters.errors }) += 1;
     }
 }

@@ -31,7 +31,7 @@ pub(in crate::engine) fn classify_failure(
     fresh: &mut bool,
     counters: &mut EchoCounters,
 ) -> Next {
-    let error = sys::refusal_of(error);
+    let error = sys::send_error_of(error);
     match error {
         SendError::Interrupted => return Next::Again,
         SendError::WouldBlock => {

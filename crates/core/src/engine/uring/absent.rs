@@ -12,6 +12,7 @@ use crate::engine::echo::{EchoCounters, ReplyFilter, Responder};
 use crate::sys::Reply;
 use crate::unit::{Nanos, PayloadSize};
 
+/// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = false;
 
 fn absent() -> io::Error {

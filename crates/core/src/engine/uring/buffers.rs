@@ -73,7 +73,7 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// Gives a buffer to the kernel; [`Self::publish`] tells it.
+    /// Prepares a buffer for the kernel, until [`Self::publish`].
     #[inline]
     pub(super) fn give(&mut self, id: u16) {
         let slot = self.bytes.at(self.slot_start(id));
@@ -89,7 +89,7 @@ impl Buffers {
         self.given = self.given.wrapping_add(1);
     }
 
-    /// Tells the kernel what was given.
+    /// Publishes prepared buffers to the kernel.
     #[inline]
     pub(super) fn publish(&mut self) {
         // SAFETY: the tail is a u16 within the first entry, aligned as such, and lives as long as

@@ -22,7 +22,7 @@ use super::super::arena::Arena;
 use super::super::{Push, Tx, place};
 use super::{is_temporary, register, ring};
 use crate::net::Datagram;
-use crate::sys::{SendError, refusal_of};
+use crate::sys::{SendError, send_error_of};
 use crate::unit::PayloadSize;
 
 /// Default datagrams per call, as in `batch`, for comparison. 256 would save 1 % of the CPU time,
@@ -104,7 +104,7 @@ impl<S: Datagram> UringTx<S> {
                 // Behind one that was refused: not tried.
                 code if code == -libc::ECANCELED => {}
                 code => {
-                    let error = refusal_of(&io::Error::from_raw_os_error(-code));
+                    let error = send_error_of(&io::Error::from_raw_os_error(-code));
                     // A signal: nothing was refused; the caller comes again.
                     push.error = Some(error).filter(|error| *error != SendError::Interrupted);
                 }
@@ -144,7 +144,7 @@ impl<S: Datagram> Tx for UringTx<S> {
                 if let Err(error) = entered
                     && !is_temporary(&error)
                 {
-                    self.broken = Some(refusal_of(&error));
+                    self.broken = Some(send_error_of(&error));
                     push.error = self.broken;
                     break;
                 }

@@ -45,7 +45,7 @@ pub enum SocketError {
 
 /// Why connect(2) failed.
 fn connect_reason(error: &io::Error) -> String {
-    let unreachable = sys::refusal_of(error).unreachable();
+    let unreachable = sys::send_error_of(error).unreachable();
     unreachable.map_or_else(|| reason(error), |why| why.to_string())
 }
 
@@ -70,7 +70,7 @@ fn connect_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         // The error of connect(2) for broadcast addresses.
         io::ErrorKind::PermissionDenied => "for a broadcast address, say --broadcast",
-        _ if sys::refusal_of(error).unreachable().is_some() => {
+        _ if sys::send_error_of(error).unreachable().is_some() => {
             "check the address and the routes (ip route get ADDRESS)"
         }
         _ => "check the addresses",

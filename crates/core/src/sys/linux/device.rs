@@ -116,7 +116,7 @@ fn queue_folders(device: &Path, kind: &str) -> Option<BTreeMap<usize, PathBuf>> 
     Some(entries.filter_map(queue).collect())
 }
 
-/// The interrupts of a device, and which CPUs take them; `None` where it has none that are told.
+/// The interrupts of a device and their CPUs; `None` without any known.
 pub fn irqs(device: &str) -> Option<Vec<InterruptLine>> {
     let bus = fs::canonicalize(folder(device)?.join("device")).ok()?;
     let table = fs::read_to_string("/proc/interrupts").unwrap_or_default();

@@ -8,26 +8,26 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use super::check;
 use super::cmsg::{Addr, Control, ControlMessages, NO_ADDR, address_of};
 use super::mmsg::EMPTY;
-use super::socket::refusal_of;
+use super::socket::send_error_of;
 use crate::sys::{Reporter, SendError, Unreachable};
 
 /// Most queued errors one call reads. Arbitrary: more than one batch can cause.
 const QUEUED_MOST: usize = 1_024;
 
 /// Empties the error queue, which [`super::report_queue_drops`] enables; returns the latest error.
-pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
+pub fn take_latest_error(socket: &impl AsFd) -> Option<SendError> {
     drain_error_queue(socket).1
 }
 
 /// The same; also counts them.
 pub fn drain_error_queue(socket: &impl AsFd) -> (u64, Option<SendError>) {
     let (mut count, mut latest) = (0, None);
-    take_refused_peers(socket, |_, error| (count, latest) = (count + 1, Some(error)));
+    take_queued_errors(socket, |_, error| (count, latest) = (count + 1, Some(error)));
     (count, latest)
 }
 
 /// The same; calls `note` with the destination, if known, and the error of each.
-pub fn take_refused_peers(socket: &impl AsFd, mut note: impl FnMut(Option<SocketAddr>, SendError)) {
+pub fn take_queued_errors(socket: &impl AsFd, mut note: impl FnMut(Option<SocketAddr>, SendError)) {
     let fd = socket.as_fd().as_raw_fd();
     for _ in 0..QUEUED_MOST {
         match next_queued_error(fd) {
@@ -65,7 +65,7 @@ fn next_queued_error(fd: RawFd) -> Option<Option<(Option<SocketAddr>, SendError)
         _ => return Some(None),
     };
     let reporter = reporter(&error, address_of(from));
-    let error = match refusal_of(&io::Error::from_raw_os_error(error.ee_errno as i32)) {
+    let error = match send_error_of(&io::Error::from_raw_os_error(error.ee_errno as i32)) {
         SendError::Unreachable(why) => SendError::Unreachable(Unreachable { reporter, ..why }),
         other => other,
     };

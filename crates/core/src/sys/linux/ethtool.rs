@@ -55,7 +55,7 @@ fn request(device: &str) -> Option<libc::ifreq> {
 }
 
 /// Makes a request by any socket (netdevice(7)).
-fn ask(number: u32, request: &mut libc::ifreq) -> io::Result<()> {
+fn ioctl(number: u32, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: socket(2) touches no memory of ours.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     // SAFETY: a file descriptor that was just opened, and that nobody else closes.
@@ -70,13 +70,13 @@ fn ask(number: u32, request: &mut libc::ifreq) -> io::Result<()> {
 fn fill(device: &str, words: &mut [u32]) -> Option<()> {
     let mut request = request(device)?;
     request.ifr_ifru.ifru_data = words.as_mut_ptr().cast();
-    ask(SIOCETHTOOL, &mut request).ok()
+    ioctl(SIOCETHTOOL, &mut request).ok()
 }
 
 /// The MTU of a device in bytes.
 pub fn mtu(device: &str) -> Option<u64> {
     let mut request = request(device)?;
-    ask(libc::SIOCGIFMTU as u32, &mut request).ok()?;
+    ioctl(libc::SIOCGIFMTU as u32, &mut request).ok()?;
     // SAFETY: SIOCGIFMTU has filled in this field of the union.
     u64::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
 }
@@ -84,7 +84,7 @@ pub fn mtu(device: &str) -> Option<u64> {
 /// The first six bytes of a device's hardware address, as /sys writes them: `02:fc:00:00:00:05`.
 pub(super) fn hardware_address(device: &str) -> Option<String> {
     let mut request = request(device)?;
-    ask(libc::SIOCGIFHWADDR as u32, &mut request).ok()?;
+    ioctl(libc::SIOCGIFHWADDR as u32, &mut request).ok()?;
     // SAFETY: SIOCGIFHWADDR has filled in this field of the union.
     let bytes = unsafe { request.ifr_ifru.ifru_hwaddr }.sa_data;
     let bytes: Vec<_> = bytes.iter().take(6).map(|byte| format!("{:02x}", *byte as u8)).collect();

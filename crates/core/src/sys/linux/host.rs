@@ -39,7 +39,7 @@ pub fn kernel() -> Option<String> {
     Some(format!("{name} {release}"))
 }
 
-/// Model name of the CPU; on arm64, which tells none, that of the board.
+/// Model name of the CPU; on arm64, which has none, that of the board.
 pub fn cpu_model() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
     cpu_field(&info, "model name")
@@ -139,7 +139,7 @@ pub fn max_dgram_qlen() -> Option<u64> {
     number("/proc/sys/net/unix/max_dgram_qlen")
 }
 
-/// Where the kernel's clock sources are told.
+/// The folder of the kernel's clock sources.
 const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0";
 
 /// The kernel's clock source, e.g. `tsc`.

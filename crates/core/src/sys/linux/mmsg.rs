@@ -265,8 +265,8 @@ mod tests {
 
     #[test]
     fn pointers_of_headers_outlive_moves_and_borrows() {
-        let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
-        let mut batch = Box::new(RecvBatch::new(2, 4, wants));
+        let metadata = RecvMetadata { segments: true, ..RecvMetadata::default() };
+        let mut batch = Box::new(RecvBatch::new(2, 4, metadata));
         for payloads in [[&b"abcd"[..], b"xyz"], [b"12", b"3"]] {
             write_as_kernel(&mut batch, &payloads);
             batch = Box::new(*batch);

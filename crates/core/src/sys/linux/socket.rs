@@ -92,7 +92,7 @@ pub fn enable_pktinfo(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
 }
 
 /// Why a send failed.
-pub fn refusal_of(error: &io::Error) -> SendError {
+pub fn send_error_of(error: &io::Error) -> SendError {
     match error.raw_os_error().unwrap_or(0) {
         libc::EAGAIN => SendError::WouldBlock,
         libc::ENOBUFS | libc::ENOMEM => SendError::NoBuffers,

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::cmsg::{Control, ControlMessages};
-use super::socket::{get_int, refusal_of, set_int};
+use super::socket::{get_int, send_error_of, set_int};
 use crate::sys::SendError;
 
 /// Flags that stay on after [`stamp_sends`]: reports without the datagram, each with its number,
@@ -40,10 +40,10 @@ pub fn forget_send_stamps(socket: &impl AsFd) -> io::Result<()> {
 }
 
 /// The error that the next call on this socket would return; cleared (`SO_ERROR`, socket(7)).
-pub fn take_pending_refusal(socket: &impl AsFd) -> Option<SendError> {
+pub fn take_socket_error(socket: &impl AsFd) -> Option<SendError> {
     let value = get_int(socket, libc::SOL_SOCKET, libc::SO_ERROR).ok()?;
     // It came back for an earlier datagram: not from this host's routes; the sender is unknown.
-    let error = (value != 0).then(|| refusal_of(&io::Error::from_raw_os_error(value)))?;
+    let error = (value != 0).then(|| send_error_of(&io::Error::from_raw_os_error(value)))?;
     Some(match error {
         SendError::Unreachable(why) => SendError::Unreachable(why.came_back()),
         other => other,
@@ -51,7 +51,7 @@ pub fn take_pending_refusal(socket: &impl AsFd) -> Option<SendError> {
 }
 
 /// Empties the error queue; returns when the driver got the first datagram sent after
-/// [`stamp_sends`], by [`super::realtime_ns`]. Call [`take_pending_refusal`] before: emptying the
+/// [`stamp_sends`], by [`super::realtime_ns`]. Call [`take_socket_error`] before: emptying the
 /// queue clears a pending error.
 pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
     /// Room for a timestamp (64 bytes) and an error with an address (64).
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::sys::{
-        Unreachable, UnreachableErrno, realtime_ns, report_queue_drops, take_queued_refusal,
+        Unreachable, UnreachableErrno, realtime_ns, report_queue_drops, take_latest_error,
     };
 
     fn pair() -> (UdpSocket, UdpSocket) {
@@ -144,15 +144,15 @@ mod tests {
         report_queue_drops(&tx, false).unwrap();
         stamp_sends(&tx, true).unwrap();
         tx.send(&[0]).unwrap();
-        assert_eq!(take_queued_refusal(&tx), None);
+        assert_eq!(take_latest_error(&tx), None);
         drop(rx);
         stamp_sends(&tx, true).unwrap();
         tx.send(&[0]).unwrap();
         // Over loopback, the answer is there when the call returns.
         let refused = Unreachable::returned(UnreachableErrno::ConnRefused);
-        assert_eq!(take_pending_refusal(&tx), Some(SendError::Unreachable(refused)));
-        assert_eq!(take_pending_refusal(&tx), None);
+        assert_eq!(take_socket_error(&tx), Some(SendError::Unreachable(refused)));
+        assert_eq!(take_socket_error(&tx), None);
         assert!(take_send_stamp(&tx).is_some());
-        assert_eq!(take_queued_refusal(&tx), None);
+        assert_eq!(take_latest_error(&tx), None);
     }
 }

@@ -24,7 +24,7 @@ pub fn context_switches() -> Option<SwitchCounts> {
 /// (`PERF_ATTR_SIZE_VER0`), which every kernel accepts.
 #[repr(C)]
 #[derive(Debug, Default)]
-struct Question {
+struct PerfEventAttr {
     kind: u32,
     size: u32,
     config: u64,
@@ -74,20 +74,20 @@ impl InstructionCounter {
 
     fn open(with_kernel: bool) -> Option<Self> {
         let kernel = if with_kernel { 0 } else { flag(EXCLUDE_KERNEL) };
-        let question = Question {
+        let attr = PerfEventAttr {
             kind: HARDWARE,
-            size: size_of::<Question>() as u32,
+            size: size_of::<PerfEventAttr>() as u32,
             config: INSTRUCTIONS,
             read_format: TIMES,
             flags: kernel | flag(EXCLUDE_HYPERVISOR),
-            ..Question::default()
+            ..PerfEventAttr::default()
         };
         let (this_thread, any_cpu, no_group) = (0, -1, -1);
-        // SAFETY: `question` is a perf_event_attr of the size it names, which outlives the call.
+        // SAFETY: `attr` is a perf_event_attr of the size it names, which outlives the call.
         let fd = unsafe {
             libc::syscall(
                 libc::SYS_perf_event_open,
-                &raw const question,
+                &raw const attr,
                 this_thread,
                 any_cpu,
                 no_group,

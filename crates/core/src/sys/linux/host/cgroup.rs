@@ -15,7 +15,7 @@ const MAX: &str = "max";
 /// Version 1 shows no limit as the largest multiple of a page below 2⁶³. Arbitrary: half of that.
 const UNLIMITED: u64 = 1 << 62;
 
-/// What this process may use; `None` where nobody says.
+/// The limits of this process; `None` if unknown.
 pub fn cgroup_limits() -> Option<CgroupFiles> {
     limits(&fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(MOUNT))
 }
@@ -75,7 +75,7 @@ fn around(groups: &str, controller: &str, mount: &Path) -> Vec<PathBuf> {
     seen.into_iter().flat_map(Path::ancestors).map(|group| mount.join(group)).collect()
 }
 
-/// How much a limit leaves, to tell which is smaller; `None` where it is none.
+/// The size of a limit, to compare; `None`: unlimited.
 type Room = fn(&str) -> Option<f64>;
 
 /// CPUs' worth of time.

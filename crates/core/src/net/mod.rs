@@ -19,11 +19,9 @@ pub use datagram::Datagram;
 pub use group::{Group, GroupOptions, Slot, max_queued};
 pub use netns::{NetnsError, enter_netns};
 pub use options::Options;
-pub use pin::TIMER_SLACK_NS;
-pub use pin::{PinError, pin_to};
+pub use pin::{PinError, TIMER_SLACK_NS, pin_to};
 pub use ports::Ports;
-pub use socket::message_of;
-pub use socket::{SocketError, Udp};
+pub use socket::{SocketError, Udp, message_of};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};
 pub use wait::{Waited, Waiter};
 

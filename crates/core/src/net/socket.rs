@@ -2,8 +2,7 @@
 
 mod error;
 
-pub use error::SocketError;
-pub use error::message_of;
+pub use error::{SocketError, message_of};
 
 use std::io;
 use std::net::SocketAddr;

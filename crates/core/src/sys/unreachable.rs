@@ -14,20 +14,14 @@ pub struct Unreachable {
 
 /// Error numbers that report a destination as unreachable (errno(3)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum UnreachableErrno {
-    /// ECONNREFUSED: the port is closed.
     ConnRefused,
-    /// EHOSTUNREACH: no route to the host, or its neighbour entry failed.
     HostUnreach,
-    /// ENETUNREACH: no route to the network.
     NetUnreach,
-    /// EHOSTDOWN.
     HostDown,
-    /// ENETDOWN: the interface is down.
     NetDown,
-    /// ENOPROTOOPT: the host has no UDP.
     NoProtoOpt,
-    /// ENONET: the host is isolated.
     NoNet,
 }
 

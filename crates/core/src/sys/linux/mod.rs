@@ -10,13 +10,11 @@ pub mod host;
 mod links;
 mod mmsg;
 mod neighbour;
-mod process;
 mod qdisc;
 mod reply;
 mod rtnetlink;
 mod socket;
 mod stamps;
-mod steer;
 mod thread;
 mod usage;
 
@@ -29,12 +27,10 @@ pub use error_queue::*;
 pub use links::stack as device_stack;
 pub use mmsg::{RecvBatch, SendBatch};
 pub use neighbour::neighbour_unresolved;
-pub use process::*;
 pub use qdisc::qdisc_drops;
 pub use reply::ReplyBatch;
 pub use socket::*;
 pub use stamps::*;
-pub use steer::*;
 pub use thread::*;
 pub use usage::*;
 

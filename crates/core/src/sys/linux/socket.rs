@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt as _;
 
 use super::check;
 use super::cmsg::Data;
-use crate::sys::{SendError, Unreachable, UnreachableErrno};
+use crate::sys::{Instruction, SendError, Unreachable, UnreachableErrno};
 
 /// `SK_MEMINFO_DROPS` of `include/uapi/linux/sock_diag.h`: the place of the drop counter.
 const SK_MEMINFO_DROPS: usize = 8;
@@ -251,4 +251,31 @@ pub const fn refuses_offload(error: SendError) -> bool {
 /// for a path or an unnamed socket.
 pub fn abstract_name(addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
     addr.as_abstract_name()
+}
+
+/// Lets this socket share its port with others of this user (`SO_REUSEPORT`, socket(7)). On a bound
+/// socket, it lets later ones join. ENOPROTOOPT before Linux 3.9.
+pub fn set_reuse_port(socket: &impl AsFd) -> io::Result<()> {
+    set_int(socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+}
+
+/// Makes `program` choose the socket of each datagram to the shared port
+/// (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), replacing an earlier one. It sees the payload from
+/// offset 0; it returns a socket's number in order of bind(2); a load beyond the end returns 0.
+/// EINVAL for an invalid program, or before another socket has joined; ENOPROTOOPT before Linux
+/// 4.5.
+pub fn attach_steering(socket: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
+    let mut filter: Vec<libc::sock_filter> = program
+        .iter()
+        .map(|one| libc::sock_filter {
+            code: one.code,
+            jt: one.if_true,
+            jf: one.if_false,
+            k: one.operand,
+        })
+        .collect();
+    let len = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+    // It points to `len` instructions, which outlive the call; the kernel copies them.
+    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }

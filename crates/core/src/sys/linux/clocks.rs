@@ -7,9 +7,7 @@ const INITIAL: &str = "time:[4026531834]";
 
 /// The random id of this boot; virtual machines from one snapshot share it.
 pub fn boot_id() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    super::host::read("/proc/sys/kernel/random/boot_id")
 }
 
 /// Equal for two processes exactly if they read the same monotonic clock: of one kernel, with the

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use super::ethtool::hardware_address;
+use super::host::number;
 use super::qdisc::root_qdisc;
 use super::socket::device_index;
 use crate::sys::{Address, InterruptLine};
@@ -65,11 +66,7 @@ fn folder(device: &str) -> Option<PathBuf> {
     let told = told.trim();
     // One namespace's devices are counted like another's; their addresses differ.
     let same = told.is_empty() || told.starts_with(&hardware_address(device)?);
-    (number(&folder.join("ifindex")) == Some(u64::from(index)) && same).then_some(folder)
-}
-
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    (number(folder.join("ifindex")) == Some(u64::from(index)) && same).then_some(folder)
 }
 
 /// The driver of a device; of a virtual one what makes it, e.g. `veth`.
@@ -84,7 +81,7 @@ pub fn driver(device: &str) -> Option<String> {
 /// The speed of its link in Mbit/s; `None` where it has none, or says none.
 pub fn speed_mbit(device: &str) -> Option<u64> {
     // Unknown is -1, which older kernels show as the largest number of 32 bits.
-    number(&folder(device)?.join("speed")).filter(|&speed| speed < u64::from(u32::MAX))
+    number(folder(device)?.join("speed")).filter(|&speed| speed < u64::from(u32::MAX))
 }
 
 /// The root queueing discipline of a device, e.g. `fq_codel`; `mq` has one more for each queue.

@@ -16,7 +16,7 @@ use crate::sys::{CpuTime, LoadAverage};
 pub(super) const TICK_NS: u64 = 10_000_000;
 
 /// A small file, trimmed; `None` where it is missing, unreadable or empty.
-fn read(path: impl AsRef<Path>) -> Option<String> {
+pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     // The device tree ends its words with a zero.
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
@@ -24,7 +24,7 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
 }
 
 /// A file that holds one number.
-fn number(path: &str) -> Option<u64> {
+pub(super) fn number(path: impl AsRef<Path>) -> Option<u64> {
     read(path)?.parse().ok()
 }
 

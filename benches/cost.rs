@@ -147,7 +147,7 @@ fn null(c: &mut Criterion) {
     let plan = plan(EnginePair::NULL, SIZE, 1);
     group.bench_function("send_loop", |b| {
         b.iter_custom(|count| {
-            let share = plan.tx_shares(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
+            let share = plan.tx_configs(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
             let link = NullLink::unbounded(1);
             let mut tx = NullTx::new(link, 0, SIZE);
             let mut job = SendJob::new(&share, &tx);

@@ -327,7 +327,7 @@ fn the_send_loop_allocates_nothing() {
         WorkerLoad::Poisson(rate, 3),
         WorkerLoad::Burst(rate, 8),
     ] {
-        let share = plan.tx_shares(&plan.cells[0], load).remove(0);
+        let share = plan.tx_configs(&plan.cells[0], load).remove(0);
         let mut tx = NullTx::new(NullLink::new(3), 0, PayloadSize::Fixed(64));
         let mut job = SendJob::new(&share, &tx);
         let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();

@@ -94,7 +94,7 @@ fn send_reason(to: &PeerAddr, error: &io::Error, bytes: usize) -> String {
         io::ErrorKind::NotFound => "there is no such socket; check the path".to_owned(),
         _ => {
             // The error may have come back for an earlier datagram.
-            let unreachable = sys::refusal_of(error).unreachable().map(|why| why.came_back());
+            let unreachable = sys::send_error_of(error).unreachable().map(|why| why.came_back());
             let why = unreachable.map_or_else(|| message_of(error), |why| why.to_string());
             format!("cannot send {bytes} bytes: {why}; check the address")
         }

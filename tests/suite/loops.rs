@@ -33,7 +33,7 @@ fn share(load: WorkerLoad, streams: u16) -> TxConfig {
         ..Scenario::default()
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
-    plan.tx_shares(&plan.cells[0], load).remove(0)
+    plan.tx_configs(&plan.cells[0], load).remove(0)
 }
 
 /// Sends into a list, refusing by a script: each number is how many are taken before one refusal.

@@ -123,7 +123,7 @@ impl RemoteRunner {
         let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
         if spec.directions.reverse {
             let mut announcers = Vec::new();
-            for config in plan.rx_shares(cell) {
+            for config in plan.rx_configs(cell) {
                 let options = Options { ports: pool.ports(), ..options(&config.common) };
                 let socket = Udp::open(&options)?;
                 socket.connect(source_of(target, &ready))?;
@@ -133,7 +133,7 @@ impl RemoteRunner {
             self.announce(&announcers, &ready)?;
         }
         if spec.directions.forward {
-            for config in plan.tx_shares(cell, load) {
+            for config in plan.tx_configs(cell, load) {
                 pool.add_sender(config, target, None)?;
             }
         }

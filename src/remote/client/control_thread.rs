@@ -234,7 +234,7 @@ impl ControlThread {
     /// recover.
     fn note_unreachable(&mut self, error: &io::Error, now: Nanos) {
         let was_heard = self.heard_at != Nanos::NEVER;
-        let why = explained(sys::refusal_of(error), &self.socket).unreachable();
+        let why = explained(sys::send_error_of(error), &self.socket).unreachable();
         if let Some(why) = why.filter(|why| why.is_closed_port() || !was_heard) {
             let since = self.unreachable.map_or(now, |(since, _)| since);
             self.unreachable = Some((since, with_neighbour(why)));

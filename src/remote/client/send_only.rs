@@ -62,7 +62,7 @@ impl CellRunner for SendOnlyRunner {
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<DirectionResult>, RunError> {
         let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
-        for mut config in plan.tx_shares(cell, load) {
+        for mut config in plan.tx_configs(cell, load) {
             config.abort_on_unreachable &= !self.reached;
             pool.add_sender(config, self.target, None)?;
         }

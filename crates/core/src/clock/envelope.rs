@@ -1,12 +1,12 @@
 //! What bounds a line from one side, in bounded memory: the hull of all points, which is all that
 //! a line can touch, and the tightest point of each stretch of time, for what is no line.
 
-/// The most vertices a hull keeps. Arbitrary: hulls of real delays have some ten; one that has
-/// more loses those that bend it least, which can only widen a bound.
+/// The most vertices of a hull. Arbitrary: hulls of real delays have some ten. Excess vertices that
+/// bend it least are removed, which can only widen a bound.
 const HULL_CAP: usize = 1_024;
 
-/// The most stretches of time that one point each is kept of; more are joined two by two.
-/// Arbitrary: in ten seconds, one each 17 ms, within which 200 ppm are 3 µs.
+/// The most stretches of time with one point each; more are joined in pairs. Arbitrary: one per
+/// 17 ms in ten seconds, within which 200 ppm are 3 µs.
 const STRETCH_CAP: usize = 1_024;
 
 /// A stretch at first, as a power of two of ns: 2^20 ns, about a millisecond. Arbitrary.
@@ -16,8 +16,8 @@ const FIRST_STRETCH: u32 = 20;
 /// of two differences stay within 128 bits. Arbitrary.
 pub(super) const FARTHEST_NS: i128 = 1 << 60;
 
-/// A moment of the client's clock, and the offset that is an upper bound there (or the negated
-/// offset, where bounds are lower ones), both in ns from the first sample's.
+/// A moment of the client's clock, and the upper bound of the offset there (or the negated lower
+/// bound), both in ns from the first sample's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EnvelopePoint {
     pub(super) x: i64,

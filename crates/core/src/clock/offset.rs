@@ -19,8 +19,7 @@ const MAX_DRIFT: f64 = MAX_DRIFT_PPB as f64 / 1e9;
 /// counts in such (kernel).
 const READING_NS: f64 = 1.0;
 
-/// Fewer samples than these show no drift unless without one they contradict each other.
-/// Arbitrary.
+/// Fewer samples than these show no drift, unless they contradict each other without. Arbitrary.
 const FEW: usize = 8;
 
 /// In a shorter span than this, in ns, the same. Arbitrary: in a second, a drift that matters
@@ -49,9 +48,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Time on the way, there and back, without the server's hold; `None` where a clock went back
-    /// or the server held it for longer than it took.
-    #[must_use]
+    /// Round-trip time without the server's processing; `None` if a clock went back.
     pub const fn rtt_ns(&self) -> Option<u64> {
         let (Some(whole), Some(held)) =
             (self.t4_ns.checked_sub(self.t1_ns), self.t3_ns.checked_sub(self.t2_ns))
@@ -71,10 +68,10 @@ pub struct Offset {
     pub offset_ns: i64,
     /// By how much that grows, in ns a second.
     pub drift_ppb: i64,
-    /// The true offset is within ± this of [`Offset::at`], all over the sampled span, where delays
-    /// are not negative and the drift is steady and at most [`MAX_DRIFT_PPB`]. Where the samples
-    /// show that the drift was not steady, within the same limit at each moment. Where they show
-    /// that a clock was set, all that was kept of them is within this, and no more is promised.
+    /// The true offset is within ± this of [`Offset::at`] over the sampled span, if delays are not
+    /// negative and the drift is steady and at most [`MAX_DRIFT_PPB`]; if the samples show that it
+    /// was not steady, if it kept that limit at each moment. If they show that a clock was set,
+    /// this only covers the kept samples.
     pub bound_ns: u64,
     /// The fastest exchange, without the server's hold.
     pub min_rtt_ns: u64,
@@ -84,13 +81,11 @@ pub struct Offset {
 
 impl Offset {
     /// That of one clock from itself: two ends on one host.
-    #[must_use]
     pub const fn same_clock() -> Self {
         Self { at_ns: 0, offset_ns: 0, drift_ppb: 0, bound_ns: 0, min_rtt_ns: 0, samples: 0 }
     }
 
     /// Server's clock minus client's in ns, when the client's shows `client_ns`.
-    #[must_use]
     pub fn at(&self, client_ns: u64) -> i64 {
         let since = i128::from(client_ns) - i128::from(self.at_ns);
         // 64 by 63 bits and a sign.
@@ -117,9 +112,8 @@ pub struct OffsetEstimator {
 }
 
 impl OffsetEstimator {
-    /// Takes a sample; any order will do. `false`, and nothing is taken, where it is implausible:
-    /// a clock went back, the reply was held for longer than the exchange took, or the clocks are
-    /// more than 292 years apart, or 36 years from those of the first sample.
+    /// Adds a sample, in any order; returns false for an implausible one: a clock went back, or the
+    /// clocks are more than 292 years apart, or 36 years from those of the first sample.
     #[must_use]
     pub fn push(&mut self, sample: Sample) -> bool {
         self.take(sample).is_some()
@@ -147,9 +141,8 @@ impl OffsetEstimator {
         Some(())
     }
 
-    /// The offset by all samples so far; `None` without any. Another sample can only narrow the
-    /// bound (within the rounding of `drift_ppb`) unless it lengthens the span.
-    #[must_use]
+    /// The offset by all samples so far; `None` without any. Within the same span, another sample
+    /// can only narrow the bound (within the rounding of `drift_ppb`).
     pub fn estimate(&self) -> Option<Offset> {
         let (t0, base) = self.origin?;
         let middle = self.span.0 + (self.span.1 - self.span.0) / 2;
@@ -244,8 +237,8 @@ impl OffsetEstimator {
         Line { offset: f64::midpoint(low, high), tilt }
     }
 
-    /// How far an offset that is no line may be from this one: by the tightest bounds of each
-    /// stretch of time, between which it can only move at the greatest drift.
+    /// Maximum distance from this line of an offset with changing drift: by the tightest bounds of
+    /// each stretch of time, between which it moves at most at the greatest drift.
     fn farthest_if_bent(&self, line: Line, frame: Frame) -> f64 {
         let mut moments = self.moments();
         let raw = moments.clone();
@@ -367,8 +360,7 @@ impl Band {
         })
     }
 
-    /// How far a line of the band is from this one at most. The band is bounded by convex curves,
-    /// so that is at an end.
+    /// Maximum distance of a line of the band from this one: at an end, as the band is convex.
     fn farthest_from(&self, line: Line) -> f64 {
         let of =
             |(end, (low, high)): (f64, (f64, f64))| (high - line.at(end)).max(line.at(end) - low);

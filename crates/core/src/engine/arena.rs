@@ -17,8 +17,7 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// How many slots of `slot_len` bytes are to be had where so many are wanted: as many as fit
-    /// the cache, and at least one.
+    /// The number of slots of `slot_len` bytes: as many as wanted and fit the cache; at least one.
     // cold: set-up
     pub(super) fn fitting(slot_len: usize, wanted: usize) -> usize {
         (ARENA_LEN / slot_len).clamp(1, wanted)
@@ -34,8 +33,7 @@ impl Arena {
         Self { bytes: vec![0xFF; stride * slots], stride }
     }
 
-    /// Allocates slots that are mostly used at their beginning only; they begin at different cache
-    /// lines.
+    /// Slots of which mostly the beginning is used; they begin at different cache lines.
     // cold: set-up
     pub(super) fn sparse(slot_len: usize, wanted: usize) -> Self {
         let stride = slot_len.next_multiple_of(CACHE_LINE) + CACHE_LINE;

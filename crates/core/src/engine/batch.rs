@@ -12,9 +12,8 @@ use crate::net::Datagram;
 use crate::sys::{self, RecvMetadata, SendBatch};
 use crate::unit::{Nanos, PayloadSize};
 
-/// Datagrams a call where nobody asks for another number. Measured over loopback, 64 bytes, medians
-/// of 6 interleaved runs: 8 deliver 333 kpps, 32 336, 64 341, 256 321; the kernel's work on each
-/// datagram is all but a few percent of the cost.
+/// Default datagrams per call. Measured over loopback, 64 bytes, medians of 6 interleaved runs: 8
+/// deliver 333 kpps, 32 336, 64 341, 256 321.
 const BATCH: usize = 64;
 
 /// Sends many datagrams by one call.
@@ -28,9 +27,8 @@ pub struct BatchTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> BatchTx<S> {
-    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
-    /// `batch` datagrams a call at most. `fill` writes the payload, once.
-    #[must_use]
+    /// Sends on these sockets, one per flow or one for all; to `to`, or connected; at most `batch`
+    /// datagrams per call. `fill` writes the payload, once.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -54,15 +52,7 @@ impl<S: Datagram> Tx for BatchTx<S> {
         self.arena.len()
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn lens(&mut self) -> &mut [u16] {
@@ -79,10 +69,6 @@ impl<S: Datagram> Tx for BatchTx<S> {
             send(&mut self.calls, socket, payloads, count, |_| 1);
         Push { sent: left, packets: left as u64, refused, error, syscalls }
     }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
-    }
 }
 
 /// Receives many datagrams by one call, with their senders' addresses.
@@ -95,11 +81,7 @@ pub struct BatchRx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> BatchRx<S> {
-    /// Receives on this socket datagrams of this size, `batch` a call at most; with the kernel's
-    /// timestamps where those are wanted.
-    ///
-    /// # Errors
-    /// Where timestamps are wanted and there are none.
+    /// Receives datagrams of this size, at most `batch` per call. Fails without wanted timestamps.
     // cold: set-up
     pub fn new(
         socket: S,
@@ -116,13 +98,10 @@ impl<S: Datagram> BatchRx<S> {
         Ok(Self { sockets: vec![socket], at: 0, inbox })
     }
 
-    /// Receives on several sockets, one at a time, datagrams of any size without truncation; at
-    /// most `batch` per call.
-    #[must_use]
+    /// Receives datagrams of any size on several sockets, one at a time; at most `batch` per call.
     // cold: set-up
     pub fn for_any_size(sockets: Vec<S>, batch: Option<usize>) -> Self {
-        // The slots are staggered by a cache line, as in an arena, so that their beginnings do not
-        // evict each other.
+        // Staggered by a cache line, so that their beginnings do not evict each other.
         let slot_len = LONGEST.next_multiple_of(CACHE_LINE) + CACHE_LINE;
         let inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, RecvMetadata::default());
         Self { sockets, at: 0, inbox }

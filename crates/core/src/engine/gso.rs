@@ -11,15 +11,14 @@ use crate::net::Datagram;
 use crate::sys::{self, SendBatch};
 use crate::unit::PayloadSize;
 
-/// Payload of a super-packet in bytes at most: `GSO_LEGACY_MAX_SIZE` of include/linux/netdevice.h
-/// (65,536), which devices have as their limit, less the headers of Ethernet, IPv6 and UDP. What is
-/// longer is cut before it reaches loopback (measured: from 65,474 bytes on over IPv6).
+/// Maximum payload of a super-packet in bytes: the limit of devices, `GSO_LEGACY_MAX_SIZE` of
+/// include/linux/netdevice.h (65,536), without the headers of Ethernet, IPv6 and UDP. Longer ones
+/// are split before loopback (measured: from 65,474 bytes on over IPv6).
 const PACKET_LEN: usize = 65_536 - 14 - 40 - 8 - 1;
 
-/// Super-packets a call where nobody asks for a number of datagrams. Measured against GRO over
-/// loopback in bare loops, best of 5: 1 delivers 40.3 Mpps of 64 bytes, 4 43.9, 16 44.8; of 1472
-/// bytes 9.27, 9.74, 9.66. At 4 the arena is 32 KiB and 253 KiB, which stays in L2, and whoever
-/// receives them cut is not 2,048 behind the clock read that they share.
+/// Default super-packets per call. Measured against GRO over loopback in bare loops, best of 5: 1
+/// delivers 40.3 Mpps of 64 bytes, 4 43.9, 16 44.8; of 1472 bytes 9.27, 9.74, 9.66. At 4 the arena
+/// (32 KiB, 253 KiB) stays in L2.
 const MESSAGES: usize = 4;
 
 /// Sends super-packets, several by one call.
@@ -35,12 +34,8 @@ pub struct GsoTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> GsoTx<S> {
-    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
-    /// `batch` datagrams a call at most. `fill` writes the payload, once. Datagrams of mixed sizes
-    /// cannot share a super-packet, and each leaves alone.
-    ///
-    /// # Errors
-    /// Where the system knows no super-packets.
+    /// As [`super::BatchTx::new`]. Datagrams of mixed sizes cannot share a super-packet and leave
+    /// alone. Fails if the system has no super-packets.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -72,8 +67,8 @@ impl<S: Datagram> GsoTx<S> {
         Ok(Self { sockets, size, arena, calls, batch, segments })
     }
 
-    /// Fewer segments from now on: the device or the kernel does not take as many. Without any
-    /// left, cutting is turned off, for a device without it refuses even the attempt.
+    /// Halves the segments, as the device or the kernel refuses so many. At one, segmentation is
+    /// turned off: a device without it refuses even one segment.
     // cold: happens a handful of times
     fn fall(&mut self) {
         self.segments.now = self.segments.now.div_ceil(2);
@@ -92,15 +87,7 @@ impl<S: Datagram> Tx for GsoTx<S> {
         self.batch
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
@@ -132,9 +119,5 @@ impl<S: Datagram> Tx for GsoTx<S> {
 
     fn segments(&self) -> Option<Segments> {
         Some(self.segments)
-    }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
     }
 }

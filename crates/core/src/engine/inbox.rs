@@ -14,7 +14,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// So many buffers of `slot_len` bytes, with what is wanted beside the payload.
+    /// Buffers of `slot_len` bytes each, with this metadata.
     // cold: set-up
     pub(super) fn new(slots: usize, slot_len: usize, metadata: RecvMetadata) -> Self {
         let calls = RecvBatch::new(slots, slot_len, metadata);

@@ -5,45 +5,34 @@ use serde::{Deserialize, Serialize};
 /// One way of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "u32", try_from = "u32")]
+#[allow(missing_docs, reason = "`ENGINES` describes them")]
 pub enum TxKind {
-    /// One system call per datagram.
     Plain,
-    /// Many datagrams per system call.
     Batch,
-    /// Super-packets that the kernel or the device splits.
     Gso,
-    /// A ring shared with the kernel.
     Uring,
-    /// No system call at all: accepts every datagram.
     Null,
 }
 
 /// One way of receiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "u32", try_from = "u32")]
+#[allow(missing_docs, reason = "`ENGINES` describes them")]
 pub enum RxKind {
-    /// One system call per datagram.
     Plain,
-    /// Many datagrams per system call.
     Batch,
-    /// Super-packets, split by udperf.
     Gro,
-    /// A ring shared with the kernel.
     Uring,
-    /// No system call at all: makes every datagram.
     Null,
 }
 
 /// One way of returning datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "`ENGINES` describes them")]
 pub enum EchoKind {
-    /// Two system calls per datagram.
     Plain,
-    /// Many datagrams by two system calls.
     Batch,
-    /// Super-packets, each returned as one.
     Offload,
-    /// A ring shared with the kernel.
     Uring,
 }
 

@@ -2,6 +2,25 @@
 //!
 //! A new engine: the checklist in `docs/architecture.md` names the files.
 
+/// The methods of [`Tx`] that only use the fields `arena` and `sockets`.
+macro_rules! arena_slots {
+    () => {
+        #[inline]
+        fn lease(&mut self, want: usize) -> &mut [u8] {
+            self.arena.lease(want)
+        }
+
+        #[inline]
+        fn stride(&self) -> usize {
+            self.arena.stride()
+        }
+
+        fn sockets(&mut self) -> &mut [Self::Socket] {
+            &mut self.sockets
+        }
+    };
+}
+
 mod arena;
 mod batch;
 pub mod echo;
@@ -96,8 +115,7 @@ pub trait Tx {
     /// What it sends on.
     type Socket: Datagram;
 
-    /// The most datagrams that one push takes; `paced`: where each has a moment of its own, and
-    /// those that are due at once go together.
+    /// The most datagrams of one push; `paced`: each has its own due time.
     fn batch(&self, paced: bool) -> usize;
 
     /// Up to `want` slots to stamp, each [`Tx::stride`] bytes apart, filled with payload already.
@@ -137,12 +155,11 @@ pub trait Rx {
     /// Receives what there is, up to a batch.
     fn pull(&mut self) -> Pull;
 
-    /// Shows each datagram of the latest pull, in order of arrival, and how long it had waited in
-    /// the socket when it was read, where the kernel tells.
+    /// Shows each datagram of the latest pull in order of arrival, and its time in the socket, if
+    /// the kernel reports it.
     fn each(&self, visit: impl FnMut(&[u8], Option<Nanos>));
 
-    /// Whether super-packets stay whole up to here, so that the kernel counts what it drops at the
-    /// socket in super-packets.
+    /// Whether the socket receives, and drops, whole super-packets.
     fn takes_super_packets(&self) -> bool {
         false
     }
@@ -153,8 +170,7 @@ pub trait Rx {
     /// Gives the buffers of the latest pull back.
     fn release(&mut self) {}
 
-    /// Pulls from the socket of this index from now on. Those that know one socket only stay
-    /// with it.
+    /// Pulls from the socket of this index from now on, if there are several.
     fn turn_to(&mut self, _at: usize) {}
 
     /// The sockets, for waiting and for their drop counters; none where there are none.
@@ -176,8 +192,7 @@ struct Sent {
     syscalls: u64,
 }
 
-/// Sends `count` messages by one sendmmsg(2). `held`: how many datagrams the message of an index
-/// holds.
+/// Sends `count` messages by one sendmmsg(2). `held`: the datagrams in the message of an index.
 #[inline]
 fn send<'a>(
     calls: &mut SendBatch,
@@ -209,9 +224,8 @@ pub fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
     sockets.get(place(sockets, flow))
 }
 
-/// A call that fails after its first message hides the reason (sendmmsg(2)). An ICMP error is in
-/// the error queue; a lasting error returns at the next call. Messages after the refused one are
-/// not tried: a refusal uses a slot of the schedule, and later datagrams must carry the next slot.
+/// sendmmsg(2) hides the error of a later message: an ICMP error is in the error queue, a lasting
+/// one returns at the next call. The rest is not tried, as a refusal uses a slot of the schedule.
 // cold: a refusal
 fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
     let error = socket.drain_error_queue().unwrap_or_else(S::unreported);
@@ -221,7 +235,7 @@ fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent 
 /// Why the first message was not sent; `None` for a signal: the caller retries.
 // cold: a refusal
 fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
-    let error = match sys::refusal_of(error) {
+    let error = match sys::send_error_of(error) {
         // Read now, so that a later call does not report it again.
         error @ SendError::Unreachable(_) => explained(error, socket),
         error @ SendError::TooBig => {
@@ -233,8 +247,7 @@ fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
     (error != SendError::Interrupted).then_some(error)
 }
 
-/// Adds the reporter to an error: the ICMP error is in the socket's error queue, which this
-/// empties.
+/// Adds the reporter to an error from the socket's error queue, which this empties.
 // cold: a refusal
 pub fn explained(error: SendError, socket: &impl Datagram) -> SendError {
     let queued = socket.drain_error_queue();
@@ -276,7 +289,7 @@ impl Pull {
 /// The result of a failed receive call.
 #[inline]
 fn failed_pull(error: &io::Error) -> Pull {
-    let unreachable = sys::refusal_of(error).unreachable();
+    let unreachable = sys::send_error_of(error).unreachable();
     Pull {
         errors: u64::from(!matches!(
             error.kind(),
@@ -290,7 +303,7 @@ fn failed_pull(error: &io::Error) -> Pull {
     }
 }
 
-/// Lengths for so many slots, where each payload has one of its own.
+/// Lengths of the slots' payloads, if they vary.
 // cold: set-up
 fn lens(size: PayloadSize, slots: usize) -> Vec<u16> {
     match size {

@@ -14,16 +14,15 @@ use crate::unit::{Nanos, PayloadSize};
 /// Datagrams a push or pull; the segments of a GSO super-packet, the engine whose ceiling this is.
 const BATCH: usize = 64;
 
-/// Datagrams that may be taken and not yet made: more than the receiver makes in any batch, and few
-/// enough that a drain takes no time. Arbitrary.
+/// Maximum datagrams on their way. Arbitrary: more than a batch, and quickly drained.
 const UNDER_WAY: u64 = 1 << 16;
 
-/// How often a full link is looked at before the datagrams are refused: a receiver that is running
-/// makes room within a few thousand looks. Arbitrary.
+/// Looks at a full link before a datagram is refused. Arbitrary: a running receiver makes room
+/// within a few thousand.
 const LOOKS: u32 = 1 << 20;
 
-/// What passes from one null engine to the other: how many datagrams each flow took, and eight
-/// bytes of the latest one from its fifth on, which begin with its intended moment.
+/// The state shared by both null engines: the datagrams that each flow took, and bytes 4 to 11 of
+/// the latest one, which begin with its intended time.
 #[derive(Debug)]
 pub struct NullLink {
     flows: Vec<Flow>,
@@ -46,13 +45,11 @@ struct Made(AtomicU64);
 
 impl NullLink {
     /// A link of so many flows.
-    #[must_use]
     pub fn new(flows: usize) -> Arc<Self> {
         Self::with_room(flows, UNDER_WAY)
     }
 
     /// A link that takes everything, for measuring one end alone.
-    #[must_use]
     pub fn unbounded(flows: usize) -> Arc<Self> {
         Self::with_room(flows, u64::MAX)
     }
@@ -61,7 +58,7 @@ impl NullLink {
         Arc::new(Self { flows: (0..flows).map(|_| Flow::default()).collect(), under_way })
     }
 
-    /// Forgets all, for the next phase; call it while nobody uses the link.
+    /// Resets an unused link for the next phase.
     pub fn reset(&self) {
         for flow in &self.flows {
             flow.taken.store(0, Ordering::Relaxed);
@@ -81,7 +78,6 @@ pub struct NullTx {
 
 impl NullTx {
     /// Takes datagrams of this size on the flows of `link` from `first_flow` on.
-    #[must_use]
     // cold: set-up
     pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
         Self { link, first_flow, arena: Arena::new(size.largest(), BATCH) }
@@ -141,7 +137,6 @@ pub struct NullRx<S> {
 
 impl<S: FnMut(&mut [u8], usize, u64, u64)> NullRx<S> {
     /// Makes datagrams of this size on `flows` flows of `link` from `first_flow` on.
-    #[must_use]
     // cold: set-up
     pub fn new(
         link: Arc<NullLink>,

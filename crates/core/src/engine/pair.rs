@@ -8,36 +8,21 @@ use super::table::{ENGINES, EngineKind, EngineRow, rx_words, tx_words, words};
 
 /// A word that is no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum EngineError {
-    /// No engine of that name.
     #[error(
         "engine '{asked}' is unknown; write auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
          (receiving) one of {}",
         words(|row| row.pair().is_some()), tx_words(), rx_words()
     )]
-    Unknown {
-        /// As typed.
-        asked: String,
-    },
-    /// An engine of one side, where both were asked for.
+    Unknown { asked: String },
     #[error("engine '{asked}' only {does}; write {instead}")]
-    OneSided {
-        /// As typed.
-        asked: String,
-        /// `sends` or `receives`.
-        does: &'static str,
-        /// What has both sides.
-        instead: &'static str,
-    },
-    /// The null engine beside a real one.
+    OneSided { asked: String, does: &'static str, instead: &'static str },
     #[error(
         "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on \
          both sides"
     )]
-    HalfNull {
-        /// As typed.
-        asked: String,
-    },
+    HalfNull { asked: String },
 }
 
 impl EnginePair {
@@ -49,7 +34,6 @@ impl EnginePair {
     }
 
     /// The one word for it, where there is one.
-    #[must_use]
     pub fn word(self) -> Option<&'static str> {
         ENGINES.iter().find(|row| row.pair() == Some(self)).map(|row| row.word)
     }
@@ -58,7 +42,6 @@ impl EnginePair {
 impl FromStr for EnginePair {
     type Err = EngineError;
 
-    // cold: set-up
     fn from_str(word: &str) -> Result<Self, EngineError> {
         let unknown = || EngineError::Unknown { asked: word.to_owned() };
         // As it is typed, and as cells' ids have it.
@@ -84,9 +67,7 @@ impl FromStr for EnginePair {
 }
 
 impl fmt::Display for EnginePair {
-    /// `plain`, `offload`, or `gso+batch` where no one word says it: a slash would not do in a
-    /// cell's id.
-    // cold: a text for people
+    /// One word if there is one, else `gso+batch`: cell ids have no slash inside a name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.word() {
             Some(word) => f.pad(word),
@@ -138,20 +119,11 @@ mod tests {
 
     #[test]
     fn every_kind_has_one_row_and_its_number_on_the_wire() {
-        let numbers = [0_u32, 1, 2, 3, 4];
-        for (tx, number) in [TxKind::Plain, TxKind::Batch, TxKind::Gso, TxKind::Uring, TxKind::Null]
-            .iter()
-            .zip(numbers)
-        {
-            assert_eq!(postcard::to_stdvec(tx).unwrap(), [number as u8]);
-            assert_eq!(TxKind::try_from(number), Ok(*tx));
-        }
-        for (rx, number) in [RxKind::Plain, RxKind::Batch, RxKind::Gro, RxKind::Uring, RxKind::Null]
-            .iter()
-            .zip(numbers)
-        {
-            assert_eq!(postcard::to_stdvec(rx).unwrap(), [number as u8]);
-            assert_eq!(RxKind::try_from(number), Ok(*rx));
+        let tx = [TxKind::Plain, TxKind::Batch, TxKind::Gso, TxKind::Uring, TxKind::Null];
+        let rx = [RxKind::Plain, RxKind::Batch, RxKind::Gro, RxKind::Uring, RxKind::Null];
+        for (number, (tx, rx)) in (0..).zip(tx.into_iter().zip(rx)) {
+            assert_eq!(postcard::to_stdvec(&(tx, rx)).unwrap(), [number as u8; 2]);
+            assert_eq!((TxKind::try_from(number), RxKind::try_from(number)), (Ok(tx), Ok(rx)));
         }
         assert_eq!((TxKind::all().count(), RxKind::all().count()), (5, 5));
         assert!(postcard::from_bytes::<TxKind>(&[5]).is_err());

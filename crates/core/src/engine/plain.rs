@@ -5,21 +5,18 @@ use mio::net::UdpSocket;
 use super::arena::Arena;
 use super::{Pull, Push, Rx, Tx, len_at, lens, place};
 use crate::net::Datagram;
-use crate::sys::{SendError, refusal_of};
+use crate::sys::{SendError, send_error_of};
 use crate::unit::{Nanos, PayloadSize};
 
-/// Sent datagrams that share one clock read where there is no schedule: at 24 ns a read (measured)
-/// 4 keep our own work at 10 ns a datagram, and the stamp of the last one within three system
-/// calls of its departure.
+/// Unpaced datagrams that share one clock read (24 ns, measured): 4 keep our own work at 10 ns per
+/// datagram, and each timestamp within three system calls of the departure.
 const TX_BATCH: usize = 4;
 
-/// Received datagrams that share one clock read where the queue does not run empty. At 16 the read
-/// costs under 2 ns a datagram, and the batch effect on latency stays below 0.1 ms, a tenth of what
-/// a long receive queue adds anyway; arbitrary within that.
+/// Received datagrams that share one clock read. At 16 the read costs under 2 ns per datagram, and
+/// the batch adds less than 0.1 ms of latency; arbitrary within that.
 pub(super) const RX_BATCH: usize = 16;
 
-/// How much longer than the largest datagram a receive slot is, so that a longer one, which is not
-/// ours, is not cut to our size.
+/// Extra bytes of a receive slot, so that longer datagrams of others are not truncated to our size.
 pub(super) const SLACK: usize = 64;
 
 /// Bytes that hold any datagram: the length field of UDP has 16 bits (RFC 768).
@@ -37,9 +34,8 @@ pub struct PlainTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> PlainTx<S> {
-    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected.
-    /// `fill` writes the payload, once.
-    #[must_use]
+    /// Sends on these sockets, one per flow or one for all; to `to`, or connected. `fill` writes
+    /// the payload, once.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -61,15 +57,7 @@ impl<S: Datagram> Tx for PlainTx<S> {
         if paced { 1 } else { self.arena.len() }
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn lens(&mut self) -> &mut [u16] {
@@ -87,7 +75,7 @@ impl<S: Datagram> Tx for PlainTx<S> {
                 Some(to) => socket.send_to(payload, to),
             };
             push.syscalls += 1;
-            match result.map_err(|error| refusal_of(&error)) {
+            match result.map_err(|error| send_error_of(&error)) {
                 Ok(_) => {
                     push.sent += 1;
                     push.packets += 1;
@@ -102,10 +90,6 @@ impl<S: Datagram> Tx for PlainTx<S> {
         }
         push
     }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
-    }
 }
 
 /// Receives each datagram by a call of its own, with its sender's address.
@@ -117,22 +101,19 @@ pub struct PlainRx<S: Datagram = UdpSocket> {
     arena: Arena,
     lens: [usize; RX_BATCH],
     pulled: usize,
-    /// Datagrams the next pull may take. One after an empty queue, so that nobody waits for company
-    /// and each read time is a datagram's own; doubling while there are more, whichever of several
-    /// sockets they are in: by one at a time, what is sent in batches would be read too slowly.
+    /// Maximum datagrams of the next pull: one after an empty queue, so that each has its own read
+    /// time; doubled while there are more, to keep up with batches.
     limit: usize,
 }
 
 impl<S: Datagram> PlainRx<S> {
-    /// Receives on this socket datagrams of this size.
-    #[must_use]
+    /// Receives datagrams of this size.
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> Self {
         Self::with(vec![socket], Arena::new(size.largest() + SLACK, RX_BATCH))
     }
 
-    /// The same on several sockets, one at a time, of any size: none is cut.
-    #[must_use]
+    /// Receives datagrams of any size on several sockets, one at a time.
     // cold: set-up
     pub fn for_any_size(sockets: Vec<S>) -> Self {
         Self::with(sockets, Arena::sparse(LONGEST, RX_BATCH))

@@ -19,10 +19,9 @@ const SEGMENTS: [usize; 3] = [128, 64, 2];
 const WAIT_MS: u32 = 100;
 
 /// What works, or why it does not.
-pub(super) type ProbeFinding = Result<String, String>;
+pub type ProbeFinding = Result<String, String>;
 
 /// Tests the kernel's receive timestamps.
-// cold: set-up
 pub fn kernel_timestamps() -> Capability {
     let try_it = || {
         let pair = Pair::open()?;
@@ -42,7 +41,6 @@ pub fn kernel_timestamps() -> Capability {
 }
 
 /// Tests the kernel's send timestamps.
-// cold: set-up
 pub fn send_timestamps() -> Capability {
     let try_it = || {
         let pair = Pair::open()?;
@@ -66,14 +64,13 @@ pub fn send_timestamps() -> Capability {
     capability("tx_timestamps", try_it())
 }
 
-// cold: set-up
-pub(super) fn capability(name: &'static str, found: ProbeFinding) -> Capability {
+/// The result of a probe: what works, or why it does not.
+pub fn capability(name: &'static str, found: ProbeFinding) -> Capability {
     let available = found.is_ok();
     Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
 /// Names what is missing, with the system's error.
-// cold: set-up
 fn lacks(what: &str, error: &io::Error) -> String {
     format!("no {what} here: {error}")
 }
@@ -85,7 +82,6 @@ struct Pair {
 }
 
 impl Pair {
-    // cold: set-up
     fn open() -> Result<Self, String> {
         let open = || {
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -98,7 +94,6 @@ impl Pair {
     }
 
     /// Sends these bytes in one call, as messages of `each` bytes.
-    // cold: set-up
     fn send(&self, bytes: &[u8], each: usize) -> Result<usize, String> {
         let mut calls = SendBatch::new(bytes.len().div_ceil(each), None);
         calls.send(&self.tx, bytes.chunks(each)).map_err(|error| lacks("sendmmsg", &error))
@@ -106,7 +101,6 @@ impl Pair {
 }
 
 /// Only opens a socket: the run itself shows whether datagrams get through.
-// cold: set-up
 pub(super) fn plain() -> ProbeFinding {
     let socket = UdpSocket::bind("127.0.0.1:0");
     let there = |_| "one send or recvfrom a datagram".to_owned();
@@ -114,7 +108,6 @@ pub(super) fn plain() -> ProbeFinding {
 }
 
 /// Counts received messages; a datagram that a firewall dropped is no error.
-// cold: set-up
 fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     match received {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(lacks("recvmmsg", &error)),
@@ -122,7 +115,6 @@ fn arrived(received: io::Result<usize>) -> Result<usize, String> {
     }
 }
 
-// cold: set-up
 pub(super) fn batch() -> ProbeFinding {
     let pair = Pair::open()?;
     pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
@@ -130,14 +122,12 @@ pub(super) fn batch() -> ProbeFinding {
     Ok("sendmmsg and recvmmsg, many datagrams a call".to_owned())
 }
 
-// cold: set-up
 pub(super) fn gso() -> ProbeFinding {
     let segments = super_packet(&Pair::open()?)?;
     Ok(format!("UDP_SEGMENT: up to {segments} datagrams in a super-packet"))
 }
 
 /// Sends the largest super-packet that the kernel accepts; returns its number of datagrams.
-// cold: set-up
 fn super_packet(pair: &Pair) -> Result<usize, String> {
     sys::set_udp_segment(&pair.tx, PAYLOAD as u16).map_err(|error| lacks("UDP_SEGMENT", &error))?;
     let takes = |&segments: &usize| {
@@ -150,13 +140,12 @@ fn super_packet(pair: &Pair) -> Result<usize, String> {
         .ok_or_else(|| "UDP_SEGMENT exists, but every super-packet is refused".to_owned())
 }
 
-// cold: set-up
 pub(super) fn gro() -> ProbeFinding {
     let pair = Pair::open()?;
     sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO", &error))?;
     let sent = super_packet(&pair);
-    let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
-    let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], wants);
+    let metadata = RecvMetadata { segments: true, ..RecvMetadata::default() };
+    let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], metadata);
     arrived(calls.recv(&pair.rx))?;
     let mut joined = calls.messages().filter(|message| message.payload.len() > PAYLOAD);
     match (sent, joined.next().map(|message| message.segment)) {
@@ -170,7 +159,6 @@ pub(super) fn gro() -> ProbeFinding {
     }
 }
 
-// cold: set-up
 pub(super) fn uring() -> ProbeFinding {
     let Pair { tx, rx } = Pair::open()?;
     let words = |error: io::Error| error.to_string();
@@ -204,7 +192,6 @@ pub(super) fn uring() -> ProbeFinding {
     }
 }
 
-// cold: set-up
 pub(super) fn null() -> ProbeFinding {
     Ok("no system call at all: our own ceiling".to_owned())
 }

@@ -22,15 +22,13 @@ pub struct StampedRx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> StampedRx<S> {
-    /// Receives on this socket datagrams of this size.
-    ///
-    /// # Errors
-    /// Where there are no timestamps.
+    /// Receives datagrams of this size.
+    /// Fails if the system has none.
     // cold: set-up
     pub fn new(socket: S, size: PayloadSize) -> io::Result<Self> {
         sys::set_timestamps(&socket)?;
-        let wants = RecvMetadata { stamps: true, ..RecvMetadata::default() };
-        let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, wants);
+        let metadata = RecvMetadata { stamps: true, ..RecvMetadata::default() };
+        let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, metadata);
         Ok(Self { socket, calls, read_ns: 0, limit: 1 })
     }
 }

@@ -141,19 +141,16 @@ pub static ENGINES: [EngineRow; 7] = [
 
 impl EngineRow {
     /// The row of this word.
-    #[must_use]
     pub fn named(word: &str) -> Option<&'static Self> {
         ENGINES.iter().find(|row| row.word == word)
     }
 
     /// The engines of both sides, where the word alone means both.
-    #[must_use]
     pub fn pair(&self) -> Option<EnginePair> {
         Some(EnginePair { tx: self.tx?, rx: self.rx? })
     }
 
     /// Rows that pass `test`, the first choice of `auto` first; rows without a rank are left out.
-    // cold: set-up
     pub fn ranked(test: impl Fn(&Self) -> bool) -> Vec<&'static Self> {
         let mut rows: Vec<_> =
             ENGINES.iter().filter(|row| row.rank.is_some() && test(row)).collect();
@@ -163,7 +160,6 @@ impl EngineRow {
 }
 
 /// Tests every engine.
-// cold: set-up
 pub fn probe() -> Vec<Capability> {
     let rows = ENGINES.iter().filter_map(|row| Some((row, row.probe?)));
     let needs = |why: String, row: &EngineRow| format!("{why}; {} needs {}", row.word, row.needs);
@@ -171,7 +167,6 @@ pub fn probe() -> Vec<Capability> {
 }
 
 /// The words of the rows that pass `test`, as a list.
-// cold: a text for people
 pub fn words(test: impl Fn(&EngineRow) -> bool) -> String {
     let rows = ENGINES.iter().filter(|row| test(row));
     rows.map(|row| row.word).collect::<Vec<_>>().join(", ")
@@ -183,19 +178,16 @@ fn moves(row: &EngineRow) -> bool {
 }
 
 /// Ways of sending that move datagrams, as a list of words.
-// cold: a text for people
 pub(super) fn tx_words() -> String {
     words(|row| moves(row) && row.tx.is_some())
 }
 
 /// Ways of receiving that move datagrams, as a list of words.
-// cold: a text for people
 pub(super) fn rx_words() -> String {
     words(|row| moves(row) && row.rx.is_some())
 }
 
 /// The one-line help of `--engine`.
-// cold: a text for people
 pub fn help() -> String {
     let pairs = ENGINES.iter().filter_map(|row| Some((row, row.pair()?)));
     let words = pairs.map(|(row, pair)| match row.wire_id {
@@ -206,7 +198,6 @@ pub fn help() -> String {
 }
 
 /// The long help of `--engine`.
-// cold: a text for people
 pub fn long_help() -> String {
     let rows = ENGINES.iter().filter(|row| !row.help.is_empty());
     let rows = rows.map(|row| {
@@ -228,7 +219,6 @@ pub fn long_help() -> String {
 }
 
 /// The help of `--engine` of an echo server.
-// cold: a text for people
 pub fn echo_help() -> String {
     let words = words(|row| row.echo.is_some()).replace(", ", " · ");
     let ranked = EngineRow::ranked(|row| row.echo.is_some());

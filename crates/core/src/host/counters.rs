@@ -10,8 +10,7 @@ use crate::net::enter_netns;
 use crate::sys::{self, NetLink};
 use crate::unit::Nanos;
 
-/// Interval of address resolution probes: `retrans_time_ms` of neighbours, 1 s by default (arp(7),
-/// RFC 4861 section 10).
+/// Interval of address resolution probes: `retrans_time_ms` (arp(7), RFC 4861 section 10).
 const PROBE_EVERY_NS: u64 = 1_000_000_000;
 
 /// The counters at the start of a phase.
@@ -56,8 +55,7 @@ impl CounterSnapshot {
         Self::of(counters, path, sys::stolen_ns())
     }
 
-    /// Reads those of another network namespace, on the path of the device with this address; CPU
-    /// time is that of the same host.
+    /// Reads those of another network namespace, on the path of the device with this address.
     pub fn begin_in(netns: &Path, at: Option<IpAddr>) -> Self {
         let path = within(netns, || sys::device_stack(&name_at(at?)?)).flatten();
         Self::of(Some(read_in(netns, path.as_deref())), path, None)
@@ -72,8 +70,7 @@ impl CounterSnapshot {
         Self { counters, path, stolen_ns, target: None, unresolved: None, began_ns }
     }
 
-    /// Adds the target and device of senders, so that address resolution of the next hop is
-    /// checked, too.
+    /// Also checks address resolution of the next hop towards this target.
     #[must_use]
     pub fn towards(mut self, target: SocketAddr, device: Option<&str>) -> Self {
         self.unresolved = sys::neighbour_unresolved(target, device);
@@ -112,9 +109,9 @@ impl CounterSnapshot {
 
 impl CounterDelta {
     /// Adds it to the result of the receivers.
-    pub fn into_rx(self, half: &mut RxResult) {
-        half.kernel = KernelDelta { sockets: half.kernel.sockets, ..self.kernel };
-        half.stolen = self.stolen;
+    pub fn into_rx(self, rx: &mut RxResult) {
+        rx.kernel = KernelDelta { sockets: rx.kernel.sockets, ..self.kernel };
+        rx.stolen = self.stolen;
     }
 
     /// Adds it to both results.
@@ -124,8 +121,8 @@ impl CounterDelta {
     }
 
     /// Adds it to the result of the senders.
-    pub fn into_tx(self, half: &mut TxResult) {
-        (half.kernel, half.stolen) = (self.kernel, self.stolen);
+    pub fn into_tx(self, tx: &mut TxResult) {
+        (tx.kernel, tx.stolen) = (self.kernel, self.stolen);
     }
 }
 

@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use crate::document::{Device, Irq};
 use crate::sys::{self, Address};
 
-/// A documentation address (TEST-NET-1, RFC 5737 section 3), which follows the default route; no
-/// datagram is sent to it.
+/// A documentation address (RFC 5737 section 3), which follows the default route; gets no datagram.
 const DEFAULT_ROUTE_TARGET: SocketAddr =
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), DISCARD));
 
@@ -17,7 +16,6 @@ const DISCARD: u16 = 9;
 /// `dev` if given. `None` without a route, or if the device is unknown or ambiguous.
 ///
 /// Sends no datagram: connect(2) selects a route and a local address, which belongs to the device.
-#[must_use]
 pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<Device> {
     device_facts(&name_towards(target, bind, dev)?)
 }
@@ -33,15 +31,13 @@ pub fn name_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Opti
     path.map(str::to_owned)
 }
 
-/// The source address of datagrams from `bind` to `target` in the network namespace of the calling
-/// thread; `None` without a route. Sends no datagram.
-#[must_use]
+/// The source address of datagrams from `bind` to `target` in this thread's network namespace;
+/// `None` without a route. Sends no datagram.
 pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
     local(bind, target).map(|local| local.ip())
 }
 
 /// The device of the address that a receiver is bound to; `None` for the unspecified address.
-#[must_use]
 pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
     match dev {
         Some(dev) => device_facts(dev),
@@ -64,13 +60,11 @@ pub fn is_ours(target: SocketAddr) -> bool {
 }
 
 /// The device of the default route.
-#[must_use]
 pub fn default_device() -> Option<Device> {
     device_towards(DEFAULT_ROUTE_TARGET, any(DEFAULT_ROUTE_TARGET), None)
 }
 
-/// The name of the device on the way to this target, of a host with these addresses; `local` tells
-/// the address on the way.
+/// The device towards this target on a host with these addresses; `local` gives the local address.
 fn path(
     addresses: &[Address],
     target: SocketAddr,
@@ -106,7 +100,6 @@ fn owner(addresses: &[Address], address: SocketAddr) -> Option<&str> {
 
 /// The path MTU from `bind` to the target in bytes, as the kernel knows it now; `None` without a
 /// route, or if the system does not report it. Sends no datagram.
-#[must_use]
 pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u64> {
     let socket = unconnected(bind, target)?;
     if let Some(dev) = dev {
@@ -188,45 +181,36 @@ mod tests {
         ]
     }
 
-    /// The device towards a target, where the kernel chose this address of ours.
-    fn towards(target: &str, local: &str) -> Option<String> {
-        let local = || Some(local.parse().unwrap());
-        path(&host(), target.parse().unwrap(), local).map(str::to_owned)
+    #[test]
+    fn the_device_is_that_of_the_local_address() {
+        for (target, local, device) in [
+            ("10.0.0.2:1", "10.0.0.1:5", Some("eth0")),
+            ("192.0.2.9:1", "10.1.0.1:5", Some("eth1")),
+            ("[fe80::9%3]:1", "[fe80::1%3]:5", Some("eth1")),
+            ("[fe80::9%2]:1", "[fe80::1%2]:5", Some("eth0")),
+            // Own addresses.
+            ("127.0.0.9:1", "127.0.0.1:5", Some("lo")),
+            ("10.1.0.1:1", "10.1.0.1:5", Some("lo")),
+            ("203.0.113.7:1", "203.0.113.7:5", Some("lo")),
+            // Two devices have it; loopback leads nowhere; no device has it.
+            ("10.2.0.9:1", "10.2.0.1:5", None),
+            ("192.0.2.9:1", "203.0.113.7:5", None),
+            ("192.0.2.9:1", "10.9.9.9:5", None),
+        ] {
+            let local = || Some(local.parse().unwrap());
+            assert_eq!(path(&host(), target.parse().unwrap(), local), device, "{target}");
+        }
     }
 
     #[test]
-    fn the_way_is_that_of_the_address_on_it() {
-        let is = |name: &str| Some(name.to_owned());
-        assert_eq!(towards("10.0.0.2:1", "10.0.0.1:5"), is("eth0"));
-        assert_eq!(towards("192.0.2.9:1", "10.1.0.1:5"), is("eth1"));
-        assert_eq!(towards("[fe80::9%3]:1", "[fe80::1%3]:5"), is("eth1"));
-        assert_eq!(towards("[fe80::9%2]:1", "[fe80::1%2]:5"), is("eth0"));
-    }
-
-    #[test]
-    fn what_is_sent_to_ourselves_passes_loopback() {
-        let is = Some("lo".to_owned());
-        assert_eq!(towards("127.0.0.9:1", "127.0.0.1:5"), is);
-        assert_eq!(towards("10.1.0.1:1", "10.1.0.1:5"), is);
-        assert_eq!(towards("203.0.113.7:1", "203.0.113.7:5"), is);
-    }
-
-    #[test]
-    fn what_is_not_certain_is_not_said() {
-        assert_eq!(towards("10.2.0.9:1", "10.2.0.1:5"), None, "two devices have it");
-        assert_eq!(towards("192.0.2.9:1", "203.0.113.7:5"), None, "loopback leads nowhere");
-        assert_eq!(towards("192.0.2.9:1", "10.9.9.9:5"), None, "nobody has it");
-    }
-
-    #[test]
-    fn what_leaves_us_is_not_ours() {
+    fn own_addresses_are_recognised() {
         let ours = |target: &str| is_ours(target.parse().unwrap());
         assert!(ours("127.0.0.1:7788") && ours("127.9.9.9:7788"));
-        assert!(!ours("192.0.2.1:7788"), "nobody has it");
+        assert!(!ours("192.0.2.1:7788"), "no device has it");
     }
 
     #[test]
-    fn the_path_to_ourselves_is_as_wide_as_loopback() {
+    fn the_path_mtu_of_loopback_is_known() {
         let target: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let mtu = path_mtu(target, Ipv4Addr::LOCALHOST.into(), None);
         // That of a route is 65,535 at most (`IP_MAX_MTU`), that of the device one more.
@@ -235,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_is_at_the_device_of_its_address() {
+    fn a_bound_address_selects_its_device() {
         if sys::device::addresses().is_empty() {
             return eprintln!("SKIPPED: this system does not report addresses");
         }

@@ -22,8 +22,7 @@ pub enum Depth {
 }
 
 impl Depth {
-    /// How many sleeps are measured. Arbitrary: 10 take 2 ms and give a median, with 50 a rare long
-    /// one shows.
+    /// Measured sleeps. Arbitrary: 10 take 2 ms and give a median, 50 show a rare long one.
     const fn sleeps(self) -> usize {
         match self {
             Self::Quick => 10,
@@ -35,8 +34,7 @@ impl Depth {
 /// The measured sleep: about that of paced senders. Arbitrary.
 const SLEEP_NS: u64 = 100_000;
 
-/// Clock reads in one round. Arbitrary: 5 µs at 24 ns a read, so short that most rounds see no
-/// interrupt; 0.2 ms where a read is a slow system call.
+/// Clock reads in one round. Arbitrary: 5 µs at 24 ns a read, so that most see no interrupt.
 const READS: usize = 200;
 
 /// Rounds of which the median is taken. Arbitrary: a few interrupts do not move it.
@@ -50,7 +48,6 @@ const MAX_STEP_READS: usize = 50_000;
 
 /// Collects facts about this host. Call it in the main thread before pinning: a pinned thread has
 /// fewer CPUs than the process.
-#[must_use]
 pub fn survey(depth: Depth) -> HostFacts {
     let allowed_cpus = allowed_cpus();
     let steal_share = sys::host::cpu_time()
@@ -102,7 +99,6 @@ pub fn survey(depth: Depth) -> HostFacts {
 }
 
 /// The facts that planning needs.
-#[must_use]
 pub fn machine(facts: &HostFacts) -> Machine {
     // Without pinning, no CPU can be chosen.
     let pins = facts.capabilities.iter().all(|found| found.name != "affinity" || found.available);
@@ -128,8 +124,7 @@ fn allowed_cpus() -> Vec<usize> {
 struct SleepErrors {
     /// Oversleep of each sleep.
     errors_ns: Vec<u64>,
-    /// Minimum number of other runnable threads after each sleep, to ignore programs that are only
-    /// starting.
+    /// Minimum number of other runnable threads, which ignores programs that only start.
     others: Option<u64>,
 }
 
@@ -199,18 +194,6 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_what_was_found() {
-        let facts = HostFacts {
-            allowed_cpus: vec![2, 3],
-            siblings: vec![vec![2, 3]],
-            ..HostFacts::default()
-        };
-        let machine = machine(&facts);
-        assert_eq!(machine.cpus, [2, 3]);
-        assert_eq!(machine.siblings, [[2, 3]]);
-    }
-
-    #[test]
     fn a_clock_is_timed_by_its_own_steps() {
         let now = Cell::new(0);
         let clock = || {
@@ -219,11 +202,7 @@ mod tests {
         };
         assert_eq!(clock_cost_ns(clock), Some(25.0));
         assert_eq!(clock_step_ns(clock), Some(25));
-    }
-
-    #[test]
-    fn a_clock_that_stands_still_tells_nothing() {
-        assert_eq!(clock_cost_ns(|| 7), None);
-        assert_eq!(clock_step_ns(|| 7), None);
+        // A stopped clock has neither.
+        assert_eq!((clock_cost_ns(|| 7), clock_step_ns(|| 7)), (None, None));
     }
 }

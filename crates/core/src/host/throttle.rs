@@ -10,14 +10,11 @@ pub struct Throttle(Vec<sys::CgroupThrottling>);
 
 impl Throttle {
     /// Reads them.
-    #[must_use]
     pub fn begin() -> Self {
         Self(sys::host::cpu_throttling())
     }
 
-    /// The throttling since then of the group that was throttled longest; `None` if no group has a
-    /// quota, or the system does not report it.
-    #[must_use]
+    /// The throttling since then of the most throttled group; `None` without a known quota.
     pub fn end(&self) -> Option<ThrottledTime> {
         longest(&self.0, &sys::host::cpu_throttling())
     }

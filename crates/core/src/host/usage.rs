@@ -5,8 +5,7 @@ use crate::measure::{Instructions, ThreadSwitches, Usage};
 use crate::sys::{self, InstructionCounter};
 use crate::unit::Nanos;
 
-/// Measures the usage of the thread that created it. Create it before the start barrier: opening
-/// the instruction counter takes a system call.
+/// Measures the usage of its thread. Create it before the start barrier: it makes system calls.
 #[derive(Debug, Default)]
 pub struct Meter {
     instructions: Option<InstructionCounter>,
@@ -22,13 +21,11 @@ pub struct Reading {
 
 impl Meter {
     /// The meter of the calling thread; [`Self::default`] has no instruction counter.
-    #[must_use]
     pub fn of_this_thread() -> Self {
         Self { instructions: InstructionCounter::of_this_thread() }
     }
 
     /// Reads the usage, in the same thread: up to three system calls, no allocation.
-    #[must_use]
     pub fn read(&self) -> Reading {
         Reading {
             switches: sys::context_switches(),
@@ -38,7 +35,6 @@ impl Meter {
     }
 
     /// The usage between two readings.
-    #[must_use]
     pub fn between(&self, then: Reading, now: Reading) -> Usage {
         let with_kernel = self.instructions.as_ref().map(InstructionCounter::with_kernel);
         let counted = now.instructions.zip(then.instructions).zip(with_kernel);

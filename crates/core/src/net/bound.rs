@@ -14,18 +14,10 @@ pub const MAX_DATAGRAM: usize = 65_535;
 
 /// A bound, unconnected UDP socket.
 #[derive(Debug)]
-pub enum Bound {
-    /// Without destination addresses.
-    Udp(UdpSocket),
-    /// With the destination address of each datagram.
-    WithPktinfo(UdpSocket, Box<PktinfoBuffers>),
-}
-
-/// Buffers to receive destination addresses and to reply from them.
-#[derive(Debug)]
-pub struct PktinfoBuffers {
-    rx: RecvBatch,
-    tx: ReplyBatch,
+pub struct Bound {
+    socket: UdpSocket,
+    /// To receive destination addresses and to reply from them, if the system reports them.
+    pktinfo: Option<(RecvBatch, ReplyBatch)>,
 }
 
 /// The metadata of a received datagram.
@@ -42,92 +34,59 @@ pub struct BoundSender {
 }
 
 impl Bound {
-    /// Wraps a UDP socket. If the system reports destination addresses, replies leave from there;
-    /// otherwise routing chooses.
-    #[must_use]
+    /// Wraps a UDP socket. Without destination addresses, routing chooses the source of replies.
     pub fn udp(socket: UdpSocket) -> Self {
         let ipv6 = socket.local_addr().is_ok_and(|local| local.is_ipv6());
-        if sys::enable_pktinfo(&socket, ipv6).is_err() {
-            return Self::Udp(socket);
-        }
         let metadata = RecvMetadata { local: true, ..RecvMetadata::default() };
-        let (rx, tx) = (RecvBatch::new(1, MAX_DATAGRAM, metadata), ReplyBatch::new(1));
-        Self::WithPktinfo(socket, Box::new(PktinfoBuffers { rx, tx }))
+        let pktinfo = sys::enable_pktinfo(&socket, ipv6)
+            .is_ok()
+            .then(|| (RecvBatch::new(1, MAX_DATAGRAM, metadata), ReplyBatch::new(1)));
+        Self { socket, pktinfo }
     }
 
     /// Receives a datagram.
-    ///
-    /// # Errors
-    /// Those of recvfrom(2).
     pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<BoundSender> {
-        match self {
-            Self::Udp(socket) => socket.recv_from(slot).map(|(len, from)| BoundSender {
-                len,
-                from: Some(from),
-                called: None,
-                to_many: false,
-            }),
-            Self::WithPktinfo(socket, buffers) => buffers.recv_from(socket, slot),
-        }
-    }
-
-    /// Sends if the socket has the family of `to`; returns whether it has. `called`: the address to
-    /// reply from. A refused datagram counts as lost.
-    pub fn send_to(&mut self, payload: &[u8], to: SocketAddr, called: Option<LocalAddr>) -> bool {
-        if !is_of_family(self.socket(), &to) {
-            return false;
-        }
-        match self {
-            Self::Udp(socket) => drop(socket.send_to(payload, to)),
-            Self::WithPktinfo(socket, buffers) => {
-                let segment = payload.len().max(1);
-                let reply = Reply { payload, segment, to, local: called };
-                drop(buffers.tx.send_one(socket, reply));
-            }
-        }
-        true
-    }
-
-    const fn socket(&self) -> &UdpSocket {
-        match self {
-            Self::Udp(socket) | Self::WithPktinfo(socket, _) => socket,
-        }
-    }
-
-    const fn socket_mut(&mut self) -> &mut UdpSocket {
-        match self {
-            Self::Udp(socket) | Self::WithPktinfo(socket, _) => socket,
-        }
-    }
-}
-
-fn is_of_family(socket: &UdpSocket, to: &SocketAddr) -> bool {
-    socket.local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4())
-}
-
-impl PktinfoBuffers {
-    fn recv_from(&mut self, socket: &UdpSocket, slot: &mut [u8]) -> io::Result<BoundSender> {
-        self.rx.restart();
-        self.rx.recv_one(socket)?;
-        let Some(request) = self.rx.requests().next() else {
+        let Some((rx, _)) = &mut self.pktinfo else {
+            let (len, from) = self.socket.recv_from(slot)?;
+            return Ok(BoundSender { len, from: Some(from), called: None, to_many: false });
+        };
+        rx.restart();
+        rx.recv_one(&self.socket)?;
+        let Some(request) = rx.requests().next() else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let len = request.payload.len().min(slot.len());
         slot[..len].copy_from_slice(&request.payload[..len]);
         Ok(BoundSender { len, from: request.from, called: request.local, to_many: request.to_many })
     }
+
+    /// Sends if the socket has the family of `to`; returns whether it has. `called`: the address to
+    /// reply from. A refused datagram counts as lost.
+    pub fn send_to(&mut self, payload: &[u8], to: SocketAddr, called: Option<LocalAddr>) -> bool {
+        if !self.socket.local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4()) {
+            return false;
+        }
+        match &mut self.pktinfo {
+            None => drop(self.socket.send_to(payload, to)),
+            Some((_, tx)) => {
+                let reply = Reply { payload, segment: payload.len().max(1), to, local: called };
+                drop(tx.send_one(&self.socket, reply));
+            }
+        }
+        true
+    }
 }
 
 impl Source for Bound {
     fn register(&mut self, to: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.socket_mut().register(to, token, interests)
+        self.socket.register(to, token, interests)
     }
 
     fn reregister(&mut self, to: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.socket_mut().reregister(to, token, interests)
+        self.socket.reregister(to, token, interests)
     }
 
     fn deregister(&mut self, from: &Registry) -> io::Result<()> {
-        self.socket_mut().deregister(from)
+        self.socket.deregister(from)
     }
 }

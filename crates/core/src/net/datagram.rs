@@ -9,38 +9,27 @@ use mio::net::UdpSocket;
 
 use crate::sys::{self, Handle, SendError};
 
-/// A bound or connected non-blocking datagram socket. Engines are generic over it, so that each
-/// family gets its own loops.
+/// A non-blocking datagram socket of any family; engines are generic over it.
 pub trait Datagram: Source + Handle + Debug {
     /// The address type of sends from unconnected sockets.
     type Address: Copy + Debug;
 
-    /// The error of a batch call that stopped after its first message without a reason, while the
-    /// next call succeeds.
+    /// The error of a batch call that stopped after its first message without a reason.
     fn unreported() -> SendError;
 
     /// The address as a socket address.
     fn ip(to: Self::Address) -> SocketAddr;
 
     /// Sends to the peer that the socket is connected to.
-    ///
-    /// # Errors
-    /// Those of send(2).
     fn send(&self, payload: &[u8]) -> io::Result<usize>;
 
     /// Sends to this address.
-    ///
-    /// # Errors
-    /// Those of sendto(2).
     fn send_to(&self, payload: &[u8], to: Self::Address) -> io::Result<usize>;
 
     /// Receives a datagram with its sender's address; returns its length.
-    ///
-    /// # Errors
-    /// Those of recvfrom(2).
     fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize>;
 
-    /// Empties the queue of errors for earlier datagrams; returns the latest one.
+    /// Empties the error queue; returns the latest error.
     fn drain_error_queue(&self) -> Option<SendError>;
 }
 
@@ -71,6 +60,6 @@ impl Datagram for UdpSocket {
     }
 
     fn drain_error_queue(&self) -> Option<SendError> {
-        sys::take_queued_refusal(self)
+        sys::take_latest_error(self)
     }
 }

@@ -31,12 +31,10 @@ use crate::sys;
 /// include/net/sock.h), which holds one or two late datagrams.
 const IDLE_BUFFER: usize = 1;
 
-/// Minimum bytes of a receive buffer that a datagram takes: a `struct sk_buff` is 232 bytes, plus
-/// data.
+/// Minimum memory of a queued datagram in bytes: a `struct sk_buff`.
 const MIN_TRUESIZE: usize = 232;
 
 /// Maximum number of datagrams in a receive buffer of this granted size.
-#[must_use]
 pub const fn max_queued(buffer: usize) -> usize {
     buffer / MIN_TRUESIZE + 1
 }
@@ -62,8 +60,7 @@ pub struct Slot {
     pub number: u16,
     /// The phase of its next datagrams; late ones of earlier phases carry another.
     pub phase: u16,
-    /// Its port; `None`: that of the group. Without steering, a slot has one socket at its own
-    /// port.
+    /// Its port, if the slot has one socket at its own port for lack of steering.
     pub port: Option<u16>,
     /// Its sockets: flow *f* arrives at socket *f* modulo their number.
     pub sockets: Vec<Udp>,
@@ -71,7 +68,6 @@ pub struct Slot {
 
 impl Slot {
     /// Number of receivers, at least 1.
-    #[must_use]
     pub fn receivers(&self) -> usize {
         self.sockets.len().max(1)
     }
@@ -97,10 +93,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Binds the listeners and attaches the program. Without steering, there is one listener.
-    ///
-    /// # Errors
-    /// [`SocketError`], also if another process has the port.
+    /// Binds the listeners and attaches the program; fails if another process has the port.
     pub fn open(options: &GroupOptions) -> Result<Self, SocketError> {
         let mut options = options.clone();
         options.listeners = options.listeners.max(1);
@@ -151,41 +144,29 @@ impl Group {
         Ok(())
     }
 
-    /// Whether datagrams are steered; otherwise there is one listener, and each slot has its own
-    /// port.
-    #[must_use]
+    /// Whether datagrams are steered; otherwise there is one listener, and each slot has a port.
     pub const fn can_steer(&self) -> bool {
         self.can_steer
     }
 
     /// The address of the group with the actual port.
-    #[must_use]
     pub const fn local(&self) -> SocketAddr {
         self.local
     }
 
     /// Duplicates of the listeners. Control messages arrive at the first one, other datagrams of no
     /// slot at the one that the hash of their source selects.
-    ///
-    /// # Errors
-    /// [`SocketError::Create`] at the limit of open files.
     pub fn listeners(&self) -> Result<Vec<UdpSocket>, SocketError> {
         self.listeners.iter().map(|listener| Ok(self.duplicate(listener)?.socket)).collect()
     }
 
     /// Duplicates of the listeners in the same order with their granted buffers, to read counters.
-    ///
-    /// # Errors
-    /// As above.
     pub fn listener_handles(&self) -> Result<Vec<Udp>, SocketError> {
         self.listeners.iter().map(|listener| self.duplicate(listener)).collect()
     }
 
     /// Takes a free slot with empty sockets, whose drop counters continue; `buffer`: requested
     /// SO_SNDBUF and SO_RCVBUF in bytes.
-    ///
-    /// # Errors
-    /// [`SocketError`]; [`SocketError::Slots`] if all are in use.
     pub fn take_slot(&mut self, buffer: usize) -> Result<Slot, SocketError> {
         let number = self.next_free_number()?;
         self.phases.resize(usize::from(self.numbered), 0);
@@ -205,8 +186,7 @@ impl Group {
         slot
     }
 
-    /// Releases a slot after its sockets were closed; `phase` is its next phase. Unknown and free
-    /// slots are ignored.
+    /// Releases a slot after its sockets were closed, if it is in use; `phase`: its next phase.
     pub fn release_slot(&mut self, number: u16, phase: u16) {
         if number == 0 || number > self.numbered || self.free.contains(&number) {
             return;
@@ -242,11 +222,10 @@ impl Group {
     }
 
     /// Whether a host reported one of these ports as closed since [`Self::set_error_reports`].
-    #[must_use]
     pub fn refused(&self, peers: &[SocketAddr]) -> bool {
         let mut found = false;
         for socket in self.idle() {
-            sys::take_refused_peers(socket, |peer, error| {
+            sys::take_queued_errors(socket, |peer, error| {
                 let like = |one: &SocketAddr| peer.is_some_and(|peer| same(peer, *one));
                 let closed = error.unreachable().is_some_and(|why| why.is_closed_port());
                 found |= closed && peers.iter().any(like);
@@ -315,8 +294,7 @@ impl Group {
     /// Another socket of the port.
     fn join(&self, buffer: usize) -> Result<Socket, SocketError> {
         let socket = new_unbound(&Options { buffer, join: None, ..self.options.socket.clone() })?;
-        // Every socket in a multicast group gets its datagrams, past the program: only the first
-        // socket joins, so that they count once.
+        // All members of a multicast group get its datagrams: only the first socket joins.
         sys::join_no_group(&socket, self.local.is_ipv6());
         let addr = self.local;
         let joined = sys::set_reuse_port(&socket).and_then(|()| socket.bind(&addr.into()));
@@ -348,13 +326,10 @@ impl Group {
 
 /// An unbound socket for its family only, without error reports.
 fn new_unbound(options: &Options) -> Result<Socket, SocketError> {
-    let socket = prepare(options)?;
-    sys::disable_recverr(&socket, options.bind.is_ipv6())
-        .map_err(|source| SocketError::Create { source })?;
-    if options.bind.is_ipv6() {
-        socket.set_only_v6(true).map_err(|source| SocketError::Create { source })?;
-    }
-    Ok(socket)
+    let (socket, ipv6) = (prepare(options)?, options.bind.is_ipv6());
+    let prepared = sys::disable_recverr(&socket, ipv6)
+        .and_then(|()| if ipv6 { socket.set_only_v6(true) } else { Ok(()) });
+    prepared.map(|()| socket).map_err(|source| SocketError::Create { source })
 }
 
 /// Whether both are the same address and port, ignoring the scope.
@@ -367,8 +342,7 @@ fn granted(socket: &Socket) -> usize {
     socket.recv_buffer_size().unwrap_or(usize::MAX)
 }
 
-/// Discards datagrams queued in a socket, at most as many as a receive buffer of `buffer` bytes
-/// holds, as peers may still send.
+/// Discards queued datagrams, at most as many as `buffer` bytes hold, as peers may still send.
 fn drain(socket: &Socket, buffer: usize) {
     for _ in 0..max_queued(buffer) {
         // The rest of the datagram is discarded.
@@ -378,5 +352,5 @@ fn drain(socket: &Socket, buffer: usize) {
             break;
         }
     }
-    sys::take_queued_refusal(socket);
+    sys::take_latest_error(socket);
 }

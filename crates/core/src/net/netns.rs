@@ -16,9 +16,6 @@ pub struct NetnsError {
 }
 
 /// Moves only the calling thread into the network namespace of this file.
-///
-/// # Errors
-/// [`NetnsError`].
 pub fn enter_netns(path: &Path) -> Result<(), NetnsError> {
     sys::enter_netns(path).map_err(|source| NetnsError { path: path.to_owned(), source })
 }

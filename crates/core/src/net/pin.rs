@@ -7,31 +7,19 @@ pub const TIMER_SLACK_NS: u64 = 1;
 
 /// A thread that could not be pinned.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum PinError {
-    /// The system refused.
     #[error(
         "cannot pin a thread to core {core}: the system refused; choose other cores with --pin, or \
          use --pin off"
     )]
-    Refused {
-        /// As requested.
-        core: usize,
-    },
-    /// The system reports success, but the affinity mask differs.
+    Refused { core: usize },
     #[error("pinned a thread to core {core}, but the system runs it on {mask:?}; use --pin off")]
-    Ignored {
-        /// As requested.
-        core: usize,
-        /// As read back.
-        mask: Vec<usize>,
-    },
+    Ignored { core: usize, mask: Vec<usize> },
 }
 
 /// Pins the calling thread to `core` and checks its affinity mask. Call it before allocating memory
 /// for the thread, which belongs to the NUMA node of the core that touches it first.
-///
-/// # Errors
-/// [`PinError`] if the mask is not that core alone.
 pub fn pin_to(core: usize) -> Result<(), PinError> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
         return Err(PinError::Refused { core });

@@ -4,8 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A range of local ports, used in turn. Clones share the position, so that many sockets do not all
-/// start at the first port.
+/// A range of local ports, used in turn. Clones share the position.
 #[derive(Debug, Clone)]
 pub struct Ports {
     range: RangeInclusive<u16>,
@@ -14,7 +13,6 @@ pub struct Ports {
 
 impl Ports {
     /// The ports of the range except port 0.
-    #[must_use]
     pub fn new(range: RangeInclusive<u16>) -> Self {
         Self { range, turn: Arc::default() }
     }

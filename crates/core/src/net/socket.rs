@@ -2,8 +2,7 @@
 
 mod error;
 
-pub use error::SocketError;
-pub use error::message_of;
+pub use error::{SocketError, message_of};
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,8 +21,7 @@ pub struct Udp {
     pub socket: UdpSocket,
     /// Its local address with the actual port.
     pub local: SocketAddr,
-    /// SO_SNDBUF as granted, in bytes: limited by `net.core.wmem_max`, and doubled by the kernel
-    /// for bookkeeping.
+    /// Granted SO_SNDBUF in bytes: limited by `net.core.wmem_max`, and doubled by the kernel.
     pub send_buffer: Option<usize>,
     /// SO_RCVBUF as granted, likewise.
     pub receive_buffer: Option<usize>,
@@ -31,9 +29,6 @@ pub struct Udp {
 
 impl Udp {
     /// Opens and binds a socket with options.
-    ///
-    /// # Errors
-    /// [`SocketError`].
     pub fn open(options: &Options) -> Result<Self, SocketError> {
         let socket = prepare(options)?;
         bind(&socket, options)?;
@@ -52,9 +47,6 @@ impl Udp {
     /// Opens `count` sockets that share one address and port; the kernel distributes datagrams by a
     /// hash of source and destination (SO_REUSEPORT, socket(7)). Fails if any other socket has the
     /// port. `dual`: a socket at `[::]` accepts IPv4, too.
-    ///
-    /// # Errors
-    /// [`SocketError`].
     pub fn open_shared(
         options: &Options,
         count: usize,
@@ -92,9 +84,6 @@ impl Udp {
     }
 
     /// Another handle of the same socket.
-    ///
-    /// # Errors
-    /// [`SocketError::Create`] at the limit of open files.
     pub fn duplicate(&self) -> Result<Self, SocketError> {
         let copy = SockRef::from(&self.socket).try_clone();
         Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
@@ -102,23 +91,14 @@ impl Udp {
 
     /// Makes the kernel report drops of queueing disciplines as errors, as for all sockets but
     /// those of a [`super::Group`]. ICMP errors then fill the receive buffer until they are read.
-    ///
-    /// # Errors
-    /// [`SocketError::Option`].
     pub fn report_queue_drops(&self) -> Result<(), SocketError> {
         queue_drops(&self.socket, self.local)
     }
 
     /// Connects to the peer, which saves a route look-up for each send.
-    ///
-    /// # Errors
-    /// [`SocketError::Connect`].
     pub fn connect(&self, to: SocketAddr) -> Result<(), SocketError> {
-        self.socket.connect(to).map_err(|source| SocketError::Connect {
-            from: self.local,
-            to,
-            source,
-        })
+        let from = self.local;
+        self.socket.connect(to).map_err(|source| SocketError::Connect { from, to, source })
     }
 }
 
@@ -230,13 +210,8 @@ mod tests {
         let first = Udp::open(&options("127.0.0.1:0")).unwrap();
         let error = Udp::open(&options(&first.local.to_string())).unwrap_err().to_string();
         let port = first.local;
-        assert_eq!(
-            error,
-            format!(
-                "cannot bind {port}: address in use; choose another --port or stop the other \
-                 process"
-            )
-        );
+        let expected = "address in use; choose another --port or stop the other process";
+        assert_eq!(error, format!("cannot bind {port}: {expected}"));
         let error = Udp::open(&options("192.0.2.1:0")).unwrap_err().to_string();
         assert!(error.contains("not an address of this host"), "{error}");
     }

@@ -25,7 +25,6 @@ pub const PHASES: u16 = 0x1F;
 pub const PROBE_PHASE: u16 = PHASES;
 
 /// The phase that follows this one, of a tag or by itself.
-#[must_use]
 pub const fn next_phase(tag: u16) -> u16 {
     (tag & !PHASES) | (((tag & PHASES) + 1) % PROBE_PHASE)
 }
@@ -96,12 +95,9 @@ const UDP: u32 = 17;
 /// Knuth's multiplier: 2³² by the golden ratio, rounded to odd. It spreads neighbours far apart.
 const SPREAD: u32 = 0x9E37_79B1;
 
-/// Memory cells of the program: the first socket of those to choose from, how many they are, and
-/// the hash; arbitrary.
+/// Memory cells of the program: first candidate socket, their number, the hash. Arbitrary.
 const FIRST: u32 = 0;
-/// See [`FIRST`].
 const COUNT: u32 = 1;
-/// See [`FIRST`].
 const HASH: u32 = 2;
 
 /// The sockets of a port: first the listeners, then those of each slot.

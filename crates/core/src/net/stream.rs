@@ -17,24 +17,15 @@ pub(super) const QUEUE: i32 = 64;
 /// A non-blocking connection.
 pub trait Stream: Read + Write + Source + Debug + Send {
     /// Shuts down sending.
-    ///
-    /// # Errors
-    /// Those of shutdown(2).
     fn end(&self) -> io::Result<()>;
 
     /// Whether it is connected.
-    ///
-    /// # Errors
-    /// Those of connect(2).
     fn connected(&self) -> io::Result<bool>;
 }
 
 /// A non-blocking listener.
 pub trait Listener: Source + Debug + Send {
     /// The next connection and the address of its peer, if it has one.
-    ///
-    /// # Errors
-    /// Those of accept(2).
     fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<SocketAddr>)>;
 }
 
@@ -66,10 +57,9 @@ impl Listener for TcpListener {
 fn create(addr: SocketAddr) -> Result<Socket, SocketError> {
     let create = || {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+        socket.set_nonblocking(true).map(|()| socket)
     };
-    create().map_err(|source: io::Error| SocketError::Create { source })
+    create().map_err(|source| SocketError::Create { source })
 }
 
 fn bind(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
@@ -81,9 +71,6 @@ fn bind(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
 
 /// Starts to connect from `from` (`None`: the system chooses). Once the stream is writable,
 /// [`Stream::connected`] returns the result.
-///
-/// # Errors
-/// [`SocketError`].
 pub fn connect_tcp(
     from: Option<SocketAddr>,
     to: SocketAddr,
@@ -108,9 +95,6 @@ fn any_like(addr: SocketAddr) -> SocketAddr {
 }
 
 /// Listens at an address; returns it with the actual port, too.
-///
-/// # Errors
-/// [`SocketError`].
 pub fn listen_tcp(at: SocketAddr) -> Result<(Box<dyn Listener>, SocketAddr), SocketError> {
     let socket = create(at)?;
     if at.is_ipv6() {

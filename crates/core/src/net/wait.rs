@@ -10,27 +10,21 @@ use crate::sys;
 use crate::unit::Nanos;
 
 /// How long hybrid waiting spins before it sleeps: about the cost of a wake-up, so that waiting
-/// costs at most twice the cheaper way. A blocking round trip with two wake-ups took 63 µs on the
-/// reference machine (measured).
+/// costs at most twice the cheaper way. A blocking round trip with two took 63 µs (measured).
 const HYBRID_SPIN: Nanos = Nanos::from_micros(100);
 
-/// How long after its latest sleep a busy worker deregisters its sockets. While one is registered,
-/// the kernel wakes the event queue for every datagram, on the sender's time: about 0.3 µs of 3 µs
-/// per datagram (measured). Ten times [`HYBRID_SPIN`]; otherwise arbitrary.
+/// How long after its latest sleep a busy worker deregisters its sockets, as registered ones cost
+/// the sender about 0.3 µs per datagram (measured). Arbitrary: ten times [`HYBRID_SPIN`].
 const LEAVE_AFTER: Nanos = Nanos::from_millis(1);
 
-/// Maximum sleep, after which a worker checks whether to stop; mio sleeps whole milliseconds.
-/// Arbitrary: unnoticeable to people, 50 wake-ups per second.
+/// Maximum sleep, after which a worker checks whether to stop. Arbitrary: unnoticeable to people.
 const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// Maximum sleep while draining: the shortest of mio. Arbitrary.
-const DRAIN_SLEEP: Duration = Duration::from_millis(1);
-
-/// Minimum sleep on sockets: the resolution of mio.
+/// Minimum sleep on sockets, and the maximum while draining: the resolution of mio.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
 
-/// How long before a deadline hybrid waiting stops sleeping and spins: more than the median
-/// oversleep of a pinned thread (about 60 µs on the reference machine, measured).
+/// How long before a deadline hybrid waiting spins: more than the median oversleep of a pinned
+/// thread (about 60 µs, measured).
 const SLEEP_MARGIN: Nanos = Nanos::from_micros(100);
 
 /// Events of one poll; others stay for the next one. Arbitrary.
@@ -71,25 +65,18 @@ impl Waiter {
     /// Sleeps at once.
     pub const EPOLL: Nanos = Nanos::ZERO;
 
-    /// Spins for `spin_for` after the latest datagram, then sleeps until a socket is ready for
-    /// `interest`.
-    ///
-    /// # Errors
-    /// Those of epoll_create(2).
+    /// Spins for `spin_for` after the latest datagram, then sleeps until a socket is ready.
     pub fn new(spin_for: Nanos, interest: Interest) -> io::Result<Self> {
-        let (poll, events) = (Poll::new()?, Events::with_capacity(EVENTS));
-        let (busy_at, woke_at) = (Nanos::ZERO, Nanos::ZERO);
-        let (slept, watching, keep_registered) = (false, false, false);
         Ok(Self {
-            poll,
-            events,
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
             interest,
             spin_for,
-            busy_at,
-            woke_at,
-            slept,
-            watching,
-            keep_registered,
+            busy_at: Nanos::ZERO,
+            woke_at: Nanos::ZERO,
+            slept: false,
+            watching: false,
+            keep_registered: false,
         })
     }
 
@@ -133,7 +120,7 @@ impl Waiter {
             std::hint::spin_loop();
             return Waited::Spun;
         }
-        let limit = if draining { DRAIN_SLEEP } else { MAX_SLEEP };
+        let limit = if draining { MIN_SLEEP } else { MAX_SLEEP };
         self.sleep(now, limit, sockets)
     }
 
@@ -189,7 +176,7 @@ impl Waiter {
         self.watching = true;
     }
 
-    /// Keeps these sockets registered: with many, the event queue tells which are ready.
+    /// Keeps these sockets registered, so that the event queue reports which are ready.
     pub fn watch(&mut self, sockets: &mut [impl Source]) {
         if !self.watching {
             self.enter(sockets);

@@ -1,4 +1,4 @@
-//! From what was asked to what will be.
+//! Builds a plan from a scenario.
 
 use std::net::SocketAddr;
 
@@ -57,8 +57,7 @@ pub struct Plan {
     pub rx_cores: Vec<Option<usize>>,
     /// How workers wait: not by spinning where that would keep another from running.
     pub wait: WaitKind,
-    /// All cells, in the order they run: trials outermost, so that slow drifts of the machine hit
-    /// all cells alike.
+    /// All cells in running order: trials outermost, so that drifts of the machine hit all alike.
     pub cells: Vec<PlannedCell>,
     /// Engines that `auto` or `all` would have taken, and that cannot be had here.
     pub left_out: Vec<MissingEngine>,
@@ -66,9 +65,6 @@ pub struct Plan {
 
 impl Plan {
     /// Decides everything that `machine` allows to be decided.
-    ///
-    /// # Errors
-    /// [`PlanError`], naming what was asked, what is wrong and what mends it.
     pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
         check(&scenario)?;
         let Placement { tx: tx_cores, rx: rx_cores } = place(&scenario, machine)?;
@@ -85,9 +81,8 @@ impl Plan {
         Ok(Self { scenario, tx_cores, rx_cores, wait, cells, left_out })
     }
 
-    /// The receivers' parts of a cell.
-    #[must_use]
-    pub fn rx_shares(&self, cell: &PlannedCell) -> Vec<RxConfig> {
+    /// The configurations of a cell's receivers.
+    pub fn rx_configs(&self, cell: &PlannedCell) -> Vec<RxConfig> {
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         (0..usize::from(self.scenario.threads))
             .map(|worker| {
@@ -102,9 +97,8 @@ impl Plan {
             .collect()
     }
 
-    /// The senders' parts of a cell, once its load is known.
-    #[must_use]
-    pub fn tx_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
+    /// The configurations of a cell's senders, once its load is known.
+    pub fn tx_configs(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
         let of = usize::from(self.scenario.threads);
         let stamps = self.scenario.timestamps == TimestampKind::Kernel;
         let streams = self.streams(load);
@@ -131,15 +125,12 @@ impl Plan {
     }
 
     /// The flows of a cell at this load.
-    #[must_use]
     pub fn streams(&self, load: WorkerLoad) -> u16 {
         streams(&self.scenario, load)
     }
 
-    /// The parts of workers that ask and hear, once the load of a cell is known; none where nothing
-    /// is asked.
-    #[must_use]
-    pub fn pair_shares(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
+    /// The configurations of request workers, once the load of a cell is known.
+    pub fn request_configs(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
         let of = u64::from(self.scenario.threads);
         let pair = |(tx, asking): (TxConfig, &RequestOptions)| {
             let worker = tx.common.worker as u64;
@@ -147,7 +138,7 @@ impl Plan {
             let window = asking.outstanding.map(|all| part(all.into()));
             RequestConfig { tx, rx: cell.engine.rx, asking: asking.clone(), window }
         };
-        let shares = self.tx_shares(cell, load).into_iter();
+        let shares = self.tx_configs(cell, load).into_iter();
         shares.filter_map(|share| Some(pair((share, self.scenario.asking.as_ref()?)))).collect()
     }
 
@@ -367,10 +358,7 @@ fn recorded(scenario: &Scenario) -> Result<WorkerLoad, PlanError> {
 }
 
 impl Scenario {
-    /// The load that `share` of a delivered rate makes.
-    ///
-    /// # Errors
-    /// [`PlanError::Rate`] where nothing was delivered.
+    /// The load at `share` of a delivered rate; [`PlanError::Rate`] if nothing was delivered.
     pub fn load_of_max(
         &self,
         size: PayloadSize,

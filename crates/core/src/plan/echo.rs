@@ -1,4 +1,4 @@
-//! How an echo server answers: by which engine, and which datagrams it does not.
+//! How an echo server replies: by which engine, and to which datagrams.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +10,7 @@ use crate::plan::options::WordError;
 use crate::plan::place::Machine;
 
 impl EchoKind {
-    /// The one that a word stands for on this machine.
-    ///
-    /// # Errors
-    /// [`PlanError`], where it is none of an echo server, or cannot be had here.
+    /// The one that a word means on this machine; fails for engines that echo or this host lacks.
     pub fn choose(asked: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
         match asked {
             EngineWord::Auto => {
@@ -21,7 +18,7 @@ impl EchoKind {
                     let pair = row.pair().filter(|_| row.echo.is_some());
                     pair.is_some_and(|pair| machine.lacks(pair).is_none())
                 });
-                // Where not even a socket can be tried, opening one tells why.
+                // If not even sockets work, opening one reports the reason.
                 Ok(here.first().and_then(|row| row.echo).unwrap_or(Self::Plain))
             }
             EngineWord::Pair(pair) => {

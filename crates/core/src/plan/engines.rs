@@ -53,7 +53,7 @@ impl fmt::Display for EngineWord {
 pub struct MissingEngine {
     /// Its word, of either side.
     pub engine: String,
-    /// What the kernel or the build lacks, and what mends it.
+    /// What the kernel or the build lacks, and how to fix it.
     pub why: String,
 }
 

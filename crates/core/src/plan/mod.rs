@@ -1,5 +1,5 @@
-//! What will happen, fully decided before anything does: [`Scenario`] is what was asked,
-//! [`Plan`] what will be, [`TxConfig`], [`RxConfig`] and [`RequestConfig`] one worker's part of it.
+//! What will happen, fully decided before anything does: [`Scenario`] is the request, [`Plan`] the
+//! decisions; [`TxConfig`], [`RxConfig`] and [`RequestConfig`] are one worker's part of it.
 
 mod build;
 mod echo;

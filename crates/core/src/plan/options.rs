@@ -7,32 +7,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::unit::Rate;
 
-/// A word that is none of those it could be.
+/// An unknown word of an option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum WordError {
-    /// Not a pace.
     #[error(
         "pace '{asked}' is unknown; write even, burst:N, poisson, ramp:FROM..TO (rates), or for \
          load with --pcap, recorded"
     )]
-    Pace {
-        /// As typed.
-        asked: String,
-    },
-    /// Not a placement.
+    Pace { asked: String },
     #[error(
         "--pin '{asked}' is not a placement; write auto, off, or cores TX:RX such as 0:1 or 0,2:1,3"
     )]
-    Pin {
-        /// As typed.
-        asked: String,
-    },
-    /// Not a rule of what is not answered.
+    Pin { asked: String },
     #[error("--drop '{asked}' is no rule; write a share such as 1%, or 1/N for every Nth")]
-    Drop {
-        /// As typed.
-        asked: String,
-    },
+    Drop { asked: String },
+}
+
+/// Names each variant of an option.
+macro_rules! words {
+    ($kind:ident { $($variant:ident: $word:literal),* $(,)? }) => {
+        impl $kind {
+            /// Its name on the command line and in documents.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
 }
 
 /// How datagrams follow each other at a given rate.
@@ -40,7 +49,7 @@ pub enum WordError {
 pub enum PaceKind {
     /// At equal distances.
     Even,
-    /// So many at once, then a pause.
+    /// Bursts of this many datagrams.
     Burst(u32),
     /// Independent of each other.
     Poisson,
@@ -50,12 +59,12 @@ pub enum PaceKind {
     Recorded,
 }
 
-/// A pace without its numbers, for those who only ask which.
+/// Where the rate of a pace comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaceShape {
-    /// The rate comes from `--rate`.
+    /// From `--rate`.
     AtRate,
-    /// The pace brings its rates along.
+    /// From the pace.
     OwnRates,
 }
 
@@ -64,7 +73,6 @@ const MAX_BURST: u32 = 65_536;
 
 impl PaceKind {
     /// Where the rate comes from.
-    #[must_use]
     pub const fn shape(self) -> PaceShape {
         match self {
             Self::Ramp(..) | Self::Recorded => PaceShape::OwnRates,
@@ -118,45 +126,26 @@ impl fmt::Display for PaceKind {
 pub enum WaitKind {
     /// Never sleeps.
     Spin,
-    /// Spins for about as long as a wake-up costs, then sleeps.
+    /// Spins for about the cost of a wake-up, then sleeps.
     #[default]
     Hybrid,
     /// Sleeps at once.
     Epoll,
 }
 
-impl WaitKind {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Spin => "spin",
-            Self::Hybrid => "hybrid",
-            Self::Epoll => "epoll",
-        }
-    }
-}
+words!(WaitKind { Spin: "spin", Hybrid: "hybrid", Epoll: "epoll" });
 
-/// Who says when a datagram arrived.
+/// Who takes the time of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampKind {
-    /// We do, when we have read it.
+    /// udperf, after the read.
     #[default]
     User,
-    /// The kernel too, when it took it from the device: the way to the application is told apart.
+    /// Also the kernel, when it took it from the device, which separates the time in the socket.
     Kernel,
 }
 
-impl TimestampKind {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Kernel => "kernel",
-        }
-    }
-}
+words!(TimestampKind { User: "user", Kernel: "kernel" });
 
 /// Which way datagrams go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -170,34 +159,28 @@ pub enum Route {
     Reverse,
     /// Both at once.
     Both,
-    /// From here to whoever is there, who says nothing of what arrives.
+    /// From here to a target that reports nothing.
     SendOnly,
-    /// Requests from here, and replies from whoever is there, by the same ports.
+    /// Requests from here and responses to the same ports.
     Request,
 }
 
-impl Route {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Local => "within",
-            Self::Forward => "forward",
-            Self::Reverse => "reverse",
-            Self::Both => "both",
-            Self::SendOnly => "alone",
-            Self::Request => "ask",
-        }
-    }
+words!(Route {
+    Local: "within",
+    Forward: "forward",
+    Reverse: "reverse",
+    Both: "both",
+    SendOnly: "alone",
+    Request: "ask",
+});
 
+impl Route {
     /// Whether there are senders in this process.
-    #[must_use]
     pub const fn sends(self) -> bool {
         !matches!(self, Self::Reverse)
     }
 
     /// Whether there are receivers in this process, apart from its senders.
-    #[must_use]
     pub const fn receives(self) -> bool {
         matches!(self, Self::Local | Self::Reverse | Self::Both)
     }
@@ -212,16 +195,7 @@ pub enum Direction {
     Reverse,
 }
 
-impl Direction {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::Reverse => "reverse",
-        }
-    }
-}
+words!(Direction { Forward: "forward", Reverse: "reverse" });
 
 /// Which cores the workers run on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

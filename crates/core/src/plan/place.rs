@@ -35,9 +35,9 @@ pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement,
         Pinning::Auto => {
             let order = physical_first(machine);
             let core = |i: usize| Some(order[i % order.len()]);
-            // Sender and receiver of one number are neighbours in the order: on distinct cores
-            // wherever there are two. Where the others are elsewhere, all cores are for one kind;
-            // the second core comes first for receivers, in case elsewhere is this very host.
+            // Sender and receiver of one number are neighbours in the order: on distinct cores if
+            // there are two. With a peer, all cores are for one kind; receivers begin at the second
+            // core, in case the peer is on this host.
             let pair = |worker: usize| match (scenario.route.sends(), scenario.route.receives()) {
                 (true, true) => (core(2 * worker), core(2 * worker + 1)),
                 _ => (core(worker), core(worker + 1)),
@@ -88,7 +88,6 @@ pub struct Machine {
 
 impl Machine {
     /// Why these engines cannot be had here; `None` where they can.
-    #[must_use]
     pub fn lacks(&self, pair: EnginePair) -> Option<&MissingEngine> {
         let words = [pair.tx.word(), pair.rx.word()];
         self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))

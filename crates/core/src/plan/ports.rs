@@ -5,21 +5,19 @@ use super::scenario::{Limit, RequestOptions, Scenario};
 use super::worker_config::WorkerLoad;
 use crate::unit::Nanos;
 
-/// Default limit of requests that leave at once: a server's receive buffer of the default length
-/// (net.core.rmem_default) holds of small datagrams is some hundred (measured: 277 of 64 bytes),
-/// and a burst must not fill it alone.
+/// Default limit of requests that leave at once, as a server's receive buffer of the default length
+/// (net.core.rmem_default) holds few small datagrams (measured: 277 of 64 bytes).
 pub const REQUEST_BATCH: usize = 64;
 
-/// Maximum time in which consecutive requests of one port leave, so that every port is used often;
-/// arbitrary.
+/// Maximum time for consecutive requests of one port. Arbitrary: all ports are used often.
 const BLOCK: Nanos = Nanos::from_micros(50);
 
-/// Requests of all workers without a rate that can wait at once: at 1.25 s each, 1.6 million a
-/// second, more than one core sends (1.4 million, measured). 48 MiB of slots.
+/// Requests in flight of all workers without a rate: at 1.25 s each, 1.6 million a second, more
+/// than one core sends (1.4 million, measured). 48 MiB of slots.
 const FLAT_OUT: u64 = 1 << 21;
 
-/// The same of a worker in a closed loop, where those that wait are few, and one that is lost must
-/// not stop the others: 210,000 a second, about what a closed loop reaches (measured).
+/// The same of a worker in a closed loop, where a lost one must not stop the others: 210,000 a
+/// second, about what a closed loop reaches (measured).
 const CLOSED: u64 = 1 << 18;
 
 /// Maximum number of ports by default. Arbitrary: the number of one-byte ids.
@@ -28,21 +26,18 @@ pub(super) const MOST_PORTS: u64 = 256;
 /// Ports for requests with a message id and an unknown rate: 4 million message ids. Arbitrary.
 const MESSAGE_ID_PORTS: u64 = 64;
 
-/// How long a server of CoAP may take a message id that comes again for a repetition:
-/// EXCHANGE_LIFETIME, RFC 7252 section 4.8.2.
+/// How long a CoAP server may treat a repeated message id as a retransmission (RFC 7252, 4.8.2).
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 
 impl RequestOptions {
     /// How long the id of an unanswered request is not reused: the timeout and a quarter.
     /// Arbitrary: a reply that arrives even later may be matched with another request.
-    #[must_use]
     pub const fn id_lifetime(&self) -> Nanos {
         Nanos(self.timeout.0.saturating_add(self.timeout.0 / 4))
     }
 
-    /// How many requests of one worker of `of` there have to be ids for at once. `pps`: its highest
-    /// rate; `None`: as fast as it can. `window`: the most that may wait, in a closed loop.
-    #[must_use]
+    /// Ids in use at once by one worker of `of`. `pps`: its highest rate; `None`: flat out.
+    /// `window`: the most requests in flight, in a closed loop.
     pub fn at_once(&self, pps: Option<f64>, window: Option<u64>, of: u64, batch: usize) -> u64 {
         let waiting = match (pps, window) {
             (Some(pps), _) => (pps * self.id_lifetime().as_secs_f64()) as u64,
@@ -54,9 +49,7 @@ impl RequestOptions {
     }
 }
 
-/// How many requests in a row go to one port: a power of two. Of a schedule, what is due within
-/// 50 µs; flat out, what one call takes.
-#[must_use]
+/// Consecutive requests of one port, a power of two: those due within 50 µs; flat out, one batch.
 pub fn block(pps: Option<f64>, batch: usize, id_bits: u32) -> usize {
     let due = pps.map_or(batch, |pps| (pps * BLOCK.as_secs_f64()) as usize);
     // A few ids of a block are lost at either end of a row, so it has to be short beside them all.
@@ -89,8 +82,7 @@ pub(super) fn streams(scenario: &Scenario, load: WorkerLoad) -> u16 {
     (by_ids.max(by_message_ids).clamp(1, most) * of) as u16
 }
 
-/// The number of ports of a worker with which no message id of so many bits repeats within its
-/// lifetime.
+/// Ports of a worker with which no message id of so many bits repeats within its lifetime.
 fn message_id_ports(scenario: &Scenario, pps: Option<f64>, of: u64, bits: u32) -> u64 {
     let sent_in = |time: Nanos| {
         let time = (time + scenario.warmup).min(EXCHANGE_LIFETIME);
@@ -128,25 +120,26 @@ mod tests {
 
     #[test]
     fn ports_are_as_many_as_ids_need() {
-        let of_dns = scenario(16);
-        assert_eq!(streams(&of_dns, even(1_000.0)), 1);
-        assert_eq!(streams(&of_dns, even(50_000.0)), 1);
-        // 125,128 requests, in a table of 131,072, of which a port has 65,536 less a block of 4.
-        assert_eq!(streams(&of_dns, even(100_000.0)), 3);
-        assert_eq!(streams(&of_dns, WorkerLoad::FlatOut), 33);
-        assert_eq!(streams(&scenario(64), WorkerLoad::FlatOut), 1);
-        assert_eq!(streams(&scenario(4), even(200.0)), 35);
-        assert_eq!(streams(&scenario(8), WorkerLoad::FlatOut), 256, "the most there are");
-        let asked = Scenario { streams: 5, ..scenario(16) };
-        let asking = asked.asking.clone().map(|asking| RequestOptions { spread: false, ..asking });
-        assert_eq!(streams(&Scenario { asking, ..asked }, WorkerLoad::FlatOut), 5, "as asked");
-    }
-
-    #[test]
-    fn workers_share_the_ports() {
+        for (id_bits, load, ports) in [
+            (16, even(1_000.0), 1),
+            (16, even(50_000.0), 1),
+            // 125,128 requests, in a table of 131,072, of which a port has 65,536 less a block of
+            // 4.
+            (16, even(100_000.0), 3),
+            (16, WorkerLoad::FlatOut, 33),
+            (64, WorkerLoad::FlatOut, 1),
+            (4, even(200.0), 35),
+            // The maximum.
+            (8, WorkerLoad::FlatOut, 256),
+        ] {
+            assert_eq!(streams(&scenario(id_bits), load), ports, "{id_bits} {load:?}");
+        }
         let two = Scenario { threads: 2, ..scenario(16) };
         assert_eq!(streams(&two, WorkerLoad::FlatOut), 34, "17 each, for 2^20 requests");
         assert_eq!(streams(&two, even(1_000.0)), 2);
+        let mut asked = Scenario { streams: 5, ..scenario(16) };
+        asked.asking.as_mut().unwrap().spread = false;
+        assert_eq!(streams(&asked, WorkerLoad::FlatOut), 5, "as asked");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What was asked, in types, before it is known whether it can be had.
+//! The requested run, before it is known whether it is possible.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub struct IpOptions {
     pub dev: Option<String>,
 }
 
-/// What is asked of a server, and how its replies are waited for.
+/// Requests to a server, and how replies are matched.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RequestOptions {
     /// The requests, in words.
@@ -40,7 +40,7 @@ pub struct RequestOptions {
     /// How replies are matched, in words.
     pub replies: String,
     /// How long a reply is waited for.
-    #[serde(rename = "timeout_ns", serialize_with = "nanos")]
+    #[serde(rename = "timeout_ns")]
     pub timeout: Nanos,
     /// Requests in flight at most, all workers together: a closed loop; `None`: an open one.
     pub outstanding: Option<u32>,
@@ -49,13 +49,12 @@ pub struct RequestOptions {
     pub recorded: Option<&'static [u64]>,
     /// Whether replies carry no id, and each answers the oldest request of its port.
     pub in_order: bool,
-    /// Bits of the id that tells requests of one port apart.
+    /// Bits of the id that distinguishes requests of one port.
     pub id_bits: u32,
     /// Whether there are as many source ports as the ids need, and not as many as `streams` says.
     #[serde(skip)]
     pub spread: bool,
-    /// Bits of the message id by which a server tells a request from its repetition; `None` where
-    /// requests have none.
+    /// Bits of the message id by which a server detects retransmissions, if there is one.
     #[serde(skip)]
     pub message_id_bits: Option<u32>,
     /// How many random labels there are; `None` where requests have none.
@@ -67,7 +66,7 @@ pub struct RequestOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scenario {
     /// Which way datagrams go.
-    #[serde(serialize_with = "route")]
+    #[serde(serialize_with = "word")]
     pub route: Route,
     /// The other end, as typed; empty where both are here.
     pub target: String,
@@ -87,7 +86,7 @@ pub struct Scenario {
     #[serde(serialize_with = "limit")]
     pub limit: Limit,
     /// How long each cell warms up; zero: not at all.
-    #[serde(rename = "warmup_ns", serialize_with = "nanos")]
+    #[serde(rename = "warmup_ns")]
     pub warmup: Nanos,
     /// Repeats of every cell.
     pub trials: u32,
@@ -99,12 +98,12 @@ pub struct Scenario {
     #[serde(serialize_with = "word")]
     pub pin: Pinning,
     /// How workers wait.
-    #[serde(serialize_with = "wait")]
+    #[serde(serialize_with = "word")]
     pub wait: WaitKind,
     /// Datagrams a system call at most, for engines that batch; `None`: what suits each best.
     pub batch: Option<u16>,
     /// Who says when a datagram arrived.
-    #[serde(serialize_with = "timestamps")]
+    #[serde(serialize_with = "word")]
     pub timestamps: TimestampKind,
     /// SO_SNDBUF and SO_RCVBUF to ask for, in bytes.
     pub socket_buffer: usize,
@@ -178,22 +177,6 @@ fn word<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S
 
 fn words<T: ToString, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(ToString::to_string))
-}
-
-fn nanos<S: Serializer>(value: &Nanos, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(value.0)
-}
-
-fn wait<S: Serializer>(value: &WaitKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.word())
-}
-
-fn route<S: Serializer>(value: &Route, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.word())
-}
-
-fn timestamps<S: Serializer>(value: &TimestampKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.word())
 }
 
 fn limit<S: Serializer>(value: &Limit, serializer: S) -> Result<S::Ok, S::Error> {

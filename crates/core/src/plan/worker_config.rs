@@ -1,4 +1,4 @@
-//! One worker's part of a cell.
+//! Configurations of workers.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -31,7 +31,6 @@ pub enum WorkerLoad {
 
 impl WorkerLoad {
     /// The highest rate of all workers together; `None` flat out.
-    #[must_use]
     pub fn peak_pps(&self) -> Option<f64> {
         match self {
             Self::Ramp(from, to, _) => Some(from.pps().max(to.pps())),
@@ -40,7 +39,6 @@ impl WorkerLoad {
     }
 
     /// The mean rate of all workers together; `None` flat out.
-    #[must_use]
     pub fn mean_pps(&self) -> Option<f64> {
         match self {
             Self::FlatOut => None,
@@ -53,7 +51,7 @@ impl WorkerLoad {
     }
 }
 
-/// What every worker of a cell needs to know.
+/// The configuration common to all workers of a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerConfig {
     /// Number of this worker among its kind, from 0.
@@ -82,7 +80,7 @@ pub struct WorkerConfig {
     pub netns: Option<PathBuf>,
 }
 
-/// What a sender needs beyond that.
+/// The configuration of a sender.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TxConfig {
     /// What it shares with a receiver.
@@ -97,34 +95,33 @@ pub struct TxConfig {
     pub load: WorkerLoad,
     /// Seed of the fill.
     pub seed: u64,
-    /// Whether the run gives up on a target that was never reached: no other sign of the receiver
-    /// is expected.
+    /// Whether to abort if the target was never reached: nothing else reports a missing receiver.
     pub abort_on_unreachable: bool,
     /// Whether the target answers datagrams.
     pub answers: bool,
-    /// Whether the kernel is to say when a datagram left, of a sample.
+    /// Whether the kernel timestamps a sample of sent datagrams.
     pub stamps: bool,
 }
 
-/// What a receiver needs beyond that.
+/// The configuration of a receiver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RxConfig {
     /// What it shares with a sender.
     pub common: WorkerConfig,
     /// How to receive.
     pub engine: RxKind,
-    /// Whether the kernel is to say when a datagram arrived.
+    /// Whether the kernel timestamps received datagrams.
     pub stamps: bool,
     /// Whether the senders are on another host, with another clock.
     pub across: bool,
-    /// Among how many receivers these flows go in turn; 1: any of them may come to this one.
+    /// How many receivers share these flows in turn; 1: this one may get any of them.
     pub of: usize,
 }
 
-/// What a worker needs that asks, and hears at the same ports.
+/// The configuration of a worker that sends requests and receives replies at the same ports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestConfig {
-    /// Its asking half.
+    /// Its sending side.
     pub tx: TxConfig,
     /// How to receive.
     pub rx: RxKind,

@@ -55,7 +55,7 @@ impl CellRunner for RequestRunner {
         let streams = plan.streams(load);
         let mut pool = WorkerPool::new(streams, plan.scenario.ports);
         let first_ids = self.ids.begin(streams.into());
-        for mut config in plan.pair_shares(cell, load) {
+        for mut config in plan.request_configs(cell, load) {
             config.tx.abort_on_unreachable &= !self.answered;
             let ids = (Arc::clone(&self.ids), first_ids);
             let (target, spec, ports) = (self.target, spec.clone(), pool.ports());

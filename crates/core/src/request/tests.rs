@@ -79,7 +79,7 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     let tx = PlainTx::new(tx_sockets, None, SIZE, |slot: &mut [u8]| slot.fill(0));
     let mut rx = PlainRx::for_any_size(rx_sockets);
     let plan = plan(streams, outstanding, Rate::Max);
-    let shares = plan.pair_shares(&plan.cells[0], WorkerLoad::FlatOut);
+    let shares = plan.request_configs(&plan.cells[0], WorkerLoad::FlatOut);
     let RequestConfig { tx: config, asking, window, .. } = shares.into_iter().next().unwrap();
     let mut job = SendJob::new(&config, &tx);
     let control = PhaseState::new(Arc::default(), 1);

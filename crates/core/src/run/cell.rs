@@ -88,7 +88,7 @@ fn start(
     load: WorkerLoad,
 ) -> Result<(), RunError> {
     let mut addrs = Vec::new();
-    for config in plan.rx_shares(cell) {
+    for config in plan.rx_configs(cell) {
         // Not in the worker, so that the file is removed whatever happens to that.
         let provided = match &config.common.unix {
             Some(name) if config.engine != RxKind::Null => {
@@ -101,7 +101,7 @@ fn start(
         };
         addrs.push(pool.add_receiver(config, provided)?);
     }
-    for (config, addr) in plan.tx_shares(cell, load).into_iter().zip(addrs) {
+    for (config, addr) in plan.tx_configs(cell, load).into_iter().zip(addrs) {
         let to = addr.unwrap_or(config.common.bind);
         pool.add_sender(config, to, None)?;
     }

@@ -145,7 +145,7 @@ impl Sampler {
         let Some(socket) = socket_of(tx.sockets(), flow) else {
             return self.rest(now);
         };
-        let refusal = sys::take_pending_refusal(socket);
+        let refusal = sys::take_socket_error(socket);
         let stamp_ns = sys::take_send_stamp(socket);
         self.rest(now);
         match (sample, stamp_ns) {

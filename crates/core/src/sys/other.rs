@@ -1,46 +1,156 @@
 //! The contract of [`super`] where nothing but the standard library is known: inert twins.
-
-mod counters;
-pub mod device;
-pub mod host;
-mod reply;
-mod socket;
-mod stamps;
-mod usage;
+//! `linux` documents each name.
+#![allow(missing_docs)]
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-pub use counters::{
-    backlog_drops, device_drops, ip_counters, neighbour_unresolved, qdisc_drops, udp_counters,
-};
-pub use reply::{ReplyBatch, parse_msg};
-pub use socket::{device_name, path_mtu};
-pub use stamps::{forget_send_stamps, stamp_sends, take_pending_refusal, take_send_stamp};
-/// Anything: nothing here looks into it.
+/// Any type: nothing here looks into a socket.
 pub use std::marker::Sized as Handle;
-pub use usage::{InstructionCounter, context_switches};
 
 use super::{
-    Instruction, NetLink, RecvMessage, RecvMetadata, Request, SendError, Unreachable,
-    UnreachableErrno,
+    DeviceDrops, Instruction, IpSnmp, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply,
+    Request, SendError, SwitchCounts, UdpSnmp, Unreachable, UnreachableErrno,
 };
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Defines functions that ignore their arguments and return a fixed value.
+macro_rules! inert {
+    ($($(#[$attribute:meta])* $name:ident$(<$socket:ident>)?($($argument:ty),*) -> $result:ty =
+        $value:expr;)*) => {$(
+        $(#[$attribute])*
+        pub fn $name$(<$socket>)?($(_: $argument),*) -> $result {
+            $value
+        }
+    )*};
+}
+
+inert! {
+    #[cfg(udperf_unix)]
+    abstract_name(&std::os::unix::net::SocketAddr) -> Option<&[u8]> = None;
+    affinity() -> Option<Vec<usize>> = None;
+    attach_steering<S>(&S, &[Instruction]) -> io::Result<()> = unsupported();
+    backlog_drops() -> Option<Vec<(u32, u32)>> = None;
+    bind_device<S>(&S, &str) -> io::Result<()> = unsupported();
+    boot_id() -> Option<String> = None;
+    clock_identity() -> Option<String> = None;
+    context_switches() -> Option<SwitchCounts> = None;
+    device_drops(Option<&[NetLink]>) -> Option<DeviceDrops> = None;
+    device_index(&str) -> io::Result<u32> = unsupported();
+    device_name(u32) -> Option<String> = None;
+    device_stack(&str) -> Option<Vec<NetLink>> = None;
+    disable_recverr<S>(&S, bool) -> io::Result<()> = Ok(());
+    drain_error_queue<S>(&S) -> (u64, Option<SendError>) = (0, None);
+    enable_pktinfo<S>(&S, bool) -> io::Result<()> = unsupported();
+    enter_netns(&Path) -> io::Result<()> = unsupported();
+    forbid_fragments<S>(&S, bool) -> io::Result<()> = unsupported();
+    forget_send_stamps<S>(&S) -> io::Result<()> = Ok(());
+    ip_counters() -> Option<IpSnmp> = None;
+    is_ignored(i32) -> bool = false;
+    join_no_group<S>(&S, bool) -> () = ();
+    neighbour_unresolved(SocketAddr, Option<&str>) -> Option<bool> = None;
+    network_identity() -> Option<String> = None;
+    parse_msg(&[u8], &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) =
+        (None, None, None);
+    path_mtu<S>(&S, bool) -> Option<u64> = None;
+    qdisc_drops(Option<&[NetLink]>) -> Option<u64> = None;
+    raise_open_files() -> () = ();
+    refuses_offload(SendError) -> bool = false;
+    report_queue_drops<S>(&S, bool) -> io::Result<()> = Ok(());
+    reports_queue_drops<S>(&S, bool) -> bool = false;
+    reset_rx_options<S>(&S) -> io::Result<()> = Ok(());
+    set_affinity(&[usize]) -> bool = false;
+    set_reuse_port<S>(&S) -> io::Result<()> = unsupported();
+    set_timer_slack_ns(u64) -> () = ();
+    set_timestamps<S>(&S) -> io::Result<()> = unsupported();
+    set_traffic_class<S>(&S, u32) -> io::Result<()> = unsupported();
+    set_udp_gro<S>(&S) -> io::Result<()> = unsupported();
+    set_udp_segment<S>(&S, u16) -> io::Result<()> = unsupported();
+    socket_drops<S>(&S) -> Option<u32> = None;
+    stamp_sends<S>(&S, bool) -> io::Result<()> = unsupported();
+    stolen_ns() -> Option<u64> = None;
+    take_socket_error<S>(&S) -> Option<SendError> = None;
+    take_latest_error<S>(&S) -> Option<SendError> = None;
+    take_queued_errors<S>(&S, impl FnMut(Option<SocketAddr>, SendError)) -> () = ();
+    take_send_stamp<S>(&S) -> Option<u64> = None;
+    thread_cpu_ns() -> Option<u64> = None;
+    udp_counters() -> Option<UdpSnmp> = None;
+    wait_writable<S>(&S, u64) -> bool = true;
+}
+
+pub mod device {
+    use std::collections::BTreeMap;
+
+    use crate::sys::{Address, InterruptLine};
+
+    inert! {
+        addresses() -> Vec<Address> = Vec::new();
+        channels(&str) -> Option<BTreeMap<String, u64>> = None;
+        coalescing(&str) -> Option<BTreeMap<String, u64>> = None;
+        driver(&str) -> Option<String> = None;
+        irqs(&str) -> Option<Vec<InterruptLine>> = None;
+        mtu(&str) -> Option<u64> = None;
+        offloads(&str) -> Option<BTreeMap<String, bool>> = None;
+        qdisc(&str) -> Option<String> = None;
+        queue_masks(&str, &str, &str) -> Option<Vec<String>> = None;
+        queues(&str, &str) -> Option<usize> = None;
+        rings(&str) -> Option<BTreeMap<String, u64>> = None;
+        speed_mbit(&str) -> Option<u64> = None;
+    }
+}
+
+pub mod host {
+    use std::collections::BTreeMap;
+
+    use crate::sys::{CgroupFiles, CgroupThrottling, CpuTime, LoadAverage};
+
+    inert! {
+        cgroup_limits() -> Option<CgroupFiles> = None;
+        clocksource() -> Option<String> = None;
+        container() -> Option<String> = None;
+        cpu_model() -> Option<String> = None;
+        cpu_throttling() -> Vec<CgroupThrottling> = Vec::new();
+        cpu_time() -> Option<CpuTime> = None;
+        governor(&[usize]) -> Option<String> = None;
+        hostname() -> Option<String> = None;
+        isolated_cpus() -> Option<Vec<usize>> = None;
+        kernel() -> Option<String> = None;
+        kernel_command_line() -> Option<String> = None;
+        load() -> Option<LoadAverage> = None;
+        max_dgram_qlen() -> Option<u64> = None;
+        mitigations() -> Option<BTreeMap<String, String>> = None;
+        netdev_max_backlog() -> Option<u64> = None;
+        nohz_full_cpus() -> Option<Vec<usize>> = None;
+        online_cpus() -> Option<usize> = None;
+        rmem_max() -> Option<u64> = None;
+        smt_active() -> Option<bool> = None;
+        sysctls() -> BTreeMap<String, String> = BTreeMap::new();
+        thread_siblings(&[usize]) -> Option<Vec<Vec<usize>>> = None;
+        turbo() -> Option<bool> = None;
+        virtualization() -> Option<String> = None;
+        wmem_max() -> Option<u64> = None;
+    }
+}
 
 /// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
 #[inline]
-#[must_use]
 pub fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     // One second in hand keeps a moment shortly before the first reading above zero.
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1_000_000_000
 }
 
-/// Unknown here.
-#[must_use]
-pub fn thread_cpu_ns() -> Option<u64> {
-    None
+/// Nanoseconds of the system's calendar clock.
+pub fn realtime_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
 }
 
 /// Sleeps until [`monotonic_ns`] has reached `at_ns`, as exactly as std does.
@@ -48,115 +158,28 @@ pub fn sleep_until_ns(at_ns: u64) {
     std::thread::sleep(Duration::from_nanos(at_ns.saturating_sub(monotonic_ns())));
 }
 
-/// Sleeps for so long, a millisecond at most: whatever was waited for is seen then.
+/// Sleeps for so long, but at most a millisecond, after which the caller looks again.
 pub fn wait_readable<S>(_of: &S, most_ns: u64) {
     std::thread::sleep(Duration::from_nanos(most_ns.min(1_000_000)));
 }
 
-/// Unknown here, so there is room.
-pub fn wait_writable<S>(_of: &S, _most_ns: u64) -> bool {
-    true
-}
-
-/// Does nothing.
-pub fn set_timer_slack_ns(_ns: u64) {}
-
-/// Does nothing.
-pub fn raise_open_files() {}
-
-/// Nothing is known of that here.
-#[must_use]
-pub const fn is_ignored(_signal: i32) -> bool {
-    false
-}
-
-/// Does nothing.
-pub fn in_group_of_its_own(command: &mut std::process::Command) -> &mut std::process::Command {
+pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Does nothing: a process goes on without the one that started it.
-pub fn end_with_parent(command: &mut std::process::Command) -> &mut std::process::Command {
+/// Does nothing: a process goes on without its parent.
+pub fn end_with_parent(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Unknown here.
-#[must_use]
-pub fn affinity() -> Option<Vec<usize>> {
-    None
+/// Whether connect(2) on a non-blocking socket has begun: EINPROGRESS of Linux, the BSDs and macOS,
+/// WouldBlock on Windows.
+pub fn is_connecting(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(115 | 36)) || error.kind() == io::ErrorKind::WouldBlock
 }
-
-/// Cannot be had here.
-pub fn set_affinity(_cpus: &[usize]) -> bool {
-    false
-}
-
-/// Unknown here.
-#[must_use]
-pub fn socket_drops<S>(_socket: &S) -> Option<u32> {
-    None
-}
-
-/// Does nothing: queue drops stay silent here.
-///
-/// # Errors
-/// Never.
-pub fn report_queue_drops<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
-    Ok(())
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn enable_pktinfo<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Nothing to undo here.
-///
-/// # Errors
-/// Never.
-pub fn disable_recverr<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
-    Ok(())
-}
-
-/// They are not reported here.
-#[must_use]
-pub fn reports_queue_drops<S>(_socket: &S, _ipv6: bool) -> bool {
-    false
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn forbid_fragments<S>(_socket: &S, _ipv6: bool) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn set_traffic_class<S>(_socket: &S, _class: u32) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn bind_device<S>(_socket: &S, _device: &str) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Nothing to keep away here.
-pub fn join_no_group<S>(_socket: &S, _ipv6: bool) {}
 
 /// Why a send failed, as far as std tells.
-#[must_use]
-pub fn refusal_of(error: &io::Error) -> SendError {
+pub fn send_error_of(error: &io::Error) -> SendError {
     let unreachable = |errno| SendError::Unreachable(Unreachable::returned(errno));
     match error.kind() {
         io::ErrorKind::WouldBlock => SendError::WouldBlock,
@@ -170,213 +193,92 @@ pub fn refusal_of(error: &io::Error) -> SendError {
     }
 }
 
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn set_udp_segment<S>(_socket: &S, _bytes: u16) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn set_udp_gro<S>(_socket: &S) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn set_timestamps<S>(_socket: &S) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Nothing to undo here.
-///
-/// # Errors
-/// Never.
-pub fn reset_rx_options<S>(_socket: &S) -> io::Result<()> {
-    Ok(())
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn set_reuse_port<S>(_socket: &S) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn attach_steering<S>(_socket: &S, _program: &[Instruction]) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Never: there is no offload here.
-#[must_use]
-pub const fn refuses_offload(_error: SendError) -> bool {
-    false
-}
-
-/// Nothing is queued here.
-pub fn take_queued_refusal<S>(_socket: &S) -> Option<SendError> {
-    None
-}
-
-/// Nothing is queued here.
-pub fn drain_error_queue<S>(_socket: &S) -> (u64, Option<SendError>) {
-    (0, None)
-}
-
-/// Nothing is queued here.
-pub fn take_refused_peers<S>(_socket: &S, _note: impl FnMut(Option<SocketAddr>, SendError)) {}
-
-/// Nanoseconds of the system's calendar clock.
-#[must_use]
-pub fn realtime_ns() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos() as u64)
-}
-
-/// Many messages a call: not possible here.
 #[derive(Debug)]
 pub struct SendBatch;
 
 impl SendBatch {
-    /// For nothing.
-    #[must_use]
     pub fn new(_messages: usize, _to: Option<SocketAddr>) -> Self {
         Self
     }
 
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
     pub fn send<'a, S>(
         &mut self,
         _socket: &S,
         _payloads: impl Iterator<Item = &'a [u8]>,
     ) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
+        unsupported()
     }
 }
 
-/// Many messages a call: not possible here.
 #[derive(Debug)]
 pub struct RecvBatch;
 
 impl RecvBatch {
-    /// For nothing.
-    #[must_use]
-    pub fn new(_slots: usize, _slot_len: usize, _wants: RecvMetadata) -> Self {
+    pub fn new(_slots: usize, _slot_len: usize, _metadata: RecvMetadata) -> Self {
         Self
     }
 
-    /// None.
-    #[must_use]
-    pub const fn slots(&self) -> usize {
+    pub fn slots(&self) -> usize {
         0
     }
 
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
     pub fn recv<S>(&mut self, _socket: &S) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
+        unsupported()
     }
 
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
     pub fn recv_one<S>(&mut self, _socket: &S) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+        unsupported()
     }
 
-    /// Does nothing.
     pub fn restart(&mut self) {}
 
-    /// Nothing was received.
     pub fn messages(&self) -> impl Iterator<Item = RecvMessage<'_>> {
         std::iter::empty()
     }
 
-    /// Nothing was received.
     pub fn requests(&mut self) -> impl Iterator<Item = Request<'_>> {
         std::iter::empty()
     }
 
-    /// Nothing was received.
-    #[must_use]
-    pub const fn bytes(&self, _message: usize, _len: usize) -> &[u8] {
+    pub fn bytes(&self, _message: usize, _len: usize) -> &[u8] {
         &[]
     }
 }
 
-/// Unknown here.
-#[must_use]
-pub fn device_stack(_device: &str) -> Option<Vec<NetLink>> {
-    None
+#[derive(Debug)]
+pub struct ReplyBatch;
+
+impl ReplyBatch {
+    pub fn new(_messages: usize) -> Self {
+        Self
+    }
+
+    pub fn send<'a, S>(
+        &mut self,
+        _socket: &S,
+        _replies: impl Iterator<Item = Reply<'a>>,
+    ) -> io::Result<(usize, usize)> {
+        unsupported()
+    }
+
+    pub fn send_one<S>(&mut self, _socket: &S, _reply: Reply<'_>) -> io::Result<()> {
+        unsupported()
+    }
 }
 
-/// Not possible here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn enter_netns(_path: &std::path::Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
+#[derive(Debug)]
+pub struct InstructionCounter;
 
-/// Unknown here.
-#[must_use]
-pub fn boot_id() -> Option<String> {
-    None
-}
+impl InstructionCounter {
+    pub fn of_this_thread() -> Option<Self> {
+        None
+    }
 
-/// Unknown here.
-#[must_use]
-pub fn clock_identity() -> Option<String> {
-    None
-}
+    pub fn with_kernel(&self) -> bool {
+        false
+    }
 
-/// No system call tells it.
-#[must_use]
-pub fn network_identity() -> Option<String> {
-    None
-}
-
-/// Unknown here.
-///
-/// # Errors
-/// Always [`io::ErrorKind::Unsupported`].
-pub fn device_index(_device: &str) -> io::Result<u32> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Unknown here.
-#[must_use]
-pub fn stolen_ns() -> Option<u64> {
-    None
-}
-
-/// There are no such names here.
-#[cfg(udperf_unix)]
-#[must_use]
-pub fn abstract_name(_addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
-    None
-}
-
-/// Whether this is no error of connect(2) but says that a socket that does not block has begun:
-/// EINPROGRESS of Linux or of the BSDs and macOS, and what Windows says in its place.
-#[must_use]
-pub fn is_connecting(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(115 | 36)) || error.kind() == io::ErrorKind::WouldBlock
+    pub fn read(&self) -> Option<u64> {
+        None
+    }
 }

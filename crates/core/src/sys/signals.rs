@@ -9,17 +9,13 @@ use signal_hook::low_level;
 
 use super::{is_ignored, monotonic_ns};
 
-/// How soon after the first signal another one counts as the same, in ns. timeout(1) signals its
-/// child and then its own process group, so that the child gets two within microseconds. Arbitrary:
-/// below the time that a user waits before pressing Ctrl-C again.
+/// Signals within this time in ns count as one: timeout(1) signals its child and then its process
+/// group. Arbitrary: less than a user waits before pressing Ctrl-C again.
 const SAME_NS: u64 = 500_000_000;
 
 /// Sets the returned flag at the first of these signals. A signal at least half a second after the
 /// first one ends the process at once, with this exit code. A signal that the process was started
 /// to ignore, as nohup(1) does with SIGHUP, stays ignored if it is among `keep`.
-///
-/// # Errors
-/// The error of sigaction(2).
 pub fn stop_on_signals(signals: &[i32], keep: &[i32], exit: i32) -> io::Result<Arc<AtomicBool>> {
     let (stop, first_ns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     // The clock is set up before a handler reads it.

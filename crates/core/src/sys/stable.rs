@@ -25,10 +25,7 @@ impl<T: Copy> StableSlice<T> {
 }
 
 impl<T> StableSlice<T> {
-    /// A pointer to the element of this index, valid as long as the slice.
-    ///
-    /// # Panics
-    /// If the index is not below the length.
+    /// A pointer to the element of this index, valid as long as the slice. Panics if out of bounds.
     #[inline]
     pub const fn at(&self, index: usize) -> *mut T {
         assert!(index < self.0.len(), "the slice has such an element");

@@ -14,20 +14,14 @@ pub struct Unreachable {
 
 /// Error numbers that report a destination as unreachable (errno(3)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum UnreachableErrno {
-    /// ECONNREFUSED: the port is closed.
     ConnRefused,
-    /// EHOSTUNREACH: no route to the host, or its neighbour entry failed.
     HostUnreach,
-    /// ENETUNREACH: no route to the network.
     NetUnreach,
-    /// EHOSTDOWN.
     HostDown,
-    /// ENETDOWN: the interface is down.
     NetDown,
-    /// ENOPROTOOPT: the host has no UDP.
     NoProtoOpt,
-    /// ENONET: the host is isolated.
     NoNet,
 }
 
@@ -55,37 +49,26 @@ pub enum Reporter {
 
 impl UnreachableErrno {
     /// The name of errno(3).
-    #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::ConnRefused => "ECONNREFUSED",
-            Self::HostUnreach => "EHOSTUNREACH",
-            Self::NetUnreach => "ENETUNREACH",
-            Self::HostDown => "EHOSTDOWN",
-            Self::NetDown => "ENETDOWN",
-            Self::NoProtoOpt => "ENOPROTOOPT",
-            Self::NoNet => "ENONET",
-        }
+        self.words().0
     }
 
-    /// The description, as in strerror(3).
-    const fn meaning(self) -> &'static str {
+    /// Name, and description as in strerror(3).
+    const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::ConnRefused => "connection refused",
-            Self::HostUnreach => "no route to host",
-            Self::NetUnreach => "network unreachable",
-            Self::HostDown => "host is down",
-            Self::NetDown => "network is down",
-            Self::NoProtoOpt => "protocol unreachable",
-            Self::NoNet => "host isolated",
+            Self::ConnRefused => ("ECONNREFUSED", "connection refused"),
+            Self::HostUnreach => ("EHOSTUNREACH", "no route to host"),
+            Self::NetUnreach => ("ENETUNREACH", "network unreachable"),
+            Self::HostDown => ("EHOSTDOWN", "host is down"),
+            Self::NetDown => ("ENETDOWN", "network is down"),
+            Self::NoProtoOpt => ("ENOPROTOOPT", "protocol unreachable"),
+            Self::NoNet => ("ENONET", "host isolated"),
         }
     }
 }
 
 impl Unreachable {
-    /// An error returned by a call, before the error queue was read for an ICMP error. This host
-    /// itself never reports a closed port.
-    #[must_use]
+    /// An error of a call, before the error queue was read. This host never reports a closed port.
     pub const fn returned(errno: UnreachableErrno) -> Self {
         let reporter = match errno {
             UnreachableErrno::ConnRefused => Reporter::Unknown,
@@ -95,25 +78,21 @@ impl Unreachable {
     }
 
     /// Like `returned`, for an error that came back for an earlier datagram.
-    #[must_use]
     pub const fn came_back(self) -> Self {
         Self { reporter: Reporter::Unknown, ..self }
     }
 
     /// Whether the host reports that the port is closed.
-    #[must_use]
     pub const fn is_closed_port(&self) -> bool {
         matches!(self.errno, UnreachableErrno::ConnRefused)
     }
 
     /// Whether this host itself refused the datagram because there is no route.
-    #[must_use]
     pub const fn is_local(&self) -> bool {
         matches!(self.reporter, Reporter::Local)
     }
 
     /// Whether an ICMP error reports that a neighbour did not answer: host or address unreachable.
-    #[must_use]
     pub const fn is_neighbour(&self) -> bool {
         use Reporter::Icmp;
         matches!(
@@ -122,9 +101,7 @@ impl Unreachable {
         )
     }
 
-    /// The short name of the error: an errno such as `ENETUNREACH` if this host reports it, else
-    /// type and code such as `ICMP 3/3`.
-    #[must_use]
+    /// The short name of the error: an errno such as `ENETUNREACH`, or `ICMP 3/3` (type and code).
     pub fn code(&self) -> String {
         match self.reporter {
             Reporter::Icmp { v6, kind, code, .. } => {
@@ -135,7 +112,6 @@ impl Unreachable {
     }
 
     /// Who reports it: an address, or `local`; `None` if unknown.
-    #[must_use]
     pub fn reported_by(&self) -> Option<String> {
         match self.reporter {
             Reporter::Local | Reporter::Neighbour => Some("local".to_owned()),
@@ -176,7 +152,7 @@ impl Unreachable {
 /// `network unreachable (ENETUNREACH, local)`, `port unreachable (ICMP 3/3, from 10.0.0.2)`.
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.meaning());
+        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.words().1);
         write!(f, "{meaning} ({}", self.code())?;
         match self.reporter {
             Reporter::Local => f.write_str(", local)"),

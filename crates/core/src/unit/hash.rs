@@ -9,7 +9,6 @@ const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The hash of an integer: each bit of the input changes half of the output on average.
 #[inline]
-#[must_use]
 pub const fn hash_u64(value: u64) -> u64 {
     hash_nth(value, 0)
 }
@@ -17,7 +16,6 @@ pub const fn hash_u64(value: u64) -> u64 {
 /// Value `n` of the sequence `key`: output `n` of SplitMix64 (Steele, Lea, Flood: Fast splittable
 /// pseudorandom number generators, 2014) with the state `key`.
 #[inline]
-#[must_use]
 pub const fn hash_nth(key: u64, n: u64) -> u64 {
     let value = key.wrapping_add(n.wrapping_add(1).wrapping_mul(GAMMA));
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -18,67 +18,35 @@ pub use show::{show_bits, show_bytes, show_nanos, show_nanos_above, show_pps};
 pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};
 pub use text::{Keep, strip_control};
 
-/// The sum of counts that may be from elsewhere, such as a document or a peer: `u64::MAX` where it
-/// is larger.
-#[must_use]
+/// The saturating sum of counts, which may be from a document or a peer.
 pub fn sum_counts(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
 }
 
-/// A word that could not be read as a number with a unit. Each variant says what was asked, what
-/// is wrong with it and what would do.
+/// A word that is not a number with a unit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum UnitError {
-    /// Not a duration.
     #[error("'{asked}' is not a duration; write seconds as a bare number, or 500ms, 10s, 2m")]
-    Duration {
-        /// The word as typed.
-        asked: String,
-    },
-    /// Not a rate.
+    Duration { asked: String },
     #[error(
         "'{asked}' is not a rate; write max, 100k (datagrams/s), 1Gbit (payload bits/s) or 50%"
     )]
-    Rate {
-        /// The word as typed.
-        asked: String,
-    },
-    /// A rate outside what can be scheduled.
+    Rate { asked: String },
     #[error("rate '{asked}' is out of range; {range}")]
-    RateRange {
-        /// The word as typed.
-        asked: String,
-        /// The range in words.
-        range: &'static str,
-    },
-    /// Not a size or a list of sizes.
+    RateRange { asked: String, range: &'static str },
     #[error(
         "'{asked}' is not a payload size; write bytes such as 64 or 8K, a range 64..1024*2 or \
          64..256+64, rfc2544 or imix"
     )]
-    Size {
-        /// The word as typed.
-        asked: String,
-    },
-    /// A payload outside what a datagram of ours can be.
+    Size { asked: String },
     #[error(
         "payload size {asked} is out of range; 16 bytes (our header) to 65507 bytes (the largest \
          UDP payload over IPv4) are possible"
     )]
-    SizeRange {
-        /// The size as typed.
-        asked: String,
-    },
-    /// Not a whole number.
+    SizeRange { asked: String },
     #[error("'{asked}' is not a number of {what}; write a whole number, K/M/G = {factor}")]
-    Count {
-        /// The word as typed.
-        asked: String,
-        /// What was being counted.
-        what: &'static str,
-        /// What one K means here.
-        factor: u64,
-    },
+    Count { asked: String, what: &'static str, factor: u64 },
 }
 
 /// Splits a number from the letters behind it: `"1.5Gbit"` gives `(1.5, "Gbit")`.

@@ -5,36 +5,29 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::show::scaled;
 use super::{UnitError, prefix, split_number};
 
-/// The highest packet rate that can be asked for: almost three times what the fastest socket path
-/// reaches, and the last at which a schedule skips missed slots faster than they come up (6 ns a
-/// slot, measured).
+/// The highest packet rate: almost three times that of the fastest socket path, and the last at
+/// which a schedule skips missed slots faster than they fall due (6 ns a slot, measured).
 pub const MAX_PPS: u64 = 100_000_000;
 
-/// Thousandths in one datagram a second, the resolution of [`PacketRate`]; fine enough that a bit
-/// rate at an odd size is met within 1e-6 from 1 kpps on. Arbitrary.
+/// The resolution of [`PacketRate`]. Arbitrary: bit rates are met within 1e-6 from 1 kpps on.
 const MILLI: f64 = 1e3;
 
-/// A packet rate in thousandths of a datagram a second: an exact integer, so that a schedule
-/// made of it never drifts. From 0.001 to 10⁸ datagrams a second.
+/// A packet rate from 0.001 to 10⁸ datagrams a second: an integer, so that schedules never drift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PacketRate {
     milli_pps: u64,
 }
 
 impl PacketRate {
-    /// Whether it is within the range that [`Self::from_pps`] gives: what came over a network may
-    /// not be.
-    #[must_use]
+    /// Whether a rate received from a peer is within range.
     pub const fn is_sound(self) -> bool {
         0 < self.milli_pps && self.milli_pps <= MAX_PPS * 1_000
     }
 
-    /// The rate nearest to so many datagrams a second.
-    ///
-    /// # Errors
-    /// [`UnitError::RateRange`] below 0.001 or above [`MAX_PPS`].
+    /// The nearest rate; [`UnitError::RateRange`] below 0.001 or above [`MAX_PPS`].
     pub fn from_pps(pps: f64) -> Result<Self, UnitError> {
         let milli = (pps * MILLI).round();
         if !(1.0..=MAX_PPS as f64 * MILLI).contains(&milli) {
@@ -48,7 +41,6 @@ impl PacketRate {
     }
 
     /// Thousandths of a datagram a second; at least 1.
-    #[must_use]
     pub const fn milli_pps(self) -> u64 {
         self.milli_pps
     }
@@ -57,7 +49,6 @@ impl PacketRate {
     pub const KILO: Self = Self { milli_pps: 1_000_000 };
 
     /// Datagrams a second.
-    #[must_use]
     pub fn pps(self) -> f64 {
         self.milli_pps as f64 / MILLI
     }
@@ -77,11 +68,8 @@ pub enum Rate {
 }
 
 impl Rate {
-    /// The packet rate that this stands for at a payload of `mean_bytes`; `None` for
-    /// [`Rate::Max`] and [`Rate::OfMax`], which only a measurement can tell.
-    ///
-    /// # Errors
-    /// [`UnitError::RateRange`] where the result is outside [`PacketRate`].
+    /// The packet rate at a payload of `mean_bytes`; `None` for [`Rate::Max`] and [`Rate::OfMax`];
+    /// [`UnitError::RateRange`] if it is outside [`PacketRate`].
     pub fn at_size(self, mean_bytes: f64) -> Result<Option<PacketRate>, UnitError> {
         match self {
             Self::Max | Self::OfMax(_) => Ok(None),
@@ -141,10 +129,7 @@ impl fmt::Display for Rate {
 
 /// A number with the largest decimal prefix that leaves it at or above 1.
 fn short(value: f64) -> String {
-    let (scaled, letter) = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
-        .into_iter()
-        .find(|(factor, _)| value >= *factor)
-        .map_or((value, ""), |(factor, letter)| (value / factor, letter));
+    let (scaled, letter) = scaled(value, 1.0);
     format!("{}{letter}", tidy(scaled))
 }
 
@@ -157,20 +142,23 @@ fn tidy(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn pps(pps: f64) -> Rate {
-        Rate::Pps(PacketRate::from_pps(pps).unwrap())
-    }
-
     #[test]
-    fn every_form_is_read() {
-        assert_eq!("max".parse(), Ok(Rate::Max));
-        assert_eq!("100k".parse(), Ok(pps(100_000.0)));
-        assert_eq!("100kpps".parse(), Ok(pps(100_000.0)));
-        assert_eq!("1.5M".parse(), Ok(pps(1_500_000.0)));
-        assert_eq!("250".parse(), Ok(pps(250.0)));
-        assert_eq!("1Gbit".parse(), Ok(Rate::Bits(1e9)));
-        assert_eq!("10Mbps".parse(), Ok(Rate::Bits(1e7)));
-        assert_eq!("50%".parse(), Ok(Rate::OfMax(0.5)));
+    fn every_form_is_read_and_shown() {
+        let pps = |pps| Rate::Pps(PacketRate::from_pps(pps).unwrap());
+        for (word, rate, shown) in [
+            ("max", Rate::Max, "max"),
+            ("100k", pps(100_000.0), "100k"),
+            ("100kpps", pps(100_000.0), "100k"),
+            ("1.25M", pps(1_250_000.0), "1.25M"),
+            ("250", pps(250.0), "250"),
+            ("1Gbit", Rate::Bits(1e9), "1Gbit"),
+            ("10Mbps", Rate::Bits(1e7), "10Mbit"),
+            ("50%", Rate::OfMax(0.5), "50%"),
+            ("12.5%", Rate::OfMax(0.125), "12.5%"),
+        ] {
+            assert_eq!(word.parse(), Ok(rate));
+            assert_eq!(rate.to_string(), shown);
+        }
     }
 
     #[test]
@@ -184,13 +172,5 @@ mod tests {
     fn bits_become_datagrams_by_size() {
         let rate = Rate::Bits(1e9).at_size(64.0).unwrap().unwrap();
         assert_eq!(rate.milli_pps(), 1_953_125_000);
-    }
-
-    #[test]
-    fn what_is_printed_reads_back() {
-        for word in ["max", "100k", "1.25M", "7", "1Gbit", "50%", "12.5%"] {
-            let rate: Rate = word.parse().unwrap();
-            assert_eq!(rate.to_string(), word);
-        }
     }
 }

@@ -2,7 +2,6 @@
 //! rates and counts, binary ones for memory.
 
 /// A duration: `0 ns`, `830 ns`, `12.3 µs`, `4.56 ms`, `1.20 s`.
-#[must_use]
 pub fn show_nanos(ns: u64) -> String {
     let value = ns as f64;
     // What rounds to 1000 of a unit belongs to the next one.
@@ -15,26 +14,22 @@ pub fn show_nanos(ns: u64) -> String {
 }
 
 /// An upper limit: the smallest duration in three digits that is longer than `ns`.
-#[must_use]
 pub fn show_nanos_above(ns: u64) -> String {
     let step = 10_u64.pow(ns.checked_ilog10().map_or(0, |power| power.saturating_sub(2)));
     show_nanos((ns / step).saturating_add(1).saturating_mul(step))
 }
 
 /// A packet rate: `271 kpps`.
-#[must_use]
 pub fn show_pps(pps: f64) -> String {
     format!("{}pps", prefixed(pps))
 }
 
 /// A bit rate: `1.20 Gbit/s`.
-#[must_use]
 pub fn show_bits(bits_per_second: f64) -> String {
     format!("{}bit/s", prefixed(bits_per_second))
 }
 
 /// Memory: `212992` is `208 KiB`.
-#[must_use]
 pub fn show_bytes(bytes: u64) -> String {
     let value = bytes as f64;
     match bytes {
@@ -47,12 +42,17 @@ pub fn show_bytes(bytes: u64) -> String {
 
 /// A number and its decimal prefix, separated by a space: `271 k`, `1.20 G`, `12 `.
 fn prefixed(value: f64) -> String {
-    let (scaled, letter) = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
-        .into_iter()
-        // 999.5 k and above rounds to 1000 k, which belongs to the next prefix.
-        .find(|(factor, _)| value >= factor * 0.9995)
-        .map_or((value, ""), |(factor, letter)| (value / factor, letter));
+    // 999.5 k and above rounds to 1000 k, which belongs to the next prefix.
+    let (scaled, letter) = scaled(value, 0.9995);
     format!("{} {letter}", digits(scaled))
+}
+
+/// Scales a number by the largest decimal prefix that leaves it at or above `least`.
+pub(super) fn scaled(value: f64, least: f64) -> (f64, &'static str) {
+    [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
+        .into_iter()
+        .find(|(factor, _)| value >= factor * least)
+        .map_or((value, ""), |(factor, letter)| (value / factor, letter))
 }
 
 /// Three significant digits.

@@ -16,22 +16,22 @@ pub const MAX_PAYLOAD: usize = 65_507;
 /// Frames of RFC 2544 section 9.1 less 14 bytes Ethernet header, 4 FCS, 20 IPv4 and 8 UDP.
 const RFC2544_PAYLOADS: [u16; 7] = [18, 82, 210, 466, 978, 1234, 1472];
 
-/// The simple IMIX as test equipment sends it: frames of 64, 594 and 1518 bytes as 7:4:1, here as
-/// payloads (46 bytes less), spread so that no size clusters.
+/// The simple IMIX of test equipment: frames of 64, 594 and 1518 bytes as 7:4:1, here as payloads
+/// (46 bytes less), without clusters.
 const IMIX_CYCLE: [u16; 12] = [18, 548, 18, 18, 548, 18, 1472, 18, 548, 18, 548, 18];
 
 /// How many sizes one list may give; arbitrary, it keeps `16..65507+1` from making 65,492 cells.
 const MAX_SIZES: usize = 1_024;
 
-/// The payload of a cell: one size, or a fixed cycle of sizes. Which size a datagram has follows
-/// from its sequence number, so both ends know it without a word on the wire.
+/// The payload of a cell. The size of a datagram follows from its sequence number, so both ends
+/// know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PayloadSize {
     /// Every datagram carries this many bytes.
     Fixed(u16),
     /// The simple IMIX, 7:4:1 of 18, 548 and 1472 bytes.
     Imix,
-    /// Each as long as whoever writes it says. Not a word that can be asked for.
+    /// Each has its own length, set by its writer. Has no word.
     Varied {
         /// The mean in bytes, rounded.
         mean: u16,
@@ -41,10 +41,7 @@ pub enum PayloadSize {
 }
 
 impl PayloadSize {
-    /// One size, checked.
-    ///
-    /// # Errors
-    /// [`UnitError::SizeRange`] outside 16 to 65,507 bytes.
+    /// One size; [`UnitError::SizeRange`] outside 16 to 65,507 bytes.
     pub fn fixed(bytes: u64) -> Result<Self, UnitError> {
         u16::try_from(bytes)
             .ok()
@@ -55,7 +52,6 @@ impl PayloadSize {
 
     /// The payload bytes of the datagram with this sequence number.
     #[inline]
-    #[must_use]
     pub const fn at(self, sequence: u64) -> usize {
         match self {
             Self::Fixed(size) => size as usize,
@@ -65,7 +61,6 @@ impl PayloadSize {
     }
 
     /// The largest payload in bytes.
-    #[must_use]
     pub const fn largest(self) -> usize {
         match self {
             Self::Fixed(size) => size as usize,
@@ -75,7 +70,6 @@ impl PayloadSize {
     }
 
     /// The mean payload in bytes.
-    #[must_use]
     pub fn mean(self) -> f64 {
         match self {
             Self::Fixed(size) | Self::Varied { mean: size, .. } => f64::from(size),
@@ -108,11 +102,8 @@ impl FromStr for PayloadSize {
     }
 }
 
-/// Reads one element of a size list: a size, `a..b*f` (multiplying), `a..b+s` (adding), `a..b`
-/// (doubling), `rfc2544` or `imix`. Lists are made of these, separated by commas.
-///
-/// # Errors
-/// [`UnitError::Size`] or [`UnitError::SizeRange`], naming the element.
+/// Parses one element of a size list: a size, `a..b*f` (multiplying), `a..b+s` (adding), `a..b`
+/// (doubling), `rfc2544` or `imix`.
 pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
     let word = word.trim();
     if word.eq_ignore_ascii_case("rfc2544") {
@@ -145,9 +136,6 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
 }
 
 /// Reads a size of memory: K, M, G = 1024, and `KiB`, `MiB`, `KB` as their letter.
-///
-/// # Errors
-/// [`UnitError::Count`].
 pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
     let error = || UnitError::Count { asked: word.to_owned(), what: "bytes", factor: 1024 };
     let value = scaled(word, 1024.0).ok_or_else(error)?;
@@ -156,9 +144,6 @@ pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
 }
 
 /// Reads a number of datagrams: K, M, G = 1000.
-///
-/// # Errors
-/// [`UnitError::Count`].
 pub fn parse_count(word: &str) -> Result<u64, UnitError> {
     let error = || UnitError::Count { asked: word.to_owned(), what: "datagrams", factor: 1000 };
     scaled(word, 1000.0).filter(|&count| count > 0).ok_or_else(error)
@@ -188,8 +173,7 @@ mod tests {
 
     #[test]
     fn lists_are_read() {
-        assert_eq!(sizes("64"), [64]);
-        assert_eq!(sizes("8K"), [8192]);
+        assert_eq!((sizes("64"), sizes("8K")), (vec![64], vec![8192]));
         assert_eq!(sizes("64..1024*2"), [64, 128, 256, 512, 1024]);
         assert_eq!(sizes("64..512"), [64, 128, 256, 512]);
         assert_eq!(sizes("64..256+64"), [64, 128, 192, 256]);
@@ -219,11 +203,9 @@ mod tests {
 
     #[test]
     fn memory_is_binary_and_counts_are_decimal() {
-        assert_eq!(parse_buffer("4M"), Ok(4 << 20));
-        assert_eq!(parse_buffer("4MiB"), Ok(4 << 20));
+        assert_eq!(["4M", "4MiB"].map(parse_buffer), [Ok(4 << 20), Ok(4 << 20)]);
         assert_eq!(parse_count("10k"), Ok(10_000));
-        assert!(parse_buffer("0").is_err());
-        assert!(parse_buffer("3G").is_err());
+        assert!(["0", "3G"].map(parse_buffer).iter().all(Result::is_err));
         assert!(parse_count("0").is_err());
     }
 }

@@ -11,9 +11,7 @@ pub enum Keep {
     LinesAndColors,
 }
 
-/// The text with a blank for each control character, so that a document, a peer or a file name
-/// cannot command the terminal it is printed on.
-#[must_use]
+/// Replaces control characters by blanks, so that foreign text cannot control the terminal.
 pub fn strip_control(text: &str, keep: Keep) -> String {
     let is_stripped = |c: char| c.is_control() && (c != '\n' || keep == Keep::Nothing);
     let mut out = String::with_capacity(text.len());

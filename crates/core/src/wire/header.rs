@@ -5,23 +5,24 @@
 //!  ┌──────┬──────┬──────────────────┬──────────────────┬──────┬───────
 //!  │ tag  │ flow │ intended, 48 bit │ coded, 48 bit    │ lag  │ fill …
 //!  └──────┴──────┴──────────────────┴──────────────────┴──────┴───────
-//! ``` `tag` is drawn anew for each phase of a run, so that datagrams of an earlier phase are
-//! recognised. `intended` is the due time in nanoseconds since the phase began; its highest bit
-//! marks a datagram that both ends timestamp. `coded` is the sequence number with a check over all
-//! fields but the tag. `lag` is how much later the datagram really left, and exists where the
-//! payload has 18 bytes or more, which is the 64-byte frame of RFC 2544. Tag, flow and lag are
-//! big-endian, for the kernel steers by the first two; `intended` and `coded` are little-endian,
-//! see [`NEXT`].
+//! ```
 //!
-//! # The check `coded` = (sequence + intended · `BY_TIME` + flow · `BY_FLOW`) / `DECODE`, modulo
-//! 2⁴⁸. The decoder multiplies by `DECODE` and subtracts the other two terms; the result is a
-//! sequence number below 2⁴¹ if the header is undamaged. A flipped bit of `coded`, `intended` or
-//! `flow` moves that number by a power of two times an odd constant in whose bits no seven in a row
-//! are alike, which never leads from one number below 2⁴¹ to another: every single flip is
-//! detected. Other damage stays undetected in one case of 128; the number is then any below 2⁴¹.
+//! `tag` differs in each phase of a run, so that datagrams of an earlier phase are recognised.
+//! `intended` is the due time in nanoseconds since the phase began; its highest bit marks a
+//! datagram that both ends timestamp. `coded` is the sequence number with a check over all fields
+//! but the tag. `lag` is how much later the datagram really left, in payloads of 18 bytes (a
+//! 64-byte frame of RFC 2544) or more. Tag, flow and lag are big-endian, as the kernel steers by
+//! the first two; `intended` and `coded` are little-endian, see [`NEXT`].
 //!
-//! The code is linear in the sequence number, so the next datagram's header is known by one
-//! addition.
+//! # The check
+//! `coded` = (sequence + intended · `BY_TIME` + flow · `BY_FLOW`) / `DECODE`, modulo 2⁴⁸. The
+//! decoder multiplies by `DECODE` and subtracts the other two terms; the result is a sequence
+//! number below 2⁴¹ if the header is undamaged. A flipped bit of `coded`, `intended` or `flow`
+//! moves that number by a power of two times an odd constant in whose bits no seven in a row are
+//! alike, which never leads from one number below 2⁴¹ to another: every single flip is detected.
+//! Other damage stays undetected in one case of 128; the number is then any below 2⁴¹.
+//!
+//! The code is linear in the sequence number: one addition gives the next datagram's header.
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 16;
@@ -67,7 +68,7 @@ const fn inverse(odd: u64) -> u64 {
     inverse & FIELD
 }
 
-/// What flow and intended moment, mark included, add to the sequence number before it is coded.
+/// The terms of flow and intended time, including the mark.
 #[inline]
 const fn offset(flow: u16, intended: u64) -> u64 {
     intended.wrapping_mul(BY_TIME).wrapping_add((flow as u64).wrapping_mul(BY_FLOW))
@@ -77,23 +78,21 @@ const fn offset(flow: u16, intended: u64) -> u64 {
 /// value, below the 2⁻¹⁰ of a three-digit histogram.
 const LAG_MANTISSA_BITS: u32 = 11;
 
-/// What a datagram of ours says about itself.
+/// The header of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
-    /// Which phase of which run it belongs to.
+    /// Its phase.
     pub tag: u16,
-    /// Which flow it belongs to.
+    /// Its flow.
     pub flow: u16,
-    /// Its number in that flow, from 0; up to [`MAX_SEQUENCE`].
+    /// Its number in the flow, from 0 to [`MAX_SEQUENCE`].
     pub sequence: u64,
-    /// When it should have left, in nanoseconds since the phase began; up to [`MAX_TIME`].
+    /// Due time in nanoseconds since the phase began; up to [`MAX_TIME`].
     pub intended_ns: u64,
 }
 
-/// Writes the header over the first 16 bytes of `payload`.
-///
-/// # Panics
-/// Where `payload` is shorter than [`HEADER_LEN`]: plans refuse such sizes.
+/// Writes the header into the first 16 bytes of `payload`. Panics if it is shorter, which plans
+/// exclude.
 #[inline]
 pub fn encode(header: Header, payload: &mut [u8]) {
     let Header { tag, flow, sequence, intended_ns } = header;
@@ -106,10 +105,8 @@ pub fn encode(header: Header, payload: &mut [u8]) {
     payload[8..HEADER_LEN].copy_from_slice(&high.to_le_bytes());
 }
 
-/// Reads the header of a datagram that carries our `tag`; `None` for any other datagram, and if the
-/// check fails. Total: no bytes make it panic.
+/// Reads the header of a datagram with our `tag`; `None` for others, or if the check fails.
 #[inline]
-#[must_use]
 pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
     let word = word(payload)?;
     if word as u16 != tag.swap_bytes() {
@@ -122,15 +119,14 @@ pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
     (sequence <= MAX_SEQUENCE).then_some(Header { tag, flow, sequence, intended_ns })
 }
 
-/// Whether a datagram has the length of a header and our `tag`; the rest is not checked.
+/// Whether a datagram has a header with our `tag`; the rest is not checked.
 #[inline]
-#[must_use]
 pub fn has_tag(payload: &[u8], tag: u16) -> bool {
     word(payload).is_some_and(|word| word as u16 == tag.swap_bytes())
 }
 
-/// Marks a datagram that [`encode`] has written its header to; the next one written there has no
-/// mark. Its check changes along, by the highest bit: half of 2⁴⁸ times an odd number.
+/// Marks a datagram after [`encode`], which clears the mark. The check changes in its highest bit:
+/// half of 2⁴⁸ times an odd number.
 #[inline]
 pub fn mark(payload: &mut [u8]) {
     if let Some(bytes) = payload.first_chunk_mut::<HEADER_LEN>()
@@ -145,27 +141,22 @@ const MARKED: u128 = (MARK as u128) << 32 | 1 << 127;
 
 /// Whether a datagram of ours is marked.
 #[inline]
-#[must_use]
 pub fn is_marked(payload: &[u8]) -> bool {
     word(payload).is_some_and(|word| (word >> 32) as u64 & MARK != 0)
 }
 
 /// What [`word`] would be without the mark.
 #[inline]
-#[must_use]
 pub const fn unmarked(word: u128) -> u128 {
     if (word >> 32) as u64 & MARK != 0 { word ^ MARKED } else { word }
 }
 
-/// How much more the number of [`word`] is, modulo 2¹²⁸, in the next datagram of a flow, where both
-/// were meant to leave at the same moment. `coded` is on top, so that it wraps by itself.
+/// The increment of [`word`], modulo 2¹²⁸, to the next datagram of a flow with the same intended
+/// time. `coded` has the highest bits, so that it wraps by itself.
 pub const NEXT: u128 = (ENCODE as u128) << 80;
 
-/// The header as one number, for telling at a glance whether it is the one expected: it is equal if
-/// and only if tag, flow, sequence, mark and intended time are. `None` where the payload is
-/// shorter.
+/// The header as one number, to compare all fields at once; `None` if the payload is shorter.
 #[inline]
-#[must_use]
 pub fn word(payload: &[u8]) -> Option<u128> {
     payload.first_chunk::<HEADER_LEN>().map(|bytes| u128::from_le_bytes(*bytes))
 }
@@ -180,14 +171,12 @@ pub fn encode_lag(lag_ns: u64, payload: &mut [u8]) {
 
 /// Reads the lag in nanoseconds; `None` where the payload ends before it.
 #[inline]
-#[must_use]
 pub fn decode_lag(payload: &[u8]) -> Option<u64> {
     let bytes = payload.get(HEADER_LEN..LAG_END)?;
     Some(expand(u16::from_be_bytes([bytes[0], bytes[1]])))
 }
 
-/// Fills a payload once, before the run, with bytes that no compressor or zero-page trick can
-/// shorten, from `seed`.
+/// Fills a payload with incompressible bytes from `seed`, once before the run.
 pub fn fill(payload: &mut [u8], seed: u64) {
     fastrand::Rng::with_seed(seed).fill(payload);
 }
@@ -225,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn headers_round_trip() {
         let header =
             Header { tag: 0xBEEF, flow: 513, sequence: 0x123_4567_89AB, intended_ns: MAX_TIME - 7 };
         let mut payload = [0; 18];
@@ -240,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_changes_nothing_else() {
+    fn marks_keep_the_other_fields() {
         let header = Header { tag: 7, flow: 9, sequence: MAX_SEQUENCE - 1, intended_ns: 11 };
         let mut payload = [0; 18];
         encode(header, &mut payload);
@@ -260,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_behind_the_tag_is_found() {
+    fn every_single_flip_is_detected() {
         let numbers = [0, 1, 600, 1 << 20, 0x123_4567_89AB, MAX_SEQUENCE - 1, MAX_SEQUENCE];
         let moments = [0, 1, 5_000_000, 86_400_000_000_000, MAX_TIME];
         for (sequence, intended_ns) in
@@ -283,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_changes_without_its_check_is_found() {
+    fn most_double_flips_are_detected() {
         let mut payload = [0; 16];
         let (mut found, all) = (0, 20_000_u64);
         for number in 0..all {
@@ -300,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_bytes_carry_no_lag() {
+    fn short_payloads_have_no_lag() {
         let mut payload = [7; 16];
         encode_lag(99, &mut payload);
         assert_eq!(payload, [7; 16]);
@@ -309,20 +298,10 @@ mod tests {
     }
 
     #[test]
-    fn the_lag_keeps_three_digits() {
+    fn small_lags_are_exact() {
         for exact in 0..4_096 {
             assert_eq!(expand(compress(exact)), exact);
         }
         assert!(expand(compress(u64::MAX)) > 4_000_000_000_000);
-    }
-
-    #[test]
-    fn fill_depends_on_the_seed_alone() {
-        let (mut a, mut b, mut c) = ([0; 64], [0; 64], [0; 64]);
-        fill(&mut a, 3);
-        fill(&mut b, 3);
-        fill(&mut c, 5);
-        assert_eq!(a, b);
-        assert_ne!(a, c);
     }
 }

@@ -10,17 +10,14 @@ use super::post::send_replies;
 use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
 use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch};
 
-/// Datagrams a call where nobody asks for another number: as many as the receiving engine `batch`
-/// has.
+/// Datagrams per call, as in the engine `batch`.
 const BATCH: usize = 64;
 
-/// Super-packets a call. Arbitrary: as many bytes as half of the datagrams of a `batch` could have,
-/// and enough calls saved where datagrams come one by one.
+/// Super-packets per call. Arbitrary: half the memory of `batch`.
 const PACKETS: usize = 32;
 
-/// How much farther apart buffers are than they are long: with a multiple of 4096 between them,
-/// their beginnings, which small datagrams use alone, would all fall into one set of the cache. As
-/// long as a datagram of an Ethernet frame, in lines of 64 bytes.
+/// Gap between buffers: at multiples of 4096 bytes, their beginnings would all fall into one set of
+/// the cache. As long as an Ethernet frame, in lines of 64 bytes.
 const STAGGER: usize = 1_536;
 
 /// Returns many datagrams by two calls.
@@ -34,33 +31,32 @@ pub struct ManyEcho {
 }
 
 impl ManyEcho {
-    /// Answers on this socket, whose family is given, by single datagrams; `anywhere`: it is bound
-    /// to any address.
-    ///
-    /// # Errors
-    /// Where the system does not tell where datagrams were sent to.
+    /// Replies with single datagrams; `anywhere`: the socket is bound to any address, which fails
+    /// if the system does not report destination addresses.
     // cold: set-up
     pub fn batch(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         Self::new(socket, ipv6, RecvMetadata { local: anywhere, ..RecvMetadata::default() }, BATCH)
     }
 
-    /// The same by super-packets.
-    ///
-    /// # Errors
-    /// Where the system knows none, or does not tell where datagrams were sent to.
+    /// The same with super-packets; fails if the system has none.
     // cold: set-up
     pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         sys::set_udp_gro(&socket)?;
-        let wants = RecvMetadata { segments: true, local: anywhere, ..RecvMetadata::default() };
-        Self::new(socket, ipv6, wants, PACKETS)
+        let metadata = RecvMetadata { segments: true, local: anywhere, ..RecvMetadata::default() };
+        Self::new(socket, ipv6, metadata, PACKETS)
     }
 
     // cold: set-up
-    fn new(socket: UdpSocket, ipv6: bool, wants: RecvMetadata, batch: usize) -> io::Result<Self> {
-        if wants.local {
+    fn new(
+        socket: UdpSocket,
+        ipv6: bool,
+        metadata: RecvMetadata,
+        batch: usize,
+    ) -> io::Result<Self> {
+        if metadata.local {
             sys::enable_pktinfo(&socket, ipv6)?;
         }
-        let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, wants);
+        let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, metadata);
         let pending = PendingReply::room(batch);
         Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), pending })
     }
@@ -70,24 +66,14 @@ impl Responder for ManyEcho {
     #[inline]
     fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         counters.syscalls += 1;
-        match self.inbox.recv(&self.socket) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                counters.empty += 1;
-                return true;
-            }
-            Err(error) => {
-                failed(&error, &self.socket, counters);
-                return false;
-            }
+        if let Err(error) = self.inbox.recv(&self.socket) {
+            return failed(&error, &self.socket, counters);
         }
         filter.read();
         let mut count = 0;
-        for (message, mut request) in self.inbox.requests().enumerate() {
-            counters.count_request(&request);
-            if let (Some(len), Some(to)) = (filter.judge(&mut request), request.from) {
-                let (segment, local) = (request.segment, request.local);
-                self.pending[count] = PendingReply { message, len, segment, to, local };
+        for (message, request) in self.inbox.requests().enumerate() {
+            if let Some(pending) = PendingReply::to(request, message, filter, counters) {
+                self.pending[count] = pending;
                 count += 1;
             }
         }

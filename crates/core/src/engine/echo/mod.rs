@@ -104,6 +104,19 @@ impl PendingReply {
         vec![nothing; batch].into_boxed_slice()
     }
 
+    /// Counts a request, and returns its reply if `filter` selects it.
+    #[inline]
+    pub(super) fn to(
+        mut request: Request<'_>,
+        message: usize,
+        filter: &mut impl ReplyFilter,
+        counters: &mut EchoCounters,
+    ) -> Option<Self> {
+        counters.count_request(&request);
+        let (len, to) = (filter.judge(&mut request)?, request.from?);
+        Some(Self { message, len, segment: request.segment, to, local: request.local })
+    }
+
     /// The reply with this payload.
     #[inline]
     pub(super) const fn reply<'a>(&self, payload: &'a [u8]) -> Reply<'a> {

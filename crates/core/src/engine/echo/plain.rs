@@ -17,8 +17,7 @@ pub struct PlainEcho {
 }
 
 impl PlainEcho {
-    /// Answers on this socket.
-    #[must_use]
+    /// Replies on this socket.
     // cold: set-up
     pub fn new(socket: UdpSocket) -> Self {
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
@@ -32,15 +31,9 @@ impl Responder for PlainEcho {
         for _ in 0..PLAIN_TURN {
             counters.syscalls += 1;
             let (len, from) = match self.socket.recv_from(&mut self.buffer) {
-                Ok((len, from)) => (len, from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    counters.empty += 1;
-                    return true;
-                }
-                Err(error) => {
-                    failed(&error, &self.socket, counters);
-                    continue;
-                }
+                Ok(received) => received,
+                Err(error) if failed(&error, &self.socket, counters) => return true,
+                Err(_) => continue,
             };
             filter.read();
             let mut request = Request {
@@ -55,10 +48,7 @@ impl Responder for PlainEcho {
             if let Some(len) = filter.judge(&mut request) {
                 let payload = &self.buffer[..len];
                 let reply = Reply { payload, segment: len.max(1), to: from, local: None };
-                let sent = send_reply(&self.socket, reply, counters, |socket, reply| {
-                    socket.send_to(reply.payload, reply.to).map(|_| ())
-                });
-                if !sent {
+                if !send_reply(&self.socket, reply, counters, send_to) {
                     return false;
                 }
             }
@@ -71,9 +61,7 @@ impl Responder for PlainEcho {
         replies: impl Iterator<Item = Reply<'a>> + Clone,
         counters: &mut EchoCounters,
     ) {
-        send_one_by_one(&self.socket, replies, counters, |socket, reply| {
-            socket.send_to(reply.payload, reply.to).map(|_| ())
-        });
+        send_one_by_one(&self.socket, replies, counters, send_to);
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {
@@ -90,15 +78,12 @@ pub struct PlainEchoAnywhere {
 }
 
 impl PlainEchoAnywhere {
-    /// Answers on this socket, whose family is given.
-    ///
-    /// # Errors
-    /// Where the system does not tell where datagrams were sent to.
+    /// Replies on this socket. Fails if the system does not report destination addresses.
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool) -> io::Result<Self> {
         sys::enable_pktinfo(&socket, ipv6)?;
-        let wants = RecvMetadata { local: true, ..RecvMetadata::default() };
-        let (inbox, outbox) = (RecvBatch::new(1, SLOT_LEN, wants), ReplyBatch::new(1));
+        let metadata = RecvMetadata { local: true, ..RecvMetadata::default() };
+        let (inbox, outbox) = (RecvBatch::new(1, SLOT_LEN, metadata), ReplyBatch::new(1));
         Ok(Self { socket, inbox, outbox })
     }
 }
@@ -112,14 +97,8 @@ impl Responder for PlainEchoAnywhere {
             inbox.restart();
             match inbox.recv_one(socket) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    counters.empty += 1;
-                    return true;
-                }
-                Err(error) => {
-                    failed(&error, socket, counters);
-                    continue;
-                }
+                Err(error) if failed(&error, socket, counters) => return true,
+                Err(_) => continue,
             }
             filter.read();
             let Some(mut request) = inbox.requests().next() else { continue };
@@ -149,18 +128,29 @@ impl Responder for PlainEchoAnywhere {
     }
 }
 
-/// Takes note of a receive call that failed: an error that came back for an earlier answer, or one
-/// of its own. A signal is neither.
-// cold: an error
-pub(super) fn failed(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounters) {
-    if error.kind() == io::ErrorKind::Interrupted {
-        return;
+#[inline]
+fn send_to(socket: &UdpSocket, reply: Reply<'_>) -> io::Result<()> {
+    socket.send_to(reply.payload, reply.to).map(|_| ())
+}
+
+/// Counts a failed receive call, and returns whether the queue was empty. Otherwise it is an error
+/// for an earlier reply, or its own; a signal is neither.
+#[inline]
+pub(super) fn failed(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounters) -> bool {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => counters.empty += 1,
+        io::ErrorKind::Interrupted => {}
+        _ => count_error(error, socket, counters),
     }
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn count_error(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounters) {
     let (queued, _) = sys::drain_error_queue(socket);
     counters.queued_errors += queued;
     if queued == 0 {
         // Where what is to be received fills the socket, the queue of errors has no room.
-        let unreachable = sys::refusal_of(error).unreachable().is_some();
+        let unreachable = sys::send_error_of(error).unreachable().is_some();
         *(if unreachable { &mut counters.queued_errors } else { &mut counters.errors }) += 1;
     }
 }

@@ -31,7 +31,7 @@ pub(in crate::engine) fn classify_failure(
     fresh: &mut bool,
     counters: &mut EchoCounters,
 ) -> Next {
-    let error = sys::refusal_of(error);
+    let error = sys::send_error_of(error);
     match error {
         SendError::Interrupted => return Next::Again,
         SendError::WouldBlock => {
@@ -71,8 +71,7 @@ pub(in crate::engine) fn send_replies<'a>(
             Ok((attempted, sent)) => {
                 replies.by_ref().take(sent).for_each(|reply| counters.count_reply(&reply));
                 if sent < attempted {
-                    // The call hides the reason. An ICMP error is in the error queue; a lasting
-                    // error returns at the next attempt.
+                    // An ICMP error is in the error queue; a lasting one returns at the next call.
                     counters.queued_errors += sys::drain_error_queue(socket).0;
                 }
                 fresh = true;
@@ -109,14 +108,21 @@ fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, counters: &
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_the_system_does_not_cut_goes_in_single_datagrams() {
+    /// A peer, and a replying socket; `None` on systems without batches.
+    fn pair() -> Option<(std::net::UdpSocket, UdpSocket)> {
         let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_nonblocking(true).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         if let Err(error) = sys::set_udp_segment(&socket, 0) {
-            return eprintln!("SKIPPED: no super-packets: {error}");
+            eprintln!("SKIPPED: no super-packets: {error}");
+            return None;
         }
+        Some((peer, socket))
+    }
+
+    #[test]
+    fn unsupported_super_packets_leave_as_datagrams() {
+        let Some((peer, socket)) = pair() else { return };
         // More segments than any kernel takes (`UDP_MAX_SEGMENTS`), between two that it does take.
         let bytes: Vec<u8> = (0..200).collect();
         let to = peer.local_addr().unwrap();
@@ -139,16 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_that_came_back_is_counted() {
-        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let reports = sys::report_queue_drops(&socket, false);
-        if reports.is_err() || sys::set_udp_segment(&socket, 0).is_err() {
-            return eprintln!("SKIPPED: no batches or no queue of errors here");
-        }
-        // Every other one fails for the one before, and stays here.
-        let sent = (0..5).filter(|_| socket.send_to(b"x", nobody).is_ok()).count() as u64;
+    fn each_icmp_error_is_counted() {
+        let Some((peer, socket)) = pair() else { return };
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        sys::report_queue_drops(&socket, false).unwrap();
+        // Every other send fails with the error of the one before.
+        let sent = (0..5).filter(|_| socket.send_to(b"x", closed).is_ok()).count() as u64;
         assert!(sent > 1, "{sent}");
         let to = peer.local_addr().unwrap();
         let reply = Reply { payload: b"answer", segment: 6, to, local: None };
@@ -164,12 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_refused_and_the_rest_is_sent() {
-        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        if sys::set_udp_segment(&socket, 0).is_err() {
-            return eprintln!("SKIPPED: no batches here");
-        }
+    fn too_long_replies_are_refused_and_the_rest_is_sent() {
+        let Some((peer, socket)) = pair() else { return };
         let long = vec![0; 65_508];
         let to = peer.local_addr().unwrap();
         let reply = |len: usize| Reply { payload: &long[..len], segment: len, to, local: None };

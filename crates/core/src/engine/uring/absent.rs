@@ -1,4 +1,5 @@
-//! The inert twin of the engine `uring`, for builds without it: it cannot be made.
+//! Inert twin of the engine `uring` for builds without it: it cannot be created.
+#![allow(missing_docs)]
 
 use std::convert::Infallible;
 use std::io;
@@ -14,23 +15,15 @@ use crate::unit::{Nanos, PayloadSize};
 /// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = false;
 
-/// Why there is none.
-// cold: set-up
 fn absent() -> io::Error {
     let why = "this build has no feature uring; build with --features uring, on Linux";
     io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
-/// Sends by io_uring: not in this build.
 #[derive(Debug)]
 pub struct UringTx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringTx<S> {
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
-    // cold: set-up
     pub fn new(
         _sockets: Vec<S>,
         _to: Option<S::Address>,
@@ -62,16 +55,10 @@ impl<S: Datagram> Tx for UringTx<S> {
     }
 }
 
-/// Receives by io_uring: not in this build.
 #[derive(Debug)]
 pub struct UringRx<S = UdpSocket>(Infallible, PhantomData<S>);
 
 impl<S: Datagram> UringRx<S> {
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
-    // cold: set-up
     pub fn new(
         _socket: S,
         _size: PayloadSize,
@@ -94,16 +81,10 @@ impl<S: Datagram> Rx for UringRx<S> {
     }
 }
 
-/// Returns datagrams by io_uring: not in this build.
 #[derive(Debug)]
 pub struct UringEcho(Infallible);
 
 impl UringEcho {
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`io::ErrorKind::Unsupported`].
-    // cold: set-up
     pub fn new(_socket: UdpSocket, _ipv6: bool, _anywhere: bool) -> io::Result<Self> {
         Err(absent())
     }

@@ -16,12 +16,11 @@ use crate::sys::stable::StableSlice;
 /// The group of the buffers; each ring has one. Arbitrary.
 pub(super) const GROUP: u16 = 0;
 
-/// Bytes that the buffers take together, unless [`LEAST`] take more: the L2 cache of most server
-/// cores. Arbitrary within that.
+/// Bytes of all buffers, unless [`LEAST`] take more. Arbitrary: the L2 cache of most server cores.
 const BUFFERS_LEN: usize = 1024 * 1024;
 
-/// Buffers at least, however long they are: one call brings up to 32 (`MULTISHOT_MAX_RETRY`), and
-/// with fewer the multishot ends at every turn. 64 of the longest take 4 MiB.
+/// Minimum number of buffers: one call brings up to 32 (`MULTISHOT_MAX_RETRY`), and with fewer the
+/// multishot ends at every turn. 64 of the longest take 4 MiB.
 const LEAST: usize = 64;
 
 /// Buffers of one length, and the ring by which the kernel gets them.
@@ -54,9 +53,6 @@ impl Buffers {
     }
 
     /// Lends the kernel `count` buffers, a power of two, of at least `len` bytes each.
-    ///
-    /// # Errors
-    /// What io_uring_register(2) says.
     // cold: set-up
     pub(super) fn new(ring: &IoUring, count: u16, len: usize) -> io::Result<Self> {
         let stride = len.next_multiple_of(CACHE_LINE);
@@ -77,7 +73,7 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// Gives a buffer to the kernel; [`Self::publish`] tells it.
+    /// Prepares a buffer for the kernel, until [`Self::publish`].
     #[inline]
     pub(super) fn give(&mut self, id: u16) {
         let slot = self.bytes.at(self.slot_start(id));
@@ -93,7 +89,7 @@ impl Buffers {
         self.given = self.given.wrapping_add(1);
     }
 
-    /// Tells the kernel what was given.
+    /// Publishes prepared buffers to the kernel.
     #[inline]
     pub(super) fn publish(&mut self) {
         // SAFETY: the tail is a u16 within the first entry, aligned as such, and lives as long as

@@ -12,7 +12,7 @@ use super::super::Rx;
 use super::super::echo::plain::{send_one_by_one, send_reply};
 use super::super::echo::post::{Next, classify_failure, send_replies};
 use super::super::echo::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
-use super::{UringRx, failed, ring};
+use super::{UringRx, is_temporary, register, ring};
 use crate::sys::{self, Reply, ReplyBatch};
 
 /// Datagrams a turn; as many as `batch` has.
@@ -43,12 +43,8 @@ pub struct UringEcho {
 }
 
 impl UringEcho {
-    /// Answers on this socket, whose family is given; `anywhere`: it is bound to any address.
-    /// Belongs to the calling thread.
-    ///
-    /// # Errors
-    /// Where the system has no io_uring, or not all that is needed of it; where it does not tell
-    /// where datagrams were sent to.
+    /// Replies in the calling thread; `anywhere`: the socket is bound to any address. Fails without
+    /// a sufficient io_uring or destination addresses.
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
         if anywhere {
@@ -56,9 +52,7 @@ impl UringEcho {
         }
         let control_len = if anywhere { CONTROL_LEN } else { 0 };
         let ring = ring(BATCH, BATCH)?;
-        ring.submitter()
-            .register_files(&[socket.as_fd().as_raw_fd()])
-            .map_err(|error| failed("io_uring_register of sockets", &error))?;
+        register(&ring, &[socket.as_fd().as_raw_fd()])?;
         Ok(Self {
             rx: UringRx::with_layout(socket, SLOT_LEN, BATCH, control_len, BUFFERS)?,
             ring,
@@ -106,7 +100,7 @@ impl UringEcho {
                 self.results[result.user_data() as usize % BATCH] = result.result();
                 results += 1;
             }
-            if entered.is_err_and(|error| !comes_again(&error)) {
+            if entered.is_err_and(|error| !is_temporary(&error)) {
                 // What was not tried is sent without it, as all that follows.
                 self.broken = true;
                 break;
@@ -115,8 +109,7 @@ impl UringEcho {
         self.complete_all(count, counters);
     }
 
-    /// Counts what left. What an earlier answer's failure was in the way of is tried once more, by
-    /// a call of its own.
+    /// Counts the results, and retries sends that failed with the error of an earlier reply.
     #[inline]
     fn complete_all(&mut self, count: usize, counters: &mut EchoCounters) {
         let Self { rx, outbox, pending, results, .. } = self;
@@ -168,11 +161,9 @@ impl Responder for UringEcho {
         if pull.datagrams > 0 {
             filter.read();
             let (pending, mut count) = (&mut self.pending, 0);
-            self.rx.each_request(|message, mut request| {
-                counters.count_request(&request);
-                if let (Some(len), Some(to)) = (filter.judge(&mut request), request.from) {
-                    let (segment, local) = (request.segment, request.local);
-                    pending[count] = PendingReply { message, len, segment, to, local };
+            self.rx.each_request(|message, request| {
+                if let Some(reply) = PendingReply::to(request, message, filter, counters) {
+                    pending[count] = reply;
                     count += 1;
                 }
             });
@@ -199,8 +190,7 @@ impl Responder for UringEcho {
 
 impl Drop for UringEcho {
     fn drop(&mut self) {
-        // A ring lets go of its sockets some time after it was closed; the next user of the port
-        // should not have to wait.
+        // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().unregister_files();
     }
 }
@@ -210,11 +200,4 @@ impl std::fmt::Debug for UringEcho {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UringEcho").field("rx", &self.rx).finish_non_exhaustive()
     }
-}
-
-/// Whether the same call may succeed next time: a signal came, or the kernel is short of memory or
-/// of room for results.
-// cold: a failed call
-fn comes_again(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }

@@ -15,17 +15,14 @@ pub use rx::UringRx;
 pub use tx::UringTx;
 
 use std::io;
+use std::os::fd::RawFd;
 
 use io_uring::IoUring;
 
 /// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = true;
 
-/// Makes a ring for so many requests and so many results at a time, of one thread alone: the one
-/// that calls this.
-///
-/// # Errors
-/// What io_uring_setup(2) says, and what that means.
+/// A ring of the calling thread for so many requests and results at a time.
 // cold: set-up
 fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
     let too_many = |_| io::Error::from(io::ErrorKind::InvalidInput);
@@ -37,6 +34,19 @@ fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
         .setup_cqsize(u32::try_from(results.next_power_of_two()).map_err(too_many)?)
         .build(u32::try_from(requests).map_err(too_many)?)
         .map_err(|error| failed("io_uring_setup", &error))
+}
+
+/// Registers sockets, which requests then name by their index.
+// cold: set-up
+fn register(ring: &IoUring, sockets: &[RawFd]) -> io::Result<()> {
+    let registered = ring.submitter().register_files(sockets);
+    registered.map_err(|error| failed("io_uring_register of sockets", &error))
+}
+
+/// Whether a retry may succeed: after a signal, or without memory or room for results.
+// cold: a failed call
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }
 
 /// An error with the call that failed and, where it is known, the reason.

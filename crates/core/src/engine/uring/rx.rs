@@ -21,12 +21,11 @@ use crate::net::Datagram;
 use crate::sys::{self, Request};
 use crate::unit::{Nanos, PayloadSize};
 
-/// Datagrams a pull where nobody asks for another number: as many as `batch` has. One call brings
-/// about half of that.
+/// Default datagrams per pull, as in `batch`. One call brings about half of that.
 const BATCH: usize = 64;
 
-/// What one call brings at most: `MULTISHOT_MAX_RETRY` of the kernel's io_uring/net.c. With as many
-/// buffers more than a pull takes, the kernel never runs out of them.
+/// Maximum datagrams of one call: `MULTISHOT_MAX_RETRY` of the kernel's io_uring/net.c. With so
+/// many extra buffers, the kernel never runs out of them.
 const CALL_BRINGS: usize = 32;
 
 /// Room for the sender's address: `struct sockaddr_in6` has 28 bytes, and what follows should be
@@ -37,8 +36,7 @@ const NAME_LEN: usize = 32;
 /// (32) twice, since the kernel says so where something else has to be cut off.
 const CONTROL_LEN: usize = 64;
 
-/// What the kernel writes in front of the address: `struct io_uring_recvmsg_out` of
-/// include/uapi/linux/io_uring.h, four numbers of 32 bits.
+/// Bytes before the address: `struct io_uring_recvmsg_out` of include/uapi/linux/io_uring.h.
 const OUT_LEN: usize = 16;
 
 /// A datagram of the latest pull.
@@ -75,12 +73,8 @@ struct Inbox {
 }
 
 impl<S: Datagram> UringRx<S> {
-    /// Receives on this socket datagrams of this size, `batch` a pull at most; with the kernel's
-    /// timestamps where those are wanted. Belongs to the calling thread.
-    ///
-    /// # Errors
-    /// Where the system has no io_uring, or not all that is needed of it; where timestamps are
-    /// wanted and there are none.
+    /// Receives datagrams of this size in the calling thread, at most `batch` per pull. Fails
+    /// without a sufficient io_uring, or without wanted timestamps.
     // cold: set-up
     pub fn new(
         socket: S,
@@ -135,8 +129,7 @@ impl<S: Datagram> UringRx<S> {
         Ok(Self { ring, socket, inbox, armed: false, read_ns: None })
     }
 
-    /// Shows each datagram of the latest pull by its number, in order of arrival, with what it
-    /// takes to answer.
+    /// Shows each datagram of the latest pull with its number, in order of arrival.
     #[inline]
     pub(super) fn each_request(&mut self, mut visit: impl FnMut(usize, Request<'_>)) {
         let inbox = &mut self.inbox;
@@ -166,8 +159,7 @@ impl<S: Datagram> UringRx<S> {
         &self.socket
     }
 
-    /// Whether the kernel has something to do once we enter it: to fetch what has come, or to arm
-    /// the multishot.
+    /// Whether to enter the kernel: to fetch arrivals, or to arm the multishot.
     #[inline]
     fn has_work(&mut self) -> bool {
         !self.armed || self.ring.submission().taskrun()
@@ -281,8 +273,7 @@ impl<S: Datagram> Rx for UringRx<S> {
 
 impl<S: Datagram> Drop for UringRx<S> {
     fn drop(&mut self) {
-        // A ring lets go of its sockets some time after it was closed; the next user of the port
-        // should not have to wait. What is cancelled ends at the next entry.
+        // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
         let _ = self.ring.submit();
     }

@@ -20,13 +20,13 @@ use socket2::SockAddr;
 
 use super::super::arena::Arena;
 use super::super::{Push, Tx, place};
-use super::{failed, ring};
+use super::{is_temporary, register, ring};
 use crate::net::Datagram;
-use crate::sys::{SendError, refusal_of};
+use crate::sys::{SendError, send_error_of};
 use crate::unit::PayloadSize;
 
-/// Datagrams a call where nobody asks for another number: as many as `batch` has, so that the two
-/// compare. 256 would save 1 % of the CPU time, 16 would cost 1 % (measured).
+/// Default datagrams per call, as in `batch`, for comparison. 256 would save 1 % of the CPU time,
+/// 16 would cost 1 % (measured).
 const BATCH: usize = 64;
 
 /// Datagrams a call at most; arbitrary, what sendmmsg(2) takes (`UIO_MAXIOV`).
@@ -46,12 +46,8 @@ pub struct UringTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> UringTx<S> {
-    /// Sends on these sockets, one a flow or one for all; to `to`, or where they are connected;
-    /// `batch` datagrams a call at most. `fill` writes the payload, once. Belongs to the calling
-    /// thread.
-    ///
-    /// # Errors
-    /// Where the system has no io_uring, or not all that is needed of it.
+    /// As [`super::super::BatchTx::new`], for the calling thread. Fails without a sufficient
+    /// io_uring.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -64,9 +60,7 @@ impl<S: Datagram> UringTx<S> {
         arena.slots_mut().for_each(fill);
         let ring = ring(arena.len(), arena.len())?;
         let files: Vec<_> = sockets.iter().map(|socket| socket.as_fd().as_raw_fd()).collect();
-        ring.submitter()
-            .register_files(&files)
-            .map_err(|error| failed("io_uring_register of sockets", &error))?;
+        register(&ring, &files)?;
         let to = to.map(|to| Box::new(SockAddr::from(S::ip(to))));
         Ok(Self { ring, sockets, to, size, arena, broken: None })
     }
@@ -110,7 +104,7 @@ impl<S: Datagram> UringTx<S> {
                 // Behind one that was refused: not tried.
                 code if code == -libc::ECANCELED => {}
                 code => {
-                    let error = refusal_of(&io::Error::from_raw_os_error(-code));
+                    let error = send_error_of(&io::Error::from_raw_os_error(-code));
                     // A signal: nothing was refused; the caller comes again.
                     push.error = Some(error).filter(|error| *error != SendError::Interrupted);
                 }
@@ -127,15 +121,7 @@ impl<S: Datagram> Tx for UringTx<S> {
         self.arena.len()
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
@@ -156,9 +142,9 @@ impl<S: Datagram> Tx for UringTx<S> {
                 let entered = self.ring.submit_and_wait(count - results);
                 results += self.reap(&mut push);
                 if let Err(error) = entered
-                    && !comes_again(&error)
+                    && !is_temporary(&error)
                 {
-                    self.broken = Some(refusal_of(&error));
+                    self.broken = Some(send_error_of(&error));
                     push.error = self.broken;
                     break;
                 }
@@ -168,23 +154,11 @@ impl<S: Datagram> Tx for UringTx<S> {
         push.refused = usize::from(push.error.is_some());
         push
     }
-
-    fn sockets(&mut self) -> &mut [S] {
-        &mut self.sockets
-    }
-}
-
-/// Whether the same call may succeed next time: a signal came, or the kernel is short of memory or
-/// of room for results.
-// cold: a failed call
-fn comes_again(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }
 
 impl<S: Datagram> Drop for UringTx<S> {
     fn drop(&mut self) {
-        // A ring lets go of its sockets some time after it was closed; the next user of the port
-        // should not have to wait.
+        // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().unregister_files();
     }
 }

@@ -11,90 +11,66 @@ use crate::sys;
 
 /// Probes the engines of this build and the features they rely on.
 pub(super) fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
-    let socket = UdpSocket::bind("127.0.0.1:0");
-    let mut found = crate::engine::table::probe();
-    found.extend([
-        engines::kernel_timestamps(),
-        engines::send_timestamps(),
-        socket_drops(socket.as_ref().ok()),
-        queue_drops(socket.as_ref().ok()),
-        udp_counters(),
-        backlog_drops(),
-        device_drops(),
-        ipv6(),
-        affinity(allowed_cpus),
-        thread_cpu(),
-    ]);
-    found
-}
-
-/// A result with a text for either case.
-fn result_of(name: &'static str, available: bool, there: &str, missing: &str) -> Capability {
-    Capability {
-        name: name.to_owned(),
-        available,
-        detail: if available { there } else { missing }.to_owned(),
-    }
-}
-
-fn socket_drops(socket: Option<&UdpSocket>) -> Capability {
-    result_of(
-        "socket_drops",
-        socket.and_then(sys::socket_drops).is_some(),
-        "SO_MEMINFO: loss at a full receive buffer is counted exactly",
-        "no SO_MEMINFO: loss at a full receive buffer stays unaccounted",
-    )
-}
-
-fn queue_drops(socket: Option<&UdpSocket>) -> Capability {
-    let accepts = |socket: &UdpSocket| {
+    let socket = UdpSocket::bind("127.0.0.1:0").ok();
+    let reports_queue_drops = |socket: &UdpSocket| {
         sys::report_queue_drops(socket, false).is_ok() && sys::reports_queue_drops(socket, false)
     };
-    result_of(
-        "queue_drops",
-        socket.is_some_and(accepts),
-        "IP_RECVERR: a full queue below the socket refuses, and is counted",
-        "no IP_RECVERR: a full queue below the socket drops in silence",
-    )
-}
-
-fn udp_counters() -> Capability {
-    result_of(
-        "udp_counters",
-        sys::udp_counters().is_some(),
-        "/proc/net/snmp: our counts are checked against the kernel's",
-        "no /proc/net/snmp: our counts are not cross-checked",
-    )
-}
-
-fn backlog_drops() -> Capability {
-    result_of(
-        "backlog_drops",
-        sys::backlog_drops().is_some(),
-        "/proc/net/softnet_stat: loss at a CPU's full backlog is counted",
-        "no /proc/net/softnet_stat: loss at a CPU's full backlog stays unaccounted",
-    )
-}
-
-fn device_drops() -> Capability {
-    result_of(
-        "device_drops",
-        sys::device_drops(None).is_some(),
-        "/proc/net/dev: what interfaces drop is counted",
-        "no /proc/net/dev: what interfaces drop stays unaccounted",
-    )
+    let features = [
+        (
+            "socket_drops",
+            socket.as_ref().and_then(sys::socket_drops).is_some(),
+            "SO_MEMINFO: loss at a full receive buffer is counted exactly",
+            "no SO_MEMINFO: loss at a full receive buffer stays unaccounted",
+        ),
+        (
+            "queue_drops",
+            socket.as_ref().is_some_and(reports_queue_drops),
+            "IP_RECVERR: a full queue below the socket refuses, and is counted",
+            "no IP_RECVERR: a full queue below the socket drops in silence",
+        ),
+        (
+            "udp_counters",
+            sys::udp_counters().is_some(),
+            "/proc/net/snmp: our counts are checked against the kernel's",
+            "no /proc/net/snmp: our counts are not cross-checked",
+        ),
+        (
+            "backlog_drops",
+            sys::backlog_drops().is_some(),
+            "/proc/net/softnet_stat: loss at a CPU's full backlog is counted",
+            "no /proc/net/softnet_stat: loss at a CPU's full backlog stays unaccounted",
+        ),
+        (
+            "device_drops",
+            sys::device_drops(None).is_some(),
+            "/proc/net/dev: what interfaces drop is counted",
+            "no /proc/net/dev: what interfaces drop stays unaccounted",
+        ),
+    ];
+    let feature = |(name, available, there, missing): (&str, bool, &str, &str)| {
+        let detail = if available { there } else { missing }.to_owned();
+        Capability { name: name.to_owned(), available, detail }
+    };
+    let mut found = crate::engine::table::probe();
+    found.extend([engines::kernel_timestamps(), engines::send_timestamps()]);
+    found.extend(features.map(feature));
+    let thread_cpu = feature((
+        "thread_cpu",
+        sys::thread_cpu_ns().is_some(),
+        "CPU time of each worker is known",
+        "CPU time of workers is not known",
+    ));
+    found.extend([ipv6(), affinity(allowed_cpus), thread_cpu]);
+    found
 }
 
 fn ipv6() -> Capability {
     let bound = UdpSocket::bind("[::1]:0");
-    Capability {
-        name: "ipv6".to_owned(),
-        available: bound.is_ok(),
-        detail: bound.map_or_else(
-            |error| format!("no UDP socket on ::1: {error}"),
-            |_| "UDP sockets on ::1".to_owned(),
-        ),
-    }
+    let there = |_| "UDP sockets on ::1".to_owned();
+    engines::capability(
+        "ipv6",
+        bound.map(there).map_err(|error| format!("no UDP socket on ::1: {error}")),
+    )
 }
 
 /// Pins a separate thread, so that the caller keeps its CPUs.
@@ -104,28 +80,12 @@ fn affinity(allowed_cpus: &[usize]) -> Capability {
         |&cpu| {
             let try_it = move || pin_to(cpu).map_err(|error| error.to_string());
             let thread = Builder::new().name("udperf-pin".to_owned()).spawn(try_it);
-            let joined = thread.map(std::thread::JoinHandle::join);
-            let failed = || Err("no thread could be started".to_owned());
-            joined.map_or_else(|_| failed(), |result| result.unwrap_or_else(|_| failed()))
+            let pinned = thread.ok().and_then(|thread| thread.join().ok());
+            pinned.unwrap_or_else(|| Err("no thread could be started".to_owned()))
         },
     );
-    Capability {
-        name: "affinity".to_owned(),
-        available: pinned.is_ok(),
-        detail: pinned.map_or_else(
-            |reason| reason,
-            |()| "threads stay on the CPU they are pinned to".to_owned(),
-        ),
-    }
-}
-
-fn thread_cpu() -> Capability {
-    result_of(
-        "thread_cpu",
-        sys::thread_cpu_ns().is_some(),
-        "CPU time of each worker is known",
-        "CPU time of workers is not known",
-    )
+    let there = |()| "threads stay on the CPU they are pinned to".to_owned();
+    engines::capability("affinity", pinned.map(there))
 }
 
 #[cfg(test)]

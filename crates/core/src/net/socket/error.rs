@@ -8,85 +8,44 @@ use crate::sys;
 
 /// A socket that could not be set up.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum SocketError {
-    /// socket(2) failed.
     #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
-    Create {
-        /// The system's error.
-        source: io::Error,
-    },
-    /// bind(2) failed.
+    Create { source: io::Error },
     #[error("cannot bind {addr}: {}; {}", reason(.source), bind_hint(.source))]
-    Bind {
-        /// As requested.
-        addr: SocketAddr,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// No port of a range is free.
+    Bind { addr: SocketAddr, source: io::Error },
     #[error(
         "cannot bind {ip}: no port of {}-{} is free; give a wider range, or fewer --streams",
         range.start(), range.end()
     )]
-    Ports {
-        /// The local address.
-        ip: IpAddr,
-        /// As requested.
-        range: RangeInclusive<u16>,
-    },
-    /// Another socket could not share the port of a group.
+    Ports { ip: IpAddr, range: RangeInclusive<u16> },
     #[error(
         "cannot add a socket to those on {addr}: {}; serve fewer sessions at once, or use fewer \
          --threads", reason(.source)
     )]
-    Join {
-        /// The group's.
-        addr: SocketAddr,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// Every slot of a group is taken.
+    Join { addr: SocketAddr, source: io::Error },
     #[error(
         "all {slots} sessions that {addr} can hold are taken; wait until one ends, or start \
          another server at another --port"
     )]
-    Slots {
-        /// The group's.
-        addr: SocketAddr,
-        /// How many there are.
-        slots: u16,
-    },
-    /// connect(2) failed.
+    Slots { addr: SocketAddr, slots: u16 },
     #[error(
         "cannot connect {from} to {to}: {}; {}", connect_reason(.source), connect_hint(.source)
     )]
-    Connect {
-        /// Our address.
-        from: SocketAddr,
-        /// The peer's.
-        to: SocketAddr,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// An option was refused.
+    Connect { from: SocketAddr, to: SocketAddr, source: io::Error },
     #[error("cannot set {option} on {addr}: {}; remove {flag}{hint}", reason(.source))]
     Option {
-        /// What was set.
         option: &'static str,
-        /// The flag that asked for it.
         flag: &'static str,
-        /// What else helps.
         hint: &'static str,
-        /// The socket.
         addr: SocketAddr,
-        /// The system's error.
         source: io::Error,
     },
 }
 
 /// Why connect(2) failed.
 fn connect_reason(error: &io::Error) -> String {
-    let unreachable = sys::refusal_of(error).unreachable();
+    let unreachable = sys::send_error_of(error).unreachable();
     unreachable.map_or_else(|| reason(error), |why| why.to_string())
 }
 
@@ -111,7 +70,7 @@ fn connect_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         // The error of connect(2) for broadcast addresses.
         io::ErrorKind::PermissionDenied => "for a broadcast address, say --broadcast",
-        _ if sys::refusal_of(error).unreachable().is_some() => {
+        _ if sys::send_error_of(error).unreachable().is_some() => {
             "check the address and the routes (ip route get ADDRESS)"
         }
         _ => "check the addresses",

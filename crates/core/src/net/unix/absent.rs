@@ -1,105 +1,43 @@
-//! AF_UNIX stub for systems without AF_UNIX datagrams.
+//! Inert twin for systems without AF_UNIX datagrams: no socket can be opened.
+#![allow(missing_docs)]
 
-use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
-
-use super::super::Datagram;
 use super::{UnixError, UnixName};
-use crate::sys::SendError;
+use crate::net::stream::{Listener, Stream};
 
-/// A socket that cannot exist.
-#[derive(Debug)]
-pub enum NoSocket {}
-
-/// An AF_UNIX datagram socket: not here.
+/// An AF_UNIX datagram socket. The type of `socket` is arbitrary, as there is none.
 #[derive(Debug)]
 pub struct Unix {
-    /// Never.
-    pub socket: NoSocket,
-    /// Never.
+    pub socket: mio::net::UdpSocket,
     pub send_buffer: Option<usize>,
 }
 
-/// The file of a bound socket: not here.
 #[derive(Debug)]
 pub struct UnixFile;
 
 impl Unix {
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`UnixError::Absent`].
     pub fn bind(_name: &UnixName, _buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
         Err(UnixError::Absent)
     }
 
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// Always [`UnixError::Absent`].
     pub fn connect(_name: &UnixName, _buffer: usize) -> Result<Self, UnixError> {
         Err(UnixError::Absent)
     }
 
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// None: there is no such socket.
     pub fn recv_from(&self, _slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
-        match self.socket {}
+        Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Not possible here.
-    ///
-    /// # Errors
-    /// None: there is no such socket.
     pub fn send_to(&self, _payload: &[u8], _to: &UnixName) -> io::Result<usize> {
-        match self.socket {}
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-impl Source for NoSocket {
-    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        match *self {}
-    }
-
-    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        match *self {}
-    }
-
-    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
-        match *self {}
-    }
+pub fn connect_unix(_name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
+    Err(UnixError::Absent)
 }
 
-impl Datagram for NoSocket {
-    type Address = Infallible;
-
-    fn unreported() -> SendError {
-        SendError::WouldBlock
-    }
-
-    fn ip(to: Infallible) -> SocketAddr {
-        match to {}
-    }
-
-    fn send(&self, _payload: &[u8]) -> io::Result<usize> {
-        match *self {}
-    }
-
-    fn send_to(&self, _payload: &[u8], to: Infallible) -> io::Result<usize> {
-        match to {}
-    }
-
-    fn recv_from(&self, _slot: &mut [u8]) -> io::Result<usize> {
-        match *self {}
-    }
-
-    fn drain_error_queue(&self) -> Option<SendError> {
-        match *self {}
-    }
+pub fn listen_unix(_name: &UnixName) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
+    Err(UnixError::Absent)
 }

@@ -10,69 +10,40 @@ mod socket;
 #[path = "absent.rs"]
 mod socket;
 
-pub use name::UnixName;
-pub use socket::{Unix, UnixFile};
 #[cfg(udperf_unix)]
 mod stream;
+
+pub use name::UnixName;
+pub use socket::{Unix, UnixFile};
 #[cfg(not(udperf_unix))]
-#[path = "no_stream.rs"]
-mod stream;
+pub use socket::{connect_unix, listen_unix};
+#[cfg(udperf_unix)]
 pub use stream::{connect_unix, listen_unix};
 
 use std::io;
 
 /// An AF_UNIX socket that could not be set up.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum UnixError {
-    /// socket(2) failed.
     #[error("cannot create an AF_UNIX socket: {source}; raise the limit of open files (ulimit -n)")]
-    Create {
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The system does not support them.
+    Create { source: io::Error },
     #[error("--bind unix: this system has no AF_UNIX datagram sockets; use an IP address")]
     Absent,
-    /// A socket is bound to the name.
     #[error(
         "cannot bind unix:{name}: a socket in use has that name; choose another path or stop the \
          other process"
     )]
-    InUse {
-        /// As requested.
-        name: UnixName,
-    },
-    /// The file is not a socket.
+    InUse { name: UnixName },
     #[error("cannot bind unix:{name}: the file is not a socket; choose another path, or remove it")]
-    NoSocket {
-        /// As requested.
-        name: UnixName,
-    },
-    /// bind(2) failed.
+    NoSocket { name: UnixName },
     #[error("cannot bind unix:{name}: {source}; choose another path")]
-    Bind {
-        /// As requested.
-        name: UnixName,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// connect(2) failed, to a listener for streams.
+    Bind { name: UnixName, source: io::Error },
     #[error(
         "cannot connect to unix:{name}: {source}; start the server, e.g. `udperf talk --stream \
          --bind unix:{name}`"
     )]
-    NoListener {
-        /// The listener's.
-        name: UnixName,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// connect(2) failed.
+    NoListener { name: UnixName, source: io::Error },
     #[error("cannot connect to unix:{name}: {source}; do not remove the sockets of a run")]
-    Connect {
-        /// The peer's.
-        name: UnixName,
-        /// The system's error.
-        source: io::Error,
-    },
+    Connect { name: UnixName, source: io::Error },
 }

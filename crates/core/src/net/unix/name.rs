@@ -16,9 +16,7 @@ pub enum UnixName {
 }
 
 impl UnixName {
-    /// Parses a path, or `@NAME` in the abstract namespace; an empty word gives an abstract name
-    /// unique to this process.
-    #[must_use]
+    /// Parses a path, or `@NAME` (abstract namespace); an empty word gives a unique abstract name.
     pub fn new(word: &str) -> Self {
         match word.strip_prefix(ABSTRACT) {
             Some(name) => Self::Abstract(name.to_owned()),

@@ -36,11 +36,8 @@ impl Drop for UnixFile {
 
 impl Unix {
     /// Binds a socket to this name, replacing one whose process has ended; returns its file, too.
-    ///
-    /// # Errors
-    /// [`UnixError`]; an existing file is then left alone.
     pub fn bind(name: &UnixName, buffer: usize) -> Result<(Self, Option<UnixFile>), UnixError> {
-        let socket = create(buffer)?;
+        let socket = create_datagram(buffer)?;
         let file = Self::bind_socket(&socket, name)?;
         Ok((Self::of(socket), file))
     }
@@ -63,20 +60,14 @@ impl Unix {
     }
 
     /// Connects an unnamed socket to this name.
-    ///
-    /// # Errors
-    /// [`UnixError`].
     pub fn connect(name: &UnixName, buffer: usize) -> Result<Self, UnixError> {
-        let socket = create(buffer)?;
+        let socket = create_datagram(buffer)?;
         let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
         connected.map_err(|source| UnixError::Connect { name: name.clone(), source })?;
         Ok(Self::of(socket))
     }
 
     /// Receives a datagram; returns its length and the name of its sender.
-    ///
-    /// # Errors
-    /// Those of recvfrom(2).
     pub fn recv_from(&self, slot: &mut [u8]) -> io::Result<(usize, Option<UnixName>)> {
         let (len, from) = self.socket.recv_from(slot)?;
         let file = from.as_pathname().map(|path| UnixName::File(path.to_owned()));
@@ -88,9 +79,6 @@ impl Unix {
     }
 
     /// Sends to the socket of this name.
-    ///
-    /// # Errors
-    /// Those of sendto(2).
     pub fn send_to(&self, payload: &[u8], to: &UnixName) -> io::Result<usize> {
         let addr = SockAddr::unix(to.path())?;
         SockRef::from(&self.socket).send_to(payload, &addr)
@@ -102,19 +90,24 @@ impl Unix {
     }
 }
 
-fn create(buffer: usize) -> Result<Socket, UnixError> {
+/// A non-blocking socket of this type.
+pub(super) fn create(kind: Type) -> Result<Socket, UnixError> {
     let create = || {
-        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+        let socket = Socket::new(Domain::UNIX, kind, None)?;
+        socket.set_nonblocking(true).map(|()| socket)
     };
-    let socket: Socket = create().map_err(|source| UnixError::Create { source })?;
+    create().map_err(|source| UnixError::Create { source })
+}
+
+fn create_datagram(buffer: usize) -> Result<Socket, UnixError> {
+    let socket = create(Type::DGRAM)?;
+    // The kernel may grant less; the granted size is read back.
     let _ = socket.set_send_buffer_size(buffer);
     Ok(socket)
 }
 
-/// Removes the file of a socket that no process has open; refuses to remove any other file. An
-/// abstract name disappears with its socket, so it is in use.
+/// Removes the file of a socket that no process has open, and no other file. An abstract name
+/// disappears with its socket, so it is in use.
 fn remove_stale_file(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<(), UnixError> {
     let in_use = || UnixError::InUse { name: name.clone() };
     if matches!(name, UnixName::Abstract(_)) {
@@ -125,7 +118,7 @@ fn remove_stale_file(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<()
     if !fs::symlink_metadata(path).map_err(refused)?.file_type().is_socket() {
         return Err(UnixError::NoSocket { name: name.clone() });
     }
-    match create(0)?.connect(addr) {
+    match create(Type::DGRAM)?.connect(addr) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(refused)
         }

@@ -4,8 +4,9 @@ use std::io;
 use std::net::Shutdown;
 
 use mio::net::{UnixListener, UnixStream};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{SockAddr, Type};
 
+use super::socket::create;
 use super::{Unix, UnixError, UnixFile, UnixName};
 use crate::net::stream::{Listener, QUEUE, Stream};
 
@@ -28,32 +29,17 @@ impl Listener for UnixListener {
     }
 }
 
-fn create() -> Result<Socket, UnixError> {
-    let create = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    };
-    create().map_err(|source: io::Error| UnixError::Create { source })
-}
-
 /// Connects to the listener of this name, without waiting.
-///
-/// # Errors
-/// [`UnixError`].
 pub fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
-    let socket = create()?;
+    let socket = create(Type::STREAM)?;
     let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
     connected.map_err(|source| UnixError::NoListener { name: name.clone(), source })?;
     Ok(Box::new(UnixStream::from_std(socket.into())))
 }
 
 /// Listens at this name, replacing a socket whose process has ended; returns its file, too.
-///
-/// # Errors
-/// [`UnixError`].
 pub fn listen_unix(name: &UnixName) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
-    let socket = create()?;
+    let socket = create(Type::STREAM)?;
     let file = Unix::bind_socket(&socket, name)?;
     socket.listen(QUEUE).map_err(|source| UnixError::Bind { name: name.clone(), source })?;
     Ok((Box::new(UnixListener::from_std(socket.into())), file))

@@ -14,7 +14,7 @@ fn control() -> Arc<PhaseState> {
 
 fn sender(load: WorkerLoad) -> (TxConfig, SendJob) {
     let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-    let config = plan.tx_shares(&plan.cells[0], load).remove(0);
+    let config = plan.tx_configs(&plan.cells[0], load).remove(0);
     let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
     let job = SendJob::new(&config, &tx);
     (config, job)

@@ -2,22 +2,16 @@
 
 use std::fs;
 
-/// What links to the initial time namespace read: `PROC_TIME_INIT_INO` of
-/// `include/linux/proc_ns.h`.
+/// The initial time namespace: `PROC_TIME_INIT_INO` of `include/linux/proc_ns.h`.
 const INITIAL: &str = "time:[4026531834]";
 
-/// The name that the kernel drew for itself when it booted. Virtual machines that were started from
-/// one snapshot share it.
-#[must_use]
+/// The random id of this boot; virtual machines from one snapshot share it.
 pub fn boot_id() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    super::host::read("/proc/sys/kernel/random/boot_id")
 }
 
-/// Equal for two processes exactly if they read the same monotonic clock: that of one kernel, with
-/// the same offset of their time namespaces (time_namespaces(7)). `None` where it is not told.
-#[must_use]
+/// Equal for two processes exactly if they read the same monotonic clock: of one kernel, with the
+/// same offset of their time namespaces (time_namespaces(7)). `None` if unknown.
 pub fn clock_identity() -> Option<String> {
     let own = link("time");
     let offset = match own.as_deref() {
@@ -32,16 +26,13 @@ pub fn clock_identity() -> Option<String> {
     Some(format!("{} {offset}", boot_id()?))
 }
 
-/// Equal for two threads exactly if they are in one network namespace of one kernel, and so share
-/// its counters. `None` where it is not told.
-#[must_use]
+/// Equal for two threads exactly if they share the counters of a network namespace.
 pub fn network_identity() -> Option<String> {
     let target = fs::read_link("/proc/thread-self/ns/net").ok()?;
     Some(format!("{} {}", boot_id()?, target.to_str()?))
 }
 
-/// A namespace of this process. All its threads are in one time namespace: setns(2) lets nobody in
-/// who has several.
+/// A namespace of this process, whose threads are all in one time namespace (setns(2)).
 fn link(name: &str) -> Option<String> {
     let target = fs::read_link(format!("/proc/self/ns/{name}")).ok()?;
     target.into_os_string().into_string().ok()

@@ -35,6 +35,9 @@ data! {
     libc::cmsghdr
 }
 
+// SAFETY: integers.
+unsafe impl<const LEN: usize> Data for [u32; LEN] {}
+
 /// The value at the start of these bytes; `None` where they are too few.
 #[inline]
 fn read<T: Data>(bytes: &[u8]) -> Option<T> {
@@ -52,7 +55,7 @@ pub(super) struct ControlMessage<'a> {
     pub(super) data: &'a [u8],
 }
 
-impl ControlMessage<'_> {
+impl<'a> ControlMessage<'a> {
     /// The value at the start of its data; `None` where that is too short.
     #[inline]
     pub(super) fn read<T: Data>(&self) -> Option<T> {
@@ -67,7 +70,7 @@ impl ControlMessage<'_> {
     }
 
     /// The queued error at the start of its data, where it is one, and what follows it.
-    pub(super) fn error(&self) -> Option<(libc::sock_extended_err, &[u8])> {
+    pub(super) fn error(&self) -> Option<(libc::sock_extended_err, &'a [u8])> {
         let is_error = matches!(
             self.kind,
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
@@ -166,8 +169,7 @@ pub(super) const fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
     libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) }
 }
 
-/// The address in a `struct sockaddr` that the kernel has written; `None` where it is of another
-/// family, or cut off.
+/// The address in a `struct sockaddr`; `None` for another family, or if truncated.
 #[inline]
 pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
     let family = u16::from_ne_bytes(*name.first_chunk()?);
@@ -221,8 +223,7 @@ impl Metadata {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 let Some(info) = message.read::<libc::in_pktinfo>() else { return };
                 let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
-                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`,
-                // net/ipv4/ip_sockglue.c).
+                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`).
                 if !ip.is_unspecified() {
                     self.local = Some(LocalAddr { ip: IpAddr::V4(ip), device: 0 });
                     // The same for unicast (ip(7)).
@@ -239,8 +240,7 @@ impl Metadata {
     }
 }
 
-/// The address a reply may leave from: never a multicast group; the device only where the address
-/// needs one.
+/// The address a reply may leave from, never a multicast group; with a device only if needed.
 fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
     // For IPv4 the other message has more.
@@ -253,7 +253,6 @@ fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
 
 /// The sender of a message, the address a reply should leave from, and its receive timestamp.
 #[inline]
-#[must_use]
 pub fn parse_msg(
     name: &[u8],
     control: &[u8],

@@ -50,7 +50,6 @@ fn incomplete(text: &str, group: &str) -> u64 {
 }
 
 /// UDP counters of this thread's network namespace, `snmp` plus `snmp6`.
-#[must_use]
 pub fn udp_counters() -> Option<UdpSnmp> {
     let snmp = Snmp::read()?;
     let count = |name| snmp.sum("Udp", name);
@@ -64,9 +63,8 @@ pub fn udp_counters() -> Option<UdpSnmp> {
     })
 }
 
-/// Drops in the IP layer of this thread's network namespace, `snmp` plus `snmp6`, and what only
-/// `netstat` and `sockstat` have.
-#[must_use]
+/// Drops in the IP layer of this thread's network namespace, from `snmp`, `snmp6`, `netstat` and
+/// `sockstat`.
 pub fn ip_counters() -> Option<IpSnmp> {
     let snmp = Snmp::read()?;
     let count = |name| snmp.sum("Ip", name);
@@ -88,10 +86,8 @@ pub fn ip_counters() -> Option<IpSnmp> {
     })
 }
 
-/// Packets dropped because a CPU's backlog was full, by CPU: the second column of
-/// `/proc/net/softnet_stat`, a counter of 32 bits, and the thirteenth, or the row where a kernel
-/// before 5.10 has none. Not per network namespace.
-#[must_use]
+/// CPUs and the packets dropped at their full backlogs, modulo 2³²: columns 13 (before Linux 5.10
+/// the row) and 2 of `/proc/net/softnet_stat`. Not per network namespace.
 pub fn backlog_drops() -> Option<Vec<(u32, u32)>> {
     backlogs(&std::fs::read_to_string("/proc/net/softnet_stat").ok()?)
 }
@@ -105,9 +101,7 @@ fn backlogs(text: &str) -> Option<Vec<(u32, u32)>> {
     text.lines().enumerate().map(row).collect()
 }
 
-/// Packets dropped by the interfaces of this thread's network namespace: by all, or by those `of`
-/// this list.
-#[must_use]
+/// Packets dropped by all interfaces, or `of` these, of this thread's network namespace.
 pub fn device_drops(of: Option<&[NetLink]>) -> Option<DeviceDrops> {
     let text = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
     devices(&text, |name| of.is_none_or(|of| of.iter().any(|link| link.name == name)))
@@ -115,13 +109,10 @@ pub fn device_drops(of: Option<&[NetLink]>) -> Option<DeviceDrops> {
 
 /// The columns of `/proc/net/dev` that are counted: `net/core/net-procfs.c`.
 const RX_DROP: usize = 3;
-/// As above.
 const TX_PACKETS: usize = 9;
-/// As above.
 const TX_DROP: usize = 11;
 
-/// Of a text like `/proc/net/dev`, the drops of devices with such a name; `None` if a line is not
-/// understood.
+/// The drops of these devices in a text like `/proc/net/dev`; `None` if a line is malformed.
 fn devices(text: &str, counts: impl Fn(&str) -> bool) -> Option<DeviceDrops> {
     let mut sum = DeviceDrops::default();
     // Two lines of titles.
@@ -139,7 +130,6 @@ fn devices(text: &str, counts: impl Fn(&str) -> bool) -> Option<DeviceDrops> {
 }
 
 /// CPU time that the hypervisor took from this machine since boot, all CPUs, in nanoseconds.
-#[must_use]
 pub fn stolen_ns() -> Option<u64> {
     super::host::cpu_time().map(|time| time.stolen_ns)
 }

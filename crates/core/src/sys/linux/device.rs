@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use super::ethtool::hardware_address;
+use super::host::number;
 use super::qdisc::root_qdisc;
 use super::socket::device_index;
 use crate::sys::{Address, InterruptLine};
@@ -17,7 +18,6 @@ use crate::sys::{Address, InterruptLine};
 pub use super::ethtool::{channels, coalescing, mtu, offloads, rings};
 
 /// All addresses of the devices of this thread's network namespace, IPv4 and IPv6.
-#[must_use]
 pub fn addresses() -> Vec<Address> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: `first` is writable for the whole call, which leaves a list there or fails.
@@ -40,8 +40,7 @@ pub fn addresses() -> Vec<Address> {
     found
 }
 
-/// The address behind this pointer of a list of getifaddrs(3), and its scope; `None` where it is
-/// null or of another family.
+/// An address of getifaddrs(3) and its scope; `None` if it is null or of another family.
 fn read_address(at: *const libc::sockaddr) -> Option<(IpAddr, u32)> {
     // SAFETY: null or a sockaddr, whose family says how long it really is.
     match i32::from(unsafe { at.as_ref() }?.sa_family) {
@@ -67,15 +66,10 @@ fn folder(device: &str) -> Option<PathBuf> {
     let told = told.trim();
     // One namespace's devices are counted like another's; their addresses differ.
     let same = told.is_empty() || told.starts_with(&hardware_address(device)?);
-    (number(&folder.join("ifindex")) == Some(u64::from(index)) && same).then_some(folder)
-}
-
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    (number(folder.join("ifindex")) == Some(u64::from(index)) && same).then_some(folder)
 }
 
 /// The driver of a device; of a virtual one what makes it, e.g. `veth`.
-#[must_use]
 pub fn driver(device: &str) -> Option<String> {
     let linked = || {
         let driver = fs::read_link(folder(device)?.join("device/driver")).ok()?;
@@ -85,27 +79,23 @@ pub fn driver(device: &str) -> Option<String> {
 }
 
 /// The speed of its link in Mbit/s; `None` where it has none, or says none.
-#[must_use]
 pub fn speed_mbit(device: &str) -> Option<u64> {
     // Unknown is -1, which older kernels show as the largest number of 32 bits.
-    number(&folder(device)?.join("speed")).filter(|&speed| speed < u64::from(u32::MAX))
+    number(folder(device)?.join("speed")).filter(|&speed| speed < u64::from(u32::MAX))
 }
 
 /// The root queueing discipline of a device, e.g. `fq_codel`; `mq` has one more for each queue.
-#[must_use]
 pub fn qdisc(device: &str) -> Option<String> {
     root_qdisc(device_index(device).ok()?)
 }
 
 /// How many queues of this kind (`rx`, `tx`) are in use.
-#[must_use]
 pub fn queues(device: &str, kind: &str) -> Option<usize> {
     Some(queue_folders(&folder(device)?, kind)?.len())
 }
 
-/// One file of each queue of this kind, by number: which CPUs, as the kernel writes masks
-/// (`Documentation/networking/scaling.rst`). `None` where any of them is not told.
-#[must_use]
+/// A CPU mask of each queue of this kind, by number (`Documentation/networking/scaling.rst`);
+/// `None` if any is unknown.
 pub fn queue_masks(device: &str, kind: &str, file: &str) -> Option<Vec<String>> {
     let folders = queue_folders(&folder(device)?, kind)?;
     let mask = |queue: &PathBuf| Some(fs::read_to_string(queue.join(file)).ok()?.trim().to_owned());
@@ -123,8 +113,7 @@ fn queue_folders(device: &Path, kind: &str) -> Option<BTreeMap<usize, PathBuf>> 
     Some(entries.filter_map(queue).collect())
 }
 
-/// The interrupts of a device, and which CPUs take them; `None` where it has none that are told.
-#[must_use]
+/// The interrupts of a device and their CPUs; `None` without any known.
 pub fn irqs(device: &str) -> Option<Vec<InterruptLine>> {
     let bus = fs::canonicalize(folder(device)?.join("device")).ok()?;
     let table = fs::read_to_string("/proc/interrupts").unwrap_or_default();
@@ -146,9 +135,9 @@ pub fn irqs(device: &str) -> Option<Vec<InterruptLine>> {
     (!irqs.is_empty()).then_some(irqs)
 }
 
-/// The message-signalled interrupts of what a device sits on; `None` where it has none. A virtio
-/// device is the only one of the PCI device that has its interrupts; what is around others is a
-/// bridge, whose interrupts are its own.
+/// The message-signalled interrupts of a device's bus device, if it has any. Those of a virtio
+/// device belong to the PCI device around it; other devices are inside a bridge with its own
+/// interrupts.
 fn message_irqs(bus: &Path, sits_on: &str) -> Option<Vec<u32>> {
     let around = bus.parent().filter(|_| sits_on.starts_with("virtio"));
     let listed = [Some(bus), around].into_iter().flatten();

@@ -3,63 +3,45 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use super::check;
 use super::cmsg::{Addr, Control, ControlMessages, NO_ADDR, address_of};
 use super::mmsg::EMPTY;
-use super::socket::refusal_of;
+use super::socket::send_error_of;
 use crate::sys::{Reporter, SendError, Unreachable};
 
 /// Most queued errors one call reads. Arbitrary: more than one batch can cause.
 const QUEUED_MOST: usize = 1_024;
 
-/// Empties the error queue and returns the latest error; [`super::report_queue_drops`] enables it.
-/// A batch call that fails after its first message hides the error, but it is queued here.
-pub fn take_queued_refusal(socket: &impl AsFd) -> Option<SendError> {
+/// Empties the error queue, which [`super::report_queue_drops`] enables; returns the latest error.
+pub fn take_latest_error(socket: &impl AsFd) -> Option<SendError> {
     drain_error_queue(socket).1
 }
 
 /// The same; also counts them.
 pub fn drain_error_queue(socket: &impl AsFd) -> (u64, Option<SendError>) {
     let (mut count, mut latest) = (0, None);
-    take_refused_peers(socket, |_, error| (count, latest) = (count + 1, Some(error)));
+    take_queued_errors(socket, |_, error| (count, latest) = (count + 1, Some(error)));
     (count, latest)
 }
 
 /// The same; calls `note` with the destination, if known, and the error of each.
-pub fn take_refused_peers(socket: &impl AsFd, mut note: impl FnMut(Option<SocketAddr>, SendError)) {
+pub fn take_queued_errors(socket: &impl AsFd, mut note: impl FnMut(Option<SocketAddr>, SendError)) {
     let fd = socket.as_fd().as_raw_fd();
     for _ in 0..QUEUED_MOST {
         match next_queued_error(fd) {
-            Some(Queued { errno: 0, .. }) => {}
-            Some(Queued { peer, errno, reporter }) => {
-                let error = match refusal_of(&io::Error::from_raw_os_error(errno)) {
-                    SendError::Unreachable(why) => {
-                        SendError::Unreachable(Unreachable { reporter, ..why })
-                    }
-                    other => other,
-                };
-                note(peer, error);
-            }
+            Some(Some((peer, error))) => note(peer, error),
+            Some(None) => {}
             None => break,
         }
     }
 }
 
-/// An entry of the queue of errors.
-struct Queued {
-    /// The destination of the datagram.
-    peer: Option<SocketAddr>,
-    /// The error number; 0 for a send timestamp, which is no error.
-    errno: i32,
-    /// Who reports it.
-    reporter: Reporter,
-}
-
-/// The next entry of the queue.
-fn next_queued_error(fd: std::os::fd::RawFd) -> Option<Queued> {
-    /// Room for the error and the address of who sent it.
+/// The next entry of the queue: destination of the datagram and error; `Some(None)` for a send
+/// timestamp, which is no error.
+fn next_queued_error(fd: RawFd) -> Option<Option<(Option<SocketAddr>, SendError)>> {
+    /// Room for the error and the address of its sender.
     const CONTROL_LEN: usize = 256;
     let (mut addr, mut control) = (NO_ADDR, Control([0; CONTROL_LEN]));
     let mut header = EMPTY.msg_hdr;
@@ -73,16 +55,21 @@ fn next_queued_error(fd: std::os::fd::RawFd) -> Option<Queued> {
     // The type of this length differs between C libraries.
     #[allow(clippy::unnecessary_cast)]
     let len = (header.msg_controllen as usize).min(CONTROL_LEN);
-    for message in ControlMessages(&control.0[..len]) {
-        // The address of who sent the error follows it (`SO_EE_OFFENDER`, ip(7)).
-        if let Some((error, from)) = message.error() {
-            let stamp = error.ee_origin == libc::SO_EE_ORIGIN_TIMESTAMPING;
-            let errno = if stamp { 0 } else { error.ee_errno as i32 };
-            let reporter = reporter(&error, address_of(from));
-            return Some(Queued { peer: address_of(&addr.0), errno, reporter });
+    // The address of its sender follows the error (`SO_EE_OFFENDER`, ip(7)).
+    let (error, from) = match ControlMessages(&control.0[..len]).find_map(|it| it.error()) {
+        Some((error, from))
+            if error.ee_origin != libc::SO_EE_ORIGIN_TIMESTAMPING && error.ee_errno != 0 =>
+        {
+            (error, from)
         }
-    }
-    Some(Queued { peer: None, errno: 0, reporter: Reporter::Unknown })
+        _ => return Some(None),
+    };
+    let reporter = reporter(&error, address_of(from));
+    let error = match send_error_of(&io::Error::from_raw_os_error(error.ee_errno as i32)) {
+        SendError::Unreachable(why) => SendError::Unreachable(Unreachable { reporter, ..why }),
+        other => other,
+    };
+    Some(Some((address_of(&addr.0), error)))
 }
 
 /// Who reports an error, given the address behind it.

@@ -16,7 +16,7 @@ use crate::sys::{CpuTime, LoadAverage};
 pub(super) const TICK_NS: u64 = 10_000_000;
 
 /// A small file, trimmed; `None` where it is missing, unreadable or empty.
-fn read(path: impl AsRef<Path>) -> Option<String> {
+pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     // The device tree ends its words with a zero.
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
@@ -24,25 +24,22 @@ fn read(path: impl AsRef<Path>) -> Option<String> {
 }
 
 /// A file that holds one number.
-fn number(path: &str) -> Option<u64> {
+pub(super) fn number(path: impl AsRef<Path>) -> Option<u64> {
     read(path)?.parse().ok()
 }
 
 /// Name of the host.
-#[must_use]
 pub fn hostname() -> Option<String> {
     read("/proc/sys/kernel/hostname")
 }
 
 /// Name and release of the kernel, e.g. `Linux 6.18.44`.
-#[must_use]
 pub fn kernel() -> Option<String> {
     let (name, release) = (read("/proc/sys/kernel/ostype")?, read("/proc/sys/kernel/osrelease")?);
     Some(format!("{name} {release}"))
 }
 
-/// Model name of the CPU; on arm64, which tells none, that of the board.
-#[must_use]
+/// Model name of the CPU; on arm64, which has none, that of the board.
 pub fn cpu_model() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
     cpu_field(&info, "model name")
@@ -59,20 +56,17 @@ fn cpu_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// CPUs of the whole machine that are in use.
-#[must_use]
 pub fn online_cpus() -> Option<usize> {
     Some(cpu_list(&read("/sys/devices/system/cpu/online")?)?.len())
 }
 
 /// The CPUs that the scheduler leaves alone (`isolcpus=`); `Some(vec![])`: none.
-#[must_use]
 pub fn isolated_cpus() -> Option<Vec<usize>> {
     // An empty file says that there are none, a missing one says nothing.
     cpu_list(fs::read_to_string("/sys/devices/system/cpu/isolated").ok()?.trim())
 }
 
 /// These CPUs by physical core, ascending; `None` where the kernel does not say it of all of them.
-#[must_use]
 pub fn thread_siblings(cpus: &[usize]) -> Option<Vec<Vec<usize>>> {
     group(cpus, |cpu| {
         let file = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
@@ -108,14 +102,11 @@ fn cpu_list(text: &str) -> Option<Vec<usize>> {
 }
 
 /// Whether physical cores run two threads at once.
-#[must_use]
 pub fn smt_active() -> Option<bool> {
     number("/sys/devices/system/cpu/smt/active").map(|active| active != 0)
 }
 
-/// The frequency governor of these CPUs, or all of them where they differ; `None` where the
-/// frequency is not the kernel's to scale, as in most virtual machines.
-#[must_use]
+/// The frequency governors of these CPUs; `None` without frequency scaling, as in most VMs.
 pub fn governor(cpus: &[usize]) -> Option<String> {
     let mut found: Vec<String> = cpus
         .iter()
@@ -129,41 +120,34 @@ pub fn governor(cpus: &[usize]) -> Option<String> {
 }
 
 /// `net.core.rmem_max` in bytes: the most that SO_RCVBUF gets.
-#[must_use]
 pub fn rmem_max() -> Option<u64> {
     number("/proc/sys/net/core/rmem_max")
 }
 
 /// `net.core.wmem_max` in bytes: the most that SO_SNDBUF gets.
-#[must_use]
 pub fn wmem_max() -> Option<u64> {
     number("/proc/sys/net/core/wmem_max")
 }
 
 /// `net.core.netdev_max_backlog` in packets.
-#[must_use]
 pub fn netdev_max_backlog() -> Option<u64> {
     number("/proc/sys/net/core/netdev_max_backlog")
 }
 
-/// `net.unix.max_dgram_qlen` in datagrams: how many wait in an AF_UNIX socket before sends to it
-/// are refused.
-#[must_use]
+/// `net.unix.max_dgram_qlen`: datagrams that an AF_UNIX socket queues.
 pub fn max_dgram_qlen() -> Option<u64> {
     number("/proc/sys/net/unix/max_dgram_qlen")
 }
 
-/// Where the kernel's clock sources are told.
+/// The folder of the kernel's clock sources.
 const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0";
 
 /// The kernel's clock source, e.g. `tsc`.
-#[must_use]
 pub fn clocksource() -> Option<String> {
     read(format!("{CLOCKSOURCE}/current_clocksource"))
 }
 
 /// CPU time since boot, all CPUs; `None` where the kernel does not count what was stolen.
-#[must_use]
 pub fn cpu_time() -> Option<CpuTime> {
     cpu_times(&fs::read_to_string("/proc/stat").ok()?)
 }
@@ -171,8 +155,7 @@ pub fn cpu_time() -> Option<CpuTime> {
 /// The CPU time in a text like `/proc/stat`.
 fn cpu_times(text: &str) -> Option<CpuTime> {
     let mut columns = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
-    // user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)). What follows, the time
-    // of guests, is part of user and nice already.
+    // user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)); user includes guests.
     let mut ticks = [0_u64; 8];
     for ticks in &mut ticks {
         *ticks = columns.next()?.parse().ok()?;
@@ -181,7 +164,6 @@ fn cpu_times(text: &str) -> Option<CpuTime> {
 }
 
 /// How busy the machine is, all of it.
-#[must_use]
 pub fn load() -> Option<LoadAverage> {
     load_of(&read("/proc/loadavg")?)
 }
@@ -208,29 +190,14 @@ struct Traces {
 }
 
 /// Boards that no hardware has: from `dmi_vendor_table` of systemd's `src/basic/virt.c`.
-const VIRTUAL_BOARDS: &[&str] = &[
-    "KVM",
-    "QEMU",
-    "OpenStack",
-    "KubeVirt",
-    "VMware",
-    "VirtualBox",
-    "innotek",
-    "Xen",
-    "Bochs",
-    "Parallels",
-    "BHYVE",
-    "Virtual Machine",
-    "Apple Virtualization",
-    "Google Compute Engine",
-];
+const VIRTUAL_BOARDS: &str = "KVM,QEMU,OpenStack,KubeVirt,VMware,VirtualBox,innotek,Xen,Bochs,\
+    Parallels,BHYVE,Virtual Machine,Apple Virtualization,Google Compute Engine";
 
 /// Clock sources that hypervisors offer, from the kernel's drivers of them.
 const VIRTUAL_CLOCKS: &[(&str, &str)] =
     &[("kvm-clock", "KVM"), ("hyperv_clocksource", "Hyper-V"), ("xen", "Xen")];
 
 /// The hypervisor this machine runs under, as far as it shows; `None` on hardware.
-#[must_use]
 pub fn virtualization() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpu_field(&info, "flags").unwrap_or_default();
@@ -250,7 +217,7 @@ pub fn virtualization() -> Option<String> {
 /// The hypervisor that left these traces.
 fn hypervisor(traces: &Traces) -> Option<String> {
     let board = traces.board.as_deref().unwrap_or_default();
-    let virtual_board = VIRTUAL_BOARDS.iter().any(|name| board.contains(name));
+    let virtual_board = VIRTUAL_BOARDS.split(',').any(|name| board.contains(name));
     if !(traces.flag || virtual_board || traces.kind.is_some()) {
         return None;
     }
@@ -264,7 +231,6 @@ fn hypervisor(traces: &Traces) -> Option<String> {
 }
 
 /// The kind of container this process runs in, as far as it shows.
-#[must_use]
 pub fn container() -> Option<String> {
     // systemd's container interface; the others are files that the run-times leave behind.
     let traces = [
@@ -313,16 +279,17 @@ mod tests {
 
     #[test]
     fn hypervisors_are_named_by_the_best_trace() {
-        let board = |name: &str| Some(name.to_owned());
-        assert_eq!(hypervisor(&Traces::default()), None);
-        let metal = Traces { board: board("Amazon EC2 c7g.metal"), ..Traces::default() };
-        assert_eq!(hypervisor(&metal), None);
-        let arm = Traces { board: board("QEMU KVM Virtual Machine"), ..Traces::default() };
-        assert_eq!(hypervisor(&arm), board("QEMU KVM Virtual Machine"));
-        let bare = Traces { flag: true, clocks: board("tsc kvm-clock"), ..Traces::default() };
-        assert_eq!(hypervisor(&bare), board("KVM"));
-        let silent = Traces { flag: true, ..Traces::default() };
-        assert_eq!(hypervisor(&silent), board("an unnamed hypervisor"));
+        for (flag, board, clocks, name) in [
+            (false, None, None, None),
+            (false, Some("Amazon EC2 c7g.metal"), None, None),
+            (false, Some("QEMU KVM Virtual Machine"), None, Some("QEMU KVM Virtual Machine")),
+            (true, None, Some("tsc kvm-clock"), Some("KVM")),
+            (true, None, None, Some("an unnamed hypervisor")),
+        ] {
+            let [board, clocks] = [board, clocks].map(|text| text.map(str::to_owned));
+            let traces = Traces { flag, board, clocks, kind: None };
+            assert_eq!(hypervisor(&traces).as_deref(), name);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which devices a datagram passes that passes this one.
+//! The devices below a device.
 
 use super::rtnetlink::{attributes, dump, text, u32_at};
 use crate::sys::NetLink;
@@ -6,49 +6,46 @@ use crate::sys::NetLink;
 /// Bytes of `struct ifinfomsg`, and where its interface index is;
 /// `include/uapi/linux/rtnetlink.h`.
 const HEADER_LEN: usize = 16;
-/// As above.
 const INDEX_AT: usize = 4;
 
-/// What makes a veth(4).
+/// The kind of a veth(4).
 const VETH: &str = "veth";
 
-/// Kinds of devices that are the last of their host, or report what they sit on: the `kind` of
-/// their `struct rtnl_link_ops` in the kernel.
-const BELOW_IS_KNOWN: &[&str] = &[
+/// Kinds of devices that are lowest or report the device below: `kind` of `struct rtnl_link_ops`.
+const REPORT_DEVICE_BELOW: &[&str] = &[
     "bond", "bridge", "dummy", "ifb", "ipvlan", "ipoib", "macsec", "macvlan", "netkit", "team",
     VETH, "vlan", "vrf",
 ];
 
-/// What the kernel says of a device.
+/// A device as the kernel reports it.
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct LinkInfo {
     index: u32,
     name: String,
-    /// What made it; `None` where that is a driver of hardware.
+    /// Its kind; `None` for hardware.
     kind: Option<String>,
-    /// The one it sits on (`IFLA_LINK`), of the same namespace; of a veth(4) its peer.
-    on: Option<u32>,
-    /// The one that it is a part of (`IFLA_MASTER`), such as a bond.
-    part_of: Option<u32>,
+    /// The device below it (`IFLA_LINK`) in the same namespace; of a veth(4) its peer.
+    below: Option<u32>,
+    /// The device that it belongs to (`IFLA_MASTER`), such as a bond.
+    master: Option<u32>,
 }
 
-/// This device and all that it sits on or is made of, of this thread's network namespace: the
-/// devices whose counters are about what passes it. `None` where they are not all known.
-#[must_use]
+/// This device and all devices below it in this thread's network namespace; `None` if they are not
+/// all known.
 pub fn stack(device: &str) -> Option<Vec<NetLink>> {
     let mut all = Vec::new();
-    dump(libc::RTM_GETLINK, &[0; HEADER_LEN], |message| all.extend(known(message)))?;
+    dump(libc::RTM_GETLINK, &[0; HEADER_LEN], |message| all.extend(parse_link(message)))?;
     stack_of(&all, device)
 }
 
-fn known(message: &[u8]) -> Option<Known> {
-    let mut known = Known { index: u32_at(message, INDEX_AT)?, ..Known::default() };
+fn parse_link(message: &[u8]) -> Option<LinkInfo> {
+    let mut known = LinkInfo { index: u32_at(message, INDEX_AT)?, ..LinkInfo::default() };
     let mut elsewhere = false;
     for (kind, value) in attributes(message.get(HEADER_LEN..)?) {
         match kind {
             libc::IFLA_IFNAME => known.name = text(value),
-            libc::IFLA_LINK => known.on = u32_at(value, 0),
-            libc::IFLA_MASTER => known.part_of = u32_at(value, 0),
+            libc::IFLA_LINK => known.below = u32_at(value, 0),
+            libc::IFLA_MASTER => known.master = u32_at(value, 0),
             libc::IFLA_LINK_NETNSID => elsewhere = true,
             libc::IFLA_LINKINFO => {
                 let mut about = attributes(value);
@@ -59,20 +56,20 @@ fn known(message: &[u8]) -> Option<Known> {
         }
     }
     // A number of another namespace is no device of this one.
-    known.on = known.on.filter(|&on| !elsewhere && on != 0 && on != known.index);
+    known.below = known.below.filter(|&on| !elsewhere && on != 0 && on != known.index);
     Some(known)
 }
 
-fn stack_of(all: &[Known], device: &str) -> Option<Vec<NetLink>> {
-    let mut found: Vec<&Known> = vec![all.iter().find(|known| known.name == device)?];
+fn stack_of(all: &[LinkInfo], device: &str) -> Option<Vec<NetLink>> {
+    let mut found: Vec<&LinkInfo> = vec![all.iter().find(|known| known.name == device)?];
     let mut next = 0;
     while let Some(&top) = found.get(next) {
-        if !tells_what_is_below(top.kind.as_deref()) {
+        if !reports_device_below(top.kind.as_deref()) {
             return None;
         }
-        let below = top.on.filter(|_| top.kind.as_deref() != Some(VETH));
+        let below = top.below.filter(|_| top.kind.as_deref() != Some(VETH));
         let is_below =
-            |known: &&Known| known.part_of == Some(top.index) || below == Some(known.index);
+            |known: &&LinkInfo| known.master == Some(top.index) || below == Some(known.index);
         for known in all.iter().filter(is_below) {
             if !found.iter().any(|there| there.index == known.index) {
                 found.push(known);
@@ -80,32 +77,31 @@ fn stack_of(all: &[Known], device: &str) -> Option<Vec<NetLink>> {
         }
         next += 1;
     }
-    let link = |known: &Known| NetLink { index: known.index, name: known.name.clone() };
+    let link = |known: &LinkInfo| NetLink { index: known.index, name: known.name.clone() };
     Some(found.into_iter().map(link).collect())
 }
 
-/// Whether a device of this kind is the last of its host, or says what it sits on. A tunnel sends
-/// by whichever device leads to its other end.
-fn tells_what_is_below(kind: Option<&str>) -> bool {
-    kind.is_none_or(|kind| BELOW_IS_KNOWN.contains(&kind))
+/// Whether a device of this kind reports the device below. A tunnel sends by any device.
+fn reports_device_below(kind: Option<&str>) -> bool {
+    kind.is_none_or(|kind| REPORT_DEVICE_BELOW.contains(&kind))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names(all: &[Known], device: &str) -> Option<Vec<String>> {
+    fn names(all: &[LinkInfo], device: &str) -> Option<Vec<String>> {
         Some(stack_of(all, device)?.into_iter().map(|link| link.name).collect())
     }
 
     #[test]
-    fn a_device_is_counted_with_what_it_is_made_of() {
-        let known = |index, name: &str, kind: Option<&str>, on, part_of| Known {
+    fn devices_are_counted_with_those_below() {
+        let known = |index, name: &str, kind: Option<&str>, below, master| LinkInfo {
             index,
             name: name.to_owned(),
             kind: kind.map(str::to_owned),
-            on,
-            part_of,
+            below,
+            master,
         };
         let all = [
             known(1, "lo", None, None, None),
@@ -124,13 +120,13 @@ mod tests {
         assert_eq!(names(&all, "eth1"), is(&["eth1"]));
         assert_eq!(names(&all, "bond0.7"), is(&["bond0.7", "bond0", "eth0", "eth1"]));
         assert_eq!(names(&all, "v0"), is(&["v0"]), "its peer is not below it");
-        assert_eq!(names(&all, "wg0"), None, "a tunnel does not say what it sits on");
+        assert_eq!(names(&all, "wg0"), None, "a tunnel does not report the device below");
         assert_eq!(names(&all, "br0"), None, "nor does one with such a part");
         assert_eq!(names(&all, "none"), None);
     }
 
     #[test]
-    fn the_kernel_tells_of_loopback() {
+    fn loopback_is_alone() {
         let Some(lo) = stack("lo") else {
             return eprintln!("SKIPPED: rtnetlink tells no devices here");
         };

@@ -10,8 +10,8 @@ use super::cmsg::{Addr, Control, Metadata, NO_ADDR, address_of, write_addr};
 use crate::sys::stable::StableSlice;
 use crate::sys::{RecvMessage, RecvMetadata, Request};
 
-/// Room for the control messages of one datagram: `CMSG_SPACE` of a timespec (32), of an int (24),
-/// of in_pktinfo (32) and in6_pktinfo (40), and as much to spare as one more int takes.
+/// Room for the control messages of a datagram: `CMSG_SPACE` of a timespec (32), an int (24),
+/// in_pktinfo (32) and in6_pktinfo (40), and a spare int.
 const CONTROL_LEN: usize = 152;
 
 /// An empty message header.
@@ -39,7 +39,6 @@ pub struct SendBatch {
 
 impl SendBatch {
     /// For so many messages a call, to `to`, or where the socket is connected.
-    #[must_use]
     pub fn new(messages: usize, to: Option<SocketAddr>) -> Self {
         let to = to.map(|to| {
             let mut addr = NO_ADDR;
@@ -59,9 +58,7 @@ impl SendBatch {
     }
 
     /// Sends one message for each payload, as many as there are headers; returns how many left.
-    ///
-    /// # Errors
-    /// Why the first one did not. Where a later one does not, the system does not say why.
+    /// Fails with the error of the first one; the system does not report that of a later one.
     #[inline]
     pub fn send<'a>(
         &mut self,
@@ -103,7 +100,6 @@ pub struct RecvBatch {
 
 impl RecvBatch {
     /// `slots` buffers of `slot_len` bytes each, with this metadata.
-    #[must_use]
     pub fn new(slots: usize, slot_len: usize, metadata: RecvMetadata) -> Self {
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
         let bytes = StableSlice::new(0xFF, slots * slot_len);
@@ -130,7 +126,6 @@ impl RecvBatch {
 
     /// How many messages one call takes at most.
     #[inline]
-    #[must_use]
     pub fn slots(&self) -> usize {
         self.messages.len()
     }
@@ -147,9 +142,7 @@ impl RecvBatch {
     }
 
     /// Receives available messages without waiting; returns how many.
-    ///
-    /// # Errors
-    /// What recvmmsg(2) says; nothing was received then.
+    /// On an error, nothing was received.
     #[inline]
     pub fn recv(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.reset_headers();
@@ -165,9 +158,7 @@ impl RecvBatch {
 
     /// Receives one more message by a recvmsg(2) of its own, after those received so far;
     /// [`Self::restart`] begins anew.
-    ///
-    /// # Errors
-    /// What recvmsg(2) says; WouldBlock, too, where all buffers are in use.
+    /// WouldBlock also means that all buffers are in use.
     #[inline]
     pub fn recv_one(&mut self, socket: &impl AsFd) -> io::Result<()> {
         let Some(message) = self.messages.get_mut(self.received) else {
@@ -231,7 +222,6 @@ impl RecvBatch {
 
     /// The first `len` bytes of the buffer of the message with this number.
     #[inline]
-    #[must_use]
     pub fn bytes(&self, message: usize, len: usize) -> &[u8] {
         &self.bytes[message * self.slot_len..][..len]
     }
@@ -275,8 +265,8 @@ mod tests {
 
     #[test]
     fn pointers_of_headers_outlive_moves_and_borrows() {
-        let wants = RecvMetadata { segments: true, ..RecvMetadata::default() };
-        let mut batch = RecvBatch::new(2, 4, wants);
+        let metadata = RecvMetadata { segments: true, ..RecvMetadata::default() };
+        let mut batch = RecvBatch::new(2, 4, metadata);
         for payloads in [[&b"abcd"[..], b"xyz"], [b"12", b"3"]] {
             write_as_kernel(&mut batch, &payloads);
             let mut moved = Box::new(batch);

@@ -8,9 +8,7 @@ use super::rtnetlink::{attributes, dump, get, push_attribute, u16_at, u32_at};
 /// Bytes of `struct ndmsg`, and where its interface index and state are;
 /// `include/uapi/linux/neighbour.h`.
 const NEIGHBOUR_LEN: usize = 12;
-/// As above.
 const INDEX_AT: usize = 4;
-/// As above.
 const STATE_AT: usize = 8;
 
 /// Bytes of `struct rtmsg`; `include/uapi/linux/rtnetlink.h`.
@@ -19,11 +17,9 @@ const ROUTE_LEN: usize = 12;
 /// Where the address is in `struct rtvia`; as above.
 const VIA_ADDRESS_AT: usize = 2;
 
-/// Whether address resolution (ARP, or IPv6 neighbour discovery) of the next hop towards this
-/// target is unanswered (`INCOMPLETE`) or has failed (`FAILED`), in this thread's network
-/// namespace: datagrams to it wait in a short queue of the kernel and are dropped. `device`: the
-/// outgoing device, if known. `None` if the kernel does not report the route.
-#[must_use]
+/// Whether address resolution (ARP, neighbour discovery) of the next hop towards this target is
+/// unanswered (`INCOMPLETE`) or has failed (`FAILED`) in this thread's network namespace. `device`:
+/// the outgoing device, if known. `None` if the kernel does not report the route.
 pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<bool> {
     let scope = if let SocketAddr::V6(v6) = target { v6.scope_id() } else { 0 };
     let oif = device
@@ -53,8 +49,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4().or_else(v6)
 }
 
-/// The next hop towards this address, and its interface index; the address itself without a
-/// gateway.
+/// The next hop (without a gateway the address itself), and its interface index.
 fn next_hop(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
     let (family, octets) = match to {
         IpAddr::V4(ip) => (libc::AF_INET, ip.octets().to_vec()),

@@ -6,24 +6,18 @@ use crate::sys::NetLink;
 /// Bytes of `struct tcmsg`, and where its interface index and parent are;
 /// `include/uapi/linux/rtnetlink.h`.
 const HEADER_LEN: usize = 20;
-/// As above.
 const INDEX_AT: usize = 4;
-/// As above.
 const PARENT_AT: usize = 12;
 
-/// The parent of a device's root queueing discipline: `TC_H_ROOT` of
-/// `include/uapi/linux/pkt_sched.h`.
+/// The parent of a root queueing discipline: `TC_H_ROOT` of `include/uapi/linux/pkt_sched.h`.
 const ROOT: u32 = u32::MAX;
 
 /// `TCA_STATS_QUEUE`, and where its drops are; `include/uapi/linux/gen_stats.h`.
 const STATS_QUEUE: u16 = 3;
-/// As above.
 const DROPS_AT: usize = 8;
 
-/// Packets dropped by the root queueing disciplines of this thread's network namespace since they
-/// were made, each modulo 2³²; what a class drops, its root counts too. Of all devices, or `of`
-/// these alone.
-#[must_use]
+/// Packets dropped by the root queueing disciplines of all devices, or `of` these, of this thread's
+/// network namespace since they were created, each modulo 2³². A root includes its classes.
 pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
     let mut total = 0;
     each_root(|device, message| {
@@ -35,7 +29,6 @@ pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
 }
 
 /// The root queueing discipline of a device of this thread's network namespace, e.g. `fq_codel`.
-#[must_use]
 pub(super) fn root_qdisc(device: u32) -> Option<String> {
     let mut found = None;
     each_root(|index, message| {
@@ -46,8 +39,8 @@ pub(super) fn root_qdisc(device: u32) -> Option<String> {
     found
 }
 
-/// Shows the root queueing disciplines of this thread's network namespace: the index of the device,
-/// and the attributes; `None` if the kernel does not report all of them.
+/// Shows device index and attributes of each root queueing discipline of this thread's network
+/// namespace; `None` if the kernel does not report all of them.
 fn each_root(mut show: impl FnMut(u32, &[u8])) -> Option<()> {
     dump(libc::RTM_GETQDISC, &[0; HEADER_LEN], |message| {
         if u32_at(message, PARENT_AT) == Some(ROOT)

@@ -10,8 +10,7 @@ use super::mmsg::{EMPTY, NO_IOVEC};
 use crate::sys::stable::StableSlice;
 use crate::sys::{LocalAddr, Reply};
 
-/// Room for the control messages of one answer: `CMSG_SPACE` of a segment size (24) and of
-/// in6_pktinfo (40).
+/// Room for control messages: `CMSG_SPACE` of a segment size (24) and in6_pktinfo (40).
 const CONTROL_LEN: usize = 64;
 
 /// The headers of one sendmmsg(2) to as many addresses, made once.
@@ -29,7 +28,6 @@ pub struct ReplyBatch {
 
 impl ReplyBatch {
     /// For so many messages a call.
-    #[must_use]
     pub fn new(messages: usize) -> Self {
         let mut batch = Self {
             messages: StableSlice::new(EMPTY, messages),
@@ -46,10 +44,8 @@ impl ReplyBatch {
         batch
     }
 
-    /// Sends these, as many as there are headers; returns how many those were, and how many left.
-    ///
-    /// # Errors
-    /// Why the first one did not. Where a later one does not, the system does not say why.
+    /// Sends as many as there are headers; returns how many were tried and how many were sent.
+    /// Fails with the error of the first one; the system does not report that of a later one.
     #[inline]
     pub fn send<'a>(
         &mut self,
@@ -67,9 +63,6 @@ impl ReplyBatch {
     }
 
     /// Sends one by a sendmsg(2).
-    ///
-    /// # Errors
-    /// What sendmsg(2) says.
     #[inline]
     pub fn send_one(&mut self, socket: &impl AsFd, reply: Reply<'_>) -> io::Result<()> {
         self.fill_headers(std::iter::once(reply));
@@ -80,10 +73,8 @@ impl ReplyBatch {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// The header of this number, as [`Self::fill_headers`] has left it: its payload must still be
-    /// there when the kernel reads it.
+    /// A header after [`Self::fill_headers`]; its payload must live until the kernel has read it.
     #[inline]
-    #[must_use]
     pub fn header(&self, number: usize) -> *const libc::msghdr {
         // SAFETY: `at` is within the slice; nothing is read, and no reference is made.
         unsafe { &raw const (*self.messages.at(number)).msg_hdr }

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Messages and attributes begin at multiples of this many bytes: `NLMSG_ALIGNTO` and
-/// `NLA_ALIGNTO` of `include/uapi/linux/netlink.h`.
+/// Alignment of messages and attributes: `NLMSG_ALIGNTO`, `NLA_ALIGNTO` of
+/// `include/uapi/linux/netlink.h`.
 const ALIGN: usize = 4;
 
 /// Bytes of `struct nlmsghdr`; as above.
@@ -24,8 +24,8 @@ const ANSWER_BEFORE_REQUEST: u16 = 2;
 /// The kernel sends at most so many bytes at once: `netlink_recvmsg` of `net/netlink/af_netlink.c`.
 const BUFFER_LEN: usize = 32_768;
 
-/// Shows each answer to `request` (such as `RTM_GETLINK`, with its fixed header), of this thread's
-/// network namespace, without its `nlmsghdr`; `None` if the kernel does not report all of them.
+/// Shows each answer to `request` (such as `RTM_GETLINK`, with its fixed header) without its
+/// `nlmsghdr`; `None` if the kernel does not report all of them.
 pub(super) fn dump(request: u16, fixed: &[u8], mut show: impl FnMut(&[u8])) -> Option<()> {
     let mut socket = send(request, libc::NLM_F_DUMP, fixed)?;
     let mut buffer = vec![0; BUFFER_LEN];
@@ -69,8 +69,7 @@ fn send(request: u16, flags: i32, message: &[u8]) -> Option<Socket> {
     (socket.write(&bytes).ok()? == bytes.len()).then_some(socket)
 }
 
-/// The messages of a datagram: type and body; `None` in place of one that is cut off, which is the
-/// last.
+/// The messages of a datagram: type and body; `None` for a truncated one, which is the last.
 struct Messages<'a>(&'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {

@@ -2,10 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::linux::net::SocketAddrExt as _;
 
 use super::check;
-use crate::sys::{SendError, Unreachable, UnreachableErrno};
+use super::cmsg::Data;
+use crate::sys::{Instruction, SendError, Unreachable, UnreachableErrno};
 
 /// `SK_MEMINFO_DROPS` of `include/uapi/linux/sock_diag.h`: the place of the drop counter.
 const SK_MEMINFO_DROPS: usize = 8;
@@ -19,115 +21,78 @@ const SO_MEMINFO: libc::c_int = 55;
 /// `IPV6_MULTICAST_ALL` of `include/uapi/linux/in6.h`; libc lacks it on some targets.
 const IPV6_MULTICAST_ALL: libc::c_int = 29;
 
-/// Datagrams that this socket's receive queue had no room for since it was made, modulo 2³²; `None`
-/// before Linux 4.12.
-#[must_use]
+/// Datagrams that did not fit into this socket's receive queue since it was created, modulo 2³²;
+/// `None` before Linux 4.12.
 pub fn socket_drops(socket: &impl AsFd) -> Option<u32> {
-    let mut values = [0_u32; SK_MEMINFO_VARS];
-    let mut len = size_of_val(&values) as libc::socklen_t;
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: `values` is writable for `len` bytes, and the kernel writes at most `len`; the file
-    // descriptor is open for as long as `socket` is borrowed.
-    let result = unsafe {
-        libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, values.as_mut_ptr().cast(), &raw mut len)
-    };
-    check(result).ok()?;
-    (len as usize > SK_MEMINFO_DROPS * size_of::<u32>()).then_some(values[SK_MEMINFO_DROPS])
+    let (values, len) = get([0_u32; SK_MEMINFO_VARS], socket, libc::SOL_SOCKET, SO_MEMINFO).ok()?;
+    (len > SK_MEMINFO_DROPS * size_of::<u32>()).then_some(values[SK_MEMINFO_DROPS])
 }
 
-/// Has the kernel refuse a send with ENOBUFS where a queueing discipline would drop it silently
+/// Level and name of the option that reports errors of sent datagrams.
+const fn recverr(ipv6: bool) -> (libc::c_int, libc::c_int) {
+    match ipv6 {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+        false => (libc::IPPROTO_IP, libc::IP_RECVERR),
+    }
+}
+
+/// Makes the kernel refuse a send with ENOBUFS where a queueing discipline would drop it silently
 /// (`IP_RECVERR`, ip(7)).
-///
-/// # Errors
-/// What setsockopt(2) says.
 pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    if ipv6 {
-        set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)
-    } else {
-        set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 1)
-    }
+    let (level, name) = recverr(ipv6);
+    set_int(socket, level, name, 1)
 }
 
-/// Undoes [`report_queue_drops`]: empties the socket's queue of errors, and nothing more comes into
-/// it. What comes back for a datagram then disturbs no socket that is not connected
-/// (`__udp4_lib_err`, net/ipv4/udp.c).
-///
-/// # Errors
-/// What setsockopt(2) says.
+/// Undoes [`report_queue_drops`], and empties the error queue. An error for a sent datagram then
+/// affects no unconnected socket (`__udp4_lib_err`, net/ipv4/udp.c).
 pub fn disable_recverr(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    if ipv6 {
-        set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 0)
-    } else {
-        set_int(socket.as_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, 0)
-    }
+    let (level, name) = recverr(ipv6);
+    set_int(socket, level, name, 0)
 }
 
-/// Whether [`report_queue_drops`] took, as the kernel tells it back.
-#[must_use]
+/// Whether the kernel confirms [`report_queue_drops`].
 pub fn reports_queue_drops(socket: &impl AsFd, ipv6: bool) -> bool {
-    let (level, name) = if ipv6 {
-        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
-    } else {
-        (libc::IPPROTO_IP, libc::IP_RECVERR)
-    };
-    let mut value: libc::c_int = 0;
-    let mut len = size_of_val(&value) as libc::socklen_t;
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: `value` is writable for `len` bytes, and the kernel writes at most `len`; the file
-    // descriptor is open for as long as `socket` is borrowed.
-    let result =
-        unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut len) };
-    check(result).is_ok() && value != 0
+    let (level, name) = recverr(ipv6);
+    get_int(socket, level, name).is_ok_and(|value| value != 0)
 }
 
-/// Sets the "don't fragment" bit (IPv4), and has larger datagrams refused with EMSGSIZE.
-///
-/// # Errors
-/// What setsockopt(2) says.
+/// Sets the "don't fragment" bit (IPv4); the kernel then refuses larger datagrams with EMSGSIZE.
 pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    let fd = socket.as_fd();
     if ipv6 {
-        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)?;
-        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)
+        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)?;
+        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)
     } else {
-        set_int(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
+        set_int(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
     }
 }
 
-/// Keeps what is sent to multicast groups away from this socket, unless it joins them itself
-/// (`IP_MULTICAST_ALL`, ip(7), and its like of IPv6, which kernels before 4.20 lack).
+/// Excludes this socket from multicast groups that it has not joined itself (`IP_MULTICAST_ALL`,
+/// ip(7), and its IPv6 counterpart, which kernels before 4.20 lack).
 pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
-    let fd = socket.as_fd();
-    // What does not take leaves all as it was.
+    // A failed call changes nothing.
     let _ = if ipv6 {
-        set_int(fd, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+        set_int(socket, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
     } else {
-        set_int(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)
+        set_int(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)
     };
 }
 
-/// Whether this is no error of connect(2) but says that a socket that does not block has begun.
-#[must_use]
+/// Whether connect(2) on a non-blocking socket has begun.
 pub fn is_connecting(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINPROGRESS)
 }
 
-/// Has each datagram come with the address of this host that it was sent to (`IP_PKTINFO`, ip(7);
+/// Makes each datagram carry the address of this host that it was sent to (`IP_PKTINFO`, ip(7);
 /// `IPV6_RECVPKTINFO`, ipv6(7)), on an IPv6 socket for both families.
-///
-/// # Errors
-/// What setsockopt(2) says.
 pub fn enable_pktinfo(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    let fd = socket.as_fd();
     if ipv6 {
-        set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
     }
-    set_int(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    set_int(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
 }
 
 /// Why a send failed.
-#[must_use]
-pub fn refusal_of(error: &io::Error) -> SendError {
+pub fn send_error_of(error: &io::Error) -> SendError {
     match error.raw_os_error().unwrap_or(0) {
         libc::EAGAIN => SendError::WouldBlock,
         libc::ENOBUFS | libc::ENOMEM => SendError::NoBuffers,
@@ -153,57 +118,65 @@ const fn unreachable_errno(errno: i32) -> Option<UnreachableErrno> {
     })
 }
 
+/// getsockopt(2) into `value`; also returns how many bytes the kernel wrote.
+fn get<T: Data>(
+    mut value: T,
+    socket: &impl AsFd,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<(T, usize)> {
+    let mut len = size_of::<T>() as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `value` is writable for `len` bytes, the kernel writes at most `len`, and any bytes
+    // are a valid `T`; `fd` is open while `socket` is borrowed.
+    let result =
+        unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut len) };
+    check(result).map(|_| (value, len as usize))
+}
+
+pub(super) fn get_int(
+    socket: &impl AsFd,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<libc::c_int> {
+    get(0, socket, level, name).map(|(value, _)| value)
+}
+
+/// setsockopt(2) with the bytes of `value`, which the kernel copies.
+pub(super) fn set<T: ?Sized>(
+    socket: &impl AsFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    let (fd, len) = (socket.as_fd().as_raw_fd(), size_of_val(value) as libc::socklen_t);
+    // SAFETY: the pointer and length describe `value`, which outlives the call.
+    let result =
+        unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), len) };
+    check(result).map(|_| ())
+}
+
 pub(super) fn set_int(
-    socket: BorrowedFd<'_>,
+    socket: &impl AsFd,
     level: libc::c_int,
     name: libc::c_int,
     value: libc::c_int,
 ) -> io::Result<()> {
-    // SAFETY: the pointer and length describe `value`, which outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            size_of_val(&value) as libc::socklen_t,
-        )
-    };
-    check(result).map(|_| ())
+    set(socket, level, name, &value)
 }
 
-/// Sets the IPv6 traffic class of what is sent.
-///
-/// # Errors
-/// What setsockopt(2) says.
+/// Sets the IPv6 traffic class of sent datagrams.
 pub fn set_traffic_class(socket: &impl AsFd, class: u32) -> io::Result<()> {
-    set_int(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class as libc::c_int)
+    set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class as libc::c_int)
 }
 
 /// Sends and receives by one device only (`SO_BINDTODEVICE`, socket(7)).
-///
-/// # Errors
-/// What setsockopt(2) says.
 pub fn bind_device(socket: &impl AsFd, device: &str) -> io::Result<()> {
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the pointer and length describe `device`, which outlives the call; the option needs
-    // no terminating zero where the length is given.
-    let result = unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_BINDTODEVICE,
-            device.as_ptr().cast(),
-            device.len() as libc::socklen_t,
-        )
-    };
-    check(result).map(|_| ())
+    // The option needs no terminating zero where the length is given.
+    set(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device)
 }
 
 /// The number of a device in this thread's network namespace (if_nametoindex(3)).
-///
-/// # Errors
-/// What the system says; [`io::ErrorKind::InvalidInput`] where the name holds a zero.
 pub fn device_index(device: &str) -> io::Result<u32> {
     let name = std::ffi::CString::new(device)?;
     // SAFETY: `name` is a string with a terminating zero, which outlives the call.
@@ -214,7 +187,6 @@ pub fn device_index(device: &str) -> io::Result<u32> {
 }
 
 /// The name of the device of this number in this thread's network namespace (if_indextoname(3)).
-#[must_use]
 pub fn device_name(index: u32) -> Option<String> {
     let mut name = [0; libc::IF_NAMESIZE];
     // SAFETY: `name` is writable and has the IF_NAMESIZE bytes that the call may write.
@@ -229,76 +201,81 @@ pub fn device_name(index: u32) -> Option<String> {
 
 /// The path MTU to the peer of a connected socket in bytes, as the kernel knows it now (`IP_MTU` of
 /// ip(7), `IPV6_MTU` of ipv6(7)).
-#[must_use]
 pub fn path_mtu(socket: &impl AsFd, ipv6: bool) -> Option<u64> {
     let (level, name) = match ipv6 {
         true => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
         false => (libc::IPPROTO_IP, libc::IP_MTU),
     };
-    let mut mtu: libc::c_int = 0;
-    let mut len = size_of_val(&mtu) as libc::socklen_t;
-    // SAFETY: `mtu` is writable and has the length that `len` says, both for the whole call.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            level,
-            name,
-            (&raw mut mtu).cast(),
-            &raw mut len,
-        )
-    };
-    check(result).ok()?;
-    u64::try_from(mtu).ok()
+    u64::try_from(get_int(socket, level, name).ok()?).ok()
 }
 
-/// Has every message of this socket cut into datagrams of `bytes` by the kernel, or by the device
-/// (`UDP_SEGMENT`, udp(7)); 0: not any more.
-///
-/// # Errors
-/// What setsockopt(2) says; ENOPROTOOPT before Linux 4.18.
+/// Makes the kernel or the device split each message into datagrams of `bytes` (`UDP_SEGMENT`,
+/// udp(7)); 0 turns it off. ENOPROTOOPT before Linux 4.18.
 pub fn set_udp_segment(socket: &impl AsFd, bytes: u16) -> io::Result<()> {
-    set_int(socket.as_fd(), libc::IPPROTO_UDP, libc::UDP_SEGMENT, bytes.into())
+    set_int(socket, libc::IPPROTO_UDP, libc::UDP_SEGMENT, bytes.into())
 }
 
-/// Has consecutive datagrams of one sender handed over as one message, with the length of each in
-/// a control message (`UDP_GRO`, udp(7)).
-///
-/// # Errors
-/// What setsockopt(2) says; ENOPROTOOPT before Linux 5.0.
+/// Makes consecutive datagrams of one sender arrive as one message, with their length in a control
+/// message (`UDP_GRO`, udp(7)). ENOPROTOOPT before Linux 5.0.
 pub fn set_udp_gro(socket: &impl AsFd) -> io::Result<()> {
-    set_int(socket.as_fd(), libc::IPPROTO_UDP, libc::UDP_GRO, 1)
+    set_int(socket, libc::IPPROTO_UDP, libc::UDP_GRO, 1)
 }
 
-/// Has each message come with the moment at which the kernel took it from the device, by the
-/// clock of [`super::realtime_ns`] (`SO_TIMESTAMPNS`, socket(7)).
-///
-/// # Errors
-/// What setsockopt(2) says.
+/// Makes each message carry the time at which the kernel took it from the device, on the clock of
+/// [`super::realtime_ns`] (`SO_TIMESTAMPNS`, socket(7)).
 pub fn set_timestamps(socket: &impl AsFd) -> io::Result<()> {
-    set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
-/// Undoes [`set_udp_segment`], [`set_udp_gro`], [`set_timestamps`] and [`super::stamp_sends`]. What
-/// waits in the socket already stays as it came.
-///
-/// # Errors
-/// What setsockopt(2) says, except where the kernel does not know offload, which then is off.
+/// Undoes [`set_udp_segment`], [`set_udp_gro`], [`set_timestamps`] and [`super::stamp_sends`] for
+/// later datagrams. A kernel without offload is no error.
 pub fn reset_rx_options(socket: &impl AsFd) -> io::Result<()> {
-    let fd = socket.as_fd();
     for option in [libc::UDP_SEGMENT, libc::UDP_GRO] {
-        match set_int(fd, libc::IPPROTO_UDP, option, 0) {
+        match set_int(socket, libc::IPPROTO_UDP, option, 0) {
             Err(error) if error.raw_os_error() != Some(libc::ENOPROTOOPT) => return Err(error),
             _ => {}
         }
     }
-    set_int(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0)?;
-    set_int(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)
+    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0)?;
+    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)
 }
 
-/// Whether a send failed for want of offload: EIO where a device cannot sum what it should cut,
-/// EINVAL where a message has more segments than the kernel takes or one exceeds the MTU
-/// (`udp_send_skb`, net/ipv4/udp.c), which newer kernels call EMSGSIZE.
-#[must_use]
+/// Whether a send failed for lack of offload: EIO where a device cannot compute checksums of
+/// segments, EINVAL where a message has too many segments or one exceeds the MTU (`udp_send_skb`,
+/// net/ipv4/udp.c), which newer kernels report as EMSGSIZE.
 pub const fn refuses_offload(error: SendError) -> bool {
     matches!(error, SendError::Other(libc::EIO | libc::EINVAL) | SendError::TooBig)
+}
+
+/// The name of a socket in the abstract namespace (unix(7)) without its leading zero byte; `None`
+/// for a path or an unnamed socket.
+pub fn abstract_name(addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    addr.as_abstract_name()
+}
+
+/// Lets this socket share its port with others of this user (`SO_REUSEPORT`, socket(7)). On a bound
+/// socket, it lets later ones join. ENOPROTOOPT before Linux 3.9.
+pub fn set_reuse_port(socket: &impl AsFd) -> io::Result<()> {
+    set_int(socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+}
+
+/// Makes `program` choose the socket of each datagram to the shared port
+/// (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), replacing an earlier one. It sees the payload from
+/// offset 0; it returns a socket's number in order of bind(2); a load beyond the end returns 0.
+/// EINVAL for an invalid program, or before another socket has joined; ENOPROTOOPT before Linux
+/// 4.5.
+pub fn attach_steering(socket: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
+    let mut filter: Vec<libc::sock_filter> = program
+        .iter()
+        .map(|one| libc::sock_filter {
+            code: one.code,
+            jt: one.if_true,
+            jf: one.if_false,
+            k: one.operand,
+        })
+        .collect();
+    let len = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+    // It points to `len` instructions, which outlive the call; the kernel copies them.
+    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }

@@ -1,84 +1,58 @@
 //! The kernel's send timestamps (`SO_TIMESTAMPING`, Documentation/networking/timestamping.rst):
-//! when a driver got a datagram, told in the socket's queue of errors.
+//! when the driver got a datagram, reported in the socket's error queue.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-use super::check;
 use super::cmsg::{Control, ControlMessages};
-use super::socket::{refusal_of, set_int};
+use super::socket::{get_int, send_error_of, set_int};
 use crate::sys::SendError;
 
-/// What stays on once stamps were asked for: they are reported, without the datagram, and each
-/// with its number, which the kernel looks up when it reports (`__skb_complete_tx_timestamp`,
-/// net/core/skbuff.c).
+/// Flags that stay on after [`stamp_sends`]: reports without the datagram, each with its number,
+/// which the kernel looks up when it reports (`__skb_complete_tx_timestamp`, net/core/skbuff.c).
 const REPORT: libc::c_uint = libc::SOF_TIMESTAMPING_SOFTWARE
     | libc::SOF_TIMESTAMPING_OPT_TSONLY
     | libc::SOF_TIMESTAMPING_OPT_ID;
 
-/// How many entries of the queue one call reads. Arbitrary: half a batch.
+/// Entries of the queue that one call reads. Arbitrary: half a batch.
 const ENTRIES: usize = 32;
 
-/// Calls that read one queue at most. Arbitrary: more than any batch can fill.
+/// Maximum calls to empty one queue. Arbitrary: more than any batch can fill.
 const CALLS: usize = 64;
 
-/// Has the kernel stamp what this socket sends from now on, numbered from 0, or not any more. What
-/// was stamped already is still reported.
-///
-/// # Errors
-/// What setsockopt(2) says.
+/// Starts or stops timestamps of sent datagrams, numbered from 0. Pending ones are still reported.
 pub fn stamp_sends(socket: &impl AsFd, on: bool) -> io::Result<()> {
     let set = |flags: libc::c_uint| {
-        let flags = flags as libc::c_int;
-        set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags)
+        set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags as libc::c_int)
     };
     if !on {
         return set(REPORT);
     }
-    // Numbers begin anew where they are turned on, and only there (`sock_set_timestamping`,
-    // net/core/sock.c).
+    // Only turning them on restarts the numbers (`sock_set_timestamping`, net/core/sock.c).
     set(REPORT & !libc::SOF_TIMESTAMPING_OPT_ID)?;
     set(REPORT | libc::SOF_TIMESTAMPING_TX_SOFTWARE)
 }
 
 /// Undoes [`stamp_sends`].
-///
-/// # Errors
-/// What setsockopt(2) says.
 pub fn forget_send_stamps(socket: &impl AsFd) -> io::Result<()> {
-    set_int(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0)
+    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0)
 }
 
-/// The error that the next call on this socket would fail with, which is told only once
-/// (`SO_ERROR`, socket(7)).
-pub fn take_pending_refusal(socket: &impl AsFd) -> Option<SendError> {
-    let mut value: libc::c_int = 0;
-    let mut len = size_of_val(&value) as libc::socklen_t;
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: `value` is writable for `len` bytes, and the kernel writes at most `len`; the file
-    // descriptor is open for as long as `socket` is borrowed.
-    let result = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            (&raw mut value).cast(),
-            &raw mut len,
-        )
-    };
-    check(result).ok()?;
+/// The error that the next call on this socket would return; cleared (`SO_ERROR`, socket(7)).
+pub fn take_socket_error(socket: &impl AsFd) -> Option<SendError> {
+    let value = get_int(socket, libc::SOL_SOCKET, libc::SO_ERROR).ok()?;
     // It came back for an earlier datagram: not from this host's routes; the sender is unknown.
-    let error = (value != 0).then(|| refusal_of(&io::Error::from_raw_os_error(value)))?;
+    let error = (value != 0).then(|| send_error_of(&io::Error::from_raw_os_error(value)))?;
     Some(match error {
         SendError::Unreachable(why) => SendError::Unreachable(why.came_back()),
         other => other,
     })
 }
 
-/// Empties the queue of errors; returns when the driver got the first datagram that was sent after
-/// [`stamp_sends`], by [`super::realtime_ns`]. Whoever wants to know of a refusal that is pending
-/// asks [`take_pending_refusal`] before: emptying the queue makes the kernel forget it.
+/// Empties the error queue; returns when the driver got the first datagram sent after
+/// [`stamp_sends`], by [`super::realtime_ns`]. Call [`take_socket_error`] before: emptying the
+/// queue clears a pending error.
 pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
     /// Room for a timestamp (64 bytes) and an error with an address (64).
     const CONTROL_LEN: usize = 192;
@@ -112,7 +86,7 @@ pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
     first
 }
 
-/// The stamp that an entry of the queue holds, where it is that of number 0.
+/// The timestamp in an entry of the queue, if it is that of number 0.
 fn first_stamp(control: &[u8]) -> Option<u64> {
     let (mut stamp_ns, mut is_first) = (None, false);
     for message in ControlMessages(control) {
@@ -132,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::sys::{
-        Unreachable, UnreachableErrno, realtime_ns, report_queue_drops, take_queued_refusal,
+        Unreachable, UnreachableErrno, realtime_ns, report_queue_drops, take_latest_error,
     };
 
     fn pair() -> (UdpSocket, UdpSocket) {
@@ -170,15 +144,15 @@ mod tests {
         report_queue_drops(&tx, false).unwrap();
         stamp_sends(&tx, true).unwrap();
         tx.send(&[0]).unwrap();
-        assert_eq!(take_queued_refusal(&tx), None);
+        assert_eq!(take_latest_error(&tx), None);
         drop(rx);
         stamp_sends(&tx, true).unwrap();
         tx.send(&[0]).unwrap();
         // Over loopback, the answer is there when the call returns.
         let refused = Unreachable::returned(UnreachableErrno::ConnRefused);
-        assert_eq!(take_pending_refusal(&tx), Some(SendError::Unreachable(refused)));
-        assert_eq!(take_pending_refusal(&tx), None);
+        assert_eq!(take_socket_error(&tx), Some(SendError::Unreachable(refused)));
+        assert_eq!(take_socket_error(&tx), None);
         assert!(take_send_stamp(&tx).is_some());
-        assert_eq!(take_queued_refusal(&tx), None);
+        assert_eq!(take_latest_error(&tx), None);
     }
 }

@@ -1,29 +1,28 @@
-//! Clocks, sleeping and placement of threads.
+//! Clocks, sleeping, placement of threads, and child processes.
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use super::check;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`. A vDSO call: no system call where the clock source allows.
 #[inline]
-#[must_use]
 pub fn monotonic_ns() -> u64 {
     read_clock(libc::CLOCK_MONOTONIC)
 }
 
 /// Nanoseconds of `CLOCK_REALTIME`, the clock of the kernel's receive timestamps.
 #[inline]
-#[must_use]
 pub fn realtime_ns() -> u64 {
     read_clock(libc::CLOCK_REALTIME)
 }
 
 /// CPU time of the calling thread in nanoseconds.
-#[must_use]
 pub fn thread_cpu_ns() -> Option<u64> {
     Some(read_clock(libc::CLOCK_THREAD_CPUTIME_ID))
 }
@@ -42,17 +41,20 @@ pub fn wait_readable(of: &impl AsRawFd, most_ns: u64) {
     wait_for(of, libc::POLLIN, most_ns);
 }
 
-/// Sleeps until this file descriptor takes what is written, or has failed, or for so long; whether
-/// it does.
+/// Sleeps until this file descriptor is writable or has failed, at most for so long; whether it is.
 pub fn wait_writable(of: &impl AsRawFd, most_ns: u64) -> bool {
     wait_for(of, libc::POLLOUT, most_ns)
 }
 
+const fn timespec(ns: u64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    }
+}
+
 fn wait_for(of: &impl AsRawFd, events: libc::c_short, most_ns: u64) -> bool {
-    let time = libc::timespec {
-        tv_sec: (most_ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (most_ns % 1_000_000_000) as libc::c_long,
-    };
+    let time = timespec(most_ns);
     let mut fd = libc::pollfd { fd: of.as_raw_fd(), events, revents: 0 };
     // SAFETY: one valid pollfd and a valid timespec; a null signal mask leaves the thread's own.
     // Whatever comes of it, the caller looks for itself.
@@ -61,10 +63,7 @@ fn wait_for(of: &impl AsRawFd, events: libc::c_short, most_ns: u64) -> bool {
 
 /// Sleeps until `CLOCK_MONOTONIC` has reached `at_ns`, or a signal comes.
 pub fn sleep_until_ns(at_ns: u64) {
-    let time = libc::timespec {
-        tv_sec: (at_ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (at_ns % 1_000_000_000) as libc::c_long,
-    };
+    let time = timespec(at_ns);
     // SAFETY: `time` is a valid timespec; with TIMER_ABSTIME the remainder pointer is not written
     // and may be null.
     unsafe {
@@ -95,19 +94,15 @@ pub fn raise_open_files() {
     }
 }
 
-/// Moves the calling thread, and it alone, into the network namespace that this file stands for
-/// (`/run/netns/NAME`, `/proc/PID/ns/net`); its sockets of before stay where they are.
-///
-/// # Errors
-/// What open(2) or setns(2) says.
+/// Moves only the calling thread into the network namespace of this file (`/run/netns/NAME`,
+/// `/proc/PID/ns/net`). Its open sockets stay in the old one.
 pub fn enter_netns(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     // SAFETY: the file descriptor is open for the whole call, which touches no memory of ours.
     check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
 }
 
-/// Has the calling thread run on these CPUs alone; whether it took. What is beyond those that the
-/// kernel knows is left out.
+/// Restricts the calling thread to these CPUs, without unknown ones; whether it succeeded.
 pub fn set_affinity(cpus: &[usize]) -> bool {
     // SAFETY: cpu_set_t is a plain bit array, for which all zeroes is a valid value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
@@ -121,7 +116,6 @@ pub fn set_affinity(cpus: &[usize]) -> bool {
 }
 
 /// The CPUs that the calling thread may run on, ascending; `None` where the kernel will not say.
-#[must_use]
 pub fn affinity() -> Option<Vec<usize>> {
     // SAFETY: cpu_set_t is a plain bit array, for which all zeroes is a valid value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
@@ -131,4 +125,28 @@ pub fn affinity() -> Option<Vec<usize>> {
     let all = 0..libc::CPU_SETSIZE as usize;
     // SAFETY: `cpu` is below CPU_SETSIZE, the number of bits in the set.
     Some(all.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
+}
+
+/// Whether this process ignores a signal, for example because nohup(1) started it.
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: plain old data, for which zeroes are a valid value.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action, sigaction(2) only writes the present one to `now`.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+    check(result).is_ok() && now.sa_sigaction == libc::SIG_IGN
+}
+
+/// Starts the process in a group of its own, which signals to that of this one do not reach.
+pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
+    command.process_group(0)
+}
+
+/// Sends the process SIGTERM when the calling thread ends (`PR_SET_PDEATHSIG`, prctl(2)).
+pub fn end_with_parent(command: &mut Command) -> &mut Command {
+    let ask = || {
+        // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) }).map(drop)
+    };
+    // SAFETY: between fork(2) and exec(2) it makes one system call and neither allocates nor locks.
+    unsafe { command.pre_exec(ask) }
 }

@@ -8,9 +8,7 @@ use std::os::fd::FromRawFd;
 use super::check;
 use crate::sys::SwitchCounts;
 
-/// How often the calling thread has left its CPU so far: to wait, and because others wanted it
-/// (getrusage(2)).
-#[must_use]
+/// Context switches of the calling thread so far (getrusage(2)).
 pub fn context_switches() -> Option<SwitchCounts> {
     // SAFETY: rusage is made of integers only: all zeroes is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -22,12 +20,11 @@ pub fn context_switches() -> Option<SwitchCounts> {
     })
 }
 
-/// What perf_event_open(2) is asked, as `struct perf_event_attr` of
-/// `include/uapi/linux/perf_event.h` was first published (`PERF_ATTR_SIZE_VER0`): every kernel
-/// takes that.
+/// `struct perf_event_attr` of `include/uapi/linux/perf_event.h` in its first version
+/// (`PERF_ATTR_SIZE_VER0`), which every kernel accepts.
 #[repr(C)]
 #[derive(Debug, Default)]
-struct Question {
+struct PerfEventAttr {
     kind: u32,
     size: u32,
     config: u64,
@@ -46,8 +43,7 @@ const HARDWARE: u32 = 0;
 /// `PERF_COUNT_HW_INSTRUCTIONS`.
 const INSTRUCTIONS: u64 = 1;
 
-/// `PERF_FORMAT_TOTAL_TIME_ENABLED` and `PERF_FORMAT_TOTAL_TIME_RUNNING`: how long it was asked to
-/// count, and how long it did.
+/// `PERF_FORMAT_TOTAL_TIME_ENABLED` and `PERF_FORMAT_TOTAL_TIME_RUNNING`.
 const TIMES: u64 = 1 | 2;
 
 /// The bits `exclude_kernel` and `exclude_hv`, counted from the first one.
@@ -70,30 +66,28 @@ pub struct InstructionCounter {
 }
 
 impl InstructionCounter {
-    /// Counts those of the calling thread from now on; `None` where the CPU has no counter, as in
-    /// most virtual machines, or nobody may read it. Those in the kernel too, unless
-    /// `kernel.perf_event_paranoid` or a policy keeps them back.
-    #[must_use]
+    /// Counts those of the calling thread from now on; `None` without a readable counter, as in
+    /// most virtual machines. Includes the kernel, if `kernel.perf_event_paranoid` allows.
     pub fn of_this_thread() -> Option<Self> {
         Self::open(true).or_else(|| Self::open(false))
     }
 
     fn open(with_kernel: bool) -> Option<Self> {
         let kernel = if with_kernel { 0 } else { flag(EXCLUDE_KERNEL) };
-        let question = Question {
+        let attr = PerfEventAttr {
             kind: HARDWARE,
-            size: size_of::<Question>() as u32,
+            size: size_of::<PerfEventAttr>() as u32,
             config: INSTRUCTIONS,
             read_format: TIMES,
             flags: kernel | flag(EXCLUDE_HYPERVISOR),
-            ..Question::default()
+            ..PerfEventAttr::default()
         };
         let (this_thread, any_cpu, no_group) = (0, -1, -1);
-        // SAFETY: `question` is a perf_event_attr of the size it names, which outlives the call.
+        // SAFETY: `attr` is a perf_event_attr of the size it names, which outlives the call.
         let fd = unsafe {
             libc::syscall(
                 libc::SYS_perf_event_open,
-                &raw const question,
+                &raw const attr,
                 this_thread,
                 any_cpu,
                 no_group,
@@ -106,14 +100,11 @@ impl InstructionCounter {
     }
 
     /// Whether those in the kernel are counted too.
-    #[must_use]
     pub const fn with_kernel(&self) -> bool {
         self.with_kernel
     }
 
-    /// Instructions so far; `None` where the counter was lent to others for a while, so that some
-    /// were missed.
-    #[must_use]
+    /// Instructions so far; `None` if the counter was used by others for a while.
     pub fn read(&self) -> Option<u64> {
         let mut bytes = [0; 24];
         let len = (&self.file).read(&mut bytes).ok()?;
@@ -133,28 +124,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_waits_gives_its_cpu_away() {
+    fn a_sleep_is_a_voluntary_switch() {
         let before = context_switches().unwrap();
-        let (to, from) = std::sync::mpsc::channel();
-        let (back, answer) = std::sync::mpsc::channel();
-        let other = std::thread::spawn(move || {
-            // Answers only once it was asked, so that one of both has waited each time.
-            while from.recv().is_ok() && back.send(()).is_ok() {}
-        });
-        for _ in 0..100 {
-            to.send(()).unwrap();
-            answer.recv().unwrap();
-        }
-        drop(to);
-        other.join().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1));
         let after = context_switches().unwrap();
-        assert!(after.voluntary >= before.voluntary && after.involuntary >= before.involuntary);
-        let all = |switches: SwitchCounts| switches.voluntary + switches.involuntary;
-        assert!(all(after) > all(before));
+        assert!(after.voluntary > before.voluntary && after.involuntary >= before.involuntary);
     }
 
     #[test]
-    fn a_counter_that_was_lent_to_others_says_nothing() {
+    fn a_multiplexed_counter_gives_no_count() {
         let bytes = |numbers: [u64; 3]| {
             let mut bytes = [0; 24];
             let places = bytes.chunks_mut(8);

@@ -12,12 +12,10 @@ const MOUNT: &str = "/sys/fs/cgroup";
 /// No limit, as version 2 writes it.
 const MAX: &str = "max";
 
-/// Version 1 writes the largest multiple of a page below 2⁶³ where there is no limit; arbitrary,
-/// half of that is more than anybody has.
+/// Version 1 shows no limit as the largest multiple of a page below 2⁶³. Arbitrary: half of that.
 const UNLIMITED: u64 = 1 << 62;
 
-/// What this process may use; `None` where nobody says.
-#[must_use]
+/// The limits of this process; `None` if unknown.
 pub fn cgroup_limits() -> Option<CgroupFiles> {
     limits(&fs::read_to_string("/proc/self/cgroup").ok()?, Path::new(MOUNT))
 }
@@ -42,7 +40,6 @@ fn limits(groups: &str, mount: &Path) -> Option<CgroupFiles> {
 }
 
 /// CPU throttling so far of this process's control groups with a quota, and of their parents.
-#[must_use]
 pub fn cpu_throttling() -> Vec<CgroupThrottling> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     throttling(&groups, Path::new(MOUNT))
@@ -70,8 +67,7 @@ fn throttling(groups: &str, mount: &Path) -> Vec<CgroupThrottling> {
     v2.chain(v1).collect()
 }
 
-/// The folder of the group with this controller, and those of its parents. Version 2 has the empty
-/// name.
+/// The folders of the group with this controller ("": version 2) and of its parents.
 fn around(groups: &str, controller: &str, mount: &Path) -> Vec<PathBuf> {
     let group = group(groups, controller).and_then(|group| group.strip_prefix('/'));
     // A group outside the cgroup namespace (`/../…`) is not visible.
@@ -79,7 +75,7 @@ fn around(groups: &str, controller: &str, mount: &Path) -> Vec<PathBuf> {
     seen.into_iter().flat_map(Path::ancestors).map(|group| mount.join(group)).collect()
 }
 
-/// How much a limit leaves, to tell which is smaller; `None` where it is none.
+/// The size of a limit, to compare; `None`: unlimited.
 type Room = fn(&str) -> Option<f64>;
 
 /// CPUs' worth of time.
@@ -94,9 +90,8 @@ fn bytes(memory_max: &str) -> Option<f64> {
     memory_max.parse::<u64>().ok().map(|bytes| bytes as f64)
 }
 
-/// The smallest limit, of the group with this controller and of those around it, for each of them
-/// binds; the nearest of equal ones, and `max` where none of them is limited. Version 2 has the
-/// empty name.
+/// The smallest limit of the group with this controller and its parents; the nearest of equal ones,
+/// and `max` without a limit.
 fn tightest(
     groups: &str,
     controller: &str,
@@ -111,8 +106,7 @@ fn tightest(
     least.or_else(|| found.first()).cloned()
 }
 
-/// The path of our group with this controller, of `/proc/self/cgroup`: lines of
-/// `number:controllers:path`.
+/// The path of the group with this controller in `/proc/self/cgroup` (`number:controllers:path`).
 fn group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
     groups.lines().find_map(|line| {
         let (_, rest) = line.split_once(':')?;
@@ -154,55 +148,41 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_limit_binds() {
+    fn the_smallest_limit_of_either_version_counts() {
         let mount = tree(&[
+            ("cpuset.cpus.effective", "0-7"),
             ("ci.slice/cpu.max", "50000 50000"),
             ("ci.slice/memory.max", "4096"),
             ("ci.slice/job/cpu.max", "400000 100000"),
             ("ci.slice/job/memory.max", "1073741824"),
             ("ci.slice/job/step/cpu.max", "100000 100000"),
-        ]);
-        let found = |group: &str| {
-            let found = limits(&format!("0::/{group}\n"), mount.path()).unwrap();
-            (found.cpu_max.unwrap(), found.memory_max.unwrap())
-        };
-        assert_eq!(found("ci.slice/job"), ("50000 50000".into(), "4096".into()));
-        // Of equal ones the nearest.
-        assert_eq!(found("ci.slice/job/step"), ("100000 100000".into(), "4096".into()));
-    }
-
-    #[test]
-    fn no_limit_is_looked_past() {
-        let mount = tree(&[
-            ("cpuset.cpus.effective", "0-7"),
-            ("ci.slice/cpu.max", "200000 100000"),
-            ("ci.slice/memory.max", "max"),
-            ("ci.slice/job/cpu.max", "max 100000"),
-            ("ci.slice/job/memory.max", "1073741824"),
-        ]);
-        let found = limits("0::/ci.slice/job\n", mount.path()).unwrap();
-        assert_eq!(found.cpu_max.as_deref(), Some("200000 100000"));
-        assert_eq!(found.memory_max.as_deref(), Some("1073741824"));
-        assert_eq!(found.cpus.as_deref(), Some("0-7"));
-    }
-
-    #[test]
-    fn version_1_is_told_in_the_words_of_version_2() {
-        let mount = tree(&[
+            ("open/cpu.max", "200000 100000"),
+            ("open/memory.max", "max"),
+            ("open/job/cpu.max", "max 100000"),
+            ("open/job/memory.max", "1073741824"),
             ("cpu/a/cpu.cfs_quota_us", "-1"),
             ("cpu/a/cpu.cfs_period_us", "100000"),
             ("memory/b/memory.limit_in_bytes", "9223372036854771712"),
             ("cpuset/cpuset.effective_cpus", "0-1"),
         ]);
-        let groups = "4:memory:/b\n3:cpuset:/\n2:cpu,cpuacct:/a\n1:name=systemd:/x\n0::/\n";
-        let found = limits(groups, mount.path()).unwrap();
-        assert_eq!(found.cpu_max.as_deref(), Some("max 100000"));
-        assert_eq!(found.memory_max.as_deref(), Some("max"));
-        assert_eq!(found.cpus.as_deref(), Some("0-1"));
+        let v1 = "4:memory:/b\n3:cpuset:/\n2:cpu,cpuacct:/a\n1:name=systemd:/x\n0::/../y\n";
+        for (groups, cpu_max, memory_max, cpus) in [
+            ("0::/ci.slice/job\n", "50000 50000", "4096", "0-7"),
+            // Of equal ones the nearest.
+            ("0::/ci.slice/job/step\n", "100000 100000", "4096", "0-7"),
+            ("0::/open/job\n", "200000 100000", "1073741824", "0-7"),
+            (v1, "max 100000", "max", "0-1"),
+        ] {
+            let [cpu_max, memory_max, cpus] = [cpu_max, memory_max, cpus].map(|it| Some(it.into()));
+            let expected = CgroupFiles { cpu_max, memory_max, cpus };
+            assert_eq!(limits(groups, mount.path()), Some(expected), "{groups}");
+        }
+        let outside = "0::/../other\n";
+        assert_eq!((limits("", mount.path()), limits(outside, mount.path())), (None, None));
     }
 
     #[test]
-    fn groups_with_a_quota_tell_how_long_they_were_held_up() {
+    fn groups_with_a_quota_report_throttling() {
         let mount = tree(&[
             ("ci.slice/cpu.max", "50000 100000"),
             ("ci.slice/cpu.stat", "usage_usec 7\nnr_periods 9\nnr_throttled 4\nthrottled_usec 35"),
@@ -219,14 +199,5 @@ mod tests {
         assert_eq!(of("0::/ci.slice/job\n"), [("50000 100000".into(), 4, 35_000)]);
         assert_eq!(of("1:cpu:/a\n0::/\n"), [("20000 100000".into(), 2, 77)]);
         assert_eq!(of("0::/../ci.slice\n"), []);
-    }
-
-    #[test]
-    fn what_is_not_told_is_not_made_up() {
-        let mount = tree(&[]);
-        assert_eq!(limits("0::/\n", mount.path()), None);
-        assert_eq!(limits("", mount.path()), None);
-        let outside = tree(&[("cpu.max", "1 2")]);
-        assert_eq!(limits("0::/../other\n", outside.path()), None);
     }
 }

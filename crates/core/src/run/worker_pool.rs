@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn workers_end_with_their_owner_in_the_middle_of_a_phase() {
         let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
-        let receiver = RxConfig { across: true, ..plan.rx_shares(&plan.cells[0]).remove(0) };
+        let receiver = RxConfig { across: true, ..plan.rx_configs(&plan.cells[0]).remove(0) };
         let mut pool = WorkerPool::new(1, None);
         assert!(pool.add_receiver(receiver, None::<ProvidedSocket>).unwrap().is_some());
         let stop = Arc::new(AtomicBool::new(false));

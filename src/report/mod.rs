@@ -17,7 +17,8 @@ pub use build::sink::sink;
 pub use build::{CellFacts, CodeName, cell, choice};
 pub use checks::{
     CellContext, Condition, ConditionError, GateFailure, Grade, HostCheck, HostRequirements,
-    cell_warnings, check_host, doctor, gates, host, host_warnings, judge_validity, left_out,
+    cell_warnings, check_host, gates, host, host_warnings, judge_validity, left_out,
     over_loopback, sink_warnings, size_warnings, throttled,
 };
 pub use error::RenderError;
+pub use format::text::doctor;

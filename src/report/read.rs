@@ -71,7 +71,6 @@ impl ReadError {
     }
 }
 
-/// What says which document it is.
 #[derive(Deserialize)]
 struct Head {
     schema: Option<String>,
@@ -185,7 +184,6 @@ fn without_controls(text: &str) -> Cow<'_, str> {
 /// than a column may be wide (65,535, `std::fmt`).
 const LONGEST_NAME: usize = 1_024;
 
-/// Whether a cell can be what was measured: sums that hold in every cell that udperf writes.
 fn check(cell: &Cell) -> Result<(), ReadError> {
     // A newer udperf may write a location of lost datagrams that this one does not know, so the
     // identity of `lost` is not required.

@@ -95,7 +95,6 @@ const fn metric(
     Metric { name, kind, cells, better: Better::Lower, of, at_most: |_| None }
 }
 
-/// A rate: more is better.
 const fn rate(name: &'static str, kind: MetricKind, of: fn(&Cell) -> Option<f64>) -> Metric {
     Metric { better: Better::Higher, ..metric(name, kind, Cells::FlatOut, of) }
 }

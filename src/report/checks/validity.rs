@@ -157,7 +157,6 @@ fn invalid_search(found: &Found) -> Option<InvalidReason> {
     Some(InvalidReason { code: code.clone(), message, cell: Some(found.id.clone()), trial: None })
 }
 
-/// Datagrams or requests in words.
 const fn noun(cell: &Cell) -> &'static str {
     if cell.exchange.is_some() { "requests" } else { "datagrams" }
 }
@@ -285,7 +284,6 @@ fn target_unreachable(cell: &Cell) -> (&'static str, String) {
     (UNREACHABLE, message)
 }
 
-/// More of the schedule was missed than is allowed.
 fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
     let schedule = cell.schedule.as_ref()?;
     let share = missed_share(cell).filter(|share| *share > max_missed)?;
@@ -301,13 +299,11 @@ fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
     Some((SCHEDULE_MISSED, message))
 }
 
-/// A share in percent, with two decimals at most.
 fn percent(share: f64) -> String {
     let text = format!("{:.2}", share * 100.0);
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// What to do about so many missed slots.
 fn missed_remedy(exchange: Option<&Exchange>, missed: u64) -> String {
     match exchange {
         Some(exchange) if exchange.no_room > missed / 2 => {

@@ -2,10 +2,8 @@
 
 use crate::document::{Cell, Latency};
 
-/// That figure of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WithLoss {
-    /// In ns.
     Known(u64),
     /// It falls among the lost.
     Infinite,

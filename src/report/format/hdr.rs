@@ -58,7 +58,6 @@ fn known_within(report: &Report) -> String {
     }
 }
 
-/// The histogram of a latency.
 pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, RenderError> {
     read(latency).map_err(|reason| RenderError::Histogram { cell: cell.id.clone(), reason })
 }

@@ -90,7 +90,6 @@ pub fn gallery(charts: &[Chart]) -> String {
     format!("<div class=\"charts\">\n{figures}</div>\n")
 }
 
-/// A run as a part of a page.
 fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, RenderError> {
     let mut out = "<section>\n".to_owned();
     let host = [report.host.hostname.as_deref(), report.tool.git.as_deref()];
@@ -142,7 +141,6 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
     Ok(out + "</section>\n")
 }
 
-/// Names of groups of neighbouring columns, and how many columns each has.
 fn groups(grid: &Grid) -> Vec<(&str, usize)> {
     let same = grid.columns.chunk_by(|one, next| one.group == next.group);
     same.map(|columns| (columns[0].group.as_str(), columns.len())).collect()
@@ -167,7 +165,6 @@ const LEDGER: [Fate; 12] = [
     ("corrupt", |c| c.ledger.corrupt),
 ];
 
-/// A cell, and its datagrams by fate.
 fn ledger(cell: &Cell) -> Vec<String> {
     let trial = if cell.trial > 0 { format!(" trial {}", cell.trial) } else { String::new() };
     let known = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), |n| n.to_string());

@@ -139,7 +139,6 @@ pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
     suites
 }
 
-/// A cell; trials after the first are named.
 fn named(cell: &Cell) -> String {
     suite_name(&cell.id, cell.trial)
 }

@@ -6,10 +6,8 @@ use serde_json::Value;
 use crate::document::{Cell, bounded};
 use crate::report::checks::metric::{Metric, MetricKind};
 
-/// A number somewhere in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
-    /// As typed.
     pub(super) path: String,
     /// By the unit that its name ends in.
     pub(super) kind: MetricKind,

@@ -58,7 +58,6 @@ pub enum ConditionError {
     },
 }
 
-/// How a figure and a limit are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {
     Above,
@@ -102,7 +101,6 @@ impl Comparison {
         is_beyond.then(|| self.holds(at_most, limit))
     }
 
-    /// The word before the limit in messages.
     const fn limit_word(self) -> &'static str {
         match self {
             Self::Above | Self::AtLeast | Self::Below | Self::AtMost => "limit",
@@ -112,12 +110,9 @@ impl Comparison {
     }
 }
 
-/// What a condition is about.
 #[derive(Debug, Clone)]
 enum Figure {
-    /// It has a name.
     Named(&'static Metric),
-    /// It has a place in the document.
     Field(Field),
 }
 
@@ -155,7 +150,6 @@ impl Figure {
         })
     }
 
-    /// What is known of it in this cell.
     fn read(&self, cell: &Cell) -> Reading {
         let (known, at_most) = match self {
             Self::Named(metric) => ((metric.of)(cell), (metric.at_most)(cell)),
@@ -169,14 +163,11 @@ impl Figure {
     }
 }
 
-/// The reading of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reading {
-    /// It was measured.
     Known(f64),
     /// The latency is below the bound; this is its upper limit.
     AtMost(f64),
-    /// Nothing.
     Unknown,
 }
 
@@ -278,7 +269,6 @@ impl Condition {
         said(word, self.figure.name(), &self.actual(cell), &self.limit_said())
     }
 
-    /// The figure, or why it does not decide.
     fn actual(&self, cell: &Cell) -> String {
         match (self.holds_in(cell), self.known(cell)) {
             (Some(_), Some(shown)) => shown,
@@ -287,7 +277,6 @@ impl Condition {
         }
     }
 
-    /// `limit 200 µs`.
     fn limit_said(&self) -> String {
         let limit = self.figure.kind().show(self.limit);
         format!("{} {limit}", self.comparison.limit_word())
@@ -304,7 +293,6 @@ impl Condition {
         }
     }
 
-    /// The cells that the metric is looked for in.
     fn cells<'a>(&self, report: &'a Report) -> Vec<&'a Cell> {
         let all = || report.cells.iter().filter(|cell| !cell.calibration);
         let some: Vec<_> = match &self.figure {

@@ -27,11 +27,10 @@ pub struct HostCheck {
     /// What that does to the figures; empty where it does nothing.
     pub why: String,
     /// A command that mends it, where there is one.
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl HostCheck {
-    /// A finding that explains itself.
     pub(crate) fn new(
         code: &'static str,
         subject: &str,
@@ -44,27 +43,25 @@ impl HostCheck {
             subject: subject.to_owned(),
             found: found.into(),
             why: String::new(),
-            mend: None,
+            fix: None,
         }
     }
 
-    /// Says what it does to the figures.
     pub(crate) fn because(self, why: impl Into<String>) -> Self {
         Self { why: why.into(), ..self }
     }
 
-    /// Says which command mends it.
-    pub(crate) fn mended_by(self, command: impl Into<String>) -> Self {
-        Self { mend: Some(command.into()), ..self }
+    pub(crate) fn fixed_by(self, command: impl Into<String>) -> Self {
+        Self { fix: Some(command.into()), ..self }
     }
 
     /// What is wrong and the command that fixes it, where both fit a line.
     pub(super) fn message(&self) -> String {
         /// Columns left beside the prefix of the sink's host. Arbitrary.
         const COLUMNS: usize = 88;
-        match &self.mend {
-            Some(mend) if self.found.len() + mend.len() + 2 <= COLUMNS => {
-                format!("{}; {mend}", self.found)
+        match &self.fix {
+            Some(fix) if self.found.len() + fix.len() + 2 <= COLUMNS => {
+                format!("{}; {fix}", self.found)
             }
             _ => self.found.clone(),
         }

@@ -53,7 +53,6 @@ pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<H
     )
 }
 
-/// What a stamp costs.
 pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let cost = host.clock_cost_ns?;
     let finding = |grade, found| HostCheck::new("clock_cost", "clock read", grade, found);
@@ -72,13 +71,12 @@ pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
     Some(if FAST_SOURCES.contains(&source) {
         slow
     } else {
-        slow.mended_by(
+        slow.fixed_by(
             "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource",
         )
     })
 }
 
-/// How fine a stamp is.
 pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let step = host.clock_step_ns?;
     let grade = if step > STEP_WARN_NS {
@@ -98,7 +96,6 @@ pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
     })
 }
 
-/// How late a paced sender wakes up.
 pub(super) fn sleep_error(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let (p50, max) = host.sleep_error_ns?;
     let finding = |grade, found| HostCheck::new("sleep_error", "waking up", grade, found);
@@ -107,63 +104,11 @@ pub(super) fn sleep_error(host: &HostFacts, wants: HostRequirements<'_>) -> Opti
         let grade = if wants.paced { Grade::Warn } else { Grade::Note };
         finding(grade, format!("a sleeping thread wakes up {figures}"))
             .because("a paced sender that sleeps between datagrams misses its moments; let it spin")
-            .mended_by("udperf bench --wait spin")
+            .fixed_by("udperf bench --wait spin")
     } else if max > SLEEP_LONGEST_NS {
         finding(Grade::Note, figures)
             .because("now and then a wake-up is as late as a stall, and will show as one")
     } else {
         finding(Grade::Good, figures)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::found;
-    use super::*;
-
-    #[test]
-    fn a_slow_clock_is_said_once() {
-        let wants = HostRequirements::default();
-        let slow = |host: &mut HostFacts| {
-            host.clocksource = Some("hpet".into());
-            host.clock_cost_ns = Some(1_200.0);
-        };
-        assert_eq!(found("clocksource", wants, slow).grade, Grade::Note);
-        let cost = found("clock_cost", wants, slow);
-        assert_eq!(cost.grade, Grade::Warn);
-        assert_eq!(cost.found, "a clock read takes 1200 ns (clock source hpet)");
-        assert!(cost.mend.is_some_and(|mend| mend.starts_with("echo tsc")));
-        let unknown = found("clocksource", wants, |host| {
-            slow(host);
-            host.clock_cost_ns = None;
-        });
-        assert_eq!(unknown.grade, Grade::Warn);
-        // tsc in a virtual machine that traps it: another source would not help.
-        let trapped = found("clock_cost", wants, |host| host.clock_cost_ns = Some(900.0));
-        assert_eq!((trapped.grade, trapped.mend), (Grade::Warn, None));
-    }
-
-    #[test]
-    fn coarse_steps_are_graded() {
-        let wants = HostRequirements::default();
-        let step = |ns| found("clock_step", wants, |host| host.clock_step_ns = Some(ns)).grade;
-        assert_eq!(
-            [1, 100, 101, 1_000, 1_001].map(step),
-            [Grade::Good, Grade::Good, Grade::Note, Grade::Note, Grade::Warn]
-        );
-    }
-
-    #[test]
-    fn late_waking_matters_to_who_has_a_schedule() {
-        let late = |host: &mut HostFacts| host.sleep_error_ns = Some((150_000, 900_000));
-        let paced = HostRequirements::default();
-        let flat_out = HostRequirements { paced: false, ..HostRequirements::default() };
-        assert_eq!(found("sleep_error", paced, late).grade, Grade::Warn);
-        assert_eq!(found("sleep_error", flat_out, late).grade, Grade::Note);
-        let rarely = found("sleep_error", paced, |host| {
-            host.sleep_error_ns = Some((60_000, 4_000_000));
-        });
-        assert_eq!(rarely.grade, Grade::Note);
-        assert_eq!(rarely.found, "60.0 µs late, 4.00 ms at most");
-    }
 }

@@ -4,13 +4,12 @@ use super::{Grade, HostCheck, HostRequirements};
 use crate::host::HostFacts;
 use crate::unit::show_bytes;
 
-/// Whether udperf was built with optimisation.
 pub(super) fn debug_build(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let finding = |grade, found| HostCheck::new("debug_build", "build", grade, found);
     Some(if host.debug_build {
         finding(Grade::Bad, "this udperf was built without optimisation")
             .because("it measures its own slowness, not the network's")
-            .mended_by("cargo build --release")
+            .fixed_by("cargo build --release")
     } else {
         finding(Grade::Good, "optimised")
     })
@@ -20,7 +19,6 @@ pub(super) fn debug_build(host: &HostFacts, _: HostRequirements<'_>) -> Option<H
 /// few ms make 1 % of a second.
 const STEAL_WARN: f64 = 0.01;
 
-/// A hypervisor, and how much it takes.
 pub(super) fn virtual_machine(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let finding = |grade, found| HostCheck::new("virtual_machine", "hypervisor", grade, found);
     let Some(name) = host.virtualization.as_deref() else {
@@ -39,7 +37,6 @@ pub(super) fn virtual_machine(host: &HostFacts, _: HostRequirements<'_>) -> Opti
     ))
 }
 
-/// A container.
 pub(super) fn container(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let kind = host.container.as_deref()?;
     let found = format!("this is a {kind} container");
@@ -49,7 +46,6 @@ pub(super) fn container(host: &HostFacts, _: HostRequirements<'_>) -> Option<Hos
     ))
 }
 
-/// The most that SO_RCVBUF gets.
 pub(super) fn rmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     buffer_limit(
         "rmem_max",
@@ -60,7 +56,6 @@ pub(super) fn rmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<
     )
 }
 
-/// The most that SO_SNDBUF gets.
 pub(super) fn wmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     buffer_limit(
         "wmem_max",
@@ -90,7 +85,7 @@ fn buffer_limit(
         .because(format!(
             "{why}; as root, until the next boot unless it stands in /etc/sysctl.d too"
         ))
-        .mended_by(format!("sysctl -w net.core.{code}={asked}"))
+        .fixed_by(format!("sysctl -w net.core.{code}={asked}"))
     })
 }
 
@@ -113,14 +108,13 @@ pub(super) fn netdev_max_backlog(host: &HostFacts, _: HostRequirements<'_>) -> O
             "loopback passes through this queue, and what finds it full is lost; as root, until \
              the next boot unless it stands in /etc/sysctl.d too",
         )
-        .mended_by(format!("sysctl -w net.core.netdev_max_backlog={BACKLOG_DEFAULT}"))
+        .fixed_by(format!("sysctl -w net.core.netdev_max_backlog={BACKLOG_DEFAULT}"))
     })
 }
 
 /// Capabilities without which figures mean less; without any other, only a choice is missing.
 const RELIED_ON: &[&str] = &["socket_drops", "queue_drops", "udp_counters", "affinity"];
 
-/// What engines and the ledger rely on and this host has not.
 pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let finding = |grade, found| HostCheck::new("missing_capability", "abilities", grade, found);
     let missing: Vec<_> = host.capabilities.iter().filter(|can| !can.available).collect();
@@ -142,79 +136,5 @@ pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> O
             let found = format!("{count} of {of} missing ({})", names.join(", "));
             Some(finding(grade, found).because(details.join("; ")))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::found;
-    use super::*;
-    use crate::document::Capability;
-
-    #[test]
-    fn a_debug_build_is_bad() {
-        let debug = found("debug_build", HostRequirements::default(), |host| {
-            host.debug_build = true;
-        });
-        assert_eq!(debug.grade, Grade::Bad);
-        assert_eq!(debug.mend.as_deref(), Some("cargo build --release"));
-    }
-
-    #[test]
-    fn limits_below_what_is_asked_name_the_sysctl() {
-        let wants = HostRequirements::default();
-        let small = found("rmem_max", wants, |host| host.rmem_max = Some(212_992));
-        assert_eq!(small.grade, Grade::Warn);
-        assert_eq!(small.found, "net.core.rmem_max is 208 KiB, and 4 MiB are asked for");
-        assert_eq!(small.mend.as_deref(), Some("sysctl -w net.core.rmem_max=4194304"));
-        assert!(small.why.contains("as root") && small.why.contains("/etc/sysctl.d"));
-        let modest = HostRequirements { socket_buffer: 65_536, ..wants };
-        let enough = found("wmem_max", modest, |host| host.wmem_max = Some(212_992));
-        assert_eq!(enough.grade, Grade::Good);
-        let short = found("netdev_max_backlog", wants, |host| {
-            host.netdev_max_backlog = Some(300);
-        });
-        assert_eq!(short.grade, Grade::Note);
-    }
-
-    #[test]
-    fn a_hypervisor_is_noted_and_a_greedy_one_warned_of() {
-        let wants = HostRequirements::default();
-        let under = |share| {
-            move |host: &mut HostFacts| {
-                host.virtualization = Some("KVM".into());
-                host.steal_share = share;
-            }
-        };
-        let quiet = found("virtual_machine", wants, under(Some(0.0004)));
-        assert_eq!(quiet.grade, Grade::Note);
-        assert_eq!(
-            quiet.found,
-            "a virtual machine under KVM that took 0.04 % of CPU time since boot"
-        );
-        let unknown = found("virtual_machine", wants, under(None));
-        assert_eq!(unknown.found, "a virtual machine under KVM");
-        let greedy = found("virtual_machine", wants, under(Some(0.03)));
-        assert_eq!(greedy.grade, Grade::Warn);
-        let boxed = found("container", wants, |host| host.container = Some("docker".into()));
-        assert_eq!(boxed.grade, Grade::Note);
-    }
-
-    #[test]
-    fn what_is_missing_weighs_by_what_rests_on_it() {
-        let without = |name: &'static str| {
-            found("missing_capability", HostRequirements::default(), |host| {
-                host.capabilities.push(Capability {
-                    name: name.to_owned(),
-                    available: false,
-                    detail: "not here".into(),
-                });
-            })
-        };
-        assert_eq!(without("plain").grade, Grade::Bad);
-        assert_eq!(without("ipv6").grade, Grade::Note);
-        let drops = without("socket_drops");
-        assert_eq!(drops.grade, Grade::Warn);
-        assert_eq!(drops.found, "1 of 2 missing (socket_drops)");
     }
 }

@@ -3,7 +3,6 @@
 use super::*;
 use crate::report::fixture;
 
-/// The codes of a report of this cell.
 fn codes(cell: &Cell) -> Vec<String> {
     let mut report = fixture::report_of(vec![cell.clone()]);
     judge_validity(&mut report);
@@ -17,7 +16,6 @@ fn cell() -> Cell {
     fixture::cell("plain", 64, "100k", 100e3)
 }
 
-/// The same, of which nothing arrived.
 fn silent() -> Cell {
     let mut cell = cell();
     fixture::lose(&mut cell, 50_000);

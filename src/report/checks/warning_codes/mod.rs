@@ -93,7 +93,6 @@ impl Code {
     }
 }
 
-/// Defines codes, and a list of them.
 macro_rules! codes {
     ($list:ident; $(
         $name:ident $code:literal $severity:ident $size:expr, $title:literal, $text:literal;
@@ -158,7 +157,6 @@ const fn by_message(_: &Cell) -> Option<Size> {
     None
 }
 
-/// A share and, where shares are alike, the number itself.
 fn share(part: impl Into<Option<u64>>, whole: u64) -> Option<Size> {
     let amount = part.into().unwrap_or(0) as f64;
     Some(Size { share: Some(amount / whole.max(1) as f64), amount })

@@ -4,7 +4,6 @@ use super::CellContext;
 use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes;
 
-/// Flows of which nothing arrived, although they sent.
 pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let flows = cell.flows.as_ref()?;
     // Nothing at all is another matter, and other warnings say why.
@@ -36,46 +35,4 @@ pub(super) fn skew(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
         );
         warning_codes::RECEIVER_SKEW.warning(message)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{calm, clean_cell, codes};
-    use super::*;
-    use crate::document::{FlowSpread, Flows};
-
-    #[test]
-    fn a_flow_without_a_datagram_is_named_unless_all_are() {
-        let flows = |starved, max| {
-            move |cell: &mut Cell| {
-                cell.flows = Some(Flows {
-                    count: 8,
-                    received: FlowSpread { min: 0, p50: 0, max },
-                    loss_max: Some(1.0),
-                    starved,
-                    fairness: None,
-                    worst: Vec::new(),
-                });
-            }
-        };
-        assert_eq!(codes(flows(0, 9)), [""; 0]);
-        assert_eq!(codes(flows(8, 0)), [""; 0]);
-        assert_eq!(codes(flows(1, 9)), ["flow_starved"]);
-    }
-
-    #[test]
-    fn a_receiver_with_twice_its_share_is_skewed() {
-        let by_hash = CellContext { by_hash: true, ..calm() };
-        let mut cell = clean_cell();
-        cell.direction = Some("forward".to_owned());
-        let mut told = |workers: &[u64], ctx: &CellContext<'_>| {
-            cell.workers = Some(workers.to_vec());
-            skew(&cell, ctx).is_some()
-        };
-        assert!(!told(&[60, 40, 0], &by_hash));
-        assert!(told(&[67, 33, 0], &by_hash));
-        assert!(told(&[9, 0], &by_hash));
-        assert!(!told(&[9], &by_hash) && !told(&[0, 0], &by_hash));
-        assert!(!told(&[9, 0], &calm()));
-    }
 }

@@ -82,13 +82,12 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
         "{} of socket buffer asked, {}; {}",
         show_bytes(asked),
         sides.join(" and "),
-        mend(tx.is_some(), rx.is_some(), doubled)
+        fix(tx.is_some(), rx.is_some(), doubled)
     );
     Some(warning_codes::BUFFER_NOT_GRANTED.warning(message))
 }
 
-/// What lifts the limit that cut the buffer, where it is known.
-fn mend(tx: bool, rx: bool, doubled: bool) -> String {
+fn fix(tx: bool, rx: bool, doubled: bool) -> String {
     if !doubled {
         return "use a smaller --socket-buffer".to_owned();
     }
@@ -99,79 +98,4 @@ fn mend(tx: bool, rx: bool, doubled: bool) -> String {
         .map(|(_, name)| format!("net.core.{name}"))
         .collect();
     format!("raise {}", settings.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{all, calm, clean_cell, codes, lose};
-    use super::*;
-    use crate::document::LostAt;
-
-    #[test]
-    fn a_kernel_that_counted_less_is_a_mismatch() {
-        let sent = all(|cell| cell.kernel.out_datagrams = Some(99_999));
-        assert_eq!(sent[0].code, "kernel_mismatch");
-        assert!(
-            sent[0].message.starts_with("the kernel counted 99999 sent, udperf 100000"),
-            "{}",
-            sent[0].message
-        );
-        let read = codes(|cell| cell.kernel.in_datagrams = Some(0));
-        assert_eq!(read, ["kernel_mismatch"]);
-        let drops = codes(|cell| {
-            let lost_at = LostAt { receive_buffer: Some(9), ..LostAt::default() };
-            lose(cell, 9, lost_at);
-            (cell.kernel.rcvbuf_errors, cell.kernel.socket_drops) = (Some(8), Some(9));
-        });
-        assert_eq!(drops, ["kernel_mismatch"]);
-    }
-
-    #[test]
-    fn the_null_engine_and_silent_systems_are_exempt() {
-        let null = codes(|cell| {
-            cell.engine.tx_active = "null".to_owned();
-            (cell.kernel.out_datagrams, cell.kernel.in_datagrams) = (Some(3), Some(3));
-        });
-        assert_eq!(null, [""; 0]);
-        assert_eq!(codes(|cell| cell.kernel = Default::default()), [""; 0]);
-    }
-
-    #[test]
-    fn others_count_beyond_a_thousand_and_one_percent() {
-        let out = |count| move |cell: &mut Cell| cell.kernel.out_datagrams = Some(count);
-        assert_eq!(codes(out(101_000)), [""; 0]);
-        assert_eq!(codes(out(101_001)), ["other_traffic"]);
-        let mut cell = clean_cell();
-        out(200_000)(&mut cell);
-        assert_eq!(other_traffic(&cell, &CellContext { both: true, ..calm() }), None);
-        let few = codes(|cell| {
-            cell.kernel.out_datagrams = Some(200_900);
-            cell.packets.sent = 200_000;
-        });
-        assert_eq!(few, [""; 0]);
-        let dropped = all(|cell| cell.kernel.socket_drops = Some(7));
-        assert_eq!(dropped[0].code, "other_traffic");
-        assert!(dropped[0].message.starts_with("7 foreign datagrams dropped"));
-    }
-
-    #[test]
-    fn a_buffer_is_judged_by_what_is_usable() {
-        let granted = |bytes| {
-            move |cell: &mut Cell| {
-                cell.rx.as_mut().unwrap().socket_buffer.granted = Some(bytes);
-            }
-        };
-        let cut = all(granted(425_984));
-        assert_eq!(cut[0].code, "buffer_not_granted");
-        assert_eq!(
-            cut[0].message,
-            "4 MiB of socket buffer asked, receivers got 208 KiB; raise net.core.rmem_max"
-        );
-        // Doubled, 6 MiB are 3; as they are, they are enough.
-        assert_eq!(codes(granted(6 << 20)), ["buffer_not_granted"]);
-        let mut cell = clean_cell();
-        granted(6 << 20)(&mut cell);
-        let elsewhere = CellContext { buffer_doubled: false, ..calm() };
-        assert_eq!(buffer_not_granted(&cell, &elsewhere), None);
-    }
 }

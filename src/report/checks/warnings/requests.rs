@@ -11,7 +11,6 @@ use crate::unit::{show_nanos, sum_counts};
 /// Arbitrary.
 const IDLE_PERCENT: u64 = 5;
 
-/// Replies that our own sockets dropped.
 pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let dropped = exchange.own_drops.filter(|&dropped| dropped > 0)?;
@@ -25,7 +24,6 @@ pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )))
 }
 
-/// A generator that went as fast as it could, and the server kept up.
 pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let no_rate = cell.schedule.is_none();
@@ -64,7 +62,6 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// Requests that could not be sent because all ids were in use.
 pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.no_room_ns > 0)?;
     let missed = match &cell.schedule {
@@ -78,7 +75,6 @@ pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )))
 }
 
-/// Repeated random labels.
 pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
@@ -88,7 +84,6 @@ pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     )))
 }
 
-/// Reused message ids, which a server may take for retransmissions.
 pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
@@ -98,7 +93,6 @@ pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<War
     )))
 }
 
-/// Replies that lack a datagram.
 pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.incomplete > 0)?;
     Some(warning_codes::INCOMPLETE_REPLIES.warning(format!(
@@ -121,7 +115,6 @@ pub(crate) fn server_drops(cell: &Cell) -> u64 {
     all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))
 }
 
-/// Requests without a reply, and where they were lost as far as this host knows.
 pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
     let Exchange { timeouts, requests, .. } = exchange;
@@ -166,7 +159,6 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// Errors of the protocol.
 pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
     let most = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
@@ -177,7 +169,6 @@ pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )))
 }
 
-/// Replies to nothing.
 pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.unmatched > 0)?;
     Some(warning_codes::UNMATCHED.warning(format!(
@@ -186,7 +177,6 @@ pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )))
 }
 
-/// Replies that came twice.
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
     Some(warning_codes::DUPLICATE_REPLIES.warning(format!(
@@ -195,7 +185,6 @@ pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )))
 }
 
-/// Replies that came after their time.
 pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.late > 0)?;
     Some(warning_codes::LATE_REPLIES.warning(format!(
@@ -203,51 +192,4 @@ pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         exchange.late,
         show_nanos(exchange.timeout_ns)
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{all, codes};
-    use super::*;
-    use crate::report::fixture;
-
-    /// The warnings of a cell whose requests differ from sound ones by this.
-    fn of(change: impl FnOnce(&mut Exchange)) -> Vec<Warning> {
-        let (requests, matched, idle_ns) = (1_000, 1_000, 400_000_000);
-        let mut exchange = Exchange { requests, matched, idle_ns, ..Exchange::default() };
-        change(&mut exchange);
-        all(|cell| cell.exchange = Some(exchange))
-    }
-
-    #[test]
-    fn what_was_not_sent_for_want_of_ids_is_reported() {
-        let found = of(|one| (one.no_room_ns, one.room) = (250_000_000, 256));
-        assert_eq!(found[0].code, "no_room");
-        let expected = "no request sent for 250 ms: all 256 ids in use; ";
-        assert!(found[0].message.starts_with(expected), "{}", found[0].message);
-        let found = all(|cell| {
-            cell.exchange = Some(Exchange { no_room: 5, no_room_ns: 7, ..Exchange::default() });
-            cell.schedule = fixture::cell("plain", 64, "50%", 1e5).schedule;
-            let schedule = cell.schedule.as_mut().unwrap();
-            (schedule.scheduled, schedule.missed) = (100, 5);
-        });
-        let found = found.iter().find(|one| one.code == "no_room").unwrap();
-        assert!(found.message.contains(", 5.00 % missed: "));
-    }
-
-    #[test]
-    fn what_is_not_new_and_what_is_not_whole_is_reported() {
-        assert_eq!(of(|_| {}), []);
-        let code = |change: fn(&mut Exchange)| of(change).remove(0).code;
-        assert_eq!(code(|one| one.repeated_labels = Some(1)), "labels_repeated");
-        assert_eq!(code(|one| one.reused_message_ids = Some(1)), "message_ids_reused");
-        assert_eq!(of(|one| one.repeated_labels = Some(0)), []);
-        assert!(
-            codes(|cell| {
-                let one = Exchange { incomplete: 2, timeouts: 3, ..Exchange::default() };
-                cell.exchange = Some(one);
-            })
-            .contains(&"incomplete_replies".to_owned())
-        );
-    }
 }

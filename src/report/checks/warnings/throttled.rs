@@ -20,24 +20,3 @@ pub fn throttled(found: &host::ThrottledTime) -> (CpuThrottling, Option<Warning>
     });
     (document, told)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::unit::Nanos;
-
-    #[test]
-    fn a_quota_is_named_where_it_stopped_anything() {
-        let found = |times| {
-            let (cpu_max, time) = ("20000 100000".to_owned(), Nanos(840_000_000));
-            throttled(&host::ThrottledTime { cpu_max, times, time })
-        };
-        let (document, told) = found(12);
-        assert_eq!((document.nr_throttled, document.throttled_ns), (12, 840_000_000));
-        assert_eq!(
-            told.unwrap().message,
-            "cpu.max 20000 100000 stopped udperf: nr_throttled 12, 840 ms; raise it"
-        );
-        assert_eq!(found(0).1, None);
-    }
-}

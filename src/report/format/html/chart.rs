@@ -132,7 +132,6 @@ impl Chart {
         self
     }
 
-    /// The chart with its caption.
     pub(super) fn figure(&self) -> String {
         let (width, height) = SIZE;
         let (title, caption, svg) = (escape(&self.title), escape(&self.caption), &self.svg);

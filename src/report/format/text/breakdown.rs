@@ -12,7 +12,6 @@ use crate::unit::{show_nanos, sum_counts};
 /// Up to this mean, legs are told in tenths of a µs, above in tenths of a ms; arbitrary.
 const FINE_UP_TO_NS: u64 = 10_000_000;
 
-/// How the latency of each cell adds up, the first few of those that have legs; each a note.
 pub(super) fn legs(report: &Report) -> Vec<String> {
     let alone = measured(report).count() == 1;
     let known = measured(report).filter_map(|cell| Some((&cell.id, cell.legs.as_ref()?)));

@@ -28,7 +28,6 @@ pub fn echo(document: &EchoDocument, _style: Style) -> String {
     out
 }
 
-/// The lines below the head: those that say something.
 fn lines(document: &EchoDocument) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("received", amount(document.received, document.received_bytes)),
@@ -94,7 +93,6 @@ fn returned(document: &EchoDocument) -> String {
     }
 }
 
-/// What a datagram took.
 fn cost(document: &EchoDocument) -> String {
     let received = document.received as f64;
     // How often it looked in vain is no cost of a datagram.

@@ -5,7 +5,6 @@ use crate::document::{Outage, Report};
 use crate::report::format::text::style::{GLUE, counted, glue};
 use crate::unit::show_nanos;
 
-/// When and why, of the first few outages.
 pub(super) fn outages(report: &Report) -> Option<String> {
     let mut all: Vec<(&str, &Outage)> = Vec::new();
     for cell in &report.cells {

@@ -11,7 +11,6 @@ use crate::unit::{self, show_nanos, show_nanos_above};
 /// Sign for a percentile that falls among lost or missed datagrams.
 pub(super) const INFINITE: &str = "∞";
 
-/// A row of the table.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     /// The payload, as the document names it.
@@ -28,20 +27,15 @@ pub(super) struct Row<'a> {
     pub(super) timing: Vec<&'a Cell>,
 }
 
-/// All rows.
 #[derive(Debug)]
 pub(super) struct TableModel<'a> {
     /// Sizes down, engines within, rates within those.
     pub(super) rows: Vec<Row<'a>>,
     /// Where every row joins `max` and one other rate: that rate, as asked.
     pub(super) merged: Option<&'a str>,
-    /// Whether there was more than one trial.
     pub(super) trials: bool,
-    /// Whether datagrams went both ways at once.
     pub(super) both: bool,
-    /// Whether only the sending side is known.
     pub(super) one_ended: bool,
-    /// Whether datagrams were requests.
     pub(super) asks: bool,
 }
 
@@ -118,12 +112,10 @@ impl<'a> TableModel<'a> {
 }
 
 impl Row<'_> {
-    /// How it was sent, as asked.
     pub(super) fn tx(&self) -> &str {
         self.any().map_or("", |cell| &cell.engine.tx)
     }
 
-    /// How it was received, as asked.
     pub(super) fn rx(&self) -> &str {
         self.any().map_or("", |cell| &cell.engine.rx)
     }
@@ -132,7 +124,6 @@ impl Row<'_> {
         self.speed.first().or_else(|| self.timing.first()).copied()
     }
 
-    /// Whether datagrams were requests.
     pub(super) fn asks(&self) -> bool {
         self.any().is_some_and(|cell| cell.exchange.is_some())
     }
@@ -157,12 +148,10 @@ impl Row<'_> {
         Some((high - low) / 2.0 / middle)
     }
 
-    /// Payload bits delivered a second.
     pub(super) fn bits(&self) -> Option<f64> {
         median(&self.speed, |cell| far_side(cell).bits_per_second)
     }
 
-    /// Share of what was sent that was lost.
     pub(super) fn loss(&self) -> Option<f64> {
         median(&self.speed, loss)
     }
@@ -182,12 +171,10 @@ impl Row<'_> {
         median(&self.timing, missed_share).zip(worst(&self.timing, missed_share))
     }
 
-    /// Share of a core that the senders took.
     pub(super) fn tx_cpu(&self) -> Option<f64> {
         median(&self.speed, |cell| cpu(cell.tx.cpu_ns, cell.elapsed_ns))
     }
 
-    /// Share of a core that the receivers took.
     pub(super) fn rx_cpu(&self) -> Option<f64> {
         median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
@@ -198,7 +185,6 @@ impl Row<'_> {
         if self.is_infinite(quantile) { Some(Figure::Infinite) } else { self.received(of) }
     }
 
-    /// Whether this percentile is infinite.
     pub(super) fn is_infinite(&self, quantile: f64) -> bool {
         let infinite =
             |cell: &Cell| is_infinite(cell, quantile).map(|yes| f64::from(u8::from(yes)));
@@ -210,7 +196,6 @@ impl Row<'_> {
         self.figure(|latency| Figure::of(of(latency)))
     }
 
-    /// The maximum of the received datagrams.
     pub(super) fn max(&self) -> Option<Figure> {
         self.figure(|latency| Figure::of(latency.max()))
     }
@@ -233,14 +218,12 @@ impl Row<'_> {
         })
     }
 
-    /// Whether a stall is within that latency.
     pub(super) fn stalled(&self) -> bool {
         self.timing.iter().any(|cell| {
             cell.latency.as_ref().is_some_and(|latency| latency.outside_stalls.is_some())
         })
     }
 
-    /// The maximum of what did not overlap a stall.
     pub(super) fn max_outside_stalls(&self) -> Option<Figure> {
         self.figure(|latency| Figure::of(latency.max_outside_stalls()))
     }
@@ -251,7 +234,6 @@ impl Row<'_> {
 pub(super) enum Figure {
     Known(u64),
     Below(u64),
-    /// It falls among lost or missed datagrams.
     Infinite,
 }
 
@@ -315,7 +297,6 @@ pub(super) fn loss(cell: &Cell) -> Option<f64> {
     Some(lost as f64 / ledger.sent as f64)
 }
 
-/// The largest over trials of what is known.
 fn worst(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
     cells.iter().filter_map(|cell| of(cell)).reduce(f64::max)
 }
@@ -333,7 +314,6 @@ pub(super) fn add_stalls<'a>(all: impl Iterator<Item = &'a StallSum>) -> StallSu
     })
 }
 
-/// The median over the trials that have the value.
 fn median(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
     unit::median(cells.iter().filter_map(|cell| of(cell)))
 }

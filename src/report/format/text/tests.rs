@@ -13,7 +13,6 @@ fn plain(report: &Report, width: usize) -> String {
     render(report, style)
 }
 
-/// The part with that beginning, of those that empty lines part.
 #[track_caller]
 fn part(text: &str, beginning: &str) -> String {
     let mut parts = text.trim_end().split("\n\n");
@@ -342,15 +341,14 @@ fn the_other_end_has_a_name_a_host_and_a_clock() {
 
 #[test]
 fn many_flows_are_told_by_the_worst() {
-    use crate::document::{FlowSpread, Flows};
+    use crate::document::Flows;
     let mut report = four_rates(1);
     let flows = |loss_max, starved, fairness| Flows {
         count: 10_000,
-        received: FlowSpread::default(),
         loss_max: Some(loss_max),
         starved,
         fairness: Some(fairness),
-        worst: Vec::new(),
+        ..Flows::default()
     };
     report.cells[0].flows = Some(flows(0.021, 0, 0.9984));
     report.cells[0].workers = Some(vec![51, 49]);

@@ -17,19 +17,16 @@ const LONGEST: usize = 100;
 /// Columns of the cells that are kept beside a long message. Arbitrary: a usual name.
 const LEAST_NAMED: usize = 16;
 
-/// A warning as shown: its code, its message, and the cells it is about.
 pub(super) struct Line {
     code: String,
     pub(super) message: String,
     pub(super) about: String,
 }
 
-/// Warnings of the run and of its cells, worst first; `None` without any.
 pub(super) fn draw(report: &Report, style: Style) -> Option<String> {
     render(&lines(report), style)
 }
 
-/// These warnings alone; `None` without any.
 pub(crate) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
     let mut sorted: Vec<&Warning> = warnings.iter().collect();
     sorted.sort_by_key(|warning| rank(warning, None));
@@ -42,20 +39,20 @@ pub(crate) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
 }
 
 fn render(all: &[Line], style: Style) -> Option<String> {
-    let ink = Styler { color: style.color };
+    let styler = Styler { color: style.color };
     let shown = if style.verbose { all } else { &all[..all.len().min(SHOWN)] };
     if shown.is_empty() {
         return None;
     }
-    let mut lines = vec![ink.paint(Color::Title, "Warnings")];
-    lines.extend(shown.iter().flat_map(|one| bullet(ink, style, one)));
+    let mut lines = vec![styler.paint(Color::Title, "Warnings")];
+    lines.extend(shown.iter().flat_map(|one| bullet(styler, style, one)));
     let more = match all.len() - shown.len() {
         0 => String::new(),
         more => format!("… {more} more: -v · "),
     };
     let codes: Vec<_> = shown.iter().take(SHOWN).map(|one| one.code.as_str()).collect();
     let hint = format!("{more}udperf explain {}", codes.join(" "));
-    lines.extend(ink.paint_lines(Color::Quiet, wrap(&hint, style.width, 2)));
+    lines.extend(styler.paint_lines(Color::Quiet, wrap(&hint, style.width, 2)));
     Some(lines.join("\n"))
 }
 
@@ -115,7 +112,7 @@ fn concerned(cells: &[&str], all: usize) -> String {
 
 /// A warning in one line of at most [`LONGEST`] columns (more only on a narrower terminal); whole
 /// if all are to be shown.
-fn bullet(ink: Styler, style: Style, line: &Line) -> Vec<String> {
+fn bullet(styler: Styler, style: Style, line: &Line) -> Vec<String> {
     let room = if style.verbose { usize::MAX } else { LONGEST - 2 };
     // A cell is named, however long the message.
     let named = match line.about.chars().count() {
@@ -129,8 +126,8 @@ fn bullet(ink: Styler, style: Style, line: &Line) -> Vec<String> {
         about if room > 0 => format!(" [{}]", shorten_middle(about, room)),
         _ => String::new(),
     };
-    let mark = ink.paint(Color::Doubt, "!");
-    let about = about.split(' ').map(|word| ink.paint(Color::Quiet, word));
+    let mark = styler.paint(Color::Warning, "!");
+    let about = about.split(' ').map(|word| styler.paint(Color::Quiet, word));
     let text = format!("{mark} {message}{}", about.collect::<Vec<_>>().join(" "));
     wrap(&text, style.width, 2)
 }

@@ -1,12 +1,11 @@
-//! A document made by hand, for tests of the formats: what a default run on two cores looks like,
-//! with stalls, loss and doubt in known places.
+//! A default run on two cores, for tests: with stalls, loss and warnings in known places.
 
 use serde_json::json;
 
 use crate::document::{
     Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets,
-    PerDatagram, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls,
-    Tool, UpperLimits, Warning, bounded,
+    PerDatagram, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool,
+    UpperLimits, Warning, bounded,
 };
 use crate::measure;
 use crate::report::build::encode;
@@ -63,8 +62,7 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
     }
 }
 
-/// A whole default run: three engines, four sizes, `max` and 50 %, with a stall in two cells, a
-/// loss in one, a late generator in one, and doubts about some.
+/// Three engines, four sizes, `max` and 50 %: two stalls, one loss, one late generator, warnings.
 pub(crate) fn default_run() -> Report {
     let speeds: [(u64, [f64; 3]); 4] = [
         (64, [271e3, 312e3, 27.1e6]),

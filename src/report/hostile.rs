@@ -16,8 +16,7 @@ pub(crate) fn enlarge(document: &mut Value, reads: impl Fn(&Value) -> bool) {
     enlarge_those(document, &all, &reads);
 }
 
-/// The same of these integers: all at once if that reads, otherwise each half by itself, since a
-/// read for each integer took minutes.
+/// All at once if that reads, otherwise each half, since a read per integer takes minutes.
 fn enlarge_those(document: &mut Value, pointers: &[String], reads: &impl Fn(&Value) -> bool) {
     let before = exchange(document, pointers, vec![json!(u64::MAX); pointers.len()]);
     if reads(document) {

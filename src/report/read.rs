@@ -1,5 +1,4 @@
-//! Stored documents, read again: what is not one of ours, not whole, or no longer true to itself,
-//! is refused by name.
+//! Reads stored documents, and refuses those that are not ours, damaged or inconsistent.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -77,8 +76,7 @@ struct Head {
     kind: Option<String>,
 }
 
-/// Kinds of documents whose cells are what was asked for, which are the commands that give them;
-/// those of a search are its steps.
+/// Kinds of documents whose cells are the result; those of a search are its steps.
 pub const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
 /// Reads a document of cells.
@@ -144,8 +142,7 @@ pub fn of_kind<T: DeserializeOwned>(text: &str) -> Result<T, ReadError> {
         .map_err(|error| ReadError::Damaged { reason: error.to_string() })
 }
 
-/// The text of a document without the control characters of its strings, line breaks and tabs
-/// excepted: whatever shows a string writes it to a terminal or a file. U+FFFD takes their place.
+/// The text without control characters in its strings, except line breaks and tabs; U+FFFD instead.
 fn without_controls(text: &str) -> Cow<'_, str> {
     // JSON has these as they are, and all others escaped (RFC 8259, section 7).
     let is_raw = |c: char| ('\u{7f}'..='\u{9f}').contains(&c);
@@ -180,13 +177,11 @@ fn without_controls(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The longest name in a document, in bytes. Arbitrary: many times what udperf writes, and less
-/// than a column may be wide (65,535, `std::fmt`).
+/// The longest name in bytes. Arbitrary, below the widest column (65,535, `std::fmt`).
 const LONGEST_NAME: usize = 1_024;
 
 fn check(cell: &Cell) -> Result<(), ReadError> {
-    // A newer udperf may write a location of lost datagrams that this one does not know, so the
-    // identity of `lost` is not required.
+    // A newer udperf may have drop locations that this one lacks: `lost` is not checked.
     let [attempted, sent, _, arrived] = ledger_identities(&cell.ledger);
     let asked = cell
         .exchange

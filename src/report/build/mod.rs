@@ -234,8 +234,7 @@ fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
     SocketBuffer { asked: scenario.socket_buffer as u64, granted }
 }
 
-/// Datagrams that were read after the end of the window. Between hosts, a receiver learns the end
-/// of the window too late if the senders end by a count or early; the number is then unknown.
+/// Datagrams read after the window; unknown if the receiver learnt its end too late.
 fn after_window(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Option<u64> {
     let planned = matches!(plan.scenario.limit, Limit::Time(_)) && result.cut_short.is_none();
     let rx = &result.rx;

@@ -1,13 +1,11 @@
 use super::*;
-use crate::measure::CutShort;
 use crate::unit::Nanos;
 
 #[test]
-fn the_rate_of_a_cell_is_the_rate_that_shares_are_taken_of() {
+fn the_rate_of_a_cell_counts_all_that_was_due_in_its_window() {
     // Three datagrams that all arrive after the last departure, one that does not, and a tail.
     for (received, read_in_window) in [(3, 0), (4, 1), (600, 550), (0, 0)] {
-        let mut result =
-            CellResult { elapsed: Nanos::from_millis(3_000), ..CellResult::default() };
+        let mut result = CellResult { elapsed: Nanos(3_000_000_000), ..CellResult::default() };
         (result.rx.received, result.rx.read_in_window) = (received, read_in_window);
         result.rx.bytes = received * 64;
         let plan = plan();
@@ -21,7 +19,7 @@ fn the_rate_of_a_cell_is_the_rate_that_shares_are_taken_of() {
 }
 
 #[test]
-fn a_tail_that_nobody_could_tell_is_unknown() {
+fn datagrams_after_a_window_of_unknown_end_are_unknown() {
     let mut plan = plan();
     let mut result = CellResult::default();
     (result.rx.received, result.rx.read_in_window) = (9, 4);
@@ -38,7 +36,7 @@ fn a_tail_that_nobody_could_tell_is_unknown() {
 }
 
 #[test]
-fn what_another_host_makes_up_makes_no_panic() {
+fn wild_counts_of_another_host_do_not_panic() {
     let plan = plan();
     let all = u64::MAX;
     let mut wild = CellResult { ends: Topology::Remote, ..CellResult::default() };
@@ -47,32 +45,17 @@ fn what_another_host_makes_up_makes_no_panic() {
     wild.tx.refused.other = all;
     wild.rx.received = all;
     (wild.rx.arrived, wild.rx.bytes, wild.rx.duplicate) = (all, all, all);
-    let udp = measure::UdpCounters {
-        in_datagrams: all,
-        no_ports: all,
-        out_datagrams: all,
-        rcvbuf_errors: all,
-        in_csum_errors: all,
-        sndbuf_errors: all,
-    };
-    let ip = measure::IpCounters {
-        in_discards: all,
-        reassembly: all,
-        reassembly_no_room: all,
-        out_discards: all,
-        out_no_routes: all,
-        frag_fails: all,
-    };
+    let udp = measure::UdpCounters { in_datagrams: all, rcvbuf_errors: all, ..Default::default() };
+    let ip = measure::IpCounters { in_discards: all, reassembly: all, ..Default::default() };
     let kernel = measure::KernelDelta {
         sockets: Some(all),
         udp: Some(udp),
         ip: Some(ip),
-        device_sent: Some(all),
-        neighbour_unresolved: Some(true),
         backlog: Some(all),
         device: Some(all),
         tx_device: Some(all),
         qdisc: Some(all),
+        ..Default::default()
     };
     (wild.kernel, wild.tx_kernel) = (kernel, Some(kernel));
     wild.elapsed = Nanos(1);
@@ -84,14 +67,10 @@ fn what_another_host_makes_up_makes_no_panic() {
     wild.workers = vec![all, all];
     for received in [0, 1, all] {
         wild.rx.received = received;
-        let facts = CellFacts {
-            plan: &plan,
-            cell: &plan.cells[0],
-            load: WorkerLoad::FlatOut,
-            direction: Some(Direction::Forward),
-            result: &wild,
-            code_name: None,
-        };
+        let (load, direction) = (WorkerLoad::FlatOut, Some(Direction::Forward));
+        let (planned, result) = (&plan.cells[0], &wild);
+        let facts =
+            CellFacts { plan: &plan, cell: planned, load, direction, result, code_name: None };
         assert_eq!(cell(facts).ledger.sent, all);
         let _ = wild.ledger().broken_identity();
     }
@@ -102,7 +81,7 @@ fn plan() -> Plan {
 }
 
 #[test]
-fn what_is_below_the_bound_is_withheld() {
+fn figures_below_the_bound_are_withheld() {
     let mut result = CellResult::default();
     result.latency.bound = Nanos(100);
     let (mut whole, mut part) =

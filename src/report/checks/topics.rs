@@ -1,5 +1,4 @@
-//! Explanations of what reports contain: warning codes, reasons of invalid runs, table columns,
-//! places of the ledger.
+//! Explanations of warning codes, reasons of invalid runs, table columns and drop locations.
 
 use crate::report::checks::{validity, warning_codes};
 

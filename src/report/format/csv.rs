@@ -57,14 +57,13 @@ const SHORTENED: [(&str, &str); 5] = [
 
 /// The name of the column with this path: its steps, joined by underscores.
 fn name(path: &str) -> String {
-    let shortened = SHORTENED.iter().find_map(|(long, short)| {
-        path.strip_prefix(long).map(|rest| format!("{short}{rest}"))
-    });
+    let shortened = SHORTENED
+        .iter()
+        .find_map(|(long, short)| path.strip_prefix(long).map(|rest| format!("{short}{rest}")));
     shortened.unwrap_or_else(|| path.to_owned()).replace('.', "_")
 }
 
-/// A cell as JSON. Older documents give mean and maximum although they are below the bound; here
-/// only their limits are known.
+/// A cell as JSON, with limits of mean and maximum where older documents give them as measured.
 fn json(cell: &Cell) -> Value {
     let mut cell = cell.clone();
     if let Some(latency) = &mut cell.latency {

@@ -117,7 +117,7 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
         let note = |(label, text): &(String, String)| element("dt", label) + &element("dd", text);
         out += &format!("<dl>\n{}</dl>\n", outline.notes.iter().map(note).collect::<String>());
     }
-    if !outline.doubts.is_empty() {
+    if !outline.warnings.is_empty() {
         let item = |(text, cells): &(String, String)| match cells.is_empty() {
             true => element("li", text),
             false => {
@@ -126,7 +126,7 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
             }
         };
         out += &element("h2 class=\"doubt\"", "Warnings");
-        out += &format!("<ul>\n{}</ul>\n", outline.doubts.iter().map(item).collect::<String>());
+        out += &format!("<ul>\n{}</ul>\n", outline.warnings.iter().map(item).collect::<String>());
     }
     let charts = curves::charts(report)?;
     if !charts.is_empty() {
@@ -147,10 +147,10 @@ fn groups(grid: &Grid) -> Vec<(&str, usize)> {
 }
 
 /// A column of the ledger: its name, and what it says of a cell.
-type Fate = (&'static str, fn(&Cell) -> Option<u64>);
+type LedgerColumn = (&'static str, fn(&Cell) -> Option<u64>);
 
-/// The fates of datagrams; names as in the document.
-const LEDGER: [Fate; 12] = [
+/// The outcomes of datagrams; names as in the document.
+const LEDGER: [LedgerColumn; 12] = [
     ("attempted", |c| Some(c.ledger.attempted)),
     ("sent", |c| Some(c.ledger.sent)),
     ("refused", |c| Some(c.ledger.attempted.saturating_sub(c.ledger.sent))),

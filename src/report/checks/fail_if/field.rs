@@ -1,5 +1,4 @@
-//! Fields of the document that have no shorter name: a path into a cell, such as
-//! `latency.p99_9_ns`.
+//! Fields of a cell by their path, such as `latency.p99_9_ns`.
 
 use serde_json::Value;
 
@@ -28,8 +27,7 @@ impl Field {
         is_number(here).then(|| Self { path: path.to_owned(), kind: kind(name) })
     }
 
-    /// Its value, or its upper limit if the value is below the bound; neither if it is unknown. A
-    /// key missing from a map is 0.
+    /// Its value, or its upper limit if it is below the bound. A key missing from a map is 0.
     pub(super) fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
         if self.path == "latency.p99_with_loss_ns" {
             // `null` has two reasons, which `with_loss` tells apart.

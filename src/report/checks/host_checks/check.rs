@@ -1,6 +1,6 @@
-//! What one check of a host finds.
+//! The result of one check of a host.
 
-/// How a finding is to be taken, from best to worst.
+/// How much a check matters, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
     /// As it should be.
@@ -13,45 +13,35 @@ pub enum Grade {
     Bad,
 }
 
-/// One thing found out about a host.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCheck {
-    /// Stable over time, for scripts; see the table above.
+    /// Stable over time, for scripts; `warning_codes` has them.
     pub code: &'static str,
-    /// How it is to be taken.
+    /// What was checked, in a word or two.
+    pub subject: &'static str,
+    /// How good or bad it is.
     pub grade: Grade,
-    /// What was looked at, in a word or two.
-    pub subject: String,
-    /// How it is: readable without the subject.
+    /// What was found: readable without the subject.
     pub found: String,
-    /// What that does to the figures; empty where it does nothing.
+    /// What that does to the figures; empty where it has no effect.
     pub why: String,
-    /// A command that mends it, where there is one.
+    /// A command that fixes it, where there is one.
     pub fix: Option<String>,
 }
 
-impl HostCheck {
-    pub(crate) fn new(
-        code: &'static str,
-        subject: &str,
-        grade: Grade,
-        found: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            grade,
-            subject: subject.to_owned(),
-            found: found.into(),
-            why: String::new(),
-            fix: None,
-        }
-    }
+/// A check; the table of checks gives it its code and subject.
+pub(super) fn finding(grade: Grade, found: impl Into<String>) -> HostCheck {
+    let (code, subject, why, fix) = ("", "", String::new(), None);
+    HostCheck { code, subject, grade, found: found.into(), why, fix }
+}
 
-    pub(crate) fn because(self, why: impl Into<String>) -> Self {
+impl HostCheck {
+    pub(super) fn because(self, why: impl Into<String>) -> Self {
         Self { why: why.into(), ..self }
     }
 
-    pub(crate) fn fixed_by(self, command: impl Into<String>) -> Self {
+    pub(super) fn fixed_by(self, command: impl Into<String>) -> Self {
         Self { fix: Some(command.into()), ..self }
     }
 

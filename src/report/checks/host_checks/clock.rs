@@ -1,11 +1,10 @@
 //! Checks of the clock, and of sleeping by it.
 
-use super::{Grade, HostCheck, HostRequirements};
+use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
 use crate::unit::show_nanos;
 
-/// Clock sources that the kernel reads without a system call (vDSO): those of its drivers that set
-/// a `vdso_clock_mode`.
+/// Clock sources that the vDSO reads: their kernel drivers set a `vdso_clock_mode`.
 const FAST_SOURCES: &[&str] = &[
     "tsc",
     "kvm-clock",
@@ -35,11 +34,9 @@ const SLEEP_MOST_NS: u64 = 100_000;
 /// The longest wake-up that is not worth a word, in ns: what is longer counts as a stall.
 const SLEEP_LONGEST_NS: u64 = 1_000_000;
 
-/// The kernel's clock source. What a slow one costs is the next check's; this one only warns where
-/// that is not known.
+/// A slow source is a note if `clock_cost` measured its cost, otherwise a warning.
 pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let source = host.clocksource.as_deref()?;
-    let finding = |grade, found| HostCheck::new("clocksource", "clock source", grade, found);
     if FAST_SOURCES.contains(&source) {
         return Some(finding(Grade::Good, source.to_owned()));
     }
@@ -55,7 +52,6 @@ pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<H
 
 pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let cost = host.clock_cost_ns?;
-    let finding = |grade, found| HostCheck::new("clock_cost", "clock read", grade, found);
     if cost <= COST_MOST_NS {
         return Some(finding(Grade::Good, format!("{cost:.0} ns")));
     }
@@ -87,7 +83,7 @@ pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
         Grade::Good
     };
     let step = show_nanos(step);
-    let finding = |found| HostCheck::new("clock_step", "clock step", grade, found);
+    let finding = |found| finding(grade, found);
     Some(if grade == Grade::Good {
         finding(step)
     } else {
@@ -98,7 +94,6 @@ pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
 
 pub(super) fn sleep_error(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let (p50, max) = host.sleep_error_ns?;
-    let finding = |grade, found| HostCheck::new("sleep_error", "waking up", grade, found);
     let figures = format!("{} late, {} at most", show_nanos(p50), show_nanos(max));
     Some(if p50 > SLEEP_MOST_NS {
         let grade = if wants.paced { Grade::Warn } else { Grade::Note };

@@ -1,6 +1,6 @@
 //! Checks of who gets which CPU, and how much of it.
 
-use super::{Grade, HostCheck, HostRequirements};
+use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
 
 fn list(cpus: &[usize]) -> String {
@@ -9,12 +9,11 @@ fn list(cpus: &[usize]) -> String {
 }
 
 pub(super) fn few_cores(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("few_cores", "CPUs", grade, found);
     let (cpus, workers) = (host.allowed_cpus.len(), wants.workers());
     Some(match cpus {
-        0 => finding(Grade::Note, "the system does not say which CPUs there are".to_owned())
+        0 => finding(Grade::Note, "the system does not say which CPUs there are")
             .because("workers run wherever the scheduler puts them, so runs differ more"),
-        1 if workers > 1 => finding(Grade::Warn, "there is one CPU only".to_owned()).because(
+        1 if workers > 1 => finding(Grade::Warn, "there is one CPU only").because(
             "sender and receiver take turns on it, so rates are those of half a CPU and latency \
              holds the wait for the other; use a machine with two or more",
         ),
@@ -34,7 +33,6 @@ pub(super) fn few_cores(host: &HostFacts, wants: HostRequirements<'_>) -> Option
 }
 
 pub(super) fn smt_siblings(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("smt_siblings", "SMT", grade, found);
     let Some(cores) = host.physical_cores() else {
         let unsure = "SMT is on, and the system does not say which CPUs share a core";
         return host.smt_active?.then(|| {
@@ -61,19 +59,18 @@ pub(super) fn smt_siblings(host: &HostFacts, wants: HostRequirements<'_>) -> Opt
     let (cpus, workers) = (host.allowed_cpus.len(), wants.workers());
     let undecided = wants.tx_cores.is_empty() && wants.rx_cores.is_empty();
     Some(if cores == cpus {
-        finding(Grade::Good, "no two CPUs share a core".to_owned())
+        finding(Grade::Good, "no two CPUs share a core")
     } else if undecided && cores < workers {
         finding(Grade::Warn, format!("{workers} workers would run on {cores} physical cores"))
             .because(WHY)
     } else {
-        finding(Grade::Good, "on; --pin auto takes one CPU of each core first".to_owned())
+        finding(Grade::Good, "on; --pin auto takes one CPU of each core first")
     })
 }
 
 /// CPUs that the scheduler keeps free, and whether we may use them.
 pub(super) fn isolated_cpus(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let isolated = host.isolated_cpus.as_deref()?;
-    let finding = |grade, found| HostCheck::new("isolated_cpus", "isolated CPUs", grade, found);
     let all = list(isolated);
     let (first, last) = (isolated.first()?, isolated.last()?);
     if isolated.iter().any(|cpu| host.allowed_cpus.contains(cpu)) {
@@ -96,9 +93,7 @@ pub(super) fn cpu_quota(host: &HostFacts, wants: HostRequirements<'_>) -> Option
     let (limit, cpus) = (host.cpu_limit?, host.allowed_cpus.len());
     let wanted = wants.workers().min(cpus);
     (limit < wanted).then(|| {
-        HostCheck::new(
-            "cpu_quota",
-            "CPU quota",
+        finding(
             Grade::Warn,
             format!("a quota leaves {limit} of the {wanted} CPUs that the workers use"),
         )
@@ -109,12 +104,10 @@ pub(super) fn cpu_quota(host: &HostFacts, wants: HostRequirements<'_>) -> Option
     })
 }
 
-/// Load per CPU from which the last minute is worth a word. Arbitrary: a run of our own leaves
-/// less behind on a machine with CPUs to spare.
+/// Load per CPU that is worth a note. Arbitrary: one run leaves less behind.
 const BUSY_LOAD: f64 = 0.7;
 
 pub(super) fn busy_host(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("busy_host", "other load", grade, found);
     let (others, online) = (host.others_running?, host.online_cpus?);
     let workers = wants.workers();
     if others > 0 && others + workers as u64 > online as u64 {
@@ -137,7 +130,6 @@ pub(super) fn busy_host(host: &HostFacts, wants: HostRequirements<'_>) -> Option
 
 pub(super) fn governor(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let governor = host.governor.as_deref()?;
-    let finding = |grade, found| HostCheck::new("governor", "governor", grade, found);
     Some(if governor == "performance" {
         finding(Grade::Good, governor.to_owned())
     } else {

@@ -1,10 +1,9 @@
 //! Checks of the settings of CPUs and of the network device.
 
-use super::{Grade, HostCheck, HostRequirements};
+use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
 
 pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("turbo", "turbo", grade, found);
     Some(if host.turbo? {
         finding(Grade::Note, "the CPUs may clock above their nominal frequency")
             .because("how far, depends on heat and on how many are busy, so figures drift")
@@ -13,11 +12,9 @@ pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostChe
     })
 }
 
-/// What the kernel does about flaws of the CPU. On or off, figures are right; they only do not
-/// compare with those of a host where it is otherwise.
+/// Mitigations do not distort figures, but hosts with and without them do not compare.
 pub(super) fn mitigations(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let states = host.mitigations.as_ref()?;
-    let finding = |grade, found| HostCheck::new("mitigations", "mitigations", grade, found);
     let why = "system calls cost less than on hosts where they are on; compare only alike ones";
     let line = host.kernel_command_line.as_deref().unwrap_or_default();
     if line.split_whitespace().any(|word| word == "mitigations=off") {
@@ -47,7 +44,7 @@ pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostC
         return None;
     }
     let found = format!("off on {}: {}", device.name, off.join(", "));
-    Some(HostCheck::new("device_offload", "device", Grade::Note, found).because(
+    Some(finding(Grade::Note, found).because(
         "super-packets are cut before they get there or joined nowhere, so the engines gso and \
          gro gain less",
     ))

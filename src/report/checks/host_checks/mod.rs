@@ -1,5 +1,4 @@
-//! Checks of what a host does to a measurement, all in one table; `warning_codes` explains their
-//! codes.
+//! All checks of a host, in one table; `warning_codes` explains their codes.
 
 mod check;
 mod clock;
@@ -12,6 +11,7 @@ use crate::document;
 use crate::document::Warning;
 use crate::host::HostFacts;
 use crate::plan::Scenario;
+use check::finding;
 pub use check::{Grade, HostCheck};
 pub use wants::HostRequirements;
 pub(crate) use wants::cores_here;
@@ -19,51 +19,53 @@ pub(crate) use wants::cores_here;
 /// A check: `None` where the host does not tell what it needs, or has nothing of the kind.
 type Check = fn(&HostFacts, HostRequirements<'_>) -> Option<HostCheck>;
 
-/// All checks, in the order of the report.
-const CHECKS: &[Check] = &[
-    system::debug_build,
-    cpus::few_cores,
-    cpus::smt_siblings,
-    cpus::isolated_cpus,
-    cpus::cpu_quota,
-    cpus::busy_host,
-    cpus::governor,
-    device::turbo,
-    device::mitigations,
-    system::virtual_machine,
-    system::container,
-    system::rmem_max,
-    system::wmem_max,
-    system::netdev_max_backlog,
-    device::offload,
-    clock::clocksource,
-    clock::clock_cost,
-    clock::clock_step,
-    clock::sleep_error,
-    system::missing_capability,
+/// All checks with their codes and subjects, in the order of the report.
+const CHECKS: &[(&str, &str, Check)] = &[
+    ("debug_build", "build", system::debug_build),
+    ("few_cores", "CPUs", cpus::few_cores),
+    ("smt_siblings", "SMT", cpus::smt_siblings),
+    ("isolated_cpus", "isolated CPUs", cpus::isolated_cpus),
+    ("cpu_quota", "CPU quota", cpus::cpu_quota),
+    ("busy_host", "other load", cpus::busy_host),
+    ("governor", "governor", cpus::governor),
+    ("turbo", "turbo", device::turbo),
+    ("mitigations", "mitigations", device::mitigations),
+    ("virtual_machine", "hypervisor", system::virtual_machine),
+    ("container", "container", system::container),
+    ("rmem_max", "receive buffer", system::rmem_max),
+    ("wmem_max", "send buffer", system::wmem_max),
+    ("netdev_max_backlog", "CPU backlog", system::netdev_max_backlog),
+    ("device_offload", "device", device::offload),
+    ("clocksource", "clock source", clock::clocksource),
+    ("clock_cost", "clock read", clock::clock_cost),
+    ("clock_step", "clock step", clock::clock_step),
+    ("sleep_error", "waking up", clock::sleep_error),
+    ("missing_capability", "abilities", system::missing_capability),
 ];
 
-/// All that is to be said about a host, for a run that wants this of it.
+/// All checks of a host, for a run with these requirements.
 #[must_use]
 pub fn check_host(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<HostCheck> {
-    CHECKS.iter().filter_map(|check| check(host, wants)).collect()
+    let run = |&(code, subject, check): &(&'static str, &'static str, Check)| {
+        Some(HostCheck { code, subject, ..check(host, wants)? })
+    };
+    CHECKS.iter().filter_map(run).collect()
 }
 
-/// Findings that are no warnings of a run: cells know what their sockets were granted, and what the
-/// hypervisor took (`stolen`); the head of the report shows hypervisor and governor.
+/// Checks without a warning: cells or the head of the report show what matters of them.
 const SHOWN_ELSEWHERE: &[&str] = &["rmem_max", "wmem_max", "virtual_machine", "governor"];
 
-/// What of the host affects this run.
+/// Warnings about the host that affect this run.
 #[must_use]
 pub fn host_warnings(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<Warning> {
     check_host(host, wants)
         .iter()
-        .filter(|finding| finding.grade >= Grade::Warn && !SHOWN_ELSEWHERE.contains(&finding.code))
-        .map(|finding| Warning { code: finding.code.to_owned(), message: finding.message() })
+        .filter(|check| check.grade >= Grade::Warn && !SHOWN_ELSEWHERE.contains(&check.code))
+        .map(|check| Warning { code: check.code.to_owned(), message: check.message() })
         .collect()
 }
 
-/// What the sink's host does to this run: by codes and in words that say whose host it is.
+/// The same of the sink's host, with a prefix in code and message.
 #[must_use]
 pub fn sink_warnings(host: &HostFacts, scenario: &Scenario) -> Vec<Warning> {
     let of_sink = |warning: Warning| Warning {

@@ -203,7 +203,8 @@ fn settings_of_system_and_device_are_graded() {
             states.map(|(at, &state)| (at.to_string(), state.to_owned())).collect();
         found("mitigations", &|host| host.mitigations = Some(states.clone()))
     };
-    let on = mitigations(&["Not affected", "Vulnerable", "Mitigation: Retpolines; IBPB: conditional"]);
+    let on =
+        mitigations(&["Not affected", "Vulnerable", "Mitigation: Retpolines; IBPB: conditional"]);
     assert_eq!(on, is(Good, "on for 1 of 3 flaws"));
     let off = mitigations(&["Vulnerable", "Vulnerable: no microcode", "Not affected"]);
     assert_eq!(off, is(Note, "on for 0 of 3 flaws; vulnerable by 2"));

@@ -51,8 +51,7 @@ pub(crate) struct Size {
     amount: f64,
 }
 
-/// Share up to which a major warning is a minor one: the loss at which protocols above begin to
-/// suffer, as in the checks of losses. Arbitrary.
+/// Share up to which a major warning is a minor one. Arbitrary, as in the checks of losses.
 const MINOR_SHARE: f64 = 0.001;
 
 /// The share that stands for an unknown one in the order of warnings. Arbitrary: a loss above it is
@@ -133,9 +132,8 @@ pub fn find(name: &str) -> Option<&'static Code> {
     all().find(|code| code.name == name)
 }
 
-/// Rank of a warning among others, worst first: severity in its cell (`None`: of the whole run),
-/// then the share that is affected, then the place in the table. Unknown codes (of later versions)
-/// rank behind major ones.
+/// Rank of a warning, worst first: severity, affected share, place in the table. Unknown codes (of
+/// later versions) rank behind major ones.
 pub(crate) fn rank(warning: &Warning, cell: Option<&Cell>) -> (Severity, Reverse<u64>, usize) {
     let name = warning.code.strip_prefix(OF_SINK).unwrap_or(&warning.code);
     let found = all().enumerate().find(|(_, code)| code.name == name);
@@ -170,9 +168,8 @@ fn of_requests(cell: &Cell, part: u64) -> Option<Size> {
     share(part, cell.exchange.as_ref()?.requests)
 }
 
-/// The share of the schedule that was missed. If a lag makes up half of the p99 latency or more,
-/// the affected share is at least the 1 % of datagrams beyond p99; a smaller lag hardly distorts a
-/// figure, because rate and loss do not depend on it.
+/// The missed share of the schedule; at least the 1 % beyond p99 if lag is half of the p99 latency,
+/// because a smaller lag hardly distorts a figure.
 fn of_schedule(cell: &Cell) -> Option<Size> {
     let schedule = cell.schedule.as_ref()?;
     let missed = share(schedule.missed, schedule.scheduled)?.share;

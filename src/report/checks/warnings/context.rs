@@ -6,7 +6,7 @@ use crate::measure::{CellResult, CutShort};
 use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
 use crate::report::checks::host_checks::cores_here;
 
-/// What the doubts about a cell rest on, beyond what the document says of it.
+/// What warnings about a cell depend on besides the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CellContext<'a> {
     /// Datagrams sent in warm-up.

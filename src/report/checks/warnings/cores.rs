@@ -1,4 +1,4 @@
-//! Doubts about where the workers ran.
+//! Warnings about cores.
 
 use super::CellContext;
 use crate::document::{Cell, Warning};

@@ -1,4 +1,4 @@
-//! Doubts that come from how datagrams were moved.
+//! Warnings about engines.
 
 use super::CellContext;
 use crate::document::{Cell, Warning};

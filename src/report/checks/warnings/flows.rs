@@ -1,4 +1,4 @@
-//! Doubts that come from how flows, and those who received them, fared beside each other.
+//! Warnings about flows and receivers.
 
 use super::CellContext;
 use crate::document::{Cell, Warning};
@@ -16,8 +16,8 @@ pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// How many times its share a receiver gets before that is said; arbitrary: then it is the limit
-/// while others idle.
+/// A receiver with so many times its share is reported. Arbitrary: others idle while it is the
+/// limit.
 const SKEWED: u64 = 2;
 
 /// One receiver that got far more than its share where a hash deals out flows.

@@ -1,12 +1,11 @@
-//! Doubts that the kernel raises: it counted otherwise, or granted less.
+//! Warnings about counters and limits of the kernel.
 
 use super::{CellContext, is_null, of_datagrams};
 use crate::document::{Cell, SocketBuffer, Warning};
 use crate::report::checks::warning_codes;
 use crate::unit::show_bytes;
 
-/// The kernel counts at least what we did, for it may have counted others' datagrams too. Where it
-/// counted less, one of us is wrong.
+/// The kernel counts other traffic too, so its counts are at least ours.
 pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     if is_null(cell) {
         return None;
@@ -48,14 +47,14 @@ pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warnin
     let ours_too = ctx.both && cell.ends.as_deref() == Some("together");
     let drops = cell.kernel.socket_drops.unwrap_or(0);
     let not_ours = drops.saturating_sub(cell.ledger.lost.unwrap_or(0));
-    let told = if not_ours > 0 {
+    let cause = if not_ours > 0 {
         format!("{not_ours} foreign datagrams dropped at our sockets")
     } else if more > OTHERS && more > sent / 100 && !ours_too {
         format!("other processes sent {more} datagrams, we {sent}")
     } else {
         return None;
     };
-    let message = format!("{told}; stop other UDP traffic");
+    let message = format!("{cause}; stop other UDP traffic");
     Some(warning_codes::OTHER_TRAFFIC.warning(message))
 }
 
@@ -64,8 +63,7 @@ pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<W
     not_granted(cell.tx.socket_buffer, rx, ctx.buffer_doubled)
 }
 
-/// The same of these buffers, of senders and receivers; `doubled`: the system doubles what it
-/// grants.
+/// The same for these buffers; `doubled`: the system doubles what it grants.
 pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> Option<Warning> {
     let small = |buffer: SocketBuffer| {
         let usable = buffer.granted? / if doubled { 2 } else { 1 };
@@ -73,11 +71,11 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
     };
     let (tx, rx) = (small(tx), small(rx));
     let (_, asked) = tx.or(rx)?;
-    let told = |side: &str, cut: Option<(u64, u64)>| {
+    let shown = |side: &str, cut: Option<(u64, u64)>| {
         cut.map(|(usable, _)| format!("{side} got {}", show_bytes(usable)))
     };
     let sides: Vec<_> =
-        [told("senders", tx), told("receivers", rx)].into_iter().flatten().collect();
+        [shown("senders", tx), shown("receivers", rx)].into_iter().flatten().collect();
     let message = format!(
         "{} of socket buffer asked, {}; {}",
         show_bytes(asked),

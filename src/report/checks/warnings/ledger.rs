@@ -1,4 +1,4 @@
-//! Doubts that the ledger raises: fates that should not be, or that say who the limit was.
+//! Warnings about the ledger.
 
 use super::{CellContext, exceeds_permille, of_datagrams, percent};
 use crate::document::{Cell, Warning};
@@ -71,8 +71,7 @@ pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
     })
 }
 
-/// Flat out a full send buffer only says that the system below is slower than the sender. Where
-/// there is a schedule, what it refuses is missing from the load.
+/// At `max` a full send buffer is normal; with a schedule, refused sends are missing load.
 pub(super) fn refused_would_block(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.schedule.as_ref()?;
     let why = if ctx.unix {

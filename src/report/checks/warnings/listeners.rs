@@ -1,4 +1,4 @@
-//! Doubts about what a bound receiver counted: it is less than what came.
+//! Warnings about listeners of a sink.
 
 use super::kernel::not_granted;
 use super::ledger::found_full;
@@ -6,8 +6,7 @@ use crate::document::{SocketBuffer, Warning};
 use crate::measure::SinkTally;
 use crate::unit::sum_counts;
 
-/// What a bound receiver is to be doubted for; `buffer_doubled`: the system doubles the buffer that
-/// it grants. Whatever it missed counts, for nobody else tells.
+/// Warnings about a bound receiver; `buffer_doubled`: the system doubles what it grants.
 #[must_use]
 pub(crate) fn of_listeners(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warning> {
     let drops = sum_counts(tally.listeners.iter().filter_map(|one| one.drops));

@@ -26,7 +26,7 @@ pub use path::{over_loopback, sizes as size_warnings};
 pub(crate) use requests::server_drops;
 pub use throttled::throttled;
 
-/// A check: `None` where there is no doubt.
+/// A check: `None` without a warning.
 type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
 
 /// All checks, worst first: what may make all figures wrong, then what explains some of them.
@@ -85,7 +85,7 @@ const CHECKS: &[Check] = &[
     cores::not_pinned,
 ];
 
-/// All doubts about a finished cell.
+/// All warnings about a finished cell.
 #[must_use]
 pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
     CHECKS.iter().filter_map(|check| check(cell, ctx)).collect()

@@ -1,4 +1,4 @@
-//! Doubts about which way datagrams went.
+//! Warnings about the path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,7 @@ use crate::document::{Report, Warning};
 use crate::plan::{Route, Scenario};
 use crate::report::checks::warning_codes;
 
-/// The address of a device, to which nothing goes by that device: the kernel gives what is sent to
-/// any address of its own namespace to `lo`.
+/// Traffic to an address of this host runs over `lo`, not over the device of that address.
 pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let to = scenario.to.unwrap_or(scenario.bind);
     let elsewhere = scenario.route != Route::Local || scenario.to_netns.is_some();

@@ -1,5 +1,4 @@
-//! Doubts about where datagrams were lost: counters that others have, too, and figures that are
-//! reckoned.
+//! Warnings about drop locations: shared counters and estimates.
 
 use super::kernel::OTHERS;
 use super::{CellContext, exceeds_permille, is_null, of_datagrams, percent};
@@ -69,8 +68,7 @@ fn name_first(places: &[&str]) -> String {
     }
 }
 
-/// Whether what a device of the receiver dropped may be no datagrams at all. Loopback has none but
-/// what this host sends itself.
+/// Whether the drops of the receiver's device may be other frames; loopback has none.
 fn is_quiet_noise(cell: &Cell) -> bool {
     let seconds = cell.elapsed_ns.div_ceil(1_000_000_000);
     let frames = FRAMES_PER_SECOND.saturating_mul(seconds);

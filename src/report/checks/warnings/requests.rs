@@ -1,5 +1,4 @@
-//! Doubts about requests and replies: first whether the generator was the limit, and not the
-//! server; then what the server did.
+//! Warnings about requests and replies: first the generator as the limit, then the server.
 
 use super::ledger::causes;
 use super::{CellContext, exceeds_permille, percent};
@@ -7,8 +6,7 @@ use crate::document::{Cell, Exchange, Warning};
 use crate::report::checks::warning_codes;
 use crate::unit::{show_nanos, sum_counts};
 
-/// A generator that has nothing to do for less than this share of the time is the limit itself.
-/// Arbitrary.
+/// A generator that is idle for less than this share of the time is the limit. Arbitrary.
 const IDLE_PERCENT: u64 = 5;
 
 pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -101,15 +99,12 @@ pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )))
 }
 
-/// Datagrams dropped at full receive buffers of other sockets on this host, estimated from the
-/// counter of the network namespace: those of the server if it runs here. 0 if the server is
-/// elsewhere, or the counter is unknown.
+/// Estimated drops at the server's receive buffer; 0 if it is on another host, or not known.
 pub(crate) fn server_drops(cell: &Cell) -> u64 {
     let here = cell.ends.as_deref() == Some("together");
     let Some(exchange) = cell.exchange.as_ref().filter(|_| here) else { return 0 };
     let Some((all, own)) = cell.kernel.rcvbuf_errors.zip(exchange.own_drops) else { return 0 };
-    // The counter is of the whole namespace: others may have lost as many as reached sockets there
-    // beside our requests and their replies.
+    // Others may have lost as many as reached sockets beside our requests and replies.
     let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(all);
     let ours = exchange.requests.saturating_add(exchange.replies).saturating_add(own);
     all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))

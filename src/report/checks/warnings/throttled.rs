@@ -11,12 +11,12 @@ pub fn throttled(found: &host::ThrottledTime) -> (CpuThrottling, Option<Warning>
     let host::ThrottledTime { cpu_max, times, time } = found;
     let document =
         CpuThrottling { cpu_max: cpu_max.clone(), nr_throttled: *times, throttled_ns: time.0 };
-    let told = (*times > 0).then(|| {
+    let warning = (*times > 0).then(|| {
         let message = format!(
             "cpu.max {cpu_max} stopped udperf: nr_throttled {times}, {}; raise it",
             show_nanos(time.0)
         );
         warning_codes::CPU_THROTTLED.warning(message)
     });
-    (document, told)
+    (document, warning)
 }

@@ -1,4 +1,4 @@
-//! Doubts that time raises: stalls, stolen time, a schedule that was not held, too few samples.
+//! Warnings about time: stalls, steal, a missed schedule, too few samples.
 
 use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, StallSum, Warning};
@@ -41,16 +41,15 @@ pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let rx = cell.stalls.rx.iter().map(|of| ("receive", of));
     let stalled = [("send", &cell.stalls.tx)].into_iter().chain(rx).filter(|(_, of)| of.count > 0);
     let longest = stalled.clone().map(|(_, of)| of.max_ns).max()?;
-    let told =
+    let shown =
         |(side, of): (&str, &StallSum)| format!("{side} {}× {}", of.count, show_nanos(of.total_ns));
-    let sides: Vec<_> = stalled.map(told).collect();
+    let sides: Vec<_> = stalled.map(shown).collect();
     let message =
         format!("stalls: {}, max {}; use --trials", sides.join(", "), show_nanos(longest));
     Some(warning_codes::STALLS.warning(message))
 }
 
-/// What one tick of steal may be although hardly anything was stolen: the kernel counts in ticks of
-/// 10 ms (USER_HZ).
+/// Steal up to one tick proves nothing: the kernel counts in ticks of 10 ms (USER_HZ).
 const TICK_NS: u64 = 10_000_000;
 
 pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -65,8 +64,7 @@ pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// Lag that passes whatever the period, in ns. Arbitrary: about ten system calls, below what a
-/// wake-up takes.
+/// Lag that passes at any rate, in ns. Arbitrary: about ten system calls.
 const LAG_LEAST_NS: u64 = 50_000;
 
 pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -80,21 +78,20 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     if !missed && late.is_none() {
         return None;
     }
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     if missed {
         let share = percent(schedule.missed, schedule.scheduled);
-        told.push(format!("{} ({share}) not sent", schedule.missed));
+        parts.push(format!("{} ({share}) not sent", schedule.missed));
     }
     if let Some((lag, _)) = late {
-        told.push(format!("p99 lag {}", show_nanos(lag)));
+        parts.push(format!("p99 lag {}", show_nanos(lag)));
     }
 
-    let message = format!("rate not kept: {}; use a lower --rate", told.join(", "));
+    let message = format!("rate not kept: {}; use a lower --rate", parts.join(", "));
     Some(warning_codes::BEHIND_SCHEDULE.warning(message))
 }
 
-/// The lag that passes: a tenth of the time between departures of one worker. All of a burst are
-/// due at once and leave one after the other, so for those it is the time between bursts.
+/// The lag that passes: a tenth of a worker's period, or the time between bursts.
 fn lag_most_ns(cell: &Cell) -> Option<u64> {
     let period_ns = 1e9 * cell.threads as f64 / cell.rate_pps?;
     let pace = cell.pace.as_deref().and_then(|word| word.parse().ok());

@@ -12,8 +12,7 @@ use crate::unit::show_nanos;
 /// Points of a curve between two nines. Arbitrary: smooth to the eye at that size.
 const POINTS_A_NINE: u32 = 16;
 
-/// As many nines as a curve has at most: 99.9999 %. Arbitrary: beyond, even long runs have but a
-/// few datagrams.
+/// The most nines of a curve: 99.9999 %. Arbitrary: few runs have datagrams beyond.
 const MOST_NINES: u32 = 6;
 
 /// What latency is drawn as, where there is less: HdrHistogram holds 0, a logarithm does not.
@@ -122,10 +121,10 @@ mod tests {
         cells[2].trial = 1;
         let mut report = fixture::report_of(cells);
         let charts = charts(&report).unwrap();
-        let said: Vec<_> =
+        let shown: Vec<_> =
             charts.iter().map(|chart| (chart.title.as_str(), chart.caption.as_str())).collect();
         assert_eq!(
-            said,
+            shown,
             [
                 ("plain/64/max", "one way from departure, 1000 datagrams"),
                 ("plain/64/50%", "one way from schedule, 2000 datagrams"),

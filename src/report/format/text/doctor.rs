@@ -29,7 +29,7 @@ pub fn doctor(checks: &[HostCheck], host: &HostFacts, color: bool) -> String {
     let mut lines = vec![styler.paint(Color::Title, &identity(host)), String::new()];
     let indented = |color: Color, text: &str| " ".repeat(INDENT) + &styler.paint(color, text);
     for check in checks {
-        lines.extend(item(check.grade, &check.subject, &check.found, styler));
+        lines.extend(item(check.grade, check.subject, &check.found, styler));
         let why = wrap(&check.why, WIDTH - INDENT, 0).into_iter().filter(|line| !line.is_empty());
         lines.extend(why.map(|line| indented(Color::Quiet, &line)));
         // Never broken: a command is there to be copied.

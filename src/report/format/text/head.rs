@@ -1,14 +1,13 @@
 //! The first lines: what ran, on what, and how.
 
+use super::style::{Color, GLUE, Styler, counted, distinct, dotted, grouped, wrap};
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::style::distinct;
+use super::requests;
 use crate::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::invalid_lines;
-use crate::report::format::text::requests;
-use crate::report::format::text::style::{Color, GLUE, Styler, counted, dotted, grouped, wrap};
 use crate::unit::{show_bytes, show_nanos};
 
 /// The headline, and in the background the host and the settings.
@@ -22,8 +21,8 @@ pub(super) fn draw(report: &Report, styler: Styler, width: usize) -> String {
     title.extend(limit(report));
     title.extend(trials(report));
     if report.tool.profile != "release" {
-        let doubt = format!("{} build", report.tool.profile);
-        title.push(styler.paint(Color::Warning, &doubt));
+        let build = format!("{} build", report.tool.profile);
+        title.push(styler.paint(Color::Warning, &build));
     }
     let mut lines = wrap(&dotted(&title), width, 2);
     for items in [host(&report.host), sink(report), asking(report), settings(report)] {
@@ -208,8 +207,7 @@ fn receiver(cell: &Cell) -> Option<&Side> {
     cell.rx.as_ref()
 }
 
-/// Socket buffers, as asked and as granted: the smallest of all cells, as that is the one to ask
-/// about.
+/// Requested and granted socket buffers, the smallest of all cells.
 fn buffers(report: &Report) -> Option<String> {
     let least = |of: fn(&Cell) -> Option<SocketBuffer>| {
         let granted = report.cells.iter().filter_map(|cell| of(cell)?.granted);

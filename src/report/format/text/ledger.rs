@@ -1,15 +1,14 @@
 //! The line that says where every datagram went.
 
+use super::requests;
 use super::rows::is_one_ended;
+use super::style::{Color, GLUE, Styler, glue, grouped};
 use crate::document::{Ledger, Report};
 use crate::measure::DropLocation;
 use crate::report::checks::warnings::is_path;
-use crate::report::format::text::requests;
-use crate::report::format::text::style::{Color, GLUE, Styler, glue, grouped};
 use crate::unit::sum_counts;
 
-/// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
-/// Of what was only sent, there is nothing to add up.
+/// All datagrams of the run by outcome, in full so that the line adds up.
 pub(super) fn draw(report: &Report, styler: Styler) -> String {
     if requests::asks(report) {
         return requests::ledger(report, styler);

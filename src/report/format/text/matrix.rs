@@ -1,16 +1,14 @@
 //! Every way of sending against every way of receiving: which call should my server use?
 
 use super::rows::{Row, TableModel};
-use super::style::distinct;
+use super::style::{Color, Styler, align, distinct};
 use super::table::{BAD_LOSS, UNCUT_MARK, UNKNOWN};
-use crate::report::format::text::style::{Color, Styler, align};
 use crate::unit::show_pps;
 
 /// Fewer rows and columns than this are read as well from the table. Arbitrary.
 const LEAST: usize = 2;
 
-/// One matrix for each size, of what was delivered flat out; `None` where not every way of sending
-/// met every way of receiving.
+/// A matrix per size of the rates at `max`; `None` unless every sending met every receiving engine.
 pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
     let rows: Vec<&Row<'_>> =
         table.rows.iter().filter(|row| row.rate == "max" && !row.speed.is_empty()).collect();
@@ -28,7 +26,7 @@ pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
         let lossy = if of_size.iter().any(|row| is_lossy(row)) { LOSSY } else { "" };
         let title =
             format!("Delivered flat out, {size}{unit}: sending down, receiving across{lossy}");
-        format!("{}\n{}", styler.paint(Color::Title, &title), table(&of_size, &tx, &rx, styler))
+        format!("{}\n{}", styler.paint(Color::Title, &title), draw_one(&of_size, &tx, &rx, styler))
     };
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
@@ -41,10 +39,10 @@ const LOSSY: &str = "; ! lost more than 0.1%";
 
 /// Whether more was lost than a reader of rates alone should miss.
 fn is_lossy(row: &Row<'_>) -> bool {
-    row.loss().is_some_and(|share| share > BAD_LOSS)
+    row.loss().is_some_and(|(median, _)| median > BAD_LOSS)
 }
 
-fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], styler: Styler) -> String {
+fn draw_one(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], styler: Styler) -> String {
     let at = |tx: &str, rx: &str| rows.iter().find(|row| row.tx() == tx && row.rx() == rx);
     // A column for each mark that there is, so that figures stay below each other.
     let (uncut, lossy) = (rows.iter().any(|row| row.uncut()), rows.iter().any(|row| is_lossy(row)));
@@ -64,7 +62,8 @@ fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], styler: Styler) -> String 
     let show = |row: &&Row<'_>| {
         let pps = row.pps()?;
         let text = show_pps(pps);
-        let text = if pps == best { styler.paint(Color::Good, &text) } else { styler.figure(&text) };
+        let text =
+            if pps == best { styler.paint(Color::Good, &text) } else { styler.figure(&text) };
         Some(text + &mark(Some(row)))
     };
     let title = |text: &str| styler.paint(Color::Quiet, text);

@@ -1,5 +1,4 @@
-//! The document as text for people: where and how it was measured, one table, where every datagram
-//! went, and the warnings.
+//! The document as text for people.
 
 mod breakdown;
 mod doctor;
@@ -35,14 +34,10 @@ use crate::document::Report;
 use crate::report::format::text::style::Styler;
 use rows::TableModel;
 
-/// Narrower than this the text does not get, whatever the terminal: arbitrary, about what the
-/// table takes after all columns that can give way have done so.
+/// The least width of the text. Arbitrary: about the table without its optional columns.
 const NARROWEST: usize = 60;
 
-/// The text, ending in a line break.
-///
-/// Lines keep within the width as far as there is something to break or to leave out; a row of the
-/// table is never broken.
+/// The text, ending in a line break. Rows of the table are never broken.
 #[must_use]
 pub fn render(report: &Report, style: Style) -> String {
     let styler = Styler { color: style.color };

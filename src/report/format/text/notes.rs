@@ -1,34 +1,40 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
 use super::rows::{Figure, INFINITE, Row, TableModel, add_stalls, loss};
-use super::style::distinct;
+use super::style::{
+    Color, GLUE, Styler, counted, distinct, glue, grouped, named, note, percent, rate_asked,
+};
 use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
-use super::{ledger, outages};
+use super::{breakdown, ledger, outages, remote, requests};
 use crate::document::{Bounded, Cell, Latency, Report};
 use crate::report::checks::with_loss::{WithLoss, p99_with_loss};
-use crate::report::format::text::breakdown;
-use crate::report::format::text::style::{
-    Color, GLUE, Styler, counted, glue, grouped, named, note, percent, rate_asked,
-};
-use crate::report::format::text::{remote, requests};
 use crate::unit::{show_nanos, show_pps, sum_counts};
 
-/// A generator that is later than this in one of a hundred cases is worth a line. Arbitrary: where
-/// lag starts to show in the latency of a quiet host.
+/// p99 lag that is worth a line. Arbitrary: it shows in the latency of a quiet host.
 const LATE_NS: u64 = 50_000;
 
 /// The highest percentile that has a column.
 const HIGHEST: f64 = 0.999;
 
 /// All notes there is a reason for; the ledger always.
-pub(super) fn draw(report: &Report, table: &TableModel<'_>, styler: Styler, width: usize) -> String {
+pub(super) fn draw(
+    report: &Report,
+    table: &TableModel<'_>,
+    styler: Styler,
+    width: usize,
+) -> String {
     let notes = list(report, table, styler);
-    let drawn: Vec<_> = notes.iter().map(|(label, text)| note(styler, label, text, width)).collect();
+    let drawn: Vec<_> =
+        notes.iter().map(|(label, text)| note(styler, label, text, width)).collect();
     drawn.join("\n")
 }
 
 /// All notes there is a reason for: a label, and text.
-pub(super) fn list(report: &Report, table: &TableModel<'_>, styler: Styler) -> Vec<(String, String)> {
+pub(super) fn list(
+    report: &Report,
+    table: &TableModel<'_>,
+    styler: Styler,
+) -> Vec<(String, String)> {
     let mut notes = vec![("ledger".to_owned(), ledger::draw(report, styler))];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
@@ -54,7 +60,7 @@ pub(super) fn list(report: &Report, table: &TableModel<'_>, styler: Styler) -> V
     ] {
         notes.extend(text.map(|text| (label.to_owned(), text)));
     }
-    notes.extend(breakdown::legs(report).into_iter().map(|text| ("latency".to_owned(), text)));
+    notes.extend(breakdown::notes(report).into_iter().map(|text| ("latency".to_owned(), text)));
     notes
 }
 

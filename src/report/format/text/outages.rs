@@ -1,8 +1,7 @@
 //! Outages as text.
 
-use super::style::{NAMED, named};
+use super::style::{GLUE, NAMED, counted, glue, named};
 use crate::document::{Outage, Report};
-use crate::report::format::text::style::{GLUE, counted, glue};
 use crate::unit::show_nanos;
 
 pub(super) fn outages(report: &Report) -> Option<String> {

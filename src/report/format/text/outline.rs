@@ -1,12 +1,12 @@
 //! The content of the text report without its layout, for formats that lay it out themselves.
 
+use super::requests;
 use super::rows::TableModel;
+use super::style::{GLUE, Styler};
 use super::table::{Grid, grid};
 use super::{head, notes, warnings};
 use crate::document::Report;
 use crate::report::checks::validity::invalid_lines;
-use crate::report::format::text::requests;
-use crate::report::format::text::style::{GLUE, Styler};
 
 /// Wider than any line, so that none is broken. Arbitrary.
 const UNBROKEN: usize = 1 << 20;
@@ -27,7 +27,7 @@ pub(in crate::report) struct Outline {
     /// What a row has no room for: a label, and text.
     pub(in crate::report) notes: Vec<(String, String)>,
     /// Warnings, and which cells they are about; empty for the whole run.
-    pub(in crate::report) doubts: Vec<(String, String)>,
+    pub(in crate::report) warnings: Vec<(String, String)>,
 }
 
 pub(in crate::report) fn outline(report: &Report) -> Outline {
@@ -53,6 +53,6 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
         gate_titles: crate::report::checks::gates::TITLES,
         gates: crate::report::checks::gates::rows(report),
         notes,
-        doubts: warnings::lines(report).into_iter().map(|one| (one.message, one.about)).collect(),
+        warnings: warnings::lines(report).into_iter().map(|one| (one.message, one.about)).collect(),
     }
 }

@@ -1,8 +1,8 @@
 //! Notes on what there is only between two ends: clocks, ways, flows.
 
 use super::rows::TableModel;
+use super::style::{glue, grouped, percent};
 use crate::document::{Cell, Report};
-use crate::report::format::text::style::{glue, grouped, percent};
 use crate::unit::{show_nanos, sum_counts};
 
 pub(super) fn one_ended(table: &TableModel<'_>) -> Option<String> {
@@ -95,8 +95,7 @@ fn receivers<'a>(cells: impl Iterator<Item = &'a Cell>) -> Option<String> {
     Some(format!("{}{more}%", percents.join("/")))
 }
 
-/// What arrived after the end of the window, where it is worth a line: more than one datagram in a
-/// hundred; arbitrary.
+/// Late arrivals, if more than 1 % (arbitrary) came after the window.
 pub(super) fn after_window(report: &Report) -> Option<String> {
     let sides = report.cells.iter().filter(|cell| !cell.calibration);
     let sides = sides.filter_map(|cell| cell.rx.as_ref());

@@ -1,10 +1,9 @@
 //! Requests and replies as text.
 
-use super::style::distinct;
+use super::style::{Color, GLUE, Styler, distinct, glue, grouped, wrap};
 use crate::document::{Cell, Exchange, Report};
 use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::server_drops;
-use crate::report::format::text::style::{Color, GLUE, Styler, glue, grouped, wrap};
 use crate::unit::sum_counts;
 
 pub(super) fn asks(report: &Report) -> bool {
@@ -15,7 +14,7 @@ fn hears(cell: &Cell) -> bool {
     cell.rx.is_some()
 }
 
-/// All requests and replies of the run, each by its fate.
+/// All requests and replies of the run by outcome.
 pub(super) fn ledger(report: &Report, styler: Styler) -> String {
     let cells = || report.cells.iter().filter(|cell| !cell.calibration);
     let all: Vec<_> = cells().filter_map(|cell| cell.exchange.as_ref()).collect();

@@ -1,11 +1,11 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
+use super::requests;
+use super::style::distinct;
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
 use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::is_uncut;
 use crate::report::checks::with_loss::is_infinite;
-use crate::report::format::text::requests;
-use crate::report::format::text::style::distinct;
 use crate::unit::{self, show_nanos, show_nanos_above};
 
 /// Sign for a percentile that falls among lost or missed datagrams.
@@ -40,8 +40,7 @@ pub(super) struct TableModel<'a> {
 }
 
 impl<'a> TableModel<'a> {
-    /// Sorts the cells of a report into rows. What was measured only to learn what `max` is, has
-    /// none.
+    /// Sorts the cells of a report into rows, without calibration.
     pub(super) fn of(report: &'a Report) -> Self {
         let cells: Vec<_> = report.cells.iter().filter(|cell| !cell.calibration).collect();
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
@@ -83,8 +82,7 @@ impl<'a> TableModel<'a> {
         Self { rows, merged, trials, both, one_ended, asks }
     }
 
-    /// The highest rate of all that can be compared, which fills the bar: what was never cut beside
-    /// what was would leave the others none.
+    /// The highest comparable rate, which fills the bar.
     pub(super) fn highest_pps(&self) -> f64 {
         self.rows.iter().filter_map(|row| self.barred_pps(row)).fold(0.0, f64::max)
     }
@@ -152,23 +150,19 @@ impl Row<'_> {
         median(&self.speed, |cell| far_side(cell).bits_per_second)
     }
 
-    pub(super) fn loss(&self) -> Option<f64> {
-        median(&self.speed, loss)
+    /// Median and largest share that was lost, over trials.
+    pub(super) fn loss(&self) -> Option<(f64, f64)> {
+        median_and_worst(&self.speed, loss)
     }
 
-    /// The largest of those shares over the trials.
-    pub(super) fn worst_loss(&self) -> Option<f64> {
-        worst(&self.speed, loss)
-    }
-
-    /// The same shares for the cells with the latency figures.
+    /// The same of the cells with the latency figures.
     pub(super) fn timing_loss(&self) -> Option<(f64, f64)> {
-        median(&self.timing, loss).zip(worst(&self.timing, loss))
+        median_and_worst(&self.timing, loss)
     }
 
-    /// Median and largest share of the schedule that was missed, over trials.
+    /// The same of the schedule, which was missed.
     pub(super) fn missed(&self) -> Option<(f64, f64)> {
-        median(&self.timing, missed_share).zip(worst(&self.timing, missed_share))
+        median_and_worst(&self.timing, missed_share)
     }
 
     pub(super) fn tx_cpu(&self) -> Option<f64> {
@@ -179,8 +173,7 @@ impl Row<'_> {
         median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
 
-    /// A percentile of the latency, or its upper limit; infinite if in half of the trials or more
-    /// it falls among lost or missed datagrams.
+    /// A percentile or its limit; infinite if it is so in half of the trials or more.
     pub(super) fn percentile(&self, quantile: f64, of: fn(&Latency) -> Bounded) -> Option<Figure> {
         if self.is_infinite(quantile) { Some(Figure::Infinite) } else { self.received(of) }
     }
@@ -200,8 +193,7 @@ impl Row<'_> {
         self.figure(|latency| Figure::of(latency.max()))
     }
 
-    /// The median over trials. If some are withheld, the median with their upper limits, itself an
-    /// upper limit.
+    /// The median over trials; an upper limit if some trials have only a limit.
     fn figure(&self, of: impl Fn(&Latency) -> Option<Figure>) -> Option<Figure> {
         let by = |limit: fn(Figure, u64) -> f64| {
             median(&self.timing, |cell| {
@@ -297,8 +289,8 @@ pub(super) fn loss(cell: &Cell) -> Option<f64> {
     Some(lost as f64 / ledger.sent as f64)
 }
 
-fn worst(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
-    cells.iter().filter_map(|cell| of(cell)).reduce(f64::max)
+fn median_and_worst(cells: &[&Cell], of: fn(&Cell) -> Option<f64>) -> Option<(f64, f64)> {
+    median(cells, of).zip(cells.iter().filter_map(|cell| of(cell)).reduce(f64::max))
 }
 
 fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {

@@ -15,8 +15,7 @@ pub struct Style {
     pub verbose: bool,
 }
 
-/// Stands for a blank at which no line may break; becomes a plain one before it is printed, so that
-/// what is copied from a terminal pastes as it looks.
+/// A blank that does not break a line; printed as a plain blank, so that it pastes as one.
 pub(crate) const GLUE: char = '\u{a0}';
 
 /// What a piece of text is, from which its colour follows.
@@ -78,8 +77,7 @@ pub(crate) fn columns(text: &str) -> usize {
 /// Between two columns. Arbitrary: one blank would run figures and units together.
 pub(crate) const GAP: usize = 2;
 
-/// Rows of cells as lines, each column as wide as its widest cell; cells are at the left where
-/// `is_left` holds for the column, otherwise at the right.
+/// Rows as lines; columns are aligned to the right unless `is_left` holds for them.
 pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> String {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
@@ -169,8 +167,7 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{plural}", grouped(count))
 }
 
-/// A share in percent, written as it is typed: never 0% where there is something, never 100% where
-/// something is missing.
+/// A share in percent: 0% and 100% only if it is exactly that.
 pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         p if p <= 0.0 => "0%".to_owned(),

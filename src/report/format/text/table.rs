@@ -4,8 +4,8 @@ mod figures;
 mod grid;
 
 use super::rows::{Figure, INFINITE, Row, TableModel};
+use super::style::{Color, GAP, Styler, align, columns, rate_asked};
 use crate::document::{Bounded, Latency};
-use crate::report::format::text::style::{Color, GAP, Styler, align, columns, rate_asked};
 use crate::unit::show_pps;
 
 pub(super) use figures::{BAD_LOSS, UNKNOWN};
@@ -96,8 +96,7 @@ impl Column {
         }
     }
 
-    /// Columns that it takes whatever is in it: latencies of other magnitudes than usual should not
-    /// make the table look like another.
+    /// Least width, so that unusual latencies do not change the table.
     const fn least(self) -> usize {
         match self {
             Self::P50 | Self::P99 | Self::P999 => "8.32 ms".len(),
@@ -142,10 +141,10 @@ pub(super) fn draw(table: &TableModel<'_>, styler: Styler, width: usize) -> Stri
     let cells = (0..table.rows.len())
         .map(|at| shown.iter().map(|one| one.cells[at].clone()).collect::<Vec<_>>());
     let rows: Vec<_> = [titles.collect()].into_iter().chain(cells).collect();
-    let table = align(&rows, |at| shown[at].column.is_left());
+    let lines = align(&rows, |at| shown[at].column.is_left());
     match heading(&shown, table, styler) {
-        heading if heading.is_empty() => table,
-        heading => format!("{heading}\n{table}"),
+        heading if heading.is_empty() => lines,
+        heading => format!("{heading}\n{lines}"),
     }
 }
 
@@ -198,7 +197,9 @@ fn fill(column: Column, table: &TableModel<'_>, styler: Styler, bar: usize) -> S
             {
                 String::new()
             }
-            Column::Bar => styler.paint(Color::Accent, &draw_bar(table.barred_pps(row), highest, bar)),
+            Column::Bar => {
+                styler.paint(Color::Accent, &draw_bar(table.barred_pps(row), highest, bar))
+            }
             Column::Pps if marked => text(column, row, styler) + &mark(row),
             _ => text(column, row, styler),
         };
@@ -237,16 +238,21 @@ fn text(column: Column, row: &Row<'_>, styler: Styler) -> String {
             spread.map_or_else(unknown, |text| styler.paint(Color::Quiet, &text))
         }
         Column::Bits => or_unknown(row.bits().map(gigabits)),
-        Column::Loss => share(row.loss().zip(row.worst_loss()), styler).unwrap_or_else(unknown),
+        Column::Loss => share(row.loss(), styler).unwrap_or_else(unknown),
         Column::TimingLoss => share(row.timing_loss(), styler).unwrap_or_else(unknown),
-        Column::Missed | Column::TimingMissed => share(row.missed(), styler).unwrap_or_else(unknown),
+        Column::Missed | Column::TimingMissed => {
+            share(row.missed(), styler).unwrap_or_else(unknown)
+        }
         Column::Cpu => or_unknown(cpu(row)),
         Column::P50 => percentile(0.5, |latency| (latency.p50_ns, latency.limits().p50_ns)),
         Column::P99 => percentile(0.99, |latency| (latency.p99_ns, latency.limits().p99_ns)),
         Column::P999 => percentile(0.999, |latency| (latency.p99_9_ns, latency.limits().p99_9_ns)),
         Column::Max => {
-            let mark =
-                if row.stalled() { styler.paint(Color::Warning, STALL_MARK) } else { " ".to_owned() };
+            let mark = if row.stalled() {
+                styler.paint(Color::Warning, STALL_MARK)
+            } else {
+                " ".to_owned()
+            };
             show(row.max()) + &mark
         }
         Column::Bar => String::new(),

@@ -221,7 +221,7 @@ fn a_partial_run_says_so() {
 }
 
 #[test]
-fn doubts_are_said_once() {
+fn each_warning_is_shown_once() {
     let mut report = fixture::default_run();
     report.warnings.clear();
     let all = report.cells.len();

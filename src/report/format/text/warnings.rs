@@ -1,5 +1,4 @@
-//! The warnings of a document, one per code, worst first. Of those that differ from cell to cell,
-//! the one of the worst cell is quoted.
+//! The warnings of a document, worst first; of each code the one of the worst cell.
 
 use super::style::{Color, Style, Styler, columns, distinct, wrap};
 use crate::document::{Cell, Report, Warning};
@@ -59,20 +58,20 @@ fn render(all: &[Line], style: Style) -> Option<String> {
 /// One line for each code, worst first.
 pub(super) fn lines(report: &Report) -> Vec<Line> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
-    // What was asked only to learn what max is, has no row, and no figure to doubt.
+    // What was asked only to learn what max is, has no row, and no figure.
     let shown = |cell: &&Cell| !(cell.calibration && cell.exchange.is_some());
     let of_cells = report
         .cells
         .iter()
         .filter(shown)
         .flat_map(|cell| cell.warnings.iter().map(move |warning| (warning, Some(cell))));
-    let said: Vec<(&Warning, Option<&Cell>)> = whole_run.chain(of_cells).collect();
+    let all: Vec<(&Warning, Option<&Cell>)> = whole_run.chain(of_cells).collect();
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
     let mut list = Vec::new();
-    let mut sorted = said.clone();
+    let mut sorted = all.clone();
     sorted.sort_by_key(|(warning, cell)| rank(warning, *cell));
     for code in distinct(sorted.iter().map(|(warning, _)| warning.code.as_str())) {
-        let alike: Vec<_> = said.iter().filter(|(warning, _)| warning.code == code).collect();
+        let alike: Vec<_> = all.iter().filter(|(warning, _)| warning.code == code).collect();
         let Some(worst) = worst(&alike) else { continue };
         let ids = |only_same: bool| {
             let of = alike.iter().filter(|(warning, _)| !only_same || *warning == worst);
@@ -110,8 +109,7 @@ fn concerned(cells: &[&str], all: usize) -> String {
     }
 }
 
-/// A warning in one line of at most [`LONGEST`] columns (more only on a narrower terminal); whole
-/// if all are to be shown.
+/// A warning in at most [`LONGEST`] columns, or whole if it is verbose.
 fn bullet(styler: Styler, style: Style, line: &Line) -> Vec<String> {
     let room = if style.verbose { usize::MAX } else { LONGEST - 2 };
     // A cell is named, however long the message.
@@ -132,8 +130,7 @@ fn bullet(styler: Styler, style: Style, line: &Line) -> Vec<String> {
     wrap(&text, style.width, 2)
 }
 
-/// The text in at most `most` columns. What is cut out is marked; the advice behind the last
-/// semicolon stays if it fits.
+/// Text cut to `most` columns, with a mark; the advice behind the last semicolon stays.
 fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

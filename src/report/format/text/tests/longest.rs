@@ -31,7 +31,7 @@ fn datagrams() -> Cell {
     cell.cut_short = true;
     cell.elapsed_ns = 1_000_000;
     cell.direction = Some("forward".to_owned());
-    cell.workers = Some(vec![MANY, 1]);
+    cell.workers = Some(vec![MANY, 0]);
     cell.ledger = clean_cell().ledger;
     cell.ends = Some("together".to_owned());
     let ledger = &mut cell.ledger;

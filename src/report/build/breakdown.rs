@@ -1,8 +1,7 @@
-//! The latency breakdown of a cell for the document.
+//! Figures of latencies and their breakdown for the document.
 
-use crate::document::{Leg, Legs, UpperLimits};
+use crate::document::{Leg, Legs, UpperLimits, bounded};
 use crate::measure::{self, LatencyHistograms};
-use crate::report::build::figures;
 use crate::unit::Nanos;
 
 /// `None` without samples.
@@ -33,6 +32,32 @@ fn part(of: &LatencyHistograms, bound: Nanos) -> Option<Leg> {
         max_ns,
         upper_limits: (bound > Nanos::ZERO).then_some(limits),
     })
+}
+
+/// Figures in ns of which only some may be known; upper limits are those of the others.
+type Figures = UpperLimits;
+
+/// The figures of a distribution that are not below the bound, and the limits of those that are.
+pub(super) fn figures(of: &LatencyHistograms, lost: u64, bound_ns: u64) -> (Figures, UpperLimits) {
+    let (mut known, mut limits) = (Figures::default(), UpperLimits::default());
+    for (ns, known, limit) in [
+        (of.min_ns(), &mut known.min_ns, &mut limits.min_ns),
+        (of.mean_ns(), &mut known.mean_ns, &mut limits.mean_ns),
+        (of.max_ns(), &mut known.max_ns, &mut limits.max_ns),
+        (of.quantile_ns(0.5), &mut known.p50_ns, &mut limits.p50_ns),
+        (of.quantile_ns(0.9), &mut known.p90_ns, &mut limits.p90_ns),
+        (of.quantile_ns(0.99), &mut known.p99_ns, &mut limits.p99_ns),
+        (of.quantile_ns(0.999), &mut known.p99_9_ns, &mut limits.p99_9_ns),
+        (of.quantile_ns(0.9999), &mut known.p99_99_ns, &mut limits.p99_99_ns),
+        (
+            of.quantile_with_lost_ns(0.99, lost),
+            &mut known.p99_with_loss_ns,
+            &mut limits.p99_with_loss_ns,
+        ),
+    ] {
+        (*known, *limit) = bounded(ns, bound_ns);
+    }
+    (known, limits)
 }
 
 #[cfg(test)]

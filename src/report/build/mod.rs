@@ -15,14 +15,14 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use crate::document::{
     Cell, Choice, Engine, Failed, Latency, LeftOut, Outage, OutsideStalls, Schedule, Side,
-    SocketBuffer, Spread, StallSum, Stalls, Tried, UpperLimits, bounded,
+    SocketBuffer, Spread, StallSum, Stalls, Tried, UpperLimits,
 };
 use crate::measure::{self, CellResult, CutShort, Topology};
 use crate::plan::{self, Direction, EngineKind, Limit, Plan, Scenario, TxKind, WorkerLoad};
 pub use crate::report::build::requests::CodeName;
 use crate::report::build::requests::exchange;
 use crate::unit::PayloadSize;
-use breakdown::latency_breakdown;
+use breakdown::{figures, latency_breakdown};
 use counts::{kernel, ledger_of, packets};
 use flows::flows;
 use usage::{kind, per_datagram, switches};
@@ -305,36 +305,6 @@ fn latency(
         outside_stalls: in_stall.and_then(|part| outside(from, part, bound_ns)),
         histogram: encode(from.histogram()),
     })
-}
-
-/// Figures in ns of which only some may be known; upper limits are those of the others.
-type Figures = UpperLimits;
-
-/// The figures of a distribution that are not below the bound, and the limits of those that are.
-pub(super) fn figures(
-    of: &measure::LatencyHistograms,
-    lost: u64,
-    bound_ns: u64,
-) -> (Figures, UpperLimits) {
-    let (mut known, mut limits) = (Figures::default(), UpperLimits::default());
-    for (ns, known, limit) in [
-        (of.min_ns(), &mut known.min_ns, &mut limits.min_ns),
-        (of.mean_ns(), &mut known.mean_ns, &mut limits.mean_ns),
-        (of.max_ns(), &mut known.max_ns, &mut limits.max_ns),
-        (of.quantile_ns(0.5), &mut known.p50_ns, &mut limits.p50_ns),
-        (of.quantile_ns(0.9), &mut known.p90_ns, &mut limits.p90_ns),
-        (of.quantile_ns(0.99), &mut known.p99_ns, &mut limits.p99_ns),
-        (of.quantile_ns(0.999), &mut known.p99_9_ns, &mut limits.p99_9_ns),
-        (of.quantile_ns(0.9999), &mut known.p99_99_ns, &mut limits.p99_99_ns),
-        (
-            of.quantile_with_lost_ns(0.99, lost),
-            &mut known.p99_with_loss_ns,
-            &mut limits.p99_with_loss_ns,
-        ),
-    ] {
-        (*known, *limit) = bounded(ns, bound_ns);
-    }
-    (known, limits)
 }
 
 fn outside(

@@ -2,13 +2,13 @@
 
 use super::text::{Grid, Outline, Title, outline};
 use crate::document::Report;
+use crate::report::checks::gates::TITLES;
 use crate::unit::{Keep, strip_control};
 
 /// The text report in Markdown. Nothing in the document is taken for markup.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let Outline { invalid, title, settings, first, grid, gate_titles, gates, notes, warnings } =
-        outline(report);
+    let Outline { invalid, title, settings, first, grid, gates, notes, warnings } = outline(report);
     let bold = |text: &String| format!("> **{}**", escape(text));
     let mut parts: Vec<_> = invalid.iter().map(bold).collect();
     parts.push(format!("### {}", escape(&title)));
@@ -23,7 +23,7 @@ pub fn render(report: &Report) -> String {
         parts.push(draw(grid));
     }
     if !gates.is_empty() {
-        parts.push(table(&gate_titles, &[true, true, false, true], &gates));
+        parts.push(table(&TITLES, &[true, true, false, true], &gates));
     }
     if !notes.is_empty() {
         let line =

@@ -1,7 +1,6 @@
 //! Warnings about a finished cell: one small check each. `warning_codes` explains every code.
 
 mod context;
-mod cores;
 mod engine;
 mod flows;
 mod kernel;
@@ -81,8 +80,8 @@ const CHECKS: &[Check] = &[
     timing::short_run,
     timing::clamped,
     warmup_loss,
-    cores::shared_core,
-    cores::not_pinned,
+    shared_core,
+    not_pinned,
 ];
 
 /// All warnings about a finished cell.
@@ -105,6 +104,20 @@ fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
             "{lost} of {sent} datagrams ({}) lost in the warm-up; --warmup 0 measures it",
             percent(lost, sent)
         ))
+    })
+}
+
+fn not_pinned(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    (!ctx.pinned).then(|| {
+        warning_codes::NOT_PINNED
+            .warning("workers not pinned: runs differ more than necessary; use --pin auto")
+    })
+}
+
+fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    ctx.shared_core.then(|| {
+        warning_codes::SHARED_CORE
+            .warning("a sender and a receiver shared a core: rates too low; use --pin TX:RX")
     })
 }
 

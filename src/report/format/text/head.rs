@@ -25,7 +25,7 @@ pub(super) fn draw(report: &Report, styler: Styler, width: usize) -> String {
         title.push(styler.paint(Color::Warning, &build));
     }
     let mut lines = wrap(&dotted(&title), width, 2);
-    for items in [host(&report.host), sink(report), asking(report), settings(report)] {
+    for items in [host(&report.host), sink(report), requests::settings(report), settings(report)] {
         if !items.is_empty() {
             lines.extend(styler.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)));
         }
@@ -172,10 +172,6 @@ fn streams(report: &Report) -> Option<String> {
         true => counted(most, "stream"),
         false => format!("{} to {}", grouped(least), counted(most, "stream")),
     })
-}
-
-fn asking(report: &Report) -> Vec<String> {
-    if requests::asks(report) { requests::settings(report) } else { Vec::new() }
 }
 
 fn cores(report: &Report) -> Option<String> {

@@ -21,7 +21,6 @@ pub(in crate::report) struct Outline {
     /// What to know before any figure: what is missing, what the limit was.
     pub(in crate::report) first: Vec<String>,
     pub(in crate::report) grid: Option<Grid>,
-    pub(in crate::report) gate_titles: [&'static str; 4],
     /// The result of each `--fail-if` in each cell; empty without `--fail-if`.
     pub(in crate::report) gates: Vec<Vec<String>>,
     /// What a row has no room for: a label, and text.
@@ -50,7 +49,6 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
         settings,
         first: first.collect(),
         grid: (!table.rows.is_empty()).then(|| grid(&table)),
-        gate_titles: crate::report::checks::gates::TITLES,
         gates: crate::report::checks::gates::rows(report),
         notes,
         warnings: warnings::lines(report).into_iter().map(|one| (one.message, one.about)).collect(),

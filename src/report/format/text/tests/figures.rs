@@ -184,7 +184,8 @@ fn warnings_are_short_few_and_the_worst_first() {
     assert!(bullets.iter().all(|line| line.chars().count() <= 100), "{short}");
     // In the order of severity, and not of appearance.
     let last = short.lines().last().unwrap();
-    let hint = format!("… {} more: -v · udperf explain segments_never_cut broken_ledger", count - 3);
+    let hint =
+        format!("… {} more: -v · udperf explain segments_never_cut broken_ledger", count - 3);
     assert!(last.starts_with(&hint), "{last}");
     let all = shown(true);
     assert_eq!(all.lines().filter(|line| line.starts_with("! ")).count(), count);

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_document_reads_back() {
         let report = fixture::default_run();
         assert_eq!(read(&serde_json::to_string(&report).unwrap()), Ok(report));
     }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn spoilt_documents_are_told_apart() {
+    fn damaged_documents_have_an_error_each() {
         let whole = document().to_string();
         let kind = |text: &str| read(text).unwrap_err();
         assert!(matches!(kind(&whole[..whole.len() / 2]), ReadError::Truncated { .. }));

@@ -94,7 +94,7 @@ mod tests {
     use crate::measure::{KernelDelta, RxResult, TxResult, TxTally, UdpCounters};
 
     #[test]
-    fn what_only_receivers_know_is_unknown_without_them() {
+    fn receiver_counts_are_null_without_a_receiver() {
         let udp = UdpCounters { out_datagrams: 9, ..UdpCounters::default() };
         let kernel = KernelDelta { udp: Some(udp), qdisc: Some(3), ..KernelDelta::default() };
         let tally = TxTally { sent: 9, packets: 9, ..TxTally::default() };

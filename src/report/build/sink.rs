@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_what_was_not_heard() {
+    fn the_text_has_drops_and_stray_messages() {
         let text = shown(&tally());
         for part in [
             "1,234  2 KiB    55     0  asked",

@@ -50,7 +50,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn the_two_reasons_for_nothing_are_told_apart() {
+    fn the_two_reasons_of_null_are_distinguished() {
         let mut cell = fixture::cell("plain", 64, "50%", 135e3);
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Known(74_943)));
         fixture::two_clocks(&mut cell, 80_000);

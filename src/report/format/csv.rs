@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_a_cell_by_name() {
+    fn each_cell_is_a_row_with_named_columns() {
         let mut report = fixture::default_run();
         report.cells[0].latency = None;
         fixture::two_clocks(&mut report.cells[3], 12_000);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_below_the_bound_is_empty_beside_its_limit() {
+    fn figures_below_the_bound_are_empty_beside_their_limit() {
         let mut cell = fixture::cell("plain", 64, "50%", 135e3);
         fixture::stall(&mut cell, 290_000);
         fixture::two_clocks(&mut cell, 300_000);

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_document_is_markup() {
+    fn text_of_a_document_is_escaped() {
         let hostile = "</title></style><script>alert(1)</script>\"'><img src=x onerror=y>\u{1b}[2J";
         let mut report = fixture::default_run();
         let host = &mut report.host;

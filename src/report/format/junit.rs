@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_comes_back_as_it_was_but_what_xml_cannot_hold() {
+    fn text_survives_except_for_characters_that_xml_lacks() {
         let hostile = "]]></testcase><!-- & \" ' > \u{1b}[31m \u{0} \u{fffe} é 漢 \u{1f980}";
         let cases = vec![
             case(hostile, hostile, CaseOutcome::Failed("worse")),

@@ -133,7 +133,7 @@ AMD EPYC · 2 cores · Linux 6.18.44 · KVM
     }
 
     #[test]
-    fn nothing_in_a_document_is_markup() {
+    fn text_of_a_document_is_escaped() {
         let hostile = "<script>x</script> | [a](b) `c` *d* __e__\r\n# f";
         let mut report = fixture::default_run();
         report.host.hostname = Some(hostile.to_owned());

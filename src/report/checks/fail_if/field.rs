@@ -110,7 +110,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn any_number_of_a_cell_can_be_asked_for() {
+    fn any_number_of_a_cell_is_a_field() {
         let report = fixture::default_run();
         let cell = &report.cells[0];
         let of = |path: &str| Field::at(path).map(|field| (field.kind, field.read(cell).0));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_no_field() {
+    fn other_paths_are_no_fields() {
         for path in ["", "latency", "latency.histogram", "id", "latency.p98_ns", "rx.", "warnings"]
         {
             assert_eq!(Field::at(path), None, "{path}");

@@ -182,7 +182,7 @@ fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
 }
 
 #[test]
-fn what_is_unknown_does_not_pass() {
+fn unknown_figures_do_not_pass() {
     let mut report = pair();
     report.cells[1].latency = None;
     report.cells[0].ledger.sent = 0;
@@ -203,7 +203,7 @@ fn what_is_unknown_does_not_pass() {
 }
 
 #[test]
-fn what_is_withheld_is_at_most_what_was_measured_and_the_bound() {
+fn a_withheld_figure_is_at_most_measured_plus_bound() {
     let mut far = fixture::cell("plain", 64, "50%", 135e3);
     fixture::two_clocks(&mut far, 80_000);
     let holds = |text: &str| condition(text).holds_in(&far);

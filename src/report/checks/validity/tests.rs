@@ -58,7 +58,7 @@ fn an_unreachable_target_is_named() {
 }
 
 #[test]
-fn where_nothing_is_known_of_arrival_only_errors_count() {
+fn without_a_receiver_only_errors_count() {
     let mut cell = cell();
     fixture::one_ended(&mut cell);
     assert_eq!(codes(&cell), [""; 0]);

@@ -205,7 +205,7 @@ mod tests {
     use crate::report::fixture::{self, warning};
 
     #[test]
-    fn numbers_are_found_in_texts() {
+    fn the_first_number_of_a_text_is_read() {
         for (text, number) in
             [("", 0.0), ("no number", 0.0), ("12 of 30", 12.0), ("lost 3.25 %.", 3.25), ("8.", 8.0)]
         {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_affects_more_of_the_cell_ranks_first() {
+    fn the_larger_affected_share_ranks_first() {
         let mut cell = fixture::cell("plain", 64, "50%", 100e3);
         cell.ledger.sent = 50_000;
         let set = |cell: &mut Cell, missed, lag, latency, lost| {

@@ -4,13 +4,13 @@ use super::CellContext;
 use crate::document::{Cell, Warning};
 use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 
 /// Engines that a run would have had, were they here.
 pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
         let message = format!("engine {} is left out: {}", missing.engine, missing.why);
-        warning_codes::ENGINE_LEFT_OUT.warning(message)
+        codes::ENGINE_LEFT_OUT.warning(message)
     })
 }
 
@@ -20,7 +20,7 @@ pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
     let each = uncut / packets.received?.max(1);
     is_uncut(cell).then(|| {
-        warning_codes::SEGMENTS_NEVER_CUT.warning(format!(
+        codes::SEGMENTS_NEVER_CUT.warning(format!(
             "{uncut} of {all} datagrams uncut in super-packets of {each}; compare gso/batch"
         ))
     })
@@ -52,7 +52,7 @@ pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         } else {
             "super-packets refused, or --batch 1"
         };
-        warning_codes::ENGINE_FELL_BACK
+        codes::ENGINE_FELL_BACK
             .warning(format!("{} ran instead of {}: {why}", engine.tx_active, engine.tx))
     })
 }
@@ -60,7 +60,7 @@ pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (first, last) = cell.packets.segments_at_first.zip(cell.packets.segments_at_last)?;
     (1 < last && last < first).then(|| {
-        warning_codes::SEGMENTS_FELL.warning(format!(
+        codes::SEGMENTS_FELL.warning(format!(
             "super-packets of {first} segments refused, {last} used: set --batch {last}"
         ))
     })
@@ -69,7 +69,7 @@ pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning>
 pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (times, received) = cell.packets.no_buffers.zip(cell.packets.received)?;
     (times > 0 && times.saturating_mul(100) > received).then(|| {
-        warning_codes::NO_BUFFERS.warning(format!(
+        codes::NO_BUFFERS.warning(format!(
             "io_uring ran out of buffers {times} times: latency too high; use more --threads"
         ))
     })
@@ -77,7 +77,7 @@ pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     (ctx.stamps && cell.in_socket.is_none() && cell.latency.is_some()).then(|| {
-        warning_codes::NOT_STAMPED.warning(format!(
+        codes::NOT_STAMPED.warning(format!(
             "engine {} gives no kernel timestamps; choose another receiving engine",
             cell.engine.rx_active.as_ref().unwrap_or(&cell.engine.rx)
         ))
@@ -89,10 +89,10 @@ pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     if cell.exchange.is_some() {
         let message =
             format!("{count} answers were longer than their buffer; use another receive engine");
-        return Some(warning_codes::TRUNCATED.warning(message));
+        return Some(codes::TRUNCATED.warning(message));
     }
     Some(
-        warning_codes::TRUNCATED
+        codes::TRUNCATED
             .warning(format!("{count} packets truncated: who else sends to this port?")),
     )
 }

@@ -2,7 +2,7 @@
 
 use super::CellContext;
 use crate::document::{Cell, Warning};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 
 pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let flows = cell.flows.as_ref()?;
@@ -12,7 +12,7 @@ pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             "{} of {} flows got nothing through; see flows.worst, or use --port-range",
             flows.starved, flows.count
         );
-        warning_codes::FLOW_STARVED.warning(message)
+        codes::FLOW_STARVED.warning(message)
     })
 }
 
@@ -33,6 +33,6 @@ pub(super) fn skew(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
             workers.len(),
             100.0 * most as f64 / all as f64
         );
-        warning_codes::RECEIVER_SKEW.warning(message)
+        codes::RECEIVER_SKEW.warning(message)
     })
 }

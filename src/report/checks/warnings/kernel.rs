@@ -2,7 +2,7 @@
 
 use super::{CellContext, is_null, of_datagrams};
 use crate::document::{Cell, SocketBuffer, Warning};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 use crate::unit::show_bytes;
 
 /// The kernel counts other traffic too, so its counts are at least ours.
@@ -29,7 +29,7 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
         .collect();
     (!mismatches.is_empty()).then(|| {
         let message = format!("the kernel counted {}; repeat the run", mismatches[0]);
-        warning_codes::KERNEL_MISMATCH.warning(message)
+        codes::KERNEL_MISMATCH.warning(message)
     })
 }
 
@@ -55,7 +55,7 @@ pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warnin
         return None;
     };
     let message = format!("{cause}; stop other UDP traffic");
-    Some(warning_codes::OTHER_TRAFFIC.warning(message))
+    Some(codes::OTHER_TRAFFIC.warning(message))
 }
 
 pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
@@ -82,7 +82,7 @@ pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> 
         sides.join(" and "),
         fix(tx.is_some(), rx.is_some(), doubled)
     );
-    Some(warning_codes::BUFFER_NOT_GRANTED.warning(message))
+    Some(codes::BUFFER_NOT_GRANTED.warning(message))
 }
 
 fn fix(tx: bool, rx: bool, doubled: bool) -> String {

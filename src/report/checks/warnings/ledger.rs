@@ -3,14 +3,14 @@
 use super::{CellContext, exceeds_permille, of_datagrams, percent};
 use crate::document::{Cell, Warning};
 use crate::report::checks::identities::ledger_identities;
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 
 pub(super) fn broken_ledger(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let broken = ledger_identities(&cell.ledger).into_iter().find(|one| !one.holds())?;
     let (left, right) = (broken.left.unwrap_or_default(), broken.right);
     let message =
         format!("{} fails ({left}, {right}): a bug of udperf; please report it", broken.name);
-    Some(warning_codes::BROKEN_LEDGER.warning(message))
+    Some(codes::BROKEN_LEDGER.warning(message))
 }
 
 pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -18,7 +18,7 @@ pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let (unaccounted, lost) = nowhere(cell).filter(|_| !is_path(cell))?;
     let message =
         format!("{unaccounted} of {lost} lost datagrams are in no counter; see nft list ruleset");
-    Some(warning_codes::UNACCOUNTED.warning(message))
+    Some(codes::UNACCOUNTED.warning(message))
 }
 
 /// What is between two ends may lose what it likes: that is what is measured.
@@ -33,7 +33,7 @@ pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
         "{unaccounted} of {lost} lost datagrams ({}) lost {between}",
         percent(unaccounted, cell.ledger.sent)
     );
-    Some(warning_codes::LOST_BETWEEN.warning(message))
+    Some(codes::LOST_BETWEEN.warning(message))
 }
 
 /// Lost datagrams that are in no counter, and all lost ones; `None` where there are none.
@@ -57,7 +57,7 @@ pub(super) fn found_full(lost: u64, sent: u64) -> Warning {
         "{lost} datagrams ({}) dropped: receive buffer full; use a lower --rate",
         percent(lost, sent)
     );
-    warning_codes::RECEIVE_BUFFER_LOSS.warning(message)
+    codes::RECEIVE_BUFFER_LOSS.warning(message)
 }
 
 pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -67,7 +67,7 @@ pub(super) fn backlog_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
             "{lost} datagrams ({}) dropped: CPU backlog full; raise netdev_max_backlog",
             percent(lost, sent)
         );
-        warning_codes::BACKLOG_LOSS.warning(message)
+        codes::BACKLOG_LOSS.warning(message)
     })
 }
 
@@ -79,14 +79,14 @@ pub(super) fn refused_would_block(cell: &Cell, ctx: &CellContext<'_>) -> Option<
     } else {
         "send buffer full (EAGAIN); use a lower --rate"
     };
-    refused(cell, cell.ledger.refused.would_block, &warning_codes::REFUSED_WOULD_BLOCK, why)
+    refused(cell, cell.ledger.refused.would_block, &codes::REFUSED_WOULD_BLOCK, why)
 }
 
 pub(super) fn refused_no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     refused(
         cell,
         cell.ledger.refused.no_buffers,
-        &warning_codes::REFUSED_NO_BUFFERS,
+        &codes::REFUSED_NO_BUFFERS,
         "device queue full (ENOBUFS); use a lower --rate",
     )
 }
@@ -105,7 +105,7 @@ pub(super) fn causes(cell: &Cell) -> Option<String> {
 pub(super) fn refused_unreachable(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let why = causes(cell).unwrap_or_else(|| "no route, or an ICMP error".to_owned());
     let why = why + "; check address, port and route";
-    refused(cell, cell.ledger.refused.unreachable, &warning_codes::REFUSED_UNREACHABLE, &why)
+    refused(cell, cell.ledger.refused.unreachable, &codes::REFUSED_UNREACHABLE, &why)
 }
 
 pub(super) fn refused_too_big(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
@@ -114,19 +114,19 @@ pub(super) fn refused_too_big(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warn
     } else {
         "too large for the path; use a smaller --size"
     };
-    refused(cell, cell.ledger.refused.too_big, &warning_codes::REFUSED_TOO_BIG, why)
+    refused(cell, cell.ledger.refused.too_big, &codes::REFUSED_TOO_BIG, why)
 }
 
 pub(super) fn refused_other(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     refused(
         cell,
         cell.ledger.refused.other,
-        &warning_codes::REFUSED_OTHER,
+        &codes::REFUSED_OTHER,
         "reason unknown; -e plain may show it",
     )
 }
 
-fn refused(cell: &Cell, count: u64, code: &warning_codes::Code, why: &str) -> Option<Warning> {
+fn refused(cell: &Cell, count: u64, code: &codes::Code, why: &str) -> Option<Warning> {
     (count > 0).then(|| {
         let share = percent(count, cell.ledger.attempted);
         code.warning(format!("{count} sends ({share}) failed: {why}"))
@@ -136,32 +136,28 @@ fn refused(cell: &Cell, count: u64, code: &warning_codes::Code, why: &str) -> Op
 pub(super) fn foreign(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
         of_datagrams(cell)?.ledger.foreign,
-        &warning_codes::FOREIGN,
+        &codes::FOREIGN,
         "from other senders; choose another --port",
     )
 }
 
 pub(super) fn corrupt(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    odd(cell.ledger.corrupt, &warning_codes::CORRUPT, "changed on the path; they count as lost")
+    odd(cell.ledger.corrupt, &codes::CORRUPT, "changed on the path; they count as lost")
 }
 
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    odd(
-        of_datagrams(cell)?.ledger.duplicate,
-        &warning_codes::DUPLICATE,
-        "duplicates, made by the path",
-    )
+    odd(of_datagrams(cell)?.ledger.duplicate, &codes::DUPLICATE, "duplicates, made by the path")
 }
 
 pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     odd(
         of_datagrams(cell)?.ledger.late,
-        &warning_codes::LATE,
+        &codes::LATE,
         "too late and count as lost; try a longer --warmup",
     )
 }
 
-fn odd(count: Option<u64>, code: &warning_codes::Code, why: &str) -> Option<Warning> {
+fn odd(count: Option<u64>, code: &codes::Code, why: &str) -> Option<Warning> {
     let count = count?;
     let were = if count == 1 {
         "1 datagram arrived".to_owned()

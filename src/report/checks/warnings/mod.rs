@@ -13,7 +13,7 @@ mod throttled;
 mod timing;
 
 use crate::document::{Cell, Warning};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 pub use context::CellContext;
 pub(crate) use context::doubles_buffers;
 use context::{exceeds_permille, is_null, of_datagrams, percent};
@@ -93,14 +93,14 @@ pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
 fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.cut_short.then(|| {
         let reason = ctx.cut_short.unwrap_or("reason unknown");
-        warning_codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
+        codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
     })
 }
 
 fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
     (lost > 0).then(|| {
-        warning_codes::WARMUP_LOSS.warning(format!(
+        codes::WARMUP_LOSS.warning(format!(
             "{lost} of {sent} datagrams ({}) lost in the warm-up; --warmup 0 measures it",
             percent(lost, sent)
         ))
@@ -109,14 +109,14 @@ fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
 
 fn not_pinned(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     (!ctx.pinned).then(|| {
-        warning_codes::NOT_PINNED
+        codes::NOT_PINNED
             .warning("workers not pinned: runs differ more than necessary; use --pin auto")
     })
 }
 
 fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     ctx.shared_core.then(|| {
-        warning_codes::SHARED_CORE
+        codes::SHARED_CORE
             .warning("a sender and a receiver shared a core: rates too low; use --pin TX:RX")
     })
 }

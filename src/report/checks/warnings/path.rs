@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Report, Warning};
 use crate::plan::{Route, Scenario};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 
 /// Traffic to an address of this host runs over `lo`, not over the device of that address.
 pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let to = scenario.to.unwrap_or(scenario.bind);
     let elsewhere = scenario.route != Route::Local || scenario.to_netns.is_some();
     (!elsewhere && !to.is_loopback() && !to.is_unspecified()).then(|| {
-        warning_codes::OVER_LOOPBACK
+        codes::OVER_LOOPBACK
             .warning(format!("traffic to {to} runs over lo, not its device; use --to-netns"))
     })
 }
@@ -61,7 +61,7 @@ fn fragmented(report: &Report, mtu: u64, ipv6: bool) -> Option<Warning> {
         first.1,
         mtu.saturating_sub(header)
     );
-    Some(warning_codes::FRAGMENTED.warning(message))
+    Some(codes::FRAGMENTED.warning(message))
 }
 
 /// Minimum number of datagrams of a size to conclude anything from their loss. Arbitrary.
@@ -88,5 +88,5 @@ fn large_lost(report: &Report) -> Option<Warning> {
     let message = format!(
         "no datagram of {smallest} B or more arrived, but {largest} B did: see the path's MTU"
     );
-    Some(warning_codes::LARGE_LOST.warning(message))
+    Some(codes::LARGE_LOST.warning(message))
 }

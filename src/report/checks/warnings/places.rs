@@ -3,7 +3,7 @@
 use super::kernel::OTHERS;
 use super::{CellContext, exceeds_permille, is_null, of_datagrams, percent};
 use crate::document::{Cell, Warning};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 
 /// Frames that a quiet network makes beside all traffic, a second at most: bridges send one every
 /// 2 s (IEEE 802.1D, hello time), each neighbour one every 30 s (IEEE 802.1AB, `msgTxInterval`). A
@@ -41,7 +41,7 @@ pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warn
         "lost_at {} is an upper bound ({why}); use a network namespace of its own",
         name_first(&places)
     );
-    Some(warning_codes::SHARED_COUNTERS.warning(message))
+    Some(codes::SHARED_COUNTERS.warning(message))
 }
 
 /// Datagrams that others received in the receivers' network namespace, where they are many.
@@ -88,7 +88,7 @@ pub(super) fn neighbour_unresolved(cell: &Cell, _: &CellContext<'_>) -> Option<W
         None => "datagrams not sent".to_owned(),
     };
     let message = format!("{unsent}: next hop did not answer ARP; see ip neigh");
-    Some(warning_codes::NEIGHBOUR_UNRESOLVED.warning(message))
+    Some(codes::NEIGHBOUR_UNRESOLVED.warning(message))
 }
 
 pub(super) fn reassembly_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -98,7 +98,7 @@ pub(super) fn reassembly_loss(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
             "{lost} datagrams ({}) arrived incomplete; use a --size that fits the MTU",
             percent(lost, sent)
         );
-        warning_codes::REASSEMBLY_LOSS.warning(message)
+        codes::REASSEMBLY_LOSS.warning(message)
     })
 }
 
@@ -115,5 +115,5 @@ pub(super) fn estimated_places(cell: &Cell, _: &CellContext<'_>) -> Option<Warni
         "lost_at {} is an estimate from packets; use -e batch for exact counts",
         name_first(&places)
     );
-    Some(warning_codes::ESTIMATED_PLACES.warning(message))
+    Some(codes::ESTIMATED_PLACES.warning(message))
 }

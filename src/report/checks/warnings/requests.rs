@@ -3,7 +3,7 @@
 use super::ledger::causes;
 use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, Exchange, Warning};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 use crate::unit::{show_nanos, sum_counts};
 
 /// A generator that is idle for less than this share of the time is the limit. Arbitrary.
@@ -16,7 +16,7 @@ pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         0 => "",
         _ => "; the server dropped requests too",
     };
-    Some(warning_codes::GENERATOR_DROPPED.warning(format!(
+    Some(codes::GENERATOR_DROPPED.warning(format!(
         "{dropped} replies ({}) dropped at udperf's own socket{limit}; use more --threads",
         percent(dropped, exchange.requests)
     )))
@@ -30,7 +30,7 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
         exchange.outstanding.is_some() || !exceeds_permille(exchange.timeouts, exchange.requests);
     let kept_up = kept_up && server_drops(cell) == 0;
     (no_rate && busy && kept_up && exchange.matched > 0).then(|| {
-        warning_codes::GENERATOR_LIMIT
+        codes::GENERATOR_LIMIT
             .warning("the generator was the limit, not the server; use more --threads")
     })
 }
@@ -39,7 +39,7 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.in_order)?;
     (exchange.timeouts > 0 && exchange.matched > 0).then(|| {
-        warning_codes::ORDER_LOST.warning(format!(
+        codes::ORDER_LOST.warning(format!(
             "{} replies without id missing: latency withheld; add {{id}} or --id-at",
             exchange.timeouts
         ))
@@ -51,7 +51,7 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
     (schedule.missed > 0).then(|| {
-        warning_codes::WINDOW_FULL.warning(format!(
+        codes::WINDOW_FULL.warning(format!(
             "{} of {} slots ({}) missed: --outstanding {most} reached; omit it",
             schedule.missed,
             schedule.scheduled,
@@ -66,7 +66,7 @@ pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         Some(schedule) => format!(", {} missed", percent(exchange.no_room, schedule.scheduled)),
         None => String::new(),
     };
-    Some(warning_codes::NO_ROOM.warning(format!(
+    Some(codes::NO_ROOM.warning(format!(
         "no request sent for {}{missed}: all {} ids in use; use more --streams",
         show_nanos(exchange.no_room_ns),
         exchange.room
@@ -76,7 +76,7 @@ pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
-    Some(warning_codes::LABELS_REPEATED.warning(format!(
+    Some(codes::LABELS_REPEATED.warning(format!(
         "{repeated} of {} requests repeat a label; use a longer --random-subdomain",
         exchange.requests
     )))
@@ -85,7 +85,7 @@ pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
-    Some(warning_codes::MESSAGE_IDS_REUSED.warning(format!(
+    Some(codes::MESSAGE_IDS_REUSED.warning(format!(
         "{reused} of {} requests reuse a CoAP message id; use more --streams",
         exchange.requests
     )))
@@ -93,7 +93,7 @@ pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<War
 
 pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.incomplete > 0)?;
-    Some(warning_codes::INCOMPLETE_REPLIES.warning(format!(
+    Some(codes::INCOMPLETE_REPLIES.warning(format!(
         "{} of {} timeouts had an incomplete reply; lower the --rate",
         exchange.incomplete, exchange.timeouts
     )))
@@ -135,7 +135,7 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     } else {
         "lost, or not answered; lower the --rate".to_owned()
     };
-    Some(warning_codes::NO_REPLY.warning(format!(
+    Some(codes::NO_REPLY.warning(format!(
         "{timeouts} of {requests} requests ({}) had no reply: {why}",
         percent(*timeouts, *requests),
     )))
@@ -148,7 +148,7 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     // Fewer may be anybody's.
     let share = count.saturating_mul(2) >= exchange.timeouts;
     (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
-        warning_codes::FROM_ELSEWHERE.warning(format!(
+        codes::FROM_ELSEWHERE.warning(format!(
             "{count} datagrams to unread ports; does the server answer from another address?"
         ))
     })
@@ -158,7 +158,7 @@ pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
     let most = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
     let total = sum_counts(exchange.errors.values().copied());
-    Some(warning_codes::ERROR_REPLIES.warning(format!(
+    Some(codes::ERROR_REPLIES.warning(format!(
         "{total} of {} replies report errors, most {} ({}); check the requests",
         exchange.matched, most.0, most.1
     )))
@@ -166,7 +166,7 @@ pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.unmatched > 0)?;
-    Some(warning_codes::UNMATCHED.warning(format!(
+    Some(codes::UNMATCHED.warning(format!(
         "{} of {} replies match no request; see udperf talk, or set --match",
         exchange.unmatched, exchange.replies
     )))
@@ -174,7 +174,7 @@ pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
-    Some(warning_codes::DUPLICATE_REPLIES.warning(format!(
+    Some(codes::DUPLICATE_REPLIES.warning(format!(
         "{} replies came again: duplicated by the server or the network",
         exchange.duplicate
     )))
@@ -182,7 +182,7 @@ pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 
 pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.late > 0)?;
-    Some(warning_codes::LATE_REPLIES.warning(format!(
+    Some(codes::LATE_REPLIES.warning(format!(
         "{} replies came after the timeout of {}; use a longer --timeout",
         exchange.late,
         show_nanos(exchange.timeout_ns)

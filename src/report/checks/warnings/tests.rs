@@ -134,7 +134,7 @@ fn losses_are_attributed() {
             (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
         });
         let message = format!("9 of 9 lost datagrams (0.01 %) lost {place}");
-        assert_eq!(warnings, [warning_codes::LOST_BETWEEN.warning(message)]);
+        assert_eq!(warnings, [codes::LOST_BETWEEN.warning(message)]);
     }
     let receive_buffer = |lost| {
         move |cell: &mut Cell| {

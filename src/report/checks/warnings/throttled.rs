@@ -2,7 +2,7 @@
 
 use crate::document::{CpuThrottling, Warning};
 use crate::host;
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 use crate::unit::show_nanos;
 
 /// Puts CPU throttling into the document, with a warning if there was any.
@@ -16,7 +16,7 @@ pub fn throttled(found: &host::ThrottledTime) -> (CpuThrottling, Option<Warning>
             "cpu.max {cpu_max} stopped udperf: nr_throttled {times}, {}; raise it",
             show_nanos(time.0)
         );
-        warning_codes::CPU_THROTTLED.warning(message)
+        codes::CPU_THROTTLED.warning(message)
     });
     (document, warning)
 }

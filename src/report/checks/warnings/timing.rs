@@ -3,7 +3,7 @@
 use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, StallSum, Warning};
 use crate::plan::PaceKind;
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 use crate::unit::show_nanos;
 
 /// The shortest cell that passes, in ns. Arbitrary: a single stall is at most some tens of ms.
@@ -22,7 +22,7 @@ pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             show_nanos(cell.elapsed_ns),
             received.div_ceil(1_000)
         );
-        warning_codes::SHORT_RUN.warning(message)
+        codes::SHORT_RUN.warning(message)
     })
 }
 
@@ -33,7 +33,7 @@ pub(super) fn clamped(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             "{} latencies above 60 s: their percentiles are too low; use a lower --rate",
             latency.clamped
         );
-        warning_codes::CLAMPED.warning(message)
+        codes::CLAMPED.warning(message)
     })
 }
 
@@ -46,7 +46,7 @@ pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let sides: Vec<_> = stalled.map(shown).collect();
     let message =
         format!("stalls: {}, max {}; use --trials", sides.join(", "), show_nanos(longest));
-    Some(warning_codes::STALLS.warning(message))
+    Some(codes::STALLS.warning(message))
 }
 
 /// Steal up to one tick proves nothing: the kernel counts in ticks of 10 ms (USER_HZ).
@@ -60,7 +60,7 @@ pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             show_nanos(stolen),
             show_nanos(cell.elapsed_ns)
         );
-        warning_codes::STOLEN.warning(message)
+        codes::STOLEN.warning(message)
     })
 }
 
@@ -88,7 +88,7 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     }
 
     let message = format!("rate not kept: {}; use a lower --rate", parts.join(", "));
-    Some(warning_codes::BEHIND_SCHEDULE.warning(message))
+    Some(codes::BEHIND_SCHEDULE.warning(message))
 }
 
 /// The lag that passes: a tenth of a worker's period, or the time between bursts.

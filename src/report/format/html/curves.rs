@@ -112,7 +112,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn trials_are_one_curve_on_one_scale() {
+    fn trials_share_one_curve() {
         let mut cells = vec![
             fixture::cell("plain", 64, "max", 1e5),
             fixture::cell("plain", 64, "50%", 1e5),

@@ -26,7 +26,7 @@ mod tests {
     use crate::report::fixture::default_run;
 
     #[test]
-    fn outages_say_when_and_why() {
+    fn outages_have_times_and_causes() {
         let mut report = default_run();
         assert_eq!(outages(&report), None);
         let outage = Outage {

@@ -137,7 +137,7 @@ mod tests {
     use crate::report::fixture::{default_run, warning};
 
     #[test]
-    fn what_may_be_missed_is_no_limit_of_the_generator() {
+    fn missing_up_to_max_missed_is_no_generator_limit() {
         let mut report = default_run();
         report.cells.truncate(2);
         let cell = &mut report.cells[1];
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_a_file_is_shown() {
+    fn records_left_out_of_a_file_are_shown() {
         let mut report = default_run();
         assert_eq!(input(&report), None);
         let whole = InputSummary { records: 3, used: 3, ..InputSummary::default() };

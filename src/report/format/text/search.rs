@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_the_limit_is_said() {
+    fn the_limit_of_a_search_is_shown() {
         let mut document = document();
         let found = &mut document.searches[0];
         (found.limited_by, found.generator_pps) = (LimitedBy::Generator, Some(1.2e6));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_back_and_its_trials_are_rows() {
+    fn a_search_reads_back_and_its_trials_are_rows() {
         let document = document();
         // All that every report has, is there.
         crate::report::schema::read_back(&document, crate::report::schema::RUN);

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_takes_no_room_and_can_be_left_away() {
+    fn colour_has_no_width_and_can_be_omitted() {
         let styler = Styler { color: true };
         let painted = styler.figure("8.32 µs");
         assert_eq!(painted, "8.32 \u{1b}[2mµs\u{1b}[0m");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_shown_as_people_say_them() {
+    fn requested_rates_are_shown_with_units() {
         let shown = ["max", "50%", "100k", "1Gbit", "ramp:1k..2k"].map(rate_asked);
         assert_eq!(shown, ["max", "50%", "100 kpps", "1.00 Gbit/s", "ramp:1k..2k"]);
     }

@@ -41,7 +41,7 @@ fn four_rates(trials: u32) -> Report {
 }
 
 #[test]
-fn two_cells_make_one_row_and_everything_is_said() {
+fn two_cells_make_one_row() {
     let mut report = fixture::report_of(vec![
         fixture::cell("plain", 64, "max", 271e3),
         fixture::cell("plain", 64, "50%", 135.5e3),
@@ -71,7 +71,7 @@ udperf explain short
 }
 
 #[test]
-fn a_run_without_ip_says_so() {
+fn a_run_over_af_unix_shows_its_path() {
     let mut report = fixture::report_of(vec![fixture::cell("plain", 64, "max", 271e3)]);
     report.host.max_dgram_qlen = Some(10);
     assert!(plain(&report, 100).starts_with("udperf 0.1.0 · bench · loopback 127.0.0.1"));
@@ -112,7 +112,7 @@ fn colour_adds_nothing_but_colour() {
 }
 
 #[test]
-fn columns_give_way_in_order() {
+fn columns_are_omitted_in_order() {
     let report = fixture::default_run();
     let titles = |width| {
         let text = plain(&report, width);
@@ -155,7 +155,7 @@ fn trials_are_shown_by_their_median_and_spread() {
 }
 
 #[test]
-fn what_is_unknown_is_not_zero() {
+fn unknown_figures_are_not_zero() {
     let mut report = four_rates(1);
     let cell = &mut report.cells[0];
     (cell.latency, cell.rx.as_mut().unwrap().pps, cell.tx.cpu_ns) = (None, None, None);
@@ -166,7 +166,7 @@ fn what_is_unknown_is_not_zero() {
 }
 
 #[test]
-fn what_is_only_calibration_has_no_row_but_its_datagrams_count() {
+fn calibration_has_no_row_but_its_datagrams_count() {
     let mut report = four_rates(1);
     report.cells.truncate(2);
     report.cells[0].calibration = true;
@@ -176,7 +176,7 @@ fn what_is_only_calibration_has_no_row_but_its_datagrams_count() {
 }
 
 #[test]
-fn the_ledger_says_what_was_lost_where_and_shouts_what_nobody_knows() {
+fn the_ledger_has_drop_locations_and_marks_unaccounted_losses() {
     let mut report = four_rates(1);
     let ledger = &mut report.cells[1].ledger;
     (ledger.sent, ledger.lost, ledger.unaccounted) = (25_010, Some(10), Some(3));
@@ -248,7 +248,7 @@ udperf explain everywhere often own"
 }
 
 #[test]
-fn what_was_only_sent_is_told_by_what_was_sent() {
+fn a_cell_without_a_receiver_shows_sent_datagrams() {
     let mut cells =
         vec![fixture::cell("plain", 64, "max", 271e3), fixture::cell("plain", 64, "50%", 135.5e3)];
     cells.iter_mut().for_each(fixture::one_ended);
@@ -340,7 +340,7 @@ fn the_other_end_has_a_name_a_host_and_a_clock() {
 }
 
 #[test]
-fn many_flows_are_told_by_the_worst() {
+fn the_worst_flow_is_shown() {
     use crate::document::Flows;
     let mut report = four_rates(1);
     let flows = |loss_max, starved, fairness| Flows {

@@ -75,8 +75,8 @@ fn spoilt_and_foreign_files_are_refused_by_name() {
     };
     let cases = [
         ("truncated.json", whole[..whole.len() / 2].to_owned(), "it ends in the middle"),
-        ("foreign.json", "{\"end\": {}}".to_owned(), "it is no document of udperf"),
-        ("text.json", "plain text".to_owned(), "it is no JSON"),
+        ("foreign.json", "{\"end\": {}}".to_owned(), "not a udperf document"),
+        ("text.json", "plain text".to_owned(), "not JSON"),
         ("newer.json", edited("/schema", json!("udperf/2")), "it is of schema udperf/2"),
         ("other.json", edited("/kind", json!("other")), "it is of kind 'other'"),
         ("sink.json", edited("/kind", json!("sink")), "it is damaged"),

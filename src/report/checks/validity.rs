@@ -199,26 +199,24 @@ fn untested(cell: &Cell) -> Option<(&'static str, String)> {
         let throughout = throughout || gave_up || is_outage_throughout(cell);
         return throughout.then(|| target_unreachable(cell));
     }
-    match &cell.exchange {
-        Some(exchange) => {
+    let (arrived, waited) = match &cell.exchange {
+        Some(exchange) => (
             // A late reply is one: the server was slower than the timeout, which is a result.
-            let answered = exchange.matched > 0 || exchange.late > 0;
-            let waited = !cell.cut_short || exchange.timeouts > exchange.given_up;
-            match (answered, has_errors) {
-                (true, _) => None,
-                (false, true) => Some(target_unreachable(cell)),
-                (false, false) => waited.then(|| nothing_answered(exchange)),
-            }
-        }
-        None => {
-            let arrived = cell.ledger.received.is_none_or(|received| received > 0);
-            let waited = !cell.cut_short || cell.elapsed_ns >= ARRIVES_WITHIN_NS;
-            match (arrived, has_errors) {
-                (true, _) => None,
-                (false, true) => Some(target_unreachable(cell)),
-                (false, false) => waited.then(|| nothing_arrived(cell)),
-            }
-        }
+            exchange.matched > 0 || exchange.late > 0,
+            !cell.cut_short || exchange.timeouts > exchange.given_up,
+        ),
+        None => (
+            cell.ledger.received.is_none_or(|received| received > 0),
+            !cell.cut_short || cell.elapsed_ns >= ARRIVES_WITHIN_NS,
+        ),
+    };
+    match (arrived, has_errors) {
+        (true, _) => None,
+        (false, true) => Some(target_unreachable(cell)),
+        (false, false) => waited.then(|| match &cell.exchange {
+            Some(exchange) => nothing_answered(exchange),
+            None => nothing_arrived(cell),
+        }),
     }
 }
 

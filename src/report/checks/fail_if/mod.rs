@@ -17,7 +17,7 @@ use field::Field;
 pub enum ConditionError {
     /// Not a metric, a comparison and a value.
     #[error(
-        "'{asked}' is no condition; write a metric, one of > >= < <= == !=, and a value, \
+        "'{asked}' is not a condition; write a metric, one of > >= < <= == !=, and a value, \
          such as loss>0.1% or p99>200us"
     )]
     Shape {
@@ -37,7 +37,7 @@ pub enum ConditionError {
         metric: String,
     },
     /// A duration without a unit: seconds elsewhere, but hardly ever meant here.
-    #[error("'{asked}': {value} of what? write {value}us, {value}ms or {value}s")]
+    #[error("'{asked}': {value} has no unit; write {value}us, {value}ms or {value}s")]
     NoUnit {
         /// As typed.
         asked: String,

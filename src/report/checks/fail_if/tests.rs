@@ -48,10 +48,10 @@ fn conditions_are_read() {
 
 #[test]
 fn errors_say_what_was_asked_what_is_wrong_and_how_to_fix_it() {
-    assert_eq!(error("p99>200"), "'p99>200': 200 of what? write 200us, 200ms or 200s");
+    assert_eq!(error("p99>200"), "'p99>200': 200 has no unit; write 200us, 200ms or 200s");
     assert_eq!(
         error("loss=1%"),
-        "'loss=1%' is no condition; write a metric, one of > >= < <= == !=, and a \
+        "'loss=1%' is not a condition; write a metric, one of > >= < <= == !=, and a \
          value, such as loss>0.1% or p99>200us"
     );
     assert_eq!(

@@ -166,7 +166,7 @@ fn a_folder_is_all_its_runs() {
     let at = |path: &Path| text.find(&path.display().to_string()).unwrap();
     assert!(at(&older) < at(&newer), "oldest first");
     assert_eq!(text.matches("\nudperf 0.1.0 · bench").count(), 2);
-    let left_out = format!("udperf: {} is left out: it is no document", foreign.display());
+    let left_out = format!("udperf: {} is left out: not a udperf document", foreign.display());
     assert!(stderr(&output).starts_with(&left_out), "{}", stderr(&output));
     assert!(stderr(&report(&[here, "-q"])).is_empty());
     // Named twice, it is shown once.

@@ -24,7 +24,7 @@ const COST_MOST_NS: f64 = 100.0;
 /// has.
 const STEP_NOTE_NS: u64 = 100;
 
-/// Coarser steps distort, in ns. Arbitrary: microseconds are what latency is told in.
+/// Coarser steps distort, in ns. Arbitrary: latency is shown in microseconds.
 const STEP_WARN_NS: u64 = 1_000;
 
 /// The latest median wake-up that passes, in ns: paced senders stop sleeping so long before their

@@ -28,7 +28,7 @@ pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warn
     } else if let Some(others) = others_sent(cell, ctx).filter(|_| !senders.is_empty()) {
         (senders, format!("{others} others sent"))
     } else if at.no_port > Some(0) && cell.ledger.refused.unreachable == 0 {
-        // Our receivers had their ports all the time, and nobody told our senders otherwise.
+        // Our receivers had their ports all the time, and no ICMP error came.
         let why = "no ICMP error came";
         (vec!["no_port"], why.to_owned())
     } else if is_quiet_noise(cell) {

@@ -102,7 +102,8 @@ fn the_context_of_a_cell_has_warnings() {
 
 #[test]
 fn each_identity_of_the_ledger_is_checked() {
-    let breaks: [(&str, fn(&mut Ledger)); 4] = [
+    type Change = fn(&mut Ledger);
+    let breaks: [(&str, Change); 4] = [
         ("attempted = ", |ledger| ledger.attempted += 1),
         ("sent = ", |ledger| (ledger.received, ledger.arrived) = (Some(99_999), Some(99_999))),
         ("lost = ", |ledger| ledger.lost_at.tx_device = Some(1)),

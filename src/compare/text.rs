@@ -101,7 +101,7 @@ const fn verdict_color(verdict: Verdict) -> Color {
         Verdict::Better => Color::Good,
         Verdict::Same => Color::Quiet,
         Verdict::Worse | Verdict::CannotCompare => Color::Bad,
-        Verdict::Undecided => Color::Doubt,
+        Verdict::Undecided => Color::Warning,
     }
 }
 

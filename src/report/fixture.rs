@@ -1,22 +1,18 @@
-//! A document made by hand, for tests of the formats: what a default run on two cores looks like,
-//! with stalls, loss and doubt in known places.
+//! A default run on two cores, for tests: with stalls, loss and warnings in known places.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use serde_json::json;
 
 use crate::document::{
     Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets,
-    PerDatagram, Refused, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls,
-    Tool, UpperLimits, Warning, bounded,
+    PerDatagram, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool,
+    UpperLimits, Warning, bounded,
 };
 use crate::measure;
+use crate::report::build::encode;
 
 /// Length of a cell: half a second, the default of bench.
 const ELAPSED_NS: u64 = 500_000_000;
 
-/// A report of these cells, with the scenario that asks for just them.
 pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
     let distinct = |of: fn(&Cell) -> String| {
         let mut all: Vec<_> = cells.iter().map(of).collect();
@@ -66,8 +62,7 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
     }
 }
 
-/// A whole default run: three engines, four sizes, `max` and 50 %, with a stall in two cells, a
-/// loss in one, a late generator in one, and doubts about some.
+/// Three engines, four sizes, `max` and 50 %: two stalls, one loss, one late generator, warnings.
 pub(crate) fn default_run() -> Report {
     let speeds: [(u64, [f64; 3]); 4] = [
         (64, [271e3, 312e3, 27.1e6]),
@@ -103,7 +98,6 @@ pub(crate) fn default_run() -> Report {
     report
 }
 
-/// A clean cell that delivered so much.
 pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
     let (tx, rx) = match engine {
         "offload" => ("gso", "gro"),
@@ -114,10 +108,8 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
     let received = (pps * ELAPSED_NS as f64 / 1e9) as u64;
     let latency = latency(if paced { 8_320 } else { 412_000 }, received);
     Cell {
-        direction: None,
         ends: Some("together".to_owned()),
         id: format!("{engine}/{size}/{rate}"),
-        trial: 0,
         engine: Engine {
             tx: tx.to_owned(),
             rx: rx.to_owned(),
@@ -125,7 +117,6 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             rx_active: Some(rx.to_owned()),
         },
         size,
-        size_mix: None,
         streams: 1,
         threads: 1,
         rate: rate.to_owned(),
@@ -133,16 +124,13 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         pace: paced.then(|| "even".to_owned()),
         wait: "hybrid".to_owned(),
         elapsed_ns: ELAPSED_NS,
-        calibration: false,
-        cut_short: false,
-        cut_short_because: None,
         tx: side(received, size, 499_000_000, 0),
         rx: Some(side(received, size, 465_000_000, 1)),
         per_datagram: PerDatagram {
             syscalls: Some(2.0),
             context_switches: Some(84.0 / received as f64),
             cpu_ns: Some(964e6 / received as f64),
-            instructions: None,
+            ..PerDatagram::default()
         },
         packets: Packets {
             sent: received / per_packet,
@@ -155,7 +143,6 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
         ledger: Ledger {
             attempted: received,
             sent: received,
-            refused: Refused::default(),
             received: Some(received),
             lost: Some(0),
             lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
@@ -169,31 +156,25 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             reorder_extent: Some(0),
             foreign: Some(0),
             corrupt: Some(0),
+            ..Ledger::default()
         },
-        flows: None,
         workers: Some(vec![received]),
         from_send: Some(Latency { from: "send".to_owned(), ..latency.clone() }),
         latency: Some(latency),
-        to_socket: None,
-        in_socket: None,
-        legs: None,
         schedule: paced.then(|| Schedule {
             scheduled: received,
-            missed: 0,
             lag: spread(210),
             gap: spread(7_400),
             gap_outside_stalls: spread(7_400),
+            ..Schedule::default()
         }),
         jitter_ns: Some(1_130),
         stalls: Stalls { rx: Some(StallSum::default()), stolen_ns: Some(0), ..Stalls::default() },
         kernel: Kernel { socket_drops: Some(0), ..Kernel::default() },
-        exchange: None,
-        outages: Vec::new(),
-        warnings: Vec::new(),
+        ..Cell::default()
     }
 }
 
-/// Lets so many of a cell's datagrams get lost in the receiving socket's buffer.
 pub(crate) fn lose(cell: &mut Cell, lost: u64) {
     cell.ledger.lost = Some(lost);
     cell.ledger.lost_at.receive_buffer = Some(lost);
@@ -205,7 +186,6 @@ pub(crate) fn lose(cell: &mut Cell, lost: u64) {
     }
 }
 
-/// Makes a cell one that goes that way between two hosts.
 pub(crate) fn across(cell: &mut Cell, direction: &str) {
     if direction == "reverse" {
         cell.id.push_str("/reverse");
@@ -268,7 +248,6 @@ pub(crate) fn two_clocks(cell: &mut Cell, bound_ns: u64) {
     }
 }
 
-/// A warning.
 pub(crate) fn warning(code: &str, message: &str) -> Warning {
     Warning { code: code.to_owned(), message: message.to_owned() }
 }
@@ -278,17 +257,15 @@ fn side(datagrams: u64, size: u64, cpu_ns: u64, core: u64) -> Side {
     Side {
         datagrams,
         datagrams_in_window: datagrams,
-        datagrams_after_window: None,
         bytes: datagrams * size,
         pps: Some(pps),
         bits_per_second: Some(pps * size as f64 * 8.0),
         syscalls: datagrams,
         cpu_ns: Some(cpu_ns),
         context_switches: Some(ContextSwitches { voluntary: 40, involuntary: 2 }),
-        instructions: None,
-        instructions_kind: None,
         cores: vec![core],
         socket_buffer: SocketBuffer { asked: 4 << 20, granted: Some(8 << 20) },
+        ..Side::default()
     }
 }
 
@@ -304,15 +281,12 @@ fn latency(median_ns: u64, count: u64) -> Latency {
         });
     }
     let at = |quantile| all.quantile_ns(quantile);
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(all.histogram(), &mut bytes).unwrap();
     Latency {
         kind: "one_way".to_owned(),
         from: "schedule".to_owned(),
         timestamp: "per_datagram".to_owned(),
         batch_max: 1,
         count,
-        bound_ns: 0,
         min_ns: all.min_ns(),
         mean_ns: all.mean_ns(),
         stdev_ns: all.stdev_ns().unwrap(),
@@ -322,11 +296,9 @@ fn latency(median_ns: u64, count: u64) -> Latency {
         p99_9_ns: at(0.999),
         p99_99_ns: at(0.9999),
         max_ns: all.max_ns(),
-        clamped: 0,
         p99_with_loss_ns: at(0.99),
-        upper_limits: None,
-        outside_stalls: None,
-        histogram: STANDARD.encode(bytes),
+        histogram: encode(all.histogram()),
+        ..Latency::default()
     }
 }
 

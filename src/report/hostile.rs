@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Condition, fixture, read};
-use crate::document::{Cell, Exchange, Leg, Legs, Outage, Report};
+use crate::document::{Cell, Exchange, Flows, Leg, Legs, Outage, Report};
 use crate::report::checks::metric::METRICS;
 use crate::report::checks::{gates, warning_codes};
 use crate::report::format::text::Style;
@@ -16,8 +16,7 @@ pub(crate) fn enlarge(document: &mut Value, reads: impl Fn(&Value) -> bool) {
     enlarge_those(document, &all, &reads);
 }
 
-/// The same of these integers: all at once if that reads, otherwise each half by itself, since a
-/// read for each integer took minutes.
+/// All at once if that reads, otherwise each half, since a read per integer takes minutes.
 fn enlarge_those(document: &mut Value, pointers: &[String], reads: &impl Fn(&Value) -> bool) {
     let before = exchange(document, pointers, vec![json!(u64::MAX); pointers.len()]);
     if reads(document) {
@@ -53,34 +52,18 @@ fn integers(value: &Value, at: String, found: &mut Vec<String>) {
     }
 }
 
-/// A cell with something in each of its parts.
-fn cell(rate: &str, asks: bool) -> Cell {
+pub(crate) fn cell(rate: &str, asks: bool) -> Cell {
     let mut cell = fixture::cell("plain", 64, rate, 100e3);
     fixture::stall(&mut cell, 2_000_000);
     fixture::two_clocks(&mut cell, 12_000);
-    let leg = Leg {
-        min_ns: Some(1),
-        mean_ns: 1,
-        p50_ns: Some(1),
-        p90_ns: Some(1),
-        p99_ns: Some(1),
-        p99_9_ns: Some(1),
-        max_ns: 1,
-        upper_limits: None,
-    };
+    let leg = Leg { p50_ns: Some(1), p99_ns: Some(1), p99_9_ns: Some(1), ..Leg::default() };
     let [lag, system_call, path, in_socket, total] = [leg; 5];
     cell.legs = Some(Legs { samples: 1, bound_ns: 1, lag, system_call, path, in_socket, total });
+    cell.flows = Some(Flows { count: 1, ..Flows::default() });
     (cell.to_socket, cell.in_socket) = (cell.latency.clone(), cell.latency.clone());
     cell.workers = Some(vec![1, 2]);
-    let outage = Outage {
-        from_ns: 1,
-        until_ns: 1,
-        what: "ENETUNREACH".to_owned(),
-        said_by: None,
-        message: "network unreachable".to_owned(),
-        errors: 1,
-    };
-    cell.outages = vec![outage; 2];
+    let message = "network unreachable".to_owned();
+    cell.outages = vec![Outage { message, errors: 1, ..Outage::default() }; 2];
     cell.rx.as_mut().unwrap().datagrams_after_window = Some(1);
     let ledger = &mut cell.ledger;
     let places = &mut ledger.lost_at;
@@ -110,7 +93,6 @@ const LEDGERS: [[u64; 6]; 4] = {
     ]
 };
 
-/// Such a document.
 fn report([attempted, sent, received, lost, refused, duplicate]: [u64; 6], asks: bool) -> Report {
     let mut cells = vec![cell("max", asks), cell("50%", asks), cell("50%", asks)];
     cells[2].trial = 1;

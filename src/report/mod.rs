@@ -1,5 +1,4 @@
-//! From what was measured to what is shown: `build` fills the document, `checks` judges it,
-//! `format` renders it. Everything here is a pure function of finished data.
+//! Measurements to documents (`build`), judged (`checks`) and rendered (`format`); pure functions.
 
 pub mod build;
 pub mod checks;
@@ -17,7 +16,8 @@ pub use build::sink::sink;
 pub use build::{CellFacts, CodeName, cell, choice};
 pub use checks::{
     CellContext, Condition, ConditionError, GateFailure, Grade, HostCheck, HostRequirements,
-    cell_warnings, check_host, doctor, gates, host, host_warnings, judge_validity, left_out,
-    over_loopback, sink_warnings, size_warnings, throttled,
+    cell_warnings, check_host, gates, host, host_warnings, judge_validity, left_out, over_loopback,
+    sink_warnings, size_warnings, throttled,
 };
 pub use error::RenderError;
+pub use format::text::doctor;

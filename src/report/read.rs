@@ -1,5 +1,4 @@
-//! Stored documents, read again: what is not one of ours, not whole, or no longer true to itself,
-//! is refused by name.
+//! Reads stored documents, and refuses those that are not ours, damaged or inconsistent.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,42 +14,23 @@ use crate::report::checks::validity::judge_validity;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// It ends in the middle.
-    #[error("it ends in the middle ({reason}): it was not written whole; take another copy")]
-    Truncated {
-        /// What the parser says.
-        reason: String,
-    },
+    #[error("it ends in the middle ({0}): it was not written whole; take another copy")]
+    Truncated(String),
     /// No JSON at all.
-    #[error("it is no JSON ({reason}); give a document as -J writes it")]
-    NotJson {
-        /// What the parser says.
-        reason: String,
-    },
+    #[error("not JSON ({0}); give a document as -J writes it")]
+    NotJson(String),
     /// JSON of something else.
-    #[error(
-        "it is no document of udperf: it has no \"schema\": \"{SCHEMA}\"; give one that -J wrote"
-    )]
+    #[error("not a udperf document: it has no \"schema\": \"{SCHEMA}\"; give one that -J wrote")]
     Foreign,
     /// Of a udperf to come.
-    #[error(
-        "it is of schema {found}, and this udperf reads {SCHEMA}; use the udperf that wrote it"
-    )]
-    OtherSchema {
-        /// What it says of itself.
-        found: String,
-    },
+    #[error("it is of schema {0}, and this udperf reads {SCHEMA}; use the udperf that wrote it")]
+    OtherSchema(String),
     /// Ours, but without cells that could be put beside others.
-    #[error("it is of kind '{kind}'; give one of bench, blast, load or ping")]
-    NoCells {
-        /// What it says of itself.
-        kind: String,
-    },
+    #[error("it is of kind '{0}'; give one of bench, blast, load or ping")]
+    NoCells(String),
     /// A field is missing, or of another type.
-    #[error("it is damaged ({reason}); take it as udperf wrote it")]
-    Damaged {
-        /// What the parser says.
-        reason: String,
-    },
+    #[error("it is damaged ({0}); take it as udperf wrote it")]
+    Damaged(String),
     /// Figures that cannot be of one run.
     #[error("cell {cell} (trial {trial}): {rule} does not hold; take it as udperf wrote it")]
     Inconsistent {
@@ -71,15 +51,13 @@ impl ReadError {
     }
 }
 
-/// What says which document it is.
 #[derive(Deserialize)]
 struct Head {
     schema: Option<String>,
     kind: Option<String>,
 }
 
-/// Kinds of documents whose cells are what was asked for, which are the commands that give them;
-/// those of a search are its steps.
+/// Kinds of documents whose cells are the result; those of a search are its steps.
 pub const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
 /// Reads a document of cells.
@@ -89,13 +67,13 @@ pub const WITH_CELLS: [&str; 4] = ["bench", "blast", "load", "ping"];
 pub fn read(text: &str) -> Result<Report, ReadError> {
     let kind = kind(text)?;
     if !WITH_CELLS.contains(&kind.as_str()) {
-        return Err(ReadError::NoCells { kind });
+        return Err(ReadError::NoCells(kind));
     }
     let mut report: Report = of_kind(text)?;
     let names = report.cells.iter().flat_map(|cell| [&cell.id, &cell.rate, &cell.wait]);
     if names.chain([&report.started_at]).any(|name| name.len() > LONGEST_NAME) {
         let reason = format!("a name has more than {LONGEST_NAME} bytes");
-        return Err(ReadError::Damaged { reason });
+        return Err(ReadError::Damaged(reason));
     }
     report.cells.iter().try_for_each(check)?;
     let mut seen = HashSet::new();
@@ -121,17 +99,17 @@ pub fn kind(text: &str) -> Result<String, ReadError> {
         let reason = error.to_string();
         match error.classify() {
             serde_json::error::Category::Eof if text.trim().is_empty() => {
-                ReadError::NotJson { reason: "it is empty".to_owned() }
+                ReadError::NotJson("it is empty".to_owned())
             }
-            serde_json::error::Category::Eof => ReadError::Truncated { reason },
+            serde_json::error::Category::Eof => ReadError::Truncated(reason),
             serde_json::error::Category::Data => ReadError::Foreign,
-            _ => ReadError::NotJson { reason },
+            _ => ReadError::NotJson(reason),
         }
     })?;
     let found = head.schema.ok_or(ReadError::Foreign)?;
     if found != SCHEMA {
         let ours = found.starts_with("udperf/");
-        return Err(if ours { ReadError::OtherSchema { found } } else { ReadError::Foreign });
+        return Err(if ours { ReadError::OtherSchema(found) } else { ReadError::Foreign });
     }
     Ok(head.kind.unwrap_or_default())
 }
@@ -142,11 +120,10 @@ pub fn kind(text: &str) -> Result<String, ReadError> {
 /// [`ReadError::Damaged`]: a field is missing, or of another type.
 pub fn of_kind<T: DeserializeOwned>(text: &str) -> Result<T, ReadError> {
     serde_json::from_str(&without_controls(text))
-        .map_err(|error| ReadError::Damaged { reason: error.to_string() })
+        .map_err(|error| ReadError::Damaged(error.to_string()))
 }
 
-/// The text of a document without the control characters of its strings, line breaks and tabs
-/// excepted: whatever shows a string writes it to a terminal or a file. U+FFFD takes their place.
+/// The text without control characters in its strings, except line breaks and tabs; U+FFFD instead.
 fn without_controls(text: &str) -> Cow<'_, str> {
     // JSON has these as they are, and all others escaped (RFC 8259, section 7).
     let is_raw = |c: char| ('\u{7f}'..='\u{9f}').contains(&c);
@@ -181,14 +158,11 @@ fn without_controls(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The longest name in a document, in bytes. Arbitrary: many times what udperf writes, and less
-/// than a column may be wide (65,535, `std::fmt`).
+/// The longest name in bytes. Arbitrary, below the widest column (65,535, `std::fmt`).
 const LONGEST_NAME: usize = 1_024;
 
-/// Whether a cell can be what was measured: sums that hold in every cell that udperf writes.
 fn check(cell: &Cell) -> Result<(), ReadError> {
-    // A newer udperf may write a location of lost datagrams that this one does not know, so the
-    // identity of `lost` is not required.
+    // A newer udperf may have drop locations that this one lacks: `lost` is not checked.
     let [attempted, sent, _, arrived] = ledger_identities(&cell.ledger);
     let asked = cell
         .exchange
@@ -245,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_document_reads_back() {
         let report = fixture::default_run();
         assert_eq!(read(&serde_json::to_string(&report).unwrap()), Ok(report));
     }
@@ -275,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn spoilt_documents_are_told_apart() {
+    fn damaged_documents_have_an_error_each() {
         let whole = document().to_string();
         let kind = |text: &str| read(text).unwrap_err();
         assert!(matches!(kind(&whole[..whole.len() / 2]), ReadError::Truncated { .. }));
@@ -288,10 +262,10 @@ mod tests {
         let mut newer = document();
         newer["schema"] = json!("udperf/2");
         let found = "udperf/2".to_owned();
-        assert_eq!(kind(&newer.to_string()), ReadError::OtherSchema { found });
+        assert_eq!(kind(&newer.to_string()), ReadError::OtherSchema(found));
         let mut sink = document();
         sink["kind"] = json!("sink");
-        assert_eq!(kind(&sink.to_string()), ReadError::NoCells { kind: "sink".to_owned() });
+        assert_eq!(kind(&sink.to_string()), ReadError::NoCells("sink".to_owned()));
         let mut damaged = document();
         damaged["cells"][0]["ledger"]["sent"] = json!(-3);
         assert!(matches!(kind(&damaged.to_string()), ReadError::Damaged { .. }));

@@ -22,12 +22,30 @@ pub fn schema_of<T: schemars::JsonSchema>(title: &str) -> serde_json::Value {
     schema.to_value()
 }
 
+/// A document as read back from its JSON, which keeps to this schema.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn read_back<T>(document: &T, schema: &str) -> serde_json::Value
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let value = serde_json::to_value(document).unwrap();
+    let read: T = serde_json::from_str(&value.to_string()).unwrap();
+    assert_eq!(read, *document);
+    assert!(validator(schema).is_valid(&value));
+    value
+}
+
+#[cfg(test)]
+fn validator(schema: &str) -> jsonschema::Validator {
+    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::document::Report;
     use crate::report::fixture;
 
     #[test]
@@ -36,16 +54,11 @@ mod tests {
         fixture::two_clocks(&mut report.cells[1], 12_000);
         fixture::one_ended(&mut report.cells[2]);
         report.clock = Some(crate::document::Clock::same());
-        let text = serde_json::to_string(&report).unwrap();
-        let read: Report = serde_json::from_str(&text).unwrap();
-        assert_eq!(read, report);
-        let validator = jsonschema::validator_for(&serde_json::from_str(RUN).unwrap()).unwrap();
-        let mut value: Value = serde_json::from_str(&text).unwrap();
-        assert!(validator.is_valid(&value));
+        let mut value = read_back(&report, RUN);
         assert!(value["cells"][1]["latency"]["p50_ns"].is_null());
         assert!(value["cells"][2]["ledger"]["lost"].is_null() && value["cells"][2]["rx"].is_null());
         value["cells"][0]["ledger"]["lost"] = (-1).into();
-        assert!(!validator.is_valid(&value));
+        assert!(!validator(RUN).is_valid(&value));
     }
 
     #[test]

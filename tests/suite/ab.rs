@@ -223,7 +223,7 @@ fn another_program_must_give_documents() {
     let folder = tempfile::tempdir().unwrap();
     let output = ab(&folder, &["--trials", "2", "--bin-b", "/bin/true"], &QUICK);
     assert_eq!(code(&output), Some(1));
-    assert!(stderr(&output).contains("of B: its document: it is no JSON"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("of B: its document: not JSON"), "{}", stderr(&output));
 }
 
 /// Sends it a signal as soon as something is set up; returns how it ended, and the log of set-ups

@@ -130,8 +130,8 @@ fn one_is_could_not_read_what_it_was_given() {
         (empty.to_str().unwrap().to_owned(), "empty"),
         (write("half.json", &whole[..whole.len() / 2]), "ends in the middle"),
         (write("nothing.json", ""), "it is empty"),
-        (write("text.json", "sent 100 = received 100"), "no JSON"),
-        (write("iperf.json", r#"{"start": {}, "end": {}}"#), "no document of udperf"),
+        (write("text.json", "sent 100 = received 100"), "not JSON"),
+        (write("iperf.json", r#"{"start": {}, "end": {}}"#), "not a udperf document"),
         (rig.edited("newer.json", |it| it["schema"] = json!("udperf/2")), "udperf/2"),
         (rig.edited("sink.json", |it| it["kind"] = json!("sink")), "it is of kind 'sink'"),
         (

@@ -63,6 +63,6 @@ fn the_text_says_the_legs_or_why_there_are_none() {
     let kernel = text("--timestamps kernel");
     assert!(kernel.contains("\nlatency   lag ") && kernel.contains(" + socket "), "{kernel}");
     let shared = text("--timestamps kernel --reverse -P 2 --threads 2");
-    assert!(shared.contains("\nlatency   not told in legs, for "), "{shared}");
+    assert!(shared.contains("\nlatency   no breakdown for "), "{shared}");
     assert!(!text("").contains("\nlatency   "));
 }

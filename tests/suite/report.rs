@@ -75,8 +75,8 @@ fn spoilt_and_foreign_files_are_refused_by_name() {
     };
     let cases = [
         ("truncated.json", whole[..whole.len() / 2].to_owned(), "it ends in the middle"),
-        ("foreign.json", "{\"end\": {}}".to_owned(), "it is no document of udperf"),
-        ("text.json", "plain text".to_owned(), "it is no JSON"),
+        ("foreign.json", "{\"end\": {}}".to_owned(), "not a udperf document"),
+        ("text.json", "plain text".to_owned(), "not JSON"),
         ("newer.json", edited("/schema", json!("udperf/2")), "it is of schema udperf/2"),
         ("other.json", edited("/kind", json!("other")), "it is of kind 'other'"),
         ("sink.json", edited("/kind", json!("sink")), "it is damaged"),
@@ -166,7 +166,7 @@ fn a_folder_is_all_its_runs() {
     let at = |path: &Path| text.find(&path.display().to_string()).unwrap();
     assert!(at(&older) < at(&newer), "oldest first");
     assert_eq!(text.matches("\nudperf 0.1.0 · bench").count(), 2);
-    let left_out = format!("udperf: {} is left out: it is no document", foreign.display());
+    let left_out = format!("udperf: {} is left out: not a udperf document", foreign.display());
     assert!(stderr(&output).starts_with(&left_out), "{}", stderr(&output));
     assert!(stderr(&report(&[here, "-q"])).is_empty());
     // Named twice, it is shown once.

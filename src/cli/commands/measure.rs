@@ -195,7 +195,7 @@ impl Observer for Recorder<'_> {
         let (plan, MeasuredCell { cell, load, direction, harvest }) = (self.plan, measured);
         let (cell, harvest) = (&cell, &harvest);
         let code_name = self.code_name;
-        let facts = CellFacts { plan, cell, load, direction, harvest, code_name };
+        let facts = CellFacts { plan, cell, load, direction, result: harvest, code_name };
         let sent = harvest.tx.sent;
         let received = harvest.rx.received;
         let part = format!("cell {} (sent {sent}, received {received})", cell.id);

@@ -24,7 +24,7 @@ pub fn render(comparison: &Comparison, strict: bool) -> String {
 fn compared(cell: &ComparedCell, strict: bool) -> Suite {
     let case = |judgement: &Judgement| Case {
         name: judgement.metric.clone(),
-        said: show::sentence(judgement),
+        message: show::sentence(judgement),
         outcome: match judgement.verdict {
             Verdict::CannotCompare => CaseOutcome::Invalid,
             Verdict::Worse => CaseOutcome::Failed("worse"),
@@ -43,16 +43,16 @@ const fn undecided(strict: bool) -> CaseOutcome {
 /// A reason for which the two cannot be compared: what has no figures must not pass in silence.
 fn invalid(reason: &InvalidSide) -> Suite {
     let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
-    let said = format!("{} is invalid: {}", reason.side, show::reason(reason));
+    let message = format!("{} is invalid: {}", reason.side, show::reason(reason));
     Suite {
         name,
-        cases: vec![Case { name: reason.code.clone(), said, outcome: CaseOutcome::Invalid }],
+        cases: vec![Case { name: reason.code.clone(), message, outcome: CaseOutcome::Invalid }],
     }
 }
 
 fn alone(id: &str, where_: &str, outcome: CaseOutcome) -> Suite {
-    let said = format!("the cell is in {where_} alone, so there is nothing to compare");
-    let case = Case { name: "cell".to_owned(), said, outcome };
+    let message = format!("the cell is in {where_} alone, so there is nothing to compare");
+    let case = Case { name: "cell".to_owned(), message, outcome };
     Suite { name: id.to_owned(), cases: vec![case] }
 }
 

@@ -214,7 +214,7 @@ fn text(path: &Path) -> Result<Vec<u8>, StoreError> {
 fn parse(bytes: &[u8]) -> Result<Report, ReadError> {
     match std::str::from_utf8(bytes) {
         Ok(text) => read(text),
-        Err(error) => Err(ReadError::NotJson { reason: error.to_string() }),
+        Err(error) => Err(ReadError::NotJson(error.to_string())),
     }
 }
 
@@ -293,12 +293,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "peers.json", "{}");
         let error = load(&folder.path().join("peers.json")).unwrap_err().to_string();
-        assert!(error.contains("peers.json: it is no document of udperf"), "{error}");
+        assert!(error.contains("peers.json: not a udperf document"), "{error}");
         let error = load(&folder.path().join("none.json")).unwrap_err().to_string();
         assert!(error.contains("none.json: there is no such file"), "{error}");
         fs::write(folder.path().join("bytes.json"), [b'"', 0xff, b'"']).unwrap();
         let error = load(&folder.path().join("bytes.json")).unwrap_err().to_string();
-        assert!(error.contains("bytes.json: it is no JSON (invalid utf-8"), "{error}");
+        assert!(error.contains("bytes.json: not JSON (invalid utf-8"), "{error}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Other {
             "search" => of_kind(text).map(Self::Search),
             "sink" => of_kind(text).map(Self::Sink),
             "echo" => of_kind(text).map(Self::Echo),
-            kind => Err(ReadError::NoCells { kind: kind.to_owned() }),
+            kind => Err(ReadError::NoCells(kind.to_owned())),
         }
     }
 

@@ -1,47 +1,63 @@
-//! From the legs that were measured to those of the document.
+//! Figures of latencies and their breakdown for the document.
 
 use crate::document::{Leg, Legs, UpperLimits, bounded};
 use crate::measure::{self, LatencyHistograms};
 use crate::unit::Nanos;
 
-/// The legs of a cell; `None` where there are none.
-pub(super) fn legs(of: &measure::LatencyBreakdown) -> Option<Legs> {
-    let one = |latency| leg(latency, Nanos::ZERO);
+/// `None` without samples.
+pub(super) fn latency_breakdown(of: &measure::LatencyBreakdown) -> Option<Legs> {
+    let exact = |latency| part(latency, Nanos::ZERO);
     Some(Legs {
         samples: of.samples(),
         bound_ns: of.bound.0,
-        lag: one(&of.lag)?,
-        system_call: one(&of.system_call)?,
-        path: leg(&of.path, of.bound)?,
-        in_socket: one(&of.in_socket)?,
-        total: leg(&of.total, of.bound)?,
+        lag: exact(&of.lag)?,
+        system_call: exact(&of.system_call)?,
+        path: part(&of.path, of.bound)?,
+        in_socket: exact(&of.in_socket)?,
+        total: part(&of.total, of.bound)?,
     })
 }
 
-fn leg(of: &LatencyHistograms, bound: Nanos) -> Option<Leg> {
-    let at = |quantile| bounded(of.quantile_ns(quantile), bound.0);
-    let [p50, p90, p99, p99_9] = [0.5, 0.9, 0.99, 0.999].map(at);
-    let min = bounded(of.min_ns(), bound.0);
+fn part(of: &LatencyHistograms, bound: Nanos) -> Option<Leg> {
     let (mean_ns, max_ns) = (of.mean_ns()?, of.max_ns()?);
+    let (known, limits) = figures(of, 0, bound.0);
+    let limits = UpperLimits { p99_99_ns: None, p99_with_loss_ns: None, ..limits };
     Some(Leg {
-        min_ns: min.0,
+        min_ns: known.min_ns,
         mean_ns,
-        p50_ns: p50.0,
-        p90_ns: p90.0,
-        p99_ns: p99.0,
-        p99_9_ns: p99_9.0,
+        p50_ns: known.p50_ns,
+        p90_ns: known.p90_ns,
+        p99_ns: known.p99_ns,
+        p99_9_ns: known.p99_9_ns,
         max_ns,
-        upper_limits: (bound > Nanos::ZERO).then(|| UpperLimits {
-            min_ns: min.1,
-            p50_ns: p50.1,
-            p90_ns: p90.1,
-            p99_ns: p99.1,
-            p99_9_ns: p99_9.1,
-            mean_ns: bounded(Some(mean_ns), bound.0).1,
-            max_ns: bounded(Some(max_ns), bound.0).1,
-            ..UpperLimits::default()
-        }),
+        upper_limits: (bound > Nanos::ZERO).then_some(limits),
     })
+}
+
+/// Figures in ns of which only some may be known; upper limits are those of the others.
+type Figures = UpperLimits;
+
+/// The figures of a distribution that are not below the bound, and the limits of those that are.
+pub(super) fn figures(of: &LatencyHistograms, lost: u64, bound_ns: u64) -> (Figures, UpperLimits) {
+    let (mut known, mut limits) = (Figures::default(), UpperLimits::default());
+    for (ns, known, limit) in [
+        (of.min_ns(), &mut known.min_ns, &mut limits.min_ns),
+        (of.mean_ns(), &mut known.mean_ns, &mut limits.mean_ns),
+        (of.max_ns(), &mut known.max_ns, &mut limits.max_ns),
+        (of.quantile_ns(0.5), &mut known.p50_ns, &mut limits.p50_ns),
+        (of.quantile_ns(0.9), &mut known.p90_ns, &mut limits.p90_ns),
+        (of.quantile_ns(0.99), &mut known.p99_ns, &mut limits.p99_ns),
+        (of.quantile_ns(0.999), &mut known.p99_9_ns, &mut limits.p99_9_ns),
+        (of.quantile_ns(0.9999), &mut known.p99_99_ns, &mut limits.p99_99_ns),
+        (
+            of.quantile_with_lost_ns(0.99, lost),
+            &mut known.p99_with_loss_ns,
+            &mut limits.p99_with_loss_ns,
+        ),
+    ] {
+        (*known, *limit) = bounded(ns, bound_ns);
+    }
+    (known, limits)
 }
 
 #[cfg(test)]
@@ -49,16 +65,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_runs_between_two_clocks_is_withheld() {
+    fn only_figures_between_two_clocks_are_withheld() {
         let mut of =
             measure::LatencyBreakdown { bound: Nanos(50), ..measure::LatencyBreakdown::default() };
-        assert_eq!(legs(&of), None);
+        assert_eq!(latency_breakdown(&of), None);
         of.lag.record(1);
         of.system_call.record(20);
         of.path.record(40);
         of.in_socket.record(9);
         of.total.record(70);
-        let legs = legs(&of).unwrap();
+        let legs = latency_breakdown(&of).unwrap();
         assert_eq!((legs.samples, legs.bound_ns), (1, 50));
         assert_eq!((legs.path.p50_ns, legs.path.mean_ns, legs.path.max_ns), (None, 40, 40));
         assert_eq!((legs.lag.p50_ns, legs.total.p50_ns), (Some(1), Some(70)));

@@ -8,9 +8,9 @@ pub(super) fn refused(counts: measure::SendErrorCounts) -> Refused {
     Refused { would_block, no_buffers, unreachable, too_big, other }
 }
 
-pub(super) fn packets(harvest: &CellResult) -> Packets {
-    let CellResult { tx, rx, super_packets, .. } = harvest;
-    let known = |count: u64| (!harvest.one_ended).then_some(count);
+pub(super) fn packets(result: &CellResult) -> Packets {
+    let CellResult { tx, rx, super_packets, .. } = result;
+    let known = |count: u64| (!result.one_ended).then_some(count);
     Packets {
         sent: tx.packets,
         received: known(rx.packets),
@@ -22,12 +22,12 @@ pub(super) fn packets(harvest: &CellResult) -> Packets {
     }
 }
 
-pub(super) fn ledger_of(ledger: &measure::LedgerCounts, harvest: &CellResult) -> Ledger {
+pub(super) fn ledger_of(ledger: &measure::LedgerCounts, result: &CellResult) -> Ledger {
     let at = ledger.lost_at;
-    let known = |count: u64| (!harvest.one_ended).then_some(count);
+    let known = |count: u64| (!result.one_ended).then_some(count);
     let place = |count: Option<u64>| known(count?);
     let words = |places: DropCounters| {
-        (!harvest.one_ended).then(|| places.words().map(str::to_owned).collect())
+        (!result.one_ended).then(|| places.words().map(str::to_owned).collect())
     };
     Ledger {
         attempted: ledger.attempted,
@@ -55,14 +55,14 @@ pub(super) fn ledger_of(ledger: &measure::LedgerCounts, harvest: &CellResult) ->
         duplicate: known(ledger.duplicate),
         late: known(ledger.late),
         reordered: known(ledger.reordered),
-        reorder_extent: known(harvest.rx.reorder_extent),
+        reorder_extent: known(result.rx.reorder_extent),
         foreign: known(ledger.foreign),
         corrupt: known(ledger.corrupt),
     }
 }
 
-pub(super) fn kernel(harvest: &CellResult) -> Kernel {
-    let kernels = harvest.kernels();
+pub(super) fn kernel(result: &CellResult) -> Kernel {
+    let kernels = result.kernels();
     let (delta, sender) = (&kernels.rx, kernels.at_senders());
     Kernel {
         socket_drops: delta.sockets,
@@ -94,7 +94,7 @@ mod tests {
     use crate::measure::{KernelDelta, RxResult, TxResult, TxTally, UdpCounters};
 
     #[test]
-    fn what_only_receivers_know_is_unknown_without_them() {
+    fn receiver_counts_are_null_without_a_receiver() {
         let udp = UdpCounters { out_datagrams: 9, ..UdpCounters::default() };
         let kernel = KernelDelta { udp: Some(udp), qdisc: Some(3), ..KernelDelta::default() };
         let tally = TxTally { sent: 9, packets: 9, ..TxTally::default() };

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flows_are_told_by_who_fared_worst() {
+    fn the_worst_flows_are_listed() {
         assert_eq!(flows(&[(9, 9)]), None);
         let even = flows(&[(5, 5), (5, 5), (5, 5)]).unwrap();
         assert_eq!((even.fairness, even.loss_max, even.starved), (Some(1.0), Some(0.0), 0));

@@ -10,18 +10,19 @@ mod usage;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use crate::document::{
     Cell, Choice, Engine, Failed, Latency, LeftOut, Outage, OutsideStalls, Schedule, Side,
-    SocketBuffer, Spread, StallSum, Stalls, Tried, UpperLimits, bounded,
+    SocketBuffer, Spread, StallSum, Stalls, Tried, UpperLimits,
 };
 use crate::measure::{self, CellResult, CutShort, Topology};
 use crate::plan::{self, Direction, EngineKind, Limit, Plan, Scenario, TxKind, WorkerLoad};
-use crate::report::build::breakdown::legs;
 pub use crate::report::build::requests::CodeName;
 use crate::report::build::requests::exchange;
 use crate::unit::PayloadSize;
+use breakdown::{figures, latency_breakdown};
 use counts::{kernel, ledger_of, packets};
 use flows::flows;
 use usage::{kind, per_datagram, switches};
@@ -38,7 +39,7 @@ pub struct CellFacts<'a> {
     /// Which way; `None` where both ends are here.
     pub direction: Option<Direction>,
     /// What was measured.
-    pub harvest: &'a CellResult,
+    pub result: &'a CellResult,
     /// What error codes of the protocol are called, where there is one.
     pub code_name: Option<CodeName<'a>>,
 }
@@ -46,19 +47,19 @@ pub struct CellFacts<'a> {
 /// The cell of the document, without its warnings.
 #[must_use]
 pub fn cell(facts: CellFacts<'_>) -> Cell {
-    let CellFacts { plan, cell, load, direction, harvest, code_name } = facts;
+    let CellFacts { plan, cell, load, direction, result, code_name } = facts;
     let scenario = &plan.scenario;
-    let ledger = harvest.ledger();
+    let ledger = result.ledger();
     // Replies that were matched with other requests have no known latency.
     let is_mixed_up = scenario.asking.as_ref().is_some_and(|asking| asking.in_order)
-        && harvest.exchange.is_some_and(|exchange| exchange.timeouts > 0);
+        && result.exchange.is_some_and(|exchange| exchange.timeouts > 0);
     let (latency, from_send) = match is_mixed_up {
         true => (None, None),
-        false => latencies(harvest, &ledger, load),
+        false => latencies(result, &ledger, load),
     };
     let paced = load != WorkerLoad::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
-    let both = !harvest.one_ended;
+    let both = !result.one_ended;
     Cell {
         id: match direction {
             // Of two directions, each has a name of its own.
@@ -66,12 +67,12 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
             _ => cell.id.clone(),
         },
         direction: direction.map(|direction| direction.word().to_owned()),
-        ends: (!harvest.one_ended).then(|| ends(harvest.ends).to_owned()),
+        ends: (!result.one_ended).then(|| ends(result.ends).to_owned()),
         trial: cell.trial,
         engine: Engine {
             tx: cell.engine.tx.word().to_owned(),
             rx: cell.engine.rx.word().to_owned(),
-            tx_active: tx_active(cell.engine.tx, harvest).word().to_owned(),
+            tx_active: tx_active(cell.engine.tx, result).word().to_owned(),
             rx_active: both.then(|| cell.engine.rx.word().to_owned()),
         },
         size: cell.size.mean().round() as u64,
@@ -82,32 +83,32 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         rate_pps: load.mean_pps(),
         pace: paced.then(|| scenario.pace.to_string()),
         wait: plan.wait.word().to_owned(),
-        elapsed_ns: harvest.elapsed.0,
+        elapsed_ns: result.elapsed.0,
         calibration: cell.calibration,
-        cut_short: harvest.cut_short.is_some(),
-        cut_short_because: harvest.cut_short.map(|why| because(why).to_owned()),
-        tx: tx_side(plan, direction, harvest),
-        rx: both.then(|| rx_side(plan, direction, harvest)),
-        per_datagram: per_datagram(harvest),
-        packets: packets(harvest),
-        ledger: ledger_of(&ledger, harvest),
-        flows: both.then(|| flows(&harvest.flows)).flatten(),
-        workers: both.then(|| harvest.workers.clone()),
+        cut_short: result.cut_short.is_some(),
+        cut_short_because: result.cut_short.map(|why| because(why).to_owned()),
+        tx: tx_side(plan, direction, result),
+        rx: both.then(|| rx_side(plan, direction, result)),
+        per_datagram: per_datagram(result),
+        packets: packets(result),
+        ledger: ledger_of(&ledger, result),
+        flows: both.then(|| flows(&result.flows)).flatten(),
+        workers: both.then(|| result.workers.clone()),
         latency,
         from_send,
-        to_socket: stamped(&harvest.latency.to_socket, "schedule", harvest, ledger.lost),
-        in_socket: stamped(&harvest.latency.in_socket, "kernel", harvest, ledger.lost),
-        legs: harvest.legs.as_deref().and_then(legs),
-        schedule: harvest.timing.as_ref().map(schedule),
-        jitter_ns: harvest.jitter.map(|jitter| jitter.0),
+        to_socket: stamped(&result.latency.to_socket, "schedule", result, ledger.lost),
+        in_socket: stamped(&result.latency.in_socket, "kernel", result, ledger.lost),
+        legs: result.legs.as_deref().and_then(latency_breakdown),
+        schedule: result.timing.as_ref().map(schedule),
+        jitter_ns: result.jitter.map(|jitter| jitter.0),
         stalls: Stalls {
-            tx: stall_sum(harvest.tx_stalls),
-            rx: both.then(|| stall_sum(harvest.rx_stalls)),
-            stolen_ns: harvest.stolen.map(|stolen| stolen.0),
+            tx: stall_sum(result.tx_stalls),
+            rx: both.then(|| stall_sum(result.rx_stalls)),
+            stolen_ns: result.stolen.map(|stolen| stolen.0),
         },
-        kernel: kernel(harvest),
-        exchange: exchange(scenario.asking.as_ref(), harvest, code_name),
-        outages: harvest.outages.iter().map(outage).collect(),
+        kernel: kernel(result),
+        exchange: exchange(scenario.asking.as_ref(), result, code_name),
+        outages: result.outages.iter().map(outage).collect(),
         warnings: Vec::new(),
     }
 }
@@ -141,7 +142,6 @@ pub fn choice(choice: &plan::EngineTrial) -> Choice {
     }
 }
 
-/// The word for it in the document.
 const fn because(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
@@ -163,56 +163,56 @@ fn outage(outage: &measure::OutageCounts) -> Outage {
 }
 
 /// How it was sent at the end: without super-packets, `gso` is nothing but `batch`.
-fn tx_active(asked: TxKind, harvest: &CellResult) -> TxKind {
-    match harvest.super_packets.segments_at_last {
+fn tx_active(asked: TxKind, result: &CellResult) -> TxKind {
+    match result.super_packets.segments_at_last {
         Some(1) if asked == TxKind::Gso => TxKind::Batch,
         _ => asked,
     }
 }
 
-fn tx_side(plan: &Plan, direction: Option<Direction>, harvest: &CellResult) -> Side {
-    let tx = &harvest.tx;
+fn tx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Side {
+    let tx = &result.tx;
     let here = direction != Some(Direction::Reverse);
     Side {
-        datagrams: tx.sent,
-        datagrams_in_window: tx.sent,
-        datagrams_after_window: None,
-        bytes: tx.bytes,
-        pps: harvest.per_second(tx.sent as f64),
-        bits_per_second: harvest.per_second(tx.bytes as f64 * 8.0),
-        syscalls: tx.syscalls,
-        cpu_ns: harvest.tx_usage.cpu.map(|cpu| cpu.0),
-        context_switches: switches(harvest.tx_usage),
-        instructions: harvest.tx_usage.instructions.map(|all| all.count),
-        instructions_kind: kind(harvest.tx_usage),
         cores: cores(here.then_some(&plan.tx_cores)),
-        socket_buffer: buffer(&plan.scenario, harvest.sockets.send_buffer),
+        socket_buffer: buffer(&plan.scenario, result.sockets.send_buffer),
+        ..side(result, [tx.sent, tx.bytes, tx.syscalls], result.tx_usage)
     }
 }
 
-fn rx_side(plan: &Plan, direction: Option<Direction>, harvest: &CellResult) -> Side {
-    let rx = &harvest.rx;
+fn rx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Side {
+    let rx = &result.rx;
     let here = direction != Some(Direction::Forward);
     // One that asks hears on the same core.
     let apart = plan.scenario.asking.is_none();
     Side {
-        datagrams: rx.received,
-        datagrams_in_window: rx.received,
-        datagrams_after_window: after_window(plan, direction, harvest),
-        bytes: rx.bytes,
-        pps: harvest.per_second(rx.received as f64),
-        bits_per_second: harvest.per_second(rx.bytes as f64 * 8.0),
-        syscalls: rx.syscalls,
-        cpu_ns: harvest.rx_usage.cpu.map(|cpu| cpu.0),
-        context_switches: switches(harvest.rx_usage),
-        instructions: harvest.rx_usage.instructions.map(|all| all.count),
-        instructions_kind: kind(harvest.rx_usage),
+        datagrams_after_window: after_window(plan, direction, result),
         cores: cores((here && apart).then_some(&plan.rx_cores)),
-        socket_buffer: buffer(&plan.scenario, harvest.sockets.receive_buffer),
+        socket_buffer: buffer(&plan.scenario, result.sockets.receive_buffer),
+        ..side(result, [rx.received, rx.bytes, rx.syscalls], result.rx_usage)
     }
 }
 
-/// The word for it in the document.
+fn side(
+    result: &CellResult,
+    [datagrams, bytes, syscalls]: [u64; 3],
+    usage: measure::Usage,
+) -> Side {
+    Side {
+        datagrams,
+        datagrams_in_window: datagrams,
+        bytes,
+        pps: result.per_second(datagrams as f64),
+        bits_per_second: result.per_second(bytes as f64 * 8.0),
+        syscalls,
+        cpu_ns: usage.cpu.map(|cpu| cpu.0),
+        context_switches: switches(usage),
+        instructions: usage.instructions.map(|all| all.count),
+        instructions_kind: kind(usage),
+        ..Side::default()
+    }
+}
+
 const fn ends(ends: Topology) -> &'static str {
     match ends {
         Topology::SameNetns => "together",
@@ -234,92 +234,76 @@ fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
     SocketBuffer { asked: scenario.socket_buffer as u64, granted }
 }
 
-/// Datagrams that were read after the end of the window. Between hosts, a receiver learns the end
-/// of the window too late if the senders end by a count or early; the number is then unknown.
-fn after_window(plan: &Plan, direction: Option<Direction>, harvest: &CellResult) -> Option<u64> {
-    let planned = matches!(plan.scenario.limit, Limit::Time(_)) && harvest.cut_short.is_none();
-    let rx = &harvest.rx;
+/// Datagrams read after the window; unknown if the receiver learnt its end too late.
+fn after_window(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Option<u64> {
+    let planned = matches!(plan.scenario.limit, Limit::Time(_)) && result.cut_short.is_none();
+    let rx = &result.rx;
     (planned || direction.is_none()).then(|| rx.received.saturating_sub(rx.read_in_window))
 }
 
-/// Latency from the schedule and from the send.
 fn latencies(
-    harvest: &CellResult,
+    result: &CellResult,
     ledger: &measure::LedgerCounts,
     load: WorkerLoad,
 ) -> (Option<Latency>, Option<Latency>) {
-    let whole = &harvest.latency;
-    let stalls = harvest.tx_stalls.count.max(harvest.rx_stalls.count);
+    let whole = &result.latency;
+    let stalls = result.tx_stalls.count.max(result.rx_stalls.count);
     let in_stall = (stalls > 0).then_some(&whole.in_stall);
     // A slot that was never sent kept its user waiting for ever, as a lost datagram does.
-    let missed = harvest.timing.as_ref().map_or(0, |timing| timing.missed);
+    let missed = result.timing.as_ref().map_or(0, |timing| timing.missed);
     let never = ledger.lost.saturating_add(missed);
-    let from_schedule = latency(&whole.from_schedule, "schedule", harvest, never, in_stall);
+    let from_schedule = latency(&whole.from_schedule, "schedule", result, never, in_stall);
     // Without a schedule, the intended moment is the departure.
     let sent = if load == WorkerLoad::FlatOut { &whole.from_schedule } else { &whole.from_send };
-    (from_schedule, latency(sent, "send", harvest, ledger.lost, None))
+    (from_schedule, latency(sent, "send", result, ledger.lost, None))
 }
 
 /// A part of the latency that begins or ends with the kernel's timestamp.
 fn stamped(
     part: &measure::LatencyHistograms,
     from: &str,
-    harvest: &CellResult,
+    result: &CellResult,
     lost: u64,
 ) -> Option<Latency> {
-    let latency = latency(part, from, harvest, lost, None)?;
+    let latency = latency(part, from, result, lost, None)?;
     Some(Latency { timestamp: "kernel".to_owned(), ..latency })
 }
 
 fn latency(
     from: &measure::LatencyHistograms,
     word: &str,
-    harvest: &CellResult,
+    result: &CellResult,
     lost: u64,
     in_stall: Option<&measure::LatencyHistograms>,
 ) -> Option<Latency> {
     // What the receiver's kernel stamped, the same host's clock ends.
-    let bound_ns = if word == "kernel" { 0 } else { harvest.latency.bound.0 };
-    let at = |quantile| bounded(from.quantile_ns(quantile), bound_ns);
-    let [p50, p90, p99, p99_9, p99_99] = [0.5, 0.9, 0.99, 0.999, 0.9999].map(at);
-    let [min, mean, max] = [from.min_ns(), Some(from.mean_ns()?), Some(from.max_ns()?)]
-        .map(|ns| bounded(ns, bound_ns));
-    let p99_with_loss = bounded(from.quantile_with_lost_ns(0.99, lost), bound_ns);
-    let limits = UpperLimits {
-        min_ns: min.1,
-        mean_ns: mean.1,
-        max_ns: max.1,
-        p50_ns: p50.1,
-        p90_ns: p90.1,
-        p99_ns: p99.1,
-        p99_9_ns: p99_9.1,
-        p99_99_ns: p99_99.1,
-        p99_with_loss_ns: p99_with_loss.1,
-    };
-    let batch_max = harvest.rx.batch_max;
+    let bound_ns = if word == "kernel" { 0 } else { result.latency.bound.0 };
+    let stdev_ns = from.stdev_ns()?;
+    let (known, limits) = figures(from, lost, bound_ns);
+    let batch_max = result.rx.batch_max;
     // Flat out, a batch shares the clock read of its departure too.
-    let batched = batch_max > 1 || harvest.timing.is_none();
+    let batched = batch_max > 1 || result.timing.is_none();
     Some(Latency {
-        kind: if harvest.exchange.is_some() { "round_trip" } else { "one_way" }.to_owned(),
+        kind: if result.exchange.is_some() { "round_trip" } else { "one_way" }.to_owned(),
         from: word.to_owned(),
         timestamp: if batched { "per_batch" } else { "per_datagram" }.to_owned(),
         batch_max,
         count: from.count(),
         bound_ns,
-        min_ns: min.0,
-        mean_ns: mean.0,
-        stdev_ns: from.stdev_ns()?,
-        p50_ns: p50.0,
-        p90_ns: p90.0,
-        p99_ns: p99.0,
-        p99_9_ns: p99_9.0,
-        p99_99_ns: p99_99.0,
-        max_ns: max.0,
+        min_ns: known.min_ns,
+        mean_ns: known.mean_ns,
+        stdev_ns,
+        p50_ns: known.p50_ns,
+        p90_ns: known.p90_ns,
+        p99_ns: known.p99_ns,
+        p99_9_ns: known.p99_9_ns,
+        p99_99_ns: known.p99_99_ns,
+        max_ns: known.max_ns,
         clamped: from.clamped(),
-        p99_with_loss_ns: p99_with_loss.0,
+        p99_with_loss_ns: known.p99_with_loss_ns,
         upper_limits: (bound_ns > 0).then_some(limits),
         outside_stalls: in_stall.and_then(|part| outside(from, part, bound_ns)),
-        histogram: encode(from),
+        histogram: encode(from.histogram()),
     })
 }
 
@@ -329,30 +313,24 @@ fn outside(
     bound_ns: u64,
 ) -> Option<OutsideStalls> {
     let rest = whole.without(part)?;
-    let at = |quantile| bounded(rest.quantile_ns(quantile), bound_ns);
-    let [p50, p99, p99_9] = [0.5, 0.99, 0.999].map(at);
-    let max = bounded(rest.max_ns(), bound_ns);
+    let (known, limits) = figures(&rest, 0, bound_ns);
+    let UpperLimits { p50_ns, p99_ns, p99_9_ns, max_ns, .. } = limits;
+    let limits = UpperLimits { p50_ns, p99_ns, p99_9_ns, max_ns, ..UpperLimits::default() };
     Some(OutsideStalls {
         count: rest.count(),
         overlapped: part.count(),
-        p50_ns: p50.0,
-        p99_ns: p99.0,
-        p99_9_ns: p99_9.0,
-        max_ns: max.0,
-        upper_limits: (bound_ns > 0).then(|| UpperLimits {
-            p50_ns: p50.1,
-            p99_ns: p99.1,
-            p99_9_ns: p99_9.1,
-            max_ns: max.1,
-            ..UpperLimits::default()
-        }),
+        p50_ns: known.p50_ns,
+        p99_ns: known.p99_ns,
+        p99_9_ns: known.p99_9_ns,
+        max_ns: known.max_ns,
+        upper_limits: (bound_ns > 0).then_some(limits),
     })
 }
 
 /// HdrHistogram V2, deflated, base64: what its log tools read.
-fn encode(latency: &measure::LatencyHistograms) -> String {
+pub(super) fn encode(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
-    match V2DeflateSerializer::new().serialize(latency.histogram(), &mut bytes) {
+    match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
         Ok(_) => STANDARD.encode(bytes),
         // Writing to memory fails only where a length exceeds 32 bits, which these bounds exclude.
         Err(_) => String::new(),
@@ -370,7 +348,6 @@ fn schedule(timing: &measure::Timing) -> Schedule {
     }
 }
 
-/// Three points of a distribution.
 pub(super) fn spread(of: &measure::LatencyHistograms) -> Spread {
     Spread { p50_ns: of.quantile_ns(0.5), p99_ns: of.quantile_ns(0.99), max_ns: of.max_ns() }
 }

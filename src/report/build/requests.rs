@@ -12,18 +12,18 @@ pub type CodeName<'a> = &'a dyn Fn(u16) -> String;
 /// What became of requests; `None` where datagrams were none.
 pub(super) fn exchange(
     asking: Option<&RequestOptions>,
-    harvest: &CellResult,
+    result: &CellResult,
     name: Option<CodeName<'_>>,
 ) -> Option<Exchange> {
-    let (asking, exchange) = (asking?, harvest.exchange.as_ref()?);
-    let rx = &harvest.rx;
-    let elsewhere = harvest.kernel.udp.map(|udp| udp.no_ports);
+    let (asking, exchange) = (asking?, result.exchange.as_ref()?);
+    let rx = &result.rx;
+    let elsewhere = result.kernel.udp.map(|udp| udp.no_ports);
     Some(Exchange {
         closed_or_open: if asking.outstanding.is_some() { "closed" } else { "open" }.to_owned(),
         outstanding: asking.outstanding.map(u64::from),
         in_order: asking.in_order,
         timeout_ns: asking.timeout.0,
-        requests: harvest.tx.sent,
+        requests: result.tx.sent,
         replies: rx.arrived.saturating_add(exchange.continued).saturating_add(exchange.stale),
         matched: rx.received,
         unmatched: rx.foreign,
@@ -40,7 +40,7 @@ pub(super) fn exchange(
         repeated_labels: exchange.repeated_labels,
         reused_message_ids: exchange.reused_message_ids,
         errors: errors(&exchange.errors, name),
-        unreachable: exchange.unreachable.saturating_add(harvest.tx.refused.unreachable),
+        unreachable: exchange.unreachable.saturating_add(result.tx.refused.unreachable),
         in_flight_max: exchange.in_flight_max,
         room: exchange.room,
         own_drops: exchange.own_drops,
@@ -49,7 +49,6 @@ pub(super) fn exchange(
     })
 }
 
-/// Errors by name.
 fn errors(codes: &Codes, name: Option<CodeName<'_>>) -> BTreeMap<String, u64> {
     let mut errors = BTreeMap::new();
     for (code, count) in codes.iter() {

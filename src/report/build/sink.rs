@@ -11,8 +11,7 @@ use crate::measure::{
 use crate::report::checks::warnings::{doubles_buffers, of_listeners};
 use crate::unit::Nanos;
 
-/// The document of these counters. `host` is where it
-/// was counted.
+/// The document of these counters; `host` is where they were counted.
 #[must_use]
 pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
     let (began, ended) = tally.time;
@@ -139,11 +138,7 @@ mod tests {
     #[test]
     fn a_document_reads_back_and_keeps_to_its_schema() {
         let document = sink(Head::default(), &tally(), &HostFacts::default());
-        let text = serde_json::to_string(&document).unwrap();
-        assert_eq!(serde_json::from_str::<SinkDocument>(&text).unwrap(), document);
-        let schema = serde_json::to_value(schemars::schema_for!(SinkDocument)).unwrap();
-        let validator = jsonschema::validator_for(&schema).unwrap();
-        assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()));
+        crate::report::schema::read_back(&document, crate::report::schema::SINK);
         let others = &document.others;
         assert_eq!((others.size_min, others.size_max), (Some(60), Some(64)));
         assert_eq!(others.gap_mean_ns, Some(1_000));
@@ -169,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_what_was_not_heard() {
+    fn the_text_has_drops_and_stray_messages() {
         let text = shown(&tally());
         for part in [
             "1,234  2 KiB    55     0  asked",

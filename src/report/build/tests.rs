@@ -1,18 +1,16 @@
 use super::*;
-use crate::measure::CutShort;
 use crate::unit::Nanos;
 
 #[test]
-fn the_rate_of_a_cell_is_the_rate_that_shares_are_taken_of() {
+fn the_rate_of_a_cell_counts_all_that_was_due_in_its_window() {
     // Three datagrams that all arrive after the last departure, one that does not, and a tail.
     for (received, read_in_window) in [(3, 0), (4, 1), (600, 550), (0, 0)] {
-        let mut harvest =
-            CellResult { elapsed: Nanos::from_millis(3_000), ..CellResult::default() };
-        (harvest.rx.received, harvest.rx.read_in_window) = (received, read_in_window);
-        harvest.rx.bytes = received * 64;
+        let mut result = CellResult { elapsed: Nanos(3_000_000_000), ..CellResult::default() };
+        (result.rx.received, result.rx.read_in_window) = (received, read_in_window);
+        result.rx.bytes = received * 64;
         let plan = plan();
-        let side = rx_side(&plan, None, &harvest);
-        assert_eq!(side.pps, harvest.delivered_pps());
+        let side = rx_side(&plan, None, &result);
+        assert_eq!(side.pps, result.delivered_pps());
         assert_eq!(side.pps, Some(received as f64 / 3.0));
         assert_eq!(side.bits_per_second, Some(received as f64 * 512.0 / 3.0));
         assert_eq!(side.datagrams_in_window, received);
@@ -21,24 +19,24 @@ fn the_rate_of_a_cell_is_the_rate_that_shares_are_taken_of() {
 }
 
 #[test]
-fn a_tail_that_nobody_could_tell_is_unknown() {
+fn datagrams_after_a_window_of_unknown_end_are_unknown() {
     let mut plan = plan();
-    let mut harvest = CellResult::default();
-    (harvest.rx.received, harvest.rx.read_in_window) = (9, 4);
-    let tail = |plan: &Plan, harvest: &CellResult, direction| {
-        rx_side(plan, direction, harvest).datagrams_after_window
+    let mut result = CellResult::default();
+    (result.rx.received, result.rx.read_in_window) = (9, 4);
+    let tail = |plan: &Plan, result: &CellResult, direction| {
+        rx_side(plan, direction, result).datagrams_after_window
     };
     let there = Some(Direction::Forward);
-    assert_eq!(tail(&plan, &harvest, there), Some(5));
-    harvest.cut_short = Some(CutShort::Interrupted);
-    assert_eq!(tail(&plan, &harvest, there), None);
-    harvest.cut_short = None;
+    assert_eq!(tail(&plan, &result, there), Some(5));
+    result.cut_short = Some(CutShort::Interrupted);
+    assert_eq!(tail(&plan, &result, there), None);
+    result.cut_short = None;
     plan.scenario.limit = Limit::Count(9);
-    assert_eq!((tail(&plan, &harvest, there), tail(&plan, &harvest, None)), (None, Some(5)));
+    assert_eq!((tail(&plan, &result, there), tail(&plan, &result, None)), (None, Some(5)));
 }
 
 #[test]
-fn what_another_host_makes_up_makes_no_panic() {
+fn wild_counts_of_another_host_do_not_panic() {
     let plan = plan();
     let all = u64::MAX;
     let mut wild = CellResult { ends: Topology::Remote, ..CellResult::default() };
@@ -47,32 +45,17 @@ fn what_another_host_makes_up_makes_no_panic() {
     wild.tx.refused.other = all;
     wild.rx.received = all;
     (wild.rx.arrived, wild.rx.bytes, wild.rx.duplicate) = (all, all, all);
-    let udp = measure::UdpCounters {
-        in_datagrams: all,
-        no_ports: all,
-        out_datagrams: all,
-        rcvbuf_errors: all,
-        in_csum_errors: all,
-        sndbuf_errors: all,
-    };
-    let ip = measure::IpCounters {
-        in_discards: all,
-        reassembly: all,
-        reassembly_no_room: all,
-        out_discards: all,
-        out_no_routes: all,
-        frag_fails: all,
-    };
+    let udp = measure::UdpCounters { in_datagrams: all, rcvbuf_errors: all, ..Default::default() };
+    let ip = measure::IpCounters { in_discards: all, reassembly: all, ..Default::default() };
     let kernel = measure::KernelDelta {
         sockets: Some(all),
         udp: Some(udp),
         ip: Some(ip),
-        device_sent: Some(all),
-        neighbour_unresolved: Some(true),
         backlog: Some(all),
         device: Some(all),
         tx_device: Some(all),
         qdisc: Some(all),
+        ..Default::default()
     };
     (wild.kernel, wild.tx_kernel) = (kernel, Some(kernel));
     wild.elapsed = Nanos(1);
@@ -84,14 +67,10 @@ fn what_another_host_makes_up_makes_no_panic() {
     wild.workers = vec![all, all];
     for received in [0, 1, all] {
         wild.rx.received = received;
-        let facts = CellFacts {
-            plan: &plan,
-            cell: &plan.cells[0],
-            load: WorkerLoad::FlatOut,
-            direction: Some(Direction::Forward),
-            harvest: &wild,
-            code_name: None,
-        };
+        let (load, direction) = (WorkerLoad::FlatOut, Some(Direction::Forward));
+        let (planned, result) = (&plan.cells[0], &wild);
+        let facts =
+            CellFacts { plan: &plan, cell: planned, load, direction, result, code_name: None };
         assert_eq!(cell(facts).ledger.sent, all);
         let _ = wild.ledger().broken_identity();
     }
@@ -102,14 +81,14 @@ fn plan() -> Plan {
 }
 
 #[test]
-fn what_is_below_the_bound_is_withheld() {
-    let mut harvest = CellResult::default();
-    harvest.latency.bound = Nanos(100);
+fn figures_below_the_bound_are_withheld() {
+    let mut result = CellResult::default();
+    result.latency.bound = Nanos(100);
     let (mut whole, mut part) =
         (measure::LatencyHistograms::default(), measure::LatencyHistograms::default());
     (1..=100).for_each(|step| whole.record(step * 2));
     part.record(200);
-    let one = latency(&whole, "schedule", &harvest, 0, Some(&part)).unwrap();
+    let one = latency(&whole, "schedule", &result, 0, Some(&part)).unwrap();
     assert_eq!(
         (one.bound_ns, one.count, one.max_ns, one.mean_ns),
         (100, 100, Some(200), Some(101))
@@ -118,8 +97,8 @@ fn what_is_below_the_bound_is_withheld() {
     assert_eq!(one.p99_with_loss_ns, Some(198));
     let outside = one.outside_stalls.unwrap();
     assert_eq!((outside.p50_ns, outside.p99_ns), (Some(100), Some(198)));
-    harvest.latency.bound = Nanos(190);
-    let one = latency(&whole, "send", &harvest, 0, Some(&part)).unwrap();
+    result.latency.bound = Nanos(190);
+    let one = latency(&whole, "send", &result, 0, Some(&part)).unwrap();
     assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
     // The true value may be as much above what was measured as the bound is wide.
     let limits = one.upper_limits.unwrap();
@@ -130,16 +109,16 @@ fn what_is_below_the_bound_is_withheld() {
     let outside = one.outside_stalls.unwrap();
     let limits = outside.upper_limits.unwrap();
     assert_eq!((outside.p50_ns, limits.p50_ns, limits.p99_ns), (None, Some(290), None));
-    harvest.latency.bound = Nanos(201);
-    let one = latency(&whole, "send", &harvest, 0, Some(&part)).unwrap();
+    result.latency.bound = Nanos(201);
+    let one = latency(&whole, "send", &result, 0, Some(&part)).unwrap();
     assert_eq!((one.max_ns, one.upper_limits.unwrap().max_ns), (None, Some(401)));
     let outside = one.outside_stalls.unwrap();
     assert_eq!((outside.max_ns, outside.upper_limits.unwrap().max_ns), (None, Some(399)));
-    harvest.latency.bound = Nanos(190);
+    result.latency.bound = Nanos(190);
     // What falls among the lost has no limit.
-    let one = latency(&whole, "send", &harvest, 2, None).unwrap();
+    let one = latency(&whole, "send", &result, 2, None).unwrap();
     assert_eq!((one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns), (None, None));
     // From the kernel's stamp to the read, both on the receiver's host.
-    let one = latency(&whole, "kernel", &harvest, 0, None).unwrap();
+    let one = latency(&whole, "kernel", &result, 0, None).unwrap();
     assert_eq!((one.bound_ns, one.min_ns, one.p50_ns), (0, Some(2), Some(100)));
 }

@@ -3,21 +3,18 @@
 use crate::document::{ContextSwitches, PerDatagram};
 use crate::measure::{CellResult, Usage};
 
-/// How often the workers of one side left their CPUs.
 pub(super) fn switches(usage: Usage) -> Option<ContextSwitches> {
     let switches = usage.context_switches?;
     let (voluntary, involuntary) = (switches.voluntary, switches.involuntary);
     Some(ContextSwitches { voluntary, involuntary })
 }
 
-/// Which instructions were counted.
 pub(super) fn kind(usage: Usage) -> Option<String> {
     let instructions = usage.instructions?;
     Some(if instructions.with_kernel { "user+kernel" } else { "user" }.to_owned())
 }
 
-/// How many datagrams the costs of the two sides are shared by. Costs are read when the senders'
-/// window closes, so what the receiver paid is for what it had by then.
+/// Datagrams that share the costs of each side, which are read when the senders' window closes.
 #[derive(Debug, Clone, Copy)]
 struct Shares {
     tx: u64,
@@ -26,10 +23,10 @@ struct Shares {
 }
 
 impl Shares {
-    fn of(harvest: &CellResult) -> Self {
-        let rx = &harvest.rx;
-        match (harvest.one_ended, harvest.exchange.is_some()) {
-            (true, _) => Self { tx: harvest.tx.sent, rx: None },
+    fn of(result: &CellResult) -> Self {
+        let rx = &result.rx;
+        match (result.one_ended, result.exchange.is_some()) {
+            (true, _) => Self { tx: result.tx.sent, rx: None },
             // Of requests, what was received is what was answered.
             (_, true) => Self { tx: rx.read_in_window, rx: None },
             _ => Self { tx: rx.received, rx: Some(rx.read_in_window) },
@@ -44,29 +41,26 @@ impl Shares {
     }
 }
 
-/// What a datagram cost, both sides together.
-pub(super) fn per_datagram(harvest: &CellResult) -> PerDatagram {
-    let shares = Shares::of(harvest);
-    let each =
-        |of: fn(Usage) -> Option<u64>| shares.each(of(harvest.tx_usage), of(harvest.rx_usage));
-    let (tx, rx) = (harvest.tx_usage.instructions, harvest.rx_usage.instructions);
+pub(super) fn per_datagram(result: &CellResult) -> PerDatagram {
+    let shares = Shares::of(result);
+    let each = |of: fn(Usage) -> Option<u64>| shares.each(of(result.tx_usage), of(result.rx_usage));
+    let (tx, rx) = (result.tx_usage.instructions, result.rx_usage.instructions);
     // With the kernel's and without make no sum.
     let alike =
         shares.rx.is_none() || tx.zip(rx).is_some_and(|(tx, rx)| tx.with_kernel == rx.with_kernel);
     PerDatagram {
-        syscalls: syscalls(harvest, shares),
+        syscalls: syscalls(result, shares),
         context_switches: each(|usage| usage.context_switches?.all()),
         cpu_ns: each(|usage| Some(usage.cpu?.0)),
         instructions: each(|usage| Some(usage.instructions?.count)).filter(|_| alike),
     }
 }
 
-/// System calls for each datagram. Of a handful that all arrive after the last departure these are
-/// known nevertheless: they are counted to the end.
-fn syscalls(harvest: &CellResult, shares: Shares) -> Option<f64> {
-    let (tx, rx) = (&harvest.tx, &harvest.rx);
+/// System calls per datagram; counted to the end if all datagrams arrived after the window.
+fn syscalls(result: &CellResult, shares: Shares) -> Option<f64> {
+    let (tx, rx) = (&result.tx, &result.rx);
     let (calls, shares) = match shares {
-        _ if harvest.one_ended || rx.read_in_window > 0 => (rx.syscalls_in_window, shares),
+        _ if result.one_ended || rx.read_in_window > 0 => (rx.syscalls_in_window, shares),
         Shares { rx: None, .. } => (rx.syscalls, Shares { tx: rx.received, rx: None }),
         _ => (rx.syscalls, Shares { tx: rx.received, rx: Some(rx.received) }),
     };
@@ -93,77 +87,76 @@ mod tests {
     }
 
     /// 100 sent, 50 received, 40 of them in the window, at the price of 300 and 200 ns.
-    fn harvest() -> CellResult {
-        let mut harvest = CellResult {
+    fn result() -> CellResult {
+        let mut result = CellResult {
             tx_usage: usage(300, true),
             rx_usage: usage(200, true),
             ..CellResult::default()
         };
-        (harvest.tx.sent, harvest.tx.syscalls) = (100, 100);
-        (harvest.rx.received, harvest.rx.syscalls) = (50, 90);
-        (harvest.rx.read_in_window, harvest.rx.syscalls_in_window) = (40, 20);
-        harvest
+        (result.tx.sent, result.tx.syscalls) = (100, 100);
+        (result.rx.received, result.rx.syscalls) = (50, 90);
+        (result.rx.read_in_window, result.rx.syscalls_in_window) = (40, 20);
+        result
     }
 
     #[test]
-    fn both_sides_pay_for_what_arrived() {
-        // 100 / 50 + 20 / 40; 5 / 50 + 5 / 40; 300 / 50 + 200 / 40; 600 / 50 + 400 / 40
-        let found = per_datagram(&harvest());
-        assert_eq!((found.syscalls, found.context_switches), (Some(2.5), Some(0.225)));
-        assert_eq!((found.cpu_ns, found.instructions), (Some(11.0), Some(22.0)));
+    fn costs_are_shared_by_the_datagrams_of_each_side() {
+        type Case = (fn(&mut CellResult), [Option<f64>; 4]);
+        let cases: [Case; 8] = [
+            // 100 / 50 + 20 / 40; 5 / 50 + 5 / 40; 300 / 50 + 200 / 40; 600 / 50 + 400 / 40
+            (|_| {}, [Some(2.5), Some(0.225), Some(11.0), Some(22.0)]),
+            // Without a receiver, by what was sent.
+            (
+                |one| {
+                    (one.one_ended, one.rx_usage) = (true, Usage::default());
+                    one.rx = measure::RxTally::default();
+                },
+                [Some(1.0), Some(0.05), Some(3.0), Some(6.0)],
+            ),
+            // Of requests, one side pays for both: 120 / 40; 5 / 40; 300 / 40; 600 / 40
+            (
+                |one| {
+                    (one.exchange, one.rx_usage) =
+                        (Some(RequestCounts::default()), Usage::default())
+                },
+                [Some(3.0), Some(0.125), Some(7.5), Some(15.0)],
+            ),
+            // Instructions with the kernel's and without make no sum.
+            (|one| one.rx_usage = usage(200, false), [Some(2.5), Some(0.225), Some(11.0), None]),
+            (|one| one.rx_usage = Usage::default(), [Some(2.5), None, None, None]),
+            (|one| (one.rx.received, one.rx.read_in_window) = (0, 0), [None; 4]),
+            // All came after the window: (100 + 90) / 50
+            (
+                |one| (one.rx.read_in_window, one.rx.syscalls_in_window) = (0, 7),
+                [Some(3.8), None, None, None],
+            ),
+            (
+                |one| {
+                    (one.rx.read_in_window, one.rx.syscalls_in_window) = (0, 7);
+                    one.exchange = Some(RequestCounts::default());
+                },
+                [Some(3.8), None, None, None],
+            ),
+        ];
+        for (at, (change, [syscalls, context_switches, cpu_ns, instructions])) in
+            cases.into_iter().enumerate()
+        {
+            let mut one = result();
+            change(&mut one);
+            let expected = PerDatagram { syscalls, context_switches, cpu_ns, instructions };
+            assert_eq!(per_datagram(&one), expected, "{at}");
+        }
     }
 
     #[test]
-    fn without_a_receiver_the_sender_pays_for_what_it_sent() {
-        let mut alone = CellResult { one_ended: true, rx_usage: Usage::default(), ..harvest() };
-        alone.rx = measure::RxTally::default();
-        let found = per_datagram(&alone);
-        assert_eq!((found.syscalls, found.cpu_ns), (Some(1.0), Some(3.0)));
-        assert_eq!(found.context_switches, Some(0.05));
-    }
-
-    #[test]
-    fn who_asks_and_hears_pays_once() {
-        let asked = RequestCounts::default();
-        let pair = CellResult { exchange: Some(asked), rx_usage: Usage::default(), ..harvest() };
-        let found = per_datagram(&pair);
-        // 120 / 40; 300 / 40
-        assert_eq!((found.syscalls, found.cpu_ns), (Some(3.0), Some(7.5)));
-    }
-
-    #[test]
-    fn what_one_side_does_not_tell_is_not_made_up() {
-        let half = CellResult { rx_usage: usage(200, false), ..harvest() };
-        let found = per_datagram(&half);
-        assert_eq!((found.cpu_ns, found.instructions), (Some(11.0), None));
-        let silent = CellResult { rx_usage: Usage::default(), ..harvest() };
-        let found = per_datagram(&silent);
-        assert_eq!((found.syscalls, found.cpu_ns, found.context_switches), (Some(2.5), None, None));
-        let mut nothing = harvest();
-        (nothing.rx.received, nothing.rx.read_in_window) = (0, 0);
-        assert_eq!(per_datagram(&nothing), PerDatagram::default());
-    }
-
-    #[test]
-    fn what_all_comes_after_the_window_has_no_cost_in_it() {
-        let mut late = harvest();
-        (late.rx.read_in_window, late.rx.syscalls_in_window) = (0, 7);
-        // (100 + 90) / 50
-        let calls_alone = PerDatagram { syscalls: Some(3.8), ..PerDatagram::default() };
-        assert_eq!(per_datagram(&late), calls_alone);
-        late.exchange = Some(RequestCounts::default());
-        assert_eq!(per_datagram(&late), calls_alone);
-    }
-
-    #[test]
-    fn what_another_host_makes_up_is_neither_a_panic_nor_cheap() {
-        let mut wild = harvest();
+    fn wild_counts_of_another_host_do_not_overflow() {
+        let mut wild = result();
         wild.rx_usage.cpu = Some(Nanos(u64::MAX));
         wild.rx_usage.context_switches =
             Some(measure::ThreadSwitches { voluntary: u64::MAX, involuntary: 1 });
         wild.rx.syscalls_in_window = u64::MAX;
-        let found = per_datagram(&wild);
-        assert!(found.cpu_ns.unwrap() > 1e17 && found.syscalls.unwrap() > 1e17);
-        assert_eq!(found.context_switches, None);
+        let costs = per_datagram(&wild);
+        assert!(costs.cpu_ns.unwrap() > 1e17 && costs.syscalls.unwrap() > 1e17);
+        assert_eq!(costs.context_switches, None);
     }
 }

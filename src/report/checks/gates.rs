@@ -29,8 +29,7 @@ pub fn gates(report: &Report, conditions: &[Condition]) -> Vec<Gate> {
 /// Titles of the columns of [`rows`].
 pub(crate) const TITLES: [&str; 4] = ["gate", "cell", "value", "result"];
 
-/// A row for each gate of a document: condition, cell, value and result. In an invalid cell a gate
-/// has no result: `invalid`.
+/// A row per gate: condition, cell, value and result (`invalid` in an invalid cell).
 pub(crate) fn rows(report: &Report) -> Vec<Vec<String>> {
     let row = |gate: &Gate| {
         let cell = report.cell_named(gate.cell.as_deref(), gate.trial);

@@ -1,5 +1,4 @@
-//! The figures of a cell that have a name: their units, where each is in the document, and which
-//! way is better.
+//! The named figures of a cell: unit, place in the document, and which way is better.
 
 use super::with_loss::{WithLoss, p99_with_loss};
 use crate::document::{Cell, Latency, Schedule};
@@ -74,8 +73,8 @@ impl Metric {
         (self.of)(cell).is_none() && (self.at_most)(cell).is_some()
     }
 
-    /// Whether it says something of this cell: flat out, latency is mostly the queue, and at a
-    /// rate that was asked for, what is delivered is that rate.
+    /// Whether it describes this cell: at `max` latency is the queue, and at a rate pps is that
+    /// rate.
     #[must_use]
     pub fn suits(&self, cell: &Cell) -> bool {
         match self.cells {
@@ -95,7 +94,6 @@ const fn metric(
     Metric { name, kind, cells, better: Better::Lower, of, at_most: |_| None }
 }
 
-/// A rate: more is better.
 const fn rate(name: &'static str, kind: MetricKind, of: fn(&Cell) -> Option<f64>) -> Metric {
     Metric { better: Better::Higher, ..metric(name, kind, Cells::FlatOut, of) }
 }
@@ -215,8 +213,8 @@ impl MetricKind {
                 Some(percent) => {
                     let percent: f64 = percent.trim().parse().ok()?;
                     let share = || format!("{percent}e-2").parse().ok();
-                    // Divided, 0.7 would become a little less than 0.007, and a loss of just that
-                    // would be above it.
+                    // Divided by 100, 0.7 would be less than 0.007, and just that loss would exceed
+                    // it.
                     (0.0..=100.0).contains(&percent).then(share)?
                 }
                 // From 1 on it could as well be meant as a percentage.
@@ -255,8 +253,7 @@ impl MetricKind {
         }
     }
 
-    /// A figure of this kind in as many digits as tell it from a limit beside it: whoever reads
-    /// `200 µs` where 200.4 failed against 200, finds no fault.
+    /// The value with enough digits to distinguish it from a limit.
     #[must_use]
     pub fn show(self, value: f64) -> String {
         if value.is_infinite() {

@@ -1,6 +1,5 @@
-//! Checks of a run and of a host: warnings, validity, gates, and the findings of `doctor`.
+//! Checks of a run and of a host: warnings, validity, gates and host checks.
 
-pub mod doctor;
 pub mod fail_if;
 pub(crate) mod gates;
 pub(crate) mod host_checks;
@@ -15,7 +14,6 @@ pub(crate) mod with_loss;
 pub use crate::report::checks::host_checks::{
     Grade, HostCheck, HostRequirements, check_host, host, host_warnings, sink_warnings,
 };
-pub use doctor::render as doctor;
 pub use fail_if::{Condition, ConditionError, GateFailure};
 pub use gates::gates;
 pub use identities::ledger_identities;

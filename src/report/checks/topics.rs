@@ -1,5 +1,4 @@
-//! Explanations of what reports contain: warning codes, reasons of invalid runs, table columns,
-//! places of the ledger.
+//! Explanations of warning codes, reasons of invalid runs, table columns and drop locations.
 
 use crate::report::checks::{validity, warning_codes};
 
@@ -108,25 +107,51 @@ const PLACES: &[(&str, &str, &str)] = &[
     (
         "receive_buffer",
         "dropped at the receiver's full socket buffer",
-        "The receiver did not read fast enough. From SO_MEMINFO or SO_RXQ_OVFL; exact.",
+        "The receiver did not read fast enough. From sk_drops (SO_MEMINFO); exact.",
     ),
     (
         "backlog",
         "dropped at the full backlog queue of a CPU",
         "From /proc/net/softnet_stat. See netdev_max_backlog.",
     ),
-    ("device", "dropped by the receiver's network device", "From the statistics of the interface."),
-    ("qdisc", "dropped by the sender's queueing discipline", "From the statistics of the qdisc."),
-    ("tx_device", "dropped by the sender's network device", "From the interface's statistics."),
-    ("checksum", "dropped for a wrong checksum", "From InCsumErrors of /proc/net/snmp."),
-    ("no_port", "arrived where no socket was bound", "From NoPorts of /proc/net/snmp."),
-    ("rx_ip", "dropped by the receiver's IP layer", "From InDiscards and like counters."),
-    ("reassembly", "fragments were missing", "From ReasmFails; estimated."),
-    ("tx_ip", "dropped by the sender's IP layer", "From OutDiscards and like counters."),
+    (
+        "device",
+        "dropped by the receiver's network device",
+        "From rx_dropped in /proc/net/dev, without the drops of a full backlog.",
+    ),
+    (
+        "qdisc",
+        "dropped by the sender's queueing discipline",
+        "From the statistics of the qdiscs (rtnetlink), without refused sends.",
+    ),
+    (
+        "tx_device",
+        "dropped by the sender's network device",
+        "From tx_dropped in /proc/net/dev, without refused sends.",
+    ),
+    ("checksum", "dropped for a wrong checksum", "From InCsumErrors in /proc/net/snmp and snmp6."),
+    ("no_port", "arrived where no socket was bound", "From NoPorts in /proc/net/snmp and snmp6."),
+    (
+        "rx_ip",
+        "dropped by the receiver's IP layer",
+        "From InHdrErrors, InAddrErrors, InDiscards and InNoRoutes in /proc/net/snmp, snmp6 and \
+         netstat, and IPReversePathFilter in netstat.",
+    ),
+    (
+        "reassembly",
+        "fragments were missing",
+        "From ReasmFails in /proc/net/snmp and snmp6, and FRAG in sockstat and sockstat6; \
+         estimated.",
+    ),
+    (
+        "tx_ip",
+        "dropped by the sender's IP layer",
+        "From OutDiscards, FragFails and OutNoRoutes in /proc/net/snmp and snmp6.",
+    ),
     (
         "neighbour",
         "the next hop's address was not resolved",
-        "ARP or neighbour discovery got no answer; estimated.",
+        "ARP or neighbour discovery got no answer (neighbour state, rtnetlink); estimated.",
     ),
     (
         "refused",

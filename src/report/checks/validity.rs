@@ -1,5 +1,4 @@
-//! Decides whether a run tested what was asked. Every output format, the exit code, `search`,
-//! `compare` and `ab` use this decision.
+//! Decides whether a run tested what was asked; every format and exit code uses the decision.
 
 #[cfg(test)]
 mod tests;
@@ -43,22 +42,19 @@ const ICMP_GAP_NS: u64 = 1_500_000_000;
 /// apart, before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)).
 const NEIGHBOUR_GAP_NS: u64 = 5_000_000_000;
 
-/// Whether nothing reached the target, or nothing is known to have: the exit code is 5 even
-/// without a gate (`--fail-if`, `search`, `compare`, `ab`).
+/// Whether nothing is known to have reached the target: the exit code is 5 even without a gate.
 #[must_use]
 pub fn tested_nothing(reason: &InvalidReason) -> bool {
     reason.code != SCHEDULE_MISSED
 }
 
-/// Whether the exit code is 5; `gated`: the exit code depends on the figures (`--fail-if`,
-/// `search`, `compare`, `ab`).
+/// Whether the exit code is 5; `gated`: it depends on the figures (`--fail-if`, `search`, ...).
 #[must_use]
 pub fn ends_invalid(report: &Report, gated: bool) -> bool {
     !report.valid && (gated || report.invalid_because.iter().any(tested_nothing))
 }
 
-/// The first lines of a report: one for each kind of reason, with the worst cell; empty if the
-/// document is valid.
+/// The first lines of a report: the worst cell of each reason; empty if it is valid.
 #[must_use]
 pub fn invalid_lines(report: &Report) -> Vec<String> {
     let reasons = &report.invalid_because;
@@ -89,8 +85,7 @@ pub fn invalid_lines(report: &Report) -> Vec<String> {
     codes.iter().filter_map(line).collect()
 }
 
-/// Judges a document by its cells: adds to `invalid_because`, and sets `valid`. A document that is
-/// already marked invalid stays invalid.
+/// Adds reasons to `invalid_because` and sets `valid`; an invalid document stays invalid.
 pub fn judge_validity(report: &mut Report) {
     for reason in invalid_reasons(report) {
         let known = |one: &InvalidReason| {
@@ -123,8 +118,7 @@ pub fn invalid_reasons(report: &Report) -> Vec<InvalidReason> {
     report.cells.iter().flat_map(|cell| invalid_cell(cell, report.max_missed)).collect()
 }
 
-/// Why this cell did not test what was asked. `max_missed` is the share of its schedule that may be
-/// missed, 0 to 1.
+/// Why this cell is invalid; `max_missed` is the share of its schedule that may be missed, 0 to 1.
 #[must_use]
 pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
     let reasons = untested(cell).into_iter().chain(missed(cell, max_missed));
@@ -135,8 +129,7 @@ pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
     reasons.map(named).collect()
 }
 
-/// Judges a search: a size and engine without a found rate is invalid if none of its trials was
-/// valid.
+/// Judges a search: invalid if no trial of a size and engine was valid.
 pub fn judge_search(document: &mut SearchDocument) {
     let reasons = document.searches.iter().filter_map(invalid_search);
     document.report.invalid_because = reasons.collect();
@@ -157,7 +150,6 @@ fn invalid_search(found: &Found) -> Option<InvalidReason> {
     Some(InvalidReason { code: code.clone(), message, cell: Some(found.id.clone()), trial: None })
 }
 
-/// Datagrams or requests in words.
 const fn noun(cell: &Cell) -> &'static str {
     if cell.exchange.is_some() { "requests" } else { "datagrams" }
 }
@@ -168,8 +160,7 @@ fn unreachable(cell: &Cell) -> u64 {
     cell.ledger.refused.unreachable.max(exchange)
 }
 
-/// Whether the outages cover the whole window, each extended by the time that may pass between two
-/// errors of its cause.
+/// Whether outages cover the whole window, extended by the time between two errors of their cause.
 fn is_outage_throughout(cell: &Cell) -> bool {
     let mut outages: Vec<_> = cell.outages.iter().map(covered_ns).collect();
     outages.sort_unstable();
@@ -195,7 +186,7 @@ fn covered_ns(outage: &Outage) -> (u64, u64) {
 /// Nothing was sent, or nothing of it arrived or was answered.
 fn untested(cell: &Cell) -> Option<(&'static str, String)> {
     let (sent, unreachable) = (cell.ledger.sent, unreachable(cell));
-    let told = unreachable > 0;
+    let has_errors = unreachable > 0;
     if sent == 0 {
         // Stopped before the first datagram, a cell says nothing.
         let stopped = cell.cut_short && cell.ledger.attempted == 0;
@@ -208,26 +199,24 @@ fn untested(cell: &Cell) -> Option<(&'static str, String)> {
         let throughout = throughout || gave_up || is_outage_throughout(cell);
         return throughout.then(|| target_unreachable(cell));
     }
-    match &cell.exchange {
-        Some(exchange) => {
+    let (arrived, waited) = match &cell.exchange {
+        Some(exchange) => (
             // A late reply is one: the server was slower than the timeout, which is a result.
-            let answered = exchange.matched > 0 || exchange.late > 0;
-            let waited = !cell.cut_short || exchange.timeouts > exchange.given_up;
-            match (answered, told) {
-                (true, _) => None,
-                (false, true) => Some(target_unreachable(cell)),
-                (false, false) => waited.then(|| nothing_answered(exchange)),
-            }
-        }
-        None => {
-            let arrived = cell.ledger.received.is_none_or(|received| received > 0);
-            let waited = !cell.cut_short || cell.elapsed_ns >= ARRIVES_WITHIN_NS;
-            match (arrived, told) {
-                (true, _) => None,
-                (false, true) => Some(target_unreachable(cell)),
-                (false, false) => waited.then(|| nothing_arrived(cell)),
-            }
-        }
+            exchange.matched > 0 || exchange.late > 0,
+            !cell.cut_short || exchange.timeouts > exchange.given_up,
+        ),
+        None => (
+            cell.ledger.received.is_none_or(|received| received > 0),
+            !cell.cut_short || cell.elapsed_ns >= ARRIVES_WITHIN_NS,
+        ),
+    };
+    match (arrived, has_errors) {
+        (true, _) => None,
+        (false, true) => Some(target_unreachable(cell)),
+        (false, false) => waited.then(|| match &cell.exchange {
+            Some(exchange) => nothing_answered(exchange),
+            None => nothing_arrived(cell),
+        }),
     }
 }
 
@@ -285,7 +274,6 @@ fn target_unreachable(cell: &Cell) -> (&'static str, String) {
     (UNREACHABLE, message)
 }
 
-/// More of the schedule was missed than is allowed.
 fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
     let schedule = cell.schedule.as_ref()?;
     let share = missed_share(cell).filter(|share| *share > max_missed)?;
@@ -301,13 +289,11 @@ fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
     Some((SCHEDULE_MISSED, message))
 }
 
-/// A share in percent, with two decimals at most.
 fn percent(share: f64) -> String {
     let text = format!("{:.2}", share * 100.0);
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// What to do about so many missed slots.
 fn missed_remedy(exchange: Option<&Exchange>, missed: u64) -> String {
     match exchange {
         Some(exchange) if exchange.no_room > missed / 2 => {

@@ -2,10 +2,8 @@
 
 use crate::document::{Cell, Latency};
 
-/// That figure of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WithLoss {
-    /// In ns.
     Known(u64),
     /// It falls among the lost.
     Infinite,
@@ -13,8 +11,7 @@ pub(crate) enum WithLoss {
     Below(u64),
 }
 
-/// It, from the schedule; `None` where there is no latency. The document has `null` for two
-/// reasons, and they must not be taken for each other: one is the worst, the other the best.
+/// From the schedule; distinguishes the two reasons of `null` in the document.
 pub(crate) fn p99_with_loss(cell: &Cell) -> Option<WithLoss> {
     let latency = cell.latency.as_ref()?;
     if let Some(ns) = latency.p99_with_loss_ns {
@@ -27,8 +24,7 @@ pub(crate) fn p99_with_loss(cell: &Cell) -> Option<WithLoss> {
     Some(WithLoss::Below(latency.limits().p99_with_loss_ns?))
 }
 
-/// Whether more datagrams were lost, or never sent although due, than this percentile leaves: with
-/// those as infinitely slow, it is infinite. `None` where there is no latency.
+/// Whether the percentile falls among lost or missed datagrams; `None` without latency.
 pub(crate) fn is_infinite(cell: &Cell, quantile: f64) -> Option<bool> {
     cell.latency.as_ref().map(|latency| exceeds(cell, latency, quantile))
 }
@@ -40,8 +36,7 @@ fn exceeds(cell: &Cell, latency: &Latency, quantile: f64) -> bool {
     (all as f64 * quantile).ceil() > latency.count as f64
 }
 
-/// What follows a percentile of the received datagrams where lost ones, as infinitely slow, make it
-/// infinite; empty where they do not.
+/// Marks a percentile of received datagrams that is infinite with loss; empty if it is not.
 pub(crate) fn of_received(cell: &Cell, quantile: f64) -> &'static str {
     match is_infinite(cell, quantile) {
         Some(true) => " (of received; infinite with loss)",
@@ -55,7 +50,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn the_two_reasons_for_nothing_are_told_apart() {
+    fn the_two_reasons_of_null_are_distinguished() {
         let mut cell = fixture::cell("plain", 64, "50%", 135e3);
         assert_eq!(p99_with_loss(&cell), Some(WithLoss::Known(74_943)));
         fixture::two_clocks(&mut cell, 80_000);

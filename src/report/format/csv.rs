@@ -4,178 +4,101 @@ mod trials;
 
 pub use trials::trials;
 
-use crate::document::{
-    Cell, Exchange, Flows, Latency, Report, Schedule, Side, StallSum, UpperLimits,
-};
+use serde_json::Value;
+
+use crate::document::{Cell, Report};
 use crate::report::error::RenderError;
 use crate::unit::sum_counts;
 
-/// A column: its name, and what it says of a cell. Unknown is empty.
-type Column = (&'static str, fn(&Cell) -> String);
+/// The columns: paths in the document. New ones go to the end, and names never change.
+const COLUMNS: &str = "\
+    id trial engine.tx engine.rx engine.tx_active engine.rx_active size size_mix streams threads \
+    rate rate_pps pace elapsed_ns calibration cut_short direction ends cut_short_because outages \
+    tx.datagrams tx.bytes tx.pps tx.bits_per_second tx.syscalls tx.cpu_ns \
+    tx.socket_buffer.granted rx.datagrams rx.datagrams_in_window rx.bytes rx.pps \
+    rx.bits_per_second rx.syscalls rx.cpu_ns rx.socket_buffer.granted rx.datagrams_after_window \
+    packets.sent packets.received packets.uncut packets.segments_at_first \
+    packets.segments_at_last packets.truncated packets.no_buffers ledger.attempted ledger.sent \
+    ledger.refused.would_block ledger.refused.no_buffers ledger.refused.unreachable \
+    ledger.refused.too_big ledger.refused.other ledger.received ledger.lost \
+    ledger.lost_at.receive_buffer ledger.lost_at.backlog ledger.lost_at.device \
+    ledger.lost_at.qdisc ledger.lost_at.checksum ledger.lost_at.no_port ledger.lost_at.tx_device \
+    ledger.lost_at.rx_ip ledger.lost_at.reassembly ledger.lost_at.tx_ip ledger.lost_at.neighbour \
+    ledger.unaccounted ledger.arrived ledger.duplicate ledger.late ledger.reordered \
+    ledger.reorder_extent ledger.foreign ledger.corrupt latency.count latency.min_ns \
+    latency.mean_ns latency.stdev_ns latency.p50_ns latency.p90_ns latency.p99_ns \
+    latency.p99_9_ns latency.p99_99_ns latency.max_ns latency.bound_ns latency.p99_with_loss_ns \
+    latency.upper_limits.min_ns latency.upper_limits.p50_ns latency.upper_limits.p90_ns \
+    latency.upper_limits.p99_ns latency.upper_limits.p99_9_ns latency.upper_limits.p99_99_ns \
+    latency.upper_limits.p99_with_loss_ns latency.outside_stalls.max_ns from_send.p50_ns \
+    from_send.p99_ns from_send.upper_limits.p50_ns from_send.upper_limits.p99_ns to_socket.p50_ns \
+    to_socket.p99_ns to_socket.upper_limits.p50_ns to_socket.upper_limits.p99_ns in_socket.p50_ns \
+    in_socket.p99_ns schedule.scheduled schedule.missed schedule.lag.p99_ns schedule.gap.p50_ns \
+    schedule.gap.p99_ns jitter_ns stalls.tx.count stalls.tx.total_ns stalls.tx.max_ns \
+    stalls.rx.count stalls.rx.total_ns stalls.rx.max_ns flows.received.min flows.received.max \
+    flows.loss_max flows.starved flows.fairness exchange.requests exchange.replies \
+    exchange.matched exchange.unmatched exchange.duplicate exchange.late exchange.continued \
+    exchange.stale exchange.timeouts exchange.given_up exchange.errors exchange.unreachable \
+    exchange.in_flight_max exchange.room exchange.own_drops exchange.elsewhere exchange.idle_ns \
+    exchange.outstanding exchange.timeout_ns warnings per_datagram.syscalls \
+    per_datagram.context_switches per_datagram.cpu_ns per_datagram.instructions \
+    exchange.incomplete exchange.acknowledged exchange.no_room exchange.no_room_ns \
+    exchange.repeated_labels exchange.reused_message_ids latency.upper_limits.mean_ns \
+    latency.upper_limits.max_ns latency.outside_stalls.upper_limits.max_ns";
 
-/// Names are the paths in the document, joined by underscores; `ledger` is left away, and so is
-/// what the contract leaves away for brevity. New columns go to the end of their group, and names
-/// never change.
-const COLUMNS: &[Column] = &[
-    ("id", |c| c.id.clone()),
-    ("trial", |c| c.trial.to_string()),
-    ("engine_tx", |c| c.engine.tx.clone()),
-    ("engine_rx", |c| c.engine.rx.clone()),
-    ("engine_tx_active", |c| c.engine.tx_active.clone()),
-    ("engine_rx_active", |c| or_empty(c.engine.rx_active.as_ref())),
-    ("size", |c| c.size.to_string()),
-    ("size_mix", |c| or_empty(c.size_mix.as_ref())),
-    ("streams", |c| c.streams.to_string()),
-    ("threads", |c| c.threads.to_string()),
-    ("rate", |c| c.rate.clone()),
-    ("rate_pps", |c| or_empty(c.rate_pps)),
-    ("pace", |c| or_empty(c.pace.as_ref())),
-    ("elapsed_ns", |c| c.elapsed_ns.to_string()),
-    ("calibration", |c| c.calibration.to_string()),
-    ("cut_short", |c| c.cut_short.to_string()),
-    ("direction", |c| or_empty(c.direction.as_ref())),
-    ("ends", |c| or_empty(c.ends.as_ref())),
-    ("cut_short_because", |c| or_empty(c.cut_short_because.as_ref())),
-    ("outages", |c| c.outages.len().to_string()),
-    ("tx_datagrams", |c| c.tx.datagrams.to_string()),
-    ("tx_bytes", |c| c.tx.bytes.to_string()),
-    ("tx_pps", |c| or_empty(c.tx.pps)),
-    ("tx_bits_per_second", |c| or_empty(c.tx.bits_per_second)),
-    ("tx_syscalls", |c| c.tx.syscalls.to_string()),
-    ("tx_cpu_ns", |c| or_empty(c.tx.cpu_ns)),
-    ("tx_socket_buffer_granted", |c| or_empty(c.tx.socket_buffer.granted)),
-    ("rx_datagrams", |c| receiver(c, |rx| Some(rx.datagrams))),
-    ("rx_datagrams_in_window", |c| receiver(c, |rx| Some(rx.datagrams_in_window))),
-    ("rx_bytes", |c| receiver(c, |rx| Some(rx.bytes))),
-    ("rx_pps", |c| receiver(c, |rx| rx.pps)),
-    ("rx_bits_per_second", |c| receiver(c, |rx| rx.bits_per_second)),
-    ("rx_syscalls", |c| receiver(c, |rx| Some(rx.syscalls))),
-    ("rx_cpu_ns", |c| receiver(c, |rx| rx.cpu_ns)),
-    ("rx_socket_buffer_granted", |c| receiver(c, |rx| rx.socket_buffer.granted)),
-    ("rx_datagrams_after_window", |c| receiver(c, |rx| rx.datagrams_after_window)),
-    ("packets_sent", |c| c.packets.sent.to_string()),
-    ("packets_received", |c| or_empty(c.packets.received)),
-    ("packets_uncut", |c| or_empty(c.packets.uncut)),
-    ("packets_segments_at_first", |c| or_empty(c.packets.segments_at_first)),
-    ("packets_segments_at_last", |c| or_empty(c.packets.segments_at_last)),
-    ("packets_truncated", |c| or_empty(c.packets.truncated)),
-    ("packets_no_buffers", |c| or_empty(c.packets.no_buffers)),
-    ("attempted", |c| c.ledger.attempted.to_string()),
-    ("sent", |c| c.ledger.sent.to_string()),
-    ("refused_would_block", |c| c.ledger.refused.would_block.to_string()),
-    ("refused_no_buffers", |c| c.ledger.refused.no_buffers.to_string()),
-    ("refused_unreachable", |c| c.ledger.refused.unreachable.to_string()),
-    ("refused_too_big", |c| c.ledger.refused.too_big.to_string()),
-    ("refused_other", |c| c.ledger.refused.other.to_string()),
-    ("received", |c| or_empty(c.ledger.received)),
-    ("lost", |c| or_empty(c.ledger.lost)),
-    ("lost_at_receive_buffer", |c| or_empty(c.ledger.lost_at.receive_buffer)),
-    ("lost_at_backlog", |c| or_empty(c.ledger.lost_at.backlog)),
-    ("lost_at_device", |c| or_empty(c.ledger.lost_at.device)),
-    ("lost_at_qdisc", |c| or_empty(c.ledger.lost_at.qdisc)),
-    ("lost_at_checksum", |c| or_empty(c.ledger.lost_at.checksum)),
-    ("lost_at_no_port", |c| or_empty(c.ledger.lost_at.no_port)),
-    ("lost_at_tx_device", |c| or_empty(c.ledger.lost_at.tx_device)),
-    ("lost_at_rx_ip", |c| or_empty(c.ledger.lost_at.rx_ip)),
-    ("lost_at_reassembly", |c| or_empty(c.ledger.lost_at.reassembly)),
-    ("lost_at_tx_ip", |c| or_empty(c.ledger.lost_at.tx_ip)),
-    ("lost_at_neighbour", |c| or_empty(c.ledger.lost_at.neighbour)),
-    ("unaccounted", |c| or_empty(c.ledger.unaccounted)),
-    ("arrived", |c| or_empty(c.ledger.arrived)),
-    ("duplicate", |c| or_empty(c.ledger.duplicate)),
-    ("late", |c| or_empty(c.ledger.late)),
-    ("reordered", |c| or_empty(c.ledger.reordered)),
-    ("reorder_extent", |c| or_empty(c.ledger.reorder_extent)),
-    ("foreign", |c| or_empty(c.ledger.foreign)),
-    ("corrupt", |c| or_empty(c.ledger.corrupt)),
-    ("latency_count", |c| latency(c, |l| Some(l.count))),
-    ("latency_min_ns", |c| latency(c, |l| l.min_ns)),
-    ("latency_mean_ns", |c| latency(c, |l| l.mean().0)),
-    ("latency_stdev_ns", |c| latency(c, |l| Some(l.stdev_ns))),
-    ("latency_p50_ns", |c| latency(c, |l| l.p50_ns)),
-    ("latency_p90_ns", |c| latency(c, |l| l.p90_ns)),
-    ("latency_p99_ns", |c| latency(c, |l| l.p99_ns)),
-    ("latency_p99_9_ns", |c| latency(c, |l| l.p99_9_ns)),
-    ("latency_p99_99_ns", |c| latency(c, |l| l.p99_99_ns)),
-    ("latency_max_ns", |c| latency(c, |l| l.max().0)),
-    ("latency_bound_ns", |c| latency(c, |l| Some(l.bound_ns))),
-    ("p99_with_loss_ns", |c| or_empty(c.latency.as_ref().and_then(|l| l.p99_with_loss_ns))),
-    ("latency_upper_limits_min_ns", |c| limit(c.latency.as_ref(), |u| u.min_ns)),
-    ("latency_upper_limits_p50_ns", |c| limit(c.latency.as_ref(), |u| u.p50_ns)),
-    ("latency_upper_limits_p90_ns", |c| limit(c.latency.as_ref(), |u| u.p90_ns)),
-    ("latency_upper_limits_p99_ns", |c| limit(c.latency.as_ref(), |u| u.p99_ns)),
-    ("latency_upper_limits_p99_9_ns", |c| limit(c.latency.as_ref(), |u| u.p99_9_ns)),
-    ("latency_upper_limits_p99_99_ns", |c| limit(c.latency.as_ref(), |u| u.p99_99_ns)),
-    ("latency_upper_limits_p99_with_loss_ns", |c| {
-        limit(c.latency.as_ref(), |u| u.p99_with_loss_ns)
-    }),
-    ("outside_stalls_max_ns", |c| latency(c, |l| l.outside_stalls.as_ref()?.max(l.bound_ns).0)),
-    ("from_send_p50_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p50_ns))),
-    ("from_send_p99_ns", |c| or_empty(c.from_send.as_ref().and_then(|l| l.p99_ns))),
-    ("from_send_upper_limits_p50_ns", |c| limit(c.from_send.as_ref(), |u| u.p50_ns)),
-    ("from_send_upper_limits_p99_ns", |c| limit(c.from_send.as_ref(), |u| u.p99_ns)),
-    ("to_socket_p50_ns", |c| or_empty(c.to_socket.as_ref().and_then(|l| l.p50_ns))),
-    ("to_socket_p99_ns", |c| or_empty(c.to_socket.as_ref().and_then(|l| l.p99_ns))),
-    ("to_socket_upper_limits_p50_ns", |c| limit(c.to_socket.as_ref(), |u| u.p50_ns)),
-    ("to_socket_upper_limits_p99_ns", |c| limit(c.to_socket.as_ref(), |u| u.p99_ns)),
-    ("in_socket_p50_ns", |c| or_empty(c.in_socket.as_ref().and_then(|l| l.p50_ns))),
-    ("in_socket_p99_ns", |c| or_empty(c.in_socket.as_ref().and_then(|l| l.p99_ns))),
-    ("schedule_scheduled", |c| schedule(c, |s| Some(s.scheduled))),
-    ("schedule_missed", |c| schedule(c, |s| Some(s.missed))),
-    ("lag_p99_ns", |c| schedule(c, |s| s.lag.p99_ns)),
-    ("gap_p50_ns", |c| schedule(c, |s| s.gap.p50_ns)),
-    ("gap_p99_ns", |c| schedule(c, |s| s.gap.p99_ns)),
-    ("jitter_ns", |c| or_empty(c.jitter_ns)),
-    ("stalls_tx_count", |c| stalls(Some(&c.stalls.tx), |s| s.count)),
-    ("stalls_tx_total_ns", |c| stalls(Some(&c.stalls.tx), |s| s.total_ns)),
-    ("stalls_tx_max_ns", |c| stalls(Some(&c.stalls.tx), |s| s.max_ns)),
-    ("stalls_rx_count", |c| stalls(c.stalls.rx.as_ref(), |s| s.count)),
-    ("stalls_rx_total_ns", |c| stalls(c.stalls.rx.as_ref(), |s| s.total_ns)),
-    ("stalls_rx_max_ns", |c| stalls(c.stalls.rx.as_ref(), |s| s.max_ns)),
-    ("flows_received_min", |c| flows(c, |f| Some(f.received.min))),
-    ("flows_received_max", |c| flows(c, |f| Some(f.received.max))),
-    ("flows_loss_max", |c| flows(c, |f| f.loss_max)),
-    ("flows_starved", |c| flows(c, |f| Some(f.starved))),
-    ("flows_fairness", |c| flows(c, |f| f.fairness)),
-    ("exchange_requests", |c| exchange(c, |e| Some(e.requests))),
-    ("exchange_replies", |c| exchange(c, |e| Some(e.replies))),
-    ("exchange_matched", |c| exchange(c, |e| Some(e.matched))),
-    ("exchange_unmatched", |c| exchange(c, |e| Some(e.unmatched))),
-    ("exchange_duplicate", |c| exchange(c, |e| Some(e.duplicate))),
-    ("exchange_late", |c| exchange(c, |e| Some(e.late))),
-    ("exchange_continued", |c| exchange(c, |e| Some(e.continued))),
-    ("exchange_stale", |c| exchange(c, |e| Some(e.stale))),
-    ("exchange_timeouts", |c| exchange(c, |e| Some(e.timeouts))),
-    ("exchange_given_up", |c| exchange(c, |e| Some(e.given_up))),
-    ("exchange_errors", |c| exchange(c, |e| Some(sum_counts(e.errors.values().copied())))),
-    ("exchange_unreachable", |c| exchange(c, |e| Some(e.unreachable))),
-    ("exchange_in_flight_max", |c| exchange(c, |e| Some(e.in_flight_max))),
-    ("exchange_room", |c| exchange(c, |e| Some(e.room))),
-    ("exchange_own_drops", |c| exchange(c, |e| e.own_drops)),
-    ("exchange_elsewhere", |c| exchange(c, |e| e.elsewhere)),
-    ("exchange_idle_ns", |c| exchange(c, |e| Some(e.idle_ns))),
-    ("exchange_outstanding", |c| exchange(c, |e| e.outstanding)),
-    ("exchange_timeout_ns", |c| exchange(c, |e| Some(e.timeout_ns))),
-    ("warnings", |c| {
-        let codes: Vec<_> = c.warnings.iter().map(|warning| warning.code.as_str()).collect();
-        codes.join(";")
-    }),
-    ("per_datagram_syscalls", |c| or_empty(c.per_datagram.syscalls)),
-    ("per_datagram_context_switches", |c| or_empty(c.per_datagram.context_switches)),
-    ("per_datagram_cpu_ns", |c| or_empty(c.per_datagram.cpu_ns)),
-    ("per_datagram_instructions", |c| or_empty(c.per_datagram.instructions)),
-    ("exchange_incomplete", |c| exchange(c, |e| Some(e.incomplete))),
-    ("exchange_acknowledged", |c| exchange(c, |e| Some(e.acknowledged))),
-    ("exchange_no_room", |c| exchange(c, |e| Some(e.no_room))),
-    ("exchange_no_room_ns", |c| exchange(c, |e| Some(e.no_room_ns))),
-    ("exchange_repeated_labels", |c| exchange(c, |e| e.repeated_labels)),
-    ("exchange_reused_message_ids", |c| exchange(c, |e| e.reused_message_ids)),
-    ("latency_upper_limits_mean_ns", |c| latency(c, |l| l.mean().1)),
-    ("latency_upper_limits_max_ns", |c| latency(c, |l| l.max().1)),
-    ("outside_stalls_upper_limits_max_ns", |c| {
-        latency(c, |l| l.outside_stalls.as_ref()?.max(l.bound_ns).1)
-    }),
+/// What names have instead of the beginning of the path.
+const SHORTENED: [(&str, &str); 5] = [
+    ("ledger.", ""),
+    ("schedule.lag", "lag"),
+    ("schedule.gap", "gap"),
+    ("latency.p99_with", "p99_with"),
+    ("latency.outside", "outside"),
 ];
+
+/// The name of the column with this path: its steps, joined by underscores.
+fn name(path: &str) -> String {
+    let shortened = SHORTENED
+        .iter()
+        .find_map(|(long, short)| path.strip_prefix(long).map(|rest| format!("{short}{rest}")));
+    shortened.unwrap_or_else(|| path.to_owned()).replace('.', "_")
+}
+
+/// A cell as JSON, with limits of mean and maximum where older documents give them as measured.
+fn json(cell: &Cell) -> Value {
+    let mut cell = cell.clone();
+    if let Some(latency) = &mut cell.latency {
+        let (bound_ns, mut limits) = (latency.bound_ns, latency.upper_limits.unwrap_or_default());
+        let (mean, max) = (latency.mean(), latency.max());
+        (latency.mean_ns, limits.mean_ns) = mean;
+        (latency.max_ns, limits.max_ns) = max;
+        latency.upper_limits = Some(limits);
+        if let Some(outside) = &mut latency.outside_stalls {
+            let mut limits = outside.upper_limits.unwrap_or_default();
+            (outside.max_ns, limits.max_ns) = outside.max(bound_ns);
+            outside.upper_limits = Some(limits);
+        }
+    }
+    // Made of strings, numbers and lists, which cannot fail to serialise.
+    serde_json::to_value(cell).unwrap_or_default()
+}
+
+/// The field of a column; unknown is empty.
+fn field(cell: &Value, path: &str) -> String {
+    match (path, path.split('.').try_fold(cell, |value, step| value.get(step))) {
+        ("outages", Some(Value::Array(all))) => all.len().to_string(),
+        ("warnings", Some(Value::Array(all))) => {
+            all.iter().filter_map(|one| one["code"].as_str()).collect::<Vec<_>>().join(";")
+        }
+        (_, Some(Value::Object(counts))) => {
+            sum_counts(counts.values().filter_map(Value::as_u64)).to_string()
+        }
+        (_, None | Some(Value::Null)) => String::new(),
+        (_, Some(Value::String(text))) => text.clone(),
+        // Without the decimals of a whole number.
+        (_, Some(Value::Number(number))) if number.is_f64() => or_empty(number.as_f64()),
+        (_, Some(value)) => value.to_string(),
+    }
+}
 
 /// Columns after those of a cell: whether it is valid, and the codes of the reasons if not.
 const VALIDITY: [&str; 2] = ["valid", "invalid_because"];
@@ -213,11 +136,13 @@ fn rows<'a, const N: usize>(
     reports: impl Iterator<Item = ([String; N], &'a Report)>,
 ) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let names = COLUMNS.iter().map(|(name, _)| *name).chain(VALIDITY);
-    writer.write_record(first.into_iter().chain(names))?;
+    let names = COLUMNS.split(' ').map(name).chain(VALIDITY.map(str::to_owned));
+    writer.write_record(first.map(str::to_owned).into_iter().chain(names))?;
     for (run, report) in reports {
         for cell in &report.cells {
-            let columns = COLUMNS.iter().map(|(_, of)| of(cell)).chain(validity(report, cell));
+            let json = json(cell);
+            let fields = COLUMNS.split(' ').map(|path| field(&json, path));
+            let columns = fields.chain(validity(report, cell));
             writer.write_record(run.iter().cloned().chain(columns))?;
         }
     }
@@ -234,35 +159,6 @@ fn or_empty<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> String {
-    or_empty(cell.latency.as_ref().and_then(of))
-}
-
-/// The upper limit of a figure that is withheld.
-fn limit(latency: Option<&Latency>, of: fn(&UpperLimits) -> Option<u64>) -> String {
-    or_empty(latency.and_then(|latency| of(latency.upper_limits.as_ref()?)))
-}
-
-fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> String {
-    or_empty(cell.schedule.as_ref().and_then(of))
-}
-
-fn exchange(cell: &Cell, of: fn(&Exchange) -> Option<u64>) -> String {
-    or_empty(cell.exchange.as_ref().and_then(of))
-}
-
-fn stalls(stalls: Option<&StallSum>, of: fn(&StallSum) -> u64) -> String {
-    or_empty(stalls.map(of))
-}
-
-fn receiver<T: ToString>(cell: &Cell, of: fn(&Side) -> Option<T>) -> String {
-    or_empty(cell.rx.as_ref().and_then(of))
-}
-
-fn flows<T: ToString>(cell: &Cell, of: fn(&Flows) -> Option<T>) -> String {
-    or_empty(cell.flows.as_ref().and_then(of))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -277,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_a_cell_by_name() {
+    fn each_cell_is_a_row_with_named_columns() {
         let mut report = fixture::default_run();
         report.cells[0].latency = None;
         fixture::two_clocks(&mut report.cells[3], 12_000);
@@ -287,48 +183,46 @@ mod tests {
         crate::report::judge_validity(&mut report);
         let rows = rows(&report);
         assert_eq!(rows.len(), 24);
-        let unknown = ["rx_pps", "received", "unaccounted", "stalls_rx_count", "packets_uncut"];
-        let is = |at: usize, name: &str, value: &str| assert_eq!(rows[at][name], value, "{name}");
-        unknown.iter().for_each(|name| is(6, name, ""));
-        is(6, "tx_pps", "262000");
-        is(6, "direction", "forward");
-        is(6, "valid", "false");
-        is(6, "invalid_because", "target_unreachable");
-        is(0, "valid", "true");
-        is(0, "invalid_because", "");
-        is(0, "ends", "together");
-        is(0, "lost_at_tx_device", "");
-        is(0, "id", "plain/64/max");
-        is(0, "rate_pps", "");
-        is(0, "rx_pps", "271000");
-        is(0, "latency_p99_ns", "");
-        is(0, "schedule_missed", "");
-        is(0, "lost_at_receive_buffer", "0");
-        is(0, "lost_at_qdisc", "");
-        is(0, "warnings", "");
-        is(0, "per_datagram_syscalls", "2");
-        is(0, "per_datagram_instructions", "");
-        is(1, "rate", "50%");
-        is(1, "rate_pps", "135500");
-        is(1, "stalls_tx_count", "1");
-        is(1, "lag_p99_ns", "630");
-        is(1, "latency_bound_ns", "0");
-        is(3, "latency_bound_ns", "12000");
-        is(3, "latency_p50_ns", "");
-        is(3, "latency_upper_limits_p50_ns", "20535");
-        is(3, "latency_upper_limits_p99_ns", "");
-        is(3, "from_send_upper_limits_p50_ns", "20535");
-        is(1, "latency_upper_limits_p50_ns", "");
-        is(3, "from_send_p50_ns", "");
-        is(3, "latency_p99_ns", "74943");
-        is(4, "lost", "16382");
-        is(4, "engine_rx", "gro");
-        is(5, "schedule_missed", "1203");
-        is(5, "warnings", "segments_never_cut;late_generator");
+        let expected: [(usize, &str, &[&str]); 6] = [
+            (0, "", &["lost_at_tx_device", "rate_pps", "latency_p99_ns", "schedule_missed"]),
+            (0, "", &["lost_at_qdisc", "warnings", "per_datagram_instructions", "invalid_because"]),
+            (6, "", &["rx_pps", "received", "unaccounted", "stalls_rx_count", "packets_uncut"]),
+            (3, "", &["latency_p50_ns", "latency_upper_limits_p99_ns", "from_send_p50_ns"]),
+            (1, "", &["latency_upper_limits_p50_ns"]),
+            (3, "20535", &["latency_upper_limits_p50_ns", "from_send_upper_limits_p50_ns"]),
+        ];
+        for (at, value, names) in expected {
+            names.iter().for_each(|name| assert_eq!(rows[at][*name], value, "{name}"));
+        }
+        for (at, name, value) in [
+            (0, "id", "plain/64/max"),
+            (0, "valid", "true"),
+            (0, "ends", "together"),
+            (0, "rx_pps", "271000"),
+            (0, "lost_at_receive_buffer", "0"),
+            (0, "per_datagram_syscalls", "2"),
+            (1, "rate", "50%"),
+            (1, "rate_pps", "135500"),
+            (1, "stalls_tx_count", "1"),
+            (1, "lag_p99_ns", "630"),
+            (1, "latency_bound_ns", "0"),
+            (3, "latency_bound_ns", "12000"),
+            (3, "latency_p99_ns", "74943"),
+            (4, "lost", "16382"),
+            (4, "engine_rx", "gro"),
+            (5, "schedule_missed", "1203"),
+            (5, "warnings", "segments_never_cut;late_generator"),
+            (6, "tx_pps", "262000"),
+            (6, "direction", "forward"),
+            (6, "valid", "false"),
+            (6, "invalid_because", "target_unreachable"),
+        ] {
+            assert_eq!(rows[at][name], value, "{name}");
+        }
     }
 
     #[test]
-    fn what_is_below_the_bound_is_empty_beside_its_limit() {
+    fn figures_below_the_bound_are_empty_beside_their_limit() {
         let mut cell = fixture::cell("plain", 64, "50%", 135e3);
         fixture::stall(&mut cell, 290_000);
         fixture::two_clocks(&mut cell, 300_000);
@@ -357,19 +251,16 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_plain() {
-        let mut names: Vec<_> = COLUMNS.iter().map(|(name, _)| *name).collect();
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        assert!(names.iter().all(|name| name.chars().all(plain)));
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), COLUMNS.len());
-    }
-
-    #[test]
-    fn without_cells_the_names_remain() {
+    fn every_column_is_a_field_of_the_document_and_has_its_own_name() {
+        let cell = json(&crate::report::hostile::cell("50%", true));
+        for path in COLUMNS.split(' ') {
+            let found = path.split('.').try_fold(&cell, |value, step| value.get(step));
+            assert!(found.is_some(), "{path}");
+        }
+        let names: std::collections::HashSet<_> = COLUMNS.split(' ').map(name).collect();
+        assert_eq!(names.len(), COLUMNS.split(' ').count());
         let text = render(&fixture::report_of(Vec::new())).unwrap();
-        assert!(text.starts_with("id,trial,engine_tx,"));
+        assert!(text.starts_with("id,trial,engine_tx,"), "without cells the names remain");
         assert_eq!(text.lines().count(), 1);
     }
 }

@@ -58,7 +58,6 @@ fn known_within(report: &Report) -> String {
     }
 }
 
-/// The histogram of a latency.
 pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, RenderError> {
     read(latency).map_err(|reason| RenderError::Histogram { cell: cell.id.clone(), reason })
 }
@@ -86,7 +85,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_log_reads_back() {
         let mut report = fixture::default_run();
         report.cells.truncate(3);
         report.cells[1].latency = None;
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_only_within_a_bound_says_so() {
+    fn the_log_states_the_bound() {
         let mut report = fixture::default_run();
         assert!(render(&report).unwrap().contains("#exact: one clock\n"));
         fixture::two_clocks(&mut report.cells[1], 12_000);
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_named() {
+    fn a_damaged_histogram_is_reported() {
         let mut report = fixture::default_run();
         report.cells[2].latency.as_mut().unwrap().histogram = "no histogram".to_owned();
         let error = render(&report).unwrap_err().to_string();

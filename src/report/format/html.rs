@@ -8,6 +8,7 @@ pub use chart::{Chart, Frame};
 use super::markup::escape;
 use super::text::{Grid, Outline, outline};
 use crate::document::{Cell, Report};
+use crate::report::checks::gates;
 use crate::report::error::RenderError;
 use crate::unit::{Keep, strip_control};
 
@@ -90,7 +91,6 @@ pub fn gallery(charts: &[Chart]) -> String {
     format!("<div class=\"charts\">\n{figures}</div>\n")
 }
 
-/// A run as a part of a page.
 fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, RenderError> {
     let mut out = "<section>\n".to_owned();
     let host = [report.host.hostname.as_deref(), report.tool.git.as_deref()];
@@ -111,14 +111,14 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
         out += &(element("h2", "Cells") + &table(&groups(grid), &titles, &grid.rows));
     }
     if !outline.gates.is_empty() {
-        let titles = outline.gate_titles.map(|title| (title, true));
+        let titles = gates::TITLES.map(|title| (title, true));
         out += &(element("h2", "Gates") + &table(&[], &titles, &outline.gates));
     }
     if !outline.notes.is_empty() {
         let note = |(label, text): &(String, String)| element("dt", label) + &element("dd", text);
         out += &format!("<dl>\n{}</dl>\n", outline.notes.iter().map(note).collect::<String>());
     }
-    if !outline.doubts.is_empty() {
+    if !outline.warnings.is_empty() {
         let item = |(text, cells): &(String, String)| match cells.is_empty() {
             true => element("li", text),
             false => {
@@ -127,7 +127,7 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
             }
         };
         out += &element("h2 class=\"doubt\"", "Warnings");
-        out += &format!("<ul>\n{}</ul>\n", outline.doubts.iter().map(item).collect::<String>());
+        out += &format!("<ul>\n{}</ul>\n", outline.warnings.iter().map(item).collect::<String>());
     }
     let charts = curves::charts(report)?;
     if !charts.is_empty() {
@@ -142,17 +142,16 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
     Ok(out + "</section>\n")
 }
 
-/// Names of groups of neighbouring columns, and how many columns each has.
 fn groups(grid: &Grid) -> Vec<(&str, usize)> {
     let same = grid.columns.chunk_by(|one, next| one.group == next.group);
     same.map(|columns| (columns[0].group.as_str(), columns.len())).collect()
 }
 
 /// A column of the ledger: its name, and what it says of a cell.
-type Fate = (&'static str, fn(&Cell) -> Option<u64>);
+type LedgerColumn = (&'static str, fn(&Cell) -> Option<u64>);
 
-/// The fates of datagrams; names as in the document.
-const LEDGER: [Fate; 12] = [
+/// The outcomes of datagrams; names as in the document.
+const LEDGER: [LedgerColumn; 12] = [
     ("attempted", |c| Some(c.ledger.attempted)),
     ("sent", |c| Some(c.ledger.sent)),
     ("refused", |c| Some(c.ledger.attempted.saturating_sub(c.ledger.sent))),
@@ -167,7 +166,6 @@ const LEDGER: [Fate; 12] = [
     ("corrupt", |c| c.ledger.corrupt),
 ];
 
-/// A cell, and its datagrams by fate.
 fn ledger(cell: &Cell) -> Vec<String> {
     let trial = if cell.trial > 0 { format!(" trial {}", cell.trial) } else { String::new() };
     let known = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), |n| n.to_string());
@@ -226,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_document_is_markup() {
+    fn text_of_a_document_is_escaped() {
         let hostile = "</title></style><script>alert(1)</script>\"'><img src=x onerror=y>\u{1b}[2J";
         let mut report = fixture::default_run();
         let host = &mut report.host;
@@ -252,13 +250,5 @@ mod tests {
             .map(|node| node.tag_name().name().to_owned())
             .collect();
         assert!(!elements.contains("script") && !elements.contains("img"), "{elements:?}");
-    }
-
-    #[test]
-    fn a_damaged_histogram_is_named() {
-        let mut report = fixture::default_run();
-        report.cells[2].latency.as_mut().unwrap().histogram = "no histogram".to_owned();
-        let error = render(&[("", &report)]).unwrap_err().to_string();
-        assert!(error.contains("histogram of batch/64/max is damaged"), "{error}");
     }
 }

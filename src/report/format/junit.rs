@@ -25,7 +25,7 @@ pub struct Case {
     /// Which; its identity over time, together with the suite.
     pub name: String,
     /// What came out, in words.
-    pub said: String,
+    pub message: String,
     /// What it comes to.
     pub outcome: CaseOutcome,
 }
@@ -39,8 +39,7 @@ pub enum CaseOutcome {
     Skipped,
     /// Not as it should be; a word for why.
     Failed(&'static str),
-    /// Neither: the run is invalid, so the condition was not tested. The word `invalid` in the
-    /// file.
+    /// The run is invalid, so the condition was not tested; `invalid` in the file.
     Invalid,
 }
 
@@ -78,15 +77,15 @@ fn counts<'a>(cases: impl Iterator<Item = &'a Case>) -> String {
 
 /// A case; `class` is escaped.
 fn test_case(case: &Case, class: &str) -> String {
-    let (name, said) = (text(&case.name), text(&case.said));
+    let (name, message) = (text(&case.name), text(&case.message));
     let outcome = match case.outcome {
-        CaseOutcome::Passed => format!("<system-out>{said}</system-out>"),
-        CaseOutcome::Skipped => format!("<skipped message=\"{said}\"/>"),
+        CaseOutcome::Passed => format!("<system-out>{message}</system-out>"),
+        CaseOutcome::Skipped => format!("<skipped message=\"{message}\"/>"),
         CaseOutcome::Failed(word) => {
-            format!("<failure message=\"{said}\" type=\"{word}\">{said}</failure>")
+            format!("<failure message=\"{message}\" type=\"{word}\">{message}</failure>")
         }
         CaseOutcome::Invalid => {
-            format!("<error message=\"{said}\" type=\"invalid\">{said}</error>")
+            format!("<error message=\"{message}\" type=\"invalid\">{message}</error>")
         }
     };
     format!(
@@ -94,14 +93,12 @@ fn test_case(case: &Case, class: &str) -> String {
     )
 }
 
-/// Text as XML 1.0 can hold it (section 2.2): without control characters and the two
-/// noncharacters U+FFFE and U+FFFF.
+/// Text as XML 1.0 can hold it (section 2.2): without control and noncharacters.
 fn text(text: &str) -> String {
     escape(&strip_control(text, Keep::Nothing).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
-/// The results of conditions in a run: a suite per cell, a case per condition checked in it. In an
-/// invalid cell each case is an error, and each reason is a further case `valid` with an error.
+/// A suite per cell, a case per condition; in an invalid cell each case and reason is an error.
 #[must_use]
 pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
     let mut suites: Vec<Suite> = Vec::new();
@@ -112,34 +109,33 @@ pub fn conditions(report: &Report, conditions: &[Condition]) -> Vec<Suite> {
     for condition in conditions {
         for (cell, failure) in condition.verdicts(report) {
             let invalid = cell.and_then(|cell| report.invalid_cell(cell).next());
-            let (said, outcome) = match (invalid, failure) {
+            let (message, outcome) = match (invalid, failure) {
                 (Some(reason), _) => (reason.message.clone(), CaseOutcome::Invalid),
                 (None, Some(failure)) => (failure.to_string(), CaseOutcome::Failed("fail-if")),
                 (None, None) => {
-                    let said = cell.map(|cell| condition.said_of(cell)).unwrap_or_default();
-                    (said, CaseOutcome::Passed)
+                    let message = cell.map(|cell| condition.result_in(cell)).unwrap_or_default();
+                    (message, CaseOutcome::Passed)
                 }
             };
-            let case = Case { name: condition.to_string(), said, outcome };
+            let case = Case { name: condition.to_string(), message, outcome };
             put(cell.map_or_else(|| "run".to_owned(), named), case);
         }
     }
     for reason in &report.invalid_because {
-        let (name, said) = ("valid".to_owned(), reason.message.clone());
+        let (name, message) = ("valid".to_owned(), reason.message.clone());
         let suite = match (&reason.cell, reason.trial) {
             (Some(id), trial) => suite_name(id, trial.unwrap_or(0)),
             (None, _) => "run".to_owned(),
         };
-        put(suite, Case { name, said, outcome: CaseOutcome::Invalid });
+        put(suite, Case { name, message, outcome: CaseOutcome::Invalid });
     }
     if !report.valid && report.invalid_because.is_empty() {
-        let (name, said) = ("valid".to_owned(), "the document says that it is not".to_owned());
-        put("run".to_owned(), Case { name, said, outcome: CaseOutcome::Invalid });
+        let (name, message) = ("valid".to_owned(), "the document says that it is not".to_owned());
+        put("run".to_owned(), Case { name, message, outcome: CaseOutcome::Invalid });
     }
     suites
 }
 
-/// A cell; trials after the first are named.
 fn named(cell: &Cell) -> String {
     suite_name(&cell.id, cell.trial)
 }
@@ -156,12 +152,12 @@ mod tests {
     use super::*;
     use crate::report::fixture;
 
-    fn case(name: &str, said: &str, outcome: CaseOutcome) -> Case {
-        Case { name: name.to_owned(), said: said.to_owned(), outcome }
+    fn case(name: &str, message: &str, outcome: CaseOutcome) -> Case {
+        Case { name: name.to_owned(), message: message.to_owned(), outcome }
     }
 
     #[test]
-    fn anything_comes_back_as_it_was_but_what_xml_cannot_hold() {
+    fn text_survives_except_for_characters_that_xml_lacks() {
         let hostile = "]]></testcase><!-- & \" ' > \u{1b}[31m \u{0} \u{fffe} é 漢 \u{1f980}";
         let cases = vec![
             case(hostile, hostile, CaseOutcome::Failed("worse")),
@@ -210,9 +206,9 @@ mod tests {
         let failed = |case: &&Case| case.outcome == CaseOutcome::Failed("fail-if");
         assert_eq!(all().filter(failed).count(), cells);
         let case = &suites[0].cases[0];
-        assert!(case.said.contains(": failed: sent is "), "{case:?}");
-        let mut said = of(&["p50>60s"]).into_iter().flat_map(|suite| suite.cases);
-        assert!(said.all(|case| case.said.starts_with("passed: p50 is ")));
+        assert!(case.message.contains(": failed: sent is "), "{case:?}");
+        let mut message = of(&["p50>60s"]).into_iter().flat_map(|suite| suite.cases);
+        assert!(message.all(|case| case.message.starts_with("passed: p50 is ")));
         let mut nothing = report.clone();
         nothing.cells.clear();
         let suites = conditions(&nothing, &["loss>0%".parse().unwrap()]);

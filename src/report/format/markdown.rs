@@ -2,15 +2,13 @@
 
 use super::text::{Grid, Outline, Title, outline};
 use crate::document::Report;
+use crate::report::checks::gates::TITLES;
 use crate::unit::{Keep, strip_control};
 
-/// A report: what ran, the table of the text report, its notes, and warnings to unfold.
-///
-/// Nothing in the document is taken for markup.
+/// The text report in Markdown. Nothing in the document is taken for markup.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let Outline { invalid, title, settings, first, grid, gate_titles, gates, notes, doubts } =
-        outline(report);
+    let Outline { invalid, title, settings, first, grid, gates, notes, warnings } = outline(report);
     let bold = |text: &String| format!("> **{}**", escape(text));
     let mut parts: Vec<_> = invalid.iter().map(bold).collect();
     parts.push(format!("### {}", escape(&title)));
@@ -25,20 +23,20 @@ pub fn render(report: &Report) -> String {
         parts.push(draw(grid));
     }
     if !gates.is_empty() {
-        parts.push(table(&gate_titles, &[true, true, false, true], &gates));
+        parts.push(table(&TITLES, &[true, true, false, true], &gates));
     }
     if !notes.is_empty() {
         let line =
             |(label, text): &(String, String)| format!("- **{}** {}", escape(label), escape(text));
         parts.push(notes.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
-    if !doubts.is_empty() {
+    if !warnings.is_empty() {
         let line = |(message, about): &(String, String)| match about.as_str() {
             "" => format!("- {}", escape(message)),
             about => format!("- {} [{}]", escape(message), escape(about)),
         };
-        let list = doubts.iter().map(line).collect::<Vec<_>>().join("\n");
-        let count = doubts.len();
+        let list = warnings.iter().map(line).collect::<Vec<_>>().join("\n");
+        let count = warnings.len();
         let summary = format!("<summary>Warnings ({count})</summary>");
         parts.push(format!("<details>\n{summary}\n\n{list}\n\n</details>"));
     }
@@ -47,18 +45,18 @@ pub fn render(report: &Report) -> String {
 
 /// What columns have in common, which a table of Markdown has no room for.
 fn groups(columns: &[Title]) -> Option<String> {
-    let mut said: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut named: Vec<(&str, Vec<String>)> = Vec::new();
     for Title { text, group, .. } in columns.iter().filter(|title| !title.group.is_empty()) {
-        match said.iter_mut().find(|(name, _)| name == group) {
+        match named.iter_mut().find(|(name, _)| name == group) {
             Some((_, titles)) => titles.push(escape(text)),
-            None => said.push((group, vec![escape(text)])),
+            None => named.push((group, vec![escape(text)])),
         }
     }
-    let said: Vec<_> = said
+    let named: Vec<_> = named
         .iter()
         .map(|(name, titles)| format!("{}: {}", titles.join(", "), escape(name)))
         .collect();
-    (!said.is_empty()).then(|| format!("*{}.*", said.join("; ")))
+    (!named.is_empty()).then(|| format!("*{}.*", named.join("; ")))
 }
 
 fn draw(grid: &Grid) -> String {
@@ -80,8 +78,7 @@ pub fn table(titles: &[&str], left: &[bool], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-/// Text that is nothing but text, in a line and in a cell of a table: characters that mark
-/// something up are escaped (GitHub Flavored Markdown, 2.4 and 4.10), and line breaks are blanks.
+/// Text for a line or a cell of a table, with markup escaped (GitHub Flavored Markdown, 2.4, 4.10).
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -136,7 +133,7 @@ AMD EPYC · 2 cores · Linux 6.18.44 · KVM
     }
 
     #[test]
-    fn nothing_in_a_document_is_markup() {
+    fn text_of_a_document_is_escaped() {
         let hostile = "<script>x</script> | [a](b) `c` *d* __e__\r\n# f";
         let mut report = fixture::default_run();
         report.host.hostname = Some(hostile.to_owned());

@@ -1,6 +1,5 @@
 //! Escaping for HTML, SVG and XML.
 
-/// Text as markup, in elements and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut markup = String::with_capacity(text.len());
     for c in text.chars() {

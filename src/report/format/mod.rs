@@ -1,5 +1,4 @@
-//! Output formats. Each kind of document lists the formats that render it; whoever writes documents
-//! reads the names, flags and functions from that list.
+//! Output formats: each kind of document lists the formats that render it.
 
 pub mod csv;
 pub mod hdr;

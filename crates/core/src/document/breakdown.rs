@@ -6,7 +6,7 @@ use super::UpperLimits;
 
 /// The latency breakdown of a sample of datagrams by timestamps of both kernels. For each datagram,
 /// the parts add up to `total`, and so do their means, except for rounding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Legs {
     /// How many datagrams: about one a millisecond and sender, the first of a batch.
@@ -30,7 +30,7 @@ pub struct Legs {
 }
 
 /// One part of the latency in ns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Leg {
     /// Exact minimum.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A latency distribution in ns, of received datagrams.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// `one_way`, or `round_trip`, which is never halved.
@@ -57,7 +57,7 @@ pub struct Latency {
 
 /// The part of a distribution that did not overlap a stall. `null` where there is none, or below
 /// the `bound_ns` of the whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutsideStalls {
     /// How many did not.

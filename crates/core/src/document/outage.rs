@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A period in which the target could not be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outage {
     /// The first error, in ns since the start of the cell's window.

@@ -29,7 +29,7 @@ impl Clock {
 }
 
 /// How flows fared beside each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Flows {
     /// How many there were.

@@ -1,15 +1,12 @@
-//! Fields of the document that have no shorter name: a path into a cell, such as
-//! `latency.p99_9_ns`.
+//! Fields of a cell by their path, such as `latency.p99_9_ns`.
 
 use serde_json::Value;
 
 use crate::document::{Cell, bounded};
 use crate::report::checks::metric::{Metric, MetricKind};
 
-/// A number somewhere in a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
-    /// As typed.
     pub(super) path: String,
     /// By the unit that its name ends in.
     pub(super) kind: MetricKind,
@@ -30,8 +27,7 @@ impl Field {
         is_number(here).then(|| Self { path: path.to_owned(), kind: kind(name) })
     }
 
-    /// Its value, or its upper limit if the value is below the bound; neither if it is unknown. A
-    /// key missing from a map is 0.
+    /// Its value, or its upper limit if it is below the bound. A key missing from a map is 0.
     pub(super) fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
         if self.path == "latency.p99_with_loss_ns" {
             // `null` has two reasons, which `with_loss` tells apart.
@@ -114,7 +110,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn any_number_of_a_cell_can_be_asked_for() {
+    fn any_number_of_a_cell_is_a_field() {
         let report = fixture::default_run();
         let cell = &report.cells[0];
         let of = |path: &str| Field::at(path).map(|field| (field.kind, field.read(cell).0));
@@ -130,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_no_field() {
+    fn other_paths_are_no_fields() {
         for path in ["", "latency", "latency.histogram", "id", "latency.p98_ns", "rx.", "warnings"]
         {
             assert_eq!(Field::at(path), None, "{path}");

@@ -17,7 +17,7 @@ use field::Field;
 pub enum ConditionError {
     /// Not a metric, a comparison and a value.
     #[error(
-        "'{asked}' is no condition; write a metric, one of > >= < <= == !=, and a value, \
+        "'{asked}' is not a condition; write a metric, one of > >= < <= == !=, and a value, \
          such as loss>0.1% or p99>200us"
     )]
     Shape {
@@ -37,7 +37,7 @@ pub enum ConditionError {
         metric: String,
     },
     /// A duration without a unit: seconds elsewhere, but hardly ever meant here.
-    #[error("'{asked}': {value} of what? write {value}us, {value}ms or {value}s")]
+    #[error("'{asked}': {value} has no unit; write {value}us, {value}ms or {value}s")]
     NoUnit {
         /// As typed.
         asked: String,
@@ -58,66 +58,35 @@ pub enum ConditionError {
     },
 }
 
-/// How a figure and a limit are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Above,
-    AtLeast,
-    Below,
-    AtMost,
-    Equal,
-    Different,
-}
+/// A sign, its function, and the word before the limit in messages.
+#[derive(Debug, Clone, Copy)]
+struct Comparison(&'static str, fn(&f64, &f64) -> bool, &'static str);
 
 impl Comparison {
     /// Longer signs first, as `>` begins `>=`.
-    const SIGNS: [(&str, Self); 6] = [
-        (">=", Self::AtLeast),
-        ("<=", Self::AtMost),
-        ("==", Self::Equal),
-        ("!=", Self::Different),
-        (">", Self::Above),
-        ("<", Self::Below),
+    const ALL: [Self; 6] = [
+        Self(">=", f64::ge, "limit"),
+        Self("<=", f64::le, "limit"),
+        Self("==", f64::eq, "must not be"),
+        Self("!=", f64::ne, "must be"),
+        Self(">", f64::gt, "limit"),
+        Self("<", f64::lt, "limit"),
     ];
 
-    // Counts and times are whole numbers below 2^53, which a double holds exactly; for the others
-    // equality is what was typed.
     fn holds(self, actual: f64, limit: f64) -> bool {
-        match self {
-            Self::Above => actual > limit,
-            Self::AtLeast => actual >= limit,
-            Self::Below => actual < limit,
-            Self::AtMost => actual <= limit,
-            Self::Equal => actual == limit,
-            Self::Different => actual != limit,
-        }
+        self.1(&actual, &limit)
     }
 
     /// Whether it holds of all figures from 0 to `at_most`, or of none; `None` where that differs.
     fn holds_up_to(self, at_most: f64, limit: f64) -> Option<bool> {
-        let is_beyond = match self {
-            Self::Above | Self::AtMost => at_most <= limit,
-            Self::AtLeast | Self::Below | Self::Equal | Self::Different => at_most < limit,
-        };
-        is_beyond.then(|| self.holds(at_most, limit))
-    }
-
-    /// The word before the limit in messages.
-    const fn limit_word(self) -> &'static str {
-        match self {
-            Self::Above | Self::AtLeast | Self::Below | Self::AtMost => "limit",
-            Self::Equal => "must not be",
-            Self::Different => "must be",
-        }
+        let is_decided = at_most < limit || at_most == limit && matches!(self.0, ">" | "<=");
+        is_decided.then(|| self.holds(at_most, limit))
     }
 }
 
-/// What a condition is about.
 #[derive(Debug, Clone)]
 enum Figure {
-    /// It has a name.
     Named(&'static Metric),
-    /// It has a place in the document.
     Field(Field),
 }
 
@@ -140,8 +109,7 @@ impl Figure {
         }
     }
 
-    /// Which percentile of the cell's latency it is; `None` where it is another figure, or has the
-    /// lost datagrams in it.
+    /// Its percentile, if it is one of the latency without lost datagrams.
     fn quantile(&self) -> Option<f64> {
         let name = self.name();
         let name = name.strip_prefix("latency.").or_else(|| name.strip_prefix("from_send."));
@@ -155,7 +123,6 @@ impl Figure {
         })
     }
 
-    /// What is known of it in this cell.
     fn read(&self, cell: &Cell) -> Reading {
         let (known, at_most) = match self {
             Self::Named(metric) => ((metric.of)(cell), (metric.at_most)(cell)),
@@ -169,14 +136,11 @@ impl Figure {
     }
 }
 
-/// The reading of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reading {
-    /// It was measured.
     Known(f64),
     /// The latency is below the bound; this is its upper limit.
     AtMost(f64),
-    /// Nothing.
     Unknown,
 }
 
@@ -225,8 +189,7 @@ impl Condition {
         self.verdicts(report).into_iter().filter_map(|(_, failure)| failure).collect()
     }
 
-    /// All cells that it looks at, and whether it failed there; a failure without a cell where
-    /// there is none at all.
+    /// All cells it checks, with their failures; one failure without a cell if there is no cell.
     #[must_use]
     pub fn verdicts<'a>(&self, report: &'a Report) -> Vec<(Option<&'a Cell>, Option<GateFailure>)> {
         let cells = self.cells(report);
@@ -258,8 +221,7 @@ impl Condition {
         self.holds_in(cell).and_then(|_| self.known(cell))
     }
 
-    /// What is known of its figure. A percentile of the received datagrams is named as such where
-    /// the lost ones would make it infinite.
+    /// Its value as text, marked if lost datagrams would make it infinite.
     fn known(&self, cell: &Cell) -> Option<String> {
         let shown = match self.figure.read(cell) {
             Reading::Known(actual) => self.figure.kind().show(actual),
@@ -273,12 +235,11 @@ impl Condition {
     /// Its result in this cell: `passed: p99 is 74.9 µs, limit 200 µs`. It fails if the condition
     /// holds or is unknown.
     #[must_use]
-    pub fn said_of(&self, cell: &Cell) -> String {
+    pub fn result_in(&self, cell: &Cell) -> String {
         let word = if self.holds_in(cell) == Some(false) { "passed" } else { "failed" };
-        said(word, self.figure.name(), &self.actual(cell), &self.limit_said())
+        result(word, self.figure.name(), &self.actual(cell), &self.shown_limit())
     }
 
-    /// The figure, or why it does not decide.
     fn actual(&self, cell: &Cell) -> String {
         match (self.holds_in(cell), self.known(cell)) {
             (Some(_), Some(shown)) => shown,
@@ -287,10 +248,9 @@ impl Condition {
         }
     }
 
-    /// `limit 200 µs`.
-    fn limit_said(&self) -> String {
+    fn shown_limit(&self) -> String {
         let limit = self.figure.kind().show(self.limit);
-        format!("{} {limit}", self.comparison.limit_word())
+        format!("{} {limit}", self.comparison.2)
     }
 
     fn failure(&self, cell: &str, trial: u32, actual: String) -> GateFailure {
@@ -300,11 +260,10 @@ impl Condition {
             metric: self.figure.name().to_owned(),
             condition: self.text.clone(),
             actual,
-            limit: self.limit_said(),
+            limit: self.shown_limit(),
         }
     }
 
-    /// The cells that the metric is looked for in.
     fn cells<'a>(&self, report: &'a Report) -> Vec<&'a Cell> {
         let all = || report.cells.iter().filter(|cell| !cell.calibration);
         let some: Vec<_> = match &self.figure {
@@ -328,9 +287,8 @@ impl FromStr for Condition {
         let asked = || text.to_owned();
         let split = |text: &str| {
             let (name, rest) = text.split_at(text.find(['<', '>', '=', '!'])?);
-            let found = Comparison::SIGNS.into_iter().find(|(sign, _)| rest.starts_with(sign));
-            let (sign, comparison) = found?;
-            let (name, value) = (name.trim(), rest[sign.len()..].trim());
+            let comparison = Comparison::ALL.into_iter().find(|one| rest.starts_with(one.0))?;
+            let (name, value) = (name.trim(), rest[comparison.0.len()..].trim());
             let whole = !name.is_empty() && !value.is_empty();
             whole.then(|| (name.to_owned(), comparison, value.to_owned()))
         };
@@ -369,11 +327,11 @@ impl fmt::Display for GateFailure {
         if self.trial > 0 {
             write!(f, " (trial {})", self.trial)?;
         }
-        write!(f, ": {}", said("failed", &self.metric, &self.actual, &self.limit))
+        write!(f, ": {}", result("failed", &self.metric, &self.actual, &self.limit))
     }
 }
 
 /// `failed: p99 is 212.4 µs, limit 200 µs`.
-fn said(word: &str, metric: &str, actual: &str, limit: &str) -> String {
+fn result(word: &str, metric: &str, actual: &str, limit: &str) -> String {
     format!("{word}: {metric} is {actual}, {limit}")
 }

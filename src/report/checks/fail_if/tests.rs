@@ -24,27 +24,15 @@ fn pair() -> Report {
 }
 
 #[test]
-fn conditions_read_back_as_typed() {
-    for text in [
-        "loss>0.1%",
-        "loss>=0.001",
-        "p99>200us",
-        "p99.99 <= 1.5ms",
-        "rx_pps<200k",
-        "tx_bits!=1Gbit",
-        "unaccounted==0",
-        "lost>10k",
-    ] {
+fn conditions_are_read() {
+    let texts = "loss>0.1% loss>=0.001 p99>200us p99.99<=1.5ms rx_pps<200k tx_bits!=1Gbit \
+                 unaccounted==0 lost>10k";
+    for text in texts.split(' ').chain(["p99.99 <= 1.5ms"]) {
         assert_eq!(condition(text).to_string(), text);
     }
     assert_eq!(condition(" p99>200us ").to_string(), "p99>200us");
-    assert_eq!(condition("p99>1.5ms").limit, 1_500_000.0);
-    assert_eq!(condition("loss>0.1%").limit, 0.001);
-    assert_eq!(condition("loss>0.7%").limit, 7.0 / 1_000.0);
-}
-
-#[test]
-fn every_metric_is_read() {
+    let limits = ["p99>1.5ms", "loss>0.1%", "loss>0.7%"].map(|text| condition(text).limit);
+    assert_eq!(limits, [1_500_000.0, 0.001, 7.0 / 1_000.0]);
     for metric in &metric::METRICS {
         let value = match metric.kind {
             MetricKind::Share => "1%",
@@ -54,17 +42,16 @@ fn every_metric_is_read() {
             MetricKind::Count => "1",
             MetricKind::Number => "0.5",
         };
-        let text = format!("{}>{value}", metric.name);
-        assert_eq!(condition(&text).figure.name(), metric.name);
+        assert_eq!(condition(&format!("{}>{value}", metric.name)).figure.name(), metric.name);
     }
 }
 
 #[test]
-fn errors_say_what_was_asked_what_is_wrong_and_what_mends_it() {
-    assert_eq!(error("p99>200"), "'p99>200': 200 of what? write 200us, 200ms or 200s");
+fn errors_say_what_was_asked_what_is_wrong_and_how_to_fix_it() {
+    assert_eq!(error("p99>200"), "'p99>200': 200 has no unit; write 200us, 200ms or 200s");
     assert_eq!(
         error("loss=1%"),
-        "'loss=1%' is no condition; write a metric, one of > >= < <= == !=, and a \
+        "'loss=1%' is not a condition; write a metric, one of > >= < <= == !=, and a \
          value, such as loss>0.1% or p99>200us"
     );
     assert_eq!(
@@ -72,39 +59,17 @@ fn errors_say_what_was_asked_what_is_wrong_and_what_mends_it() {
         "'loss>5': loss cannot be compared with '5'; write a percentage such as 0.1%, \
          or a share below 1 such as 0.001"
     );
-    let error = error("p98>1ms");
-    assert!(error.contains("there is no metric 'p98'; there are loss, min, mean"), "{error}");
-}
-
-#[test]
-fn what_is_no_condition_is_refused() {
-    for text in [
-        "",
-        "loss",
-        ">1",
-        "loss>",
-        "loss!1%",
-        "loss>101%",
-        "loss>-1%",
-        "loss>nan",
-        "p99>inf",
-        "p99>-1us",
-        "p99>1parsec",
-        "rx_pps<1Gbit",
-        "rx_pps<max",
-        "rx_pps<50%",
-        "rx_bits<200k",
-        "lost>0.5",
-        "lost>-1",
-        "lost>1%",
-        "P99>1us",
-    ] {
+    let unknown = error("p98>1ms");
+    assert!(unknown.contains("there is no metric 'p98'; there are loss, min, mean"), "{unknown}");
+    let texts = "loss >1 loss> loss!1% loss>101% loss>-1% loss>nan p99>inf p99>-1us p99>1parsec \
+                 rx_pps<1Gbit rx_pps<max rx_pps<50% rx_bits<200k lost>0.5 lost>-1 lost>1% P99>1us";
+    for text in texts.split(' ').chain([""]) {
         assert!(text.parse::<Condition>().is_err(), "{text}");
     }
 }
 
 #[test]
-fn latency_is_looked_for_where_there_is_a_rate() {
+fn each_metric_is_checked_in_the_cells_it_suits() {
     let mut report = pair();
     let expected = ["plain/64/50%: failed: p99 is 74.943 µs, limit 50 µs"];
     assert_eq!(failures("p99>50us", &report), expected);
@@ -114,10 +79,7 @@ fn latency_is_looked_for_where_there_is_a_rate() {
     assert_eq!(failures("p99>50us", &report).len(), 1);
     let expected = ["plain/64/max: failed: missed is unknown: it could not be measured, limit 0"];
     assert_eq!(failures("missed>0", &report), expected);
-}
-
-#[test]
-fn rates_are_looked_for_at_max() {
+    // Rates at `max`.
     let mut report = pair();
     assert!(failures("rx_pps<200k", &report).is_empty());
     let expected = ["plain/64/max: failed: rx_pps is 271000 pps, limit 300000 pps"];
@@ -126,10 +88,7 @@ fn rates_are_looked_for_at_max() {
     report.cells[0].calibration = true;
     let expected = ["plain/64/50%: failed: rx_pps is 135000 pps, limit 200000 pps"];
     assert_eq!(failures("rx_pps<200k", &report), expected);
-}
-
-#[test]
-fn loss_and_counts_are_looked_for_everywhere() {
+    // Loss and counts in every cell.
     let mut report = pair();
     assert!(failures("loss>0", &report).is_empty());
     assert_eq!(failures("unaccounted==0", &report).len(), 2);
@@ -143,7 +102,7 @@ fn loss_and_counts_are_looked_for_everywhere() {
 }
 
 #[test]
-fn what_falls_among_the_lost_is_infinite() {
+fn percentiles_among_lost_datagrams_are_infinite() {
     let mut report = pair();
     assert!(failures("p99_with_loss>1s", &report).is_empty());
     fixture::lose(&mut report.cells[1], 2_000);
@@ -151,12 +110,6 @@ fn what_falls_among_the_lost_is_infinite() {
         ["plain/64/50%: failed: p99_with_loss is infinite: it falls among the lost, limit 1 s"];
     assert_eq!(failures("p99_with_loss>1s", &report), expected);
     assert!(failures("p99_with_loss<1s", &report).is_empty());
-}
-
-#[test]
-fn a_percentile_of_the_received_is_named_where_loss_makes_it_infinite() {
-    let mut report = pair();
-    fixture::lose(&mut report.cells[1], 2_000);
     let cell = &report.cells[1];
     let of = " (of received; infinite with loss)";
     let shown = |text: &str| condition(text).shown_in(cell).unwrap();
@@ -168,8 +121,8 @@ fn a_percentile_of_the_received_is_named_where_loss_makes_it_infinite() {
         let shown = condition(&format!("{name}>1s")).shown_in(cell).unwrap_or_default();
         assert!(!shown.contains("infinite"), "{name}: {shown}");
     }
-    let said = condition("p99>1s").said_of(cell);
-    assert_eq!(said, format!("passed: p99 is 74.943 µs{of}, limit 1 s"));
+    let result = condition("p99>1s").result_in(cell);
+    assert_eq!(result, format!("passed: p99 is 74.943 µs{of}, limit 1 s"));
     report.gates = crate::report::checks::gates(&report, &[condition("p99>1s")]);
     assert_eq!(report.gates[0].value.as_deref(), Some(&*format!("74.943 µs{of}")));
     assert!(crate::report::format::markdown::render(&report).contains(of));
@@ -213,11 +166,14 @@ fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
     assert_eq!(failures("p50<1ms", &report), expected);
     let shown = |text: &str| condition(text).shown_in(&report.cells[1]);
     assert_eq!((shown("p50>15us"), shown("p50>1ms")), (None, Some("at most 20.535 µs".to_owned())));
-    let said = |text: &str| condition(text).said_of(&report.cells[1]);
-    assert_eq!(said("p50>1ms"), "passed: p50 is at most 20.535 µs, limit 1 ms");
-    assert_eq!(said("p99>1ms"), "passed: p99 is 74.943 µs, limit 1 ms");
-    assert_eq!(said("lost!=0"), "passed: lost is 0, must be 0");
-    assert_eq!(said("lost==0"), "failed: lost is 0, must not be 0");
+    for (text, result) in [
+        ("p50>1ms", "passed: p50 is at most 20.535 µs, limit 1 ms"),
+        ("p99>1ms", "passed: p99 is 74.943 µs, limit 1 ms"),
+        ("lost!=0", "passed: lost is 0, must be 0"),
+        ("lost==0", "failed: lost is 0, must not be 0"),
+    ] {
+        assert_eq!(condition(text).result_in(&report.cells[1]), result);
+    }
     fixture::two_clocks(&mut report.cells[1], 80_000);
     assert!(failures("p99_with_loss>1s", &report).is_empty());
     fixture::lose(&mut report.cells[1], 2_000);
@@ -226,7 +182,7 @@ fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
 }
 
 #[test]
-fn what_is_unknown_does_not_pass() {
+fn unknown_figures_do_not_pass() {
     let mut report = pair();
     report.cells[1].latency = None;
     report.cells[0].ledger.sent = 0;
@@ -236,9 +192,9 @@ fn what_is_unknown_does_not_pass() {
     fixture::one_ended(&mut report.cells[0]);
     report.cells.truncate(1);
     for metric in ["loss", "lost", "received", "unaccounted", "late", "rx_pps", "p99", "stalls"] {
-        let found =
-            failures(&format!("{metric}!=0{}", if metric == "p99" { "s" } else { "" }), &report);
-        assert!(found[0].contains("unknown"), "{metric}: {found:?}");
+        let unit = if metric == "p99" { "s" } else { "" };
+        let failed = failures(&format!("{metric}!=0{unit}"), &report);
+        assert!(failed[0].contains("unknown"), "{metric}: {failed:?}");
     }
     assert_eq!(failures("tx_pps==0", &report).len(), 0);
     report.cells.clear();
@@ -247,12 +203,12 @@ fn what_is_unknown_does_not_pass() {
 }
 
 #[test]
-fn what_is_withheld_is_at_most_what_was_measured_and_the_bound() {
+fn a_withheld_figure_is_at_most_measured_plus_bound() {
     let mut far = fixture::cell("plain", 64, "50%", 135e3);
     fixture::two_clocks(&mut far, 80_000);
     let holds = |text: &str| condition(text).holds_in(&far);
     // p99 was measured as 74.943 µs, within ±80 µs; the maximum as 257.9 µs.
-    for (text, told) in [
+    for (text, expected) in [
         ("p99<=154943ns", Some(true)),
         ("p99<=154942ns", None),
         ("p99<154943ns", None),
@@ -277,7 +233,7 @@ fn what_is_withheld_is_at_most_what_was_measured_and_the_bound() {
         ("latency.mean_ns>80us", None),
         ("latency.stdev_ns>1us", Some(true)),
     ] {
-        assert_eq!(holds(text), told, "{text}");
+        assert_eq!(holds(text), expected, "{text}");
     }
     // A document of before there were limits: less than twice the bound.
     far.latency.as_mut().unwrap().upper_limits = None;

@@ -1,6 +1,6 @@
-//! What one check of a host finds.
+//! The result of one check of a host.
 
-/// How a finding is to be taken, from best to worst.
+/// How much a check matters, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
     /// As it should be.
@@ -13,58 +13,45 @@ pub enum Grade {
     Bad,
 }
 
-/// One thing found out about a host.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCheck {
-    /// Stable over time, for scripts; see the table above.
+    /// Stable over time, for scripts; `warning_codes` has them.
     pub code: &'static str,
-    /// How it is to be taken.
+    /// What was checked, in a word or two.
+    pub subject: &'static str,
+    /// How good or bad it is.
     pub grade: Grade,
-    /// What was looked at, in a word or two.
-    pub subject: String,
-    /// How it is: readable without the subject.
+    /// What was found: readable without the subject.
     pub found: String,
-    /// What that does to the figures; empty where it does nothing.
+    /// What that does to the figures; empty where it has no effect.
     pub why: String,
-    /// A command that mends it, where there is one.
-    pub mend: Option<String>,
+    /// A command that fixes it, where there is one.
+    pub fix: Option<String>,
+}
+
+/// A check; the table of checks gives it its code and subject.
+pub(super) fn finding(grade: Grade, found: impl Into<String>) -> HostCheck {
+    let (code, subject, why, fix) = ("", "", String::new(), None);
+    HostCheck { code, subject, grade, found: found.into(), why, fix }
 }
 
 impl HostCheck {
-    /// A finding that explains itself.
-    pub(crate) fn new(
-        code: &'static str,
-        subject: &str,
-        grade: Grade,
-        found: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            grade,
-            subject: subject.to_owned(),
-            found: found.into(),
-            why: String::new(),
-            mend: None,
-        }
-    }
-
-    /// Says what it does to the figures.
-    pub(crate) fn because(self, why: impl Into<String>) -> Self {
+    pub(super) fn because(self, why: impl Into<String>) -> Self {
         Self { why: why.into(), ..self }
     }
 
-    /// Says which command mends it.
-    pub(crate) fn mended_by(self, command: impl Into<String>) -> Self {
-        Self { mend: Some(command.into()), ..self }
+    pub(super) fn fixed_by(self, command: impl Into<String>) -> Self {
+        Self { fix: Some(command.into()), ..self }
     }
 
     /// What is wrong and the command that fixes it, where both fit a line.
     pub(super) fn message(&self) -> String {
         /// Columns left beside the prefix of the sink's host. Arbitrary.
         const COLUMNS: usize = 88;
-        match &self.mend {
-            Some(mend) if self.found.len() + mend.len() + 2 <= COLUMNS => {
-                format!("{}; {mend}", self.found)
+        match &self.fix {
+            Some(fix) if self.found.len() + fix.len() + 2 <= COLUMNS => {
+                format!("{}; {fix}", self.found)
             }
             _ => self.found.clone(),
         }

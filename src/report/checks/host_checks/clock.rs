@@ -1,11 +1,10 @@
 //! Checks of the clock, and of sleeping by it.
 
-use super::{Grade, HostCheck, HostRequirements};
+use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
 use crate::unit::show_nanos;
 
-/// Clock sources that the kernel reads without a system call (vDSO): those of its drivers that set
-/// a `vdso_clock_mode`.
+/// Clock sources that the vDSO reads: their kernel drivers set a `vdso_clock_mode`.
 const FAST_SOURCES: &[&str] = &[
     "tsc",
     "kvm-clock",
@@ -25,7 +24,7 @@ const COST_MOST_NS: f64 = 100.0;
 /// has.
 const STEP_NOTE_NS: u64 = 100;
 
-/// Coarser steps distort, in ns. Arbitrary: microseconds are what latency is told in.
+/// Coarser steps distort, in ns. Arbitrary: latency is shown in microseconds.
 const STEP_WARN_NS: u64 = 1_000;
 
 /// The latest median wake-up that passes, in ns: paced senders stop sleeping so long before their
@@ -35,11 +34,9 @@ const SLEEP_MOST_NS: u64 = 100_000;
 /// The longest wake-up that is not worth a word, in ns: what is longer counts as a stall.
 const SLEEP_LONGEST_NS: u64 = 1_000_000;
 
-/// The kernel's clock source. What a slow one costs is the next check's; this one only warns where
-/// that is not known.
+/// A slow source is a note if `clock_cost` measured its cost, otherwise a warning.
 pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let source = host.clocksource.as_deref()?;
-    let finding = |grade, found| HostCheck::new("clocksource", "clock source", grade, found);
     if FAST_SOURCES.contains(&source) {
         return Some(finding(Grade::Good, source.to_owned()));
     }
@@ -53,10 +50,8 @@ pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<H
     )
 }
 
-/// What a stamp costs.
 pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let cost = host.clock_cost_ns?;
-    let finding = |grade, found| HostCheck::new("clock_cost", "clock read", grade, found);
     if cost <= COST_MOST_NS {
         return Some(finding(Grade::Good, format!("{cost:.0} ns")));
     }
@@ -72,13 +67,12 @@ pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
     Some(if FAST_SOURCES.contains(&source) {
         slow
     } else {
-        slow.mended_by(
+        slow.fixed_by(
             "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource",
         )
     })
 }
 
-/// How fine a stamp is.
 pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let step = host.clock_step_ns?;
     let grade = if step > STEP_WARN_NS {
@@ -89,7 +83,7 @@ pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
         Grade::Good
     };
     let step = show_nanos(step);
-    let finding = |found| HostCheck::new("clock_step", "clock step", grade, found);
+    let finding = |found| finding(grade, found);
     Some(if grade == Grade::Good {
         finding(step)
     } else {
@@ -98,72 +92,18 @@ pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
     })
 }
 
-/// How late a paced sender wakes up.
 pub(super) fn sleep_error(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let (p50, max) = host.sleep_error_ns?;
-    let finding = |grade, found| HostCheck::new("sleep_error", "waking up", grade, found);
     let figures = format!("{} late, {} at most", show_nanos(p50), show_nanos(max));
     Some(if p50 > SLEEP_MOST_NS {
         let grade = if wants.paced { Grade::Warn } else { Grade::Note };
         finding(grade, format!("a sleeping thread wakes up {figures}"))
             .because("a paced sender that sleeps between datagrams misses its moments; let it spin")
-            .mended_by("udperf bench --wait spin")
+            .fixed_by("udperf bench --wait spin")
     } else if max > SLEEP_LONGEST_NS {
         finding(Grade::Note, figures)
             .because("now and then a wake-up is as late as a stall, and will show as one")
     } else {
         finding(Grade::Good, figures)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::found;
-    use super::*;
-
-    #[test]
-    fn a_slow_clock_is_said_once() {
-        let wants = HostRequirements::default();
-        let slow = |host: &mut HostFacts| {
-            host.clocksource = Some("hpet".into());
-            host.clock_cost_ns = Some(1_200.0);
-        };
-        assert_eq!(found("clocksource", wants, slow).grade, Grade::Note);
-        let cost = found("clock_cost", wants, slow);
-        assert_eq!(cost.grade, Grade::Warn);
-        assert_eq!(cost.found, "a clock read takes 1200 ns (clock source hpet)");
-        assert!(cost.mend.is_some_and(|mend| mend.starts_with("echo tsc")));
-        let unknown = found("clocksource", wants, |host| {
-            slow(host);
-            host.clock_cost_ns = None;
-        });
-        assert_eq!(unknown.grade, Grade::Warn);
-        // tsc in a virtual machine that traps it: another source would not help.
-        let trapped = found("clock_cost", wants, |host| host.clock_cost_ns = Some(900.0));
-        assert_eq!((trapped.grade, trapped.mend), (Grade::Warn, None));
-    }
-
-    #[test]
-    fn coarse_steps_are_graded() {
-        let wants = HostRequirements::default();
-        let step = |ns| found("clock_step", wants, |host| host.clock_step_ns = Some(ns)).grade;
-        assert_eq!(
-            [1, 100, 101, 1_000, 1_001].map(step),
-            [Grade::Good, Grade::Good, Grade::Note, Grade::Note, Grade::Warn]
-        );
-    }
-
-    #[test]
-    fn late_waking_matters_to_who_has_a_schedule() {
-        let late = |host: &mut HostFacts| host.sleep_error_ns = Some((150_000, 900_000));
-        let paced = HostRequirements::default();
-        let flat_out = HostRequirements { paced: false, ..HostRequirements::default() };
-        assert_eq!(found("sleep_error", paced, late).grade, Grade::Warn);
-        assert_eq!(found("sleep_error", flat_out, late).grade, Grade::Note);
-        let rarely = found("sleep_error", paced, |host| {
-            host.sleep_error_ns = Some((60_000, 4_000_000));
-        });
-        assert_eq!(rarely.grade, Grade::Note);
-        assert_eq!(rarely.found, "60.0 µs late, 4.00 ms at most");
-    }
 }

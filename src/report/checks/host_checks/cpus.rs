@@ -1,22 +1,19 @@
 //! Checks of who gets which CPU, and how much of it.
 
-use super::{Grade, HostCheck, HostRequirements};
+use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
 
-/// `0, 1, 2`, for people.
 fn list(cpus: &[usize]) -> String {
     let words: Vec<_> = cpus.iter().map(usize::to_string).collect();
     words.join(", ")
 }
 
-/// A CPU for each worker.
 pub(super) fn few_cores(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("few_cores", "CPUs", grade, found);
     let (cpus, workers) = (host.allowed_cpus.len(), wants.workers());
     Some(match cpus {
-        0 => finding(Grade::Note, "the system does not say which CPUs there are".to_owned())
+        0 => finding(Grade::Note, "the system does not say which CPUs there are")
             .because("workers run wherever the scheduler puts them, so runs differ more"),
-        1 if workers > 1 => finding(Grade::Warn, "there is one CPU only".to_owned()).because(
+        1 if workers > 1 => finding(Grade::Warn, "there is one CPU only").because(
             "sender and receiver take turns on it, so rates are those of half a CPU and latency \
              holds the wait for the other; use a machine with two or more",
         ),
@@ -35,9 +32,7 @@ pub(super) fn few_cores(host: &HostFacts, wants: HostRequirements<'_>) -> Option
     })
 }
 
-/// Whether both ends would share a physical core.
 pub(super) fn smt_siblings(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("smt_siblings", "SMT", grade, found);
     let Some(cores) = host.physical_cores() else {
         let unsure = "SMT is on, and the system does not say which CPUs share a core";
         return host.smt_active?.then(|| {
@@ -57,26 +52,25 @@ pub(super) fn smt_siblings(host: &HostFacts, wants: HostRequirements<'_>) -> Opt
         let apart: Vec<_> = host.siblings.iter().filter_map(|group| group.first()).collect();
         let finding = finding(Grade::Warn, found).because(WHY);
         return Some(match (&apart[..], wants.threads) {
-            ([tx, rx, ..], 1) => finding.mended_by(format!("udperf bench --pin {tx}:{rx}")),
+            ([tx, rx, ..], 1) => finding.fixed_by(format!("udperf bench --pin {tx}:{rx}")),
             _ => finding,
         });
     }
     let (cpus, workers) = (host.allowed_cpus.len(), wants.workers());
     let undecided = wants.tx_cores.is_empty() && wants.rx_cores.is_empty();
     Some(if cores == cpus {
-        finding(Grade::Good, "no two CPUs share a core".to_owned())
+        finding(Grade::Good, "no two CPUs share a core")
     } else if undecided && cores < workers {
         finding(Grade::Warn, format!("{workers} workers would run on {cores} physical cores"))
             .because(WHY)
     } else {
-        finding(Grade::Good, "on; --pin auto takes one CPU of each core first".to_owned())
+        finding(Grade::Good, "on; --pin auto takes one CPU of each core first")
     })
 }
 
 /// CPUs that the scheduler keeps free, and whether we may use them.
 pub(super) fn isolated_cpus(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let isolated = host.isolated_cpus.as_deref()?;
-    let finding = |grade, found| HostCheck::new("isolated_cpus", "isolated CPUs", grade, found);
     let all = list(isolated);
     let (first, last) = (isolated.first()?, isolated.last()?);
     if isolated.iter().any(|cpu| host.allowed_cpus.contains(cpu)) {
@@ -91,18 +85,15 @@ pub(super) fn isolated_cpus(host: &HostFacts, _: HostRequirements<'_>) -> Option
         away
     } else {
         let cpus = all.replace(' ', "");
-        away.mended_by(format!("taskset -c {cpus} udperf bench --pin {first}:{last}"))
+        away.fixed_by(format!("taskset -c {cpus} udperf bench --pin {first}:{last}"))
     })
 }
 
-/// A limit of CPU time below what the workers use.
 pub(super) fn cpu_quota(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let (limit, cpus) = (host.cpu_limit?, host.allowed_cpus.len());
     let wanted = wants.workers().min(cpus);
     (limit < wanted).then(|| {
-        HostCheck::new(
-            "cpu_quota",
-            "CPU quota",
+        finding(
             Grade::Warn,
             format!("a quota leaves {limit} of the {wanted} CPUs that the workers use"),
         )
@@ -113,13 +104,10 @@ pub(super) fn cpu_quota(host: &HostFacts, wants: HostRequirements<'_>) -> Option
     })
 }
 
-/// Load per CPU from which the last minute is worth a word. Arbitrary: a run of our own leaves
-/// less behind on a machine with CPUs to spare.
+/// Load per CPU that is worth a note. Arbitrary: one run leaves less behind.
 const BUSY_LOAD: f64 = 0.7;
 
-/// Others who want the same CPUs.
 pub(super) fn busy_host(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("busy_host", "other load", grade, found);
     let (others, online) = (host.others_running?, host.online_cpus?);
     let workers = wants.workers();
     if others > 0 && others + workers as u64 > online as u64 {
@@ -140,10 +128,8 @@ pub(super) fn busy_host(host: &HostFacts, wants: HostRequirements<'_>) -> Option
     })
 }
 
-/// Whether the CPU's frequency follows the load.
 pub(super) fn governor(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let governor = host.governor.as_deref()?;
-    let finding = |grade, found| HostCheck::new("governor", "governor", grade, found);
     Some(if governor == "performance" {
         finding(Grade::Good, governor.to_owned())
     } else {
@@ -152,97 +138,8 @@ pub(super) fn governor(host: &HostFacts, _: HostRequirements<'_>) -> Option<Host
                 "the clock follows the load, so low rates and the first moments of a cell run \
                  slower; as root, until the next boot",
             )
-            .mended_by(
+            .fixed_by(
                 "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
             )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{found, good_host};
-    use super::*;
-
-    fn threads(threads: usize) -> HostRequirements<'static> {
-        HostRequirements { threads, ..HostRequirements::default() }
-    }
-
-    #[test]
-    fn workers_want_a_cpu_each() {
-        let one = found("few_cores", threads(1), |host| host.allowed_cpus = vec![3]);
-        assert_eq!((one.grade, &*one.found), (Grade::Warn, "there is one CPU only"));
-        let few = found("few_cores", threads(3), |_| {});
-        assert_eq!(few.found, "6 workers share 4 CPUs");
-        let none = found("few_cores", threads(1), |host| host.allowed_cpus.clear());
-        assert_eq!(none.grade, Grade::Note);
-        assert_eq!(found("few_cores", threads(2), |_| {}).grade, Grade::Good);
-    }
-
-    #[test]
-    fn both_ends_on_one_core_are_noticed() {
-        let paired = |host: &mut HostFacts| host.siblings = vec![vec![0, 2], vec![1, 3]];
-        const CORES: &[Option<usize>] = &[Some(0), Some(1), Some(2)];
-        let wants = |tx: usize, rx: usize| HostRequirements {
-            tx_cores: &CORES[tx..=tx],
-            rx_cores: &CORES[rx..=rx],
-            ..HostRequirements::default()
-        };
-        let shared = found("smt_siblings", wants(0, 2), paired);
-        assert_eq!(shared.grade, Grade::Warn);
-        assert_eq!(shared.found, "both ends run on one physical core (CPUs 0, 2)");
-        assert_eq!(shared.mend.as_deref(), Some("udperf bench --pin 0:1"));
-        assert_eq!(found("smt_siblings", wants(0, 1), paired).grade, Grade::Good);
-        // The same CPU twice is another matter, and told by the cell.
-        assert_eq!(found("smt_siblings", wants(0, 0), paired).grade, Grade::Good);
-        let would = found("smt_siblings", threads(2), paired);
-        assert_eq!(would.found, "4 workers would run on 2 physical cores");
-        let unsure = found("smt_siblings", threads(1), |host| {
-            host.siblings.clear();
-            host.smt_active = Some(true);
-        });
-        assert_eq!(unsure.grade, Grade::Note);
-    }
-
-    #[test]
-    fn isolated_cpus_are_offered() {
-        let away = found("isolated_cpus", threads(1), |host| {
-            host.isolated_cpus = Some(vec![6, 7]);
-        });
-        assert_eq!(away.grade, Grade::Note);
-        assert_eq!(away.mend.as_deref(), Some("taskset -c 6,7 udperf bench --pin 6:7"));
-        let ours = found("isolated_cpus", threads(1), |host| {
-            host.isolated_cpus = Some(vec![3]);
-        });
-        assert_eq!(ours.grade, Grade::Good);
-    }
-
-    #[test]
-    fn a_quota_counts_only_below_what_is_used() {
-        let tight = found("cpu_quota", threads(1), |host| host.cpu_limit = Some(1));
-        assert_eq!(tight.grade, Grade::Warn);
-        let mut host = good_host();
-        host.cpu_limit = Some(2);
-        assert_eq!(cpu_quota(&host, threads(1)), None);
-    }
-
-    #[test]
-    fn others_count_only_where_cpus_run_short() {
-        let beside = |others| move |host: &mut HostFacts| host.others_running = Some(others);
-        assert_eq!(found("busy_host", threads(1), beside(2)).grade, Grade::Good);
-        let crowded = found("busy_host", threads(1), beside(3));
-        assert_eq!(crowded.grade, Grade::Warn);
-        assert_eq!(crowded.found, "3 other threads and 2 workers of ours want 4 CPUs");
-        assert_eq!(found("busy_host", threads(4), beside(0)).grade, Grade::Good);
-        let before = found("busy_host", threads(1), |host| host.load_average = Some(3.9));
-        assert_eq!(before.grade, Grade::Note);
-    }
-
-    #[test]
-    fn a_governor_that_follows_the_load_is_warned_of() {
-        let mixed = found("governor", threads(1), |host| {
-            host.governor = Some("performance, powersave".into());
-        });
-        assert_eq!(mixed.grade, Grade::Warn);
-        assert!(mixed.mend.is_some());
-    }
 }

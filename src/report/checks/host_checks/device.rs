@@ -1,11 +1,9 @@
 //! Checks of the settings of CPUs and of the network device.
 
-use super::{Grade, HostCheck, HostRequirements};
+use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
 
-/// Whether the CPUs may clock above their nominal frequency.
 pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("turbo", "turbo", grade, found);
     Some(if host.turbo? {
         finding(Grade::Note, "the CPUs may clock above their nominal frequency")
             .because("how far, depends on heat and on how many are busy, so figures drift")
@@ -14,11 +12,9 @@ pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostChe
     })
 }
 
-/// What the kernel does about flaws of the CPU. On or off, figures are right; they only do not
-/// compare with those of a host where it is otherwise.
+/// Mitigations do not distort figures, but hosts with and without them do not compare.
 pub(super) fn mitigations(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let states = host.mitigations.as_ref()?;
-    let finding = |grade, found| HostCheck::new("mitigations", "mitigations", grade, found);
     let why = "system calls cost less than on hosts where they are on; compare only alike ones";
     let line = host.kernel_command_line.as_deref().unwrap_or_default();
     if line.split_whitespace().any(|word| word == "mitigations=off") {
@@ -39,7 +35,6 @@ pub(super) fn mitigations(host: &HostFacts, _: HostRequirements<'_>) -> Option<H
 /// What lets a super-packet pass a device, by the kernel's names.
 const PASSES_WHOLE: [(&str, &str); 2] = [("GSO", "tx-generic-segmentation"), ("GRO", "rx-gro")];
 
-/// Whether the device lets super-packets through.
 pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let device = host.device.as_ref()?;
     let states = device.offloads.as_ref()?;
@@ -49,83 +44,8 @@ pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostC
         return None;
     }
     let found = format!("off on {}: {}", device.name, off.join(", "));
-    Some(HostCheck::new("device_offload", "device", Grade::Note, found).because(
+    Some(finding(Grade::Note, found).because(
         "super-packets are cut before they get there or joined nowhere, so the engines gso and \
          gro gain less",
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::check_host;
-    use super::super::tests::{found, good_host};
-    use super::*;
-    use crate::document::Device;
-    use crate::report::host_warnings;
-
-    #[test]
-    fn turbo_is_worth_knowing_and_no_more() {
-        let on = found("turbo", HostRequirements::default(), |host| host.turbo = Some(true));
-        assert_eq!(on.grade, Grade::Note);
-        assert_eq!(found("turbo", HostRequirements::default(), |_| {}).grade, Grade::Good);
-    }
-
-    #[test]
-    fn mitigations_are_counted_and_their_absence_told() {
-        let state = |name: &str, state: &str| (name.to_owned(), state.to_owned());
-        let states = [
-            state("meltdown", "Not affected"),
-            state("retbleed", "Vulnerable"),
-            state("spectre_v2", "Mitigation: Retpolines; IBPB: conditional"),
-        ];
-        let on = found("mitigations", HostRequirements::default(), |host| {
-            host.mitigations = Some(states.clone().into());
-        });
-        assert_eq!((on.grade, &*on.found), (Grade::Good, "on for 1 of 3 flaws"));
-        let off = found("mitigations", HostRequirements::default(), |host| {
-            host.kernel_command_line = Some("quiet mitigations=off panic=1".into());
-        });
-        assert_eq!(off.grade, Grade::Note);
-        let auto = found("mitigations", HostRequirements::default(), |host| {
-            host.kernel_command_line = Some("mitigations=auto,nosmt".into());
-        });
-        assert_eq!(auto.grade, Grade::Good);
-    }
-
-    #[test]
-    fn who_mitigates_nothing_in_other_words_is_told_too() {
-        let of = |states: &[&str]| {
-            let states = states.iter().enumerate();
-            let states = states.map(|(at, &state)| (at.to_string(), state.to_owned())).collect();
-            let found = found("mitigations", HostRequirements::default(), |host| {
-                host.mitigations = Some(states);
-            });
-            (found.grade, found.found.to_string())
-        };
-        let bare = of(&["Vulnerable", "Vulnerable: no microcode", "Not affected"]);
-        assert_eq!(bare, (Grade::Note, "on for 0 of 3 flaws; vulnerable by 2".into()));
-        assert_eq!(of(&["Not affected"]), (Grade::Good, "on for 0 of 1 flaws".into()));
-    }
-
-    #[test]
-    fn a_device_that_cuts_and_joins_nothing_is_noted() {
-        let device = |gso, gro| Device {
-            name: "eth0".into(),
-            offloads: Some(
-                [("tx-generic-segmentation".into(), gso), ("rx-gro".into(), gro)].into(),
-            ),
-            ..Device::default()
-        };
-        let off = found("device_offload", HostRequirements::default(), |host| {
-            host.device = Some(device(false, false));
-        });
-        assert_eq!((off.grade, &*off.found), (Grade::Note, "off on eth0: GSO, GRO"));
-        let host = HostFacts { device: Some(device(true, true)), ..good_host() };
-        let codes = check_host(&host, HostRequirements::default());
-        assert!(codes.iter().all(|finding| finding.code != "device_offload"));
-        // None of this doubts a run.
-        let host =
-            HostFacts { turbo: Some(true), device: Some(device(true, false)), ..good_host() };
-        assert_eq!(host_warnings(&host, HostRequirements::default()), []);
-    }
 }

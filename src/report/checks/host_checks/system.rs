@@ -1,32 +1,27 @@
 //! Checks of the build, of what surrounds the host, and of what its kernel grants.
 
-use super::{Grade, HostCheck, HostRequirements};
+use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
 use crate::unit::show_bytes;
 
-/// Whether udperf was built with optimisation.
 pub(super) fn debug_build(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("debug_build", "build", grade, found);
     Some(if host.debug_build {
         finding(Grade::Bad, "this udperf was built without optimisation")
             .because("it measures its own slowness, not the network's")
-            .mended_by("cargo build --release")
+            .fixed_by("cargo build --release")
     } else {
         finding(Grade::Good, "optimised")
     })
 }
 
-/// The share of stolen CPU time from which a hypervisor distorts, 0 to 1. Arbitrary: stalls of a
-/// few ms make 1 % of a second.
+/// Share of stolen CPU time (0 to 1) that distorts. Arbitrary: stalls of a few ms a second.
 const STEAL_WARN: f64 = 0.01;
 
-/// A hypervisor, and how much it takes.
 pub(super) fn virtual_machine(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("virtual_machine", "hypervisor", grade, found);
     let Some(name) = host.virtualization.as_deref() else {
         // A machine that tells nothing of itself is not known to be real.
         let known = host.kernel.is_some() && host.steal_share.is_some();
-        return known.then(|| finding(Grade::Good, "none to be seen".to_owned()));
+        return known.then(|| finding(Grade::Good, "none to be seen"));
     };
     let stolen = host.steal_share.unwrap_or(0.0);
     let grade = if stolen > STEAL_WARN { Grade::Warn } else { Grade::Note };
@@ -39,69 +34,41 @@ pub(super) fn virtual_machine(host: &HostFacts, _: HostRequirements<'_>) -> Opti
     ))
 }
 
-/// A container.
 pub(super) fn container(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let kind = host.container.as_deref()?;
     let found = format!("this is a {kind} container");
-    Some(HostCheck::new("container", "container", Grade::Note, found).because(
+    Some(finding(Grade::Note, found).because(
         "limits of the kernel are the host's to change, and unless the network is shared, \
              counters are those of the container alone",
     ))
 }
 
-/// The most that SO_RCVBUF gets.
 pub(super) fn rmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    buffer_limit(
-        "rmem_max",
-        "receive buffer",
-        host.rmem_max?,
-        wants,
-        "receivers get so much only, so short pauses of theirs already become loss",
-    )
+    let why = "receivers get so much only, so short pauses of theirs already become loss";
+    Some(buffer_limit("rmem_max", host.rmem_max?, wants, why))
 }
 
-/// The most that SO_SNDBUF gets.
 pub(super) fn wmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    buffer_limit(
-        "wmem_max",
-        "send buffer",
-        host.wmem_max?,
-        wants,
-        "senders get so much only, so they are refused sooner where a device is slow",
-    )
+    let why = "senders get so much only, so they are refused sooner where a device is slow";
+    Some(buffer_limit("wmem_max", host.wmem_max?, wants, why))
 }
 
-fn buffer_limit(
-    code: &'static str,
-    subject: &str,
-    most: u64,
-    wants: HostRequirements<'_>,
-    why: &str,
-) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new(code, subject, grade, found);
+fn buffer_limit(name: &str, most: u64, wants: HostRequirements<'_>, why: &str) -> HostCheck {
     let (asked, shown) = (wants.socket_buffer as u64, show_bytes(most));
-    Some(if most >= asked {
-        finding(Grade::Good, format!("up to {shown}"))
-    } else {
-        finding(
-            Grade::Warn,
-            format!("net.core.{code} is {shown}, and {} are asked for", show_bytes(asked)),
-        )
-        .because(format!(
-            "{why}; as root, until the next boot unless it stands in /etc/sysctl.d too"
-        ))
-        .mended_by(format!("sysctl -w net.core.{code}={asked}"))
-    })
+    if most >= asked {
+        return finding(Grade::Good, format!("up to {shown}"));
+    }
+    let found = format!("net.core.{name} is {shown}, and {} are asked for", show_bytes(asked));
+    let why = format!("{why}; as root, until the next boot unless it is in /etc/sysctl.d too");
+    finding(Grade::Warn, found).because(why).fixed_by(format!("sysctl -w net.core.{name}={asked}"))
 }
 
 /// The kernel's default of `net.core.netdev_max_backlog` (`net/core/hotdata.c`).
 const BACKLOG_DEFAULT: u64 = 1_000;
 
-/// The queue that loopback, veth and RPS pass through. Whether it was too short a run tells by its
-/// losses; only one cut below the default is suspicious beforehand.
+/// Losses show whether the queue was too short; only a limit below the default is noted.
 pub(super) fn netdev_max_backlog(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let backlog = host.netdev_max_backlog?;
-    let finding = |grade, found| HostCheck::new("netdev_max_backlog", "CPU backlog", grade, found);
     Some(if backlog >= BACKLOG_DEFAULT {
         finding(Grade::Good, format!("{backlog} packets"))
     } else {
@@ -111,24 +78,22 @@ pub(super) fn netdev_max_backlog(host: &HostFacts, _: HostRequirements<'_>) -> O
         )
         .because(
             "loopback passes through this queue, and what finds it full is lost; as root, until \
-             the next boot unless it stands in /etc/sysctl.d too",
+             the next boot unless it is in /etc/sysctl.d too",
         )
-        .mended_by(format!("sysctl -w net.core.netdev_max_backlog={BACKLOG_DEFAULT}"))
+        .fixed_by(format!("sysctl -w net.core.netdev_max_backlog={BACKLOG_DEFAULT}"))
     })
 }
 
 /// Capabilities without which figures mean less; without any other, only a choice is missing.
 const RELIED_ON: &[&str] = &["socket_drops", "queue_drops", "udp_counters", "affinity"];
 
-/// What engines and the ledger rely on and this host has not.
 pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
-    let finding = |grade, found| HostCheck::new("missing_capability", "abilities", grade, found);
     let missing: Vec<_> = host.capabilities.iter().filter(|can| !can.available).collect();
     let names: Vec<_> = missing.iter().map(|can| can.name.as_str()).collect();
     let (count, of) = (missing.len(), host.capabilities.len());
     if let Some(plain) = missing.iter().find(|can| can.name == "plain") {
         return Some(
-            finding(Grade::Bad, "the plain engine does not work here".to_owned())
+            finding(Grade::Bad, "the plain engine does not work here")
                 .because(format!("nothing can be measured: {}", plain.detail)),
         );
     }
@@ -142,79 +107,5 @@ pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> O
             let found = format!("{count} of {of} missing ({})", names.join(", "));
             Some(finding(grade, found).because(details.join("; ")))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::found;
-    use super::*;
-    use crate::document::Capability;
-
-    #[test]
-    fn a_debug_build_is_bad() {
-        let debug = found("debug_build", HostRequirements::default(), |host| {
-            host.debug_build = true;
-        });
-        assert_eq!(debug.grade, Grade::Bad);
-        assert_eq!(debug.mend.as_deref(), Some("cargo build --release"));
-    }
-
-    #[test]
-    fn limits_below_what_is_asked_name_the_sysctl() {
-        let wants = HostRequirements::default();
-        let small = found("rmem_max", wants, |host| host.rmem_max = Some(212_992));
-        assert_eq!(small.grade, Grade::Warn);
-        assert_eq!(small.found, "net.core.rmem_max is 208 KiB, and 4 MiB are asked for");
-        assert_eq!(small.mend.as_deref(), Some("sysctl -w net.core.rmem_max=4194304"));
-        assert!(small.why.contains("as root") && small.why.contains("/etc/sysctl.d"));
-        let modest = HostRequirements { socket_buffer: 65_536, ..wants };
-        let enough = found("wmem_max", modest, |host| host.wmem_max = Some(212_992));
-        assert_eq!(enough.grade, Grade::Good);
-        let short = found("netdev_max_backlog", wants, |host| {
-            host.netdev_max_backlog = Some(300);
-        });
-        assert_eq!(short.grade, Grade::Note);
-    }
-
-    #[test]
-    fn a_hypervisor_is_noted_and_a_greedy_one_warned_of() {
-        let wants = HostRequirements::default();
-        let under = |share| {
-            move |host: &mut HostFacts| {
-                host.virtualization = Some("KVM".into());
-                host.steal_share = share;
-            }
-        };
-        let quiet = found("virtual_machine", wants, under(Some(0.0004)));
-        assert_eq!(quiet.grade, Grade::Note);
-        assert_eq!(
-            quiet.found,
-            "a virtual machine under KVM that took 0.04 % of CPU time since boot"
-        );
-        let unknown = found("virtual_machine", wants, under(None));
-        assert_eq!(unknown.found, "a virtual machine under KVM");
-        let greedy = found("virtual_machine", wants, under(Some(0.03)));
-        assert_eq!(greedy.grade, Grade::Warn);
-        let boxed = found("container", wants, |host| host.container = Some("docker".into()));
-        assert_eq!(boxed.grade, Grade::Note);
-    }
-
-    #[test]
-    fn what_is_missing_weighs_by_what_rests_on_it() {
-        let without = |name: &'static str| {
-            found("missing_capability", HostRequirements::default(), |host| {
-                host.capabilities.push(Capability {
-                    name: name.to_owned(),
-                    available: false,
-                    detail: "not here".into(),
-                });
-            })
-        };
-        assert_eq!(without("plain").grade, Grade::Bad);
-        assert_eq!(without("ipv6").grade, Grade::Note);
-        let drops = without("socket_drops");
-        assert_eq!(drops.grade, Grade::Warn);
-        assert_eq!(drops.found, "1 of 2 missing (socket_drops)");
     }
 }

@@ -51,7 +51,6 @@ impl<'a> HostRequirements<'a> {
         }
     }
 
-    /// Threads that want a CPU of their own.
     pub(crate) const fn workers(&self) -> usize {
         self.sides * self.threads
     }

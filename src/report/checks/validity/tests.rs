@@ -3,7 +3,6 @@
 use super::*;
 use crate::report::fixture;
 
-/// The codes of a report of this cell.
 fn codes(cell: &Cell) -> Vec<String> {
     let mut report = fixture::report_of(vec![cell.clone()]);
     judge_validity(&mut report);
@@ -17,7 +16,6 @@ fn cell() -> Cell {
     fixture::cell("plain", 64, "100k", 100e3)
 }
 
-/// The same, of which nothing arrived.
 fn silent() -> Cell {
     let mut cell = cell();
     fixture::lose(&mut cell, 50_000);
@@ -47,20 +45,15 @@ fn a_cell_of_which_nothing_arrived_is_invalid() {
     assert_eq!(codes(&requests(0, 0)), ["nothing_answered"]);
     assert_eq!(codes(&requests(1, 0)), [""; 0]);
     assert_eq!(codes(&requests(0, 1)), [""; 0], "a late reply is a result");
+    for (matched, expected) in [(0, &["target_unreachable"][..]), (1, &[])] {
+        let mut cell = requests(matched, 0);
+        cell.exchange.as_mut().unwrap().unreachable = 3;
+        assert_eq!(codes(&cell), expected);
+    }
 }
 
 #[test]
-fn an_unreachable_target_is_named() {
-    let mut cell = requests(0, 0);
-    cell.exchange.as_mut().unwrap().unreachable = 3;
-    assert_eq!(codes(&cell), ["target_unreachable"]);
-    let mut cell = requests(1, 0);
-    cell.exchange.as_mut().unwrap().unreachable = 3;
-    assert_eq!(codes(&cell), [""; 0], "somebody answered");
-}
-
-#[test]
-fn where_nothing_is_known_of_arrival_only_errors_count() {
+fn without_a_receiver_only_errors_count() {
     let mut cell = cell();
     fixture::one_ended(&mut cell);
     assert_eq!(codes(&cell), [""; 0]);

@@ -1,5 +1,4 @@
-//! Codes about hosts: `udperf doctor` reports them, and a run the ones that affect it. With the
-//! prefix `sink_` they are about the host of the sink.
+//! Codes about hosts; with the prefix `sink_` about the host of the sink.
 
 use super::{by_message, codes};
 

@@ -51,8 +51,7 @@ pub(crate) struct Size {
     amount: f64,
 }
 
-/// Share up to which a major warning is a minor one: the loss at which protocols above begin to
-/// suffer, as in the checks of losses. Arbitrary.
+/// Share up to which a major warning is a minor one. Arbitrary, as in the checks of losses.
 const MINOR_SHARE: f64 = 0.001;
 
 /// The share that stands for an unknown one in the order of warnings. Arbitrary: a loss above it is
@@ -93,7 +92,6 @@ impl Code {
     }
 }
 
-/// Defines codes, and a list of them.
 macro_rules! codes {
     ($list:ident; $(
         $name:ident $code:literal $severity:ident $size:expr, $title:literal, $text:literal;
@@ -134,9 +132,8 @@ pub fn find(name: &str) -> Option<&'static Code> {
     all().find(|code| code.name == name)
 }
 
-/// Rank of a warning among others, worst first: severity in its cell (`None`: of the whole run),
-/// then the share that is affected, then the place in the table. Unknown codes (of later versions)
-/// rank behind major ones.
+/// Rank of a warning, worst first: severity, affected share, place in the table. Unknown codes (of
+/// later versions) rank behind major ones.
 pub(crate) fn rank(warning: &Warning, cell: Option<&Cell>) -> (Severity, Reverse<u64>, usize) {
     let name = warning.code.strip_prefix(OF_SINK).unwrap_or(&warning.code);
     let found = all().enumerate().find(|(_, code)| code.name == name);
@@ -158,7 +155,6 @@ const fn by_message(_: &Cell) -> Option<Size> {
     None
 }
 
-/// A share and, where shares are alike, the number itself.
 fn share(part: impl Into<Option<u64>>, whole: u64) -> Option<Size> {
     let amount = part.into().unwrap_or(0) as f64;
     Some(Size { share: Some(amount / whole.max(1) as f64), amount })
@@ -172,9 +168,8 @@ fn of_requests(cell: &Cell, part: u64) -> Option<Size> {
     share(part, cell.exchange.as_ref()?.requests)
 }
 
-/// The share of the schedule that was missed. If a lag makes up half of the p99 latency or more,
-/// the affected share is at least the 1 % of datagrams beyond p99; a smaller lag hardly distorts a
-/// figure, because rate and loss do not depend on it.
+/// The missed share of the schedule; at least the 1 % beyond p99 if lag is half of the p99 latency,
+/// because a smaller lag hardly distorts a figure.
 fn of_schedule(cell: &Cell) -> Option<Size> {
     let schedule = cell.schedule.as_ref()?;
     let missed = share(schedule.missed, schedule.scheduled)?.share;
@@ -210,7 +205,7 @@ mod tests {
     use crate::report::fixture::{self, warning};
 
     #[test]
-    fn numbers_are_found_in_texts() {
+    fn the_first_number_of_a_text_is_read() {
         for (text, number) in
             [("", 0.0), ("no number", 0.0), ("12 of 30", 12.0), ("lost 3.25 %.", 3.25), ("8.", 8.0)]
         {
@@ -239,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_affects_more_of_the_cell_ranks_first() {
+    fn the_larger_affected_share_ranks_first() {
         let mut cell = fixture::cell("plain", 64, "50%", 100e3);
         cell.ledger.sent = 50_000;
         let set = |cell: &mut Cell, missed, lag, latency, lost| {

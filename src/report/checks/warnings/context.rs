@@ -6,7 +6,7 @@ use crate::measure::{CellResult, CutShort};
 use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
 use crate::report::checks::host_checks::cores_here;
 
-/// What the doubts about a cell rest on, beyond what the document says of it.
+/// What warnings about a cell depend on besides the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CellContext<'a> {
     /// Datagrams sent in warm-up.
@@ -34,13 +34,13 @@ pub struct CellContext<'a> {
 impl<'a> CellContext<'a> {
     /// Of a cell of this plan that was measured on this host.
     #[must_use]
-    pub fn of(plan: &Plan, host: &HostFacts, harvest: &'a CellResult) -> Self {
+    pub fn of(plan: &Plan, host: &HostFacts, result: &'a CellResult) -> Self {
         let (tx, rx) = cores_here(plan);
-        let (warmup_sent, warmup_lost) = harvest.warmup;
+        let (warmup_sent, warmup_lost) = result.warmup;
         Self {
             warmup_sent,
             warmup_lost,
-            cut_short: harvest.cut_short.map(reason),
+            cut_short: result.cut_short.map(reason),
             stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
             unix: plan.scenario.unix.is_some(),
@@ -53,7 +53,6 @@ impl<'a> CellContext<'a> {
     }
 }
 
-/// Whether datagrams went through the kernel at all.
 pub(super) fn is_null(cell: &Cell) -> bool {
     cell.engine.tx_active == TxKind::Null.word()
 }
@@ -73,7 +72,6 @@ pub(super) fn exceeds_permille(part: u64, whole: u64) -> bool {
     u128::from(part) * 1_000 > u128::from(whole)
 }
 
-/// Why a cell ended before its time, in words.
 pub(super) const fn reason(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
@@ -83,7 +81,6 @@ pub(super) const fn reason(cut_short: CutShort) -> &'static str {
     }
 }
 
-/// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
 pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {
     host.kernel.as_deref().is_some_and(|kernel| kernel.starts_with("Linux"))
 }

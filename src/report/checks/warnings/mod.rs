@@ -1,7 +1,6 @@
 //! Warnings about a finished cell: one small check each. `warning_codes` explains every code.
 
 mod context;
-mod cores;
 mod engine;
 mod flows;
 mod kernel;
@@ -14,7 +13,7 @@ mod throttled;
 mod timing;
 
 use crate::document::{Cell, Warning};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 pub use context::CellContext;
 pub(crate) use context::doubles_buffers;
 use context::{exceeds_permille, is_null, of_datagrams, percent};
@@ -26,7 +25,7 @@ pub use path::{over_loopback, sizes as size_warnings};
 pub(crate) use requests::server_drops;
 pub use throttled::throttled;
 
-/// A check: `None` where there is no doubt.
+/// A check: `None` without a warning.
 type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
 
 /// All checks, worst first: what may make all figures wrong, then what explains some of them.
@@ -81,11 +80,11 @@ const CHECKS: &[Check] = &[
     timing::short_run,
     timing::clamped,
     warmup_loss,
-    cores::shared_core,
-    cores::not_pinned,
+    shared_core,
+    not_pinned,
 ];
 
-/// All doubts about a finished cell.
+/// All warnings about a finished cell.
 #[must_use]
 pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
     CHECKS.iter().filter_map(|check| check(cell, ctx)).collect()
@@ -94,17 +93,31 @@ pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
 fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     cell.cut_short.then(|| {
         let reason = ctx.cut_short.unwrap_or("reason unknown");
-        warning_codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
+        codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
     })
 }
 
 fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
     (lost > 0).then(|| {
-        warning_codes::WARMUP_LOSS.warning(format!(
+        codes::WARMUP_LOSS.warning(format!(
             "{lost} of {sent} datagrams ({}) lost in the warm-up; --warmup 0 measures it",
             percent(lost, sent)
         ))
+    })
+}
+
+fn not_pinned(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    (!ctx.pinned).then(|| {
+        codes::NOT_PINNED
+            .warning("workers not pinned: runs differ more than necessary; use --pin auto")
+    })
+}
+
+fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+    ctx.shared_core.then(|| {
+        codes::SHARED_CORE
+            .warning("a sender and a receiver shared a core: rates too low; use --pin TX:RX")
     })
 }
 

@@ -1,17 +1,14 @@
-//! Doubts about requests and replies: first whether the generator was the limit, and not the
-//! server; then what the server did.
+//! Warnings about requests and replies: first the generator as the limit, then the server.
 
 use super::ledger::causes;
 use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, Exchange, Warning};
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 use crate::unit::{show_nanos, sum_counts};
 
-/// A generator that has nothing to do for less than this share of the time is the limit itself.
-/// Arbitrary.
+/// A generator that is idle for less than this share of the time is the limit. Arbitrary.
 const IDLE_PERCENT: u64 = 5;
 
-/// Replies that our own sockets dropped.
 pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let dropped = exchange.own_drops.filter(|&dropped| dropped > 0)?;
@@ -19,13 +16,12 @@ pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         0 => "",
         _ => "; the server dropped requests too",
     };
-    Some(warning_codes::GENERATOR_DROPPED.warning(format!(
+    Some(codes::GENERATOR_DROPPED.warning(format!(
         "{dropped} replies ({}) dropped at udperf's own socket{limit}; use more --threads",
         percent(dropped, exchange.requests)
     )))
 }
 
-/// A generator that went as fast as it could, and the server kept up.
 pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let no_rate = cell.schedule.is_none();
@@ -34,7 +30,7 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
         exchange.outstanding.is_some() || !exceeds_permille(exchange.timeouts, exchange.requests);
     let kept_up = kept_up && server_drops(cell) == 0;
     (no_rate && busy && kept_up && exchange.matched > 0).then(|| {
-        warning_codes::GENERATOR_LIMIT
+        codes::GENERATOR_LIMIT
             .warning("the generator was the limit, not the server; use more --threads")
     })
 }
@@ -43,7 +39,7 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
 pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.in_order)?;
     (exchange.timeouts > 0 && exchange.matched > 0).then(|| {
-        warning_codes::ORDER_LOST.warning(format!(
+        codes::ORDER_LOST.warning(format!(
             "{} replies without id missing: latency withheld; add {{id}} or --id-at",
             exchange.timeouts
         ))
@@ -55,7 +51,7 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
     (schedule.missed > 0).then(|| {
-        warning_codes::WINDOW_FULL.warning(format!(
+        codes::WINDOW_FULL.warning(format!(
             "{} of {} slots ({}) missed: --outstanding {most} reached; omit it",
             schedule.missed,
             schedule.scheduled,
@@ -64,64 +60,56 @@ pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// Requests that could not be sent because all ids were in use.
 pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.no_room_ns > 0)?;
     let missed = match &cell.schedule {
         Some(schedule) => format!(", {} missed", percent(exchange.no_room, schedule.scheduled)),
         None => String::new(),
     };
-    Some(warning_codes::NO_ROOM.warning(format!(
+    Some(codes::NO_ROOM.warning(format!(
         "no request sent for {}{missed}: all {} ids in use; use more --streams",
         show_nanos(exchange.no_room_ns),
         exchange.room
     )))
 }
 
-/// Repeated random labels.
 pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
-    Some(warning_codes::LABELS_REPEATED.warning(format!(
+    Some(codes::LABELS_REPEATED.warning(format!(
         "{repeated} of {} requests repeat a label; use a longer --random-subdomain",
         exchange.requests
     )))
 }
 
-/// Reused message ids, which a server may take for retransmissions.
 pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
-    Some(warning_codes::MESSAGE_IDS_REUSED.warning(format!(
+    Some(codes::MESSAGE_IDS_REUSED.warning(format!(
         "{reused} of {} requests reuse a CoAP message id; use more --streams",
         exchange.requests
     )))
 }
 
-/// Replies that lack a datagram.
 pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.incomplete > 0)?;
-    Some(warning_codes::INCOMPLETE_REPLIES.warning(format!(
+    Some(codes::INCOMPLETE_REPLIES.warning(format!(
         "{} of {} timeouts had an incomplete reply; lower the --rate",
         exchange.incomplete, exchange.timeouts
     )))
 }
 
-/// Datagrams dropped at full receive buffers of other sockets on this host, estimated from the
-/// counter of the network namespace: those of the server if it runs here. 0 if the server is
-/// elsewhere, or the counter is unknown.
+/// Estimated drops at the server's receive buffer; 0 if it is on another host, or not known.
 pub(crate) fn server_drops(cell: &Cell) -> u64 {
     let here = cell.ends.as_deref() == Some("together");
     let Some(exchange) = cell.exchange.as_ref().filter(|_| here) else { return 0 };
     let Some((all, own)) = cell.kernel.rcvbuf_errors.zip(exchange.own_drops) else { return 0 };
-    // The counter is of the whole namespace: others may have lost as many as reached sockets there
-    // beside our requests and their replies.
+    // Others may have lost as many as reached sockets beside our requests and replies.
     let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(all);
     let ours = exchange.requests.saturating_add(exchange.replies).saturating_add(own);
     all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))
 }
 
-/// Requests without a reply, and where they were lost as far as this host knows.
 pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
     let Exchange { timeouts, requests, .. } = exchange;
@@ -147,7 +135,7 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     } else {
         "lost, or not answered; lower the --rate".to_owned()
     };
-    Some(warning_codes::NO_REPLY.warning(format!(
+    Some(codes::NO_REPLY.warning(format!(
         "{timeouts} of {requests} requests ({}) had no reply: {why}",
         percent(*timeouts, *requests),
     )))
@@ -160,94 +148,43 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     // Fewer may be anybody's.
     let share = count.saturating_mul(2) >= exchange.timeouts;
     (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
-        warning_codes::FROM_ELSEWHERE.warning(format!(
+        codes::FROM_ELSEWHERE.warning(format!(
             "{count} datagrams to unread ports; does the server answer from another address?"
         ))
     })
 }
 
-/// Errors of the protocol.
 pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
     let most = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
     let total = sum_counts(exchange.errors.values().copied());
-    Some(warning_codes::ERROR_REPLIES.warning(format!(
+    Some(codes::ERROR_REPLIES.warning(format!(
         "{total} of {} replies report errors, most {} ({}); check the requests",
         exchange.matched, most.0, most.1
     )))
 }
 
-/// Replies to nothing.
 pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.unmatched > 0)?;
-    Some(warning_codes::UNMATCHED.warning(format!(
+    Some(codes::UNMATCHED.warning(format!(
         "{} of {} replies match no request; see udperf talk, or set --match",
         exchange.unmatched, exchange.replies
     )))
 }
 
-/// Replies that came twice.
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
-    Some(warning_codes::DUPLICATE_REPLIES.warning(format!(
+    Some(codes::DUPLICATE_REPLIES.warning(format!(
         "{} replies came again: duplicated by the server or the network",
         exchange.duplicate
     )))
 }
 
-/// Replies that came after their time.
 pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.late > 0)?;
-    Some(warning_codes::LATE_REPLIES.warning(format!(
+    Some(codes::LATE_REPLIES.warning(format!(
         "{} replies came after the timeout of {}; use a longer --timeout",
         exchange.late,
         show_nanos(exchange.timeout_ns)
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{all, codes};
-    use super::*;
-    use crate::report::fixture;
-
-    /// The warnings of a cell whose requests differ from sound ones by this.
-    fn of(change: impl FnOnce(&mut Exchange)) -> Vec<Warning> {
-        let (requests, matched, idle_ns) = (1_000, 1_000, 400_000_000);
-        let mut exchange = Exchange { requests, matched, idle_ns, ..Exchange::default() };
-        change(&mut exchange);
-        all(|cell| cell.exchange = Some(exchange))
-    }
-
-    #[test]
-    fn what_was_not_sent_for_want_of_ids_is_reported() {
-        let found = of(|one| (one.no_room_ns, one.room) = (250_000_000, 256));
-        assert_eq!(found[0].code, "no_room");
-        let expected = "no request sent for 250 ms: all 256 ids in use; ";
-        assert!(found[0].message.starts_with(expected), "{}", found[0].message);
-        let found = all(|cell| {
-            cell.exchange = Some(Exchange { no_room: 5, no_room_ns: 7, ..Exchange::default() });
-            cell.schedule = fixture::cell("plain", 64, "50%", 1e5).schedule;
-            let schedule = cell.schedule.as_mut().unwrap();
-            (schedule.scheduled, schedule.missed) = (100, 5);
-        });
-        let found = found.iter().find(|one| one.code == "no_room").unwrap();
-        assert!(found.message.contains(", 5.00 % missed: "));
-    }
-
-    #[test]
-    fn what_is_not_new_and_what_is_not_whole_is_reported() {
-        assert_eq!(of(|_| {}), []);
-        let code = |change: fn(&mut Exchange)| of(change).remove(0).code;
-        assert_eq!(code(|one| one.repeated_labels = Some(1)), "labels_repeated");
-        assert_eq!(code(|one| one.reused_message_ids = Some(1)), "message_ids_reused");
-        assert_eq!(of(|one| one.repeated_labels = Some(0)), []);
-        assert!(
-            codes(|cell| {
-                let one = Exchange { incomplete: 2, timeouts: 3, ..Exchange::default() };
-                cell.exchange = Some(one);
-            })
-            .contains(&"incomplete_replies".to_owned())
-        );
-    }
 }

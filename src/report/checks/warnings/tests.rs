@@ -1,11 +1,14 @@
+mod causes;
+
 use super::*;
-use crate::document::{Engine, Kernel, Ledger, LostAt, Packets, Side, SocketBuffer};
+use crate::document::{Ledger, LostAt, Refused, Schedule};
 use crate::host::HostFacts;
 use crate::measure::{CellResult, CutShort};
 use crate::plan::Pinning;
 use crate::report::checks::host_checks::tests::{good_host, plan};
+use crate::report::fixture;
 
-/// A context that casts no doubt.
+/// A context without any cause of a warning.
 pub(crate) fn calm() -> CellContext<'static> {
     CellContext {
         pinned: true,
@@ -17,88 +20,37 @@ pub(crate) fn calm() -> CellContext<'static> {
 
 /// A cell in which 100,000 datagrams were sent and received within half a second.
 pub(crate) fn clean_cell() -> Cell {
-    let count = 100_000;
-    let side = Side {
-        datagrams: count,
-        datagrams_in_window: count,
-        datagrams_after_window: None,
-        socket_buffer: SocketBuffer { asked: 4 << 20, granted: Some(8 << 20) },
-        ..Side::default()
-    };
-    let word = || "plain".to_owned();
-    Cell {
-        direction: None,
-        ends: Some("together".to_owned()),
-        id: "plain/64/max".to_owned(),
-        trial: 0,
-        engine: Engine { tx: word(), rx: word(), tx_active: word(), rx_active: Some(word()) },
-        size: 64,
-        size_mix: None,
-        streams: 1,
-        threads: 1,
-        rate: "max".to_owned(),
-        rate_pps: None,
-        pace: None,
-        wait: "hybrid".to_owned(),
-        elapsed_ns: 500_000_000,
-        calibration: false,
-        cut_short: false,
-        cut_short_because: None,
-        tx: side.clone(),
-        rx: Some(side),
-        per_datagram: Default::default(),
-        packets: Packets { sent: count, received: Some(count), ..Packets::default() },
-        ledger: Ledger {
-            attempted: count,
-            sent: count,
-            received: Some(count),
-            lost: Some(0),
-            unaccounted: Some(0),
-            arrived: Some(count),
-            duplicate: Some(0),
-            late: Some(0),
-            foreign: Some(0),
-            corrupt: Some(0),
-            lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
-            ..Ledger::default()
-        },
-        flows: None,
-        workers: None,
-        latency: None,
-        from_send: None,
-        to_socket: None,
-        in_socket: None,
-        legs: None,
-        schedule: None,
-        jitter_ns: None,
-        stalls: Default::default(),
-        exchange: None,
-        outages: Vec::new(),
-        kernel: Kernel {
-            socket_drops: Some(0),
-            in_datagrams: Some(count + 12),
-            out_datagrams: Some(count + 12),
-            rcvbuf_errors: Some(0),
-            ..Kernel::default()
-        },
-        warnings: Vec::new(),
-    }
+    let mut cell = fixture::cell("plain", 64, "max", 200e3);
+    let counted = Some(100_012);
+    (cell.kernel.in_datagrams, cell.kernel.out_datagrams) = (counted, counted);
+    cell.kernel.rcvbuf_errors = Some(0);
+    (cell.latency, cell.from_send, cell.stalls.stolen_ns) = (None, None, None);
+    cell
 }
 
-/// The codes that a cell gets which differs from the clean one by this.
-pub(crate) fn codes(change: impl FnOnce(&mut Cell)) -> Vec<String> {
-    all(change).into_iter().map(|found| found.code).collect()
-}
-
-/// The warnings that such a cell gets.
-pub(crate) fn all(change: impl FnOnce(&mut Cell)) -> Vec<Warning> {
+/// The warnings of a cell that differs from the clean one by this.
+fn all(change: impl FnOnce(&mut Cell)) -> Vec<Warning> {
     let mut cell = clean_cell();
     change(&mut cell);
     cell_warnings(&cell, &calm())
 }
 
-/// Loses so many datagrams of a cell, and says where.
-pub(crate) fn lose(cell: &mut Cell, lost: u64, lost_at: LostAt) {
+/// Such a cell has warnings of these codes, and no others.
+#[track_caller]
+fn expect(codes: &[&str], change: impl FnOnce(&mut Cell)) {
+    let warnings = all(change);
+    assert_eq!(warnings.iter().map(|one| &*one.code).collect::<Vec<_>>(), codes);
+}
+
+/// The first warning of such a cell is of this code and begins like this.
+#[track_caller]
+fn expect_first(code: &str, message: &str, change: impl FnOnce(&mut Cell)) {
+    let first = all(change).into_iter().next().unwrap();
+    assert_eq!(first.code, code);
+    assert!(first.message.starts_with(message), "{}", first.message);
+}
+
+fn lose(cell: &mut Cell, lost: u64, lost_at: LostAt) {
     let ledger = &mut cell.ledger;
     (ledger.lost, ledger.lost_at) = (Some(lost), lost_at);
     for count in [&mut ledger.received, &mut ledger.arrived] {
@@ -107,13 +59,17 @@ pub(crate) fn lose(cell: &mut Cell, lost: u64, lost_at: LostAt) {
     cell.rx.as_mut().unwrap().datagrams -= lost;
 }
 
-#[test]
-fn a_clean_cell_is_not_doubted() {
-    assert_eq!(all(|_| {}), []);
+fn at_checksum(lost: u64) -> LostAt {
+    LostAt { checksum: Some(lost), ..LostAt::default() }
+}
+
+fn at_receive_buffer(lost: u64) -> LostAt {
+    LostAt { receive_buffer: Some(lost), ..LostAt::default() }
 }
 
 #[test]
-fn the_context_speaks() {
+fn the_context_of_a_cell_has_warnings() {
+    expect(&[], |_| {});
     let ctx = CellContext {
         warmup_lost: 50,
         cut_short: Some("interrupted"),
@@ -121,24 +77,15 @@ fn the_context_speaks() {
         shared_core: true,
         ..calm()
     };
-    let mut cell = clean_cell();
-    cell.cut_short = true;
-    let found = cell_warnings(&cell, &ctx);
-    let codes: Vec<_> = found.iter().map(|warning| &*warning.code).collect();
+    let warnings = cell_warnings(&Cell { cut_short: true, ..clean_cell() }, &ctx);
+    let codes: Vec<_> = warnings.iter().map(|warning| &*warning.code).collect();
     assert_eq!(codes, ["cut_short", "warmup_loss", "shared_core", "not_pinned"]);
-    assert!(found[0].message.contains("(interrupted)"));
-    assert!(found[1].message.starts_with("50 of 20000 datagrams"));
-}
-
-#[test]
-fn a_context_is_taken_from_plan_host_and_harvest() {
-    let harvest = CellResult {
-        warmup: (9, 2),
-        cut_short: Some(CutShort::Interrupted),
-        ..CellResult::default()
-    };
+    assert!(warnings[0].message.contains("(interrupted)"));
+    assert!(warnings[1].message.starts_with("50 of 20000 datagrams"));
+    let cut_short = Some(CutShort::Interrupted);
+    let result = CellResult { warmup: (9, 2), cut_short, ..CellResult::default() };
     let of = |pin, host: HostFacts| {
-        CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &harvest)
+        CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &result)
     };
     let apart = of(Pinning::Auto, good_host());
     assert_eq!((apart.warmup_sent, apart.warmup_lost), (9, 2));
@@ -148,12 +95,192 @@ fn a_context_is_taken_from_plan_host_and_harvest() {
     assert!(together.shared_core && !together.buffer_doubled);
     let loose = of(Pinning::Off, good_host());
     assert!(!loose.pinned && !loose.shared_core);
+    let exceeding = [(1, 1_000), (2, 1_999), (0, 0), (u64::MAX, u64::MAX)];
+    let exceeding = exceeding.map(|(part, whole)| exceeds_permille(part, whole));
+    assert_eq!(exceeding, [false, true, false, true]);
 }
 
 #[test]
-fn shares_are_exact_at_the_border() {
-    assert!(!exceeds_permille(1, 1_000));
-    assert!(exceeds_permille(2, 1_999));
-    assert!(!exceeds_permille(0, 0));
-    assert!(exceeds_permille(u64::MAX, u64::MAX));
+fn each_identity_of_the_ledger_is_checked() {
+    type Change = fn(&mut Ledger);
+    let breaks: [(&str, Change); 4] = [
+        ("attempted = ", |ledger| ledger.attempted += 1),
+        ("sent = ", |ledger| (ledger.received, ledger.arrived) = (Some(99_999), Some(99_999))),
+        ("lost = ", |ledger| ledger.lost_at.tx_device = Some(1)),
+        ("arrived = ", |ledger| ledger.arrived = Some(100_001)),
+    ];
+    for (name, change) in breaks {
+        expect_first("broken_ledger", name, |cell| change(&mut cell.ledger));
+    }
+    expect_first("broken_ledger", "", |cell| {
+        (cell.ledger.lost, cell.ledger.duplicate) = (Some(u64::MAX), Some(u64::MAX));
+        cell.ledger.refused.other = u64::MAX;
+    });
+    // An unknown count is no broken identity.
+    expect(&[], |cell| {
+        fixture::one_ended(cell);
+        (cell.kernel.in_datagrams, cell.direction) = (None, None);
+    });
+}
+
+#[test]
+fn losses_are_attributed() {
+    expect_first("unaccounted", "1 of 1 lost datagrams", |cell| {
+        lose(cell, 1, LostAt::default());
+        cell.ledger.unaccounted = Some(1);
+    });
+    for (ends, place) in [("across", "in the network"), ("apart", "between both ends")] {
+        let warnings = all(|cell| {
+            lose(cell, 9, LostAt::default());
+            (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
+        });
+        let message = format!("9 of 9 lost datagrams (0.01 %) lost {place}");
+        assert_eq!(warnings, [codes::LOST_BETWEEN.warning(message)]);
+    }
+    let receive_buffer = |lost| {
+        move |cell: &mut Cell| {
+            lose(cell, lost, at_receive_buffer(lost));
+            (cell.kernel.rcvbuf_errors, cell.kernel.socket_drops) = (Some(lost), Some(lost));
+        }
+    };
+    expect(&[], receive_buffer(100));
+    let message = "3200 datagrams (3.20 %) dropped: receive buffer full";
+    expect_first("receive_buffer_loss", message, receive_buffer(3_200));
+    let backlog = LostAt { backlog: Some(500), ..LostAt::default() };
+    expect(&["backlog_loss"], |cell| lose(cell, 500, backlog));
+    for (lost, codes) in [(10_000, &["reassembly_loss"][..]), (1, &[])] {
+        let at = LostAt { reassembly: Some(lost), ..LostAt::default() };
+        expect(codes, |cell| lose(cell, lost, at));
+    }
+    expect_first("estimated_places", "lost_at receive_buffer is an estimate", |cell| {
+        receive_buffer(50)(cell);
+        cell.ledger.estimated = Some(vec!["receive_buffer".to_owned()]);
+    });
+}
+
+#[test]
+fn an_unresolved_next_hop_is_reported_without_a_receiver_too() {
+    let change = |unresolved, neighbour: Option<u64>| {
+        move |cell: &mut Cell| {
+            lose(cell, neighbour.unwrap_or(0), LostAt { neighbour, ..LostAt::default() });
+            cell.kernel.neighbour_unresolved = Some(unresolved);
+        }
+    };
+    expect_first("neighbour_unresolved", "about 50 of ", change(true, Some(50)));
+    expect_first("neighbour_unresolved", "datagrams not sent", change(true, None));
+    expect(&[], change(true, Some(0)));
+    expect(&[], change(false, Some(0)));
+}
+
+#[test]
+fn failed_sends_and_odd_arrivals_are_reported_by_kind() {
+    let refuse = |cell: &mut Cell| {
+        cell.ledger.refused =
+            Refused { would_block: 1, no_buffers: 1, unreachable: 1, too_big: 1, other: 1 };
+        cell.ledger.attempted += 5;
+    };
+    let codes = [
+        "refused_would_block",
+        "refused_no_buffers",
+        "refused_unreachable",
+        "refused_too_big",
+        "refused_other",
+    ];
+    expect(&codes[1..], refuse);
+    expect(&codes, |cell| {
+        refuse(cell);
+        cell.schedule = Some(Schedule { scheduled: 100_005, ..Schedule::default() });
+    });
+    expect(&["foreign", "corrupt", "duplicate", "late"], |cell| {
+        let ledger = &mut cell.ledger;
+        (ledger.foreign, ledger.corrupt) = (Some(1), Some(2));
+        (ledger.duplicate, ledger.late) = (Some(3), Some(4));
+        ledger.arrived = Some(100_010);
+    });
+}
+
+#[test]
+fn shared_counters_are_upper_bounds() {
+    expect(&[], |cell| lose(cell, 50, at_checksum(50)));
+    expect_first("shared_counters", "lost_at checksum is an upper bound (counted more", |cell| {
+        lose(cell, 50, at_checksum(50));
+        cell.ledger.shared = Some(vec!["checksum".to_owned()]);
+    });
+    let beside = |others: u64, lost_at: LostAt| {
+        move |cell: &mut Cell| {
+            lose(cell, 50, lost_at);
+            cell.kernel.in_datagrams = Some(100_000 + others);
+            cell.kernel.rcvbuf_errors = Some(50);
+        }
+    };
+    expect(&[], beside(1_000, at_checksum(50)));
+    expect(&["shared_counters"], beside(1_001, at_checksum(50)));
+    // The counters of our own sockets are ours alone.
+    expect(&[], beside(1_001, at_receive_buffer(50)));
+    for (unreachable, code) in [(0, "shared_counters"), (1, "refused_unreachable")] {
+        expect(&[code], |cell| {
+            lose(cell, 50, LostAt { no_port: Some(50), ..LostAt::default() });
+            cell.ledger.refused.unreachable = unreachable;
+            cell.ledger.attempted += unreachable;
+        });
+    }
+    expect(&["shared_counters", "other_traffic"], |cell| {
+        lose(cell, 50, LostAt { qdisc: Some(50), ..LostAt::default() });
+        cell.kernel.out_datagrams = Some(101_001);
+    });
+    // The other direction of the same cell is no other traffic.
+    let mut cell = clean_cell();
+    lose(&mut cell, 50, at_checksum(50));
+    cell.kernel.in_datagrams = Some(199_950);
+    let both = CellContext { both: true, ..calm() };
+    assert_eq!(cell_warnings(&cell, &both), []);
+    cell.ends = Some("across".to_owned());
+    assert_eq!(cell_warnings(&cell, &both)[0].code, "shared_counters");
+    // A few drops of a device may be no datagrams.
+    for (drops, ends, codes) in
+        [(1, "across", &["shared_counters"][..]), (2, "across", &[]), (1, "together", &[])]
+    {
+        expect(codes, |cell| {
+            lose(cell, drops, LostAt { device: Some(drops), ..LostAt::default() });
+            (cell.kernel.device_drops, cell.ends) = (Some(drops), Some(ends.to_owned()));
+        });
+    }
+}
+
+#[test]
+fn kernel_counters_are_compared() {
+    expect_first("kernel_mismatch", "the kernel counted 99999 sent, udperf 100000", |cell| {
+        cell.kernel.out_datagrams = Some(99_999);
+    });
+    expect(&["kernel_mismatch"], |cell| cell.kernel.in_datagrams = Some(0));
+    expect(&["kernel_mismatch"], |cell| {
+        lose(cell, 9, at_receive_buffer(9));
+        (cell.kernel.rcvbuf_errors, cell.kernel.socket_drops) = (Some(8), Some(9));
+    });
+    expect(&[], |cell| {
+        cell.engine.tx_active = "null".to_owned();
+        (cell.kernel.out_datagrams, cell.kernel.in_datagrams) = (Some(3), Some(3));
+    });
+    expect(&[], |cell| cell.kernel = Default::default());
+    let sent = |count| move |cell: &mut Cell| cell.kernel.out_datagrams = Some(count);
+    expect(&[], sent(101_000));
+    expect(&["other_traffic"], sent(101_001));
+    let mut cell = clean_cell();
+    sent(200_000)(&mut cell);
+    assert_eq!(kernel::other_traffic(&cell, &CellContext { both: true, ..calm() }), None);
+    expect(&[], |cell| (cell.kernel.out_datagrams, cell.packets.sent) = (Some(200_900), 200_000));
+    expect_first("other_traffic", "7 foreign datagrams dropped", |cell| {
+        cell.kernel.socket_drops = Some(7);
+    });
+    let granted = |bytes| {
+        move |cell: &mut Cell| cell.rx.as_mut().unwrap().socket_buffer.granted = Some(bytes)
+    };
+    let message = "4 MiB of socket buffer asked, receivers got 208 KiB; raise net.core.rmem_max";
+    expect_first("buffer_not_granted", message, granted(425_984));
+    // Doubled, 6 MiB are 3; as they are, they are enough.
+    expect(&["buffer_not_granted"], granted(6 << 20));
+    let mut cell = clean_cell();
+    granted(6 << 20)(&mut cell);
+    let elsewhere = CellContext { buffer_doubled: false, ..calm() };
+    assert_eq!(kernel::buffer_not_granted(&cell, &elsewhere), None);
 }

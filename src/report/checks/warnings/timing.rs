@@ -1,9 +1,9 @@
-//! Doubts that time raises: stalls, stolen time, a schedule that was not held, too few samples.
+//! Warnings about time: stalls, steal, a missed schedule, too few samples.
 
 use super::{CellContext, exceeds_permille, percent};
 use crate::document::{Cell, StallSum, Warning};
 use crate::plan::PaceKind;
-use crate::report::checks::warning_codes;
+use crate::report::checks::warning_codes as codes;
 use crate::unit::show_nanos;
 
 /// The shortest cell that passes, in ns. Arbitrary: a single stall is at most some tens of ms.
@@ -22,7 +22,7 @@ pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             show_nanos(cell.elapsed_ns),
             received.div_ceil(1_000)
         );
-        warning_codes::SHORT_RUN.warning(message)
+        codes::SHORT_RUN.warning(message)
     })
 }
 
@@ -33,7 +33,7 @@ pub(super) fn clamped(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             "{} latencies above 60 s: their percentiles are too low; use a lower --rate",
             latency.clamped
         );
-        warning_codes::CLAMPED.warning(message)
+        codes::CLAMPED.warning(message)
     })
 }
 
@@ -41,16 +41,15 @@ pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let rx = cell.stalls.rx.iter().map(|of| ("receive", of));
     let stalled = [("send", &cell.stalls.tx)].into_iter().chain(rx).filter(|(_, of)| of.count > 0);
     let longest = stalled.clone().map(|(_, of)| of.max_ns).max()?;
-    let told =
+    let shown =
         |(side, of): (&str, &StallSum)| format!("{side} {}× {}", of.count, show_nanos(of.total_ns));
-    let sides: Vec<_> = stalled.map(told).collect();
+    let sides: Vec<_> = stalled.map(shown).collect();
     let message =
         format!("stalls: {}, max {}; use --trials", sides.join(", "), show_nanos(longest));
-    Some(warning_codes::STALLS.warning(message))
+    Some(codes::STALLS.warning(message))
 }
 
-/// What one tick of steal may be although hardly anything was stolen: the kernel counts in ticks of
-/// 10 ms (USER_HZ).
+/// Steal up to one tick proves nothing: the kernel counts in ticks of 10 ms (USER_HZ).
 const TICK_NS: u64 = 10_000_000;
 
 pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -61,12 +60,11 @@ pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
             show_nanos(stolen),
             show_nanos(cell.elapsed_ns)
         );
-        warning_codes::STOLEN.warning(message)
+        codes::STOLEN.warning(message)
     })
 }
 
-/// Lag that passes whatever the period, in ns. Arbitrary: about ten system calls, below what a
-/// wake-up takes.
+/// Lag that passes at any rate, in ns. Arbitrary: about ten system calls.
 const LAG_LEAST_NS: u64 = 50_000;
 
 pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -80,21 +78,20 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     if !missed && late.is_none() {
         return None;
     }
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     if missed {
         let share = percent(schedule.missed, schedule.scheduled);
-        told.push(format!("{} ({share}) not sent", schedule.missed));
+        parts.push(format!("{} ({share}) not sent", schedule.missed));
     }
     if let Some((lag, _)) = late {
-        told.push(format!("p99 lag {}", show_nanos(lag)));
+        parts.push(format!("p99 lag {}", show_nanos(lag)));
     }
 
-    let message = format!("rate not kept: {}; use a lower --rate", told.join(", "));
-    Some(warning_codes::BEHIND_SCHEDULE.warning(message))
+    let message = format!("rate not kept: {}; use a lower --rate", parts.join(", "));
+    Some(codes::BEHIND_SCHEDULE.warning(message))
 }
 
-/// The lag that passes: a tenth of the time between departures of one worker. All of a burst are
-/// due at once and leave one after the other, so for those it is the time between bursts.
+/// The lag that passes: a tenth of a worker's period, or the time between bursts.
 fn lag_most_ns(cell: &Cell) -> Option<u64> {
     let period_ns = 1e9 * cell.threads as f64 / cell.rate_pps?;
     let pace = cell.pace.as_deref().and_then(|word| word.parse().ok());
@@ -103,84 +100,4 @@ fn lag_most_ns(cell: &Cell) -> Option<u64> {
         _ => period_ns / 10.0,
     };
     Some(LAG_LEAST_NS.max(most_ns as u64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{all, codes};
-    use super::*;
-    use crate::document::{Schedule, Spread};
-
-    fn paced(cell: &mut Cell, rate_pps: f64, missed: u64, lag_ns: u64) {
-        (cell.rate_pps, cell.pace) = (Some(rate_pps), Some("even".to_owned()));
-        cell.schedule = Some(Schedule {
-            scheduled: 100_000 + missed,
-            missed,
-            lag: Spread { p99_ns: Some(lag_ns), ..Spread::default() },
-            gap: Spread::default(),
-            gap_outside_stalls: Spread::default(),
-        });
-    }
-
-    #[test]
-    fn little_time_or_few_datagrams_are_short() {
-        let short = all(|cell| cell.elapsed_ns = 99_000_000);
-        assert_eq!(short[0].code, "short_run");
-        assert!(
-            short[0].message.contains("p99.9 rests on the slowest 100;"),
-            "{}",
-            short[0].message
-        );
-        let few = codes(|cell| cell.rx.as_mut().unwrap().datagrams = 999);
-        assert_eq!(few, ["short_run"]);
-    }
-
-    #[test]
-    fn stalls_are_told_by_side() {
-        let found = all(|cell| {
-            cell.stalls.tx = StallSum { count: 1, total_ns: 4_000_000, max_ns: 4_000_000 };
-            cell.stalls.rx = Some(StallSum { count: 3, total_ns: 12_000_000, max_ns: 8_000_000 });
-        });
-        assert_eq!(found[0].code, "stalls");
-        assert!(
-            found[0]
-                .message
-                .contains("stalls: send 1× 4.00 ms, receive 3× 12.0 ms, max 8.00 ms; use --trials")
-        );
-    }
-
-    #[test]
-    fn a_single_tick_of_steal_proves_nothing() {
-        let stolen = |ns| move |cell: &mut Cell| cell.stalls.stolen_ns = Some(ns);
-        assert_eq!(codes(stolen(10_000_000)), [""; 0]);
-        assert_eq!(codes(stolen(20_000_000)), ["stolen"]);
-        let long = codes(|cell| {
-            cell.elapsed_ns = 10_000_000_000;
-            stolen(20_000_000)(cell);
-        });
-        assert_eq!(long, [""; 0]);
-    }
-
-    #[test]
-    fn a_schedule_is_held_within_a_tenth_of_its_period() {
-        assert_eq!(codes(|cell| paced(cell, 100_000.0, 0, 50_000)), [""; 0]);
-        assert_eq!(codes(|cell| paced(cell, 100_000.0, 0, 50_001)), ["behind_schedule"]);
-        // At 1000 a second a tenth is 100 µs.
-        assert_eq!(codes(|cell| paced(cell, 1_000.0, 0, 99_000)), [""; 0]);
-        assert_eq!(codes(|cell| paced(cell, 100_000.0, 100, 0)), [""; 0]);
-        let missed = all(|cell| paced(cell, 100_000.0, 200, 0));
-        assert!(missed[0].message.contains("200 (0.20 %) not sent"));
-    }
-
-    #[test]
-    fn a_burst_takes_until_the_next_one() {
-        let burst = |lag_ns| {
-            move |cell: &mut Cell| {
-                paced(cell, 100_000.0, 0, lag_ns);
-                cell.pace = Some("burst:64".to_owned());
-            }
-        };
-        assert_eq!(codes(burst(600_000)), [""; 0]);
-        assert_eq!(codes(burst(700_000)), ["behind_schedule"]);
-    }
 }

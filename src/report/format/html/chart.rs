@@ -19,8 +19,7 @@ pub struct Chart {
     /// What else there is to say.
     pub caption: String,
     frame: Frame,
-    /// What is drawn so far. Its attributes are for readers that draw SVG without the style of the
-    /// page, which overrides them.
+    /// Its attributes are for readers without the style of the page, which overrides them.
     svg: String,
 }
 
@@ -65,12 +64,11 @@ impl Chart {
     pub fn x_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
         let bottom = EDGE.1;
         for (x, label) in ticks {
-            let at = self.frame.x(x);
+            let (at, label) = (self.frame.x(x), escape(&label));
             self.svg += &format!(
                 "<line class=\"grid\" stroke=\"#c8ced6\" x1=\"{at}\" x2=\"{at}\" y1=\"{TOP}\" \
                  y2=\"{bottom}\"/>\n<text font-size=\"10\" fill=\"#5c6570\" x=\"{at}\" \
-                 y=\"{bottom}\" dy=\"13\" text-anchor=\"middle\">{}</text>\n",
-                escape(&label)
+                 y=\"{bottom}\" dy=\"13\" text-anchor=\"middle\">{label}</text>\n"
             );
         }
         self
@@ -81,12 +79,11 @@ impl Chart {
     pub fn y_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
         let right = EDGE.0;
         for (y, label) in ticks {
-            let at = self.frame.y(y);
+            let (at, label) = (self.frame.y(y), escape(&label));
             self.svg += &format!(
                 "<line class=\"grid\" stroke=\"#c8ced6\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at}\" \
                  y2=\"{at}\"/>\n<text font-size=\"10\" fill=\"#5c6570\" x=\"{LEFT}\" dx=\"-4\" \
-                 y=\"{at}\" dy=\"3\" text-anchor=\"end\">{}</text>\n",
-                escape(&label)
+                 y=\"{at}\" dy=\"3\" text-anchor=\"end\">{label}</text>\n"
             );
         }
         self
@@ -97,11 +94,10 @@ impl Chart {
     pub fn events(mut self, events: impl Iterator<Item = (f64, String)>) -> Self {
         let bottom = EDGE.1;
         for (x, label) in events {
-            let at = self.frame.x(x);
+            let (at, label) = (self.frame.x(x), escape(&label));
             self.svg += &format!(
                 "<line class=\"event\" stroke=\"#b06a00\" stroke-dasharray=\"3 3\" x1=\"{at}\" \
-                 x2=\"{at}\" y1=\"{TOP}\" y2=\"{bottom}\"><title>{}</title></line>\n",
-                escape(&label)
+                 x2=\"{at}\" y1=\"{TOP}\" y2=\"{bottom}\"><title>{label}</title></line>\n"
             );
         }
         self
@@ -132,7 +128,6 @@ impl Chart {
         self
     }
 
-    /// The chart with its caption.
     pub(super) fn figure(&self) -> String {
         let (width, height) = SIZE;
         let (title, caption, svg) = (escape(&self.title), escape(&self.caption), &self.svg);

@@ -1,19 +1,17 @@
-//! The latency in legs: a line that adds up.
+//! The latency breakdown: a line that adds up.
 
+use super::style::{GLUE, NAMED, counted, glue, grouped, named};
 use serde_json::Value;
 
 use super::rows::Figure;
-use super::style::{NAMED, named};
 use super::table::UNKNOWN;
 use crate::document::{Cell, Host, Leg, Legs, Report};
-use crate::report::format::text::style::{GLUE, counted, glue, grouped};
 use crate::unit::{show_nanos, sum_counts};
 
-/// Up to this mean, legs are told in tenths of a µs, above in tenths of a ms; arbitrary.
+/// Up to this mean, parts are shown in tenths of a µs, above in tenths of a ms; arbitrary.
 const FINE_UP_TO_NS: u64 = 10_000_000;
 
-/// How the latency of each cell adds up, the first few of those that have legs; each a note.
-pub(super) fn legs(report: &Report) -> Vec<String> {
+pub(super) fn notes(report: &Report) -> Vec<String> {
     let alone = measured(report).count() == 1;
     let known = measured(report).filter_map(|cell| Some((&cell.id, cell.legs.as_ref()?)));
     let known: Vec<_> = known.collect();
@@ -28,14 +26,13 @@ pub(super) fn legs(report: &Report) -> Vec<String> {
     lines
 }
 
-/// Which cells have no legs although the kernel's timestamps were asked for and came on arrival,
-/// and why.
+/// Cells without a breakdown although kernel timestamps were asked for, and why.
 pub(super) fn missing(report: &Report) -> Option<String> {
     let without = measured(report).filter(|cell| cell.in_socket.is_some() && cell.legs.is_none());
     let without: Vec<_> = without.collect();
     let why = why(report, without.first()?);
     let cells = named(&without, |cell| cell.id.clone())?;
-    Some(format!("not told in legs, for {why}: {cells}"))
+    Some(format!("no breakdown for {cells}: {why}"))
 }
 
 fn measured(report: &Report) -> impl Iterator<Item = &Cell> {
@@ -97,8 +94,7 @@ fn sum(legs: &Legs) -> String {
     )
 }
 
-/// The parts in whole steps, rounded so that they add up to `all`: those that lose most by rounding
-/// down are rounded up.
+/// The parts in whole steps that add up to `all`: the largest remainders are rounded up.
 fn parts(ns: [u64; 4], step_ns: u64, all: u64) -> [u64; 4] {
     let mut steps = ns.map(|ns| ns / step_ns);
     let missing = all.saturating_sub(sum_counts(steps));
@@ -154,10 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn cells_without_legs_are_named_with_the_reason() {
+    fn cells_without_a_breakdown_are_named_with_the_reason() {
         let mut cell = fixture::cell("plain", 64, "50k", 50e3);
         let mut report = fixture::report_of(vec![cell.clone()]);
-        assert_eq!((legs(&report).len(), missing(&report)), (0, None));
+        assert_eq!((notes(&report).len(), missing(&report)), (0, None));
         cell.in_socket = cell.latency.clone();
         report.cells = vec![cell.clone()];
         report.host.capabilities = vec![Capability {
@@ -167,17 +163,17 @@ mod tests {
         }];
         assert_eq!(
             missing(&report).unwrap(),
-            "not told in legs, for no SO_TIMESTAMPING here: plain/64/50k"
+            "no breakdown for plain/64/50k: no SO_TIMESTAMPING here"
         );
         cell.legs = Some(of([1, 2, 3, 4]));
         report.cells = vec![cell.clone()];
         assert_eq!(missing(&report), None);
-        assert!(legs(&report)[0].starts_with("lag"));
+        assert!(notes(&report)[0].starts_with("lag"));
         report.cells.extend([cell.clone(), cell]);
-        let lines = legs(&report);
+        let lines = notes(&report);
         assert!(lines.len() == 3 && lines[2].starts_with("plain/64/50k\u{a0}lag"), "{lines:?}");
         let three = report.cells.clone();
         report.cells.extend(three);
-        assert_eq!(legs(&report)[NAMED..], ["and 2 more cells"]);
+        assert_eq!(notes(&report)[NAMED..], ["and 2 more cells"]);
     }
 }

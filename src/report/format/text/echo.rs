@@ -1,10 +1,10 @@
 //! The text of an echo document.
 
+use super::style::grouped as count;
 use std::fmt::Write as _;
 
 use super::Style;
 use crate::document::EchoDocument;
-use crate::report::format::text::style::grouped as count;
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// What an echo server returned, for people.
@@ -28,19 +28,18 @@ pub fn echo(document: &EchoDocument, _style: Style) -> String {
     out
 }
 
-/// The lines below the head: those that say something.
 fn lines(document: &EchoDocument) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("received", amount(document.received, document.received_bytes)),
         ("returned", returned(document)),
     ];
-    let mut tell = |name, many: u64, what: &str| {
+    let mut add = |name, many: u64, what: &str| {
         if many > 0 {
             lines.push((name, format!("{}{what}", count(many))));
         }
     };
     let drop = document.drop.as_deref().unwrap_or_default();
-    tell("dropped", document.dropped, &format!(" by --drop {drop}"));
+    add("dropped", document.dropped, &format!(" by --drop {drop}"));
     let refused = &document.refused;
     let reasons = [
         ("send buffer full", refused.would_block),
@@ -53,15 +52,15 @@ fn lines(document: &EchoDocument) -> Vec<(&'static str, String)> {
     let reasons: Vec<_> = reasons.iter().filter(|(_, many)| *many > 0).collect();
     let reasons: Vec<_> =
         reasons.into_iter().map(|(why, many)| format!("{why} {}", count(*many))).collect();
-    tell("refused", all, &format!(" by the system: {}", reasons.join(" · ")));
-    tell("unanswered", document.unanswered, " of senders that might answer the answer");
-    tell("overflow", document.overflow, " beyond what can be held back at a time");
-    tell("waiting", document.waiting, " for their moment at the end");
-    tell("truncated", document.truncated, " cut off for want of room");
-    tell("unreachable", document.told_unreachable, " times the network told so of an answer");
-    tell("cut", document.cut, " super-packets that the system did not take whole");
-    tell("errors", document.errors, " calls to receive that failed");
-    tell("socket drops", document.socket_drops.unwrap_or(0), " that the socket had no room for");
+    add("refused", all, &format!(" by the system: {}", reasons.join(" · ")));
+    add("unanswered", document.unanswered, " of senders that might answer the answer");
+    add("overflow", document.overflow, " beyond what can be held back at a time");
+    add("waiting", document.waiting, " for their moment at the end");
+    add("truncated", document.truncated, " cut off for want of room");
+    add("unreachable", document.told_unreachable, " ICMP errors for answers");
+    add("cut", document.cut, " super-packets that the system did not take whole");
+    add("errors", document.errors, " calls to receive that failed");
+    add("socket drops", document.socket_drops.unwrap_or(0), " that the socket had no room for");
     if document.received > 0 {
         let least = if document.more_clients { "at least " } else { "" };
         lines.push(("clients", format!("{least}{}", count(document.clients))));
@@ -94,7 +93,6 @@ fn returned(document: &EchoDocument) -> String {
     }
 }
 
-/// What a datagram took.
 fn cost(document: &EchoDocument) -> String {
     let received = document.received as f64;
     // How often it looked in vain is no cost of a datagram.

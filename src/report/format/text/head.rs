@@ -1,20 +1,19 @@
 //! The first lines: what ran, on what, and how.
 
+use super::style::{Color, GLUE, Styler, counted, distinct, dotted, grouped, wrap};
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::style::distinct;
+use super::requests;
 use crate::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::invalid_lines;
-use crate::report::format::text::requests;
-use crate::report::format::text::style::{Color, GLUE, Styler, counted, dotted, grouped, wrap};
 use crate::unit::{show_bytes, show_nanos};
 
 /// The headline, and in the background the host and the settings.
-pub(super) fn draw(report: &Report, ink: Styler, width: usize) -> String {
+pub(super) fn draw(report: &Report, styler: Styler, width: usize) -> String {
     let mut title = vec![
-        ink.paint(Color::Title, &format!("udperf {}", report.tool.version)),
+        styler.paint(Color::Title, &format!("udperf {}", report.tool.version)),
         report.kind.clone(),
     ];
     title.extend(path(report));
@@ -22,27 +21,27 @@ pub(super) fn draw(report: &Report, ink: Styler, width: usize) -> String {
     title.extend(limit(report));
     title.extend(trials(report));
     if report.tool.profile != "release" {
-        let doubt = format!("{} build", report.tool.profile);
-        title.push(ink.paint(Color::Doubt, &doubt));
+        let build = format!("{} build", report.tool.profile);
+        title.push(styler.paint(Color::Warning, &build));
     }
     let mut lines = wrap(&dotted(&title), width, 2);
-    for items in [host(&report.host), sink(report), asking(report), settings(report)] {
+    for items in [host(&report.host), sink(report), requests::settings(report), settings(report)] {
         if !items.is_empty() {
-            lines.extend(ink.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)));
+            lines.extend(styler.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)));
         }
     }
     lines.join("\n")
 }
 
 /// Why the run did not test what was asked; `None` where it did.
-pub(super) fn invalid(report: &Report, ink: Styler, width: usize) -> Option<String> {
+pub(super) fn invalid(report: &Report, styler: Styler, width: usize) -> Option<String> {
     let lines: Vec<_> =
         invalid_lines(report).iter().flat_map(|line| wrap(line, width, 2)).collect();
-    (!lines.is_empty()).then(|| ink.paint_lines(Color::Bad, lines).join("\n"))
+    (!lines.is_empty()).then(|| styler.paint_lines(Color::Bad, lines).join("\n"))
 }
 
 /// What is missing, where the run did not come to its end.
-pub(super) fn partial(report: &Report, ink: Styler, width: usize) -> Option<String> {
+pub(super) fn partial(report: &Report, styler: Styler, width: usize) -> Option<String> {
     let measured = report.cells.iter().filter(|cell| !cell.calibration).count() as u64;
     let planned = planned(&report.scenario).unwrap_or(measured);
     let cut =
@@ -59,7 +58,7 @@ pub(super) fn partial(report: &Report, ink: Styler, width: usize) -> Option<Stri
         text.push_str(&format!("{and} {} cut short", cut.join(", ")));
     }
     let lines = wrap(&(text + "."), width, 2);
-    Some(ink.paint_lines(Color::Doubt, lines).join("\n"))
+    Some(styler.paint_lines(Color::Warning, lines).join("\n"))
 }
 
 /// Cells that the scenario asks for.
@@ -75,7 +74,6 @@ fn planned(scenario: &Value) -> Option<u64> {
     Some(factors.into_iter().fold(1, u64::saturating_mul))
 }
 
-/// Where datagrams went.
 fn path(report: &Report) -> Option<String> {
     if let Some(name) = text(&report.scenario, "unix") {
         return Some(format!("unix {name}"));
@@ -176,12 +174,6 @@ fn streams(report: &Report) -> Option<String> {
     })
 }
 
-/// What was asked, where anything was.
-fn asking(report: &Report) -> Vec<String> {
-    if requests::asks(report) { requests::settings(report) } else { Vec::new() }
-}
-
-/// Where the workers ran.
 fn cores(report: &Report) -> Option<String> {
     let cell = report.cells.first()?;
     let list = |cores: &[u64]| {
@@ -211,8 +203,7 @@ fn receiver(cell: &Cell) -> Option<&Side> {
     cell.rx.as_ref()
 }
 
-/// Socket buffers, as asked and as granted: the smallest of all cells, as that is the one to ask
-/// about.
+/// Requested and granted socket buffers, the smallest of all cells.
 fn buffers(report: &Report) -> Option<String> {
     let least = |of: fn(&Cell) -> Option<SocketBuffer>| {
         let granted = report.cells.iter().filter_map(|cell| of(cell)?.granted);

@@ -1,18 +1,17 @@
 //! The line that says where every datagram went.
 
+use super::requests;
 use super::rows::is_one_ended;
+use super::style::{Color, GLUE, Styler, glue, grouped};
 use crate::document::{Ledger, Report};
 use crate::measure::DropLocation;
 use crate::report::checks::warnings::is_path;
-use crate::report::format::text::requests;
-use crate::report::format::text::style::{Color, GLUE, Styler, glue, grouped};
 use crate::unit::sum_counts;
 
-/// All datagrams of the run by fate. Each figure is in full, as the line has to add up.
-/// Of what was only sent, there is nothing to add up.
-pub(super) fn draw(report: &Report, ink: Styler) -> String {
+/// All datagrams of the run by outcome, in full so that the line adds up.
+pub(super) fn draw(report: &Report, styler: Styler) -> String {
     if requests::asks(report) {
-        return requests::ledger(report, ink);
+        return requests::ledger(report, styler);
     }
     use DropLocation::{Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly};
     use DropLocation::{ReceiveBuffer, RxIp, TxDevice, TxIp};
@@ -70,7 +69,7 @@ pub(super) fn draw(report: &Report, ink: Styler) -> String {
             items.push(item(name, count));
         }
     }
-    items.push(unaccounted(report, sum(|l| l.unaccounted.unwrap_or(0)), ink));
+    items.push(unaccounted(report, sum(|l| l.unaccounted.unwrap_or(0)), styler));
     items.join(&format!("{GLUE}· "))
 }
 
@@ -78,19 +77,17 @@ fn item(name: &str, count: u64) -> String {
     glue(&format!("{name} {}", grouped(count)))
 }
 
-/// Of nothing, no brackets.
 fn in_brackets(parts: &[String]) -> String {
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
-/// Whether any cell has but an estimate of what was lost there.
 fn is_estimated(report: &Report, place: DropLocation) -> bool {
     let mut all = report.cells.iter().flat_map(|cell| cell.ledger.estimated.iter().flatten());
     all.any(|word| word == place.word())
 }
 
 /// What is in no counter. Within one host that must not be; between two it is what was measured.
-fn unaccounted(report: &Report, count: u64, ink: Styler) -> String {
+fn unaccounted(report: &Report, count: u64, styler: Styler) -> String {
     let path = report.cells.iter().find(|cell| is_path(cell));
     let place = match path.map(|cell| cell.ends.as_deref()) {
         None => "",
@@ -99,9 +96,9 @@ fn unaccounted(report: &Report, count: u64, ink: Styler) -> String {
     };
     let known = glue(&format!("unaccounted{place} {}", grouped(count)));
     match count {
-        0 => ink.paint(Color::Good, &known),
-        _ if path.is_some() => ink.paint(Color::Doubt, &known),
+        0 => styler.paint(Color::Good, &known),
+        _ if path.is_some() => styler.paint(Color::Warning, &known),
         // Has to be seen without colour, too.
-        _ => ink.paint(Color::Bad, &format!("{known}{GLUE}(!)")),
+        _ => styler.paint(Color::Bad, &format!("{known}{GLUE}(!)")),
     }
 }

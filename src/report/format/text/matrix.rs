@@ -1,24 +1,22 @@
 //! Every way of sending against every way of receiving: which call should my server use?
 
 use super::rows::{Row, TableModel};
-use super::style::distinct;
+use super::style::{Color, Styler, align, distinct};
 use super::table::{BAD_LOSS, UNCUT_MARK, UNKNOWN};
-use crate::report::format::text::style::{Color, Styler, align};
 use crate::unit::show_pps;
 
 /// Fewer rows and columns than this are read as well from the table. Arbitrary.
 const LEAST: usize = 2;
 
-/// One matrix for each size, of what was delivered flat out; `None` where not every way of sending
-/// met every way of receiving.
-pub(super) fn draw(sheet: &TableModel<'_>, ink: Styler) -> Option<String> {
+/// A matrix per size of the rates at `max`; `None` unless every sending met every receiving engine.
+pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
     let rows: Vec<&Row<'_>> =
-        sheet.rows.iter().filter(|row| row.rate == "max" && !row.speed.is_empty()).collect();
+        table.rows.iter().filter(|row| row.rate == "max" && !row.speed.is_empty()).collect();
     let tx = distinct(rows.iter().map(|row| row.tx()));
     let rx = distinct(rows.iter().map(|row| row.rx()));
     let sizes = distinct(rows.iter().map(|row| row.size.as_str()));
     // Of what was only sent, none met anything.
-    let whole = !sheet.one_ended && rows.len() == tx.len() * rx.len() * sizes.len();
+    let whole = !table.one_ended && rows.len() == tx.len() * rx.len() * sizes.len();
     if !whole || tx.len() < LEAST || rx.len() < LEAST {
         return None;
     }
@@ -28,7 +26,7 @@ pub(super) fn draw(sheet: &TableModel<'_>, ink: Styler) -> Option<String> {
         let lossy = if of_size.iter().any(|row| is_lossy(row)) { LOSSY } else { "" };
         let title =
             format!("Delivered flat out, {size}{unit}: sending down, receiving across{lossy}");
-        format!("{}\n{}", ink.paint(Color::Title, &title), table(&of_size, &tx, &rx, ink))
+        format!("{}\n{}", styler.paint(Color::Title, &title), draw_one(&of_size, &tx, &rx, styler))
     };
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
@@ -41,21 +39,21 @@ const LOSSY: &str = "; ! lost more than 0.1%";
 
 /// Whether more was lost than a reader of rates alone should miss.
 fn is_lossy(row: &Row<'_>) -> bool {
-    row.loss().is_some_and(|share| share > BAD_LOSS)
+    row.loss().is_some_and(|(median, _)| median > BAD_LOSS)
 }
 
-fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Styler) -> String {
+fn draw_one(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], styler: Styler) -> String {
     let at = |tx: &str, rx: &str| rows.iter().find(|row| row.tx() == tx && row.rx() == rx);
     // A column for each mark that there is, so that figures stay below each other.
     let (uncut, lossy) = (rows.iter().any(|row| row.uncut()), rows.iter().any(|row| is_lossy(row)));
-    let one = |there: bool, on: bool, tone: Color, mark: &str| match (there, on) {
+    let one = |there: bool, on: bool, color: Color, mark: &str| match (there, on) {
         (false, _) => String::new(),
-        (true, true) => ink.paint(tone, mark),
+        (true, true) => styler.paint(color, mark),
         (true, false) => " ".to_owned(),
     };
     let mark = |row: Option<&Row<'_>>| {
         let has = |of: fn(&Row<'_>) -> bool| row.is_some_and(of);
-        one(uncut, has(|row| row.uncut()), Color::Doubt, UNCUT_MARK)
+        one(uncut, has(|row| row.uncut()), Color::Warning, UNCUT_MARK)
             + &one(lossy, has(is_lossy), Color::Bad, LOSS_MARK)
     };
     // What was cut on its way is what can be compared.
@@ -64,10 +62,11 @@ fn table(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], ink: Styler) -> String {
     let show = |row: &&Row<'_>| {
         let pps = row.pps()?;
         let text = show_pps(pps);
-        let text = if pps == best { ink.paint(Color::Good, &text) } else { ink.figure(&text) };
+        let text =
+            if pps == best { styler.paint(Color::Good, &text) } else { styler.figure(&text) };
         Some(text + &mark(Some(row)))
     };
-    let title = |text: &str| ink.paint(Color::Quiet, text);
+    let title = |text: &str| styler.paint(Color::Quiet, text);
     let heads = rx
         .iter()
         .map(|rx| title(&format!("{rx}{}", " ".repeat(usize::from(uncut) + usize::from(lossy)))));

@@ -1,7 +1,7 @@
-//! The document as text for people: where and how it was measured, one table, where every datagram
-//! went, and the warnings.
+//! The document as text for people.
 
 mod breakdown;
+mod doctor;
 mod echo;
 mod head;
 mod ledger;
@@ -20,6 +20,7 @@ mod table;
 mod tests;
 mod warnings;
 
+pub use doctor::doctor;
 pub use echo::echo;
 pub(super) use outline::{Outline, outline};
 pub use search::search;
@@ -33,29 +34,25 @@ use crate::document::Report;
 use crate::report::format::text::style::Styler;
 use rows::TableModel;
 
-/// Narrower than this the text does not get, whatever the terminal: arbitrary, about what the
-/// table takes after all columns that can give way have done so.
+/// The least width of the text. Arbitrary: about the table without its optional columns.
 const NARROWEST: usize = 60;
 
-/// The text, ending in a line break.
-///
-/// Lines keep within the width as far as there is something to break or to leave out; a row of the
-/// table is never broken.
+/// The text, ending in a line break. Rows of the table are never broken.
 #[must_use]
 pub fn render(report: &Report, style: Style) -> String {
-    let ink = Styler { color: style.color };
+    let styler = Styler { color: style.color };
     let width = style.width.max(NARROWEST);
-    let sheet = TableModel::of(report);
-    let mut parts: Vec<String> = head::invalid(report, ink, width).into_iter().collect();
-    parts.push(head::draw(report, ink, width));
-    parts.extend(head::partial(report, ink, width));
-    parts.extend(requests::generator(report, ink, width));
-    if !sheet.rows.is_empty() {
-        parts.extend(matrix::draw(&sheet, ink));
-        parts.push(table::draw(&sheet, ink, width));
+    let table = TableModel::of(report);
+    let mut parts: Vec<String> = head::invalid(report, styler, width).into_iter().collect();
+    parts.push(head::draw(report, styler, width));
+    parts.extend(head::partial(report, styler, width));
+    parts.extend(requests::generator(report, styler, width));
+    if !table.rows.is_empty() {
+        parts.extend(matrix::draw(&table, styler));
+        parts.push(table::draw(&table, styler, width));
     }
     if !report.cells.is_empty() {
-        parts.push(notes::draw(report, &sheet, ink, width));
+        parts.push(notes::draw(report, &table, styler, width));
     }
     parts.extend(warnings::draw(report, Style { width, ..style }));
     parts.join("\n\n") + "\n"

@@ -1,64 +1,69 @@
 //! Below the table: where every datagram went, and what a row has no room for.
 
 use super::rows::{Figure, INFINITE, Row, TableModel, add_stalls, loss};
-use super::style::distinct;
+use super::style::{
+    Color, GLUE, Styler, counted, distinct, glue, grouped, named, note, percent, rate_asked,
+};
 use super::table::{STALL_MARK, UNCUT_MARK, UNKNOWN};
-use super::{ledger, outages};
+use super::{breakdown, ledger, outages, remote, requests};
 use crate::document::{Bounded, Cell, Latency, Report};
 use crate::report::checks::with_loss::{WithLoss, p99_with_loss};
-use crate::report::format::text::breakdown;
-use crate::report::format::text::style::{
-    Color, GLUE, Styler, counted, glue, grouped, named, note, percent, rate_asked,
-};
-use crate::report::format::text::{remote, requests};
 use crate::unit::{show_nanos, show_pps, sum_counts};
 
-/// A generator that is later than this in one of a hundred cases is worth a line. Arbitrary: where
-/// lag starts to show in the latency of a quiet host.
+/// p99 lag that is worth a line. Arbitrary: it shows in the latency of a quiet host.
 const LATE_NS: u64 = 50_000;
 
 /// The highest percentile that has a column.
 const HIGHEST: f64 = 0.999;
 
 /// All notes there is a reason for; the ledger always.
-pub(super) fn draw(report: &Report, sheet: &TableModel<'_>, ink: Styler, width: usize) -> String {
-    let notes = list(report, sheet, ink);
-    let drawn: Vec<_> = notes.iter().map(|(label, text)| note(ink, label, text, width)).collect();
+pub(super) fn draw(
+    report: &Report,
+    table: &TableModel<'_>,
+    styler: Styler,
+    width: usize,
+) -> String {
+    let notes = list(report, table, styler);
+    let drawn: Vec<_> =
+        notes.iter().map(|(label, text)| note(styler, label, text, width)).collect();
     drawn.join("\n")
 }
 
 /// All notes there is a reason for: a label, and text.
-pub(super) fn list(report: &Report, sheet: &TableModel<'_>, ink: Styler) -> Vec<(String, String)> {
-    let mut notes = vec![("ledger".to_owned(), ledger::draw(report, ink))];
+pub(super) fn list(
+    report: &Report,
+    table: &TableModel<'_>,
+    styler: Styler,
+) -> Vec<(String, String)> {
+    let mut notes = vec![("ledger".to_owned(), ledger::draw(report, styler))];
     let starred = format!("max {STALL_MARK}");
     for (label, text) in [
         ("input", requests::input(report)),
-        ("sent", remote::one_ended(sheet)),
-        ("way", remote::ways(sheet)),
+        ("sent", remote::one_ended(table)),
+        ("way", remote::ways(table)),
         ("flows", remote::flows(report)),
         ("auto", auto(report)),
         ("clocks", remote::clocks(report)),
-        ("±", spread(sheet)),
-        ("±", two_clocks(sheet)),
-        (INFINITE, infinite(sheet)),
-        (UNCUT_MARK, uncut(sheet)),
-        (starred.as_str(), stalls(sheet, ink)),
-        ("batches", batches(sheet)),
+        ("±", spread(table)),
+        ("±", two_clocks(table)),
+        (INFINITE, infinite(table)),
+        (UNCUT_MARK, uncut(table)),
+        (starred.as_str(), stalls(table, styler)),
+        ("batches", batches(table)),
         ("in socket", in_socket(report)),
         ("latency", breakdown::missing(report)),
         ("outages", outages::outages(report)),
-        ("paced", paced_losses(sheet)),
+        ("paced", paced_losses(table)),
         ("schedule", schedule(report)),
         ("window", remote::after_window(report)),
-        ("rate max", unscheduled(sheet)),
+        ("rate max", unscheduled(table)),
     ] {
         notes.extend(text.map(|text| (label.to_owned(), text)));
     }
-    notes.extend(breakdown::legs(report).into_iter().map(|text| ("latency".to_owned(), text)));
+    notes.extend(breakdown::notes(report).into_iter().map(|text| ("latency".to_owned(), text)));
     notes
 }
 
-/// What `auto` stands for, and why.
 fn auto(report: &Report) -> Option<String> {
     let choice = report.choice.as_ref()?;
     let tried: Vec<_> = choice
@@ -81,24 +86,23 @@ fn auto(report: &Report) -> Option<String> {
 }
 
 /// Explains infinite percentiles, and gives the percentiles of received datagrams.
-fn infinite(sheet: &TableModel<'_>) -> Option<String> {
-    let rows: Vec<&Row<'_>> = sheet.rows.iter().filter(|row| row.is_infinite(HIGHEST)).collect();
+fn infinite(table: &TableModel<'_>) -> Option<String> {
+    let rows: Vec<&Row<'_>> = table.rows.iter().filter(|row| row.is_infinite(HIGHEST)).collect();
     let list = named(&rows, |row| {
         let show = |of| row.received(of).map_or_else(|| UNKNOWN.to_owned(), Figure::show);
         let p50 = show(|latency| (latency.p50_ns, latency.limits().p50_ns));
         let p99 = show(|latency| (latency.p99_ns, latency.limits().p99_ns));
-        glue(&format!("{} {p50}, {p99}", sheet.name(row)))
+        glue(&format!("{} {p50}, {p99}", table.name(row)))
     })?;
-    let what = match sheet.asks {
+    let what = match table.asks {
         true => "requests without a reply, or never sent,",
         false => "datagrams that were lost or never sent",
     };
     Some(format!("{what} count as infinitely slow; of all others p50 and p99: {list}"))
 }
 
-/// What the mark at a rate is.
-fn uncut(sheet: &TableModel<'_>) -> Option<String> {
-    let most = sheet.rows.iter().filter(|row| row.uncut()).flat_map(|row| &row.speed);
+fn uncut(table: &TableModel<'_>) -> Option<String> {
+    let most = table.rows.iter().filter(|row| row.uncut()).flat_map(|row| &row.speed);
     let most = most.filter_map(|cell| cell.packets.segments_at_last).max()?;
     Some(format!(
         "segments were never cut: up to {} were one packet to the kernel, from end to end",
@@ -107,13 +111,13 @@ fn uncut(sheet: &TableModel<'_>) -> Option<String> {
 }
 
 /// Whose latencies share clock reads: among those, a difference is no difference.
-fn batches(sheet: &TableModel<'_>) -> Option<String> {
+fn batches(table: &TableModel<'_>) -> Option<String> {
     let largest = |engine: &str| {
-        let rows = sheet.rows.iter().filter(|row| row.engine == engine);
+        let rows = table.rows.iter().filter(|row| row.engine == engine);
         let cells = rows.flat_map(|row| &row.timing);
         cells.filter_map(|cell| Some(cell.latency.as_ref()?.batch_max)).max()
     };
-    let engines = distinct(sheet.rows.iter().map(|row| row.engine));
+    let engines = distinct(table.rows.iter().map(|row| row.engine));
     let shared: Vec<_> = engines
         .into_iter()
         .filter_map(|engine| Some((engine, largest(engine).filter(|&most| most > 1)?)))
@@ -123,7 +127,6 @@ fn batches(sheet: &TableModel<'_>) -> Option<String> {
     (!shared.is_empty()).then(|| format!("datagrams that shared a read time, at most: {list}"))
 }
 
-/// How latency splits at the kernel's timestamp.
 fn in_socket(report: &Report) -> Option<String> {
     let mut parts = Vec::new();
     for cell in report.cells.iter().filter(|cell| !cell.calibration) {
@@ -145,23 +148,22 @@ fn in_socket(report: &Report) -> Option<String> {
     named(&parts, |(id, text)| glue(&format!("{id} p50 {text}")))
 }
 
-/// What the column of that sign is.
-fn spread(sheet: &TableModel<'_>) -> Option<String> {
-    let did = if sheet.one_ended { "sent" } else { "delivered" };
-    sheet.trials.then(|| format!("half the range of what the trials {did}, over its median"))
+fn spread(table: &TableModel<'_>) -> Option<String> {
+    let did = if table.one_ended { "sent" } else { "delivered" };
+    table.trials.then(|| format!("half the range of what the trials {did}, over its median"))
 }
 
 /// How well one-way latency is known, where it runs between two clocks; the widest of all rows.
-fn two_clocks(sheet: &TableModel<'_>) -> Option<String> {
-    let cells = sheet.rows.iter().flat_map(|row| &row.timing);
+fn two_clocks(table: &TableModel<'_>) -> Option<String> {
+    let cells = table.rows.iter().flat_map(|row| &row.timing);
     let bounds = cells.filter_map(|cell| cell.latency.as_ref()).map(|latency| latency.bound_ns);
     let widest = glue(&show_nanos(bounds.max().filter(|&bound_ns| bound_ns > 0)?));
     Some(format!("one-way latency is known within ±{widest}: the clocks of two hosts"))
 }
 
 /// What stands behind the marks: how often, how long, and what the maximum is without.
-fn stalls(sheet: &TableModel<'_>, ink: Styler) -> Option<String> {
-    let marked: Vec<_> = sheet.rows.iter().filter(|row| row.stalled()).collect();
+fn stalls(table: &TableModel<'_>, styler: Styler) -> Option<String> {
+    let marked: Vec<_> = table.rows.iter().filter(|row| row.stalled()).collect();
     if marked.is_empty() {
         return None;
     }
@@ -185,20 +187,20 @@ fn stalls(sheet: &TableModel<'_>, ink: Styler) -> Option<String> {
         .iter()
         .map(|row| {
             let max = row.max_outside_stalls().map_or_else(|| UNKNOWN.to_owned(), Figure::show);
-            glue(&format!("{} {}", ink.paint(Color::Quiet, &sheet.name(row)), max))
+            glue(&format!("{} {}", styler.paint(Color::Quiet, &table.name(row)), max))
         })
         .collect();
     Some(format!("{text}. Outside stalls: {}", without.join(", ")))
 }
 
 /// Loss in cells whose loss has no column, because the row shows that of `max`.
-fn paced_losses(sheet: &TableModel<'_>) -> Option<String> {
-    let word = sheet.merged?;
+fn paced_losses(table: &TableModel<'_>) -> Option<String> {
+    let word = table.merged?;
     let mut worst: Vec<(String, f64, &Cell)> = Vec::new();
-    for row in &sheet.rows {
+    for row in &table.rows {
         let known = row.timing.iter().filter_map(|cell| Some((loss(cell)?, *cell)));
         let most = known.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(share, _)| *share > 0.0);
-        worst.extend(most.map(|(share, cell)| (sheet.name(row), share, cell)));
+        worst.extend(most.map(|(share, cell)| (table.name(row), share, cell)));
     }
     worst.sort_by(|a, b| b.1.total_cmp(&a.1));
     let show = |(name, share, cell): &(String, f64, &Cell)| {
@@ -213,7 +215,6 @@ fn paced_losses(sheet: &TableModel<'_>) -> Option<String> {
     Some(format!("also lost at {}: {list}", glue(&rate_asked(word))))
 }
 
-/// Cells whose generator did not hold its schedule.
 fn schedule(report: &Report) -> Option<String> {
     let mut late: Vec<(&str, u64, u64, u64)> = Vec::new();
     for id in distinct(report.cells.iter().map(|cell| cell.id.as_str())) {
@@ -240,10 +241,10 @@ fn schedule(report: &Report) -> Option<String> {
 }
 
 /// Where latency of `max` stands in the table.
-fn unscheduled(sheet: &TableModel<'_>) -> Option<String> {
-    let mut cells = sheet.rows.iter().flat_map(|row| &row.timing);
+fn unscheduled(table: &TableModel<'_>) -> Option<String> {
+    let mut cells = table.rows.iter().flat_map(|row| &row.timing);
     let any = cells.any(|cell| cell.pace.is_none() && cell.latency.is_some());
-    let text = if sheet.asks {
+    let text = if table.asks {
         "has no schedule: latency starts at departure, so what a slow reply keeps from being asked \
          shows nowhere; a --rate shows it"
     } else {

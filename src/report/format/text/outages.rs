@@ -1,11 +1,9 @@
 //! Outages as text.
 
-use super::style::{NAMED, named};
+use super::style::{GLUE, NAMED, counted, glue, named};
 use crate::document::{Outage, Report};
-use crate::report::format::text::style::{GLUE, counted, glue};
 use crate::unit::show_nanos;
 
-/// When and why, of the first few outages.
 pub(super) fn outages(report: &Report) -> Option<String> {
     let mut all: Vec<(&str, &Outage)> = Vec::new();
     for cell in &report.cells {
@@ -28,7 +26,7 @@ mod tests {
     use crate::report::fixture::default_run;
 
     #[test]
-    fn outages_say_when_and_why() {
+    fn outages_have_times_and_causes() {
         let mut report = default_run();
         assert_eq!(outages(&report), None);
         let outage = Outage {

@@ -1,23 +1,20 @@
 //! Notes on what there is only between two ends: clocks, ways, flows.
 
 use super::rows::TableModel;
+use super::style::{glue, grouped, percent};
 use crate::document::{Cell, Report};
-use crate::report::format::text::style::{glue, grouped, percent};
 use crate::unit::{show_nanos, sum_counts};
 
-/// What a table of what was sent leaves open.
-pub(super) fn one_ended(sheet: &TableModel<'_>) -> Option<String> {
+pub(super) fn one_ended(table: &TableModel<'_>) -> Option<String> {
     let text = "only the sending side is known: what arrived, and when, its receiver may tell";
-    sheet.one_ended.then(|| text.to_owned())
+    table.one_ended.then(|| text.to_owned())
 }
 
-/// What the arrows are.
-pub(super) fn ways(sheet: &TableModel<'_>) -> Option<String> {
+pub(super) fn ways(table: &TableModel<'_>) -> Option<String> {
     let text = "→ forward, from here to the sink; ← reverse, from there to here, at the same time";
-    sheet.both.then(|| text.to_owned())
+    table.both.then(|| text.to_owned())
 }
 
-/// How the other end's clock goes.
 pub(super) fn clocks(report: &Report) -> Option<String> {
     let clock = report.clock?;
     if clock.same {
@@ -98,8 +95,7 @@ fn receivers<'a>(cells: impl Iterator<Item = &'a Cell>) -> Option<String> {
     Some(format!("{}{more}%", percents.join("/")))
 }
 
-/// What arrived after the end of the window, where it is worth a line: more than one datagram in a
-/// hundred; arbitrary.
+/// Late arrivals, if more than 1 % (arbitrary) came after the window.
 pub(super) fn after_window(report: &Report) -> Option<String> {
     let sides = report.cells.iter().filter(|cell| !cell.calibration);
     let sides = sides.filter_map(|cell| cell.rx.as_ref());

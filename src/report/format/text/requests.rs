@@ -1,24 +1,21 @@
 //! Requests and replies as text.
 
-use super::style::distinct;
+use super::style::{Color, GLUE, Styler, distinct, glue, grouped, wrap};
 use crate::document::{Cell, Exchange, Report};
 use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::server_drops;
-use crate::report::format::text::style::{Color, GLUE, Styler, glue, grouped, wrap};
 use crate::unit::sum_counts;
 
-/// Whether datagrams were requests.
 pub(super) fn asks(report: &Report) -> bool {
     report.cells.iter().any(|cell| cell.exchange.is_some())
 }
 
-/// Whether anything was to come back.
 fn hears(cell: &Cell) -> bool {
     cell.rx.is_some()
 }
 
-/// All requests and replies of the run, each by its fate.
-pub(super) fn ledger(report: &Report, ink: Styler) -> String {
+/// All requests and replies of the run by outcome.
+pub(super) fn ledger(report: &Report, styler: Styler) -> String {
     let cells = || report.cells.iter().filter(|cell| !cell.calibration);
     let all: Vec<_> = cells().filter_map(|cell| cell.exchange.as_ref()).collect();
     let sum = |of: fn(&Exchange) -> u64| sum_counts(all.iter().map(|one| of(one)));
@@ -33,12 +30,12 @@ pub(super) fn ledger(report: &Report, ink: Styler) -> String {
         return format!("{requests} (no reply is expected){GLUE}· {refused}");
     }
     let timeouts = sum(|exchange| exchange.timeouts);
-    let tone = if timeouts == 0 { Color::Good } else { Color::Doubt };
+    let color = if timeouts == 0 { Color::Good } else { Color::Warning };
     let mut items = vec![
         format!(
             "{requests} = {} + {}",
             item("answered", sum(|exchange| exchange.matched)),
-            ink.paint(tone, &item("timeouts", timeouts))
+            styler.paint(color, &item("timeouts", timeouts))
         ),
         refused,
     ];
@@ -87,7 +84,7 @@ const GENERATOR: [&str; 4] =
     ["generator_dropped", "generator_limit", "behind_schedule", "refused_would_block"];
 
 /// Where the generator was the limit: nothing below says what the server can do.
-pub(super) fn generator(report: &Report, ink: Styler, width: usize) -> Option<String> {
+pub(super) fn generator(report: &Report, styler: Styler, width: usize) -> Option<String> {
     let is_limit = |cell: &&Cell| {
         let exceeds = missed_share(cell).is_some_and(|share| share > report.max_missed);
         let missed = exceeds
@@ -112,7 +109,7 @@ pub(super) fn generator(report: &Report, ink: Styler, width: usize) -> Option<St
          not in these figures.",
         limited.join(", ")
     );
-    Some(ink.paint_lines(Color::Doubt, wrap(&text, width, 2)).join("\n"))
+    Some(styler.paint_lines(Color::Warning, wrap(&text, width, 2)).join("\n"))
 }
 
 /// How requests and replies were paired, for the lines above the table.
@@ -140,7 +137,7 @@ mod tests {
     use crate::report::fixture::{default_run, warning};
 
     #[test]
-    fn what_may_be_missed_is_no_limit_of_the_generator() {
+    fn missing_up_to_max_missed_is_no_generator_limit() {
         let mut report = default_run();
         report.cells.truncate(2);
         let cell = &mut report.cells[1];
@@ -156,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_of_a_file_is_shown() {
+    fn records_left_out_of_a_file_are_shown() {
         let mut report = default_run();
         assert_eq!(input(&report), None);
         let whole = InputSummary { records: 3, used: 3, ..InputSummary::default() };

@@ -1,17 +1,16 @@
 //! Which cells make a row, and the figures of a row: medians over its trials.
 
+use super::requests;
+use super::style::distinct;
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
 use crate::report::checks::validity::missed_share;
 use crate::report::checks::warnings::is_uncut;
 use crate::report::checks::with_loss::is_infinite;
-use crate::report::format::text::requests;
-use crate::report::format::text::style::distinct;
 use crate::unit::{self, show_nanos, show_nanos_above};
 
 /// Sign for a percentile that falls among lost or missed datagrams.
 pub(super) const INFINITE: &str = "∞";
 
-/// A row of the table.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     /// The payload, as the document names it.
@@ -28,26 +27,20 @@ pub(super) struct Row<'a> {
     pub(super) timing: Vec<&'a Cell>,
 }
 
-/// All rows.
 #[derive(Debug)]
 pub(super) struct TableModel<'a> {
     /// Sizes down, engines within, rates within those.
     pub(super) rows: Vec<Row<'a>>,
     /// Where every row joins `max` and one other rate: that rate, as asked.
     pub(super) merged: Option<&'a str>,
-    /// Whether there was more than one trial.
     pub(super) trials: bool,
-    /// Whether datagrams went both ways at once.
     pub(super) both: bool,
-    /// Whether only the sending side is known.
     pub(super) one_ended: bool,
-    /// Whether datagrams were requests.
     pub(super) asks: bool,
 }
 
 impl<'a> TableModel<'a> {
-    /// Sorts the cells of a report into rows. What was measured only to learn what `max` is, has
-    /// none.
+    /// Sorts the cells of a report into rows, without calibration.
     pub(super) fn of(report: &'a Report) -> Self {
         let cells: Vec<_> = report.cells.iter().filter(|cell| !cell.calibration).collect();
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
@@ -89,8 +82,7 @@ impl<'a> TableModel<'a> {
         Self { rows, merged, trials, both, one_ended, asks }
     }
 
-    /// The highest rate of all that can be compared, which fills the bar: what was never cut beside
-    /// what was would leave the others none.
+    /// The highest comparable rate, which fills the bar.
     pub(super) fn highest_pps(&self) -> f64 {
         self.rows.iter().filter_map(|row| self.barred_pps(row)).fold(0.0, f64::max)
     }
@@ -118,12 +110,10 @@ impl<'a> TableModel<'a> {
 }
 
 impl Row<'_> {
-    /// How it was sent, as asked.
     pub(super) fn tx(&self) -> &str {
         self.any().map_or("", |cell| &cell.engine.tx)
     }
 
-    /// How it was received, as asked.
     pub(super) fn rx(&self) -> &str {
         self.any().map_or("", |cell| &cell.engine.rx)
     }
@@ -132,7 +122,6 @@ impl Row<'_> {
         self.speed.first().or_else(|| self.timing.first()).copied()
     }
 
-    /// Whether datagrams were requests.
     pub(super) fn asks(&self) -> bool {
         self.any().is_some_and(|cell| cell.exchange.is_some())
     }
@@ -157,48 +146,38 @@ impl Row<'_> {
         Some((high - low) / 2.0 / middle)
     }
 
-    /// Payload bits delivered a second.
     pub(super) fn bits(&self) -> Option<f64> {
         median(&self.speed, |cell| far_side(cell).bits_per_second)
     }
 
-    /// Share of what was sent that was lost.
-    pub(super) fn loss(&self) -> Option<f64> {
-        median(&self.speed, loss)
+    /// Median and largest share that was lost, over trials.
+    pub(super) fn loss(&self) -> Option<(f64, f64)> {
+        median_and_worst(&self.speed, loss)
     }
 
-    /// The largest of those shares over the trials.
-    pub(super) fn worst_loss(&self) -> Option<f64> {
-        worst(&self.speed, loss)
-    }
-
-    /// The same shares for the cells with the latency figures.
+    /// The same of the cells with the latency figures.
     pub(super) fn timing_loss(&self) -> Option<(f64, f64)> {
-        median(&self.timing, loss).zip(worst(&self.timing, loss))
+        median_and_worst(&self.timing, loss)
     }
 
-    /// Median and largest share of the schedule that was missed, over trials.
+    /// The same of the schedule, which was missed.
     pub(super) fn missed(&self) -> Option<(f64, f64)> {
-        median(&self.timing, missed_share).zip(worst(&self.timing, missed_share))
+        median_and_worst(&self.timing, missed_share)
     }
 
-    /// Share of a core that the senders took.
     pub(super) fn tx_cpu(&self) -> Option<f64> {
         median(&self.speed, |cell| cpu(cell.tx.cpu_ns, cell.elapsed_ns))
     }
 
-    /// Share of a core that the receivers took.
     pub(super) fn rx_cpu(&self) -> Option<f64> {
         median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
 
-    /// A percentile of the latency, or its upper limit; infinite if in half of the trials or more
-    /// it falls among lost or missed datagrams.
+    /// A percentile or its limit; infinite if it is so in half of the trials or more.
     pub(super) fn percentile(&self, quantile: f64, of: fn(&Latency) -> Bounded) -> Option<Figure> {
         if self.is_infinite(quantile) { Some(Figure::Infinite) } else { self.received(of) }
     }
 
-    /// Whether this percentile is infinite.
     pub(super) fn is_infinite(&self, quantile: f64) -> bool {
         let infinite =
             |cell: &Cell| is_infinite(cell, quantile).map(|yes| f64::from(u8::from(yes)));
@@ -210,13 +189,11 @@ impl Row<'_> {
         self.figure(|latency| Figure::of(of(latency)))
     }
 
-    /// The maximum of the received datagrams.
     pub(super) fn max(&self) -> Option<Figure> {
         self.figure(|latency| Figure::of(latency.max()))
     }
 
-    /// The median over trials. If some are withheld, the median with their upper limits, itself an
-    /// upper limit.
+    /// The median over trials; an upper limit if some trials have only a limit.
     fn figure(&self, of: impl Fn(&Latency) -> Option<Figure>) -> Option<Figure> {
         let by = |limit: fn(Figure, u64) -> f64| {
             median(&self.timing, |cell| {
@@ -233,14 +210,12 @@ impl Row<'_> {
         })
     }
 
-    /// Whether a stall is within that latency.
     pub(super) fn stalled(&self) -> bool {
         self.timing.iter().any(|cell| {
             cell.latency.as_ref().is_some_and(|latency| latency.outside_stalls.is_some())
         })
     }
 
-    /// The maximum of what did not overlap a stall.
     pub(super) fn max_outside_stalls(&self) -> Option<Figure> {
         self.figure(|latency| Figure::of(latency.max_outside_stalls()))
     }
@@ -251,7 +226,6 @@ impl Row<'_> {
 pub(super) enum Figure {
     Known(u64),
     Below(u64),
-    /// It falls among lost or missed datagrams.
     Infinite,
 }
 
@@ -315,9 +289,8 @@ pub(super) fn loss(cell: &Cell) -> Option<f64> {
     Some(lost as f64 / ledger.sent as f64)
 }
 
-/// The largest over trials of what is known.
-fn worst(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
-    cells.iter().filter_map(|cell| of(cell)).reduce(f64::max)
+fn median_and_worst(cells: &[&Cell], of: fn(&Cell) -> Option<f64>) -> Option<(f64, f64)> {
+    median(cells, of).zip(cells.iter().filter_map(|cell| of(cell)).reduce(f64::max))
 }
 
 fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {
@@ -333,7 +306,6 @@ pub(super) fn add_stalls<'a>(all: impl Iterator<Item = &'a StallSum>) -> StallSu
     })
 }
 
-/// The median over the trials that have the value.
 fn median(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
     unit::median(cells.iter().filter_map(|cell| of(cell)))
 }

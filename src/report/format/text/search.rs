@@ -1,61 +1,58 @@
-//! The text of a search: a line of what was found for each size and engine, and how latency rises
-//! up to it.
+//! The text of a search: its results, and the latency at each rate up to them.
 
 use super::rows::INFINITE;
+use super::style::{Color, GAP, Styler, align, counted, dotted, percent, wrap};
 use super::table::UNKNOWN;
 use super::{NARROWEST, Style, head, warnings};
 use crate::document::{
     CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialVerdict,
-};
-use crate::report::format::text::style::{
-    Color, GAP, Styler, align, counted, dotted, percent, wrap,
 };
 use crate::unit::show_nanos;
 
 /// What a search found, for people, ending in a line break.
 #[must_use]
 pub fn search(document: &SearchDocument, style: Style) -> String {
-    let ink = Styler { color: style.color };
+    let styler = Styler { color: style.color };
     let width = style.width.max(NARROWEST);
-    let mut parts: Vec<_> = head::invalid(&document.report, ink, width).into_iter().collect();
-    parts.extend([head::draw(&document.report, ink, width), goals(document, ink, width)]);
+    let mut parts: Vec<_> = head::invalid(&document.report, styler, width).into_iter().collect();
+    parts.extend([head::draw(&document.report, styler, width), goals(document, styler, width)]);
     let asks = document.report.cells.iter().any(|cell| cell.exchange.is_some());
     for found in &document.searches {
-        let mut lines = result(found, ink, width);
-        lines.extend(notes(found, ink, width));
+        let mut lines = result(found, styler, width);
+        lines.extend(notes(found, styler, width));
         parts.push(lines.join("\n"));
         if !found.curve.is_empty() {
-            parts.push(curve(found, asks, ink));
+            parts.push(curve(found, asks, styler));
         }
     }
     if document.searches.is_empty() {
-        parts.push(ink.paint(Color::Doubt, "Partial: nothing was found yet."));
+        parts.push(styler.paint(Color::Warning, "Partial: nothing was found yet."));
     }
     parts.extend(warnings::draw(&passing(document), Style { width, ..style }));
     parts.join("\n\n") + "\n"
 }
 
-fn goals(document: &SearchDocument, ink: Styler, width: usize) -> String {
+fn goals(document: &SearchDocument, styler: Styler, width: usize) -> String {
     let mut items = vec![format!("the highest rate of {} with", document.inner)];
     items[0] = format!("{} {}", items[0], document.goals.join(" and "));
     items.extend(
         document.searches.first().map(|found| format!("within {}", percent(found.precision))),
     );
-    ink.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)).join("\n")
+    styler.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)).join("\n")
 }
 
 /// What was found: `64 B gso+batch  243 kpps passed (2 of 2) · 245 kpps failed (0 of 2) · …`.
-fn result(found: &Found, ink: Styler, width: usize) -> Vec<String> {
+fn result(found: &Found, styler: Styler, width: usize) -> Vec<String> {
     let tried = |of: Option<TrialCount>| {
         of.map_or_else(String::new, |of| format!(" ({} of {})", of.k, of.n))
     };
     let mut items = vec![match found.low_pps {
         Some(low) => {
-            let low = ink.paint(Color::Good, &rate(low));
+            let low = styler.paint(Color::Good, &rate(low));
             format!("{low} passed{}", tried(found.passed))
         }
         None if found.limited_by == LimitedBy::NotSettled => "no rate found".to_owned(),
-        None => ink.paint(Color::Bad, "no rate passed"),
+        None => styler.paint(Color::Bad, "no rate passed"),
     }];
     items
         .extend(found.high_pps.map(|high| format!("{} failed{}", rate(high), tried(found.failed))));
@@ -65,12 +62,12 @@ fn result(found: &Found, ink: Styler, width: usize) -> Vec<String> {
     items.extend(there.map(|ns| format!("p99 {} there", percentile(ns, 0.99, loss))));
     items.push(match found.limited_by {
         LimitedBy::Target => "limit: the target".to_owned(),
-        LimitedBy::Generator => ink.paint(Color::Doubt, "limit: the generator"),
+        LimitedBy::Generator => styler.paint(Color::Warning, "limit: the generator"),
         LimitedBy::MaxRate => "limit: --max-rate".to_owned(),
-        LimitedBy::NotSettled => ink.paint(Color::Doubt, "not settled"),
+        LimitedBy::NotSettled => styler.paint(Color::Warning, "not settled"),
     });
     let label = format!("{} B {}", found.size, found.engine);
-    let title = ink.paint(Color::Title, &label);
+    let title = styler.paint(Color::Title, &label);
     wrap(
         &format!("{}  {}", crate::report::format::text::style::glue(&title), dotted(&items)),
         width,
@@ -78,8 +75,7 @@ fn result(found: &Found, ink: Styler, width: usize) -> Vec<String> {
     )
 }
 
-/// What else is to be known of a result.
-fn notes(found: &Found, ink: Styler, width: usize) -> Vec<String> {
+fn notes(found: &Found, styler: Styler, width: usize) -> Vec<String> {
     let mut notes = Vec::new();
     match (found.limited_by, found.generator_pps) {
         (LimitedBy::Generator, Some(most)) => notes.push(format!(
@@ -118,15 +114,14 @@ fn notes(found: &Found, ink: Styler, width: usize) -> Vec<String> {
     }
     let lines = wrap(&notes.join(" "), width.saturating_sub(2), 0);
     let indented = lines.into_iter().map(|line| format!("  {line}")).collect();
-    ink.paint_lines(Color::Quiet, indented)
+    styler.paint_lines(Color::Quiet, indented)
 }
 
-/// The curve as a table.
-fn curve(found: &Found, asks: bool, ink: Styler) -> String {
+fn curve(found: &Found, asks: bool, styler: Styler) -> String {
     let (delivered, lost) = if asks { ("answered", "no reply") } else { ("delivered", "lost") };
     let titles = ["rate", delivered, lost, "p50", "p99", "held"];
-    let titles = titles.map(|title| ink.paint(Color::Quiet, title)).to_vec();
-    let row = |point| row(point).map(|figure| ink.figure(&figure)).to_vec();
+    let titles = titles.map(|title| styler.paint(Color::Quiet, title)).to_vec();
+    let row = |point| row(point).map(|figure| styler.figure(&figure)).to_vec();
     let rows: Vec<_> = [titles].into_iter().chain(found.curve.iter().map(row)).collect();
     // Apart from the text before it.
     let lines = align(&rows, |_| false);
@@ -153,7 +148,7 @@ fn percentile(ns: u64, quantile: f64, loss: Option<f64>) -> String {
     }
 }
 
-/// The report with the cells of trials that passed alone: what fails raises doubts by design.
+/// The report with the cells of trials that passed alone: those that fail have warnings by design.
 fn passing(document: &SearchDocument) -> Report {
     let trials = document.searches.iter().flat_map(|found| &found.trials);
     // Those that have cells, in the order of the cells.
@@ -261,31 +256,25 @@ mod tests {
     }
 
     #[test]
-    fn who_was_the_limit_is_said() {
+    fn the_limit_of_a_search_is_shown() {
         let mut document = document();
         let found = &mut document.searches[0];
         (found.limited_by, found.generator_pps) = (LimitedBy::Generator, Some(1.2e6));
-        let told = text(&document);
-        assert!(told.contains("no faster than 1.200 Mpps"), "{told}");
+        let shown = text(&document);
+        assert!(shown.contains("no faster than 1.200 Mpps"), "{shown}");
         let found = &mut document.searches[0];
         (found.low_pps, found.limited_by) = (None, LimitedBy::NotSettled);
-        let told = text(&document);
-        assert!(told.contains("no rate found · 245.0 kpps failed"), "{told}");
+        let shown = text(&document);
+        assert!(shown.contains("no rate found · 245.0 kpps failed"), "{shown}");
         document.searches.clear();
         assert!(text(&document).contains("Partial"));
     }
 
     #[test]
-    fn it_reads_back_and_its_trials_are_rows() {
+    fn a_search_reads_back_and_its_trials_are_rows() {
         let document = document();
-        let text = serde_json::to_string(&document).unwrap();
-        let read: SearchDocument = serde_json::from_str(&text).unwrap();
-        assert_eq!(read, document);
         // All that every report has, is there.
-        let validator =
-            jsonschema::validator_for(&serde_json::from_str(crate::report::schema::RUN).unwrap())
-                .unwrap();
-        assert!(validator.is_valid(&serde_json::from_str(&text).unwrap()));
+        crate::report::schema::read_back(&document, crate::report::schema::RUN);
         let csv = crate::report::format::csv::trials(&document).unwrap();
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines.len(), 3);

@@ -1,10 +1,10 @@
 //! The text of a sink document.
 
+use super::style::{align, grouped as count};
 use std::fmt::Write as _;
 
 use super::{NARROWEST, Style, warnings};
 use crate::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
-use crate::report::format::text::style::{align, grouped as count};
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
@@ -36,8 +36,8 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     }
     others(&mut out, document);
     let style = Style { width: style.width.max(NARROWEST), ..style };
-    if let Some(said) = warnings::of_run(&document.warnings, style) {
-        let _ = writeln!(out, "\n{said}");
+    if let Some(shown) = warnings::of_run(&document.warnings, style) {
+        let _ = writeln!(out, "\n{shown}");
     }
     out
 }
@@ -45,16 +45,16 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
 /// What came from clients and is not once what they sent, where anything is.
 fn odd(out: &mut String, clients: &[SinkClient]) {
     let sum = |of: fn(&SinkClient) -> u64| sum_counts(clients.iter().map(of));
-    let fates = [
+    let outcomes = [
         ("duplicate", sum(|one| one.duplicate)),
         ("late", sum(|one| one.late)),
         ("foreign", sum(|one| one.foreign)),
         ("corrupt", sum(|one| one.corrupt)),
     ];
-    let told = fates.iter().filter(|(_, many)| *many > 0);
-    let told: Vec<_> = told.map(|(fate, many)| format!("{fate} {}", count(*many))).collect();
-    if !told.is_empty() {
-        let _ = writeln!(out, "of clients    {}", told.join(" · "));
+    let counts = outcomes.iter().filter(|(_, many)| *many > 0);
+    let counts: Vec<_> = counts.map(|(name, many)| format!("{name} {}", count(*many))).collect();
+    if !counts.is_empty() {
+        let _ = writeln!(out, "of clients    {}", counts.join(" · "));
     }
 }
 

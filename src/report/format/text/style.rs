@@ -15,53 +15,48 @@ pub struct Style {
     pub verbose: bool,
 }
 
-/// Stands for a blank at which no line may break; becomes a plain one before it is printed, so that
-/// what is copied from a terminal pastes as it looks.
+/// A blank that does not break a line; printed as a plain blank, so that it pastes as one.
 pub(crate) const GLUE: char = '\u{a0}';
 
 /// What a piece of text is, from which its colour follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Color {
-    /// The first thing to read.
     Title,
     /// There for whoever looks for it.
     Quiet,
-    /// As it should be.
     Good,
+    Note,
     /// Worth a second look.
-    Doubt,
-    /// Not as it should be.
+    Warning,
     Bad,
-    /// Drawn, not written.
-    Bar,
+    Accent,
 }
 
-/// A pen that leaves colour away where none is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Styler {
     pub(crate) color: bool,
 }
 
 impl Styler {
-    /// The text in that tone.
-    pub(crate) fn paint(self, tone: Color, text: &str) -> String {
+    pub(crate) fn paint(self, color: Color, text: &str) -> String {
         if !self.color || text.is_empty() {
             return text.to_owned();
         }
-        let style = match tone {
+        let style = match color {
             Color::Title => Effects::BOLD.into(),
             Color::Quiet => Effects::DIMMED.into(),
             Color::Good => AnsiColor::Green.on_default(),
-            Color::Doubt => AnsiColor::Yellow.on_default(),
+            Color::Note => AnsiColor::Blue.on_default(),
+            Color::Warning => AnsiColor::Yellow.on_default(),
             Color::Bad => AnsiColor::Red.on_default() | Effects::BOLD,
-            Color::Bar => AnsiColor::Cyan.on_default(),
+            Color::Accent => AnsiColor::Cyan.on_default(),
         };
         format!("{style}{text}{style:#}")
     }
 
-    /// Each line in that tone: a terminal would carry an open colour over the margin.
-    pub(crate) fn paint_lines(self, tone: Color, lines: Vec<String>) -> Vec<String> {
-        let paint = |line: String| self.paint(tone, &line);
+    /// Each line in that color: a terminal would carry an open colour over the margin.
+    pub(crate) fn paint_lines(self, color: Color, lines: Vec<String>) -> Vec<String> {
+        let paint = |line: String| self.paint(color, &line);
         lines.into_iter().map(paint).collect()
     }
 
@@ -82,8 +77,7 @@ pub(crate) fn columns(text: &str) -> usize {
 /// Between two columns. Arbitrary: one blank would run figures and units together.
 pub(crate) const GAP: usize = 2;
 
-/// Rows of cells as lines, each column as wide as its widest cell; cells are at the left where
-/// `is_left` holds for the column, otherwise at the right.
+/// Rows as lines; columns are aligned to the right unless `is_left` holds for them.
 pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> String {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
@@ -131,7 +125,6 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines.into_iter().map(plain).collect()
 }
 
-/// The same text, not to be broken.
 pub(crate) fn glue(text: &str) -> String {
     text.replace(' ', &GLUE.to_string())
 }
@@ -143,7 +136,7 @@ pub(crate) fn dotted(items: &[String]) -> String {
 }
 
 /// A note under the table: a quiet label, and text beside it.
-pub(crate) fn note(ink: Styler, label: &str, text: &str, width: usize) -> String {
+pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> String {
     /// As wide as the longest label, and a gap.
     const LABEL: usize = 10;
     let mut lines = wrap(text, width.saturating_sub(LABEL), 0);
@@ -151,7 +144,7 @@ pub(crate) fn note(ink: Styler, label: &str, text: &str, width: usize) -> String
         line.insert_str(0, &" ".repeat(LABEL));
     }
     let first = lines[0].split_off(LABEL);
-    lines[0] = format!("{}{first}", ink.paint(Color::Quiet, &format!("{label:<LABEL$}")));
+    lines[0] = format!("{}{first}", styler.paint(Color::Quiet, &format!("{label:<LABEL$}")));
     lines.join("\n")
 }
 
@@ -174,8 +167,7 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{plural}", grouped(count))
 }
 
-/// A share in percent, written as it is typed: never 0% where there is something, never 100% where
-/// something is missing.
+/// A share in percent: 0% and 100% only if it is exactly that.
 pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         p if p <= 0.0 => "0%".to_owned(),
@@ -240,9 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn colour_takes_no_room_and_can_be_left_away() {
-        let ink = Styler { color: true };
-        let painted = ink.figure("8.32 µs");
+    fn colour_has_no_width_and_can_be_omitted() {
+        let styler = Styler { color: true };
+        let painted = styler.figure("8.32 µs");
         assert_eq!(painted, "8.32 \u{1b}[2mµs\u{1b}[0m");
         assert_eq!(columns(&painted), 7);
         assert_eq!(Styler { color: false }.paint(Color::Bad, "x"), "x");
@@ -274,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_shown_as_people_say_them() {
+    fn requested_rates_are_shown_with_units() {
         let shown = ["max", "50%", "100k", "1Gbit", "ramp:1k..2k"].map(rate_asked);
         assert_eq!(shown, ["max", "50%", "100 kpps", "1.00 Gbit/s", "ramp:1k..2k"]);
     }

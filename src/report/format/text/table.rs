@@ -4,8 +4,8 @@ mod figures;
 mod grid;
 
 use super::rows::{Figure, INFINITE, Row, TableModel};
+use super::style::{Color, GAP, Styler, align, columns, rate_asked};
 use crate::document::{Bounded, Latency};
-use crate::report::format::text::style::{Color, GAP, Styler, align, columns, rate_asked};
 use crate::unit::show_pps;
 
 pub(super) use figures::{BAD_LOSS, UNKNOWN};
@@ -25,7 +25,6 @@ pub(super) const STALL_MARK: &str = "*";
 /// Marks what was delivered in super-packets that nobody cut.
 pub(super) const UNCUT_MARK: &str = "†";
 
-/// What a column shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Size,
@@ -87,19 +86,17 @@ impl Column {
         share || matches!(self, Self::Pps | Self::Spread | Self::Bar | Self::Bits)
     }
 
-    /// What stands above it in this sheet.
-    const fn title_in(self, sheet: &TableModel<'_>) -> &'static str {
+    const fn title_in(self, table: &TableModel<'_>) -> &'static str {
         match self {
-            Self::Pps if sheet.one_ended => "sent",
-            Self::Pps if sheet.asks => "answered",
-            Self::Loss if sheet.asks => "no reply",
-            Self::Cpu if sheet.asks => "CPU",
+            Self::Pps if table.one_ended => "sent",
+            Self::Pps if table.asks => "answered",
+            Self::Loss if table.asks => "no reply",
+            Self::Cpu if table.asks => "CPU",
             _ => self.title(),
         }
     }
 
-    /// Columns that it takes whatever is in it: latencies of other magnitudes than usual should not
-    /// make the table look like another.
+    /// Least width, so that unusual latencies do not change the table.
     const fn least(self) -> usize {
         match self {
             Self::P50 | Self::P99 | Self::P999 => "8.32 ms".len(),
@@ -109,7 +106,6 @@ impl Column {
     }
 }
 
-/// A column that is shown, with its cells.
 struct Shown {
     column: Column,
     cells: Vec<String>,
@@ -117,9 +113,9 @@ struct Shown {
 }
 
 /// Draws the table in at most `width` columns, as far as leaving columns out can achieve that.
-pub(super) fn draw(sheet: &TableModel<'_>, ink: Styler, width: usize) -> String {
+pub(super) fn draw(table: &TableModel<'_>, styler: Styler, width: usize) -> String {
     let mut shown: Vec<Shown> =
-        wanted(sheet).into_iter().map(|column| fill(column, sheet, ink, BAR.0)).collect();
+        wanted(table).into_iter().map(|column| fill(column, table, styler, BAR.0)).collect();
     for column in Column::GIVE_WAY {
         if total(&shown) <= width {
             break;
@@ -128,72 +124,71 @@ pub(super) fn draw(sheet: &TableModel<'_>, ink: Styler, width: usize) -> String 
     }
     let spare = width.saturating_sub(total(&shown));
     if let Some(bar) = shown.iter_mut().find(|one| one.column == Column::Bar) {
-        *bar = fill(Column::Bar, sheet, ink, (BAR.0 + spare).min(BAR.1));
+        *bar = fill(Column::Bar, table, styler, (BAR.0 + spare).min(BAR.1));
     }
-    let marked = sheet.rows.iter().any(Row::uncut);
+    let marked = table.rows.iter().any(Row::uncut);
     let titles = shown.iter().map(|one| {
         let blank = if one.column == Column::Pps && marked { " " } else { "" };
-        let title = one.column.title_in(sheet).to_owned() + blank;
+        let title = one.column.title_in(table).to_owned() + blank;
         // Some columns are wider than their cells.
         let title = if one.column.is_left() {
             format!("{title:<0$}", one.width)
         } else {
             format!("{title:>0$}", one.width)
         };
-        ink.paint(Color::Quiet, &title)
+        styler.paint(Color::Quiet, &title)
     });
-    let cells = (0..sheet.rows.len())
+    let cells = (0..table.rows.len())
         .map(|at| shown.iter().map(|one| one.cells[at].clone()).collect::<Vec<_>>());
     let rows: Vec<_> = [titles.collect()].into_iter().chain(cells).collect();
-    let table = align(&rows, |at| shown[at].column.is_left());
-    match heading(&shown, sheet, ink) {
-        heading if heading.is_empty() => table,
-        heading => format!("{heading}\n{table}"),
+    let lines = align(&rows, |at| shown[at].column.is_left());
+    match heading(&shown, table, styler) {
+        heading if heading.is_empty() => lines,
+        heading => format!("{heading}\n{lines}"),
     }
 }
 
-/// The columns that this sheet has something for.
-fn wanted(sheet: &TableModel<'_>) -> Vec<Column> {
-    let engines = sheet.rows.iter().any(|row| row.engine != sheet.rows[0].engine);
+fn wanted(table: &TableModel<'_>) -> Vec<Column> {
+    let engines = table.rows.iter().any(|row| row.engine != table.rows[0].engine);
     // Where a row joins two cells, its other loss is that of the one at `max`.
     let lossy = |row: &Row<'_>| row.timing_loss().is_some_and(|(_, worst)| worst > 0.0);
-    let timing_loss = sheet.merged.is_some() && sheet.rows.iter().any(lossy);
+    let timing_loss = table.merged.is_some() && table.rows.iter().any(lossy);
     let late = |row: &Row<'_>| row.missed().is_some_and(|(_, worst)| worst > BAD_MISSED);
-    let missed = sheet.rows.iter().any(late);
+    let missed = table.rows.iter().any(late);
     [
         (Column::Size, true),
         (Column::Engine, engines),
-        (Column::Asked, sheet.merged.is_none()),
-        (Column::Way, sheet.both),
+        (Column::Asked, table.merged.is_none()),
+        (Column::Way, table.both),
         (Column::Pps, true),
-        (Column::Spread, sheet.trials),
-        (Column::Bar, sheet.rows.len() > 1),
-        (Column::Bits, !sheet.asks),
-        (Column::Loss, !sheet.one_ended),
-        (Column::Missed, missed && sheet.merged.is_none()),
+        (Column::Spread, table.trials),
+        (Column::Bar, table.rows.len() > 1),
+        (Column::Bits, !table.asks),
+        (Column::Loss, !table.one_ended),
+        (Column::Missed, missed && table.merged.is_none()),
         (Column::Cpu, true),
         (Column::TimingLoss, timing_loss),
-        (Column::TimingMissed, missed && sheet.merged.is_some()),
-        (Column::P50, !sheet.one_ended),
-        (Column::P99, !sheet.one_ended),
-        (Column::P999, !sheet.one_ended),
-        (Column::Max, !sheet.one_ended),
+        (Column::TimingMissed, missed && table.merged.is_some()),
+        (Column::P50, !table.one_ended),
+        (Column::P99, !table.one_ended),
+        (Column::P999, !table.one_ended),
+        (Column::Max, !table.one_ended),
     ]
     .into_iter()
     .filter_map(|(column, wanted)| wanted.then_some(column))
     .collect()
 }
 
-fn fill(column: Column, sheet: &TableModel<'_>, ink: Styler, bar: usize) -> Shown {
-    let highest = sheet.highest_pps();
-    let marked = sheet.rows.iter().any(Row::uncut);
+fn fill(column: Column, table: &TableModel<'_>, styler: Styler, bar: usize) -> Shown {
+    let highest = table.highest_pps();
+    let marked = table.rows.iter().any(Row::uncut);
     let mark = |row: &Row<'_>| match row.uncut() {
-        true => ink.paint(Color::Doubt, UNCUT_MARK),
+        true => styler.paint(Color::Warning, UNCUT_MARK),
         false => " ".to_owned(),
     };
     let mut above: Option<&Row<'_>> = None;
     let mut cells = Vec::new();
-    for row in &sheet.rows {
+    for row in &table.rows {
         let text = match column {
             // Said once for all rows that share it.
             Column::Size if above.is_some_and(|above| above.size == row.size) => String::new(),
@@ -202,16 +197,18 @@ fn fill(column: Column, sheet: &TableModel<'_>, ink: Styler, bar: usize) -> Show
             {
                 String::new()
             }
-            Column::Bar => ink.paint(Color::Bar, &draw_bar(sheet.barred_pps(row), highest, bar)),
-            Column::Pps if marked => text(column, row, ink) + &mark(row),
-            _ => text(column, row, ink),
+            Column::Bar => {
+                styler.paint(Color::Accent, &draw_bar(table.barred_pps(row), highest, bar))
+            }
+            Column::Pps if marked => text(column, row, styler) + &mark(row),
+            _ => text(column, row, styler),
         };
         cells.push(text);
         above = Some(row);
     }
     let widest = cells.iter().map(|cell| columns(cell)).max().unwrap_or(0);
     let fixed = if column == Column::Bar { bar } else { column.least() };
-    Shown { column, width: widest.max(columns(column.title_in(sheet))).max(fixed), cells }
+    Shown { column, width: widest.max(columns(column.title_in(table))).max(fixed), cells }
 }
 
 fn total(shown: &[Shown]) -> usize {
@@ -219,12 +216,11 @@ fn total(shown: &[Shown]) -> usize {
     shown.iter().map(|one| one.width).sum::<usize>() + gaps
 }
 
-/// What a column shows of a row.
-fn text(column: Column, row: &Row<'_>, ink: Styler) -> String {
-    let unknown = || ink.paint(Color::Quiet, UNKNOWN);
-    let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| ink.figure(&text));
+fn text(column: Column, row: &Row<'_>, styler: Styler) -> String {
+    let unknown = || styler.paint(Color::Quiet, UNKNOWN);
+    let or_unknown = |text: Option<String>| text.map_or_else(unknown, |text| styler.figure(&text));
     let show = |figure: Option<Figure>| match figure {
-        Some(Figure::Infinite) => ink.paint(Color::Bad, INFINITE),
+        Some(Figure::Infinite) => styler.paint(Color::Bad, INFINITE),
         figure => or_unknown(figure.map(Figure::show)),
     };
     let percentile = |quantile, of: fn(&Latency) -> Bounded| show(row.percentile(quantile, of));
@@ -239,19 +235,24 @@ fn text(column: Column, row: &Row<'_>, ink: Styler) -> String {
         Column::Pps => or_unknown(row.pps().map(show_pps)),
         Column::Spread => {
             let spread = row.spread().map(|share| format!("{:.1}%", share * 100.0));
-            spread.map_or_else(unknown, |text| ink.paint(Color::Quiet, &text))
+            spread.map_or_else(unknown, |text| styler.paint(Color::Quiet, &text))
         }
         Column::Bits => or_unknown(row.bits().map(gigabits)),
-        Column::Loss => share(row.loss().zip(row.worst_loss()), ink).unwrap_or_else(unknown),
-        Column::TimingLoss => share(row.timing_loss(), ink).unwrap_or_else(unknown),
-        Column::Missed | Column::TimingMissed => share(row.missed(), ink).unwrap_or_else(unknown),
+        Column::Loss => share(row.loss(), styler).unwrap_or_else(unknown),
+        Column::TimingLoss => share(row.timing_loss(), styler).unwrap_or_else(unknown),
+        Column::Missed | Column::TimingMissed => {
+            share(row.missed(), styler).unwrap_or_else(unknown)
+        }
         Column::Cpu => or_unknown(cpu(row)),
         Column::P50 => percentile(0.5, |latency| (latency.p50_ns, latency.limits().p50_ns)),
         Column::P99 => percentile(0.99, |latency| (latency.p99_ns, latency.limits().p99_ns)),
         Column::P999 => percentile(0.999, |latency| (latency.p99_9_ns, latency.limits().p99_9_ns)),
         Column::Max => {
-            let mark =
-                if row.stalled() { ink.paint(Color::Doubt, STALL_MARK) } else { " ".to_owned() };
+            let mark = if row.stalled() {
+                styler.paint(Color::Warning, STALL_MARK)
+            } else {
+                " ".to_owned()
+            };
             show(row.max()) + &mark
         }
         Column::Bar => String::new(),
@@ -259,7 +260,7 @@ fn text(column: Column, row: &Row<'_>, ink: Styler) -> String {
 }
 
 /// The line above the titles: which columns belong together, and what they are of.
-fn heading(shown: &[Shown], sheet: &TableModel<'_>, ink: Styler) -> String {
+fn heading(shown: &[Shown], table: &TableModel<'_>, styler: Styler) -> String {
     let span = |of: fn(Column) -> bool| {
         let first = shown.iter().position(|one| of(one.column)).unwrap_or(0);
         let part: usize =
@@ -273,8 +274,8 @@ fn heading(shown: &[Shown], sheet: &TableModel<'_>, ink: Styler) -> String {
     let (latency_at, latency) = span(Column::is_latency);
     // What the mark takes beside a maximum is no part of the figures.
     let latency = latency.saturating_sub(STALL_MARK.len());
-    let speed_title = if sheet.merged.is_some() { "flat out" } else { "" };
-    let latency_titles = if latency > 0 { latency_titles(sheet) } else { Vec::new() };
+    let speed_title = if table.merged.is_some() { "flat out" } else { "" };
+    let latency_titles = if latency > 0 { latency_titles(table) } else { Vec::new() };
     let fits = |title: &&String| columns(title) + 4 <= latency;
     let latency_title = latency_titles.iter().find(fits).or_else(|| latency_titles.last());
     for (at, length, title) in [
@@ -286,7 +287,7 @@ fn heading(shown: &[Shown], sheet: &TableModel<'_>, ink: Styler) -> String {
         }
         line.push_str(&" ".repeat(at.saturating_sub(used)));
         let rules = length.saturating_sub(columns(title) + 2);
-        let rule = |count| ink.paint(Color::Quiet, &"─".repeat(count));
+        let rule = |count| styler.paint(Color::Quiet, &"─".repeat(count));
         line.push_str(&format!("{} {title} {}", rule(rules / 2), rule(rules - rules / 2)));
         used = at + length;
     }
@@ -294,13 +295,13 @@ fn heading(shown: &[Shown], sheet: &TableModel<'_>, ink: Styler) -> String {
 }
 
 /// What the latency is, from the longest way to say it to the shortest.
-fn latency_titles(sheet: &TableModel<'_>) -> Vec<String> {
-    let way = if sheet.asks { "round trip" } else { "one way" };
-    let scheduled = sheet.rows.iter().flat_map(|row| &row.timing).any(|cell| cell.pace.is_some());
-    if sheet.asks && !scheduled {
+fn latency_titles(table: &TableModel<'_>) -> Vec<String> {
+    let way = if table.asks { "round trip" } else { "one way" };
+    let scheduled = table.rows.iter().flat_map(|row| &row.timing).any(|cell| cell.pace.is_some());
+    if table.asks && !scheduled {
         return vec![way.to_owned()];
     }
-    let Some(word) = sheet.merged else {
+    let Some(word) = table.merged else {
         return vec![
             format!("latency, {way} from schedule"),
             format!("{way} from schedule"),

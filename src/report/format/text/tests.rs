@@ -13,7 +13,6 @@ fn plain(report: &Report, width: usize) -> String {
     render(report, style)
 }
 
-/// The part with that beginning, of those that empty lines part.
 #[track_caller]
 fn part(text: &str, beginning: &str) -> String {
     let mut parts = text.trim_end().split("\n\n");
@@ -42,7 +41,7 @@ fn four_rates(trials: u32) -> Report {
 }
 
 #[test]
-fn two_cells_make_one_row_and_everything_is_said() {
+fn two_cells_make_one_row() {
     let mut report = fixture::report_of(vec![
         fixture::cell("plain", 64, "max", 271e3),
         fixture::cell("plain", 64, "50%", 135.5e3),
@@ -72,7 +71,7 @@ udperf explain short
 }
 
 #[test]
-fn a_run_without_ip_says_so() {
+fn a_run_over_af_unix_shows_its_path() {
     let mut report = fixture::report_of(vec![fixture::cell("plain", 64, "max", 271e3)]);
     report.host.max_dgram_qlen = Some(10);
     assert!(plain(&report, 100).starts_with("udperf 0.1.0 · bench · loopback 127.0.0.1"));
@@ -113,7 +112,7 @@ fn colour_adds_nothing_but_colour() {
 }
 
 #[test]
-fn columns_give_way_in_order() {
+fn columns_are_omitted_in_order() {
     let report = fixture::default_run();
     let titles = |width| {
         let text = plain(&report, width);
@@ -156,7 +155,7 @@ fn trials_are_shown_by_their_median_and_spread() {
 }
 
 #[test]
-fn what_is_unknown_is_not_zero() {
+fn unknown_figures_are_not_zero() {
     let mut report = four_rates(1);
     let cell = &mut report.cells[0];
     (cell.latency, cell.rx.as_mut().unwrap().pps, cell.tx.cpu_ns) = (None, None, None);
@@ -167,7 +166,7 @@ fn what_is_unknown_is_not_zero() {
 }
 
 #[test]
-fn what_is_only_calibration_has_no_row_but_its_datagrams_count() {
+fn calibration_has_no_row_but_its_datagrams_count() {
     let mut report = four_rates(1);
     report.cells.truncate(2);
     report.cells[0].calibration = true;
@@ -177,7 +176,7 @@ fn what_is_only_calibration_has_no_row_but_its_datagrams_count() {
 }
 
 #[test]
-fn the_ledger_says_what_was_lost_where_and_shouts_what_nobody_knows() {
+fn the_ledger_has_drop_locations_and_marks_unaccounted_losses() {
     let mut report = four_rates(1);
     let ledger = &mut report.cells[1].ledger;
     (ledger.sent, ledger.lost, ledger.unaccounted) = (25_010, Some(10), Some(3));
@@ -222,7 +221,7 @@ fn a_partial_run_says_so() {
 }
 
 #[test]
-fn doubts_are_said_once() {
+fn each_warning_is_shown_once() {
     let mut report = fixture::default_run();
     report.warnings.clear();
     let all = report.cells.len();
@@ -249,7 +248,7 @@ udperf explain everywhere often own"
 }
 
 #[test]
-fn what_was_only_sent_is_told_by_what_was_sent() {
+fn a_cell_without_a_receiver_shows_sent_datagrams() {
     let mut cells =
         vec![fixture::cell("plain", 64, "max", 271e3), fixture::cell("plain", 64, "50%", 135.5e3)];
     cells.iter_mut().for_each(fixture::one_ended);
@@ -341,16 +340,15 @@ fn the_other_end_has_a_name_a_host_and_a_clock() {
 }
 
 #[test]
-fn many_flows_are_told_by_the_worst() {
-    use crate::document::{FlowSpread, Flows};
+fn the_worst_flow_is_shown() {
+    use crate::document::Flows;
     let mut report = four_rates(1);
     let flows = |loss_max, starved, fairness| Flows {
         count: 10_000,
-        received: FlowSpread::default(),
         loss_max: Some(loss_max),
         starved,
         fairness: Some(fairness),
-        worst: Vec::new(),
+        ..Flows::default()
     };
     report.cells[0].flows = Some(flows(0.021, 0, 0.9984));
     report.cells[0].workers = Some(vec![51, 49]);

@@ -1,5 +1,4 @@
-//! The warnings of a document, one per code, worst first. Of those that differ from cell to cell,
-//! the one of the worst cell is quoted.
+//! The warnings of a document, worst first; of each code the one of the worst cell.
 
 use super::style::{Color, Style, Styler, columns, distinct, wrap};
 use crate::document::{Cell, Report, Warning};
@@ -17,19 +16,16 @@ const LONGEST: usize = 100;
 /// Columns of the cells that are kept beside a long message. Arbitrary: a usual name.
 const LEAST_NAMED: usize = 16;
 
-/// A warning as shown: its code, its message, and the cells it is about.
 pub(super) struct Line {
     code: String,
     pub(super) message: String,
     pub(super) about: String,
 }
 
-/// Warnings of the run and of its cells, worst first; `None` without any.
 pub(super) fn draw(report: &Report, style: Style) -> Option<String> {
     render(&lines(report), style)
 }
 
-/// These warnings alone; `None` without any.
 pub(crate) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
     let mut sorted: Vec<&Warning> = warnings.iter().collect();
     sorted.sort_by_key(|warning| rank(warning, None));
@@ -42,40 +38,40 @@ pub(crate) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
 }
 
 fn render(all: &[Line], style: Style) -> Option<String> {
-    let ink = Styler { color: style.color };
+    let styler = Styler { color: style.color };
     let shown = if style.verbose { all } else { &all[..all.len().min(SHOWN)] };
     if shown.is_empty() {
         return None;
     }
-    let mut lines = vec![ink.paint(Color::Title, "Warnings")];
-    lines.extend(shown.iter().flat_map(|one| bullet(ink, style, one)));
+    let mut lines = vec![styler.paint(Color::Title, "Warnings")];
+    lines.extend(shown.iter().flat_map(|one| bullet(styler, style, one)));
     let more = match all.len() - shown.len() {
         0 => String::new(),
         more => format!("… {more} more: -v · "),
     };
     let codes: Vec<_> = shown.iter().take(SHOWN).map(|one| one.code.as_str()).collect();
     let hint = format!("{more}udperf explain {}", codes.join(" "));
-    lines.extend(ink.paint_lines(Color::Quiet, wrap(&hint, style.width, 2)));
+    lines.extend(styler.paint_lines(Color::Quiet, wrap(&hint, style.width, 2)));
     Some(lines.join("\n"))
 }
 
 /// One line for each code, worst first.
 pub(super) fn lines(report: &Report) -> Vec<Line> {
     let whole_run = report.warnings.iter().map(|warning| (warning, None));
-    // What was asked only to learn what max is, has no row, and no figure to doubt.
+    // What was asked only to learn what max is, has no row, and no figure.
     let shown = |cell: &&Cell| !(cell.calibration && cell.exchange.is_some());
     let of_cells = report
         .cells
         .iter()
         .filter(shown)
         .flat_map(|cell| cell.warnings.iter().map(move |warning| (warning, Some(cell))));
-    let said: Vec<(&Warning, Option<&Cell>)> = whole_run.chain(of_cells).collect();
+    let all: Vec<(&Warning, Option<&Cell>)> = whole_run.chain(of_cells).collect();
     let all_cells = distinct(report.cells.iter().map(|cell| cell.id.as_str())).len();
     let mut list = Vec::new();
-    let mut sorted = said.clone();
+    let mut sorted = all.clone();
     sorted.sort_by_key(|(warning, cell)| rank(warning, *cell));
     for code in distinct(sorted.iter().map(|(warning, _)| warning.code.as_str())) {
-        let alike: Vec<_> = said.iter().filter(|(warning, _)| warning.code == code).collect();
+        let alike: Vec<_> = all.iter().filter(|(warning, _)| warning.code == code).collect();
         let Some(worst) = worst(&alike) else { continue };
         let ids = |only_same: bool| {
             let of = alike.iter().filter(|(warning, _)| !only_same || *warning == worst);
@@ -113,9 +109,8 @@ fn concerned(cells: &[&str], all: usize) -> String {
     }
 }
 
-/// A warning in one line of at most [`LONGEST`] columns (more only on a narrower terminal); whole
-/// if all are to be shown.
-fn bullet(ink: Styler, style: Style, line: &Line) -> Vec<String> {
+/// A warning in at most [`LONGEST`] columns, or whole if it is verbose.
+fn bullet(styler: Styler, style: Style, line: &Line) -> Vec<String> {
     let room = if style.verbose { usize::MAX } else { LONGEST - 2 };
     // A cell is named, however long the message.
     let named = match line.about.chars().count() {
@@ -129,14 +124,13 @@ fn bullet(ink: Styler, style: Style, line: &Line) -> Vec<String> {
         about if room > 0 => format!(" [{}]", shorten_middle(about, room)),
         _ => String::new(),
     };
-    let mark = ink.paint(Color::Doubt, "!");
-    let about = about.split(' ').map(|word| ink.paint(Color::Quiet, word));
+    let mark = styler.paint(Color::Warning, "!");
+    let about = about.split(' ').map(|word| styler.paint(Color::Quiet, word));
     let text = format!("{mark} {message}{}", about.collect::<Vec<_>>().join(" "));
     wrap(&text, style.width, 2)
 }
 
-/// The text in at most `most` columns. What is cut out is marked; the advice behind the last
-/// semicolon stays if it fits.
+/// Text cut to `most` columns, with a mark; the advice behind the last semicolon stays.
 fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

@@ -4,20 +4,19 @@ use crate::report::format::text::rows::Row;
 use crate::report::format::text::style::{Color, Styler, percent};
 
 /// The median of a share over trials; if it is 0 but some are not, the largest.
-pub(super) fn share(median_and_worst: Option<(f64, f64)>, ink: Styler) -> Option<String> {
+pub(super) fn share(median_and_worst: Option<(f64, f64)>, styler: Styler) -> Option<String> {
     let (median, worst) = median_and_worst?;
     Some(match worst {
-        0.0 => ink.paint(Color::Good, "0"),
+        0.0 => styler.paint(Color::Good, "0"),
         _ if worst > BAD_LOSS && median == 0.0 => {
-            ink.paint(Color::Bad, &format!("≤{}", percent(worst)))
+            styler.paint(Color::Bad, &format!("≤{}", percent(worst)))
         }
         _ if median == 0.0 => format!("≤{}", percent(worst)),
-        _ if median > BAD_LOSS => ink.paint(Color::Bad, &percent(median)),
+        _ if median > BAD_LOSS => styler.paint(Color::Bad, &percent(median)),
         _ => percent(median),
     })
 }
 
-/// CPU time of senders and receivers in percent of a core.
 pub(super) fn cpu(row: &Row<'_>) -> Option<String> {
     let (tx, rx) = (row.tx_cpu(), row.rx_cpu());
     let side = |share: Option<f64>| {

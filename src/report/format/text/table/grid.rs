@@ -4,7 +4,6 @@ use super::{Column, Shown, latency_titles, text, wanted};
 use crate::report::format::text::rows::TableModel;
 use crate::report::format::text::style::Styler;
 
-/// A table: as many cells a row as there are columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::report) struct Grid {
     pub(in crate::report) columns: Vec<Title>,
@@ -22,22 +21,22 @@ pub(in crate::report) struct Title {
 }
 
 /// The columns of the text, but for the bar; each row says all that it is.
-pub(in crate::report::format::text) fn grid(sheet: &TableModel<'_>) -> Grid {
-    let ink = Styler { color: false };
-    let latency = latency_titles(sheet).into_iter().next().unwrap_or_default();
-    let wanted = wanted(sheet).into_iter().filter(|&column| column != Column::Bar);
+pub(in crate::report::format::text) fn grid(table: &TableModel<'_>) -> Grid {
+    let styler = Styler { color: false };
+    let latency = latency_titles(table).into_iter().next().unwrap_or_default();
+    let wanted = wanted(table).into_iter().filter(|&column| column != Column::Bar);
     let shown: Vec<Shown> = wanted
         .map(|column| {
-            let cell = |row| text(column, row, ink).trim().to_owned();
-            Shown { column, cells: sheet.rows.iter().map(cell).collect(), width: 0 }
+            let cell = |row| text(column, row, styler).trim().to_owned();
+            Shown { column, cells: table.rows.iter().map(cell).collect(), width: 0 }
         })
         .collect();
-    let uncut = |at: usize| if sheet.rows[at].uncut() { super::UNCUT_MARK } else { "" };
+    let uncut = |at: usize| if table.rows[at].uncut() { super::UNCUT_MARK } else { "" };
     let title = |one: &Shown| Title {
-        text: one.column.title_in(sheet).trim().to_owned(),
+        text: one.column.title_in(table).trim().to_owned(),
         group: match one.column {
             column if column.is_latency() => latency.clone(),
-            column if column.is_speed() && sheet.merged.is_some() => "flat out".to_owned(),
+            column if column.is_speed() && table.merged.is_some() => "flat out".to_owned(),
             _ => String::new(),
         },
         is_left: one.column.is_left(),
@@ -48,7 +47,7 @@ pub(in crate::report::format::text) fn grid(sheet: &TableModel<'_>) -> Grid {
     };
     Grid {
         columns: shown.iter().map(title).collect(),
-        rows: (0..sheet.rows.len())
+        rows: (0..table.rows.len())
             .map(|at| shown.iter().map(|one| cell(one, at)).collect())
             .collect(),
     }

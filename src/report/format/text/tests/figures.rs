@@ -80,7 +80,7 @@ fn a_percentile_among_lost_datagrams_is_infinite_and_its_loss_stands_beside_it()
 }
 
 #[test]
-fn what_was_never_sent_has_a_column_and_counts_as_infinitely_slow() {
+fn missed_slots_have_a_column_and_are_infinitely_slow() {
     let mut report = halves();
     let missed = |report: &mut Report, missed: u64| {
         let schedule = report.cells[1].schedule.as_mut().unwrap();
@@ -137,7 +137,7 @@ fn the_worst_cell_is_quoted_and_named() {
 }
 
 #[test]
-fn where_the_servers_buffer_overflowed_the_generator_was_not_the_limit() {
+fn with_server_drops_the_generator_is_not_the_limit() {
     let mut report = halves();
     report.kind = "load".to_owned();
     let cell = &mut report.cells[1];
@@ -184,7 +184,8 @@ fn warnings_are_short_few_and_the_worst_first() {
     assert!(bullets.iter().all(|line| line.chars().count() <= 100), "{short}");
     // In the order of severity, and not of appearance.
     let last = short.lines().last().unwrap();
-    let hint = format!("… {} more: -v · udperf explain segments_never_cut broken_ledger", count - 3);
+    let hint =
+        format!("… {} more: -v · udperf explain segments_never_cut broken_ledger", count - 3);
     assert!(last.starts_with(&hint), "{last}");
     let all = shown(true);
     assert_eq!(all.lines().filter(|line| line.starts_with("! ")).count(), count);

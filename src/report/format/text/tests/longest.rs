@@ -85,10 +85,8 @@ fn datagrams() -> Cell {
     cell.flows = Some(Flows {
         count: 65_535,
         received: FlowSpread { min: 0, p50: 0, max: 1 },
-        loss_max: Some(1.0),
         starved: 65_534,
-        fairness: None,
-        worst: Vec::new(),
+        ..Flows::default()
     });
     cell
 }

@@ -56,7 +56,6 @@ impl Drop for StatusLine {
     }
 }
 
-/// How far the cells of a run are.
 pub(crate) struct ProgressLine {
     line: StatusLine,
     cell_began: Option<(usize, Instant)>,

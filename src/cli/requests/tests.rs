@@ -1,7 +1,7 @@
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use super::*;
-use crate::cli::Exit;
+use crate::cli::error::Exit;
 use crate::payload::{IdAt, MatchRule, Number};
 
 #[derive(Debug, Parser)]
@@ -26,11 +26,6 @@ fn one(words: &[&str]) -> Spec {
     let mut specs = typed(words).unwrap();
     assert_eq!(specs.len(), 1);
     specs.remove(0)
-}
-
-#[test]
-fn the_flags_are_sound() {
-    Alone::command().debug_assert();
 }
 
 #[test]

@@ -13,15 +13,13 @@ use crate::document::Report;
 use crate::report::read::read;
 use crate::sys;
 
-/// How long an interrupted run may take to end by itself: at a terminal it was interrupted, too.
-/// Arbitrary: longer than any drain.
+/// Time for an interrupted run to end by itself. Arbitrary: longer than any drain.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Exit codes of a run that wrote a document: success, or an invalid run, as the document says.
-/// From [`crate::cli::Exit`].
+/// Exit codes of runs that wrote a document. From [`crate::cli::Exit`].
 const WITH_DOCUMENT: [i32; 2] = [0, 5];
 
-/// Measures once; `None` where it was interrupted.
+/// Measures once; `None` if interrupted.
 pub(super) fn run(
     side: &AbSide,
     number: usize,
@@ -58,7 +56,7 @@ pub(super) fn run(
     }
 }
 
-/// Reads all there is, beside the waiting: a full pipe would stop the run.
+/// Reads all output on a thread: a full pipe would block the run.
 fn reader(from: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -16,26 +16,22 @@ use crate::talk::{InputSender, TalkEnd, TalkInput};
 /// What stands before the line.
 const PROMPT: &str = "> ";
 
-/// How long the editor's thread is given to show what it was handed last, of which it tells
-/// nothing. Arbitrary: a hundred times what it takes.
+/// Time for the editor's thread to show its last line. Arbitrary: a hundred times what it takes.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// The editor, and how the terminal was before it.
 pub(super) struct Editor {
     editor: DefaultEditor,
     #[cfg(unix)]
     before: Option<rustix::termios::Termios>,
 }
 
-/// Puts the terminal back as it was: whoever ends the conversation, the editor may be waiting for a
-/// key.
+/// Restores the terminal when dropped: the editor may be waiting for a key.
 pub(super) struct Restore {
     #[cfg(unix)]
     before: Option<rustix::termios::Termios>,
 }
 
 impl Editor {
-    /// An editor, where the terminal can have one.
     pub(super) fn new() -> Option<Self> {
         #[cfg(unix)]
         let before = rustix::termios::tcgetattr(io::stdin()).ok();
@@ -53,7 +49,7 @@ impl Editor {
         })
     }
 
-    /// What prints above the line.
+    /// A printer that prints above the line.
     pub(super) fn printer(&mut self) -> Option<Printer> {
         let mut printer = self.editor.create_external_printer().ok()?;
         // It fails only where the editor has just ended, and the conversation ends with it.
@@ -63,7 +59,6 @@ impl Editor {
         }))
     }
 
-    /// What puts the terminal back.
     pub(super) fn restore(&self) -> Restore {
         Restore {
             #[cfg(unix)]
@@ -71,7 +66,6 @@ impl Editor {
         }
     }
 
-    /// Reads lines until the conversation ends.
     pub(super) fn run(mut self, input_sender: &InputSender, manner: &Manner) {
         let end = loop {
             match self.editor.readline(PROMPT) {
@@ -90,14 +84,13 @@ impl Editor {
     }
 }
 
-/// Whether we may read from the terminal: a process in the background is stopped for that.
+/// Whether this process may read the terminal; one in the background would be stopped.
 #[cfg(unix)]
 pub(super) fn in_foreground() -> bool {
     let group = rustix::termios::tcgetpgrp(io::stdin());
     group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Unknown here.
 #[cfg(not(unix))]
 pub(super) fn in_foreground() -> bool {
     true

@@ -26,12 +26,11 @@ const ECHO_SIZE: usize = 64;
 pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, CliError> {
     let is_echo = args.source.preset == Some(PresetWord::Echo);
     if !sizes.is_empty() && !is_echo {
-        let why = "--size is for --preset echo: other requests are as long as they are; leave it \
-                   away";
+        let why = "--size is for --preset echo: other requests are as long as they are; omit it";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     if args.pcap_port.is_some() && args.source.pcap.is_none() {
-        let why = "--pcap-port is for --pcap FILE; leave it away";
+        let why = "--pcap-port is for --pcap FILE; omit it";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     only_of(args.source.preset, &args.preset)?;
@@ -213,7 +212,7 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> Result<(), CliError
         .find(|(_, is_given, of)| *is_given && !preset.is_some_and(|preset| of.contains(&preset)));
     let Some((flag, _, of)) = stray else { return Ok(()) };
     let names: Vec<_> = of.iter().map(|word| format!("--preset {}", name(*word))).collect();
-    let why = format!("{flag} is for {}; leave it away, or name that preset", names.join(" and "));
+    let why = format!("{flag} is for {}; omit it, or name that preset", names.join(" and "));
     Err(CliError::Contradiction(why))
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
     let asked = [args.cells.dscp.is_some(), args.cells.ttl.is_some(), args.cells.df];
     if matches!(route, Route::Reverse | Route::Both) && asked.contains(&true) {
         let why = "--dscp, --ttl and --df are for what this end sends, and here the sink sends; \
-                   leave them away";
+                   omit them";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     let by_hash = args.spread == SpreadKind::Hash;
@@ -76,7 +76,7 @@ pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> Result<IpAddr, C
         None => any(target.ip()),
     };
     if bind.is_ipv4() != target.is_ipv4() {
-        let why = format!("--bind {bind} and the target {target} are of two families; leave one");
+        let why = format!("--bind {bind} and the target {target} are of two families; omit one");
         return Err(CliError::Contradiction(why));
     }
     Ok(bind)
@@ -249,7 +249,7 @@ fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<Ip
         }
         if args.ipv6 && addr.is_ipv4() || args.ipv4 && addr.is_ipv6() {
             let family = if args.ipv6 { 6 } else { 4 };
-            let why = format!("-{family} and {flag} {addr} contradict each other; leave one");
+            let why = format!("-{family} and {flag} {addr} contradict each other; omit one");
             return Err(CliError::Contradiction(why));
         }
     }

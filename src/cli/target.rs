@@ -115,7 +115,7 @@ fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
         word.parse::<u16>()
             .ok()
             .filter(|&port| port > 0)
-            .ok_or_else(|| bad("the port is none; write 1 to 65535"))
+            .ok_or_else(|| bad("the port is invalid; use 1 to 65535"))
     };
     if let Some(rest) = target.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(|| bad("a ] is missing"))?;

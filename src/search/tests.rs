@@ -73,7 +73,7 @@ fn a_capacity_is_found_from_wherever_the_search_begins() {
 fn trials_grow_longer_and_their_ends_take_turns() {
     let search = run(settings(), probe(100e3), up_to(80e3));
     let times: Vec<_> = search
-        .trials()
+        .trials
         .iter()
         .filter(|trial| trial.request.purpose != Purpose::Curve)
         .map(|trial| trial.request.time)

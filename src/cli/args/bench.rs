@@ -37,7 +37,7 @@ const NAMED_NETNS: &str = "/run/netns";
 /// The file of a network namespace, given by name or path.
 fn parse_netns(word: &str) -> Result<PathBuf, String> {
     match word {
-        "" | "." | ".." => Err(format!("'{word}' is no name of a network namespace")),
+        "" | "." | ".." => Err(format!("invalid network namespace '{word}'; use a name or a path")),
         path if path.contains('/') => Ok(PathBuf::from(path)),
         name => Ok(Path::new(NAMED_NETNS).join(name)),
     }

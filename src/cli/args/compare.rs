@@ -53,7 +53,7 @@ pub(crate) struct VerdictArgs {
     /// $XDG_STATE_HOME or ~/.local/state]
     ///
     /// udperf ab without --a and --b learns it: runs that are all alike show what this machine
-    /// makes of nothing. Smaller changes than that are none.
+    /// reports without a change. Smaller changes are treated as noise.
     #[arg(long, value_name = "FILE|none")]
     pub(crate) noise: Option<PathBuf>,
 }

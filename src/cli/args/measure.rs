@@ -175,7 +175,7 @@ fn parse_ports(word: &str) -> Result<(u16, u16), String> {
         Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
     });
     ends.filter(|(first, last)| (1..=*last).contains(first))
-        .ok_or_else(|| format!("'{word}' is no range of ports; write 20000-29999"))
+        .ok_or_else(|| format!("invalid port range '{word}'; use such as 20000-29999"))
 }
 
 /// A DSCP by number or by name (RFC 2474, RFC 2597, RFC 3246).
@@ -189,7 +189,7 @@ fn parse_dscp(word: &str) -> Result<u8, String> {
         _ => lower.parse().ok().filter(|&value| value < 64),
     };
     value.ok_or_else(|| {
-        format!("'{word}' is no DSCP; write 0 to 63, ef, cs0 to cs7 or af11 to af43")
+        format!("invalid DSCP '{word}'; use 0 to 63, ef, cs0 to cs7 or af11 to af43")
     })
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct BlastArgs {
     /// Send to a broadcast address; with --no-peer
     #[arg(long)]
     pub(crate) broadcast: bool,
-    /// Know the sink by this key, as it knows us; without: UDPERF_KEY, or none
+    /// Shared key for mutual authentication [default: UDPERF_KEY, or none]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
     /// Local port of the control messages; 0: any free one
@@ -115,7 +115,7 @@ fn parse_group(word: &str) -> Result<MulticastGroup, String> {
     let group = addr.parse::<IpAddr>().ok().filter(IpAddr::is_multicast);
     let dev = dev.map(str::to_owned);
     let addr = group.filter(|_| dev.as_deref() != Some("")).ok_or_else(|| {
-        format!("'{word}' is no multicast group; write such as 239.1.2.3 or ff02::7788%eth0")
+        format!("invalid multicast group '{word}'; use such as 239.1.2.3 or ff02::7788%eth0")
     })?;
     Ok(MulticastGroup { addr, dev })
 }
@@ -127,8 +127,9 @@ pub(super) fn parse_cores(word: &str) -> Result<Pinning, String> {
         "off" => Ok(Pinning::Off),
         list => {
             let rx: Option<Vec<_>> = list.split(',').map(|core| core.trim().parse().ok()).collect();
-            rx.map(|rx| Pinning::Cores { tx: rx.clone(), rx })
-                .ok_or_else(|| format!("'{word}' are no cores; write auto, off, or 1,3"))
+            rx.map(|rx| Pinning::Cores { tx: rx.clone(), rx }).ok_or_else(|| {
+                format!("invalid core list '{word}'; use auto, off, or a list such as 1,3")
+            })
         }
     }
 }

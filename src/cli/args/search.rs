@@ -35,7 +35,7 @@ pub(crate) struct SearchArgs {
     /// Never ask for more than this
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) max_rate: Option<PacketRate>,
-    /// Leave away the trials below the result that show how latency rises
+    /// Omit the trials below the result that show how latency rises
     #[arg(long)]
     pub(crate) no_curve: bool,
     #[command(flatten)]
@@ -62,7 +62,7 @@ const MOST_REPEATS: u32 = 25;
 
 fn parse_precision(word: &str) -> Result<f64, String> {
     let share = MetricKind::Share.read(word).filter(|share| (NARROWEST..=WIDEST).contains(share));
-    share.ok_or_else(|| format!("'{word}' is no such width; write 0.05% to 50%, such as 1%"))
+    share.ok_or_else(|| format!("invalid precision '{word}'; use 0.05% to 50%, such as 1%"))
 }
 
 fn parse_repeat(word: &str) -> Result<(u32, u32), String> {
@@ -70,13 +70,13 @@ fn parse_repeat(word: &str) -> Result<(u32, u32), String> {
     let parts = parts.and_then(|(k, n)| Some((k.trim().parse().ok()?, n.trim().parse().ok()?)));
     parts
         .filter(|&(k, n): &(u32, u32)| 1 <= k && k <= n && n <= MOST_REPEATS)
-        .ok_or_else(|| format!("'{word}' is no share of trials; write K/N up to 25, such as 2/3"))
+        .ok_or_else(|| format!("invalid repeat '{word}'; use K/N up to 25, such as 2/3"))
 }
 
 fn parse_rate(word: &str) -> Result<PacketRate, String> {
     match word.parse() {
         Ok(Rate::Pps(rate)) => Ok(rate),
-        Ok(_) => Err(format!("'{word}' is no number of datagrams a second; write such as 100k")),
+        Ok(_) => Err(format!("invalid rate '{word}'; use datagrams per second, such as 100k")),
         Err(error) => Err(error.to_string()),
     }
 }

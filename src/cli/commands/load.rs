@@ -282,7 +282,7 @@ fn engines(
 }
 
 fn only(flag: &str) -> CliError {
-    CliError::Contradiction(format!("{flag} is for bench and blast; leave it away"))
+    CliError::Contradiction(format!("{flag} is for bench and blast; omit it"))
 }
 
 fn refuse(

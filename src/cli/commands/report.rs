@@ -201,7 +201,7 @@ fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
     match &args.cell[..] {
         [] => format!("{has} that knows the figure; choose another --metric"),
         cells => format!(
-            "{has} that fits --cell {} and knows the figure; leave --cell away to see all, or \
+            "{has} that fits --cell {} and knows the figure; omit --cell to see all, or \
              choose another --metric",
             cells.join(" ")
         ),

@@ -68,7 +68,7 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
         None => None,
         Some(rate @ Rate::Pps(_)) => rate.at_size(1.0).map_err(CliError::Unit)?,
         Some(rate) => {
-            let why = format!("--max-rate {rate} is no number of datagrams; write such as 200k");
+            let why = format!("--max-rate {rate} is not in datagrams per second; use such as 200k");
             return Err(CliError::Contradiction(why));
         }
     };
@@ -137,8 +137,8 @@ fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), Cli
     }
     let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
     Err(CliError::Contradiction(format!(
-        "--join {group}: a socket that is bound to {addrs} gets nothing of that group; leave \
-         --bind and the other family away, and name the device by --dev"
+        "--join {group}: a socket that is bound to {addrs} receives nothing of that group; omit \
+         --bind and the other family, and name the device by --dev"
     )))
 }
 

@@ -133,7 +133,7 @@ fn what_does_not_go_together_is_refused() {
         (&["--preset", "dns", "--name", "a", "--edns=100"], "100"),
         (&["--preset", "dns", "--name", "a", "--names-strict"], "cannot be used with"),
         (&["--preset", "dns", "--names-strict"], "--names <FILE>"),
-        (&["--preset", "ntp", "--name", "a"], "--name is for --preset dns; leave it away"),
+        (&["--preset", "ntp", "--name", "a"], "--name is for --preset dns; omit it"),
         (&["--preset", "ntp", "--message", "a"], "--preset statsd and --preset syslog"),
     ] {
         let error = typed(words).unwrap_err();

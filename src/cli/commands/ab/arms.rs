@@ -24,8 +24,8 @@ pub(super) struct AbSide {
 }
 
 /// Flags that the runs' own documents, or the number of runs, hang on.
-const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by itself; leave them \
-                   away, and give ab its own --trials, -q and -J";
+const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by itself; omit them \
+                   and give ab its own --trials, -q and -J";
 
 pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
     let own = std::env::current_exe()

@@ -161,7 +161,7 @@ impl Inner {
             ("--junit", junit.is_some(), goal),
             ("--fail-if", !fail_if.is_empty(), goal),
         ];
-        let closed = "a closed loop has no rate to search for; leave it away";
+        let closed = "a closed loop has no rate to search for; omit it";
         let (way, once) = (
             "a search has one way; search each by itself, with and without --reverse",
             "standard input can be read once, and every trial reads it; give a file",

@@ -28,7 +28,7 @@ impl Manner {
 
     /// The bytes of a line; `ended`: it was read with a newline.
     pub(super) fn bytes(&self, line: &[u8], ended: bool) -> Result<Vec<u8>, String> {
-        let not_text = || "it is not UTF-8; leave --encoding away to send it as it is".to_owned();
+        let not_text = || "it is not UTF-8; omit --encoding to send it as it is".to_owned();
         if self.hex {
             let text = std::str::from_utf8(line).map_err(|_| "it is not hex".to_owned())?;
             return hex::parse(text).map_err(|error| error.to_string());

@@ -21,7 +21,7 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError>
         return unix(args, unix_peer);
     }
     if args.stream {
-        return Err(wrong("--stream is for unix:PATH; say --tcp, or leave it away"));
+        return Err(wrong("--stream is for unix:PATH; say --tcp, or omit it"));
     }
     let (bound, scope) = match &args.bind {
         Some(Here::Ip(Some(addr), _)) => (Some(addr.ip), addr.scope_id),
@@ -81,9 +81,9 @@ fn socket(bind: SocketAddr) -> Options {
 
 fn port(args: &TalkArgs) -> Result<Option<u16>, CliError> {
     match (&args.bind, args.port) {
-        (Some(Here::Ip(_, Some(bound))), Some(port)) if *bound != port => Err(wrong(&format!(
-            "--bind names port {bound}, and --port {port}; leave one of them away"
-        ))),
+        (Some(Here::Ip(_, Some(bound))), Some(port)) if *bound != port => {
+            Err(wrong(&format!("--bind names port {bound}, and --port {port}; omit one of them")))
+        }
         (Some(Here::Ip(_, Some(port))), _) => Ok(Some(*port)),
         (_, port) => Ok(port),
     }
@@ -100,7 +100,7 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     ];
     if let Some((flag, _)) = means_nothing.into_iter().find(|(_, given)| *given) {
         return Err(wrong(&format!(
-            "{flag} means nothing to AF_UNIX; leave it or unix: away (streams are --stream)"
+            "{flag} is not supported with AF_UNIX sockets; omit it or unix: (streams are --stream)"
         )));
     }
     if peer == Some("") {
@@ -113,7 +113,7 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     };
     match (args.stream, peer, name) {
         (true, Some(_), Some(_)) => {
-            Err(wrong("a stream to unix:PATH needs no name of its own; leave --bind away"))
+            Err(wrong("a stream to unix:PATH needs no name of its own; omit --bind"))
         }
         (true, Some(to), None) => Ok(Transport::UnixConnect { to }),
         (true, None, Some(at)) => Ok(Transport::UnixListen { at }),

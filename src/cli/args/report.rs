@@ -39,6 +39,7 @@ pub(crate) struct ReportArgs {
     /// Repeatable.
     #[arg(long, value_name = "PATTERN", action = ArgAction::Append, requires = "history")]
     pub(crate) cell: Vec<String>,
+    /// How it is given
     #[command(flatten)]
     pub(crate) output: RunOutputArgs,
 }

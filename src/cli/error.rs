@@ -150,9 +150,8 @@ impl CliError {
         match self {
             // Stopped before there was anything to report.
             Self::Run(RunError::NothingTried) => Exit::Interrupted,
-            // Well said, but not on this host.
+            // Valid arguments, but not supported on this host.
             Self::Plan(PlanError::NoEngine { .. }) => Exit::Failed,
-            // A file that holds nothing to send.
             Self::Requests { source, .. } if source.is_of_a_file() => Exit::Failed,
             Self::Unit(_)
             | Self::Word(_)

@@ -16,7 +16,7 @@ pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseProfile, String)
     let input = |why: String| CliError::Input { flag: "noise", path: path.clone(), why };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        // Nothing was learned yet, unless somebody says so.
+        // Without a profile, no noise floor is known.
         Err(error) if error.kind() == io::ErrorKind::NotFound && asked.is_none() => {
             return Ok(None);
         }

@@ -64,7 +64,7 @@ impl OutputTarget {
     pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
         let target = Self { flag, path: path.to_owned() };
         let result = if target.is_pipe() {
-            // Opened and closed, it would tell its reader that all has been said.
+            // Opening and closing a pipe would signal its end to the reader.
             Ok(())
         } else if target.in_place() {
             File::options().write(true).open(path).map(|_| ())

@@ -63,7 +63,6 @@ fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).take(asked.saturating_sub(1));
     let mut leaps = gaps.zip(1_u64..).filter(|(gap, _)| *gap > most.0);
     let first = leaps.next()?;
-    // Of two that are as long, the first one.
     let (count, (longest, at)) = leaps.fold((1, first), |(count, longest), leap| {
         (count + 1, if leap.0 > longest.0 { leap } else { longest })
     });

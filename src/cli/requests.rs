@@ -135,7 +135,7 @@ fn source(args: &RequestArgs) -> Result<RequestSource, CliError> {
         return Ok(RequestSource::Lines(read("lines", path, LONGEST_FILE)?));
     }
     if let Some(path) = &from.file {
-        // One byte more tells that it is too long.
+        // One byte more shows that it is too long.
         let bytes = read("file", path, MAX_PAYLOAD as u64)?;
         return Ok(RequestSource::File(bytes));
     }

@@ -87,7 +87,7 @@ fn to_sink(args: &BlastArgs) -> Scenario {
     Scenario {
         target: args.target.clone(),
         sizes: vec![PayloadSize::Fixed(SIZE)],
-        // Without anybody to say what arrives, the fastest is what a server gets most of.
+        // Without a report from the peer, plain is what most servers receive.
         engines: vec![if args.no_peer {
             EngineWord::Pair(EnginePair::PLAIN)
         } else {
@@ -175,7 +175,7 @@ pub(crate) fn resolve_defaults(
     machine: &Machine,
 ) -> Vec<MissingEngine> {
     let mut left_out = Vec::new();
-    // Without plain nothing can be measured, and the run itself says why.
+    // Without plain no run is possible, and the run says why.
     if args.engines.is_empty() && machine.lacks(EnginePair::PLAIN).is_none() {
         scenario.engines.retain(|word| {
             let EngineWord::Pair(pair) = word else { return true };

@@ -91,7 +91,6 @@ type Key = (String, &'static str, String, String);
 /// The series of these ordered runs, without calibration and incomplete cells.
 pub(crate) fn history(runs: &[Stored], filter: &Filter) -> History {
     let mut history = History::default();
-    // The context of the last point of each series.
     let mut contexts: Vec<(Key, RunContext)> = Vec::new();
     for Stored { path, report } in runs {
         let (scenario, host) = (key::scenario(report), key::host(&report.host));

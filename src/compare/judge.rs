@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(why, "at least 4 runs per side are needed, got 3");
         let (found, why) = verdict(pair("rx_pps", &[], &[2.0]));
         assert_eq!((found, why.as_str()), (Verdict::Undecided, "only the new runs have it"));
-        // Many runs on one side do not replace those of the other.
+        // Many runs on one side do not make up for few on the other.
         let (found, why) = verdict(pair("rx_pps", &[9.0], &[2.0; 60]));
         assert_eq!(found, Verdict::Undecided);
         assert_eq!(why, "at least 4 runs per side are needed, got 1");
@@ -307,7 +307,6 @@ mod tests {
             Verdict::Worse
         );
         assert_eq!(of([5e-5; 10]), Verdict::Same);
-        // One run of ten proves nothing.
         let mut once = [0.0; 10];
         once[3] = 0.2;
         assert_eq!(of(once), Verdict::Undecided);

@@ -145,7 +145,6 @@ mod tests {
         let floor = profile.of(&runs[0], &runs[0].cells[0].id, "rx_pps").unwrap();
         assert_eq!((floor.runs, floor.kind), (8, EffectKind::Ratio));
         assert!(floor.noise > 0.0 && floor.noise < 0.06, "{}", floor.noise);
-        // Fewer runs do not replace it.
         let mut more = profile.clone();
         more.floors[0].runs = 9;
         assert!(more.learn(&all, &metrics, "").is_empty() && more.floors.len() == 1);

@@ -259,11 +259,9 @@ mod tests {
         comparison.cells[0].metrics.push(cost);
         let said = headline(&comparison);
         assert!(said.ends_with("; costs worse: plain/64/max cpu_ns_per_datagram -10.0%"), "{said}");
-        // Where nothing else moved, the verdict is one of costs.
         comparison.cells[0].metrics.remove(0);
         let said = headline(&comparison);
         assert!(said.starts_with("new is worse in costs: of 2 cells"), "{said}");
-        // Many are counted.
         let more = vec![comparison.cells[0].metrics[1].clone(); 6];
         comparison.cells[0].metrics.extend(more);
         let said = headline(&comparison);

@@ -263,7 +263,6 @@ mod tests {
             assert!(fails_undisturbed(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
             assert!(!fails_by_lag(&late(), 100e3, &[goal]), "{figure}");
         }
-        // Long without lag.
         let mut far = late();
         far.schedule.as_mut().unwrap().lag.p99_ns = Some(1_000);
         assert!(!fails_by_lag(&far, 100e3, &["to_socket.p99_ns<=1ms".parse().unwrap()]));

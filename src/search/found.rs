@@ -61,7 +61,6 @@ fn limited_by(search: &Search, low: Option<f64>, high: Option<f64>) -> LimitedBy
         return LimitedBy::NotSettled;
     }
     let Some(high) = high else {
-        // No rate failed.
         let asked_for = low.is_none_or(|low| search.settings.max_pps.is_some_and(|max| low >= max));
         return if asked_for { LimitedBy::MaxRate } else { LimitedBy::Generator };
     };

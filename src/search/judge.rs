@@ -43,7 +43,7 @@ pub(crate) fn outcome(
         if all.contains(&Some(false)) { Some(false) } else { unknown.is_none().then_some(true) };
     let unknown = unknown.filter(|_| held.is_none()).and_then(|at| goals.get(at));
     let latency = cell.latency.as_ref();
-    // Whatever the goals say, the path did not take that rate.
+    // The path refused the rate, whatever the goals say.
     let not_taken = not_taken(cell, rate_pps, max_missed);
     let held = if not_taken.is_some() || untested { Some(false) } else { held };
     let unknown = unknown.filter(|_| held.is_none());

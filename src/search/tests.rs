@@ -180,6 +180,9 @@ fn a_target_that_never_passes_has_no_rate() {
     assert_eq!(found.high_pps, Some(40.0));
     assert!(found.curve.iter().all(|point| point.passed == 0) && found.verified.is_none());
     assert!(found.trials.len() <= 15, "{}", found.trials.len());
+    // No rate below the lowest one verifies it.
+    let found = result(&run(settings(), probe(50.0), up_to(40.0)));
+    assert_eq!((found.low_pps, found.verified), (Some(40.0), None));
 }
 
 #[test]
@@ -286,7 +289,6 @@ fn a_goal_that_is_unknown_below_the_result_only_thins_the_curve() {
     let search = run(settings(), probe(100e3), unknown);
     assert!(search.converged);
     let drawn = search.trials.iter().filter(|trial| trial.request.purpose == Purpose::Curve);
-    // At half, three quarters and 95 % of it.
     assert_eq!(drawn.count(), 3);
 }
 
@@ -298,13 +300,6 @@ fn as_many_trials_are_made_as_repeats_take() {
     let found = result(&search);
     assert_eq!(found.passed, Some(TrialCount { k: 25, n: 25 }));
     assert_eq!(found.verified.unwrap().of, 25);
-}
-
-#[test]
-fn the_lowest_rate_has_none_below_to_verify_it() {
-    let search = run(settings(), probe(50.0), up_to(40.0));
-    let found = result(&search);
-    assert_eq!((found.low_pps, found.verified), (Some(40.0), None));
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
     }
     let mut reports: Vec<Report> = Vec::new();
     for store::Stored { path, report } in runs {
-        // A copy is no other run.
+        // A copy does not count as a run.
         if reports.contains(&report) {
             warn_stderr(&format!(
                 "{} is a copy of another run, and is not counted",

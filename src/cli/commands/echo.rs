@@ -33,7 +33,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let stop = stop_on_signals()?;
     let mut line = StatusLine::new(args.output.quiet);
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
-        // Also when quiet: with port 0 nobody knew it before.
+        // Also when quiet: the port may be ephemeral.
         EchoEvent::Listening(addr, dual) => warn_stderr(&listening(addr, dual)),
         EchoEvent::Tick(received) => line.show(|| format!("{received} datagrams received")),
     })?;
@@ -68,7 +68,7 @@ fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> 
     let scope = args.socket.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
     let cores = match &args.pin {
         Pinning::Off => Vec::new(),
-        // The first core is for who sends, in case that is on this very host.
+        // The first core is for a sender on this host.
         Pinning::Auto => {
             let mut cores = machine.cpus.clone();
             let first = usize::from(!cores.is_empty());

@@ -111,7 +111,6 @@ mod tests {
         assert!(long("sink_busy_host").unwrap().starts_with("warning busy_host: "));
         assert!(long("CPU TX/RX").unwrap().starts_with("column CPU tx/rx: "));
         assert!(long("5").unwrap().starts_with("exit code 5: "));
-        // A place and a column may have one name.
         for (asked, meant) in [("recieve_buffer_loss", "receive_buffer_loss"), ("stall", "stalls")]
         {
             let error = long(asked).unwrap_err().to_string();

@@ -34,7 +34,7 @@ pub(crate) fn measure_load(args: &LoadArgs, stop: &Arc<AtomicBool>) -> Result<Ru
         target: &args.target,
         outstanding: args.outstanding,
         exchange: &args.exchange,
-        // A closed loop has no rate unless it is given one.
+        // A closed loop is unlimited by default.
         rate: if args.outstanding.is_some() { Rate::Max } else { Rate::Pps(PacketRate::KILO) },
     };
     measure(&how, stop)
@@ -148,12 +148,11 @@ fn request_specs(how: &RequestCommand<'_>, seed: u64) -> Result<Asked, CliError>
         if asked.by_size.iter().any(|(other, _)| *other == size) {
             continue;
         }
-        // Of several sizes, the first one says what is asked, and the cells say of what sizes.
+        // The first size describes the requests; cells list the sizes.
         if asked.by_size.is_empty() {
             (asked.requests, asked.replies) = (spec.to_string(), matching.to_string());
             asked.port = spec.port();
         } else if let Some((what, _)) = asked.requests.split_once(" of ") {
-            // Of several sizes; the cells say of which.
             asked.requests = what.to_owned();
         }
         let spec = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
@@ -226,7 +225,7 @@ fn scenario(
         }),
         ..scenario::elsewhere()
     };
-    // A capture is asked once through, unless somebody says otherwise.
+    // By default, a capture is sent once.
     let base = match &base.asking {
         Some(RequestOptions { recorded: Some(moments), .. }) => {
             Scenario { limit: Limit::Count(moments.len() as u64), ..base }
@@ -252,9 +251,9 @@ fn engines(
     machine: &Machine,
 ) -> Result<Vec<EngineWord>, CliError> {
     let alike = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
-    // Of nothing, no super-packet can be made.
+    // An empty payload cannot form a super-packet.
     let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
-    // The fewest calls for each datagram that stays one for the server.
+    // The fewest system calls per datagram, which the server still receives as one.
     let here = EngineRow::ranked(|row| {
         let pair = row.auto.filter(|pair| row.requests && (cuttable || pair.tx != TxKind::Gso));
         pair.is_some_and(|pair| machine.lacks(pair).is_none())

@@ -117,7 +117,7 @@ pub(crate) fn measure<B: CellRunner>(
     let Job { start, scenario, mut runner, towards, left_out, code_name } = job;
     let Start { kind, quiet, stop, started_at, facts, mut machine } = start;
     let throttle = Throttle::begin();
-    // What cannot be, is said before anything is tried.
+    // Errors in the scenario are reported before any trial.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
     let choice = auto.then(|| run::choose(&scenario, &machine, &mut runner, stop)).transpose()?;
@@ -140,7 +140,7 @@ pub(crate) fn measure<B: CellRunner>(
     let mut report = guarded(&format!("document of {counted}"), || {
         assemble(kind, &plan, &facts, cells, started_at)
     })?;
-    // What fails from here on is missing from the document, which is kept all the same.
+    // A part that fails from here on is missing from the document, which is still written.
     let host_facts = guarded("host facts", || {
         report.choice = choice.as_ref().map(report::choice);
         add_host_facts(&mut report, &plan.scenario, towards, &throttle);

@@ -83,7 +83,7 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
             }
         }
         let is_new = |run: &Stored| {
-            // What cannot be followed, such as a pipe that is read by now, is like nothing else.
+            // A pipe that was read cannot be resolved; it is unique.
             run.path.canonicalize().map_or(true, |path| seen.insert(path))
         };
         runs.extend(loaded.runs.into_iter().filter(is_new));

@@ -118,7 +118,7 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
             ..Options::default()
         };
         if port == 0 && bind.is_none() {
-            // Both families at one port: the one that is free for the first.
+            // The port that the first family got, for both.
             let probe = Udp::open(&Options { join: None, ..options.clone() });
             port = probe.map_err(|error| RunError::Net(NetError::from(error)))?.local.port();
         }
@@ -161,7 +161,7 @@ impl News {
 
     fn tell(&mut self, event: &SinkEvent<'_>) {
         match event {
-            // Also when quiet: with port 0 nobody knew it before.
+            // Also when quiet: the port may be ephemeral.
             SinkEvent::Listening(addr) => warn_stderr(&format!("sink on {addr}")),
             _ if self.quiet => {}
             SinkEvent::Opened(from) => self.say(&format!("{from} has come")),

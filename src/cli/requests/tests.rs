@@ -56,7 +56,6 @@ fn presets_have_flags_of_their_own() {
     ] {
         let words = [&["--preset"], words].concat();
         assert_eq!(one(&words), Spec::of(RequestSource::Preset(preset)), "{words:?}");
-        // What the program has for its own is sound.
         one(&words).compile(1).unwrap();
     }
 }

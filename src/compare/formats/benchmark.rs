@@ -16,7 +16,7 @@ struct Entry {
     extra: String,
 }
 
-/// The file of metrics of which `higher` or `lower` is better; `None` without such figures: that tool takes an empty array for an error.
+/// The metrics of which `better` is better; `None` without any: that tool refuses an empty array.
 pub(crate) fn render(comparison: &Comparison, better: &str) -> Option<String> {
     let extra = extra(comparison);
     let mut entries = Vec::new();

@@ -10,7 +10,6 @@ use crate::report::format::junit::{Case, CaseOutcome, Suite};
 pub(crate) fn render(comparison: &Comparison, strict: bool) -> String {
     let mut suites: Vec<Suite> =
         comparison.cells.iter().map(|cell| compared(cell, strict)).collect();
-    // As in the verdict: a cell that is missing may have been worse.
     let missing = undecided(strict);
     suites.extend(comparison.only_base.iter().map(|id| alone(id, "the base", missing)));
     let only_new = comparison.only_new.iter();

@@ -100,7 +100,6 @@ pub(crate) fn csv(history: &History) -> Result<String, RenderError> {
         }
     }
     let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
-    // Made of strings and their separators only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -199,9 +198,7 @@ impl Line<'_> {
     fn bar(&self) -> String {
         let highest = self.series.highest();
         let share = self.point.value / highest;
-        // A run alone is all there is.
         match self.series.points.len() > 1 && share.is_finite() && share > 0.0 {
-            // Whatever is not nothing shows.
             true => "█".repeat(((share * BAR as f64).round() as usize).clamp(1, BAR)),
             false => String::new(),
         }
@@ -258,7 +255,6 @@ fn table(series: &[&Series], width: usize) -> String {
     for (row, changes) in &rows {
         let shown = row.iter().zip(widths).enumerate().filter(|(_, (_, width))| *width > 0);
         let padded = shown.map(|(at, (text, width))| match at {
-            // Numbers.
             3 | 4 => format!("{GAP}{text:>width$}"),
             _ => format!("{GAP}{text:<width$}"),
         });

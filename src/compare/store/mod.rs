@@ -274,7 +274,6 @@ mod tests {
     #[test]
     fn what_is_too_big_or_too_deep_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        // A sparse file.
         let huge = File::create(folder.path().join("huge.json")).unwrap();
         huge.set_len(MAX_BYTES + 1).unwrap();
         let error = load(folder.path()).unwrap_err().to_string();
@@ -297,7 +296,6 @@ mod tests {
             load(folder).unwrap().runs.into_iter().map(|run| run.path).collect()
         };
         assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
-        // Also for a link that sorts first.
         std::os::unix::fs::symlink("kept/run.json", folder.path().join("again.json")).unwrap();
         assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
         // A file elsewhere is read by the first link to it.

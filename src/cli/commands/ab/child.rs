@@ -29,7 +29,7 @@ pub(super) fn run(
     let mut command = Command::new(&side.program);
     command.args(&side.args).args(["-J", "-q"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Nobody would read its document; and what it was set up for is undone by then.
+    // The run ends with this program: nobody would read its document.
     let child = sys::end_with_parent(&mut command).spawn();
     let mut child =
         child.map_err(|error| fails(format!("cannot run {}: {error}", side.program.display())))?;
@@ -47,7 +47,7 @@ pub(super) fn run(
             Ok(Some(report))
         }
         _ => {
-            // Usage errors go on with advice; what is wrong comes first.
+            // Usage errors end with advice; the first line is the error.
             let said = |prefix| stderr.lines().find_map(|line| line.strip_prefix(prefix));
             let why = said("error: ").or_else(|| said("udperf: "));
             let why = why.or_else(|| stderr.trim().lines().last()).unwrap_or_default();

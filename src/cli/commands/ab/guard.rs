@@ -27,7 +27,7 @@ impl Guard {
         let said = tempfile::tempfile()?;
         let mut shell = Command::new("sh");
         shell.args(["-c", WAIT, "sh", command]);
-        // What ends the whole group of this program, as a terminal does, shall not end it.
+        // A signal to the process group of this program, as from a terminal, does not end it.
         sys::in_group_of_its_own(&mut shell);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?);
         Ok(Self { shell: shell.spawn()?, said })

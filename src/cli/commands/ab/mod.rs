@@ -79,11 +79,10 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         kept = noise::write(args.verdict.noise.as_deref(), &book);
         let kept_in = kept.as_ref().ok().cloned().flatten();
         comparison.learned = Some(Learned { kept_in, floors });
-        // It is known now.
         comparison.warnings.retain(|warning| warning.code != "noise_unknown");
     }
     write(&comparison, &outputs, &args.verdict)?;
-    // A book that cannot be written does not take the verdict along.
+    // A profile that cannot be written does not hide the verdict.
     kept?;
     Ok(if is_complete { exit(&comparison, &args.verdict) } else { Exit::Interrupted })
 }
@@ -98,7 +97,6 @@ struct Bench {
 impl Bench {
     /// Runs both sides interleaved; returns whether all runs were made.
     fn measure(&mut self, args: &AbArgs, stop: &AtomicBool) -> Result<bool, CliError> {
-        // Warm ones come first, and do not count.
         let warm = order(args.warm, args.seed.wrapping_add(1));
         let order = order(args.trials, args.seed);
         let all = warm.len() + order.len();

@@ -112,7 +112,7 @@ fn run(command: &str, stop: &AtomicBool) -> io::Result<(ExitStatus, String)> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]);
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
-    // It would go on beside what undoes it.
+    // It must not run on while it is undone.
     let mut child = sys::end_with_parent(&mut shell).spawn()?;
     let status = wait(&mut child, stop, Duration::ZERO)?;
     Ok((status, all_of(&mut said)?))

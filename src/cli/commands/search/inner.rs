@@ -42,7 +42,6 @@ impl Inner {
             Ok(cli) => cli,
             Err(said) => {
                 let exit = if said.use_stderr() { Exit::Usage } else { Exit::Well };
-                // A closed stream is no reason to say more.
                 let _ = said.print();
                 return Ok(Parsed::Said(exit));
             }

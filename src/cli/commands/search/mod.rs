@@ -38,7 +38,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
     let ended = hunt.all();
     let interrupted = hunt.interrupted;
     let Some((document, bug)) = hunt.finish() else {
-        // Without anything to show, the error is all there is to say.
+        // Without a document, the error is the only result.
         return ended.map(|()| Exit::Interrupted);
     };
     let ended = ended.and_then(|()| bug.map_or(Ok(()), Err));
@@ -115,7 +115,7 @@ impl<'a> Hunt<'a> {
     }
 
     fn all(&mut self) -> Result<(), CliError> {
-        // Requests are as long as they are, unless sizes are named.
+        // Requests have their own length unless sizes are given.
         let sizes: Vec<Option<PayloadSize>> = match self.sizes.is_empty() {
             true => vec![None],
             false => self.sizes.iter().copied().map(Some).collect(),
@@ -128,7 +128,7 @@ impl<'a> Hunt<'a> {
             cells.sizes = size.map(|size| vec![size]).into_iter().collect();
             cells.engines.clone_from(&self.engines);
             let probed = match self.probe() {
-                // Whatever it could not do: it was told to end.
+                // Errors after a signal are caused by it.
                 Err(_) if self.stop.load(Ordering::Relaxed) => {
                     self.interrupted = true;
                     return Ok(());
@@ -149,7 +149,7 @@ impl<'a> Hunt<'a> {
     fn probe(&mut self) -> Result<Vec<Cell>, CliError> {
         let at = self.settings.start_pps.or(self.settings.max_pps);
         let rate = at.map_or(Ok(Rate::Max), |pps| PacketRate::from_pps(pps).map(Rate::Pps))?;
-        // Only once: what it says of requests is the same each time.
+        // The notes about requests are equal in each probe.
         let quiet = self.args.output.quiet || self.report.is_some();
         let cells = self.measure(rate, self.settings.short(), quiet)?;
         if let (Some(pps), Some(report)) = (at, &mut self.report)
@@ -213,7 +213,7 @@ impl<'a> Hunt<'a> {
             let rate = show_pps(ask.rate_pps);
             self.line.show(|| format!("{id} · {number} {} at {rate}", ask.purpose.word()));
             let Some(outcome) = self.trial(ask)? else { break };
-            // No rate would do.
+            // No lower rate would help.
             let unreachable = outcome.invalid_because.iter().any(|code| code == UNREACHABLE);
             search.record(outcome)?;
             if unreachable {

@@ -35,11 +35,10 @@ impl Editor {
     pub(super) fn new() -> Option<Self> {
         #[cfg(unix)]
         let before = rustix::termios::tcgetattr(io::stdin()).ok();
-        // What a terminal of little skill is called; rustyline would read it without editing.
+        // Terminals without editing, as in rustyline.
         if matches!(std::env::var("TERM").as_deref(), Ok("dumb" | "cons25" | "emacs")) {
             return None;
         }
-        // Each line is sent by itself, pasted or not.
         let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
         let editor = DefaultEditor::with_config(config).ok()?;
         Some(Self {
@@ -52,7 +51,7 @@ impl Editor {
     /// A printer that prints above the line.
     pub(super) fn printer(&mut self) -> Option<Printer> {
         let mut printer = self.editor.create_external_printer().ok()?;
-        // It fails only where the editor has just ended, and the conversation ends with it.
+        // It fails only after the editor ended, and then the conversation ends, too.
         Some(Box::new(move |text| {
             let _ = printer.print(text);
             Ok(())
@@ -78,7 +77,7 @@ impl Editor {
                 Err(_) => break TalkEnd::Done,
             }
         };
-        // Whoever prints waits for the editor; with it gone, nobody does.
+        // The printer waits for the editor.
         drop(self.editor);
         let _ = input_sender.send(TalkInput::Quit(end));
     }

@@ -30,13 +30,13 @@ use crate::unit::Nanos;
 const PAUSE: Nanos = Nanos::from_millis(20);
 
 pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
-    // One line is data, whoever writes it.
+    // With --once, a line is data even if a person types it.
     let by_hand = io::stdin().is_terminal();
     let commands = by_hand && !args.once;
     let via = scenario::via(args, by_hand && args.file.is_none())?;
     let manner = Manner::new(args.encoding, args.hex, via.is_stream());
     let public = by_hand || args.allow_public;
-    // Found out before anybody waits for it.
+    // An unreadable file is an error before the conversation starts.
     if let Some(path) = &args.file {
         let cannot = |error| TalkError::Input(input::cannot_read(path, &error));
         std::fs::File::open(path).map_err(cannot)?;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let printer: Option<Printer> = None;
     let mut show = Show::new(args, &via, manner.clone(), printer, Arc::clone(&stop));
     let reader = Reader { source, file: args.file.clone(), once: args.once, input_sender, manner };
-    // Who waits for others reads an answer once there is something to answer.
+    // Without PEER, --once reads the answer after the first datagram.
     let later = args.once && !via.has_peer();
     let mut reader = Some(reader);
     if !later {

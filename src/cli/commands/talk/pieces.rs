@@ -78,7 +78,6 @@ mod tests {
             for cut in 0..=bytes.len() {
                 let mut pieces = Pieces::default();
                 let mut shown = pieces.next(1, &bytes[..cut], &manner);
-                // What another one says does not come between.
                 assert_eq!(pieces.next(2, &bytes, &manner).len(), 1);
                 shown.extend(pieces.next(1, &bytes[cut..], &manner));
                 let shown: String = shown.into_iter().map(|piece| piece.text.unwrap()).collect();

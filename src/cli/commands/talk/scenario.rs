@@ -117,7 +117,7 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
         }
         (true, Some(to), None) => Ok(Transport::UnixConnect { to }),
         (true, None, Some(at)) => Ok(Transport::UnixListen { at }),
-        // Without a name of our own, nobody could answer.
+        // Without a local name, no peer could answer.
         (_, peer, name) => {
             let name = name.unwrap_or_else(|| UnixName::new(""));
             Ok(Transport::UnixDatagrams { name, peer })

@@ -91,7 +91,7 @@ impl Show {
             }
             TalkEvent::Chosen(Some(peer)) => format!("to {} from now on", self.name(peer)),
             TalkEvent::Chosen(None) => "to whoever is heard next".to_owned(),
-            // Who talks to a peer by datagrams needs no such news.
+            // A client of datagrams does not need it.
             TalkEvent::Listening(_) if self.has_peer => return Ok(()),
             TalkEvent::Listening(at) => format!("talk on {at}"),
             TalkEvent::Connected(peer) if self.has_peer => format!("connected to {}", peer.who),
@@ -194,7 +194,7 @@ impl Show {
         if !self.stream {
             return self.notice(&format!("{} {size} from {name}{how}", time()));
         }
-        // Of streams, it is said when another one speaks; one who has the only one is known.
+        // Over streams, the sender is named when it changes.
         let other = self.speaker.replace(from.number) != Some(from.number) && !self.has_peer;
         if !other && how.is_empty() {
             return Ok(());
@@ -228,7 +228,7 @@ impl Show {
             None => {
                 let mut out = io::stdout().lock();
                 bytes.chunks(AT_ONCE).try_for_each(|chunk| {
-                    // A signal shall end it also where nobody reads what it shows.
+                    // A signal ends it even if nobody reads the output.
                     while !sys::wait_writable(&out, TICK.0) {
                         if self.stop.load(Ordering::Relaxed) {
                             return Err(io::ErrorKind::Interrupted.into());

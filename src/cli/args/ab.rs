@@ -52,10 +52,8 @@ pub(crate) struct AbArgs {
     /// Keep all documents: DIR/a/001.json, DIR/b/001.json and so on
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
-    /// What counts as a difference
     #[command(flatten)]
     pub(crate) verdict: VerdictArgs,
-    /// How the verdict is given
     #[command(flatten)]
     pub(crate) output: VerdictOutput,
     /// The command that both run: bench, blast, load or ping, and its flags

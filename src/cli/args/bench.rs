@@ -27,7 +27,6 @@ pub(crate) struct BenchArgs {
     /// Traffic between two addresses of one namespace runs over lo, whatever their devices.
     #[arg(long, value_name = "NAME|PATH", requires = "to", value_parser = parse_netns)]
     pub(crate) to_netns: Option<PathBuf>,
-    /// What is measured, and how
     #[command(flatten)]
     pub(crate) cells: CellArgs,
 }

@@ -20,10 +20,8 @@ pub(crate) struct CompareArgs {
     /// Compare although something else was asked of them
     #[arg(long)]
     pub(crate) any_scenario: bool,
-    /// What counts as a difference
     #[command(flatten)]
     pub(crate) verdict: VerdictArgs,
-    /// How the verdict is given
     #[command(flatten)]
     pub(crate) output: VerdictOutput,
 }
@@ -64,7 +62,6 @@ pub(crate) struct VerdictArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct VerdictOutput {
-    /// Output of every command
     #[command(flatten)]
     pub(crate) common: OutputArgs,
     /// The verdict as Markdown, for a merge request: to standard output instead of text, or with

@@ -13,7 +13,6 @@ use crate::unit::{Nanos, parse_count};
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
 pub(crate) struct EchoArgs {
-    /// Where to listen
     #[command(flatten)]
     pub(crate) socket: SocketArgs,
     /// How to receive and send; the help text comes from the table of engines
@@ -50,7 +49,6 @@ pub(crate) struct EchoArgs {
     /// End after so long without a datagram
     #[arg(long, value_name = "DUR")]
     pub(crate) idle_timeout: Option<Nanos>,
-    /// Output
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -22,15 +22,13 @@ pub(crate) struct LoadArgs {
     /// that is silent does not refuse: name another address, or choose by -4 and -6.
     #[arg(value_name = "TARGET")]
     pub(crate) target: String,
-    /// What is asked
-    #[command(flatten)]
-    pub(crate) requests: RequestArgs,
     /// A closed loop: at most N requests wait for their replies at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub(crate) outstanding: Option<u32>,
-    /// Options common to all request/response commands
     #[command(flatten)]
     pub(crate) exchange: ExchangeArgs,
+    #[command(flatten)]
+    pub(crate) requests: RequestArgs,
 }
 
 /// Measure round-trip time to a UDP echo server: `udperf echo`, `udperf sink`, or any other.
@@ -47,7 +45,6 @@ pub(crate) struct PingArgs {
     /// Requests that wait for their replies at once, at most [default: 1; with --rate: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub(crate) outstanding: Option<u32>,
-    /// Options common to all request/response commands
     #[command(flatten)]
     pub(crate) exchange: ExchangeArgs,
 }
@@ -62,7 +59,6 @@ pub(crate) struct ExchangeArgs {
     /// recorded a --count
     #[arg(long)]
     pub(crate) allow_public: bool,
-    /// What is measured, and how
     #[command(flatten)]
     pub(crate) cells: CellArgs,
 }

@@ -112,7 +112,6 @@ pub(crate) struct CellArgs {
     /// Seed of payload fill, Poisson gaps, first ids and random labels
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// How the result is given
     #[command(flatten)]
     pub(crate) output: RunOutputArgs,
 }

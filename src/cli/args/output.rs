@@ -47,7 +47,6 @@ impl OutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct RunOutputArgs {
-    /// Output of every command
     #[command(flatten)]
     pub(crate) common: OutputArgs,
     /// Write CSV to a file: one row per cell

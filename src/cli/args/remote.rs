@@ -46,7 +46,6 @@ pub(crate) struct BlastArgs {
     /// Local port of the control messages; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
     pub(crate) port: u16,
-    /// What is measured, and how
     #[command(flatten)]
     pub(crate) cells: CellArgs,
 }
@@ -65,7 +64,6 @@ pub(crate) enum SpreadKind {
 #[command(after_long_help = SINK_EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
 pub(crate) struct SinkArgs {
-    /// Where to listen
     #[command(flatten)]
     pub(crate) socket: SocketArgs,
     /// Receiver threads of each client, and listeners, each with its own socket at the port
@@ -98,7 +96,6 @@ pub(crate) struct SinkArgs {
     /// Also receive what is sent to this multicast group, by --dev or the device behind %
     #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
     pub(crate) join: Option<MulticastGroup>,
-    /// Output
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -39,7 +39,6 @@ pub(crate) struct ReportArgs {
     /// Repeatable.
     #[arg(long, value_name = "PATTERN", action = ArgAction::Append, requires = "history")]
     pub(crate) cell: Vec<String>,
-    /// How it is given
     #[command(flatten)]
     pub(crate) output: RunOutputArgs,
 }

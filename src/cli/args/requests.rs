@@ -11,10 +11,8 @@ use crate::payload::{Encoding, IdAt, MatchRule};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct RequestArgs {
-    /// Where requests come from
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// What a preset says
     #[command(flatten)]
     pub(crate) preset: PresetArgs,
     /// How text is written as bytes: utf-8, gbk, latin1, utf-16le and other labels of the Encoding

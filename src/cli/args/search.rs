@@ -38,7 +38,6 @@ pub(crate) struct SearchArgs {
     /// Omit the trials below the result that show how latency rises
     #[arg(long)]
     pub(crate) no_curve: bool,
-    /// Output
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// A row a trial, to a file

@@ -20,7 +20,7 @@ fn what_cannot_be_names_what_mends_it() {
         ("127.0.0.1 -6", 2, "no address of that family"),
         ("[::1] --bind 127.0.0.1", 2, "no address of that family"),
         ("--bind 127.0.0.1 -6", 2, "not of the family asked for"),
-        ("127.0.0.1:0", 2, "write 1 to 65535"),
+        ("127.0.0.1:0", 2, "use 1 to 65535"),
         ("192.0.2.1", 2, "--allow-public"),
         ("--tcp 192.0.2.1 --once", 2, "--allow-public"),
         ("--bind 192.0.2.1:0", 1, "not an address of this host"),

@@ -12,7 +12,6 @@ use crate::host::Throttle;
 use crate::plan::{Plan, Scenario};
 use crate::report::{self, HostRequirements};
 
-/// The document of what was measured.
 pub(super) fn assemble(
     kind: &str,
     plan: &Plan,
@@ -48,7 +47,6 @@ pub(super) fn assemble(
     })
 }
 
-/// The first fields of a document of this run of the program.
 pub(super) fn head(kind: &str, started_at: SystemTime, facts: &HostFacts) -> Head {
     Head {
         schema: SCHEMA.to_owned(),
@@ -65,8 +63,7 @@ pub(super) fn head(kind: &str, started_at: SystemTime, facts: &HostFacts) -> Hea
     }
 }
 
-/// Adds what this host knows after the run: the path MTU towards where it sent, and how a CPU quota
-/// held it up.
+/// Adds what this host reports after the run: the path MTU, and throttling by a CPU quota.
 pub(super) fn add_host_facts(
     report: &mut Report,
     scenario: &Scenario,

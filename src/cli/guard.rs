@@ -4,8 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::error::CliError;
 
-/// In debug builds, the step named by this variable panics, so that tests can check which results
-/// remain.
+/// In debug builds, the step named by this variable panics, for tests.
 #[cfg(debug_assertions)]
 const PANIC_IN: &str = "UDPERF_TEST_PANIC_IN";
 

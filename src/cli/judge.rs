@@ -39,13 +39,8 @@ pub(crate) const fn is_of_target(error: &RunError) -> bool {
     matches!(error, RunError::NothingDelivered { .. } | RunError::Stuck { .. })
 }
 
-/// Whether the run tested what was asked, and whether a condition held.
-pub(crate) fn judge(report: &Report, output: &RunOutputArgs) -> Exit {
-    judge_named(report, output, "")
-}
-
-/// Like [`judge`] for one of several runs; `name` is put before each message.
-pub(crate) fn judge_named(report: &Report, output: &RunOutputArgs, name: &str) -> Exit {
+/// Whether the run tested what was asked, and whether a condition held; `name` precedes messages.
+pub(crate) fn judge(report: &Report, output: &RunOutputArgs, name: &str) -> Exit {
     let mut exit = Exit::Well;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
         warn_stderr(&format!("--fail-if {name}{failure}"));

@@ -20,14 +20,8 @@ use commands::{
     ab, bench, blast, compare, doctor, echo, explain, load, report, search, shell, sink, talk,
 };
 
-pub use args::{
-    AbArgs, BenchArgs, BlastArgs, CellArgs, Cli, ColorWhen, Command, CompareArgs, CompletionsArgs,
-    DoctorArgs, EchoArgs, ExchangeArgs, ExplainArgs, LoadArgs, ManArgs, MulticastGroup, OutputArgs,
-    PingArgs, PresetArgs, PresetWord, ReportArgs, RequestArgs, RunOutputArgs, SchemaArgs, SchemaOf,
-    SearchArgs, SinkArgs, SocketArgs, SourceArgs, SpreadKind, TalkArgs, Turn, VerdictArgs,
-    VerdictOutput,
-};
-pub use error::{CliError, Exit};
+pub use args::Cli;
+use args::Command;
 
 /// Runs the program on its arguments.
 #[must_use]

@@ -10,13 +10,13 @@ use crate::compare::noise::{NoiseProfile, SCHEMA};
 /// Says that none is to be used.
 const NONE: &str = "none";
 
-/// The book, and where it is; `None` where there is none, or none is wanted.
+/// The noise profile and its path; `None` if there is none, or `none` was asked for.
 pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseProfile, String)>, CliError> {
     let Some(path) = place(asked) else { return Ok(None) };
     let input = |why: String| CliError::Input { flag: "noise", path: path.clone(), why };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        // Nothing was learned yet, unless somebody says so.
+        // Without a profile, no noise floor is known.
         Err(error) if error.kind() == io::ErrorKind::NotFound && asked.is_none() => {
             return Ok(None);
         }
@@ -30,7 +30,7 @@ pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseProfile, String)
     Ok(Some((book, path.display().to_string())))
 }
 
-/// The same where it is to be learned: a file that is not there yet is an empty book.
+/// Like [`read`], but a missing file is an empty profile.
 pub(crate) fn read_or_begin(
     asked: Option<&Path>,
 ) -> Result<Option<(NoiseProfile, String)>, CliError> {
@@ -40,20 +40,15 @@ pub(crate) fn read_or_begin(
     }
 }
 
-/// Finds out whether the book can be written, before anything is measured.
-pub(crate) fn check(asked: Option<&Path>) -> Result<(), CliError> {
-    target(asked).map(|_| ())
-}
-
-/// Puts the book to its place; `None` where none is wanted or there is no place.
+/// Writes the profile; returns its path, if any.
 pub(crate) fn write(asked: Option<&Path>, book: &NoiseProfile) -> Result<Option<String>, CliError> {
     let Some((target, path)) = target(asked)? else { return Ok(None) };
     target.write(&pretty(book))?;
     Ok(Some(path.display().to_string()))
 }
 
-/// The file, which can be written; its folder is made where nobody named another one.
-fn target(asked: Option<&Path>) -> Result<Option<(OutputTarget, PathBuf)>, CliError> {
+/// The file, checked to be writable; creates the folder of the default one.
+pub(crate) fn target(asked: Option<&Path>) -> Result<Option<(OutputTarget, PathBuf)>, CliError> {
     let Some(path) = place(asked) else { return Ok(None) };
     if let (None, Some(folder)) = (asked, path.parent()) {
         std::fs::create_dir_all(folder).map_err(|source| CliError::File {
@@ -65,7 +60,6 @@ fn target(asked: Option<&Path>) -> Result<Option<(OutputTarget, PathBuf)>, CliEr
     Ok(Some((OutputTarget::check("noise", &path)?, path)))
 }
 
-/// The file; `None`: none is wanted, or nobody knows where.
 fn place(asked: Option<&Path>) -> Option<PathBuf> {
     match asked {
         Some(path) if path.as_os_str() == NONE => None,

@@ -14,8 +14,7 @@ use crate::report::format::text::Style;
 use crate::report::format::{Document, Format, RenderOptions};
 use crate::unit::{Keep, strip_control};
 
-/// Prints to standard output. One that is closed ends the program quietly: whoever closed it has
-/// seen enough.
+/// Prints to standard output; a closed one is no error.
 pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -24,17 +23,15 @@ pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
     }
 }
 
-/// Says something on standard error, where anybody listens.
 pub(crate) fn warn_stderr(text: &str) {
     let _ = writeln!(io::stderr(), "udperf: {}", printable(text));
 }
 
-/// Text with colours of ours, safe to print: documents come from anywhere.
+/// Text without control characters except our colours: documents come from anywhere.
 pub(crate) fn printable(text: &str) -> String {
     strip_control(text, Keep::LinesAndColors)
 }
 
-/// Whether to colour what goes to standard output.
 pub(crate) fn color(when: ColorWhen) -> bool {
     match when {
         ColorWhen::Always => true,
@@ -45,7 +42,6 @@ pub(crate) fn color(when: ColorWhen) -> bool {
     }
 }
 
-/// The width to print for: that of the terminal, or one that suits files.
 pub(crate) fn width() -> usize {
     /// For pipes and files; fits a code block on a web page. Arbitrary.
     const NO_TERMINAL: usize = 100;
@@ -56,7 +52,7 @@ pub(crate) fn width() -> usize {
     size.map_or(NO_TERMINAL, |(columns, _)| usize::from(columns.0))
 }
 
-/// A file to be written at the end of a run, found writable before it.
+/// A file to be written at the end of a run, checked before it.
 #[derive(Debug)]
 pub(crate) struct OutputTarget {
     flag: &'static str,
@@ -64,11 +60,11 @@ pub(crate) struct OutputTarget {
 }
 
 impl OutputTarget {
-    /// Finds out whether the file can be written, leaving nothing behind.
+    /// Checks that the file can be written; leaves nothing behind.
     pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
         let target = Self { flag, path: path.to_owned() };
         let result = if target.is_pipe() {
-            // Opened and closed, it would tell its reader that all has been said.
+            // Opening and closing a pipe would signal its end to the reader.
             Ok(())
         } else if target.in_place() {
             File::options().write(true).open(path).map(|_| ())
@@ -79,7 +75,7 @@ impl OutputTarget {
         Ok(target)
     }
 
-    /// Writes the file whole, or leaves it as it was.
+    /// Writes the whole file or leaves it unchanged.
     pub(crate) fn write(&self, text: &str) -> Result<(), CliError> {
         let result = if self.in_place() {
             File::options()
@@ -103,7 +99,6 @@ impl OutputTarget {
         self.path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
     }
 
-    /// Whether the path is a named pipe.
     fn is_pipe(&self) -> bool {
         #[cfg(unix)]
         {
@@ -114,7 +109,7 @@ impl OutputTarget {
         false
     }
 
-    /// A new file in the same folder, to take the path's place once it is whole.
+    /// A temporary file in the same folder, to replace the path.
     fn beside(&self) -> io::Result<NamedTempFile> {
         if self.path.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -139,7 +134,6 @@ impl OutputTarget {
     }
 }
 
-/// How text is shown on standard output.
 fn style(args: &OutputArgs) -> Style {
     Style { color: color(args.color), width: width(), verbose: args.verbose }
 }
@@ -147,7 +141,6 @@ fn style(args: &OutputArgs) -> Style {
 /// Flags whose format goes to standard output where the file is `-`.
 const TO_STDOUT: [&str; 2] = ["json", "markdown"];
 
-/// Where a command writes its document: standard output, and the files asked for.
 pub(crate) struct Outputs {
     style: Style,
     /// The flag whose format takes the place of text on standard output.
@@ -157,8 +150,7 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Checks before the work begins that all files can be written, and no two are the same.
-    /// `files`: each flag of a format beside JSON, as far as it was given.
+    /// Checks before the run that all files, by their format's flag, can be written and differ.
     pub(crate) fn check<D: Document>(
         args: &OutputArgs,
         files: &[(&'static str, Option<&Path>)],
@@ -200,8 +192,7 @@ impl Outputs {
         self.stdout.into_iter().chain(files).find(is_missing)
     }
 
-    /// Prints the document and writes its files. If one of them fails, the others are still
-    /// written, and the first error is returned.
+    /// Prints the document and writes its files; a failed file does not stop the others.
     pub(crate) fn write<D: Document>(
         &self,
         document: &D,

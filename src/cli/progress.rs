@@ -38,7 +38,6 @@ impl StatusLine {
         let columns = terminal_size::terminal_size_of(io::stderr());
         let width = columns.map_or(usize::MAX, |(columns, _)| usize::from(columns.0));
         let text: String = text().chars().take(width.saturating_sub(1)).collect();
-        // A terminal that is gone is no reason to stop.
         let _ = write!(io::stderr(), "\r\x1b[2K{text}");
     }
 
@@ -56,7 +55,6 @@ impl Drop for StatusLine {
     }
 }
 
-/// How far the cells of a run are.
 pub(crate) struct ProgressLine {
     line: StatusLine,
     cell_began: Option<(usize, Instant)>,

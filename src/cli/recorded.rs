@@ -7,11 +7,7 @@ use crate::payload::{PayloadError, Requests};
 use crate::plan::Limit;
 use crate::unit::show_nanos;
 
-/// The moments of a capture, leaked so that schedules of all threads can read them. `None` if
-/// requests do not come from a capture, or are drawn at random.
-///
-/// # Errors
-/// A capture whose times are missing or all equal. `from` names its flag.
+/// The times of a capture, leaked so that all threads can read them; `None` without a capture.
 pub(super) fn moments(requests: &Requests, from: &str) -> Result<Option<&'static [u64]>, CliError> {
     let Some(moments) = requests.recorded() else { return Ok(None) };
     let clock = requests.input().and_then(|input| input.clock).unwrap_or_default();
@@ -58,8 +54,7 @@ pub(super) fn notes(requests: &Requests, limit: Limit) -> Vec<String> {
     notes
 }
 
-/// The leaps that are longer than the run, or where the run takes as long as the capture, longer
-/// than a run takes that nobody bounds: the first, how many there are, and the longest.
+/// Reports gaps that are longer than the run, or than a default run if a count bounds it.
 fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let (most, asked) = match limit {
         Limit::Time(time) => (time, moments.len()),
@@ -68,7 +63,6 @@ fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).take(asked.saturating_sub(1));
     let mut leaps = gaps.zip(1_u64..).filter(|(gap, _)| *gap > most.0);
     let first = leaps.next()?;
-    // Of two that are as long, the first one.
     let (count, (longest, at)) = leaps.fold((1, first), |(count, longest), leap| {
         (count + 1, if leap.0 > longest.0 { leap } else { longest })
     });
@@ -90,7 +84,6 @@ fn leap(moments: &[u64], limit: Limit) -> Option<String> {
     })
 }
 
-/// `1 packet`, `2 packets`.
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

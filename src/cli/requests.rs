@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::args::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Switch, Turn};
 use super::error::CliError;
+use crate::compare::store::reason;
 use crate::document;
 use crate::payload::{
     Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Ping, Preset, RequestOrder,
@@ -15,27 +16,21 @@ use crate::payload::{
 };
 use crate::unit::MAX_PAYLOAD;
 
-/// What is read of a file of requests, in bytes. Arbitrary: above it a machine with little memory
-/// is in trouble, and `editcap` or `head` make such files smaller.
+/// Maximum bytes of a file of requests. Arbitrary: larger ones exhaust small machines.
 const LONGEST_FILE: u64 = 4 << 30;
 
 /// Bytes of an echo where nobody names a size; as the contract of the command line has it.
 const ECHO_SIZE: usize = 64;
 
-/// What is asked for: one specification for each of `sizes`, which only `--preset echo` takes, and
-/// one where there are none. Reads the files that are named; `-` is standard input.
-///
-/// # Errors
-/// Flags that do not go together, and files that cannot be read.
+/// One specification for each of `sizes`, which only `--preset echo` takes; reads the files.
 pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, CliError> {
     let is_echo = args.source.preset == Some(PresetWord::Echo);
     if !sizes.is_empty() && !is_echo {
-        let why = "--size is for --preset echo: other requests are as long as they are; leave it \
-                   away";
+        let why = "--size is for --preset echo: other requests are as long as they are; omit it";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     if args.pcap_port.is_some() && args.source.pcap.is_none() {
-        let why = "--pcap-port is for --pcap FILE; leave it away";
+        let why = "--pcap-port is for --pcap FILE; omit it";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     only_of(args.source.preset, &args.preset)?;
@@ -49,9 +44,6 @@ pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, Cl
 }
 
 /// Makes all of [`specs`] ready to be sent. All that is random follows from `seed`.
-///
-/// # Errors
-/// Those of [`specs`], and whatever cannot be compiled, with the flag that it comes from.
 pub(super) fn compile(
     args: &RequestArgs,
     sizes: &[usize],
@@ -143,7 +135,7 @@ fn source(args: &RequestArgs) -> Result<RequestSource, CliError> {
         return Ok(RequestSource::Lines(read("lines", path, LONGEST_FILE)?));
     }
     if let Some(path) = &from.file {
-        // One byte more tells that it is too long.
+        // One byte more shows that it is too long.
         let bytes = read("file", path, MAX_PAYLOAD as u64)?;
         return Ok(RequestSource::File(bytes));
     }
@@ -220,7 +212,7 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> Result<(), CliError
         .find(|(_, is_given, of)| *is_given && !preset.is_some_and(|preset| of.contains(&preset)));
     let Some((flag, _, of)) = stray else { return Ok(()) };
     let names: Vec<_> = of.iter().map(|word| format!("--preset {}", name(*word))).collect();
-    let why = format!("{flag} is for {}; leave it away, or name that preset", names.join(" and "));
+    let why = format!("{flag} is for {}; omit it, or name that preset", names.join(" and "));
     Err(CliError::Contradiction(why))
 }
 
@@ -231,11 +223,7 @@ fn name(word: PresetWord) -> String {
 /// A file, or standard input, of so many bytes at most.
 fn read(flag: &'static str, path: &Path, most: u64) -> Result<Vec<u8>, CliError> {
     let why = |error: io::Error| {
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            kind => kind.to_string(),
-        };
-        input(flag, path, format!("{why}; name a file that can be read"))
+        input(flag, path, format!("{}; name a file that can be read", reason(&error)))
     };
     let mut bytes = Vec::new();
     let taken = if path == Path::new("-") {

@@ -11,9 +11,9 @@ use crate::plan::{
     EngineKind, EnginePair, EngineWord, IpOptions, Limit, Machine, MissingEngine, PaceShape, Route,
     RxKind, Scenario, TimestampKind, TxKind, WaitKind,
 };
+use crate::report::format::text::style::distinct;
 use crate::unit::{Nanos, PayloadSize, Rate};
 
-/// What `bench` is to measure.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
     let bind = match &args.cells.bind {
         Some(Local::Unix(name)) => {
@@ -31,8 +31,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Scenario, CliError> {
     scenario(&args.cells, base)
 }
 
-/// The address of the receivers of `bench`, if `--to` names one: the first address of this host in
-/// the requested family.
+/// The address of `bench --to`: the first one of this host in the requested family.
 fn receivers(args: &BenchArgs, bind: Option<IpAddr>) -> Result<Option<IpAddr>, CliError> {
     let Some(to) = &args.to else { return Ok(None) };
     if let Ok(literal) = to.parse() {
@@ -57,7 +56,7 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, Cl
     let asked = [args.cells.dscp.is_some(), args.cells.ttl.is_some(), args.cells.df];
     if matches!(route, Route::Reverse | Route::Both) && asked.contains(&true) {
         let why = "--dscp, --ttl and --df are for what this end sends, and here the sink sends; \
-                   leave them away";
+                   omit them";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     let by_hash = args.spread == SpreadKind::Hash;
@@ -77,7 +76,7 @@ pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> Result<IpAddr, C
         None => any(target.ip()),
     };
     if bind.is_ipv4() != target.is_ipv4() {
-        let why = format!("--bind {bind} and the target {target} are of two families; leave one");
+        let why = format!("--bind {bind} and the target {target} are of two families; omit one");
         return Err(CliError::Contradiction(why));
     }
     Ok(bind)
@@ -88,7 +87,7 @@ fn to_sink(args: &BlastArgs) -> Scenario {
     Scenario {
         target: args.target.clone(),
         sizes: vec![PayloadSize::Fixed(SIZE)],
-        // Without anybody to say what arrives, the fastest is what a server gets most of.
+        // Without a report from the peer, plain is what most servers receive.
         engines: vec![if args.no_peer {
             EngineWord::Pair(EnginePair::PLAIN)
         } else {
@@ -99,7 +98,7 @@ fn to_sink(args: &BlastArgs) -> Scenario {
     }
 }
 
-/// What all have in common whose other end is elsewhere.
+/// Defaults common to all targets on other hosts.
 pub(crate) fn elsewhere() -> Scenario {
     Scenario { limit: Limit::Time(TIME), warmup: WARMUP, ..Scenario::default() }
 }
@@ -110,15 +109,13 @@ pub(crate) const SIZE: u16 = 64;
 pub(crate) const TIME: Nanos = Nanos::from_millis(10_000);
 const WARMUP: Nanos = Nanos::from_millis(200);
 
-/// `base`, with what was asked for.
 pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliError> {
     refuse_repeats(args)?;
-    let sizes = once(args.sizes.concat());
-    let engines = args.engines.clone();
+    let sizes = distinct(args.sizes.concat());
     let time = args.time.map_or(base.limit, Limit::Time);
     Ok(Scenario {
         sizes: if sizes.is_empty() { base.sizes } else { sizes },
-        engines: if engines.is_empty() { base.engines } else { engines },
+        engines: if args.engines.is_empty() { base.engines } else { args.engines.clone() },
         rates: rates(args, base.rates)?,
         pace: args.pace,
         limit: args.count.map_or(time, Limit::Count),
@@ -142,7 +139,6 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> Result<Scenario, CliE
     })
 }
 
-/// The device to use: from --dev, or from the scope of --bind.
 fn device(args: &CellArgs) -> Result<Option<String>, CliError> {
     let scope = match &args.bind {
         Some(Local::Ip(_, scope)) => scope.as_deref(),
@@ -164,7 +160,6 @@ pub(crate) fn one_device(
     }
 }
 
-/// How workers wait.
 pub(crate) const fn wait(asked: Wait) -> WaitKind {
     match asked {
         Wait::Spin => WaitKind::Spin,
@@ -173,15 +168,14 @@ pub(crate) const fn wait(asked: Wait) -> WaitKind {
     }
 }
 
-/// Takes out of the default what this machine does not have, and returns it: only what was named is
-/// an error.
+/// Removes from the default engines those that this machine lacks, and returns them.
 pub(crate) fn resolve_defaults(
     scenario: &mut Scenario,
     args: &CellArgs,
     machine: &Machine,
 ) -> Vec<MissingEngine> {
     let mut left_out = Vec::new();
-    // Without plain nothing can be measured, and the run itself says why.
+    // Without plain no run is possible, and the run says why.
     if args.engines.is_empty() && machine.lacks(EnginePair::PLAIN).is_none() {
         scenario.engines.retain(|word| {
             let EngineWord::Pair(pair) = word else { return true };
@@ -193,7 +187,7 @@ pub(crate) fn resolve_defaults(
     left_out
 }
 
-/// What AF_UNIX does not have, whatever the host: offload is UDP's.
+/// Marks offload as missing with AF_UNIX: it is a feature of UDP.
 pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
     if scenario.unix.is_some() {
         let offload = [TxKind::Gso.word(), RxKind::Gro.word()];
@@ -205,7 +199,7 @@ pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
     }
 }
 
-/// Refuses what only IP has, where datagrams go by AF_UNIX.
+/// Refuses flags that only IP has.
 fn only_ip<const N: usize>(
     cells: &CellArgs,
     more: [(&'static str, bool); N],
@@ -229,7 +223,6 @@ fn only_ip<const N: usize>(
     }
 }
 
-/// The rates, with the default filled in.
 fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
     let asked: Vec<_> = args.rates.iter().copied().chain(args.bits).collect();
     match args.pace.shape() {
@@ -242,8 +235,7 @@ fn rates(args: &CellArgs, default: Vec<Rate>) -> Result<Vec<Rate>, CliError> {
     }
 }
 
-/// The address of the senders on one host, and of the receivers if they have no other, with the
-/// default filled in.
+/// The address of the senders of `bench`, and of its receivers if `to` names no other.
 fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<IpAddr, CliError> {
     let nobody = |addr: IpAddr| addr.is_multicast() || addr == Ipv4Addr::BROADCAST;
     let named = [("--bind", bind), ("--to", to)];
@@ -257,7 +249,7 @@ fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<Ip
         }
         if args.ipv6 && addr.is_ipv4() || args.ipv4 && addr.is_ipv6() {
             let family = if args.ipv6 { 6 } else { 4 };
-            let why = format!("-{family} and {flag} {addr} contradict each other; leave one");
+            let why = format!("-{family} and {flag} {addr} contradict each other; omit one");
             return Err(CliError::Contradiction(why));
         }
     }
@@ -274,16 +266,33 @@ fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<Ip
     }
 }
 
+/// Where to listen: at the address asked for, or at any of the families asked for.
+pub(crate) fn listen_at(
+    bind: Option<IpAddr>,
+    ipv4: bool,
+    ipv6: bool,
+) -> Result<Vec<IpAddr>, CliError> {
+    let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
+    let of_family = |addr: &IpAddr| !(ipv4 && addr.is_ipv6() || ipv6 && addr.is_ipv4());
+    match bind {
+        Some(addr) if !of_family(&addr) => {
+            let why = format!("--bind {addr} is not of the family asked for; omit -4 or -6");
+            Err(CliError::Contradiction(why))
+        }
+        Some(addr) => Ok(vec![addr]),
+        None => Ok(any.into_iter().filter(of_family).collect()),
+    }
+}
+
 /// Any address, of the family of this one.
-fn any(addr: IpAddr) -> IpAddr {
+pub(crate) fn any(addr: IpAddr) -> IpAddr {
     match addr {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
-/// Refuses duplicate values: two cells would have the same id, and one would be dropped silently.
-/// Sizes that several ranges contain are measured once.
+/// Refuses duplicate values: two cells would have the same id.
 pub(crate) fn refuse_repeats(args: &CellArgs) -> Result<(), CliError> {
     fn repeated<T: PartialEq>(list: &[T]) -> Option<&T> {
         list.iter().enumerate().find(|(at, word)| list[..*at].contains(word)).map(|(_, word)| word)
@@ -298,16 +307,6 @@ pub(crate) fn refuse_repeats(args: &CellArgs) -> Result<(), CliError> {
         ))),
         None => Ok(()),
     }
-}
-
-/// Each element once, in order of first mention.
-fn once<T: PartialEq>(list: Vec<T>) -> Vec<T> {
-    list.into_iter().fold(Vec::new(), |mut unique, element| {
-        if !unique.contains(&element) {
-            unique.push(element);
-        }
-        unique
-    })
 }
 
 #[cfg(test)]

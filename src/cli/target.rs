@@ -10,17 +10,14 @@ use super::error::CliError;
 use super::output::warn_stderr;
 use crate::net::{NetError, Options, Udp};
 use crate::plan::Scenario;
+use crate::report::format::text::style::distinct;
 use crate::run::RunError;
 use crate::unit::Rate;
 
-/// Which family is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
-    /// Either.
     Any,
-    /// IPv4.
     V4,
-    /// IPv6.
     V6,
 }
 
@@ -35,8 +32,7 @@ impl Family {
     }
 }
 
-/// How long to wait for an address to refuse a datagram before it counts as working. Arbitrary:
-/// longer than most round trips.
+/// Time to wait for an address to refuse a datagram. Arbitrary: longer than most round trips.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 
 /// Interval between checks for a refusal; arbitrary.
@@ -50,33 +46,29 @@ pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
     quiet: bool,
     mut attempt: impl FnMut(A) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let mut tried = addresses.iter();
-    loop {
-        let Some(&address) = tried.next() else {
-            return Err(CliError::Contradiction("no address is left to try".to_owned()));
-        };
-        match attempt(address) {
-            Err(error) if !tried.as_slice().is_empty() => {
-                if !quiet {
-                    warn_stderr(&format!(
-                        "{address} does not work, trying the next address: {error}"
-                    ));
-                }
+    let Some((last, others)) = addresses.split_last() else {
+        return Err(CliError::Contradiction("no address is left to try".to_owned()));
+    };
+    for address in others {
+        match attempt(*address) {
+            Err(error) if !quiet => {
+                warn_stderr(&format!("{address} does not work, trying the next address: {error}"));
             }
+            Err(_) => {}
             done => return done,
         }
     }
+    attempt(*last)
 }
 
-/// The target as typed, with the address that is used if it was given by name.
+/// The target as typed; for a name, with the address in use.
 pub(crate) fn named(typed: &str, target: SocketAddr) -> String {
     let (host, _) = split(typed, target.port()).unwrap_or((typed, 0));
     let literal = host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok());
     if literal { typed.to_owned() } else { format!("{typed} ({target})") }
 }
 
-/// All addresses of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family, in resolver order, with
-/// `port` if the target has none; never empty.
+/// All addresses of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family; never empty.
 pub(crate) fn resolve(
     target: &str,
     port: u16,
@@ -97,12 +89,7 @@ pub(crate) fn resolve(
         CliError::Target { target: target.to_owned(), why: format!("{why}; check the name") }
     })?;
     // A hosts file may list an address twice.
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in found.filter(wanted) {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
+    let addresses = distinct(found.filter(wanted));
     if addresses.is_empty() {
         let why = "it has no address of that family; omit -4 and -6".to_owned();
         return Err(CliError::Target { target: target.to_owned(), why });
@@ -110,8 +97,7 @@ pub(crate) fn resolve(
     Ok(addresses)
 }
 
-/// The first address of the name in that family that belongs to this host; for another network
-/// namespace, the first one.
+/// The first address of the name that belongs to this host, or with `elsewhere` the first one.
 pub(crate) fn here(host: &str, family: Family, elsewhere: bool) -> Result<IpAddr, CliError> {
     let addresses: Vec<_> =
         resolve(host, PORT, family)?.into_iter().map(|address| address.ip()).collect();
@@ -123,14 +109,13 @@ pub(crate) fn here(host: &str, family: Family, elsewhere: bool) -> Result<IpAddr
     })
 }
 
-/// Host and port.
 fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
     let bad = |why: &str| CliError::Target { target: target.to_owned(), why: why.to_owned() };
     let port = |word: &str| {
         word.parse::<u16>()
             .ok()
             .filter(|&port| port > 0)
-            .ok_or_else(|| bad("the port is none; write 1 to 65535"))
+            .ok_or_else(|| bad("the port is invalid; use 1 to 65535"))
     };
     if let Some(rest) = target.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(|| bad("a ] is missing"))?;
@@ -189,7 +174,7 @@ fn refusal(socket: &Udp) -> Option<std::io::Error> {
     None
 }
 
-/// Our own address on the way to this target; `None` where there is no way.
+/// The local address on the way to this target; `None` without a route.
 pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
     let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).ok()?;
@@ -197,8 +182,7 @@ pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Why strangers at this address are left alone: they get what they are meant to get, and no more
-/// than somebody chose; `None` where nothing speaks against it.
+/// Why nothing is sent to this public address; `None` if nothing forbids it.
 pub(crate) fn stranger(addr: IpAddr, allow_public: bool, rates: &[Rate]) -> Option<String> {
     let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
     if is_near(addr) {

@@ -10,6 +10,7 @@ use super::input::{RunFacts, SideRuns};
 use super::judge::{Pair, judge};
 use super::pairs::{CellGroup, Paired, pair};
 use super::stats::{RESAMPLES, runs_needed};
+use super::text;
 use super::validity;
 use super::warnings::{Uncertainties, warnings};
 use crate::document::Report;
@@ -18,41 +19,20 @@ use crate::report::checks::metric::{Better, Metric, MetricKind};
 /// The confidence of intervals; the usual value.
 const CONFIDENCE: f64 = 0.95;
 
-/// Runs that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CompareError {
-    /// The scenarios differ.
+pub(crate) enum CompareError {
     #[error(
         "{between} have different scenarios ({differ}); compare runs of one scenario, or use \
          --any-scenario"
     )]
-    Scenarios {
-        /// The runs.
-        between: String,
-        /// What differs, in words.
-        differ: String,
-    },
-    /// No cell is in both sides.
+    Scenarios { between: String, differ: String },
     #[error("no cell is in both: base has {base}, new has {new}; compare runs of the same cells")]
-    NothingInCommon {
-        /// Cells of the base.
-        base: String,
-        /// Cells of the new runs.
-        new: String,
-    },
-    /// No cell has the metrics.
+    NothingInCommon { base: String, new: String },
     #[error("no cell has any of the metrics {asked}; choose others with --metric")]
-    NothingKnown {
-        /// Their names.
-        asked: String,
-    },
+    NothingKnown { asked: String },
 }
 
-/// Compares the runs of two sides.
-///
-/// # Errors
-/// [`CompareError`] if scenarios differ, or no cell or metric is in both.
-pub fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
+pub(crate) fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
     let (base, new) = (facts.base.reports, facts.new.reports);
     let asked = of_scenarios(base, new);
     if !facts.any_scenario {
@@ -131,18 +111,10 @@ fn refuse_scenarios(facts: &RunFacts<'_>, between: &[Difference]) -> Result<(), 
 
 /// `batch 8 → 16, wait spin → hybrid`.
 fn in_words(differences: &[Difference]) -> String {
-    let values = |values: &[String]| match values {
-        [] => "–".to_owned(),
-        values => values.join(" "),
-    };
-    let one = |found: &Difference| {
-        let what = found.what.trim_start_matches("scenario.");
-        format!("{what} {} → {}", values(&found.base), values(&found.new))
-    };
-    differences.iter().map(one).collect::<Vec<_>>().join(", ")
+    let words = differences.iter().map(text::difference);
+    words.map(|one| one.trim_start_matches("scenario.").to_owned()).collect::<Vec<_>>().join(", ")
 }
 
-/// All cells, judged.
 struct Judged {
     cells: Vec<ComparedCell>,
     /// Comparisons that chance may affect.
@@ -202,9 +174,7 @@ fn cells(facts: &RunFacts<'_>, paired: &Paired<'_>) -> Judged {
     Judged { cells: cells.collect(), family, noise_known, left_out }
 }
 
-/// The values of one cell.
 struct CellFigures {
-    /// Its index among the pairs.
     at: usize,
     base: Vec<f64>,
     new: Vec<f64>,
@@ -242,14 +212,12 @@ fn known(metric: &Metric, paired: &Paired<'_>, named: bool) -> Vec<CellFigures> 
 /// The metric with two kinds: a name of `report::metric`.
 const INSTRUCTIONS: &str = "instructions_per_datagram";
 
-/// The kinds of instruction counts in all runs.
 fn instructions_kinds<'a>(paired: &'a Paired<'_>) -> BTreeSet<&'a str> {
     let groups = paired.both.iter().flat_map(|(base, new)| [base, new]);
     let cells = groups.flat_map(|group| &group.runs);
     cells.filter_map(|cell| cell.tx.instructions_kind.as_deref()).collect()
 }
 
-/// The noise floors of either cell.
 fn noise(
     facts: &RunFacts<'_>,
     metric: &Metric,
@@ -265,16 +233,13 @@ fn noise(
 }
 
 fn runs<'a>(side: SideRuns<'_>, groups: impl Iterator<Item = &'a CellGroup<'a>>) -> Runs {
-    let mut git: Vec<String> =
-        side.reports.iter().filter_map(|report| report.tool.git.clone()).collect();
-    git.sort_unstable();
-    git.dedup();
+    let git: BTreeSet<_> = side.reports.iter().filter_map(|one| one.tool.git.clone()).collect();
     let times = || side.reports.iter().map(|report| report.started_at.clone());
     Runs {
         from: side.from.to_owned(),
         documents: side.reports.len() as u64,
         runs: groups.map(|group| group.runs.len() as u64).max().unwrap_or(0),
-        git,
+        git: git.into_iter().collect(),
         first: times().min(),
         last: times().max(),
     }

@@ -27,7 +27,6 @@ const IGNORED_PROPERTIES: [&str; 4] =
 /// Values by path; several if runs differ.
 pub(super) type RunProperties = BTreeMap<String, BTreeSet<String>>;
 
-/// Differences of host and program.
 pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     let facts = |reports| {
         let whole = |report: &Report| json!({ "host": report.host, "tool": report.tool });
@@ -36,7 +35,6 @@ pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     differences(&facts(base), &facts(new))
 }
 
-/// Differences of scenarios.
 pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     let facts = |reports| {
         let whole = |report: &Report| json!({ "kind": report.kind, "scenario": report.scenario });
@@ -45,7 +43,6 @@ pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference>
     differences(&facts(base), &facts(new))
 }
 
-/// The values of these parts of all runs that count.
 fn facts_of(
     reports: &[&Report],
     part: impl Fn(&Report) -> Value,
@@ -57,12 +54,10 @@ fn facts_of(
     facts
 }
 
-/// Whether the value is part of the scenario.
 pub(super) fn is_scenario_property(what: &str) -> bool {
     !IGNORED_PROPERTIES.contains(&what)
 }
 
-/// Whether the value is measured, on this host or the peer.
 fn is_measured(what: &str) -> bool {
     MEASURED_PROPERTIES.contains(&what.replacen("host.peer.", "host.", 1).as_str())
 }

@@ -7,111 +7,111 @@ use crate::document::{Head, Warning};
 /// What comparing runs came to, `kind` `compare` or `ab`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// The first fields; `kind` is `compare` for stored runs, `ab` for runs made for it.
     #[serde(flatten)]
-    pub head: Head,
+    pub(crate) head: Head,
     /// The overall verdict: `cannot_compare` if a side is invalid; else worse if any cell is; else
     /// undecided if any is; else better if any is; else the same.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Why the two cannot be compared; empty if they can.
     #[serde(default)]
-    pub invalid: Vec<InvalidSide>,
+    pub(crate) invalid: Vec<InvalidSide>,
     /// By what rules.
-    pub rules: Applied,
+    pub(crate) rules: Applied,
     /// What is compared with: BASE, or A.
-    pub base: Runs,
+    pub(crate) base: Runs,
     /// What is judged: NEW, or B.
-    pub new: Runs,
+    pub(crate) new: Runs,
     /// Whether runs of both took turns, so that what changes with time met both alike.
-    pub interleaved: bool,
+    pub(crate) interleaved: bool,
     /// What differs between the two beside the figures.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// One a cell that both have.
-    pub cells: Vec<ComparedCell>,
+    pub(crate) cells: Vec<ComparedCell>,
     /// Cells of the base alone.
-    pub only_base: Vec<String>,
+    pub(crate) only_base: Vec<String>,
     /// Cells of the new runs alone.
-    pub only_new: Vec<String>,
+    pub(crate) only_new: Vec<String>,
     /// What was learned of this machine, where both sides were alike; `null` otherwise.
-    pub learned: Option<Learned>,
+    pub(crate) learned: Option<Learned>,
     /// What makes the whole comparison unfit to trust.
-    pub warnings: Vec<Warning>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// A reason why runs of one side did not test what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct InvalidSide {
+pub(crate) struct InvalidSide {
     /// `base` or `new`.
-    pub side: String,
+    pub(crate) side: String,
     /// The cell's id; `null` for the whole run.
-    pub cell: Option<String>,
+    pub(crate) cell: Option<String>,
     /// As in `invalid_because` of the run.
-    pub code: String,
+    pub(crate) code: String,
     /// The message of the first such run.
-    pub message: String,
+    pub(crate) message: String,
     /// Runs of the cell with this reason; without a cell, documents.
-    pub runs: u64,
+    pub(crate) runs: u64,
     /// Number of runs.
-    pub of: u64,
+    pub(crate) of: u64,
 }
 
 /// What a machine makes of runs that are all alike, as it was found out now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Learned {
+pub(crate) struct Learned {
     /// The file that keeps it; `null`: none.
-    pub kept_in: Option<String>,
+    pub(crate) kept_in: Option<String>,
     /// One a cell and metric.
-    pub floors: Vec<NoiseFloor>,
+    pub(crate) floors: Vec<NoiseFloor>,
 }
 
 /// What runs were made by.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Runs {
+pub(crate) struct Runs {
     /// As asked for: files and folders, or flags.
-    pub from: String,
+    pub(crate) from: String,
     /// Documents read or made.
-    pub documents: u64,
+    pub(crate) documents: u64,
     /// Runs of each cell in those; of the cell that has most.
-    pub runs: u64,
+    pub(crate) runs: u64,
     /// Commits of the programs that made them.
-    pub git: Vec<String>,
+    pub(crate) git: Vec<String>,
     /// When the first one began.
-    pub first: Option<String>,
+    pub(crate) first: Option<String>,
     /// When the last one began.
-    pub last: Option<String>,
+    pub(crate) last: Option<String>,
 }
 
 /// The rules that were applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Applied {
+pub(crate) struct Applied {
     /// What is significant, over all comparisons together.
-    pub alpha: f64,
+    pub(crate) alpha: f64,
     /// The confidence of intervals.
-    pub confidence: f64,
+    pub(crate) confidence: f64,
     /// Changes up to this share do not matter to the user.
-    pub tolerance: f64,
+    pub(crate) tolerance: f64,
     /// Changes of shares, such as loss, up to this do not matter either.
-    pub share_floor: f64,
+    pub(crate) share_floor: f64,
     /// How often intervals were resampled.
-    pub resamples: u64,
+    pub(crate) resamples: u64,
     /// How many comparisons p was corrected for.
-    pub family: u64,
+    pub(crate) family: u64,
     /// How many runs a side it takes to tell anything in a family of that size.
-    pub runs_needed: u64,
+    pub(crate) runs_needed: u64,
     /// Where the noise of this machine is kept, if any of it was used; `null`: none was.
-    pub noise_from: Option<String>,
+    pub(crate) noise_from: Option<String>,
 }
 
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The new one is better.
     Better,
     /// The two are the same, within the threshold.
@@ -125,9 +125,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Better => "better",
             Self::Same => "same",
@@ -137,9 +135,7 @@ impl Verdict {
         }
     }
 
-    /// What several come to.
-    #[must_use]
-    pub fn of(all: impl IntoIterator<Item = Self>) -> Self {
+    pub(crate) fn of(all: impl IntoIterator<Item = Self>) -> Self {
         /// From what matters most.
         const ORDER: [Verdict; 4] =
             [Verdict::CannotCompare, Verdict::Worse, Verdict::Undecided, Verdict::Better];
@@ -151,91 +147,91 @@ impl Verdict {
 /// Something that differs between the two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Where it stands in their documents: `host.kernel`, `tool.git`, `scenario.batch`.
-    pub what: String,
+    pub(crate) what: String,
     /// How it was in the base; several values where its runs differ themselves.
-    pub base: Vec<String>,
+    pub(crate) base: Vec<String>,
     /// How it was in the new runs.
-    pub new: Vec<String>,
+    pub(crate) new: Vec<String>,
 }
 
 /// A cell that both have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ComparedCell {
+pub(crate) struct ComparedCell {
     /// Its id; where the two differ in what is compared, that of the new runs.
-    pub id: String,
+    pub(crate) id: String,
     /// Its id in the base.
-    pub base_id: String,
+    pub(crate) base_id: String,
     /// What its metrics come to.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// One a metric.
-    pub metrics: Vec<Judgement>,
+    pub(crate) metrics: Vec<Judgement>,
 }
 
 /// One figure of one cell, compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// Which: a name that `--fail-if` takes, too.
-    pub metric: String,
+    pub(crate) metric: String,
     /// `ns`, `pps`, `share` (0 to 1) or `number`.
-    pub unit: String,
+    pub(crate) unit: String,
     /// `higher` or `lower`: which way is better.
-    pub better: String,
+    pub(crate) better: String,
     /// The base's runs.
-    pub base: SampleSummary,
+    pub(crate) base: SampleSummary,
     /// The new runs.
-    pub new: SampleSummary,
+    pub(crate) new: SampleSummary,
     /// How they differ; `null` where one side has no figure, or one beyond all measure.
-    pub effect: Option<Effect>,
+    pub(crate) effect: Option<Effect>,
     /// Probability of such a difference, or a larger one, between runs that are all alike (Mann and
     /// Whitney, two-sided).
-    pub p: Option<f64>,
+    pub(crate) p: Option<f64>,
     /// The same, corrected for all comparisons (Holm).
-    pub p_corrected: Option<f64>,
+    pub(crate) p_corrected: Option<f64>,
     /// What the effect has to be beyond.
-    pub threshold: f64,
+    pub(crate) threshold: f64,
     /// What this machine makes of runs that are all alike; `null` where that is not known.
-    pub noise: Option<f64>,
+    pub(crate) noise: Option<f64>,
     /// The answer.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Why there is no other one; empty where there is.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// One figure in all runs of one side.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct SampleSummary {
+pub(crate) struct SampleSummary {
     /// Each run's, in the order they ran; `null` where it is beyond all measure, as a percentile
     /// that falls among what was lost.
-    pub runs: Vec<Option<f64>>,
+    pub(crate) runs: Vec<Option<f64>>,
     /// Their median; of shares, their mean, which sees what only some runs have.
-    pub center: Option<f64>,
+    pub(crate) center: Option<f64>,
 }
 
 /// How far apart two samples are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Effect {
+pub(crate) struct Effect {
     /// `ratio`: median of the new over that of the base; `difference`: mean of the new less that of
     /// the base.
-    pub kind: EffectKind,
+    pub(crate) kind: EffectKind,
     /// From the runs as they are.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Lower end of the interval.
-    pub low: f64,
+    pub(crate) low: f64,
     /// Upper end.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 /// What an effect is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum EffectKind {
+pub(crate) enum EffectKind {
     /// Of medians.
     Ratio,
     /// Of means: of shares, and where there was nothing to divide by.
@@ -245,23 +241,23 @@ pub enum EffectKind {
 /// What two halves of runs that are all alike differed by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct NoiseFloor {
+pub(crate) struct NoiseFloor {
     /// The machine.
-    pub host: String,
+    pub(crate) host: String,
     /// What was asked, as a checksum.
-    pub scenario: String,
+    pub(crate) scenario: String,
     /// The cell's id.
-    pub cell: String,
+    pub(crate) cell: String,
     /// The metric.
-    pub metric: String,
+    pub(crate) metric: String,
     /// What effects are measured by here.
-    pub kind: EffectKind,
+    pub(crate) kind: EffectKind,
     /// 95th percentile of the effect between random halves, as a distance from no effect.
-    pub noise: f64,
+    pub(crate) noise: f64,
     /// How many runs it was learned from.
-    pub runs: u64,
+    pub(crate) runs: u64,
     /// When, RFC 3339.
-    pub learned_at: String,
+    pub(crate) learned_at: String,
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! A comparison made by hand, for tests of the formats: each verdict once, a cell that one side
-//! lacks, and something that differs.
+//! A comparison for tests of the formats: each verdict, a missing cell, and a difference.
 
 use super::document::{
     Applied, ComparedCell, Comparison, Difference, Effect, EffectKind, Judgement, Runs,
@@ -7,7 +6,6 @@ use super::document::{
 };
 use crate::document::{Head, Host, SCHEMA, Tool, Warning};
 
-/// Ten runs around this, a little apart from each other.
 fn runs(same_range: f64, apart: f64) -> SampleSummary {
     let runs = [-1.0, 1.0, 0.5, -0.5, 0.0, 0.0, 0.25, -0.25, 0.75, -0.75];
     SampleSummary {
@@ -19,7 +17,11 @@ fn runs(same_range: f64, apart: f64) -> SampleSummary {
 /// A metric's name, its unit and which way it is better.
 type About = [&'static str; 3];
 
-fn judgement([metric, unit, better]: About, [base, new]: [f64; 2], effect: Effect) -> Judgement {
+pub(super) fn judgement(
+    [metric, unit, better]: About,
+    [base, new]: [f64; 2],
+    effect: Effect,
+) -> Judgement {
     let apart = if unit == "pps" { 2e3 } else { base * 0.01 };
     Judgement {
         metric: metric.to_owned(),
@@ -69,7 +71,6 @@ fn cells() -> Vec<ComparedCell> {
     vec![cell("plain/64/max", vec![worse, same]), cell("plain/64/50%", vec![better, undecided])]
 }
 
-/// Ten runs a side: one figure each of worse, same, better and undecided.
 pub(super) fn comparison() -> Comparison {
     let side = |from: &str, git: &str| Runs {
         from: from.to_owned(),

@@ -6,14 +6,13 @@ mod key;
 
 use std::path::PathBuf;
 
-pub use crate::compare::history::formats::{csv, html, markdown, text};
-
 use super::pairs::{CellGroup, groups};
 use super::store::Stored;
-pub use crate::compare::history::change_point::Change;
+pub(crate) use crate::compare::history::change_point::Change;
 use crate::compare::history::change_point::RunContext;
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::Metric;
+use crate::report::format::text::style::distinct;
 use crate::unit;
 
 /// Default metrics: delivered rate flat out, and latency at a rate.
@@ -22,57 +21,48 @@ const DEFAULT_METRICS: [&str; 3] = ["rx_pps", "p50", "p99"];
 /// Replaces `rx_pps` if the receiver is unknown.
 const SENDER_METRIC: &str = "tx_pps";
 
-/// The series of kept runs.
 #[derive(Debug, Clone, Default)]
-pub struct History {
+pub(crate) struct History {
     /// In the order in which cells first appear.
-    pub series: Vec<Series>,
+    pub(crate) series: Vec<Series>,
 }
 
 /// One metric of one cell, measured in one scenario on one host.
 #[derive(Debug, Clone)]
-pub struct Series {
-    /// The cell's id.
-    pub cell: String,
-    /// The metric.
-    pub metric: &'static Metric,
-    /// How it was measured, beside the cell's id: kind, settings, and the peer host, without ports,
-    /// seeds, warm-up and trials.
-    pub scenario: String,
+pub(crate) struct Series {
+    pub(crate) cell: String,
+    pub(crate) metric: &'static Metric,
+    /// Kind, settings and peer host, without ports, seeds, warm-up and trials.
+    pub(crate) scenario: String,
     /// Host name, CPU model and CPUs, dots between them.
-    pub host: String,
+    pub(crate) host: String,
     /// One point per run, oldest first.
-    pub points: Vec<Point>,
+    pub(crate) points: Vec<Point>,
 }
 
-/// A run in a series.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point {
-    /// RFC 3339.
-    pub started_at: String,
-    /// The file of the run.
-    pub path: PathBuf,
+pub(crate) struct Point {
+    pub(crate) started_at: String,
+    pub(crate) path: PathBuf,
     /// The commit of the udperf that measured.
-    pub git: Option<String>,
+    pub(crate) git: Option<String>,
     /// Median of the trials that have it.
-    pub value: f64,
+    pub(crate) value: f64,
     /// The number of those trials.
-    pub trials: usize,
+    pub(crate) trials: usize,
     /// Distinct warning codes of this cell in this run.
-    pub doubts: Vec<String>,
+    pub(crate) doubts: Vec<String>,
     /// Distinct codes of the reasons why this cell or its run is invalid; empty if it is valid.
-    pub invalid_because: Vec<String>,
-    /// Changes since the previous run.
-    pub changes: Vec<Change>,
+    pub(crate) invalid_because: Vec<String>,
+    pub(crate) changes: Vec<Change>,
 }
 
-/// Selects series.
 #[derive(Debug, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Metrics; empty: the default ones of each cell.
-    pub metrics: Vec<&'static Metric>,
+    pub(crate) metrics: Vec<&'static Metric>,
     /// Cells by a part of their id, or with `*` or `?` by all of it; empty: all.
-    pub cells: Vec<String>,
+    pub(crate) cells: Vec<String>,
 }
 
 impl Filter {
@@ -84,7 +74,6 @@ impl Filter {
         self.cells.is_empty() || self.cells.iter().any(fits)
     }
 
-    /// The selected metrics of a cell.
     fn of(&self, cell: &Cell) -> Vec<&'static Metric> {
         if !self.metrics.is_empty() {
             return self.metrics.clone();
@@ -97,15 +86,11 @@ impl Filter {
     }
 }
 
-/// The key of a series.
 type Key = (String, &'static str, String, String);
 
-/// The series of these runs, which are in order of time, without calibration cells, cells cut
-/// short, and unknown values.
-#[must_use]
-pub fn history(runs: &[Stored], filter: &Filter) -> History {
+/// The series of these ordered runs, without calibration and incomplete cells.
+pub(crate) fn history(runs: &[Stored], filter: &Filter) -> History {
     let mut history = History::default();
-    // The context of the last point of each series.
     let mut contexts: Vec<(Key, RunContext)> = Vec::new();
     for Stored { path, report } in runs {
         let (scenario, host) = (key::scenario(report), key::host(&report.host));
@@ -134,7 +119,9 @@ pub fn history(runs: &[Stored], filter: &Filter) -> History {
                     git: report.tool.git.clone(),
                     value,
                     trials: count,
-                    doubts: doubts(&trials),
+                    doubts: distinct(
+                        trials.iter().flat_map(|cell| &cell.warnings).map(|one| one.code.clone()),
+                    ),
                     invalid_because: invalid_because(report, &trials),
                     changes,
                 });
@@ -160,29 +147,12 @@ fn median(metric: &Metric, trials: &[&Cell]) -> Option<(f64, usize)> {
 fn invalid_because(report: &Report, trials: &[&Cell]) -> Vec<String> {
     let of_run = report.invalid_because.iter().filter(|reason| reason.cell.is_none());
     let of_cell = trials.iter().flat_map(|cell| report.invalid_cell(cell));
-    let mut codes: Vec<String> = Vec::new();
-    for reason in of_run.chain(of_cell) {
-        if !codes.contains(&reason.code) {
-            codes.push(reason.code.clone());
-        }
-    }
-    codes
-}
-
-fn doubts(trials: &[&Cell]) -> Vec<String> {
-    let mut codes: Vec<String> = Vec::new();
-    for warning in trials.iter().flat_map(|cell| &cell.warnings) {
-        if !codes.contains(&warning.code) {
-            codes.push(warning.code.clone());
-        }
-    }
-    codes
+    distinct(of_run.chain(of_cell).map(|reason| reason.code.clone()))
 }
 
 impl Series {
     /// The relative change from the last valid point; `None` for the first and for invalid points.
-    #[must_use]
-    pub fn step(&self, at: usize) -> Option<f64> {
+    pub(crate) fn step(&self, at: usize) -> Option<f64> {
         let is_valid = |point: &&Point| point.invalid_because.is_empty();
         let point = self.points.get(at).filter(is_valid)?;
         let before = self.points[..at].iter().rev().find(is_valid)?.value;
@@ -190,9 +160,7 @@ impl Series {
         step.is_finite().then_some(step)
     }
 
-    /// The largest finite value.
-    #[must_use]
-    pub fn highest(&self) -> f64 {
+    pub(crate) fn highest(&self) -> f64 {
         let values = self.points.iter().map(|point| point.value);
         values.filter(|value| value.is_finite()).fold(0.0, f64::max)
     }

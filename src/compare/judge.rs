@@ -9,7 +9,7 @@ use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::unit::median;
 
 /// Metrics compared by default.
-pub const METRICS: [&str; 9] = [
+pub(crate) const METRICS: [&str; 9] = [
     "rx_pps",
     "loss",
     "no_reply",
@@ -21,15 +21,14 @@ pub const METRICS: [&str; 9] = [
     "instructions_per_datagram",
 ];
 
-/// Rules of a comparison.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Tolerated change as a share.
-    pub tolerance: f64,
+    pub(crate) tolerance: f64,
     /// Tolerated change of shares such as loss.
-    pub share_floor: f64,
+    pub(crate) share_floor: f64,
     /// Significance level of all comparisons together.
-    pub alpha: f64,
+    pub(crate) alpha: f64,
 }
 
 impl Default for Rules {
@@ -40,21 +39,18 @@ impl Default for Rules {
     }
 }
 
-/// The runs of one metric in one cell.
 #[derive(Debug, Clone)]
 pub(super) struct Pair {
     pub(super) metric: &'static Metric,
     pub(super) base: Vec<f64>,
     pub(super) new: Vec<f64>,
-    /// Withheld runs of both sides, below the clock offset bound; without them the sample is
-    /// biased.
+    /// Withheld runs of both sides; without them the sample is biased.
     pub(super) withheld: usize,
     /// Known noise floors of the machine.
     pub(super) noise: Vec<(EffectKind, f64)>,
 }
 
-/// Judges all metrics of a comparison together; returns the number of comparisons that chance may
-/// affect, too.
+/// Judges all metrics of a comparison together; also returns the size of the family.
 pub(super) fn judge(pairs: &[Pair], rules: &Rules) -> (Vec<Judgement>, usize) {
     let p = |pair: &Pair| mann_whitney(&pair.base, &pair.new).filter(|_| pair.withheld == 0);
     let p: Vec<_> = pairs.iter().map(p).collect();
@@ -118,8 +114,7 @@ fn judge_one(
     }
 }
 
-/// The verdict, and why it is undecided. Only the tolerance makes two sides the same; noise can
-/// only hide a difference.
+/// The verdict, and why it is undecided; noise can only hide a difference.
 fn verdict_of(
     better: Better,
     effect: Effect,
@@ -159,8 +154,7 @@ fn same_range(kind: EffectKind, threshold: f64) -> (f64, f64) {
     }
 }
 
-/// The verdict if some runs are infinite, such as a percentile among lost datagrams: they have no
-/// ratio.
+/// The verdict if some runs are infinite, such as a percentile among lost datagrams.
 fn verdict_of_infinite(base: &[f64], new: &[f64], p: f64, rules: &Rules) -> (Verdict, String) {
     let mostly =
         |runs: &[f64]| runs.iter().filter(|run| run.is_infinite()).count() * 2 > runs.len();
@@ -202,7 +196,6 @@ pub(super) fn distance(kind: EffectKind, a: &[f64], b: &[f64]) -> Option<f64> {
     })
 }
 
-/// The tolerance in the unit of the effect.
 fn tolerated(pair: &Pair, effect: Option<Effect>, rules: &Rules) -> f64 {
     match effect.map(|effect| effect.kind) {
         Some(EffectKind::Difference) => {
@@ -213,7 +206,6 @@ fn tolerated(pair: &Pair, effect: Option<Effect>, rules: &Rules) -> f64 {
     }
 }
 
-/// The noise floor of the effect's kind.
 fn noise(pair: &Pair, effect: Option<Effect>) -> Option<f64> {
     let equal = pair.noise.iter().filter(|(kind, _)| Some(*kind) == effect.map(|one| one.kind));
     equal.map(|(_, noise)| *noise).max_by(f64::total_cmp)
@@ -228,7 +220,6 @@ fn sample(kind: MetricKind, runs: &[f64]) -> SampleSummary {
     }
 }
 
-/// The unit of a kind.
 const fn unit(kind: MetricKind) -> &'static str {
     match kind {
         MetricKind::Share => "share",
@@ -289,7 +280,7 @@ mod tests {
         assert_eq!(why, "at least 4 runs per side are needed, got 3");
         let (found, why) = verdict(pair("rx_pps", &[], &[2.0]));
         assert_eq!((found, why.as_str()), (Verdict::Undecided, "only the new runs have it"));
-        // Many runs on one side do not replace those of the other.
+        // Many runs on one side do not make up for few on the other.
         let (found, why) = verdict(pair("rx_pps", &[9.0], &[2.0; 60]));
         assert_eq!(found, Verdict::Undecided);
         assert_eq!(why, "at least 4 runs per side are needed, got 1");
@@ -316,7 +307,6 @@ mod tests {
             Verdict::Worse
         );
         assert_eq!(of([5e-5; 10]), Verdict::Same);
-        // One run of ten proves nothing.
         let mut once = [0.0; 10];
         once[3] = 0.2;
         assert_eq!(of(once), Verdict::Undecided);

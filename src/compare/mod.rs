@@ -11,26 +11,26 @@
 
 mod build;
 mod differences;
-pub mod document;
+pub(crate) mod document;
 #[cfg(test)]
 mod fixture;
-pub mod formats;
-pub mod history;
+pub(crate) mod formats;
+pub(crate) mod history;
 mod input;
 mod judge;
-pub mod noise;
-pub mod order;
+pub(crate) mod noise;
+pub(crate) mod order;
 mod pairs;
-pub mod show;
+pub(crate) mod show;
 #[cfg(test)]
 mod simulations;
-pub mod stats;
-pub mod store;
-pub mod text;
+pub(crate) mod stats;
+pub(crate) mod store;
+pub(crate) mod text;
 mod validity;
 mod warnings;
 
-pub use build::{CompareError, compare};
-pub use document::{Comparison, InvalidSide, Learned, Verdict};
-pub use input::{RunFacts, SideRuns};
-pub use judge::{METRICS, Rules};
+pub(crate) use build::{CompareError, compare};
+pub(crate) use document::{Comparison, Learned, Verdict};
+pub(crate) use input::{RunFacts, SideRuns};
+pub(crate) use judge::{METRICS, Rules};

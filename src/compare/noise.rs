@@ -11,15 +11,13 @@ use crate::document::{Host, Report};
 use crate::report::checks::metric::Metric;
 
 /// Name and version of the file format.
-pub const SCHEMA: &str = "udperf-noise/1";
+pub(crate) const SCHEMA: &str = "udperf-noise/1";
 
-/// Noise floors kept between comparisons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NoiseProfile {
-    /// Always `udperf-noise/1`.
-    pub schema: String,
+pub(crate) struct NoiseProfile {
+    pub(crate) schema: String,
     /// One per host, scenario, cell and metric.
-    pub floors: Vec<NoiseFloor>,
+    pub(crate) floors: Vec<NoiseFloor>,
 }
 
 impl Default for NoiseProfile {
@@ -30,7 +28,7 @@ impl Default for NoiseProfile {
 
 impl NoiseProfile {
     /// Learns noise floors from equal runs, replacing older ones; returns the new ones.
-    pub fn learn(
+    pub(crate) fn learn(
         &mut self,
         reports: &[&Report],
         metrics: &[&'static Metric],
@@ -142,10 +140,11 @@ mod tests {
         profile.learn(&all, &metrics, "2026-07-18T12:00:00Z");
         profile.learn(&all, &metrics, "2026-07-19T12:00:00Z");
         assert_eq!(profile.floors.len(), 1);
+        let too_few = NoiseProfile::default().learn(&all[..7], &metrics, "");
+        assert!(too_few.is_empty());
         let floor = profile.of(&runs[0], &runs[0].cells[0].id, "rx_pps").unwrap();
         assert_eq!((floor.runs, floor.kind), (8, EffectKind::Ratio));
         assert!(floor.noise > 0.0 && floor.noise < 0.06, "{}", floor.noise);
-        // Fewer runs do not replace it.
         let mut more = profile.clone();
         more.floors[0].runs = 9;
         assert!(more.learn(&all, &metrics, "").is_empty() && more.floors.len() == 1);
@@ -170,14 +169,5 @@ mod tests {
         assert_eq!(learned(&runs), 1);
         fixture::two_clocks(&mut runs[3].cells[0], 12_000);
         assert_eq!(learned(&runs), 0);
-    }
-
-    #[test]
-    fn too_few_runs_teach_nothing() {
-        let runs = reports(&[100.0, 104.0, 98.0, 99.0, 101.0, 103.0, 98.0]);
-        let all: Vec<&Report> = runs.iter().collect();
-        let mut profile = NoiseProfile::default();
-        profile.learn(&all, &[Metric::named("rx_pps").unwrap()], "");
-        assert!(profile.floors.is_empty());
     }
 }

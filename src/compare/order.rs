@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 /// A side of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arm {
+pub(crate) enum Arm {
     /// The reference.
     A,
     /// The side to judge.
@@ -13,8 +13,7 @@ pub enum Arm {
 }
 
 /// So many blocks of one A and one B, each in random order.
-#[must_use]
-pub fn order(blocks: u32, seed: u64) -> Vec<Arm> {
+pub(crate) fn order(blocks: u32, seed: u64) -> Vec<Arm> {
     let mut rng = Rng::with_seed(seed);
     let block = |_| if rng.bool() { [Arm::A, Arm::B] } else { [Arm::B, Arm::A] };
     (0..blocks).flat_map(block).collect()

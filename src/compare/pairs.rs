@@ -5,7 +5,6 @@ use crate::document::{Cell, Report};
 /// The parts of an id: engine, payload, requested rate, direction.
 type Key = [String; 4];
 
-/// All runs of one cell.
 #[derive(Debug)]
 pub(super) struct CellGroup<'a> {
     key: Key,
@@ -13,7 +12,6 @@ pub(super) struct CellGroup<'a> {
     pub(super) runs: Vec<&'a Cell>,
 }
 
-/// The matched cells of two sides.
 #[derive(Debug, Default)]
 pub(super) struct Paired<'a> {
     pub(super) both: Vec<(CellGroup<'a>, CellGroup<'a>)>,

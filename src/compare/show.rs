@@ -6,9 +6,7 @@ use super::document::{
 use crate::report::format::text::style::percent;
 use crate::unit::{show_bits, show_nanos, show_pps};
 
-/// A figure with its unit.
-#[must_use]
-pub fn value(unit: &str, value: f64) -> String {
+pub(crate) fn value(unit: &str, value: f64) -> String {
     match unit {
         "share" => percent(value),
         "ns" => show_nanos(value.round() as u64),
@@ -18,21 +16,18 @@ pub fn value(unit: &str, value: f64) -> String {
     }
 }
 
-/// The middle of a side; a dash where there is none.
-#[must_use]
-pub fn center(judgement: &Judgement, center: Option<f64>) -> String {
+/// The center of a side; a dash if unknown.
+pub(crate) fn center(judgement: &Judgement, center: Option<f64>) -> String {
     center.map_or_else(|| "–".to_owned(), |center| value(&judgement.unit, center))
 }
 
-/// The effect: `-10.0%`, in points of a percent for shares, in units for what began at nothing.
-#[must_use]
-pub fn change(judgement: &Judgement) -> String {
+/// The effect: `-10.0%`, points for shares, units for differences.
+pub(crate) fn change(judgement: &Judgement) -> String {
     judgement.effect.map_or_else(String::new, |effect| one(judgement, effect, effect.value))
 }
 
 /// The interval: `-12.1 … -8.0%`.
-#[must_use]
-pub fn interval(judgement: &Judgement) -> String {
+pub(crate) fn interval(judgement: &Judgement) -> String {
     let Some(effect) = judgement.effect else { return String::new() };
     if effect.low == effect.high {
         return String::new();
@@ -42,9 +37,8 @@ pub fn interval(judgement: &Judgement) -> String {
     format!("{} … {high}", low.trim_end_matches(&unit).trim_end())
 }
 
-/// The corrected p, in as many digits as say something.
-#[must_use]
-pub fn p(judgement: &Judgement) -> String {
+/// The corrected p in its significant digits.
+pub(crate) fn p(judgement: &Judgement) -> String {
     match judgement.p_corrected {
         None => String::new(),
         Some(p) if p < 0.0001 => "<0.0001".to_owned(),
@@ -53,9 +47,8 @@ pub fn p(judgement: &Judgement) -> String {
     }
 }
 
-/// What the effect had to be beyond: `2%`, or as differences are written where it is one.
-#[must_use]
-pub fn threshold(judgement: &Judgement) -> String {
+/// The threshold in the form of the effect: `2%`, or a difference.
+pub(crate) fn threshold(judgement: &Judgement) -> String {
     match judgement.effect {
         Some(effect) if effect.kind == EffectKind::Difference => {
             one(judgement, effect, judgement.threshold).trim_start_matches('+').to_owned()
@@ -67,8 +60,7 @@ pub fn threshold(judgement: &Judgement) -> String {
 
 /// One figure in a line: `rx_pps 281 kpps → 253 kpps, -10.0% (-12.1 … -8.0%), p 0.0002, beyond
 /// 2%`.
-#[must_use]
-pub fn sentence(judgement: &Judgement) -> String {
+pub(crate) fn sentence(judgement: &Judgement) -> String {
     let (base, new) = (&judgement.base, &judgement.new);
     let (base, new) = (center(judgement, base.center), center(judgement, new.center));
     let mut parts = vec![format!("{} {base} → {new}", judgement.metric)];
@@ -92,10 +84,8 @@ pub fn sentence(judgement: &Judgement) -> String {
     parts.join(", ")
 }
 
-/// The headline in one sentence: the verdict, the changes in rate, loss and latency, and those in
-/// costs.
-#[must_use]
-pub fn headline(comparison: &Comparison) -> String {
+/// The headline: the verdict, the changes in rate, loss and latency, and those in costs.
+pub(crate) fn headline(comparison: &Comparison) -> String {
     let (base, new) = names(comparison);
     if comparison.verdict == Verdict::CannotCompare {
         let reasons = named(comparison.invalid.iter().map(|reason| {
@@ -118,8 +108,7 @@ pub fn headline(comparison: &Comparison) -> String {
 }
 
 /// Why a side is invalid: `plain/64/max: none of 100 datagrams arrived; … (10 of 10 runs)`.
-#[must_use]
-pub fn reason(reason: &InvalidSide) -> String {
+pub(crate) fn reason(reason: &InvalidSide) -> String {
     let cell = reason.cell.as_ref().map_or_else(String::new, |cell| format!("{cell}: "));
     format!("{cell}{} ({} of {} runs)", reason.message, reason.runs, reason.of)
 }
@@ -225,23 +214,15 @@ pub(super) fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
-    fn judgement(unit: &str, kind: EffectKind, value: f64, low: f64, high: f64) -> Judgement {
-        let sample =
-            super::super::document::SampleSummary { runs: vec![Some(1.0)], center: Some(1.0) };
-        Judgement {
-            metric: "x".to_owned(),
-            unit: unit.to_owned(),
-            better: "lower".to_owned(),
-            base: sample.clone(),
-            new: sample,
-            effect: Some(Effect { kind, value, low, high }),
-            p: Some(0.5),
-            p_corrected: Some(0.00123),
-            threshold: 0.02,
-            noise: None,
-            verdict: Verdict::Same,
-            why: String::new(),
-        }
+    fn judgement(
+        unit: &'static str,
+        kind: EffectKind,
+        value: f64,
+        low: f64,
+        high: f64,
+    ) -> Judgement {
+        let effect = Effect { kind, value, low, high };
+        super::super::fixture::judgement(["x", unit, "lower"], [1.0; 2], effect)
     }
 
     #[test]
@@ -260,7 +241,7 @@ mod tests {
             pair("+2.0 points", "+1.0 … +3.0 points")
         );
         assert_eq!(of("number", Difference, 3.0, 2.0, 4.0), pair("+3.00", "+2.00 … +4.00"));
-        assert_eq!(p(&judgement("ns", Ratio, 1.0, 1.0, 1.0)), "0.0012");
+        assert_eq!(p(&judgement("ns", Ratio, 1.0, 1.0, 1.0)), "0.0002");
     }
 
     #[test]
@@ -278,11 +259,9 @@ mod tests {
         comparison.cells[0].metrics.push(cost);
         let said = headline(&comparison);
         assert!(said.ends_with("; costs worse: plain/64/max cpu_ns_per_datagram -10.0%"), "{said}");
-        // Where nothing else moved, the verdict is one of costs.
         comparison.cells[0].metrics.remove(0);
         let said = headline(&comparison);
         assert!(said.starts_with("new is worse in costs: of 2 cells"), "{said}");
-        // Many are counted.
         let more = vec![comparison.cells[0].metrics[1].clone(); 6];
         comparison.cells[0].metrics.extend(more);
         let said = headline(&comparison);

@@ -19,14 +19,13 @@ const MANY: u64 = 1_000;
 /// Runs per side.
 const RUNS: usize = 10;
 
-/// A number from the normal distribution (G. Box, M. Muller, 1958).
+/// A normally distributed number (G. Box, M. Muller, 1958).
 fn normal(rng: &mut Rng) -> f64 {
     let (u, v) = (1.0 - rng.f64(), rng.f64());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
-/// How often each verdict comes out, over so many comparisons of runs that `make` makes of side
-/// (0 or 1) and chance.
+/// Counts the verdicts of comparisons of runs that `make` draws for side 0 or 1.
 fn verdicts(trials: u64, name: &str, make: impl Fn(usize, &mut Rng) -> f64) -> [u64; 4] {
     let metric = Metric::named(name).unwrap();
     let mut counts = [0; 4];
@@ -119,39 +118,22 @@ fn exact_p(trials: u64) {
 }
 
 #[test]
-fn equal_runs_are_seldom_called_worse() {
-    equal_runs(FEW);
-    quiet_machines(FEW);
-}
-
-#[test]
-fn a_tenth_less_is_found() {
-    a_tenth_less(FEW);
-}
-
-#[test]
-fn occasional_loss_is_no_regression() {
-    occasional_loss(FEW);
-}
-
-#[test]
-fn of_many_cells_few_are_flagged_by_chance() {
-    many_cells(20);
-}
-
-#[test]
-fn p_is_what_another_library_finds() {
-    exact_p(40);
+fn few_simulated_comparisons_have_the_error_rates_of_the_rules() {
+    simulate(FEW, 20, 40);
 }
 
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn many_simulated_comparisons_have_the_same_error_rates() {
+    simulate(MANY, 100, 200);
+}
+
+fn simulate(trials: u64, of_many_cells: u64, of_exact_p: u64) {
     for check in [equal_runs, quiet_machines, a_tenth_less, occasional_loss] {
-        check(MANY);
+        check(trials);
     }
-    many_cells(100);
-    exact_p(200);
+    many_cells(of_many_cells);
+    exact_p(of_exact_p);
 }
 
 /// The example of scipy.stats.mannwhitneyu: U = 17, p = 1/9.

@@ -15,9 +15,7 @@ const MIN_WIDTH: usize = 60;
 /// Maximum number of named differences. Arbitrary: they fit a screen with the table.
 const MAX_DIFFERENCES: usize = 12;
 
-/// The text, ending in a line break.
-#[must_use]
-pub fn render(comparison: &Comparison, style: Style) -> String {
+pub(crate) fn render(comparison: &Comparison, style: Style) -> String {
     let styler = Styler { color: style.color };
     let width = style.width.max(MIN_WIDTH);
     let mut parts = vec![
@@ -83,7 +81,7 @@ pub(super) fn id(cell: &ComparedCell) -> String {
     }
 }
 
-fn row(id: String, judgement: &Judgement, styler: Styler) -> [String; 8] {
+pub(super) fn row(id: String, judgement: &Judgement, styler: Styler) -> [String; 8] {
     [
         id,
         judgement.metric.clone(),
@@ -133,7 +131,6 @@ fn notes(comparison: &Comparison, styler: Styler, width: usize) -> String {
     notes.join("\n")
 }
 
-/// The noise floors that were learned.
 pub(super) fn learned(comparison: &Comparison) -> Option<String> {
     let learned = comparison.learned.as_ref()?;
     let floor = |floor: &NoiseFloor| {
@@ -157,7 +154,6 @@ pub(super) fn learned(comparison: &Comparison) -> Option<String> {
     ))
 }
 
-/// The rules in words.
 pub(super) fn rules(comparison: &Comparison) -> String {
     let rules = &comparison.rules;
     let noise = match &rules.noise_from {
@@ -201,7 +197,6 @@ pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
     (!said.is_empty()).then(|| said.join("; "))
 }
 
-/// The last line.
 fn verdict(comparison: &Comparison, styler: Styler, width: usize) -> String {
     let lines = wrap(&show::headline(comparison), width, 2);
     styler.paint_lines(verdict_color(comparison.verdict), lines).join("\n")

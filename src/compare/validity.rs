@@ -30,7 +30,6 @@ pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
     found
 }
 
-/// The reason for a document that is marked invalid without reasons.
 fn unnamed_reason() -> InvalidReason {
     InvalidReason {
         code: "invalid".to_owned(),

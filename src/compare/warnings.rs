@@ -1,17 +1,17 @@
 //! Warnings of comparisons.
 
+use std::collections::BTreeSet;
+
 use super::document::Difference;
 use super::input::RunFacts;
 use super::pairs::Paired;
 use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes;
 
-/// Facts that the comparison collected.
 #[derive(Debug)]
 pub(super) struct Uncertainties {
     /// The smallest number of runs of any side and cell.
     pub(super) min_runs: usize,
-    /// Runs per side that a verdict needs.
     pub(super) needed: usize,
     pub(super) interleaved: bool,
     /// Comparisons with a known noise floor, and all comparisons.
@@ -20,7 +20,6 @@ pub(super) struct Uncertainties {
     pub(super) left_out: Vec<(&'static str, String)>,
 }
 
-/// The warnings of a comparison.
 pub(super) fn warnings(
     facts: &RunFacts<'_>,
     paired: &Paired<'_>,
@@ -94,14 +93,8 @@ fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
     let has = |cell: &Cell, code: &str| cell.warnings.iter().any(|warning| warning.code == code);
     for (base, new) in &paired.both {
-        let mut codes: Vec<&str> = new
-            .runs
-            .iter()
-            .flat_map(|cell| cell.warnings.iter().map(|warning| warning.code.as_str()))
-            .collect();
-        codes.sort_unstable();
-        codes.dedup();
-        for code in codes {
+        let warnings = new.runs.iter().flat_map(|cell| &cell.warnings);
+        for code in warnings.map(|warning| warning.code.as_str()).collect::<BTreeSet<_>>() {
             let count = new.runs.iter().filter(|cell| has(cell, code)).count();
             if count * 2 <= new.runs.len() || base.runs.iter().any(|cell| has(cell, code)) {
                 continue;

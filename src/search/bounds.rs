@@ -7,11 +7,9 @@ use super::{Trial, TrialCounts};
 pub(super) struct TrialTally {
     pub(super) held: u32,
     pub(super) failed: u32,
-    /// Trials limited by the generator.
     pub(super) limited: u32,
 }
 
-/// Whether a rate passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BoundState {
     Passes,
@@ -76,7 +74,6 @@ impl Rates {
         self.at(rate).unwrap_or_default().state(self.repeat)
     }
 
-    /// The lowest rate that fails.
     pub(super) fn high(&self) -> Option<f64> {
         self.in_state(BoundState::Fails).next()
     }

@@ -27,18 +27,15 @@ const LAG_SHARE: f64 = 0.5;
 /// many in the burst after it. Arbitrary.
 const COST_OF_STALLS: f64 = 2.0;
 
-/// The kind of a goal's metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GoalKind {
     /// A latency that can be corrected for disturbances.
     Latency,
     /// A latency that includes the generator's lag.
     FromSchedule,
-    /// Punctuality of the generator.
     Generator,
     /// Loss, which stalls may cause.
     Loss,
-    /// Anything else.
     Other,
 }
 
@@ -71,8 +68,7 @@ pub(super) fn fails_undisturbed(cell: &Cell, rate_pps: f64, goals: &[Condition])
     goals.iter().filter(result).any(|goal| goal.holds_in(&undisturbed) == Some(false))
 }
 
-/// Whether only latency fails, because datagrams left late or workers stalled, or only the
-/// generator's punctuality.
+/// Whether only latency fails because of lag or stalls, or only the generator's punctuality.
 pub(super) fn fails_by_lag(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> bool {
     let undisturbed = undisturbed(cell, rate_pps);
     let mut failed = goals.iter().filter(|goal| goal.holds_in(cell) == Some(false)).peekable();
@@ -267,7 +263,6 @@ mod tests {
             assert!(fails_undisturbed(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
             assert!(!fails_by_lag(&late(), 100e3, &[goal]), "{figure}");
         }
-        // Long without lag.
         let mut far = late();
         far.schedule.as_mut().unwrap().lag.p99_ns = Some(1_000);
         assert!(!fails_by_lag(&far, 100e3, &["to_socket.p99_ns<=1ms".parse().unwrap()]));

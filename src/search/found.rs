@@ -8,8 +8,7 @@ use crate::document::{
 use crate::unit::lower_median;
 
 /// The result of this search; `id` is that of its cells without the rate, such as `gso+batch/45`.
-#[must_use]
-pub fn found(search: &Search, id: &str, size: u64) -> Found {
+pub(crate) fn found(search: &Search, id: &str, size: u64) -> Found {
     let rates = search.decided();
     let (low, high) = (rates.low(), rates.high());
     let tried = |rate: f64| {
@@ -28,8 +27,8 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
             && Some(trial.request.rate_pps) == low
             && trial.counts.is_some()
     };
-    let trials = search.trials();
-    let probe = search.probe();
+    let trials = &search.trials;
+    let probe = search.probe;
     Found {
         id: id.to_owned(),
         size,
@@ -39,8 +38,8 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
         limited_by: limited_by(search, low, high),
         passed: low.map(tried),
         failed: high.map(tried),
-        trial_ns: search.settings().time.0,
-        precision: search.settings().precision,
+        trial_ns: search.settings.time.0,
+        precision: search.settings.precision,
         p99_ns: median(trials.iter().filter(at_low).map(|one| one.outcome.figures.p99_ns)),
         verified,
         generator_pps: trials
@@ -58,13 +57,11 @@ pub fn found(search: &Search, id: &str, size: u64) -> Found {
 }
 
 fn limited_by(search: &Search, low: Option<f64>, high: Option<f64>) -> LimitedBy {
-    if !search.is_converged() {
+    if !search.converged {
         return LimitedBy::NotSettled;
     }
     let Some(high) = high else {
-        // No rate failed.
-        let asked_for =
-            low.is_none_or(|low| search.settings().max_pps.is_some_and(|max| low >= max));
+        let asked_for = low.is_none_or(|low| search.settings.max_pps.is_some_and(|max| low >= max));
         return if asked_for { LimitedBy::MaxRate } else { LimitedBy::Generator };
     };
     let tally = search.decided().at(high).unwrap_or_default();

@@ -24,8 +24,12 @@ const BAD_SHARE: f64 = 0.001;
 
 /// Evaluates a cell that ran at this rate. An invalid cell never passes; `max_missed` is the share
 /// of its schedule that may be missed, 0 to 1.
-#[must_use]
-pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64) -> TrialOutcome {
+pub(crate) fn outcome(
+    cell: &Cell,
+    rate_pps: f64,
+    goals: &[Condition],
+    max_missed: f64,
+) -> TrialOutcome {
     let invalid = invalid_cell(cell, max_missed);
     let untested = invalid.iter().any(tested_nothing);
     let seconds = cell.elapsed_ns as f64 / 1e9;
@@ -39,7 +43,7 @@ pub fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition], max_missed: f64)
         if all.contains(&Some(false)) { Some(false) } else { unknown.is_none().then_some(true) };
     let unknown = unknown.filter(|_| held.is_none()).and_then(|at| goals.get(at));
     let latency = cell.latency.as_ref();
-    // Whatever the goals say, the path did not take that rate.
+    // The path refused the rate, whatever the goals say.
     let not_taken = not_taken(cell, rate_pps, max_missed);
     let held = if not_taken.is_some() || untested { Some(false) } else { held };
     let unknown = unknown.filter(|_| held.is_none());
@@ -78,8 +82,7 @@ fn is_pushed_back(cell: &Cell) -> bool {
     pushed_back.is_some_and(|share| share > BAD_SHARE)
 }
 
-/// How many due datagrams the path did not take; `None` if it did not push back, or enough were
-/// sent.
+/// How many due datagrams the path refused; `None` if enough were sent.
 fn not_taken(cell: &Cell, rate_pps: f64, max_missed: f64) -> Option<f64> {
     // Other paces vary in number: the slots that came up were due.
     let came_up = cell.schedule.as_ref().map(|schedule| schedule.scheduled as f64);
@@ -117,12 +120,10 @@ fn is_short(cell: &Cell, datagrams: u64, due: Option<f64>) -> bool {
     due.is_some_and(|due| sent < due * (MIN_SENT - stall_share(cell)) && due - sent > 2.0)
 }
 
-/// Whether more slots were missed than allowed.
 fn missed(cell: &Cell, max_missed: f64) -> bool {
     missed_share(cell).is_some_and(|share| share > max_missed)
 }
 
-/// Whether workers stalled long enough to matter.
 fn stalled(cell: &Cell) -> bool {
     let total = |sum: &crate::document::StallSum| sum.total_ns;
     let stalled = total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total));
@@ -156,15 +157,14 @@ pub(super) fn judge(
     }
 }
 
-/// How often a disturbed trial is repeated before it counts. Arbitrary: longer than a brief
-/// disturbance.
+/// Repeats of a disturbed trial before it counts. Arbitrary: longer than a brief disturbance.
 const MAX_DISTURBED: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::document::MAX_MISSED;
-    use crate::document::{Schedule, Spread, StallSum};
+    use crate::document::StallSum;
     use crate::report::fixture;
 
     fn goals(words: &[&str]) -> Vec<Condition> {
@@ -248,11 +248,8 @@ mod tests {
             (cell.ledger.attempted, cell.pace) = (48_000, Some("poisson".to_owned()));
         }));
         assert!(generator_limited(|cell| {
-            let (lag, gap) = (Spread::default(), Spread::default());
-            let gap_outside_stalls = Spread::default();
-            let schedule =
-                Schedule { scheduled: 50_000, missed: 600, lag, gap, gap_outside_stalls };
-            cell.schedule = Some(schedule);
+            let schedule = cell.schedule.as_mut().unwrap();
+            (schedule.scheduled, schedule.missed) = (50_000, 600);
         }));
         assert!(!generator_limited(|cell| {
             cell.ledger.attempted = 48_000;
@@ -286,10 +283,8 @@ mod tests {
         // The path pushed back until slots were missed.
         let mut late = cell();
         late.ledger.refused.no_buffers = 100;
-        let spread = Spread::default;
-        let (lag, gap, gap_outside_stalls) = (spread(), spread(), spread());
-        late.schedule =
-            Some(Schedule { scheduled: 50_000, missed: 600, lag, gap, gap_outside_stalls });
+        let schedule = late.schedule.as_mut().unwrap();
+        (schedule.scheduled, schedule.missed) = (50_000, 600);
         let result = outcome(&late, 100e3, &[]);
         assert_eq!((result.held, result.generator_limited), (Some(false), false));
     }

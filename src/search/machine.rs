@@ -10,8 +10,7 @@ use crate::unit::MAX_PPS;
 /// three times what a target with stable results takes.
 const MAX_TRIALS: usize = 30;
 
-/// Minimum number of repeats in that limit. Arbitrary: the trials before the final ones do not get
-/// fewer with the repeats.
+/// Minimum repeats in that limit. Arbitrary: earlier trials do not get fewer with the repeats.
 const MIN_REPEATS: u32 = 3;
 
 /// Width of the first step away from the first rate, as a share; each further step is twice as
@@ -25,8 +24,7 @@ const MAX_STEP: f64 = 3.0;
 /// each longer stage halves the interval once.
 const WIDTHS: [f64; 2] = [4.0, 2.0];
 
-/// The rate below the result that has to hold, too, as a share of it. Arbitrary: a usual margin of
-/// operation.
+/// The share of the result that has to hold, too. Arbitrary: a usual margin of operation.
 const VERIFIED_AT: f64 = 0.9;
 
 /// How often the search continues below a rate that failed verification. Arbitrary.
@@ -45,23 +43,23 @@ const MAX_UNKNOWN: u32 = 2;
 
 /// A search, between two trials.
 #[derive(Debug)]
-pub struct Search {
-    settings: Settings,
-    probe: SearchPoint,
-    trials: Vec<Trial>,
+pub(crate) struct Search {
+    pub(crate) settings: Settings,
+    pub(crate) probe: SearchPoint,
+    pub(crate) trials: Vec<Trial>,
     stage: Purpose,
     /// The interval that the shorter trials found.
     previous: (Option<f64>, Option<f64>),
     /// Width of the next step outwards, as a share.
     step: f64,
     unknown: u32,
-    converged: bool,
+    /// Whether the interval is as narrow as requested and the rate below it held.
+    pub(crate) converged: bool,
     /// Rates of the curve at which a goal was unknown.
     curve_unknown: Vec<f64>,
     next: Option<TrialRequest>,
 }
 
-/// The next step of a stage.
 enum NextStep {
     Try(f64),
     /// The interval is narrow enough for this stage.
@@ -70,8 +68,7 @@ enum NextStep {
 
 impl Search {
     /// Begins at the rate of `settings`, or at the rate that the probe delivered.
-    #[must_use]
-    pub fn new(settings: Settings, probe: SearchPoint) -> Self {
+    pub(crate) fn new(settings: Settings, probe: SearchPoint) -> Self {
         let mut search = Self {
             settings,
             probe,
@@ -89,17 +86,12 @@ impl Search {
     }
 
     /// The next trial to run; `None` at the end.
-    #[must_use]
-    pub const fn next(&self) -> Option<TrialRequest> {
+    pub(crate) const fn next(&self) -> Option<TrialRequest> {
         self.next
     }
 
     /// Records the outcome of the trial of [`Self::next`].
-    ///
-    /// # Errors
-    /// [`SearchError::Unknown`] if it is unknown for the second time in a row whether a goal held;
-    /// never for trials of the curve, which do not affect the result.
-    pub fn record(&mut self, outcome: TrialOutcome) -> Result<(), SearchError> {
+    pub(crate) fn record(&mut self, outcome: TrialOutcome) -> Result<(), SearchError> {
         let Some(request) = self.next else { return Ok(()) };
         if outcome.held.is_none() {
             self.unknown += 1;
@@ -123,42 +115,14 @@ impl Search {
         Ok(())
     }
 
-    /// All trials in order.
-    #[must_use]
-    pub fn trials(&self) -> &[Trial] {
-        &self.trials
-    }
-
-    /// The result of the probe.
-    #[must_use]
-    pub const fn probe(&self) -> SearchPoint {
-        self.probe
-    }
-
-    /// The settings of the search.
-    #[must_use]
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Whether trials of full length made the interval as narrow as requested, and the rate below
-    /// it held.
-    #[must_use]
-    pub const fn is_converged(&self) -> bool {
-        self.converged
-    }
-
-    /// The rates of the trials of full length.
     pub(super) fn decided(&self) -> Rates {
         self.rates(Purpose::Final)
     }
 
-    /// The rate that verifies the result.
     pub(super) fn verified_at(&self, low: f64) -> f64 {
         round_rate(low * VERIFIED_AT).max(self.min_rate())
     }
 
-    /// The highest rate to try.
     pub(super) fn max_rate(&self) -> f64 {
         self.settings.max_pps.unwrap_or(f64::INFINITY).min(MAX_PPS as f64)
     }
@@ -172,7 +136,6 @@ impl Search {
         Rates::from_trials(&self.trials, stage.weight().unwrap_or_default(), repeat)
     }
 
-    /// Width of the interval that ends this stage.
     fn width(&self, stage: Purpose) -> f64 {
         let widths = match stage {
             Purpose::Short => WIDTHS[0],
@@ -248,7 +211,6 @@ impl Search {
         rates.len() >= MAX_INCONCLUSIVE
     }
 
-    /// The next step of this stage.
     fn next_step(&mut self, rates: &Rates) -> NextStep {
         let (min_rate, max_rate) = (self.min_rate(), self.max_rate());
         match (rates.low(), rates.high()) {
@@ -290,8 +252,7 @@ impl Search {
         step
     }
 
-    /// The first rate of a stage: either end of the interval in turn, so that drift over time
-    /// affects both.
+    /// The first rate of a stage: both ends in turn, so that drift affects both.
     fn first(&self, rates: &Rates) -> f64 {
         let count = |rate: f64| rates.at(rate).unwrap_or_default().total();
         match self.previous {
@@ -308,7 +269,6 @@ impl Search {
         }
     }
 
-    /// The next trial of the curve.
     fn next_curve_trial(&self) -> Option<TrialRequest> {
         let low = self.decided().low().filter(|_| self.settings.curve)?;
         let rates = CURVE.iter().map(|share| round_rate(low * share));
@@ -322,8 +282,7 @@ impl Search {
     }
 }
 
-/// Rounds a rate to the digits that a precision of 0.001 % needs, so that almost equal rates are
-/// equal.
+/// Rounds a rate so that almost equal rates are equal.
 fn round_rate(pps: f64) -> f64 {
     /// Significant digits. Arbitrary: no measurement repeats more.
     const DIGITS: i32 = 5;

@@ -17,49 +17,43 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-pub use found::found;
-pub use judge::outcome;
-pub use machine::Search;
+pub(crate) use found::found;
+pub(crate) use judge::outcome;
+pub(crate) use machine::Search;
 
 use crate::document::{TrialFigures, TrialVerdict};
 use crate::unit::Nanos;
 
-/// The settings of a search.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Length of the final trials.
-    pub time: Nanos,
+pub(crate) struct Settings {
+    pub(crate) time: Nanos,
     /// Width of the interval at the end, as a share of its lower bound; above 0.
-    pub precision: f64,
+    pub(crate) precision: f64,
     /// `(k, n)`: a rate passes if `k` of `n` trials hold; 1 <= k <= n.
-    pub repeat: (u32, u32),
+    pub(crate) repeat: (u32, u32),
     /// The first rate, in datagrams per second; `None`: the rate that the probe delivered.
-    pub start_pps: Option<f64>,
+    pub(crate) start_pps: Option<f64>,
     /// The highest rate to try, in datagrams per second; `None`: no limit but that of rates.
-    pub max_pps: Option<f64>,
-    /// Whether to measure a latency curve below the result.
-    pub curve: bool,
+    pub(crate) max_pps: Option<f64>,
+    pub(crate) curve: bool,
 }
 
 impl Settings {
     /// Length of the short trials: an eighth of the final ones, at least 100 ms. Arbitrary: shorter
     /// trials are wrong more often, and each mistake costs a longer trial.
-    #[must_use]
-    pub fn short(&self) -> Nanos {
+    pub(crate) fn short(&self) -> Nanos {
         /// Arbitrary: a stall of some ms is a small part of it.
         const MIN: Nanos = Nanos::from_millis(100);
         Nanos(self.time.0 / 8).max(MIN).min(self.time)
     }
 
     /// Length of the middle trials: a third. Arbitrary, about the geometric mean of the other two.
-    #[must_use]
-    pub fn middle(&self) -> Nanos {
+    pub(crate) fn middle(&self) -> Nanos {
         Nanos(self.time.0 / 3).max(self.short())
     }
 
     /// The lowest rate to try, in datagrams per second.
-    #[must_use]
-    pub fn min_pps(&self) -> f64 {
+    pub(crate) fn min_pps(&self) -> f64 {
         /// Datagrams in the shortest trial. Arbitrary: of fewer, one loss exceeds every goal.
         const MIN_DATAGRAMS: f64 = 10.0;
         MIN_DATAGRAMS / self.short().as_secs_f64().max(1e-9)
@@ -68,16 +62,15 @@ impl Settings {
 
 /// The result of the probe: the inner command without a rate, or at its first rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SearchPoint {
+pub(crate) struct SearchPoint {
     /// Datagrams delivered, or requests answered, per second; `None` if unknown.
-    pub delivered_pps: Option<f64>,
-    /// Datagrams sent per second.
-    pub sent_pps: f64,
+    pub(crate) delivered_pps: Option<f64>,
+    pub(crate) sent_pps: f64,
 }
 
 /// What a trial is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// Finds the region of the rate.
     Short,
     /// Narrows the region.
@@ -91,9 +84,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Its word in the document.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Short => "short",
             Self::Middle => "middle",
@@ -113,80 +104,60 @@ impl Purpose {
         }
     }
 
-    /// Whether it has full length.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
+    pub(crate) const fn is_final(self) -> bool {
         matches!(self, Self::Final | Self::Verify)
     }
 }
 
-/// A trial to run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TrialRequest {
-    /// Datagrams per second.
-    pub rate_pps: f64,
-    /// Its length.
-    pub time: Nanos,
-    /// Its purpose.
-    pub purpose: Purpose,
+pub(crate) struct TrialRequest {
+    pub(crate) rate_pps: f64,
+    pub(crate) time: Nanos,
+    pub(crate) purpose: Purpose,
 }
 
-/// The outcome of a trial.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct TrialOutcome {
+pub(crate) struct TrialOutcome {
     /// Whether all goals held and the path took the requested rate; `None` if unknown.
-    pub held: Option<bool>,
+    pub(crate) held: Option<bool>,
     /// The first goal whose figure is unknown, as typed.
-    pub unknown: Option<String>,
+    pub(crate) unknown: Option<String>,
     /// Whether a goal failed by more than the disturbances of the trial explain.
-    pub fails_undisturbed: bool,
-    /// Whether the generator sent less than requested, made latency fail by sending late, or lost
-    /// replies.
-    pub generator_limited: bool,
+    pub(crate) fails_undisturbed: bool,
+    /// Whether the generator sent less than requested, sent late, or lost replies.
+    pub(crate) generator_limited: bool,
     /// Whether workers stalled long enough to matter.
-    pub stalled: bool,
+    pub(crate) stalled: bool,
     /// Codes of the reasons why the trial is invalid; empty if it is valid.
-    pub invalid_because: Vec<String>,
-    /// Datagrams sent per second.
-    pub sent_pps: f64,
-    /// Its figures in the document.
-    pub figures: TrialFigures,
+    pub(crate) invalid_because: Vec<String>,
+    pub(crate) sent_pps: f64,
+    pub(crate) figures: TrialFigures,
 }
 
-/// A finished trial.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trial {
-    /// The request.
-    pub request: TrialRequest,
-    /// The outcome.
-    pub outcome: TrialOutcome,
-    /// Its verdict.
-    pub verdict: TrialVerdict,
-    /// What it counts as; `None` if it was disturbed and is repeated, or does not count.
-    pub counts: Option<TrialCounts>,
+pub(crate) struct Trial {
+    pub(crate) request: TrialRequest,
+    pub(crate) outcome: TrialOutcome,
+    pub(crate) verdict: TrialVerdict,
+    /// `None` if it was disturbed and is repeated, or does not count.
+    pub(crate) counts: Option<TrialCounts>,
 }
 
 /// What a trial counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrialCounts {
+pub(crate) enum TrialCounts {
     /// The goals hold at this rate.
     Held,
-    /// They do not hold.
     Failed,
     /// The generator was too slow to tell.
     Limited,
 }
 
-/// A search that cannot continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SearchError {
-    /// A goal whose figure is missing in these trials.
+pub(crate) enum SearchError {
     #[error(
         "goal '{goal}': its figure is unknown in two trials in a row, so no rate can be found; run \
          the inner command with -J to see its figures, or name another goal"
     )]
-    Unknown {
-        /// As typed.
-        goal: String,
-    },
+    Unknown { goal: String },
 }

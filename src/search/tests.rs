@@ -25,12 +25,15 @@ fn probe(delivered_pps: f64) -> SearchPoint {
     SearchPoint { delivered_pps: Some(delivered_pps), sent_pps: 1e6 }
 }
 
-/// The outcome of a simulated trial.
 fn outcome_of(held: bool, request: TrialRequest) -> TrialOutcome {
     TrialOutcome { held: Some(held), sent_pps: request.rate_pps, ..TrialOutcome::default() }
 }
 
-/// Runs a search to its end.
+/// A target that passes up to this rate.
+fn up_to(limit_pps: f64) -> impl Fn(TrialRequest) -> TrialOutcome {
+    move |request| outcome_of(request.rate_pps <= limit_pps, request)
+}
+
 fn run(
     settings: Settings,
     from: SearchPoint,
@@ -38,7 +41,7 @@ fn run(
 ) -> Search {
     let mut search = Search::new(settings, from);
     while let Some(request) = search.next() {
-        assert!(request.rate_pps > 0.0 && request.time <= search.settings().time, "{request:?}");
+        assert!(request.rate_pps > 0.0 && request.time <= search.settings.time, "{request:?}");
         search.record(target(request)).unwrap();
     }
     search
@@ -52,9 +55,7 @@ fn result(search: &Search) -> Found {
 fn a_capacity_is_found_from_wherever_the_search_begins() {
     for capacity in [150.0, 20_202.0, 243_500.0, 9.9e6] {
         for from in [0.1, 0.5, 0.97, 1.0, 1.3, 6.0] {
-            let search = run(settings(), probe(capacity * from), |request| {
-                outcome_of(request.rate_pps <= capacity, request)
-            });
+            let search = run(settings(), probe(capacity * from), up_to(capacity));
             let found = result(&search);
             let (low, high) = (found.low_pps.unwrap(), found.high_pps.unwrap());
             assert!(low <= capacity && capacity < high, "{low} {capacity} {high}");
@@ -70,17 +71,16 @@ fn a_capacity_is_found_from_wherever_the_search_begins() {
 
 #[test]
 fn trials_grow_longer_and_their_ends_take_turns() {
-    let search =
-        run(settings(), probe(100e3), |request| outcome_of(request.rate_pps <= 80e3, request));
+    let search = run(settings(), probe(100e3), up_to(80e3));
     let times: Vec<_> = search
-        .trials()
+        .trials
         .iter()
         .filter(|trial| trial.request.purpose != Purpose::Curve)
         .map(|trial| trial.request.time)
         .collect();
     assert!(times.is_sorted());
     assert_eq!(times[0], Nanos::from_millis(250));
-    let of_final = search.trials().iter().filter(|trial| trial.request.purpose == Purpose::Final);
+    let of_final = search.trials.iter().filter(|trial| trial.request.purpose == Purpose::Final);
     let held: Vec<_> = of_final.map(|trial| trial.outcome.held == Some(true)).collect();
     assert_eq!(held[..4], [true, false, true, false]);
 }
@@ -180,6 +180,9 @@ fn a_target_that_never_passes_has_no_rate() {
     assert_eq!(found.high_pps, Some(40.0));
     assert!(found.curve.iter().all(|point| point.passed == 0) && found.verified.is_none());
     assert!(found.trials.len() <= 15, "{}", found.trials.len());
+    // No rate below the lowest one verifies it.
+    let found = result(&run(settings(), probe(50.0), up_to(40.0)));
+    assert_eq!((found.low_pps, found.verified), (Some(40.0), None));
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn the_highest_rate_is_never_exceeded() {
         assert!(request.rate_pps <= 50e3, "{request:?}");
         outcome_of(request.rate_pps <= 100e3, request)
     });
-    assert_eq!(search.trials()[0].request.rate_pps, 5e3);
+    assert_eq!(search.trials[0].request.rate_pps, 5e3);
     let found = result(&search);
     assert_eq!((found.low_pps, found.limited_by), (Some(50e3), LimitedBy::MaxRate));
     assert_eq!(found.high_pps, None);
@@ -258,8 +261,7 @@ fn a_machine_that_stands_still_is_not_taken_for_a_target() {
 
 #[test]
 fn the_curve_rises_to_the_result() {
-    let search =
-        run(settings(), probe(100e3), |request| outcome_of(request.rate_pps <= 80e3, request));
+    let search = run(settings(), probe(100e3), up_to(80e3));
     let found = result(&search);
     let low = found.low_pps.unwrap();
     let shares: Vec<_> = found
@@ -272,10 +274,8 @@ fn the_curve_rises_to_the_result() {
     for share in [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 100.0] {
         assert!(shares.contains(&share), "{share}: {shares:?}");
     }
-    let search = run(Settings { curve: false, ..settings() }, probe(100e3), |request| {
-        outcome_of(request.rate_pps <= 80e3, request)
-    });
-    assert!(search.trials().iter().all(|trial| trial.request.purpose != Purpose::Curve));
+    let search = run(Settings { curve: false, ..settings() }, probe(100e3), up_to(80e3));
+    assert!(search.trials.iter().all(|trial| trial.request.purpose != Purpose::Curve));
 }
 
 #[test]
@@ -287,29 +287,19 @@ fn a_goal_that_is_unknown_below_the_result_only_thins_the_curve() {
         TrialOutcome { held, unknown, ..outcome_of(true, request) }
     };
     let search = run(settings(), probe(100e3), unknown);
-    assert!(search.is_converged());
-    let drawn = search.trials().iter().filter(|trial| trial.request.purpose == Purpose::Curve);
-    // At half, three quarters and 95 % of it.
+    assert!(search.converged);
+    let drawn = search.trials.iter().filter(|trial| trial.request.purpose == Purpose::Curve);
     assert_eq!(drawn.count(), 3);
 }
 
 #[test]
 fn as_many_trials_are_made_as_repeats_take() {
     let settings = Settings { repeat: (25, 25), ..settings() };
-    let search =
-        run(settings, probe(100e3), |request| outcome_of(request.rate_pps <= 80e3, request));
-    assert!(search.is_converged());
+    let search = run(settings, probe(100e3), up_to(80e3));
+    assert!(search.converged);
     let found = result(&search);
     assert_eq!(found.passed, Some(TrialCount { k: 25, n: 25 }));
     assert_eq!(found.verified.unwrap().of, 25);
-}
-
-#[test]
-fn the_lowest_rate_has_none_below_to_verify_it() {
-    let search =
-        run(settings(), probe(50.0), |request| outcome_of(request.rate_pps <= 40.0, request));
-    let found = result(&search);
-    assert_eq!((found.low_pps, found.verified), (Some(40.0), None));
 }
 
 #[test]

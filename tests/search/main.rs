@@ -223,7 +223,7 @@ fn what_cannot_be_searched_is_refused_by_name() {
         ("loss<=1% -- blast 127.0.0.1 --allow-public", "give search a --max-rate"),
         ("loss<=1% --start 2k --max-rate 1k -- bench", "is above --max-rate"),
         ("loss<=1% -t 1ms -- bench", "trials need at least 10ms"),
-        ("loss<=1% --repeat 3/2 -- bench", "no share of trials"),
+        ("loss<=1% --repeat 3/2 -- bench", "invalid repeat"),
         ("loss<=1% -- bench --nonsense", "Usage: udperf bench"),
         ("loss<=1%", "-- <COMMAND>"),
         ("-- bench", "<GOAL>"),

@@ -478,7 +478,7 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("-e warp", 2, "unknown"),
         ("--threads 0", 2, "at least 1"),
         ("-4 -6", 2, "cannot be used with"),
-        ("-4 -B ::1", 2, "leave -4 or -6 away"),
+        ("-4 -B ::1", 2, "omit -4 or -6"),
         ("--drop 1", 2, "1/N"),
         ("--drop 101%", 2, "1/N"),
         ("--delay soon", 2, "not a duration"),

@@ -75,7 +75,10 @@ fn hex_goes_out_and_comes_in() {
     let output = client.finish(b"0a xy\n");
     let (code, _, error) = text(&output);
     assert_eq!(code, 1);
-    assert!(error.contains("line 3 of standard input: 'x', character 4, is not a hex digit"), "{error}");
+    assert!(
+        error.contains("line 3 of standard input: 'x', character 4, is not a hex digit"),
+        "{error}"
+    );
 }
 
 #[test]

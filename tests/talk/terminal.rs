@@ -87,7 +87,7 @@ fn commands_send_bytes_and_change_the_encoding() {
             ("/nonsense", "is no command; /help shows them"),
             ("/help", "send the bytes of a file"),
             ("/to 7", "nobody here has that name or number"),
-            ("/to lab7:0", "write 1 to 65535"),
+            ("/to lab7:0", "use 1 to 65535"),
             ("\u{1F600}", "cannot be written in GBK"),
         ] {
             say(&mut session, line);

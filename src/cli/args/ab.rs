@@ -9,72 +9,56 @@ use super::{VerdictArgs, VerdictOutput};
 /// Two settings, measured in turns and compared.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct AbArgs {
+pub(crate) struct AbArgs {
     /// Flags of A, beside those of the command: --a '--engine plain'
     #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
     #[arg(hide_default_value = true)]
-    pub a: String,
-
+    pub(crate) a: String,
     /// Flags of B, which is judged
     #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
     #[arg(hide_default_value = true)]
-    pub b: String,
-
+    pub(crate) b: String,
     /// The udperf that runs A [default: this one]
     #[arg(long, value_name = "PATH")]
-    pub bin_a: Option<PathBuf>,
-
+    pub(crate) bin_a: Option<PathBuf>,
     /// The udperf that runs B
     #[arg(long, value_name = "PATH")]
-    pub bin_b: Option<PathBuf>,
-
+    pub(crate) bin_b: Option<PathBuf>,
     /// A command for sh(1) before each run of A; undone behind each
     ///
     /// What sysctl sets is put back by itself, to what it was before the first run. Any other
     /// command needs --undo-a.
     #[arg(long, value_name = "COMMAND")]
-    pub setup_a: Option<String>,
-
+    pub(crate) setup_a: Option<String>,
     /// The same for B
     #[arg(long, value_name = "COMMAND")]
-    pub setup_b: Option<String>,
-
+    pub(crate) setup_b: Option<String>,
     /// What undoes --setup-a; true(1) where nothing has to be
     #[arg(long, value_name = "COMMAND", requires = "setup_a")]
-    pub undo_a: Option<String>,
-
+    pub(crate) undo_a: Option<String>,
     /// What undoes --setup-b
     #[arg(long, value_name = "COMMAND", requires = "setup_b")]
-    pub undo_b: Option<String>,
-
+    pub(crate) undo_b: Option<String>,
     /// Runs of A, and of B
     #[arg(long, value_name = "N", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub trials: u32,
-
+    pub(crate) trials: u32,
     /// Runs of each before those, which do not count
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub warm: u32,
-
+    pub(crate) warm: u32,
     /// Seed of the order of runs
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-
+    pub(crate) seed: u64,
     /// Keep all documents: DIR/a/001.json, DIR/b/001.json and so on
     #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
-
-    /// What counts as a difference
+    pub(crate) keep: Option<PathBuf>,
     #[command(flatten)]
-    pub verdict: VerdictArgs,
-
-    /// How the verdict is given
+    pub(crate) verdict: VerdictArgs,
     #[command(flatten)]
-    pub output: VerdictOutput,
-
+    pub(crate) output: VerdictOutput,
     /// The command that both run: bench, blast, load or ping, and its flags
     #[arg(last = true, required = true, value_name = "COMMAND", allow_hyphen_values = true)]
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
 }
 
 /// Shown below the long help.

@@ -11,28 +11,24 @@ use crate::unit::parse_buffer;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("bench", arg))]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     /// Port of the receiver, with --threads of the first one; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
-    pub port: u16,
-
+    pub(crate) port: u16,
     /// Address of the receivers, or a name of this host [default: that of --bind]
     ///
     /// If a name has several addresses, the first one of this host is used; -4 and -6 select the
     /// family. The senders are bound to any address then, unless --bind names one.
     #[arg(long, value_name = "HOST")]
-    pub to: Option<String>,
-
+    pub(crate) to: Option<String>,
     /// Put the receivers into this network namespace, by its name or path; needs root
     ///
     /// What is sent to them then crosses what joins the two namespaces, such as a veth pair.
     /// Traffic between two addresses of one namespace runs over lo, whatever their devices.
     #[arg(long, value_name = "NAME|PATH", requires = "to", value_parser = parse_netns)]
-    pub to_netns: Option<PathBuf>,
-
-    /// What is measured, and how
+    pub(crate) to_netns: Option<PathBuf>,
     #[command(flatten)]
-    pub cells: CellArgs,
+    pub(crate) cells: CellArgs,
 }
 
 /// Where `ip netns` keeps its namespaces; ip-netns(8).
@@ -41,7 +37,7 @@ const NAMED_NETNS: &str = "/run/netns";
 /// The file of a network namespace, given by name or path.
 fn parse_netns(word: &str) -> Result<PathBuf, String> {
     match word {
-        "" | "." | ".." => Err(format!("'{word}' is no name of a network namespace")),
+        "" | "." | ".." => Err(format!("invalid network namespace '{word}'; use a name or a path")),
         path if path.contains('/') => Ok(PathBuf::from(path)),
         name => Ok(Path::new(NAMED_NETNS).join(name)),
     }
@@ -49,19 +45,17 @@ fn parse_netns(word: &str) -> Result<PathBuf, String> {
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// The socket buffer that runs will ask for
     #[arg(short = 'w', long, value_name = "SIZE")]
     #[arg(value_parser = parse_buffer, default_value = "4M")]
-    pub socket_buffer: usize,
-
+    pub(crate) socket_buffer: usize,
     /// Sender threads, and receiver threads, that runs will have
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub threads: u16,
-
+    pub(crate) threads: u16,
     /// When to colour; NO_COLOR is honoured
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub(crate) color: ColorWhen,
 }
 
 /// Shown below the long help.

@@ -10,97 +10,81 @@ use super::output::parse_share;
 /// Verdict between stored runs.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct CompareArgs {
+pub(crate) struct CompareArgs {
     /// Runs to compare with: documents that -J wrote, or folders of such
     #[arg(value_name = "BASE")]
-    pub base: PathBuf,
-
+    pub(crate) base: PathBuf,
     /// Runs to judge
     #[arg(value_name = "NEW")]
-    pub new: PathBuf,
-
+    pub(crate) new: PathBuf,
     /// Compare although something else was asked of them
     #[arg(long)]
-    pub any_scenario: bool,
-
-    /// What counts as a difference
+    pub(crate) any_scenario: bool,
     #[command(flatten)]
-    pub verdict: VerdictArgs,
-
-    /// How the verdict is given
+    pub(crate) verdict: VerdictArgs,
     #[command(flatten)]
-    pub output: VerdictOutput,
+    pub(crate) output: VerdictOutput,
 }
 
 /// What counts as a difference.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Verdict")]
-pub struct VerdictArgs {
+pub(crate) struct VerdictArgs {
     /// Changes up to this do not matter: 2%, or a share such as 0.02
     #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
-    pub tolerance: f64,
-
+    pub(crate) tolerance: f64,
     /// Changes of loss up to this do not matter, however sure they are
     #[arg(long, value_name = "SHARE", default_value = "0.01%", value_parser = parse_share)]
-    pub loss_floor: f64,
-
+    pub(crate) loss_floor: f64,
     /// Compare these alone; repeatable, or a list: rx_pps, loss, no_reply, p50, p99, and all others
     /// that --fail-if takes [default: those, and costs a datagram: system calls, context switches,
     /// CPU time, instructions]
     ///
     /// Latency is compared in the paced cells, rates in the flat-out ones, the rest in all.
     #[arg(long = "metric", value_name = "NAME", value_delimiter = ',', action = ArgAction::Append)]
-    pub metrics: Vec<String>,
-
+    pub(crate) metrics: Vec<String>,
     /// End with exit code 0 instead of 4 if the result is undecided
     #[arg(long)]
-    pub allow_undecided: bool,
-
+    pub(crate) allow_undecided: bool,
     /// End with exit code 4 if the result is undecided; the default
     #[arg(long, hide = true, conflicts_with = "allow_undecided")]
-    pub strict: bool,
-
+    pub(crate) strict: bool,
     /// Where the noise of this machine is kept, or none [default: udperf/noise.json in
     /// $XDG_STATE_HOME or ~/.local/state]
     ///
     /// udperf ab without --a and --b learns it: runs that are all alike show what this machine
-    /// makes of nothing. Smaller changes than that are none.
+    /// reports without a change. Smaller changes are treated as noise.
     #[arg(long, value_name = "FILE|none")]
-    pub noise: Option<PathBuf>,
+    pub(crate) noise: Option<PathBuf>,
 }
 
 /// How a verdict is given.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
-pub struct VerdictOutput {
-    /// Output of every command
+pub(crate) struct VerdictOutput {
     #[command(flatten)]
-    pub common: OutputArgs,
-
+    pub(crate) common: OutputArgs,
     /// The verdict as Markdown, for a merge request: to standard output instead of text, or with
     /// =FILE beside it
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
-    pub markdown: Option<PathBuf>,
-
+    pub(crate) markdown: Option<PathBuf>,
     /// The verdict as JUnit, to a file: a suite a cell, a case a figure
     ///
     /// Worse and undecided count as failures; with --allow-undecided, undecided counts as skipped,
     /// with the reason.
     #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-
+    pub(crate) junit: Option<PathBuf>,
     /// What NEW, or B, came to, for github-action-benchmark: PREFIX-bigger.json and
     /// PREFIX-smaller.json
     ///
     /// The one for its tool customBiggerIsBetter, the other for customSmallerIsBetter. One that
     /// would be empty, which it takes for an error, is not written.
     #[arg(long, value_name = "PREFIX")]
-    pub benchmark: Option<PathBuf>,
-
+    pub(crate) benchmark: Option<PathBuf>,
     /// What NEW, or B, came to, in the Bencher Metric Format, to a file
     #[arg(long, value_name = "FILE")]
-    pub bmf: Option<PathBuf>,
+    pub(crate) bmf: Option<PathBuf>,
 }
 
 impl VerdictOutput {

@@ -12,58 +12,45 @@ use crate::unit::{Nanos, parse_count};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
-pub struct EchoArgs {
-    /// Where to listen
+pub(crate) struct EchoArgs {
     #[command(flatten)]
-    pub socket: SocketArgs,
-
+    pub(crate) socket: SocketArgs,
     /// How to receive and send; the help text comes from the table of engines
     #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
     #[arg(help = table::echo_help())]
-    pub engine: EngineWord,
-
+    pub(crate) engine: EngineWord,
     /// Threads, each with its own socket at the port, among which the kernel spreads the clients
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub threads: u16,
-
+    pub(crate) threads: u16,
     /// Cores of the threads: auto · off · a list such as 1,3
     #[arg(long, value_name = "CORES", default_value = "auto", value_parser = parse_cores)]
-    pub pin: Pinning,
-
+    pub(crate) pin: Pinning,
     /// How a thread waits for readiness
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
-    pub wait: Wait,
-
+    pub(crate) wait: Wait,
     /// Hold each answer back for so long, counted from when its request was read
     ///
     /// Each thread has room for 65536 packets and 32 MiB; what comes beyond that is dropped, and
     /// counted.
     #[arg(long, value_name = "DUR")]
-    pub delay: Option<Nanos>,
-
+    pub(crate) delay: Option<Nanos>,
     /// Do not answer some: 1% (each by chance, from --seed) · 1/N (every Nth of a thread, exactly)
     #[arg(long, value_name = "RULE")]
-    pub drop: Option<DropRule>,
-
+    pub(crate) drop: Option<DropRule>,
     /// Seed of what --drop leaves to chance
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-
+    pub(crate) seed: u64,
     /// End after so many datagrams; what comes together with the last one is answered, too
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
-    pub count: Option<u64>,
-
+    pub(crate) count: Option<u64>,
     /// End after so long: seconds, or 500ms, 2m
     #[arg(short = 't', long, value_name = "DUR")]
-    pub time: Option<Nanos>,
-
+    pub(crate) time: Option<Nanos>,
     /// End after so long without a datagram
     #[arg(long, value_name = "DUR")]
-    pub idle_timeout: Option<Nanos>,
-
-    /// Output
+    pub(crate) idle_timeout: Option<Nanos>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// Shown below the long help of echo.

@@ -15,63 +15,52 @@ const MOST: i64 = 1_000_000;
 #[command(mut_args = |arg| super::help::of_command("load", arg))]
 #[command(override_usage = "udperf load [OPTIONS] --preset <NAME> <TARGET>\n       udperf load \
     [OPTIONS] --text|--hex|--lines|--file|--pcap <REQUESTS> <TARGET>")]
-pub struct LoadArgs {
+pub(crate) struct LoadArgs {
     /// The server: HOST:PORT, IPv6 addresses in brackets; with --preset, HOST for its usual port
     ///
     /// Of a name with several addresses, the first one that does not refuse datagrams is used. One
     /// that is silent does not refuse: name another address, or choose by -4 and -6.
     #[arg(value_name = "TARGET")]
-    pub target: String,
-
+    pub(crate) target: String,
     /// A closed loop: at most N requests wait for their replies at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
-    pub outstanding: Option<u32>,
-
-    /// Options common to all request/response commands
+    pub(crate) outstanding: Option<u32>,
     #[command(flatten)]
-    pub exchange: ExchangeArgs,
-
-    /// What is asked
+    pub(crate) exchange: ExchangeArgs,
     #[command(flatten)]
-    pub requests: RequestArgs,
+    pub(crate) requests: RequestArgs,
 }
 
 /// Measure round-trip time to a UDP echo server: `udperf echo`, `udperf sink`, or any other.
 #[derive(Debug, Args)]
 #[command(after_long_help = PING_EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("ping", arg))]
-pub struct PingArgs {
+pub(crate) struct PingArgs {
     /// Who returns it: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
     ///
     /// Of a name with several addresses, the first one that does not refuse datagrams is used. One
     /// that is silent does not refuse: name another address, or choose by -4 and -6.
     #[arg(value_name = "TARGET")]
-    pub target: String,
-
+    pub(crate) target: String,
     /// Requests that wait for their replies at once, at most [default: 1; with --rate: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
-    pub outstanding: Option<u32>,
-
-    /// Options common to all request/response commands
+    pub(crate) outstanding: Option<u32>,
     #[command(flatten)]
-    pub exchange: ExchangeArgs,
+    pub(crate) exchange: ExchangeArgs,
 }
 
 /// Options common to all request/response commands.
 #[derive(Debug, Args)]
-pub struct ExchangeArgs {
+pub(crate) struct ExchangeArgs {
     /// Time to wait for a response before it counts as a timeout
     #[arg(long, value_name = "DUR", default_value = "1s")]
-    pub timeout: Nanos,
-
+    pub(crate) timeout: Nanos,
     /// Ask addresses outside loopback, private and link-local ranges; needs a rate, or with --pace
     /// recorded a --count
     #[arg(long)]
-    pub allow_public: bool,
-
-    /// What is measured, and how
+    pub(crate) allow_public: bool,
     #[command(flatten)]
-    pub cells: CellArgs,
+    pub(crate) cells: CellArgs,
 }
 
 /// Shown below the long help of load.

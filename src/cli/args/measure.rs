@@ -14,83 +14,67 @@ use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_siz
 
 /// What is measured, and how.
 #[derive(Debug, Args)]
-pub struct CellArgs {
+pub(crate) struct CellArgs {
     /// Payload bytes: 64,1472 · 64..1024*2 (doubling) · 64..256+64 · rfc2544 · imix; K = 1024
     #[arg(short = 'l', long = "size", value_name = "LIST", value_delimiter = ',')]
     #[arg(value_parser = parse_sizes)]
-    pub sizes: Vec<Vec<PayloadSize>>,
-
+    pub(crate) sizes: Vec<Vec<PayloadSize>>,
     /// Engines to measure; the help text comes from the table of engines.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
     #[arg(help = table::help(), long_help = table::long_help())]
-    pub engines: Vec<EngineWord>,
-
+    pub(crate) engines: Vec<EngineWord>,
     /// Measure each cell for this long: seconds, or 500ms, 2m
     #[arg(short = 't', long, value_name = "DUR", conflicts_with = "count")]
-    pub time: Option<Nanos>,
-
+    pub(crate) time: Option<Nanos>,
     /// Measure exactly this many datagrams, not counting the warm-up; K/M/G = 1000
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
-    pub count: Option<u64>,
-
+    pub(crate) count: Option<u64>,
     /// Send for this long before measuring; not counted; 0: no warm-up
     #[arg(long, value_name = "DUR")]
-    pub warmup: Option<Nanos>,
-
+    pub(crate) warmup: Option<Nanos>,
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
     /// The sum of all streams. K/M/G = 1000. --pace ramp and recorded have rates of their own.
     #[arg(short = 'r', long = "rate", value_name = "LIST", value_delimiter = ',')]
-    pub rates: Vec<Rate>,
-
+    pub(crate) rates: Vec<Rate>,
     /// Bit rate in the notation of iperf3: -b 1G is --rate 1Gbit
     #[arg(short = 'b', value_name = "BITS", conflicts_with = "rates", value_parser = parse_bits)]
-    pub bits: Option<Rate>,
-
+    pub(crate) bits: Option<Rate>,
     /// Arrival pattern: even · burst:N · poisson · ramp:FROM..TO (rates) · recorded
     /// (load --pcap)
     #[arg(long, value_name = "PACE", default_value = "even")]
-    pub pace: PaceKind,
-
+    pub(crate) pace: PaceKind,
     /// Flows, each with its own source port
     #[arg(short = 'P', long, value_name = "N")]
-    pub streams: Option<u16>,
-
+    pub(crate) streams: Option<u16>,
     /// Sender threads, and as many receiver threads; load and ping use one thread for both
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub threads: u16,
-
+    pub(crate) threads: u16,
     /// Cores: auto (distinct physical ones) · off · TX:RX such as 0:1 or 0,2:1,3
     #[arg(long, value_name = "CORES", default_value = "auto")]
-    pub pin: Pinning,
-
+    pub(crate) pin: Pinning,
     /// How a worker waits for readiness, and a paced sender for its next datagram
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
-    pub wait: Wait,
-
+    pub(crate) wait: Wait,
     /// Maximum datagrams per system call, for engines that batch [default: depends on the engine]
     ///
     /// gro reads at least one whole super-packet, and uring receives about 32 per call.
     #[arg(long, value_name = "N")]
-    pub batch: Option<u16>,
-
+    pub(crate) batch: Option<u16>,
     /// Source of timestamps: user (udperf) · kernel (kernel timestamps in addition)
     ///
     /// kernel splits the latency of every datagram where the receiver's kernel took it from the
     /// device, and tells the whole way of a sample in legs that add up: schedule lag, system call,
     /// path, wait in the socket. A thousand datagrams a second and sender are sampled at most.
     #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
-    pub timestamps: Timestamps,
-
+    pub(crate) timestamps: Timestamps,
     /// Requested socket buffer size; K/M = 1024. The report has the granted size
     #[arg(short = 'w', long, value_name = "SIZE")]
     #[arg(value_parser = parse_buffer, default_value = "4M")]
-    pub socket_buffer: usize,
-
+    pub(crate) socket_buffer: usize,
     /// Connect the sending sockets (send), or not (send_to)
     #[arg(long, value_name = "ON|OFF", default_value = "on", hide_possible_values = true)]
-    pub connect: Switch,
-
+    pub(crate) connect: Switch,
     /// Local address; bench also takes unix:PATH
     ///
     /// ADDR%DEV uses that device only, as --dev does; fe80::/10 addresses need a device.
@@ -100,52 +84,41 @@ pub struct CellArgs {
     /// files, and unix: takes a name of its own. Nothing is lost there: a full queue
     /// (net.unix.max_dgram_qlen datagrams) refuses.
     #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_local)]
-    pub bind: Option<Local>,
-
+    pub(crate) bind: Option<Local>,
     /// Local ports of flows, such as 20000-29999 [default: any free ports]
     #[arg(long, value_name = "A-B", value_parser = parse_ports)]
-    pub port_range: Option<(u16, u16)>,
-
+    pub(crate) port_range: Option<(u16, u16)>,
     /// Use IPv4, and only the IPv4 addresses of a name
     #[arg(short = '4', conflicts_with = "ipv6")]
-    pub ipv4: bool,
-
+    pub(crate) ipv4: bool,
     /// Use IPv6, and only the IPv6 addresses of a name
     #[arg(short = '6')]
-    pub ipv6: bool,
-
+    pub(crate) ipv6: bool,
     /// Repeat every cell N times, interleaved; the table shows medians
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub trials: u32,
-
+    pub(crate) trials: u32,
     /// Differentiated services code point: 0 to 63, or ef, cs0…cs7, af11…af43
     #[arg(long, value_name = "DSCP", value_parser = parse_dscp)]
-    pub dscp: Option<u8>,
-
+    pub(crate) dscp: Option<u8>,
     /// Time to live, or hop limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
-    pub ttl: Option<u8>,
-
+    pub(crate) ttl: Option<u8>,
     /// Forbid fragmentation: datagrams larger than the path MTU are refused
     #[arg(long)]
-    pub df: bool,
-
+    pub(crate) df: bool,
     /// Use this network device only
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub dev: Option<String>,
-
+    pub(crate) dev: Option<String>,
     /// Seed of payload fill, Poisson gaps, first ids and random labels
     #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-
-    /// How the result is given
+    pub(crate) seed: Option<u64>,
     #[command(flatten)]
-    pub output: RunOutputArgs,
+    pub(crate) output: RunOutputArgs,
 }
 
 /// A local address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Local {
+pub(crate) enum Local {
     /// An address of this host, and the name of its device if one was given.
     Ip(IpAddr, Option<String>),
     /// A name of AF_UNIX sockets.
@@ -202,7 +175,7 @@ fn parse_ports(word: &str) -> Result<(u16, u16), String> {
         Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
     });
     ends.filter(|(first, last)| (1..=*last).contains(first))
-        .ok_or_else(|| format!("'{word}' is no range of ports; write 20000-29999"))
+        .ok_or_else(|| format!("invalid port range '{word}'; use such as 20000-29999"))
 }
 
 /// A DSCP by number or by name (RFC 2474, RFC 2597, RFC 3246).
@@ -216,7 +189,7 @@ fn parse_dscp(word: &str) -> Result<u8, String> {
         _ => lower.parse().ok().filter(|&value| value < 64),
     };
     value.ok_or_else(|| {
-        format!("'{word}' is no DSCP; write 0 to 63, ef, cs0 to cs7 or af11 to af43")
+        format!("invalid DSCP '{word}'; use 0 to 63, ef, cs0 to cs7 or af11 to af43")
     })
 }
 

@@ -17,23 +17,23 @@ mod shell;
 mod socket;
 mod talk;
 
-pub use crate::cli::args::load::{ExchangeArgs, LoadArgs, PingArgs};
-pub use crate::cli::args::measure::CellArgs;
+pub(crate) use crate::cli::args::load::{ExchangeArgs, LoadArgs, PingArgs};
+pub(crate) use crate::cli::args::measure::CellArgs;
 pub(crate) use crate::cli::args::measure::Local;
-pub use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, SpreadKind};
-pub use ab::AbArgs;
-pub use bench::{BenchArgs, DoctorArgs};
-pub use compare::{CompareArgs, VerdictArgs, VerdictOutput};
-pub use echo::EchoArgs;
-pub use output::{ColorWhen, OutputArgs, RunOutputArgs};
+pub(crate) use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, SpreadKind};
+pub(crate) use ab::AbArgs;
+pub(crate) use bench::{BenchArgs, DoctorArgs};
+pub(crate) use compare::{CompareArgs, VerdictArgs, VerdictOutput};
+pub(crate) use echo::EchoArgs;
+pub(crate) use output::{ColorWhen, OutputArgs, RunOutputArgs};
 pub(crate) use parse::parse;
-pub use report::ReportArgs;
-pub use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
-pub use search::SearchArgs;
-pub use shell::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs, SchemaOf};
-pub use socket::SocketArgs;
+pub(crate) use report::ReportArgs;
+pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
+pub(crate) use search::SearchArgs;
+pub(crate) use shell::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs, SchemaOf};
+pub(crate) use socket::SocketArgs;
 pub(crate) use talk::Here;
-pub use talk::TalkArgs;
+pub(crate) use talk::TalkArgs;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -53,12 +53,12 @@ pub(crate) const NO_UNIX: &str =
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Measure the UDP send/recvfrom hot path of this host: rate, loss and latency by payload size
     ///
     /// Without flags it measures four payload sizes, each flat out for rate and loss, then at half
@@ -133,7 +133,7 @@ pub enum Command {
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
+pub(crate) enum Switch {
     /// Yes
     On,
     /// No
@@ -142,7 +142,7 @@ pub enum Switch {
 
 /// Who says when a datagram arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Timestamps {
+pub(crate) enum Timestamps {
     /// We do, when it was read
     User,
     /// The kernel too, when it took it from the device
@@ -151,7 +151,7 @@ pub enum Timestamps {
 
 /// How a worker waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// Never sleep: fastest, takes the whole core
     Spin,
     /// Spin for as long as a wake-up costs (100 µs), then sleep

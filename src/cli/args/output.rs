@@ -8,7 +8,7 @@ use crate::report::Condition;
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
+pub(crate) enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set
     Auto,
     /// Always
@@ -20,29 +20,25 @@ pub enum ColorWhen {
 /// Output of every command that writes a document.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// Write the JSON document to standard output instead of text, or to FILE in addition
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
-    pub json: Option<PathBuf>,
-
+    pub(crate) json: Option<PathBuf>,
     /// No progress, news or warnings on standard error
     #[arg(short = 'q', long)]
-    pub quiet: bool,
-
+    pub(crate) quiet: bool,
     /// Show all warnings, whole; without, the three worst, a line each
     #[arg(short = 'v', long)]
-    pub verbose: bool,
-
+    pub(crate) verbose: bool,
     /// When to colour; NO_COLOR is honoured
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub(crate) color: ColorWhen,
 }
 
 impl OutputArgs {
     /// Whether standard output gets the document instead of text.
-    #[must_use]
-    pub fn json_to_stdout(&self) -> bool {
+    pub(crate) fn json_to_stdout(&self) -> bool {
         self.json.as_ref().is_some_and(|path| path.as_os_str() == "-")
     }
 }
@@ -50,35 +46,28 @@ impl OutputArgs {
 /// Further output of the commands that measure cells, or show measured ones.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub struct RunOutputArgs {
-    /// Output of every command
+pub(crate) struct RunOutputArgs {
     #[command(flatten)]
-    pub common: OutputArgs,
-
+    pub(crate) common: OutputArgs,
     /// Write CSV to a file: one row per cell
     #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
-
+    pub(crate) csv: Option<PathBuf>,
     /// Write an HdrHistogram interval log to a file: one interval per cell
     #[arg(long, value_name = "FILE")]
-    pub hdr: Option<PathBuf>,
-
+    pub(crate) hdr: Option<PathBuf>,
     /// Write Markdown to standard output instead of text, or to FILE in addition
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
-    pub markdown: Option<PathBuf>,
-
+    pub(crate) markdown: Option<PathBuf>,
     /// Write an HTML page with latency curves to a file, without scripts
     #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-
+    pub(crate) html: Option<PathBuf>,
     /// End with exit code 3 if this holds in any cell: 'loss>0.1%' 'p99>200us' 'rx_pps<200k'
     ///
     /// Repeatable. Latency is judged in the paced cells, and rates in the flat-out ones, where the
     /// run has such; everything else in every cell.
     #[arg(long, value_name = "EXPR", action = ArgAction::Append)]
-    pub fail_if: Vec<Condition>,
-
+    pub(crate) fail_if: Vec<Condition>,
     /// Share of the schedule that may be missed, 0% to 100%; more makes the run invalid [default:
     /// 1%, or that of a stored run]
     ///
@@ -87,17 +76,14 @@ pub struct RunOutputArgs {
     /// answer), or the target was unreachable throughout; it then ends with exit code 5 even
     /// without --fail-if.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
-    pub max_missed: Option<f64>,
-
+    pub(crate) max_missed: Option<f64>,
     /// Write the result of each --fail-if as JUnit to a file: one suite per cell
     #[arg(long, value_name = "FILE", requires = "fail_if")]
-    pub junit: Option<PathBuf>,
+    pub(crate) junit: Option<PathBuf>,
 }
 
 impl RunOutputArgs {
-    /// Whether the exit code depends on the figures.
-    #[must_use]
-    pub fn is_gated(&self) -> bool {
+    pub(crate) fn is_gated(&self) -> bool {
         !self.fail_if.is_empty()
     }
 

@@ -13,56 +13,46 @@ use crate::unit::{Nanos, Rate};
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("blast", arg))]
-pub struct BlastArgs {
+pub(crate) struct BlastArgs {
     /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
     ///
     /// Of a name with several addresses, the first one where a sink answers is used; with
     /// --no-peer, the first one that does not refuse datagrams. One that is silent does not refuse:
     /// name another address, or choose by -4 and -6.
     #[arg(value_name = "TARGET")]
-    pub target: String,
-
+    pub(crate) target: String,
     /// The sink sends, and this end receives
     #[arg(short = 'R', long, conflicts_with_all = ["bidir", "no_peer"])]
-    pub reverse: bool,
-
+    pub(crate) reverse: bool,
     /// Both ends send at once; each direction is reported by itself
     #[arg(long, conflicts_with = "no_peer")]
-    pub bidir: bool,
-
+    pub(crate) bidir: bool,
     /// The target is no sink of ours: report the sending side only
     #[arg(long)]
-    pub no_peer: bool,
-
+    pub(crate) no_peer: bool,
     /// Which of the sink's --threads gets a flow: turn (in turn) · hash (of its source, as
     /// SO_REUSEPORT does it)
     #[arg(long, value_name = "HOW", default_value = "turn", hide_possible_values = true)]
-    pub spread: SpreadKind,
-
+    pub(crate) spread: SpreadKind,
     /// Send to addresses outside loopback, private and link-local ranges; needs a rate
     #[arg(long)]
-    pub allow_public: bool,
-
+    pub(crate) allow_public: bool,
     /// Send to a broadcast address; with --no-peer
     #[arg(long)]
-    pub broadcast: bool,
-
-    /// Know the sink by this key, as it knows us; without: UDPERF_KEY, or none
+    pub(crate) broadcast: bool,
+    /// Shared key for mutual authentication [default: UDPERF_KEY, or none]
     #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-
+    pub(crate) key_file: Option<PathBuf>,
     /// Local port of the control messages; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
-    pub port: u16,
-
-    /// What is measured, and how
+    pub(crate) port: u16,
     #[command(flatten)]
-    pub cells: CellArgs,
+    pub(crate) cells: CellArgs,
 }
 
 /// How flows come to receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SpreadKind {
+pub(crate) enum SpreadKind {
     /// In turn
     Turn,
     /// By a hash of the source address and port
@@ -73,63 +63,50 @@ pub enum SpreadKind {
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
-pub struct SinkArgs {
-    /// Where to listen
+pub(crate) struct SinkArgs {
     #[command(flatten)]
-    pub socket: SocketArgs,
-
+    pub(crate) socket: SocketArgs,
     /// Receiver threads of each client, and listeners, each with its own socket at the port
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub threads: u16,
-
+    pub(crate) threads: u16,
     /// Cores of listeners and receivers: auto · off · a list such as 1,3
     #[arg(long, value_name = "CORES", default_value = "auto", value_parser = parse_cores)]
-    pub pin: Pinning,
-
+    pub(crate) pin: Pinning,
     /// How a worker waits for readiness
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
-    pub wait: Wait,
-
+    pub(crate) wait: Wait,
     /// Serve one client alone, and end when it has left
     #[arg(long)]
-    pub once: bool,
-
+    pub(crate) once: bool,
     /// End after so long without a client and without a datagram
     #[arg(long, value_name = "DUR")]
-    pub idle_timeout: Option<Nanos>,
-
+    pub(crate) idle_timeout: Option<Nanos>,
     /// Clients at once at most
     #[arg(long, value_name = "N", default_value_t = 64)]
-    pub max_clients: u16,
-
+    pub(crate) max_clients: u16,
     /// The most datagrams a second that a client may ask for, either way
     #[arg(long, value_name = "RATE")]
-    pub max_rate: Option<Rate>,
-
+    pub(crate) max_rate: Option<Rate>,
     /// The longest measurement that a client may ask for
     #[arg(long, value_name = "DUR")]
-    pub max_time: Option<Nanos>,
-
+    pub(crate) max_time: Option<Nanos>,
     /// Serve only clients that know this key; without: UDPERF_KEY, or everybody
     #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-
+    pub(crate) key_file: Option<PathBuf>,
     /// Also receive what is sent to this multicast group, by --dev or the device behind %
     #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
-    pub join: Option<MulticastGroup>,
-
-    /// Output
+    pub(crate) join: Option<MulticastGroup>,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 /// A multicast group, and the device by which to join it where one was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MulticastGroup {
+pub(crate) struct MulticastGroup {
     /// Its address.
-    pub addr: IpAddr,
+    pub(crate) addr: IpAddr,
     /// The device.
-    pub dev: Option<String>,
+    pub(crate) dev: Option<String>,
 }
 
 /// A multicast group.
@@ -138,7 +115,7 @@ fn parse_group(word: &str) -> Result<MulticastGroup, String> {
     let group = addr.parse::<IpAddr>().ok().filter(IpAddr::is_multicast);
     let dev = dev.map(str::to_owned);
     let addr = group.filter(|_| dev.as_deref() != Some("")).ok_or_else(|| {
-        format!("'{word}' is no multicast group; write such as 239.1.2.3 or ff02::7788%eth0")
+        format!("invalid multicast group '{word}'; use such as 239.1.2.3 or ff02::7788%eth0")
     })?;
     Ok(MulticastGroup { addr, dev })
 }
@@ -150,8 +127,9 @@ pub(super) fn parse_cores(word: &str) -> Result<Pinning, String> {
         "off" => Ok(Pinning::Off),
         list => {
             let rx: Option<Vec<_>> = list.split(',').map(|core| core.trim().parse().ok()).collect();
-            rx.map(|rx| Pinning::Cores { tx: rx.clone(), rx })
-                .ok_or_else(|| format!("'{word}' are no cores; write auto, off, or 1,3"))
+            rx.map(|rx| Pinning::Cores { tx: rx.clone(), rx }).ok_or_else(|| {
+                format!("invalid core list '{word}'; use auto, off, or a list such as 1,3")
+            })
         }
     }
 }

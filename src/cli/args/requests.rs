@@ -10,20 +10,15 @@ use crate::payload::{Encoding, IdAt, MatchRule};
 /// Requests, and how replies are told.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requests")]
-pub struct RequestArgs {
-    /// Where requests come from
+pub(crate) struct RequestArgs {
     #[command(flatten)]
-    pub source: SourceArgs,
-
-    /// What a preset says
+    pub(crate) source: SourceArgs,
     #[command(flatten)]
-    pub preset: PresetArgs,
-
+    pub(crate) preset: PresetArgs,
     /// How text is written as bytes: utf-8, gbk, latin1, utf-16le and other labels of the Encoding
     /// Standard [default: utf-8]
     #[arg(long, value_name = "LABEL", conflicts_with_all = ["preset", "hex", "file", "pcap"])]
-    pub encoding: Option<Encoding>,
-
+    pub(crate) encoding: Option<Encoding>,
     /// Whether braces hold fields [default: on; --file: off]
     ///
     /// Fields are written anew into each request:
@@ -37,20 +32,16 @@ pub struct RequestArgs {
     /// and {random} is hex8; in --hex all are u32be and times u64be. {{ and }} are braces.
     #[arg(long, value_name = "ON|OFF", conflicts_with_all = ["preset", "pcap"])]
     #[arg(hide_possible_values = true, verbatim_doc_comment)]
-    pub fields: Option<Switch>,
-
+    pub(crate) fields: Option<Switch>,
     /// Order of lines, names, packets and choices: turns (one after the other) · random (by --seed)
     #[arg(long, value_name = "HOW", default_value = "turns", hide_possible_values = true)]
-    pub order: Turn,
-
+    pub(crate) order: Turn,
     /// Send only the datagrams of --pcap that go to this port
     #[arg(long, value_name = "N", requires = "pcap")]
-    pub pcap_port: Option<u16>,
-
+    pub(crate) pcap_port: Option<u16>,
     /// Put an id into each request, over what stands there: OFFSET:FORMAT, such as 0:u16be for DNS
     #[arg(long, value_name = "OFFSET:FORMAT", conflicts_with = "preset")]
-    pub id_at: Option<IdAt>,
-
+    pub(crate) id_at: Option<IdAt>,
     /// How replies are matched: preset · id@OFFSET · dns · ntp · stun · memcached-udp · echo (equal
     /// to the request) · any (any datagram) · none (no reply expected)
     ///
@@ -59,108 +50,90 @@ pub struct RequestArgs {
     /// dns, ntp, stun, memcached-udp: as in that preset, with its errors, for requests from --pcap,
     /// --hex, --file, --lines or --text. Requests without an id get one where the protocol has it.
     #[arg(long = "match", value_name = "RULE", default_value = "preset")]
-    pub rule: MatchRule,
+    pub(crate) rule: MatchRule,
 }
 
 /// Where requests come from. `-` as a FILE is standard input.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct SourceArgs {
+pub(crate) struct SourceArgs {
     /// What a protocol's clients send: dns · ntp · stun · memcached-udp · coap · statsd · syslog ·
     /// quic-vn · echo (any server that returns what it gets; of --size)
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
-    pub preset: Option<PresetWord>,
-
+    pub(crate) preset: Option<PresetWord>,
     /// This text, with fields such as {id}; see --fields
     #[arg(long, value_name = "TEXT")]
-    pub text: Option<String>,
-
+    pub(crate) text: Option<String>,
     /// These bytes: hex digits, with fields between them, such as '01 02 {id:u32be}'
     #[arg(long, value_name = "DIGITS")]
-    pub hex: Option<String>,
-
+    pub(crate) hex: Option<String>,
     /// A request for each line of this file in UTF-8, with fields, without the end of the line;
     /// empty lines are skipped
     #[arg(long, value_name = "FILE")]
-    pub lines: Option<PathBuf>,
-
+    pub(crate) lines: Option<PathBuf>,
     /// The bytes of this file as one request
     #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-
+    pub(crate) file: Option<PathBuf>,
     /// The datagrams of UDP in this capture, pcap or pcapng
     #[arg(long, value_name = "FILE")]
-    pub pcap: Option<PathBuf>,
+    pub(crate) pcap: Option<PathBuf>,
 }
 
 /// Flags that belong to presets; those of another preset are refused.
 #[derive(Debug, Args)]
-pub struct PresetArgs {
+pub(crate) struct PresetArgs {
     /// dns: ask for this name
     #[arg(long, value_name = "NAME", requires = "preset", conflicts_with = "names")]
-    pub name: Option<String>,
-
+    pub(crate) name: Option<String>,
     /// dns: ask for these names, one a line, each with its type behind it or with that of --type,
     /// as dnsperf has it; lines that begin with ; or # are comments, and bad lines are skipped
     #[arg(long, value_name = "FILE", requires = "preset")]
-    pub names: Option<PathBuf>,
-
+    pub(crate) names: Option<PathBuf>,
     /// dns: refuse a --names file that has a bad line
     #[arg(long, requires = "names", conflicts_with = "name")]
-    pub names_strict: bool,
-
+    pub(crate) names_strict: bool,
     /// dns: type of records: A · AAAA · TXT · … · TYPE65280 [default: A]
     #[arg(long = "type", value_name = "TYPE", requires = "preset")]
-    pub rtype: Option<String>,
-
+    pub(crate) rtype: Option<String>,
     /// dns: take replies of so many bytes, by EDNS [default: 1232]
     #[arg(long, value_name = "SIZE", requires = "preset", conflicts_with = "no_edns")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1232")]
     #[arg(value_parser = clap::value_parser!(u16).range(512..))]
-    pub edns: Option<u16>,
-
+    pub(crate) edns: Option<u16>,
     /// dns: without EDNS
     #[arg(long, requires = "preset")]
-    pub no_edns: bool,
-
+    pub(crate) no_edns: bool,
     /// dns: ask for signatures, too (the DO bit)
     #[arg(long, requires = "preset", conflicts_with = "no_edns")]
-    pub dnssec: bool,
-
+    pub(crate) dnssec: bool,
     /// dns: do not ask the server to ask others (no RD bit), as suits authoritative servers
     #[arg(long, requires = "preset")]
-    pub no_recursion: bool,
-
+    pub(crate) no_recursion: bool,
     /// dns: put a label of N random letters before each name, so that no cache has it; labels
     /// repeat in a run only after all 26^N have been used
     #[arg(long, value_name = "N", requires = "preset")]
-    pub random_subdomain: Option<usize>,
-
+    pub(crate) random_subdomain: Option<usize>,
     /// stun: end requests by the attribute FINGERPRINT
     #[arg(long, requires = "preset")]
-    pub fingerprint: bool,
-
+    pub(crate) fingerprint: bool,
     /// memcached-udp: get this key, which may have fields: 'user{random:dec3}' [default: udperf]
     #[arg(long, value_name = "KEY", requires = "preset")]
-    pub key: Option<String>,
-
+    pub(crate) key: Option<String>,
     /// coap: get this resource: path?query [default: .well-known/core]
     #[arg(long, value_name = "PATH", requires = "preset")]
-    pub path: Option<String>,
-
+    pub(crate) path: Option<String>,
     /// coap: do not ask for acknowledgements (NON)
     #[arg(long, requires = "preset")]
-    pub non_confirmable: bool,
-
+    pub(crate) non_confirmable: bool,
     /// statsd: the metric [default: udperf.requests:1|c]; syslog: the message [default: request
     /// {counter}]; both with fields
     #[arg(long, value_name = "TEXT", requires = "preset")]
-    pub message: Option<String>,
+    pub(crate) message: Option<String>,
 }
 
 /// Presets by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PresetWord {
+pub(crate) enum PresetWord {
     /// Queries of DNS
     Dns,
     /// Clients' requests of NTP
@@ -183,7 +156,7 @@ pub enum PresetWord {
 
 /// In which order several requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// One after the other
     Turns,
     /// Drawn

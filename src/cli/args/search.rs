@@ -13,50 +13,40 @@ use crate::unit::{Nanos, PacketRate, Rate};
 /// Find the highest rate at which goals hold, around `bench`, `blast`, `load` or `ping`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub struct SearchArgs {
+pub(crate) struct SearchArgs {
     /// What has to hold for a rate to pass, all of them: 'loss<=0.1%' 'p99<=200us'
     ///
     /// As --fail-if of other commands has it, but true where all is well: a metric or a number
     /// field of a cell by its path, a comparison, and a value.
     #[arg(value_name = "GOAL", required = true, value_delimiter = ',')]
-    pub goals: Vec<Condition>,
-
+    pub(crate) goals: Vec<Condition>,
     /// Length of the trials that decide; earlier ones are shorter
     #[arg(short = 't', long, value_name = "DUR", default_value = "2s")]
-    pub time: Nanos,
-
+    pub(crate) time: Nanos,
     /// How close together the highest passing and the lowest failing rate are at the end
     #[arg(long, value_name = "PCT", default_value = "1%", value_parser = parse_precision)]
-    pub precision: f64,
-
+    pub(crate) precision: f64,
     /// A rate passes if the goals hold in K of N trials, and fails once they cannot
     #[arg(long, value_name = "K/N", default_value = "2/3", value_parser = parse_repeat)]
-    pub repeat: (u32, u32),
-
+    pub(crate) repeat: (u32, u32),
     /// Begin at this rate, and ask nothing without one [default: what a trial at max delivers]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    pub start: Option<PacketRate>,
-
+    pub(crate) start: Option<PacketRate>,
     /// Never ask for more than this
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    pub max_rate: Option<PacketRate>,
-
-    /// Leave away the trials below the result that show how latency rises
+    pub(crate) max_rate: Option<PacketRate>,
+    /// Omit the trials below the result that show how latency rises
     #[arg(long)]
-    pub no_curve: bool,
-
-    /// Output
+    pub(crate) no_curve: bool,
     #[command(flatten)]
-    pub output: OutputArgs,
-
+    pub(crate) output: OutputArgs,
     /// A row a trial, to a file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub csv: Option<PathBuf>,
-
+    pub(crate) csv: Option<PathBuf>,
     /// What makes a trial: bench, blast, load or ping with its flags, but for those of rates,
     /// times, trials and output; bench: 64 bytes by engine auto, unless it says otherwise
     #[arg(value_name = "COMMAND", last = true, required = true)]
-    pub command: Vec<OsString>,
+    pub(crate) command: Vec<OsString>,
 }
 
 /// The widest interval that can be asked for, as a share. Arbitrary: beyond it a probe says as
@@ -72,7 +62,7 @@ const MOST_REPEATS: u32 = 25;
 
 fn parse_precision(word: &str) -> Result<f64, String> {
     let share = MetricKind::Share.read(word).filter(|share| (NARROWEST..=WIDEST).contains(share));
-    share.ok_or_else(|| format!("'{word}' is no such width; write 0.05% to 50%, such as 1%"))
+    share.ok_or_else(|| format!("invalid precision '{word}'; use 0.05% to 50%, such as 1%"))
 }
 
 fn parse_repeat(word: &str) -> Result<(u32, u32), String> {
@@ -80,13 +70,13 @@ fn parse_repeat(word: &str) -> Result<(u32, u32), String> {
     let parts = parts.and_then(|(k, n)| Some((k.trim().parse().ok()?, n.trim().parse().ok()?)));
     parts
         .filter(|&(k, n): &(u32, u32)| 1 <= k && k <= n && n <= MOST_REPEATS)
-        .ok_or_else(|| format!("'{word}' is no share of trials; write K/N up to 25, such as 2/3"))
+        .ok_or_else(|| format!("invalid repeat '{word}'; use K/N up to 25, such as 2/3"))
 }
 
 fn parse_rate(word: &str) -> Result<PacketRate, String> {
     match word.parse() {
         Ok(Rate::Pps(rate)) => Ok(rate),
-        Ok(_) => Err(format!("'{word}' is no number of datagrams a second; write such as 100k")),
+        Ok(_) => Err(format!("invalid rate '{word}'; use datagrams per second, such as 100k")),
         Err(error) => Err(error.to_string()),
     }
 }

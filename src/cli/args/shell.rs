@@ -7,23 +7,23 @@ use clap_complete::Shell;
 
 /// Prints a schema.
 #[derive(Debug, Args)]
-pub struct SchemaArgs {
+pub(crate) struct SchemaArgs {
     /// Of which document
     #[arg(value_name = "OF", default_value = "run")]
-    pub of: SchemaOf,
+    pub(crate) of: SchemaOf,
 }
 
 /// Explains what reports contain.
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// Names as printed, such as stalls, p99.9, receive_buffer or 5; without, all are listed
     #[arg(value_name = "CODE")]
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 /// A form of document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaOf {
+pub(crate) enum SchemaOf {
     /// What bench, blast, load and ping give
     Run,
     /// What compare and ab give
@@ -39,23 +39,22 @@ pub enum SchemaOf {
 /// Prints completions.
 #[derive(Debug, Args)]
 #[command(after_long_help = COMPLETIONS)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// For which shell
     #[arg(value_name = "SHELL")]
-    pub shell: Shell,
+    pub(crate) shell: Shell,
 }
 
 /// Prints manual pages.
 #[derive(Debug, Args)]
 #[command(after_long_help = MAN)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// The page of this command; without, that of udperf
     #[arg(value_name = "COMMAND")]
-    pub command: Option<String>,
-
+    pub(crate) command: Option<String>,
     /// Write the pages of all commands into this folder: udperf.1, udperf-bench.1 …
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
-    pub dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// Shown below the long help; folders from the manuals of the shells.

@@ -10,29 +10,24 @@ use crate::unit::parse_buffer;
 
 /// Where to listen, and with which buffers.
 #[derive(Debug, Args)]
-pub struct SocketArgs {
+pub(crate) struct SocketArgs {
     /// Local address [default: any, of IPv4 and IPv6]
     #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_scoped)]
-    pub bind: Option<(IpAddr, Option<String>)>,
-
+    pub(crate) bind: Option<(IpAddr, Option<String>)>,
     /// Local port; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = super::PORT)]
-    pub port: u16,
-
+    pub(crate) port: u16,
     /// Use IPv4 only
     #[arg(short = '4', conflicts_with = "ipv6")]
-    pub ipv4: bool,
-
+    pub(crate) ipv4: bool,
     /// Use IPv6 only
     #[arg(short = '6')]
-    pub ipv6: bool,
-
+    pub(crate) ipv6: bool,
     /// Use this network device only
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub dev: Option<String>,
-
+    pub(crate) dev: Option<String>,
     /// Requested size of socket buffers; K/M = 1024
     #[arg(short = 'w', long, value_name = "SIZE")]
     #[arg(value_parser = parse_buffer, default_value = "4M")]
-    pub socket_buffer: usize,
+    pub(crate) socket_buffer: usize,
 }

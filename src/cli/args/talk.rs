@@ -16,85 +16,70 @@ use crate::unit::Nanos;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
-pub struct TalkArgs {
+pub(crate) struct TalkArgs {
     /// Whom to talk to: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
     #[arg(value_name = "PEER")]
-    pub peer: Option<String>,
-
+    pub(crate) peer: Option<String>,
     /// Local address: ADDR, ADDR:PORT, :PORT or unix:PATH [default: any address; unix: a name of
     /// its own]
     #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_here)]
-    pub bind: Option<Here>,
-
+    pub(crate) bind: Option<Here>,
     /// Local port; 0: any free one [default: 0 with PEER, 7788 without]
     #[arg(short = 'p', long, value_name = "N")]
-    pub port: Option<u16>,
-
+    pub(crate) port: Option<u16>,
     /// Use IPv4 only
     #[arg(short = '4', conflicts_with = "ipv6")]
-    pub ipv4: bool,
-
+    pub(crate) ipv4: bool,
     /// Use IPv6 only
     #[arg(short = '6')]
-    pub ipv6: bool,
-
+    pub(crate) ipv6: bool,
     /// Over TCP: connect to PEER, or listen without one
     #[arg(long)]
-    pub tcp: bool,
-
+    pub(crate) tcp: bool,
     /// With unix:PATH: over a stream socket, not datagrams
     #[arg(long, conflicts_with = "tcp")]
-    pub stream: bool,
-
+    pub(crate) stream: bool,
     /// One line each way, then end: for scripts
     ///
     /// With PEER: sends one line of standard input, waits for one answer, prints it and ends; no
     /// answer is an error. Without: waits for one datagram, prints it, answers with one line of
     /// standard input if there is one, and ends.
     #[arg(long)]
-    pub once: bool,
-
+    pub(crate) once: bool,
     /// How long to wait for answers once standard input has ended; with --once: for the answer
     ///
     /// It counts anew from each answer. A bound receiver without PEER stays until it is stopped.
     #[arg(long, value_name = "DUR", default_value = "2s")]
-    pub linger: Nanos,
-
+    pub(crate) linger: Nanos,
     /// How text is written as bytes: utf-8, gbk, big5, shift_jis, latin1, utf-16le and all other
     /// labels of the Encoding Standard [default: utf-8]
     #[arg(long, value_name = "LABEL", conflicts_with = "hex")]
-    pub encoding: Option<Encoding>,
-
+    pub(crate) encoding: Option<Encoding>,
     /// Each line is bytes in hex (0a 0b, 0x0a0b, 0a:0b), and so is what is shown
     #[arg(long)]
-    pub hex: bool,
-
+    pub(crate) hex: bool,
     /// Write received payloads to standard output unchanged, with nothing between them
     #[arg(long, conflicts_with = "hex")]
-    pub raw: bool,
-
+    pub(crate) raw: bool,
     /// Send this file: as one datagram, or over a stream as it is; in place of standard input
     /// unless that is a terminal
     #[arg(long, value_name = "PATH")]
-    pub file: Option<PathBuf>,
-
+    pub(crate) file: Option<PathBuf>,
     /// Send what was not typed by hand to addresses outside loopback, private and link-local
     /// ranges, and answer them with it: 50 lines a second at most
     #[arg(long)]
-    pub allow_public: bool,
-
+    pub(crate) allow_public: bool,
     /// No notices on standard error: only errors
     #[arg(short = 'q', long)]
-    pub quiet: bool,
-
+    pub(crate) quiet: bool,
     /// When to colour; NO_COLOR is honoured
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub(crate) color: ColorWhen,
 }
 
 /// Where we are ourselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Here {
+pub(crate) enum Here {
     /// An address, any without; and a port, if one was named.
     Ip(Option<Scoped>, Option<u16>),
     /// A name of AF_UNIX sockets.
@@ -103,26 +88,17 @@ pub enum Here {
 
 /// An address, and the interface index for a link-local address; 0: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scoped(IpAddr, u32);
+pub(crate) struct Scoped {
+    pub(crate) ip: IpAddr,
+    pub(crate) scope_id: u32,
+}
 
 impl Scoped {
-    /// The address.
-    #[must_use]
-    pub const fn ip(self) -> IpAddr {
-        self.0
-    }
-
-    /// The number of the device.
-    #[must_use]
-    pub const fn scope_id(self) -> u32 {
-        self.1
-    }
-
     /// `ADDR`, or `ADDR%DEV` for IPv6.
     fn read(word: &str) -> Option<Self> {
-        let (addr, dev) = parse_scoped(word).ok()?;
-        let Some(dev) = dev else { return Some(Self(addr, 0)) };
-        addr.is_ipv6().then_some(Self(addr, sys::device_index(&dev).ok()?))
+        let (ip, dev) = parse_scoped(word).ok()?;
+        let Some(dev) = dev else { return Some(Self { ip, scope_id: 0 }) };
+        ip.is_ipv6().then_some(Self { ip, scope_id: sys::device_index(&dev).ok()? })
     }
 }
 
@@ -141,11 +117,11 @@ fn parse_here(word: &str) -> Result<Here, String> {
         match (host, bracketed) {
             ("" | "*", _) => Some((None, port)),
             (_, Some(v6)) => {
-                let v6 = Scoped::read(v6).filter(|v6| v6.ip().is_ipv6());
+                let v6 = Scoped::read(v6).filter(|v6| v6.ip.is_ipv6());
                 v6.map(|v6| (Some(v6), port))
             }
             (v4, None) => {
-                let v4 = Scoped::read(v4).filter(|v4| v4.ip().is_ipv4());
+                let v4 = Scoped::read(v4).filter(|v4| v4.ip.is_ipv4());
                 v4.map(|v4| (Some(v4), port))
             }
         }
@@ -191,7 +167,7 @@ mod tests {
         let v4 = Scoped::read("127.0.0.1");
         let v6 = Scoped::read("::1");
         if let Ok(lo) = sys::device_index("lo") {
-            let scoped = Some(Scoped("fe80::1".parse().unwrap(), lo));
+            let scoped = Some(Scoped { ip: "fe80::1".parse().unwrap(), scope_id: lo });
             assert_eq!(parse_here("fe80::1%lo").unwrap(), Here::Ip(scoped, None));
             assert_eq!(parse_here("[fe80::1%lo]:9").unwrap(), Here::Ip(scoped, Some(9)));
         }

@@ -12,12 +12,10 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::scenario;
 use crate::run::LocalRunner;
 
-/// Measures this host and prints the result.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, CliError> {
     measure::run(&args.cells.output, |stop| measure(args, stop))
 }
 
-/// Measures this host.
 pub(crate) fn measure(args: &BenchArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
     let mut scenario = scenario::bench(args)?;

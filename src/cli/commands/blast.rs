@@ -20,12 +20,10 @@ use crate::remote::protocol::Key;
 use crate::report;
 use crate::run::{CellRunner, DirectionResult, RunError};
 
-/// Measures the path to the target, and says what there is.
 pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
     measure::run(&args.cells.output, |stop| measure(args, stop))
 }
 
-/// Measures the path to the target.
 pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
     let family = Family::of(args.cells.ipv4, args.cells.ipv6);
@@ -35,7 +33,8 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     let mut start = Start::on_this_host("blast", quiet, stop, started_at);
     let nonce = nonce()?;
     let (target, scenario, receiver) = in_turn(&targets, quiet, |target| {
-        let scenario = scenario(args, target)?;
+        let scenario = scenario::blast(args, target)?;
+        refuse(args, &scenario, target.ip())?;
         let receiver = if scenario.route == Route::SendOnly {
             reach(&scenario, target, targets.last() != Some(&target))?;
             Receiver::Unknown(SendOnlyRunner::new(target, nonce as u16))
@@ -61,11 +60,8 @@ pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOut
     })
 }
 
-/// The receiver.
 enum Receiver {
-    /// A sink, which reports the receiving side.
     Sink(Box<RemoteRunner>),
-    /// Any other program at the target.
     Unknown(SendOnlyRunner),
 }
 
@@ -85,14 +81,6 @@ impl CellRunner for Receiver {
     }
 }
 
-/// The scenario for this address of the target, or why it is refused.
-fn scenario(args: &BlastArgs, target: SocketAddr) -> Result<Scenario, CliError> {
-    let scenario = scenario::blast(args, target)?;
-    refuse(args, &scenario, target.ip())?;
-    Ok(scenario)
-}
-
-/// Adds the other end to the report.
 fn add_sink(report: &mut Report, sink: &RemoteRunner, asked: &Scenario) {
     // The clocks have been compared during the whole run.
     let peer = sink.peer();
@@ -109,7 +97,6 @@ fn add_sink(report: &mut Report, sink: &RemoteRunner, asked: &Scenario) {
     report.warnings = here.into_iter().chain(of_sink).collect();
 }
 
-/// The other end's clock in the document.
 fn clock(peer: &SinkPeer) -> Option<Clock> {
     if peer.same_clock {
         return Some(Clock::same());
@@ -125,7 +112,7 @@ fn clock(peer: &SinkPeer) -> Option<Clock> {
     })
 }
 
-/// Adds what the other end does not have.
+/// Adds the engines that the sink lacks.
 fn lack(machine: &mut Machine, missing: Vec<MissingEngine>) {
     for MissingEngine { engine, why } in missing {
         if !machine.missing.iter().any(|lacking| lacking.engine == engine) {
@@ -134,7 +121,6 @@ fn lack(machine: &mut Machine, missing: Vec<MissingEngine>) {
     }
 }
 
-/// Refuses what would trouble strangers.
 fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), CliError> {
     let why = if target == IpAddr::from([255, 255, 255, 255]) && !args.broadcast {
         "it is a broadcast address; say --broadcast if that is meant".to_owned()
@@ -149,7 +135,6 @@ fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), C
     Err(CliError::Target { target: args.target.clone(), why })
 }
 
-/// The key, from the file or from the environment.
 pub(crate) fn key(file: Option<&Path>) -> Result<Option<Key>, CliError> {
     let (from, bytes) = match file {
         Some(path) => {
@@ -171,7 +156,7 @@ pub(crate) fn key(file: Option<&Path>) -> Result<Option<Key>, CliError> {
 /// The variable that holds a key. As the contract of the command line has it.
 const KEY_VARIABLE: &str = "UDPERF_KEY";
 
-/// A number that nobody can guess.
+/// An unpredictable number.
 pub(crate) fn nonce() -> Result<u64, CliError> {
     getrandom::u64().map_err(|error| CliError::Random { why: error.to_string() })
 }

@@ -16,7 +16,6 @@ use crate::host::Depth;
 use crate::report::checks::metric::Metric;
 use crate::report::format::RenderOptions;
 
-/// Compares.
 pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let outputs = outputs(&args.output)?;
@@ -40,7 +39,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     Ok(exit(&comparison, &args.verdict))
 }
 
-/// All runs there; what is skipped is said.
 fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
     let store::Loaded { runs, skipped } = store::load(path)?;
     if !output.common.quiet {
@@ -50,7 +48,7 @@ fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
     }
     let mut reports: Vec<Report> = Vec::new();
     for store::Stored { path, report } in runs {
-        // A copy is no other run.
+        // A copy does not count as a run.
         if reports.contains(&report) {
             warn_stderr(&format!(
                 "{} is a copy of another run, and is not counted",
@@ -63,7 +61,6 @@ fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
     Ok(reports)
 }
 
-/// What is compared.
 pub(crate) fn metrics(args: &VerdictArgs) -> Result<Vec<&'static Metric>, CliError> {
     let named = |name: &str| {
         Metric::named(name.trim()).ok_or_else(|| {
@@ -88,12 +85,10 @@ pub(crate) fn metrics(args: &VerdictArgs) -> Result<Vec<&'static Metric>, CliErr
     Ok(metrics)
 }
 
-/// What counts as a difference.
 pub(crate) fn rules(args: &VerdictArgs) -> Rules {
     Rules { tolerance: args.tolerance, share_floor: args.loss_floor, ..Rules::default() }
 }
 
-/// How to end.
 pub(crate) fn exit(comparison: &Comparison, args: &VerdictArgs) -> Exit {
     match comparison.verdict {
         Verdict::CannotCompare => Exit::Invalid,
@@ -103,12 +98,10 @@ pub(crate) fn exit(comparison: &Comparison, args: &VerdictArgs) -> Exit {
     }
 }
 
-/// Checks that all output can be written.
 pub(crate) fn outputs(output: &VerdictOutput) -> Result<Outputs, CliError> {
     Outputs::check::<Comparison>(&output.common, &output.files())
 }
 
-/// Writes the verdict.
 pub(crate) fn write(
     comparison: &Comparison,
     outputs: &Outputs,

@@ -7,7 +7,6 @@ use crate::host;
 use crate::host::Depth;
 use crate::report::{self, HostRequirements};
 
-/// Examines the host and shows what was found.
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
     let mut facts = host::survey(Depth::Full);
     facts.device = host::default_device();

@@ -1,10 +1,10 @@
 //! `udperf echo`: the bound responder.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
 use super::sink::has;
-use crate::cli::args::EchoArgs;
+use crate::cli::args::{EchoArgs, SocketArgs};
 use crate::cli::commands::measure::stop_on_signals;
 use crate::cli::document::head;
 use crate::cli::error::{CliError, Exit};
@@ -22,11 +22,9 @@ use crate::report::EchoFacts;
 use crate::report::format::RenderOptions;
 use crate::unit::Nanos;
 
-/// How long an answer can be held back. Arbitrary: longer than anybody waits for one, and far from
-/// where the clock ends.
+/// Maximum delay of an answer. Arbitrary: longer than any client waits.
 const LONGEST_DELAY: Nanos = Nanos::from_millis(3_600_000);
 
-/// Answers until it is stopped.
 pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let outputs = Outputs::check::<EchoDocument>(&args.output, &[])?;
@@ -35,7 +33,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     let stop = stop_on_signals()?;
     let mut line = StatusLine::new(args.output.quiet);
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
-        // Also when quiet: with port 0 nobody knew it before.
+        // Also when quiet: the port may be ephemeral.
         EchoEvent::Listening(addr, dual) => warn_stderr(&listening(addr, dual)),
         EchoEvent::Tick(received) => line.show(|| format!("{received} datagrams received")),
     })?;
@@ -47,7 +45,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<Exit, CliError> {
     Ok(if end == EchoEnd::Stopped { Exit::Interrupted } else { Exit::Well })
 }
 
-/// Where it listens, in words. The port comes last.
+/// The listening addresses; the port comes last.
 fn listening(addr: SocketAddr, dual: bool) -> String {
     if dual {
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
@@ -57,7 +55,6 @@ fn listening(addr: SocketAddr, dual: bool) -> String {
     }
 }
 
-/// How to answer.
 fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> {
     if args.threads == 0 {
         return Err(PlanError::Zero { flag: "threads" }.into());
@@ -67,11 +64,11 @@ fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> 
             "--delay {delay}: longer than any answer is waited for; give {LONGEST_DELAY} or less"
         )));
     }
-    let (addr, dual) = place(args)?;
+    let (addr, dual) = listen_at(args)?;
     let scope = args.socket.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
     let cores = match &args.pin {
         Pinning::Off => Vec::new(),
-        // The first core is for who sends, in case that is on this very host.
+        // The first core is for a sender on this host.
         Pinning::Auto => {
             let mut cores = machine.cpus.clone();
             let first = usize::from(!cores.is_empty());
@@ -107,21 +104,12 @@ fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> 
     })
 }
 
-/// Where to listen: at the address asked for, or at any of both families.
-fn place(args: &EchoArgs) -> Result<(IpAddr, bool), CliError> {
-    let any = (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED));
-    let bind = args.socket.bind.as_ref().map(|(addr, _)| *addr);
-    Ok(match (bind, args.socket.ipv4, args.socket.ipv6) {
-        (Some(addr), v4, v6) if v4 && addr.is_ipv6() || v6 && addr.is_ipv4() => {
-            let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
-            return Err(CliError::Contradiction(why));
-        }
-        (Some(addr), ..) => (addr, false),
-        (None, true, _) => (any.0, false),
-        (None, _, true) => (any.1, false),
-        (None, ..) if has(any.1) => (any.1, true),
-        (None, ..) => (any.0, false),
-    })
+/// Where to listen, and whether at both families.
+fn listen_at(args: &EchoArgs) -> Result<(IpAddr, bool), CliError> {
+    let SocketArgs { bind, ipv4, ipv6, .. } = &args.socket;
+    let addrs = scenario::listen_at(bind.as_ref().map(|(addr, _)| *addr), *ipv4, *ipv6)?;
+    let dual = addrs.get(1).filter(|v6| has(**v6));
+    Ok(dual.map_or((addrs[0], false), |v6| (*v6, true)))
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, CliError> {
     print(&texts?.join("\n"))
 }
 
-/// All topics, warnings first.
 fn all() -> Vec<Topic> {
     let exits = EXITS.iter().map(|(exit, title, text)| Topic {
         kind: "exit code",
@@ -47,7 +46,6 @@ fn short() -> String {
     out
 }
 
-/// The long text of all topics of this name.
 fn long(name: &str) -> Result<String, CliError> {
     let wanted = name.strip_prefix("sink_").unwrap_or(name).to_lowercase();
     let found = |topic: &Topic| topic.name.to_lowercase() == wanted;
@@ -83,7 +81,6 @@ fn page(topic: &Topic) -> String {
 mod tests {
     use super::*;
 
-    /// The page of the manual.
     fn manual() -> String {
         let mut out = "# Explanations\n\nWhat `udperf explain NAME` prints. Generated: run \
                        `UDPERF_UPDATE_DOCS=1 cargo test --lib explain` after a change.\n"
@@ -114,7 +111,6 @@ mod tests {
         assert!(long("sink_busy_host").unwrap().starts_with("warning busy_host: "));
         assert!(long("CPU TX/RX").unwrap().starts_with("column CPU tx/rx: "));
         assert!(long("5").unwrap().starts_with("exit code 5: "));
-        // A place and a column may have one name.
         for (asked, meant) in [("recieve_buffer_loss", "receive_buffer_loss"), ("stall", "stalls")]
         {
             let error = long(asked).unwrap_err().to_string();

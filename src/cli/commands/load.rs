@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use crate::cli::args::{CellArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
+use crate::cli::args::{ExchangeArgs, LoadArgs, PORT, PingArgs, RequestArgs, Switch, Timestamps};
+use crate::cli::commands::blast::nonce;
 use crate::cli::commands::measure;
 use crate::cli::commands::measure::{Job, RunOutput, Start};
 use crate::cli::error::{CliError, Exit};
@@ -22,87 +23,71 @@ use crate::plan::{
 use crate::request::{RequestRunner, RequestSpec, RunIds};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
-/// Asks a server, and says what there is.
 pub(crate) fn load(args: &LoadArgs) -> Result<Exit, CliError> {
     measure::run(&args.exchange.cells.output, |stop| measure_load(args, stop))
 }
 
-/// Asks a server.
 pub(crate) fn measure_load(args: &LoadArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
-    let how = How {
+    let how = RequestCommand {
         kind: "load",
         requests: Some(&args.requests),
         target: &args.target,
         outstanding: args.outstanding,
-        timeout: args.exchange.timeout,
-        allow_public: args.exchange.allow_public,
-        cells: &args.exchange.cells,
-        // A closed loop has no rate unless it is given one.
+        exchange: &args.exchange,
+        // A closed loop is unlimited by default.
         rate: if args.outstanding.is_some() { Rate::Max } else { Rate::Pps(PacketRate::KILO) },
     };
     measure(&how, stop)
 }
 
-/// Asks whoever returns what it gets, and says what there is.
 pub(crate) fn ping(args: &PingArgs) -> Result<Exit, CliError> {
     measure::run(&args.exchange.cells.output, |stop| measure_ping(args, stop))
 }
 
-/// Asks whoever returns what it gets.
 pub(crate) fn measure_ping(args: &PingArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let open = !args.exchange.cells.rates.is_empty() || args.exchange.cells.bits.is_some();
-    let how = How {
+    let how = RequestCommand {
         kind: "ping",
         requests: None,
         target: &args.target,
         outstanding: args.outstanding.or(if open { None } else { Some(1) }),
-        timeout: args.exchange.timeout,
-        allow_public: args.exchange.allow_public,
-        cells: &args.exchange.cells,
+        exchange: &args.exchange,
         rate: Rate::Max,
     };
     measure(&how, stop)
 }
 
-/// What both commands say of an exchange.
-struct How<'a> {
+/// Options of either command.
+struct RequestCommand<'a> {
     kind: &'static str,
     requests: Option<&'a RequestArgs>,
     target: &'a str,
     outstanding: Option<u32>,
-    timeout: Nanos,
-    allow_public: bool,
-    cells: &'a CellArgs,
-    /// The rate where none is named.
+    exchange: &'a ExchangeArgs,
+    /// The default rate.
     rate: Rate,
 }
 
 /// Ids of all requests of this process: the steps of a search are one run.
 fn run_ids(seed: Option<u64>) -> Result<&'static Arc<RunIds>, CliError> {
     static RUN: OnceLock<Arc<RunIds>> = OnceLock::new();
-    let seed = match seed {
-        Some(seed) => seed,
-        None => {
-            let drawn = getrandom::u64();
-            drawn.map_err(|error| CliError::Random { why: error.to_string() })? & SEED_MASK
-        }
-    };
+    let seed = seed.map_or_else(|| nonce().map(|drawn| drawn & SEED_MASK), Ok)?;
     Ok(RUN.get_or_init(|| Arc::new(RunIds::new(seed))))
 }
 
 /// Bits of a drawn seed: as many as every JSON parser preserves (RFC 8259 section 6).
 const SEED_MASK: u64 = (1 << 53) - 1;
 
-fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
+fn measure(how: &RequestCommand<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
     let started_at = SystemTime::now();
-    let family = Family::of(how.cells.ipv4, how.cells.ipv6);
-    let ids = run_ids(how.cells.seed)?;
-    let asked = dialogues(how, ids.seed())?;
+    let family = Family::of(how.exchange.cells.ipv4, how.exchange.cells.ipv6);
+    let ids = run_ids(how.exchange.cells.seed)?;
+    let asked = request_specs(how, ids.seed())?;
     let targets = resolve(how.target, asked.port.unwrap_or(PORT), family)?;
     let Some((_, first)) = asked.by_size.first() else {
         return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
     };
-    let quiet = how.cells.output.common.quiet;
+    let quiet = how.exchange.cells.output.common.quiet;
     let start = Start::on_this_host(how.kind, quiet, stop, started_at);
     let (target, scenario) = in_turn(&targets, quiet, |target| {
         let scenario =
@@ -113,7 +98,7 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError>
     })?;
     let mut input = requests::file_of(&first.requests);
     if let Some(input) = &mut input {
-        if how.cells.pace == PaceKind::Recorded {
+        if how.exchange.cells.pace == PaceKind::Recorded {
             input.notes.extend(recorded::notes(&first.requests, scenario.limit));
         }
         input.notes.iter().filter(|_| !quiet).for_each(|note| warn_stderr(note));
@@ -128,22 +113,18 @@ fn measure(how: &How<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError>
     measure::measure(job, |report, _runner| report.input = input)
 }
 
-/// What is asked.
 #[derive(Default)]
 struct Asked {
-    /// The requests, in words.
     requests: String,
-    /// How replies are matched, in words.
+    /// The match rule in words.
     replies: String,
-    /// The port that such servers have.
+    /// The default port of the protocol.
     port: Option<u16>,
-    /// By payload.
     by_size: Vec<(PayloadSize, RequestSpec)>,
 }
 
-/// What is asked, by payload.
-fn dialogues(how: &How<'_>, seed: u64) -> Result<Asked, CliError> {
-    let mut sizes = how.cells.sizes.concat();
+fn request_specs(how: &RequestCommand<'_>, seed: u64) -> Result<Asked, CliError> {
+    let mut sizes = how.exchange.cells.sizes.concat();
     let fixed = |size: &PayloadSize| match size {
         PayloadSize::Fixed(size) => Ok(usize::from(*size)),
         _ => Err(only("--size imix")),
@@ -167,27 +148,25 @@ fn dialogues(how: &How<'_>, seed: u64) -> Result<Asked, CliError> {
         if asked.by_size.iter().any(|(other, _)| *other == size) {
             continue;
         }
-        // Of several sizes, the first one says what is asked, and the cells say of what sizes.
+        // The first size describes the requests; cells list the sizes.
         if asked.by_size.is_empty() {
             (asked.requests, asked.replies) = (spec.to_string(), matching.to_string());
             asked.port = spec.port();
         } else if let Some((what, _)) = asked.requests.split_once(" of ") {
-            // Of several sizes; the cells say of which.
             asked.requests = what.to_owned();
         }
-        let dialogue = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
-        asked.by_size.push((size, dialogue));
+        let spec = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
+        asked.by_size.push((size, spec));
     }
     Ok(asked)
 }
 
-/// Bits that tell requests of one port apart; as many as there are where order does.
-fn id_bits(dialogue: &RequestSpec) -> u32 {
-    let by_id = dialogue.matching.expects_reply() && !dialogue.matching.by_order();
-    if by_id { dialogue.requests.id_bits() } else { u64::BITS }
+/// Bits that distinguish requests of one socket; 64 if order does.
+fn id_bits(spec: &RequestSpec) -> u32 {
+    let by_id = spec.matching.expects_reply() && !spec.matching.by_order();
+    if by_id { spec.requests.id_bits() } else { u64::BITS }
 }
 
-/// The payload that these requests are.
 fn payload_of(requests: &Requests) -> PayloadSize {
     let largest = u16::try_from(requests.largest()).unwrap_or(u16::MAX);
     match requests.same_len() {
@@ -196,20 +175,19 @@ fn payload_of(requests: &Requests) -> PayloadSize {
     }
 }
 
-/// What is to be measured.
 fn scenario(
-    how: &How<'_>,
+    how: &RequestCommand<'_>,
     target: SocketAddr,
     asked: &Asked,
     machine: &Machine,
 ) -> Result<Scenario, CliError> {
-    if how.cells.timestamps == Timestamps::Kernel {
+    if how.exchange.cells.timestamps == Timestamps::Kernel {
         return Err(only("--timestamps kernel"));
     }
-    if how.cells.connect == Switch::Off {
+    if how.exchange.cells.connect == Switch::Off {
         return Err(only("--connect off"));
     }
-    if how.timeout == Nanos::ZERO {
+    if how.exchange.timeout == Nanos::ZERO {
         let why = "--timeout 0 gives no reply time to come; give such as 1s or 50ms";
         return Err(CliError::Contradiction(why.to_owned()));
     }
@@ -218,43 +196,43 @@ fn scenario(
         let why = "--outstanding waits for replies, and none are expected; use --rate";
         return Err(CliError::Contradiction(why.to_owned()));
     }
-    let recorded = match (how.cells.pace, asked.by_size.first(), how.requests) {
+    let recorded = match (how.exchange.cells.pace, asked.by_size.first(), how.requests) {
         (PaceKind::Recorded, Some((_, one)), Some(args)) => {
             recorded::moments(&one.requests, &requests::from(args))?
         }
         _ => None,
     };
     let sizes = || asked.by_size.iter().map(|(size, _)| *size).collect();
-    let dialogues = || asked.by_size.iter().map(|(_, one)| one);
+    let request_specs = || asked.by_size.iter().map(|(_, one)| one);
     let base = Scenario {
         route: Route::Request,
         target: named(how.target, target),
         sizes: sizes(),
         engines: vec![EngineWord::Auto],
         rates: vec![how.rate],
-        bind: scenario::bind_for(how.cells, target)?,
+        bind: scenario::bind_for(&how.exchange.cells, target)?,
         asking: Some(RequestOptions {
             requests: asked.requests.clone(),
             replies: asked.replies.clone(),
-            timeout: how.timeout,
+            timeout: how.exchange.timeout,
             outstanding: how.outstanding,
             in_order: asked.by_size.iter().any(|(_, one)| one.matching.by_order()),
             recorded,
             id_bits: asked.by_size.iter().map(|(_, one)| id_bits(one)).min().unwrap_or(0),
-            spread: how.cells.streams.is_none(),
-            message_id_bits: dialogues().find_map(|one| one.requests.message_id_bits()),
+            spread: how.exchange.cells.streams.is_none(),
+            message_id_bits: request_specs().find_map(|one| one.requests.message_id_bits()),
             labels: how.requests.and_then(|args| args.preset.random_subdomain).map(labels),
         }),
         ..scenario::elsewhere()
     };
-    // A capture is asked once through, unless somebody says otherwise.
+    // By default, a capture is sent once.
     let base = match &base.asking {
         Some(RequestOptions { recorded: Some(moments), .. }) => {
             Scenario { limit: Limit::Count(moments.len() as u64), ..base }
         }
         _ => base,
     };
-    let mut scenario = scenario::scenario(how.cells, base)?;
+    let mut scenario = scenario::scenario(&how.exchange.cells, base)?;
     scenario.sizes = sizes();
     scenario.engines = engines(&scenario.engines, how.kind, &scenario.sizes, machine)?;
     Ok(scenario)
@@ -265,7 +243,7 @@ fn labels(letters: usize) -> u64 {
     26_u64.saturating_pow(u32::try_from(letters).unwrap_or(u32::MAX))
 }
 
-/// The engines, `auto` decided: without a trial, which would be traffic that nobody asked for.
+/// The engines; `auto` is decided without a trial, which would be unrequested traffic.
 fn engines(
     asked: &[EngineWord],
     kind: &str,
@@ -273,9 +251,9 @@ fn engines(
     machine: &Machine,
 ) -> Result<Vec<EngineWord>, CliError> {
     let alike = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
-    // Of nothing, no super-packet can be made.
+    // An empty payload cannot form a super-packet.
     let cuttable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
-    // The fewest calls for each datagram that stays one for the server.
+    // The fewest system calls per datagram, which the server still receives as one.
     let here = EngineRow::ranked(|row| {
         let pair = row.auto.filter(|pair| row.requests && (cuttable || pair.tx != TxKind::Gso));
         pair.is_some_and(|pair| machine.lacks(pair).is_none())
@@ -303,14 +281,17 @@ fn engines(
 }
 
 fn only(flag: &str) -> CliError {
-    CliError::Contradiction(format!("{flag} is for bench and blast; leave it away"))
+    CliError::Contradiction(format!("{flag} is for bench and blast; omit it"))
 }
 
-/// Refuses what would trouble strangers.
-fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), CliError> {
+fn refuse(
+    how: &RequestCommand<'_>,
+    scenario: &Scenario,
+    target: SocketAddr,
+) -> Result<(), CliError> {
     // An IPv4 group behind an IPv6 address is a group.
     let ip = target.ip().to_canonical();
-    let cells = how.cells;
+    let cells = &how.exchange.cells;
     // A capture has a rate that nobody here chose, and a time bounds no rate: a count has to bound
     // what it sends.
     let is_bounded = match cells.pace {
@@ -320,7 +301,7 @@ fn refuse(how: &How<'_>, scenario: &Scenario, target: SocketAddr) -> Result<(), 
     };
     let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
         "a group or a broadcast address is no server; name one host".to_owned()
-    } else if let Some(why) = stranger(ip, how.allow_public, &scenario.rates) {
+    } else if let Some(why) = stranger(ip, how.exchange.allow_public, &scenario.rates) {
         why
     } else if !is_near(ip) && !is_bounded && cells.pace == PaceKind::Recorded {
         "a public address gets no capture at a rate that nobody chose; bound it by a --count, as a \

@@ -23,6 +23,7 @@ use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report;
 use crate::report::checks::validity::{ends_invalid, invalid_lines};
 use crate::report::format::RenderOptions;
+use crate::report::format::text::style::distinct;
 use crate::report::{CellContext, CellFacts, CodeName};
 use crate::run;
 use crate::run::{CellRunner, MeasuredCell, Observer, Progress, RunOutcome};
@@ -30,9 +31,7 @@ use crate::sys;
 
 /// A command that measures: what it was started with, and this host before anything is pinned.
 pub(crate) struct Start<'a> {
-    /// The command's name.
     pub(crate) kind: &'static str,
-    /// Whether progress is hidden.
     pub(crate) quiet: bool,
     pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) started_at: SystemTime,
@@ -41,8 +40,7 @@ pub(crate) struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    /// Reads this host. The cores of this thread are among the facts, so this comes before
-    /// anything is pinned.
+    /// Reads this host before anything is pinned: the cores of this thread are among the facts.
     pub(crate) fn on_this_host(
         kind: &'static str,
         quiet: bool,
@@ -55,7 +53,6 @@ impl<'a> Start<'a> {
     }
 }
 
-/// What is measured, and how.
 pub(crate) struct Job<'a, B> {
     start: Start<'a>,
     scenario: Scenario,
@@ -68,8 +65,7 @@ pub(crate) struct Job<'a, B> {
 }
 
 impl<'a, B: CellRunner> Job<'a, B> {
-    /// The job of a command. `towards`: the destination, if it is an IP address; the device on the
-    /// way there becomes a fact of this host.
+    /// The job of a command; `towards`: the destination, if it is an IP address.
     pub(crate) fn new(
         mut start: Start<'a>,
         scenario: Scenario,
@@ -82,17 +78,14 @@ impl<'a, B: CellRunner> Job<'a, B> {
     }
 }
 
-/// What was measured, well or not.
 pub(crate) struct RunOutput {
     pub(crate) report: Report,
     /// Why the run ended early, or which part of the report failed.
     pub(crate) error: Option<CliError>,
-    /// Whether it was stopped from outside.
     pub(crate) interrupted: bool,
 }
 
-/// Runs a command that measures: its files are found writable first, then it measures, and what
-/// there is is shown, written and judged.
+/// Runs a command that measures: checks its files, measures, prints, writes and judges.
 pub(crate) fn run(
     output: &RunOutputArgs,
     measure: impl FnOnce(&Arc<AtomicBool>) -> Result<RunOutput, CliError>,
@@ -109,15 +102,14 @@ pub(crate) fn run(
         // The report states the reason: the target could not be measured.
         Some(CliError::Run(error)) if is_of_target(&error) && ends_invalid(&report, false) => {
             warn_stderr(&error.to_string());
-            Ok(if interrupted { Exit::Interrupted } else { judge(&report, output) })
+            Ok(if interrupted { Exit::Interrupted } else { judge(&report, output, "") })
         }
         Some(error) => Err(error),
         None if interrupted => Ok(Exit::Interrupted),
-        None => guarded("gates", || Ok(judge(&report, output))),
+        None => guarded("gates", || Ok(judge(&report, output, ""))),
     }
 }
 
-/// Measures. `complete` adds what only the command and its runner know.
 pub(crate) fn measure<B: CellRunner>(
     job: Job<'_, B>,
     complete: impl FnOnce(&mut Report, &B),
@@ -125,7 +117,7 @@ pub(crate) fn measure<B: CellRunner>(
     let Job { start, scenario, mut runner, towards, left_out, code_name } = job;
     let Start { kind, quiet, stop, started_at, facts, mut machine } = start;
     let throttle = Throttle::begin();
-    // What cannot be, is said before anything is tried.
+    // Errors in the scenario are reported before any trial.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
     let choice = auto.then(|| run::choose(&scenario, &machine, &mut runner, stop)).transpose()?;
@@ -148,7 +140,7 @@ pub(crate) fn measure<B: CellRunner>(
     let mut report = guarded(&format!("document of {counted}"), || {
         assemble(kind, &plan, &facts, cells, started_at)
     })?;
-    // What fails from here on is missing from the document, which is kept all the same.
+    // A part that fails from here on is missing from the document, which is still written.
     let host_facts = guarded("host facts", || {
         report.choice = choice.as_ref().map(report::choice);
         add_host_facts(&mut report, &plan.scenario, towards, &throttle);
@@ -174,8 +166,7 @@ fn counted(cells: &[Cell]) -> String {
     cells.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Shows progress, and turns each cell into its part of the document as soon as it was measured:
-/// memory does not grow with the number of cells.
+/// Shows progress and builds the document of each cell at once, which bounds memory.
 struct Recorder<'a> {
     line: progress::ProgressLine,
     plan: &'a Plan,
@@ -226,20 +217,15 @@ pub(crate) fn write(
     let written = outputs.write(report, &options);
     if output.common.json_to_stdout() && !output.common.quiet {
         let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
-        let mut said: Vec<&Warning> = Vec::new();
-        for warning in report.warnings.iter().chain(cells) {
-            if !said.contains(&warning) {
-                warn_stderr(&format!("{}: {}", warning.code, warning.message));
-                said.push(warning);
-            }
+        for Warning { code, message } in distinct(report.warnings.iter().chain(cells)) {
+            warn_stderr(&format!("{code}: {message}"));
         }
         invalid_lines(report).iter().for_each(|line| warn_stderr(line));
     }
     written
 }
 
-/// A flag that any signal to end sets, and nothing else: where something has to be put back, the
-/// program ends in its own time, which is short.
+/// A flag that any ending signal sets; it never ends the program, which has state to restore.
 pub(crate) fn stop_gently() -> Result<Arc<AtomicBool>, CliError> {
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]

@@ -17,7 +17,6 @@ use crate::report::format::text::Style;
 use crate::report::format::{Document, Format, RenderOptions, csv, html, junit, markdown};
 use crate::report::{Condition, RenderError};
 
-/// Shows what is in files and folders.
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     let output = &args.output;
     let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
@@ -40,10 +39,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     let written = measure::write(&run.report, output, &outputs);
     written.map_err(|error| name_run(error, &runs))?;
     gated?;
-    guarded("gates", || Ok(judge::judge(&run.report, output)))
+    guarded("gates", || Ok(judge::judge(&run.report, output, "")))
 }
 
-/// Shows a document that is not a run, in the formats of its kind.
 fn other(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> Result<Exit, CliError> {
     let refuse = |flag: &str| {
         let why =
@@ -73,8 +71,7 @@ fn other(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> Result<Exit,
     Ok(if found.is_invalid() { Exit::Invalid } else { exit })
 }
 
-/// All runs, oldest first in each folder, in the order in which files and folders were named; a
-/// file that was named twice, or again by its folder, once.
+/// All runs in the order of the arguments, oldest first in each folder, each file once.
 fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
     let mut runs: Vec<Stored> = Vec::new();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
@@ -86,7 +83,7 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
             }
         }
         let is_new = |run: &Stored| {
-            // What cannot be followed, such as a pipe that is read by now, is like nothing else.
+            // A pipe that was read cannot be resolved; it is unique.
             run.path.canonicalize().map_or(true, |path| seen.insert(path))
         };
         runs.extend(loaded.runs.into_iter().filter(is_new));
@@ -110,16 +107,11 @@ fn name_run(error: CliError, runs: &[Stored]) -> CliError {
     }
 }
 
-/// Several runs, one after the other.
 struct Runs(Vec<Stored>);
 
 impl Runs {
     fn named(&self) -> Vec<(String, &Report)> {
         self.0.iter().map(|run| (run.path.display().to_string(), &run.report)).collect()
-    }
-
-    fn csv(&self) -> Result<String, RenderError> {
-        csv::render_all(&self.named())
     }
 
     fn html(&self) -> Result<String, RenderError> {
@@ -151,7 +143,7 @@ impl Runs {
 impl Document for Runs {
     /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
-        Format::new("CSV", "csv", |runs, _| runs.csv().map(Some)),
+        Format::new("CSV", "csv", |runs, _| csv::render_all(&runs.named()).map(Some)),
         Format::new("Markdown", "markdown", |runs, _| Ok(Some(runs.markdown()))),
         Format::new("page", "html", |runs, _| runs.html().map(Some)),
         Format::new("JUnit", "junit", |runs, options| runs.junit(options.conditions).map(Some)),
@@ -163,7 +155,6 @@ impl Document for Runs {
     }
 }
 
-/// Shows runs one after the other; `gated`: whether their gates could be checked.
 fn several(
     runs: Vec<Stored>,
     gated: Result<(), CliError>,
@@ -180,7 +171,7 @@ fn several(
     gated?;
     let judge = |run: &Stored| {
         let name = format!("{}: ", run.path.display());
-        guarded("gates", || Ok(judge::judge_named(&run.report, output, &name)))
+        guarded("gates", || Ok(judge::judge(&run.report, output, &name)))
     };
     let exits = runs.0.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
     // Invalid takes precedence over a condition that held, and that over success.
@@ -188,7 +179,6 @@ fn several(
     Ok(worst.unwrap_or(Exit::Well))
 }
 
-/// Shows how cells moved.
 fn over_time(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> Result<Exit, CliError> {
     let filter = Filter { metrics: args.metric.clone(), cells: args.cell.clone() };
     for run in runs.iter().filter(|run| !run.report.valid && !args.output.common.quiet) {
@@ -203,7 +193,6 @@ fn over_time(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> Result<Ex
     outputs.write(&history, &RenderOptions::default()).map(|()| Exit::Well)
 }
 
-/// Why there is no series.
 fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
     let has = match runs.len() {
         1 => "the run has no cell".to_owned(),
@@ -212,7 +201,7 @@ fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
     match &args.cell[..] {
         [] => format!("{has} that knows the figure; choose another --metric"),
         cells => format!(
-            "{has} that fits --cell {} and knows the figure; leave --cell away to see all, or \
+            "{has} that fits --cell {} and knows the figure; omit --cell to see all, or \
              choose another --metric",
             cells.join(" ")
         ),

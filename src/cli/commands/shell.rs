@@ -11,7 +11,6 @@ use crate::report::schema;
 /// What pages are of.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
 
-/// Prints the form of a document.
 pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
     print(match args.of {
         SchemaOf::Run => schema::RUN,
@@ -22,14 +21,12 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
     })
 }
 
-/// Prints what a shell needs.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "udperf", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
-/// Prints a page, or writes all.
 pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
     let mut program = Cli::command().disable_help_subcommand(true);
     // Gives commands the names that they have as pages: udperf-bench.
@@ -61,7 +58,6 @@ pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
     }
 }
 
-/// What the page of a command is called.
 fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }

@@ -1,6 +1,6 @@
 //! `udperf sink`: the bound receiver.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use super::blast::key;
@@ -25,7 +25,6 @@ use crate::report::format::RenderOptions;
 use crate::run::RunError;
 use crate::unit::{Rate, show_bytes, show_nanos};
 
-/// Serves until it is stopped.
 pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
@@ -52,7 +51,6 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
     Ok(if end == SinkEnd::Stopped { Exit::Interrupted } else { Exit::Well })
 }
 
-/// How to serve.
 fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> {
     if args.threads == 0 || args.max_clients == 0 {
         let why = "--threads 0 and --max-clients 0 serve nobody; give at least 1".to_owned();
@@ -70,7 +68,7 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
         None => None,
         Some(rate @ Rate::Pps(_)) => rate.at_size(1.0).map_err(CliError::Unit)?,
         Some(rate) => {
-            let why = format!("--max-rate {rate} is no number of datagrams; write such as 200k");
+            let why = format!("--max-rate {rate} is not in datagrams per second; use such as 200k");
             return Err(CliError::Contradiction(why));
         }
     };
@@ -100,22 +98,12 @@ fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> 
     })
 }
 
-/// Where to listen: at the address asked for, or at any of both families.
 fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
     let bind = args.socket.bind.as_ref().map(|(addr, _)| *addr);
     let scope = args.socket.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
     let dev = scenario::one_device(scope, args.socket.dev.as_deref())?;
-    let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
-    let of_family =
-        |addr: &IpAddr| !(args.socket.ipv4 && addr.is_ipv6() || args.socket.ipv6 && addr.is_ipv4());
-    let addrs: Vec<_> = match bind {
-        Some(addr) if !of_family(&addr) => {
-            let why = format!("--bind {addr} is not of the family asked for; leave -4 or -6 away");
-            return Err(CliError::Contradiction(why));
-        }
-        Some(addr) => vec![addr],
-        None => any.into_iter().filter(of_family).filter(|addr| has(*addr)).collect(),
-    };
+    let mut addrs = scenario::listen_at(bind, args.socket.ipv4, args.socket.ipv6)?;
+    addrs.retain(|addr| bind.is_some() || has(*addr));
     let join = args.join.as_ref();
     check_join(join, &addrs)?;
     let mut port = args.socket.port;
@@ -130,7 +118,7 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
             ..Options::default()
         };
         if port == 0 && bind.is_none() {
-            // Both families at one port: the one that is free for the first.
+            // The port that the first family got, for both.
             let probe = Udp::open(&Options { join: None, ..options.clone() });
             port = probe.map_err(|error| RunError::Net(NetError::from(error)))?.local.port();
         }
@@ -139,7 +127,7 @@ fn sockets(args: &SinkArgs) -> Result<Vec<Options>, CliError> {
     Ok(sockets)
 }
 
-/// Refuses a group of which nothing would arrive at these addresses.
+/// Refuses a group from which these addresses receive nothing.
 fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), CliError> {
     let Some(MulticastGroup { addr: group, .. }) = join else { return Ok(()) };
     let gets =
@@ -149,18 +137,16 @@ fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), Cli
     }
     let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
     Err(CliError::Contradiction(format!(
-        "--join {group}: a socket that is bound to {addrs} gets nothing of that group; leave \
-         --bind and the other family away, and name the device by --dev"
+        "--join {group}: a socket that is bound to {addrs} receives nothing of that group; omit \
+         --bind and the other family, and name the device by --dev"
     )))
 }
 
-/// Whether this host has addresses of the family.
 pub(crate) fn has(any: IpAddr) -> bool {
     let bind = SocketAddr::new(any, 0);
     any.is_ipv4() || Udp::open(&Options { bind, buffer: 0, ..Options::default() }).is_ok()
 }
 
-/// News on standard error while it serves.
 struct News {
     quiet: bool,
     /// How things stand now; on a terminal only.
@@ -168,7 +154,6 @@ struct News {
 }
 
 impl News {
-    /// Above the line.
     fn say(&mut self, what: &str) {
         self.line.clear();
         warn_stderr(what);
@@ -176,7 +161,7 @@ impl News {
 
     fn tell(&mut self, event: &SinkEvent<'_>) {
         match event {
-            // Also when quiet: with port 0 nobody knew it before.
+            // Also when quiet: the port may be ephemeral.
             SinkEvent::Listening(addr) => warn_stderr(&format!("sink on {addr}")),
             _ if self.quiet => {}
             SinkEvent::Opened(from) => self.say(&format!("{from} has come")),
@@ -189,7 +174,6 @@ impl News {
     }
 }
 
-/// How things stand, in a line.
 fn standing(clients: usize, glimpse: &Snapshot) -> String {
     let Snapshot { datagrams, bytes, size, sources, most, drops, .. } = glimpse;
     let amount = show_bytes(*bytes);

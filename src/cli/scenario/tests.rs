@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::{Cli, Command};
+use crate::cli::args::{Cli, Command};
 use clap::Parser;
 
 fn lowered(words: &str) -> Result<Scenario, CliError> {

@@ -10,7 +10,6 @@ use crate::compare::document::{Comparison, Judgement};
 /// A benchmark's name has at most so many characters. From Bencher's schema.
 const LONGEST_NAME: usize = 1_024;
 
-/// One figure, with the least and the largest of all runs.
 #[derive(Debug, Serialize)]
 struct Measure {
     value: f64,
@@ -18,9 +17,7 @@ struct Measure {
     upper_value: f64,
 }
 
-/// The file.
-#[must_use]
-pub fn render(comparison: &Comparison) -> String {
+pub(crate) fn render(comparison: &Comparison) -> String {
     let mut all: BTreeMap<String, BTreeMap<String, Measure>> = BTreeMap::new();
     for cell in &comparison.cells {
         let known = cell.metrics.iter().filter_map(|judgement| {
@@ -41,8 +38,7 @@ fn measure(judgement: &Judgement) -> Option<Measure> {
     Some(Measure { value, lower_value, upper_value })
 }
 
-/// What Bencher calls a metric: it has `throughput` and `latency` (in ns) of its own, and makes
-/// any other one when it first sees it.
+/// The name of a metric in Bencher, which predefines `throughput` and `latency` (in ns).
 fn slug(metric: &str, unit: &str) -> String {
     /// Times that are latencies, rather than CPU time or punctuality.
     const LATENCIES: [&str; 4] = ["min", "mean", "max", "p99_with_loss"];

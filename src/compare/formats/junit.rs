@@ -5,14 +5,11 @@ use crate::compare::show;
 use crate::report::format::junit;
 use crate::report::format::junit::{Case, CaseOutcome, Suite};
 
-/// The file. Worse is a failure; undecided is one where it is not to pass (`strict`), and skipped
-/// otherwise. What cannot be compared is an error, with the reason as a case. A cell that only the
-/// base has is undecided, too. One that only the new runs have is skipped.
-#[must_use]
-pub fn render(comparison: &Comparison, strict: bool) -> String {
+/// The file. Worse is a failure; undecided and missing cells are failures if `strict`, otherwise
+/// skipped. Sides that cannot be compared are errors; cells of the new runs only are skipped.
+pub(crate) fn render(comparison: &Comparison, strict: bool) -> String {
     let mut suites: Vec<Suite> =
         comparison.cells.iter().map(|cell| compared(cell, strict)).collect();
-    // As in the verdict: a cell that is missing may have been worse.
     let missing = undecided(strict);
     suites.extend(comparison.only_base.iter().map(|id| alone(id, "the base", missing)));
     let only_new = comparison.only_new.iter();
@@ -35,7 +32,6 @@ fn compared(cell: &ComparedCell, strict: bool) -> Suite {
     Suite { name: cell.id.clone(), cases: cell.metrics.iter().map(case).collect() }
 }
 
-/// What an undecided verdict comes to.
 const fn undecided(strict: bool) -> CaseOutcome {
     if strict { CaseOutcome::Failed("undecided") } else { CaseOutcome::Skipped }
 }

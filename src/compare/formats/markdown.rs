@@ -3,15 +3,13 @@
 use crate::compare::document::{ComparedCell, Comparison, Judgement};
 use crate::compare::{show, text};
 use crate::report::format::markdown::{escape, table};
+use crate::report::format::text::style::Styler;
 
 /// Titles of the table, without what the two sides are called.
 const TITLES: usize = 8;
 
-/// The verdict first, the table, and what is to be known beside it to unfold.
-///
-/// Nothing in the documents is taken for markup.
-#[must_use]
-pub fn render(comparison: &Comparison) -> String {
+/// The verdict, the table, and details to unfold; text of documents is never markup.
+pub(crate) fn render(comparison: &Comparison) -> String {
     let (base, new) = show::names(comparison);
     let mut parts = vec![
         format!("**{}**", escape(&show::headline(comparison))),
@@ -22,7 +20,8 @@ pub fn render(comparison: &Comparison) -> String {
         .map(|(name, side)| format!("{name}: {}", text::runs(side)));
     let mut known: Vec<String> = sides.iter().map(|line| escape(line)).collect();
     let turns = if comparison.interleaved { "in turns" } else { "one after the other" };
-    known.push(format!("{} {}, {turns}", escape(&comparison.head.kind), tool(comparison)));
+    let tool = escape(&format!("by udperf {}", comparison.head.tool.version));
+    known.push(format!("{} {tool}, {turns}", escape(&comparison.head.kind)));
     known.push(rules);
     known.extend(text::learned(comparison).map(|line| escape(&line)));
     parts.push(unfold("How it was judged", &known));
@@ -47,11 +46,6 @@ pub fn render(comparison: &Comparison) -> String {
     parts.join("\n\n") + "\n"
 }
 
-/// `by udperf 0.1.0`.
-fn tool(comparison: &Comparison) -> String {
-    escape(&format!("by udperf {}", comparison.head.tool.version))
-}
-
 fn figures(comparison: &Comparison, [base, new]: [&str; 2]) -> String {
     let titles: [&str; TITLES] =
         ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
@@ -64,18 +58,8 @@ fn figures(comparison: &Comparison, [base, new]: [&str; 2]) -> String {
     table(&titles, &left, &rows)
 }
 
-/// Each row says whose it is: in a long table nobody looks up.
 fn row(cell: &ComparedCell, judgement: &Judgement) -> Vec<String> {
-    vec![
-        text::id(cell),
-        judgement.metric.clone(),
-        show::center(judgement, judgement.base.center),
-        show::center(judgement, judgement.new.center),
-        show::change(judgement),
-        show::interval(judgement),
-        show::p(judgement),
-        judgement.verdict.word().to_owned(),
-    ]
+    text::row(text::id(cell), judgement, Styler { color: false }).to_vec()
 }
 
 fn unfold(summary: &str, lines: &[String]) -> String {

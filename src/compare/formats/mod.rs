@@ -1,14 +1,13 @@
 //! A comparison in the formats that CI servers and code hosts read.
 
-pub mod benchmark;
-pub mod bmf;
-pub mod junit;
-pub mod markdown;
+pub(crate) mod benchmark;
+pub(crate) mod bmf;
+pub(crate) mod junit;
+pub(crate) mod markdown;
 
 use super::{Comparison, text};
 use crate::report::format::text::Style;
 use crate::report::format::{Document, Format};
-use benchmark::BetterDirection::{Bigger, Smaller};
 
 impl Document for Comparison {
     /// Arbitrary order.
@@ -22,13 +21,13 @@ impl Document for Comparison {
             name: "benchmark of rates",
             flag: "benchmark",
             suffix: "-bigger.json",
-            render: |comparison, _| Ok(benchmark::render(comparison, Bigger)),
+            render: |comparison, _| Ok(benchmark::render(comparison, "higher")),
         },
         Format {
             name: "benchmark of costs",
             flag: "benchmark",
             suffix: "-smaller.json",
-            render: |comparison, _| Ok(benchmark::render(comparison, Smaller)),
+            render: |comparison, _| Ok(benchmark::render(comparison, "lower")),
         },
         Format::new("Bencher file", "bmf", |comparison, _| Ok(Some(bmf::render(comparison)))),
     ];

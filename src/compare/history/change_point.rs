@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::document::{Cell, Device, Host, Report};
 
-/// Properties of a run that may explain a step.
 #[derive(Debug, Clone)]
 pub(super) struct RunContext {
     /// Single values.
@@ -33,7 +32,7 @@ impl RunContext {
         }
     }
 
-    /// The changes from here to `new`; tuning that either side lacks is no change.
+    /// The changes from here to `new`; unknown tuning is no change.
     pub(super) fn changes(&self, new: &Self) -> Vec<Change> {
         let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "?".to_owned());
         let facts = self.facts.iter().zip(&new.facts);
@@ -92,16 +91,14 @@ fn only(these: &BTreeMap<String, String>, others: &BTreeMap<String, String>) -> 
     if words.is_empty() { "-".to_owned() } else { words.join(" ") }
 }
 
-/// A change since the previous run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// What: `git`, `version`, `kernel`, `governor`, `engine`, `turbo`, `mitigations`,
     /// `command line`, `sysctls` or `device`; of the latter four, those parts that differ.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// The old value; `?` if unknown.
-    pub from: String,
-    /// The new value.
-    pub to: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 #[cfg(test)]

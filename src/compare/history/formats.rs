@@ -6,6 +6,7 @@ use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::report::format::html::{self, Chart, Frame};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
+use crate::report::format::text::style::distinct;
 use crate::report::format::{Document, Format};
 use crate::unit::{show_bits, show_nanos, show_pps};
 
@@ -46,10 +47,8 @@ impl Document for History {
     }
 }
 
-/// A history as text: a table for each way of measuring and each metric, a line a run, newest
-/// last. What changed from run to run stands beside its line, or below it where there is no room.
-#[must_use]
-pub fn text(history: &History, style: Style) -> String {
+/// One table per scenario, host and metric, a line per run, newest last.
+pub(crate) fn text(history: &History, style: Style) -> String {
     let mut out = String::new();
     for (scenario, host) in ways(history) {
         let title = format!("{scenario} · {host}");
@@ -64,9 +63,7 @@ pub fn text(history: &History, style: Style) -> String {
     out.trim_end().to_owned() + "\n"
 }
 
-/// A history as Markdown: the same tables.
-#[must_use]
-pub fn markdown(history: &History) -> String {
+pub(crate) fn markdown(history: &History) -> String {
     let (titles, left) = (COLUMNS.map(|(title, _)| title), COLUMNS.map(|(_, is_left)| is_left));
     let mut parts = Vec::new();
     for (scenario, host) in ways(history) {
@@ -80,12 +77,8 @@ pub fn markdown(history: &History) -> String {
     parts.join("\n\n") + "\n"
 }
 
-/// A history as CSV in long form, a row a point: times in ns, rates in numbers a second, loss as a
-/// share of 1.
-///
-/// # Errors
-/// [`RenderError::Csv`], which would be a bug.
-pub fn csv(history: &History) -> Result<String, RenderError> {
+/// A history as CSV, a row a point: times in ns, rates per second, loss as a share of 1.
+pub(crate) fn csv(history: &History) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = "started_at,git,host,cell,metric,value,n,scenario,doubts,file,invalid_because";
     writer.write_record(names.split(','))?;
@@ -107,13 +100,10 @@ pub fn csv(history: &History) -> Result<String, RenderError> {
         }
     }
     let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
-    // Made of strings and their separators only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A history as a page: a chart a series, and the tables.
-#[must_use]
-pub fn html(history: &History) -> String {
+pub(crate) fn html(history: &History) -> String {
     const TITLE: &str = "udperf · history";
     let mut body = html::element("h1", TITLE);
     for (scenario, host) in ways(history) {
@@ -130,19 +120,11 @@ pub fn html(history: &History) -> String {
     html::page(TITLE, &body)
 }
 
-/// Ways of measuring, in the order in which they come up.
 fn ways(history: &History) -> Vec<(String, String)> {
-    let mut ways = Vec::new();
-    for series in &history.series {
-        let way = (series.scenario.clone(), series.host.clone());
-        if !ways.contains(&way) {
-            ways.push(way);
-        }
-    }
-    ways
+    let ways = history.series.iter().map(|series| (series.scenario.clone(), series.host.clone()));
+    distinct(ways)
 }
 
-/// The series of a way, by metric.
 fn by_metric<'a>(
     history: &'a History,
     scenario: &str,
@@ -167,7 +149,6 @@ fn heading(metric: &Metric) -> String {
     }
 }
 
-/// A line of a table.
 struct Line<'a> {
     series: &'a Series,
     at: usize,
@@ -210,7 +191,6 @@ impl Line<'_> {
         format!("{}{mark}", self.value())
     }
 
-    /// To the run before.
     fn change(&self) -> String {
         self.series.step(self.at).map_or_else(String::new, |step| format!("{:+.1}%", step * 100.0))
     }
@@ -218,9 +198,7 @@ impl Line<'_> {
     fn bar(&self) -> String {
         let highest = self.series.highest();
         let share = self.point.value / highest;
-        // A run alone is all there is.
         match self.series.points.len() > 1 && share.is_finite() && share > 0.0 {
-            // Whatever is not nothing shows.
             true => "█".repeat(((share * BAR as f64).round() as usize).clamp(1, BAR)),
             false => String::new(),
         }
@@ -252,7 +230,6 @@ impl Line<'_> {
     }
 }
 
-/// The lines of a metric, columns aligned.
 fn table(series: &[&Series], width: usize) -> String {
     let mut cell = "";
     let rows: Vec<([String; 6], String)> = lines(series)
@@ -278,7 +255,6 @@ fn table(series: &[&Series], width: usize) -> String {
     for (row, changes) in &rows {
         let shown = row.iter().zip(widths).enumerate().filter(|(_, (_, width))| *width > 0);
         let padded = shown.map(|(at, (text, width))| match at {
-            // Numbers.
             3 | 4 => format!("{GAP}{text:>width$}"),
             _ => format!("{GAP}{text:<width$}"),
         });
@@ -296,21 +272,14 @@ fn table(series: &[&Series], width: usize) -> String {
     out + &footnote(series, &format!("{DOUBT} doubted in the run"), |point| &point.doubts)
 }
 
-/// The distinct codes behind a mark; empty where there are none.
 fn footnote(series: &[&Series], mark: &str, of: fn(&Point) -> &[String]) -> String {
-    let mut codes: Vec<&str> = Vec::new();
-    for code in lines(series).flat_map(|line| of(line.point)) {
-        if !codes.contains(&code.as_str()) {
-            codes.push(code);
-        }
-    }
+    let codes = distinct(lines(series).flat_map(|line| of(line.point)).map(String::as_str));
     match codes.is_empty() {
         true => String::new(),
         false => format!("{GAP}{mark}: {}\n", codes.join(", ")),
     }
 }
 
-/// A figure in three digits.
 fn show(kind: MetricKind, value: f64) -> String {
     if value.is_infinite() {
         return "infinite".to_owned();
@@ -324,8 +293,7 @@ fn show(kind: MetricKind, value: f64) -> String {
     }
 }
 
-/// The values of a series in the order of time, evenly spaced, from 0 up; a mark where something
-/// else changed.
+/// The values of a series in order of time, with a mark at each change of its context.
 fn chart(series: &Series) -> Chart {
     let highest = series.highest();
     let top = if highest > 0.0 { highest } else { 1.0 };

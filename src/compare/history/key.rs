@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::document::Host;
-use crate::document::Report;
+use crate::document::{Host, Report};
 use crate::unit::{Nanos, show_bytes, show_nanos};
 
 /// The default socket buffer of all commands: 4 MiB.

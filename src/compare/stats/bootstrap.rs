@@ -5,9 +5,8 @@ use fastrand::Rng;
 use super::mean;
 use crate::unit::median;
 
-/// Number of resamples. Efron and Tibshirani recommend at least 1,000 for percentiles (section
-/// 13.3).
-pub const RESAMPLES: usize = 2_000;
+/// Number of resamples; Efron and Tibshirani, section 13.3, recommend at least 1,000.
+pub(crate) const RESAMPLES: usize = 2_000;
 
 /// A fixed seed, so that equal runs give equal intervals. Arbitrary.
 const SEED: u64 = 0x7564_7065_7266;
@@ -17,19 +16,17 @@ const SPLITS: usize = 1_000;
 
 /// A value with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Interval {
-    /// The estimate from all runs.
-    pub value: f64,
+pub(crate) struct Interval {
+    pub(crate) value: f64,
     /// 2.5th percentile of the resamples.
-    pub low: f64,
+    pub(crate) low: f64,
     /// 97.5th percentile of the resamples.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 /// Median of `b` over that of `a`; `None` if either is empty, or a resampled median of `a` is 0:
 /// skipping such resamples would narrow the interval.
-#[must_use]
-pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
+pub(crate) fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
     let (a, b) = (super::sorted(a.to_vec()), super::sorted(b.to_vec()));
     let value = ratio(median(a.iter().copied())?, median(b.iter().copied())?)?;
     let mut rng = Rng::with_seed(SEED);
@@ -42,18 +39,18 @@ pub fn ratio_of_medians(a: &[f64], b: &[f64]) -> Option<Interval> {
 }
 
 /// Mean of `b` less that of `a`; `None` if either is empty.
-#[must_use]
-pub fn difference_of_means(a: &[f64], b: &[f64]) -> Option<Interval> {
+pub(crate) fn difference_of_means(a: &[f64], b: &[f64]) -> Option<Interval> {
     let value = mean(b)? - mean(a)?;
     let mut rng = Rng::with_seed(SEED);
     let resample = |_| resampled_mean(b, &mut rng) - resampled_mean(a, &mut rng);
     interval(value, (0..RESAMPLES).map(resample).collect())
 }
 
-/// The 95th percentile of `distance` between random halves of equal runs; `None` with fewer than
-/// two runs.
-#[must_use]
-pub fn split_noise(runs: &[f64], distance: impl Fn(&[f64], &[f64]) -> Option<f64>) -> Option<f64> {
+/// The 95th percentile of `distance` between random halves of equal runs.
+pub(crate) fn split_noise(
+    runs: &[f64],
+    distance: impl Fn(&[f64], &[f64]) -> Option<f64>,
+) -> Option<f64> {
     let mut runs = runs.to_vec();
     let mut rng = Rng::with_seed(SEED);
     let mut distances = Vec::with_capacity(SPLITS);
@@ -70,8 +67,7 @@ fn ratio(a: f64, b: f64) -> Option<f64> {
     (a > 0.0).then_some(b / a)
 }
 
-/// The median of a resample with replacement. Draws positions of sorted values, so that the
-/// resample need not be sorted.
+/// The median of a resample; counts positions of sorted values to avoid sorting it.
 fn resampled_median(sorted: &[f64], counts: &mut [u32], rng: &mut Rng) -> f64 {
     let counts = &mut counts[..sorted.len()];
     counts.fill(0);
@@ -102,7 +98,6 @@ fn interval(value: f64, mut found: Vec<f64>) -> Option<Interval> {
     Some(Interval { value, low: percentile(&found, 0.025)?, high: percentile(&found, 0.975)? })
 }
 
-/// The value at this share of sorted values.
 fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     sorted.get((share * last as f64).round() as usize).copied()

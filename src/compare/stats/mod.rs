@@ -3,26 +3,24 @@
 mod bootstrap;
 mod rank;
 
-pub use bootstrap::{Interval, RESAMPLES, difference_of_means, ratio_of_medians, split_noise};
-pub use rank::{mann_whitney, runs_needed, smallest_p};
+pub(crate) use bootstrap::{
+    Interval, RESAMPLES, difference_of_means, ratio_of_medians, split_noise,
+};
+pub(crate) use rank::{mann_whitney, runs_needed, smallest_p};
 
 /// The mean; `None` if there are no values.
-#[must_use]
-pub fn mean(values: &[f64]) -> Option<f64> {
+pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Sorts values.
-#[must_use]
-pub fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+pub(crate) fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_unstable_by(f64::total_cmp);
     values
 }
 
 /// Corrects p values for multiple comparisons (S. Holm, Scandinavian Journal of Statistics 6,
 /// 1979): by chance, any of them is below `alpha` in at most `alpha` of all families.
-#[must_use]
-pub fn holm(values: &[f64]) -> Vec<f64> {
+pub(crate) fn holm(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&left, &right| values[left].total_cmp(&values[right]));
     let mut corrected = vec![0.0; values.len()];

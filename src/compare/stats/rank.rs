@@ -8,8 +8,7 @@ use std::collections::HashMap;
 const MAX_EXACT: usize = 60;
 
 /// The two-sided p value; `None` if a sample is empty.
-#[must_use]
-pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<f64> {
+pub(crate) fn mann_whitney(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
         return None;
     }
@@ -83,8 +82,7 @@ fn by_normal_curve(count_a: f64, count_b: f64, rank_sum_a: f64, ties: f64) -> f6
     erfc(z / std::f64::consts::SQRT_2).min(1.0)
 }
 
-/// The complementary error function, within 1.2e-7 (W. H. Press et al., Numerical Recipes, 2nd
-/// edition, section 6.2: erfcc).
+/// The complementary error function within 1.2e-7 (Numerical Recipes, 2nd edition, 6.2: erfcc).
 fn erfc(x: f64) -> f64 {
     /// Coefficients of that approximation, from the highest power down.
     const COEFFICIENTS: [f64; 10] = [
@@ -107,15 +105,13 @@ fn erfc(x: f64) -> f64 {
 }
 
 /// The smallest possible two-sided p value: 2 / C(a + b, a), at most 1.
-#[must_use]
-pub fn smallest_p(a: usize, b: usize) -> f64 {
+pub(crate) fn smallest_p(a: usize, b: usize) -> f64 {
     let ways = (1..=a).fold(1.0, |ways, k| ways * (b + k) as f64 / k as f64);
     (2.0 / ways).min(1.0)
 }
 
 /// Minimum runs per side so that one of `family` comparisons can be significant at `alpha`.
-#[must_use]
-pub fn runs_needed(family: usize, alpha: f64) -> usize {
+pub(crate) fn runs_needed(family: usize, alpha: f64) -> usize {
     let family = family.max(1) as f64;
     // 60 per side reach 1e-34, enough for any family.
     (1..60).find(|&runs| smallest_p(runs, runs) * family < alpha).unwrap_or(60)

@@ -10,100 +10,64 @@ use std::time::SystemTime;
 
 use walkdir::WalkDir;
 
-pub use other::Other;
+pub(crate) use other::Other;
 
 use crate::document::Report;
 use crate::document::SCHEMA;
 use crate::report::read::{ReadError, kind, read};
 
 /// Maximum file size in bytes. Arbitrary: hundreds of times the largest run in `results/`.
-pub const MAX_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
 
 /// Maximum depth of folders. Arbitrary: archives by host, month and run use three.
-pub const MAX_DEPTH: usize = 16;
+pub(crate) const MAX_DEPTH: usize = 16;
 
-/// A run and its file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
-    /// Its file.
-    pub path: PathBuf,
-    /// What is in it.
-    pub report: Report,
+pub(crate) struct Stored {
+    pub(crate) path: PathBuf,
+    pub(crate) report: Report,
 }
 
 impl Stored {
     /// When it started; `None` if the document has no valid time.
-    #[must_use]
-    pub fn started_at(&self) -> Option<SystemTime> {
+    pub(crate) fn started_at(&self) -> Option<SystemTime> {
         humantime::parse_rfc3339(&self.report.started_at).ok()
     }
 }
 
-/// The runs found at a path.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Runs with cells, by time, then by path.
-    pub runs: Vec<Stored>,
+    pub(crate) runs: Vec<Stored>,
     /// Skipped files of a folder, and why, by path.
-    pub skipped: Vec<(PathBuf, ReadError)>,
+    pub(crate) skipped: Vec<(PathBuf, ReadError)>,
 }
 
-/// Runs that could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file cannot be read.
+pub(crate) enum StoreError {
     #[error("cannot read {path}: {reason}; give a file written by -J, or a folder of such files")]
-    Unreadable {
-        /// As asked, or below that.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// The file is too large.
+    Unreadable { path: PathBuf, reason: String },
     #[error(
         "cannot read {path}: it is larger than {} MiB, so it is not a run; move it elsewhere",
         MAX_BYTES >> 20
     )]
-    TooBig {
-        /// As asked, or below that.
-        path: PathBuf,
-    },
-    /// The folders are too deep.
+    TooBig { path: PathBuf },
     #[error("cannot read {path}: it lies more than {MAX_DEPTH} folders deep; give a subfolder")]
-    TooDeep {
-        /// The first such.
-        path: PathBuf,
-    },
-    /// The file is not a valid run.
+    TooDeep { path: PathBuf },
     #[error("cannot read {path}: {source}")]
-    Document {
-        /// As asked, or below that.
-        path: PathBuf,
-        /// The error.
-        source: ReadError,
-    },
-    /// A folder without runs.
+    Document { path: PathBuf, source: ReadError },
     #[error(
         "there is no run in {path}: of the {skipped} *.json in it and below, none is a document \
          with \"schema\": \"{SCHEMA}\" and cells; give a folder with files written by -J"
     )]
-    NoRuns {
-        /// As asked.
-        path: PathBuf,
-        /// Files that were looked into.
-        skipped: usize,
-    },
+    NoRuns { path: PathBuf, skipped: usize },
 }
 
 /// Reads the run in a file, or in each `*.json` of a folder and its subfolders. Follows links to
 /// files but not to folders; reads a file with several names once.
 ///
 /// Skips and lists foreign files and documents without cells in a folder.
-///
-/// # Errors
-/// [`StoreError`], which names the file. A damaged document, or one of another schema, is an
-/// error in a folder, too.
-pub fn load(path: &Path) -> Result<Loaded, StoreError> {
+pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     if path.is_dir() {
         for found in without_duplicates(files(path).collect::<Result<_, _>>()?) {
@@ -127,10 +91,8 @@ pub fn load(path: &Path) -> Result<Loaded, StoreError> {
     Ok(loaded)
 }
 
-/// Reads a document without cells; `None` for a run, a folder, or an unreadable file, for which
-/// [`load`] returns the error.
-#[must_use]
-pub fn other(path: &Path) -> Option<Result<Other, StoreError>> {
+/// Reads a document without cells; `None` for anything for which [`load`] has the error.
+pub(crate) fn other(path: &Path) -> Option<Result<Other, StoreError>> {
     // A pipe cannot be read again.
     if !path.is_file() {
         return None;
@@ -146,7 +108,7 @@ pub fn other(path: &Path) -> Option<Result<Other, StoreError>> {
 }
 
 /// Sorts by time, then by path; runs without a time are last.
-pub fn sort(runs: &mut [Stored]) {
+pub(crate) fn sort(runs: &mut [Stored]) {
     runs.sort_by_cached_key(|run| {
         let at = run.started_at();
         (at.is_none(), at, run.path.clone())
@@ -188,7 +150,6 @@ fn files(folder: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> {
     })
 }
 
-/// Removes links to files that are listed already.
 fn without_duplicates(found: Vec<PathBuf>) -> Vec<PathBuf> {
     let is_link: Vec<bool> = found.iter().map(|path| path.is_symlink()).collect();
     let end = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
@@ -200,7 +161,6 @@ fn without_duplicates(found: Vec<PathBuf>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The content of a file or pipe.
 fn text(path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
@@ -218,7 +178,8 @@ fn parse(bytes: &[u8]) -> Result<Report, ReadError> {
     }
 }
 
-fn reason(error: &io::Error) -> String {
+/// Why a file cannot be read.
+pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         kind => kind.to_string(),
@@ -313,7 +274,6 @@ mod tests {
     #[test]
     fn what_is_too_big_or_too_deep_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        // A sparse file.
         let huge = File::create(folder.path().join("huge.json")).unwrap();
         huge.set_len(MAX_BYTES + 1).unwrap();
         let error = load(folder.path()).unwrap_err().to_string();
@@ -336,7 +296,6 @@ mod tests {
             load(folder).unwrap().runs.into_iter().map(|run| run.path).collect()
         };
         assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
-        // Also for a link that sorts first.
         std::os::unix::fs::symlink("kept/run.json", folder.path().join("again.json")).unwrap();
         assert_eq!(kept(folder.path()), [folder.path().join("kept/run.json")]);
         // A file elsewhere is read by the first link to it.

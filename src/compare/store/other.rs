@@ -7,25 +7,16 @@ use crate::document::{EchoDocument, SearchDocument, SinkDocument};
 use crate::report::checks::validity::ends_invalid;
 use crate::report::read::{ReadError, of_kind};
 
-/// A document without cells to compare.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Other {
-    /// Of `compare` and `ab`.
+pub(crate) enum Other {
     Verdict(Box<Comparison>),
-    /// Of `search`.
     Search(Box<SearchDocument>),
-    /// Of `sink`.
     Sink(Box<SinkDocument>),
-    /// Of `echo`.
     Echo(Box<EchoDocument>),
 }
 
 impl Other {
-    /// Reads a document of this kind.
-    ///
-    /// # Errors
-    /// [`ReadError`] if it is damaged or of an unknown kind.
     pub(super) fn read(kind: &str, text: &str) -> Result<Self, ReadError> {
         match kind {
             "compare" | "ab" => of_kind(text).map(Self::Verdict),
@@ -36,9 +27,7 @@ impl Other {
         }
     }
 
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         match self {
             Self::Verdict(comparison) => &comparison.head.kind,
             Self::Search(_) => "search",
@@ -47,10 +36,8 @@ impl Other {
         }
     }
 
-    /// Whether its command ended with exit code 5: an invalid search, or a comparison with an
-    /// invalid side.
-    #[must_use]
-    pub fn is_invalid(&self) -> bool {
+    /// Whether its command ended with exit code 5.
+    pub(crate) fn is_invalid(&self) -> bool {
         match self {
             Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
             Self::Search(found) => ends_invalid(&found.report, true),

@@ -8,28 +8,25 @@ use super::setup::Setup;
 use crate::cli::args::{AbArgs, Cli, Command};
 use crate::cli::error::CliError;
 use crate::compare::order::Arm;
+use crate::compare::store::reason;
 use crate::report::read::WITH_CELLS;
 
-/// One of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AbSide {
-    /// `A` or `B`.
     pub(super) name: &'static str,
     pub(super) program: PathBuf,
-    /// Whether that is not this one.
+    /// Whether the program is not this one.
     is_other: bool,
-    /// The command with its flags.
     pub(super) args: Vec<String>,
-    /// What distinguishes it, as typed.
+    /// Its flags as typed.
     flags: String,
     setup: Option<(String, Option<String>)>,
 }
 
 /// Flags that the runs' own documents, or the number of runs, hang on.
-const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by itself; leave them \
-                   away, and give ab its own --trials, -q and -J";
+const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by itself; omit them \
+                   and give ab its own --trials, -q and -J";
 
-/// Both.
 pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
     let own = std::env::current_exe()
         .map_err(|error| CliError::Program { path: "udperf".into(), why: error.to_string() })?;
@@ -69,8 +66,7 @@ pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
     Ok([side(Arm::A)?, side(Arm::B)?])
 }
 
-/// A flag of the command that the flags of one side name again: a list would grow, instead of being
-/// another one.
+/// The first flag of a side that the command has, too: a list would grow, not be replaced.
 fn twice(command: &[String], side: &[String]) -> Option<String> {
     let program = Cli::command();
     let known = program.find_subcommand(command.first()?)?;
@@ -87,24 +83,18 @@ fn twice(command: &[String], side: &[String]) -> Option<String> {
     side.iter().find(|word| flag(word).is_some_and(|id| of_command.contains(&id))).cloned()
 }
 
-/// The same file wherever children run; a bare name would be looked for in PATH.
+/// An absolute path: children would look for a bare name in PATH.
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {
-    std::fs::canonicalize(path).map_err(|error| CliError::Program {
-        path: path.to_owned(),
-        why: match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            kind => kind.to_string(),
-        },
-    })
+    std::fs::canonicalize(path)
+        .map_err(|error| CliError::Program { path: path.to_owned(), why: reason(&error) })
 }
 
 impl AbSide {
-    /// Whether both do the same: then only noise is between them.
+    /// Whether both sides are equal, so that they differ by noise only.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.program == other.program && self.args == other.args && self.setup == other.setup
     }
 
-    /// What distinguishes it, for people.
     pub(super) fn words(&self) -> String {
         let mut words = Vec::new();
         if self.is_other {
@@ -115,14 +105,13 @@ impl AbSide {
         if words.is_empty() { "as it is".to_owned() } else { words.join(" ") }
     }
 
-    /// What is set up for it, ready to be undone.
+    /// The setup of this side, ready to be undone.
     pub(super) fn setup(&self) -> Result<Option<Setup>, CliError> {
         let Some((command, undo)) = &self.setup else { return Ok(None) };
         Setup::new(self.name, command, undo.as_deref()).map(Some)
     }
 
-    /// Finds what this program would not understand, before anything runs. Another one may
-    /// understand more.
+    /// Refuses what this program does not understand; another program may understand more.
     fn check(&self) -> Result<(), CliError> {
         let words = ["udperf"].into_iter().chain(self.args.iter().map(String::as_str));
         let parsed = Cli::try_parse_from(words);

@@ -13,15 +13,13 @@ use crate::document::Report;
 use crate::report::read::read;
 use crate::sys;
 
-/// How long an interrupted run may take to end by itself: at a terminal it was interrupted, too.
-/// Arbitrary: longer than any drain.
+/// Time for an interrupted run to end by itself. Arbitrary: longer than any drain.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Exit codes of a run that wrote a document: success, or an invalid run, as the document says.
-/// From [`crate::cli::Exit`].
+/// Exit codes of runs that wrote a document. From [`crate::cli::Exit`].
 const WITH_DOCUMENT: [i32; 2] = [0, 5];
 
-/// Measures once; `None` where it was interrupted.
+/// Measures once; `None` if interrupted.
 pub(super) fn run(
     side: &AbSide,
     number: usize,
@@ -31,7 +29,7 @@ pub(super) fn run(
     let mut command = Command::new(&side.program);
     command.args(&side.args).args(["-J", "-q"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Nobody would read its document; and what it was set up for is undone by then.
+    // The run ends with this program: nobody would read its document.
     let child = sys::end_with_parent(&mut command).spawn();
     let mut child =
         child.map_err(|error| fails(format!("cannot run {}: {error}", side.program.display())))?;
@@ -49,7 +47,7 @@ pub(super) fn run(
             Ok(Some(report))
         }
         _ => {
-            // Usage errors go on with advice; what is wrong comes first.
+            // Usage errors end with advice; the first line is the error.
             let said = |prefix| stderr.lines().find_map(|line| line.strip_prefix(prefix));
             let why = said("error: ").or_else(|| said("udperf: "));
             let why = why.or_else(|| stderr.trim().lines().last()).unwrap_or_default();
@@ -58,7 +56,7 @@ pub(super) fn run(
     }
 }
 
-/// Reads all there is, beside the waiting: a full pipe would stop the run.
+/// Reads all output on a thread: a full pipe would block the run.
 fn reader(from: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

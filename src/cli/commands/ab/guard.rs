@@ -15,8 +15,7 @@ use crate::sys;
 const WAIT: &str = "trap '' HUP INT QUIT TERM TSTP TTIN TTOU; read -r nothing; \
                     exec </dev/null; eval \"$1\"";
 
-/// A shell that runs a command once nobody holds it any more: when it is relieved, or when this
-/// program has ended, by SIGKILL, too, which leaves it no moment to do so itself.
+/// A shell that runs a command when told to, or when this program ends, even by SIGKILL.
 #[derive(Debug)]
 pub(super) struct Guard {
     shell: Child,
@@ -24,26 +23,17 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Posts it.
-    ///
-    /// # Errors
-    ///
-    /// There is no sh(1), or no room for what it says.
     pub(super) fn post(command: &str) -> io::Result<Self> {
         let said = tempfile::tempfile()?;
         let mut shell = Command::new("sh");
         shell.args(["-c", WAIT, "sh", command]);
-        // What ends the whole group of this program, as a terminal does, shall not end it.
+        // A signal to the process group of this program, as from a terminal, does not end it.
         sys::in_group_of_its_own(&mut shell);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?);
         Ok(Self { shell: shell.spawn()?, said })
     }
 
-    /// Has it run the command now, and waits for it; returns what it printed as errors.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be waited for.
+    /// Runs the command now and waits for it; returns its error output.
     pub(super) fn relieve(&mut self) -> io::Result<(ExitStatus, String)> {
         drop(self.shell.stdin.take());
         let status = self.shell.wait()?;
@@ -51,7 +41,6 @@ impl Guard {
     }
 }
 
-/// All that was written to this file.
 pub(super) fn all_of(said: &mut File) -> io::Result<String> {
     let mut bytes = Vec::new();
     said.rewind()?;
@@ -59,7 +48,7 @@ pub(super) fn all_of(said: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Waits for its end; an interrupted one is given some time, then killed.
+/// Waits for the child; after an interrupt, kills it when `grace` is over.
 pub(super) fn wait(
     child: &mut Child,
     stop: &AtomicBool,
@@ -80,6 +69,5 @@ pub(super) fn wait(
     }
 }
 
-/// How often a run is looked after. Arbitrary: seldom enough not to disturb it on a small machine,
-/// and often enough not to be waited for.
+/// Interval between checks for the end of a run. Arbitrary: seldom enough not to disturb it.
 const LOOK: Duration = Duration::from_millis(20);

@@ -26,7 +26,6 @@ use crate::run::{Observer, Progress};
 use arms::{AbSide, sides};
 use setup::Setup;
 
-/// Measures both in turns, and compares B with A.
 pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
     let sides = sides(args)?;
@@ -36,7 +35,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     let known = noise::read_or_begin(args.verdict.noise.as_deref())?;
     let is_alike = sides[0].is_like(&sides[1]);
     if is_alike {
-        noise::check(args.verdict.noise.as_deref())?;
+        noise::target(args.verdict.noise.as_deref())?;
     }
     let stop = stop_gently()?;
     let head = head("ab", started_at, &host::survey(Depth::Quick));
@@ -80,16 +79,14 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
         kept = noise::write(args.verdict.noise.as_deref(), &book);
         let kept_in = kept.as_ref().ok().cloned().flatten();
         comparison.learned = Some(Learned { kept_in, floors });
-        // It is known now.
         comparison.warnings.retain(|warning| warning.code != "noise_unknown");
     }
     write(&comparison, &outputs, &args.verdict)?;
-    // A book that cannot be written does not take the verdict along.
+    // A profile that cannot be written does not hide the verdict.
     kept?;
     Ok(if is_complete { exit(&comparison, &args.verdict) } else { Exit::Interrupted })
 }
 
-/// All that is measured.
 struct Bench {
     sides: [AbSide; 2],
     setups: [Option<Setup>; 2],
@@ -98,9 +95,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// Runs both in turns; whether that came to its end.
+    /// Runs both sides interleaved; returns whether all runs were made.
     fn measure(&mut self, args: &AbArgs, stop: &AtomicBool) -> Result<bool, CliError> {
-        // Warm ones come first, and do not count.
         let warm = order(args.warm, args.seed.wrapping_add(1));
         let order = order(args.trials, args.seed);
         let all = warm.len() + order.len();
@@ -120,7 +116,7 @@ impl Bench {
         Ok(true)
     }
 
-    /// One run, with what is set up for it; `None` where it was interrupted.
+    /// One run with its setup; `None` if interrupted.
     fn once(&self, at: usize, stop: &AtomicBool) -> Result<Option<Report>, CliError> {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
@@ -141,13 +137,12 @@ impl Bench {
     }
 }
 
-/// Where all documents are kept.
 struct Keep {
     folder: PathBuf,
 }
 
 impl Keep {
-    /// Makes the folders; there must be no runs of another time in them.
+    /// Creates the folders, which must be empty.
     fn new(folder: &Path) -> Result<Self, CliError> {
         for side in ["a", "b"] {
             let path = folder.join(side);

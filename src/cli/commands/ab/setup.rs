@@ -10,26 +10,23 @@ use crate::cli::error::CliError;
 use crate::cli::output::warn_stderr;
 use crate::sys;
 
-/// What is set up for one side.
 #[derive(Debug)]
 pub(super) struct Setup {
-    /// Whose.
     side: &'static str,
     command: String,
     undo: String,
 }
 
-/// Something that has been set up. Dropped, it is undone: errors and panics on the way lead here,
-/// too.
+/// An applied setup; dropping it undoes it, after errors and panics, too.
 #[derive(Debug)]
 pub(super) struct SetupState<'a> {
     setup: &'a Setup,
-    /// Undoes it; none where that has been done.
+    /// `None` once it is undone.
     guard: Option<Guard>,
 }
 
 impl Setup {
-    /// Finds out what will undo this command, before it ever runs.
+    /// Determines how to undo the command before it runs.
     pub(super) fn new(
         side: &'static str,
         command: &str,
@@ -67,7 +64,6 @@ impl Setup {
 }
 
 impl SetupState<'_> {
-    /// Undoes it.
     pub(super) fn undo(mut self) -> Result<(), CliError> {
         self.put_back().map_err(|why| CliError::Undo {
             side: self.setup.side,
@@ -76,7 +72,7 @@ impl SetupState<'_> {
         })
     }
 
-    /// Undoes it, unless that has been done.
+    /// Undoes it once.
     fn put_back(&mut self) -> Result<(), String> {
         let Some(mut guard) = self.guard.take() else { return Ok(()) };
         let (status, said) = guard.relieve().map_err(|error| error.to_string())?;
@@ -92,8 +88,7 @@ impl Drop for SetupState<'_> {
     }
 }
 
-/// Runs it by sh(1), until it ends or is interrupted. What it prints is kept out of the result, and
-/// in no pipe: a server that it starts would keep that open.
+/// Runs it by sh(1); its output goes to no pipe, which a server that it starts would keep open.
 fn shell(command: &str, stop: &AtomicBool) -> Result<(), String> {
     let (status, said) =
         run(command, stop).map_err(|error| format!("sh cannot be run: {error}"))?;
@@ -103,7 +98,7 @@ fn shell(command: &str, stop: &AtomicBool) -> Result<(), String> {
     verdict(status, &said)
 }
 
-/// What an exit status and the last line of what was said come to.
+/// The error of an exit status, with the last line of the output.
 fn verdict(status: ExitStatus, said: &str) -> Result<(), String> {
     if status.success() {
         return Ok(());
@@ -117,13 +112,13 @@ fn run(command: &str, stop: &AtomicBool) -> io::Result<(ExitStatus, String)> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]);
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
-    // It would go on beside what undoes it.
+    // It must not run on while it is undone.
     let mut child = sys::end_with_parent(&mut shell).spawn()?;
     let status = wait(&mut child, stop, Duration::ZERO)?;
     Ok((status, all_of(&mut said)?))
 }
 
-/// What puts back what `sysctl -w a.b=c` sets, from how it is now.
+/// The command that restores the current values that `sysctl -w a.b=c` changes.
 fn undo_of_sysctl(side: &str, command: &str) -> Result<String, CliError> {
     let lower = side.to_ascii_lowercase();
     let unknown = || {
@@ -148,7 +143,7 @@ fn undo_of_sysctl(side: &str, command: &str) -> Result<String, CliError> {
     shlex::try_join(undo.iter().map(String::as_str)).map_err(|_| unknown())
 }
 
-/// The names that a command of nothing but `sysctl` sets; `None` where it is another one.
+/// The names that a plain `sysctl` command sets; `None` for any other command.
 fn sysctls(command: &str) -> Option<Vec<String>> {
     // A second command behind the first would not be undone.
     if command.contains([';', '&', '|', '\n', '`', '$', '>', '<', '(']) {
@@ -217,18 +212,6 @@ mod tests {
         assert_eq!(read(), "up\ndown\n");
         drop(setup.apply(&stop).unwrap());
         assert_eq!(read(), "up\ndown\nup\ndown\n");
-        // Half way is undone, too.
-        let half =
-            Setup::new("A", &format!("{}; exit 7", say("half")), Some(&say("down"))).unwrap();
-        let error = half.apply(&stop).unwrap_err().to_string();
-        assert!(error.contains("7") && error.contains("it was undone"), "{error}");
-        assert_eq!(read(), "up\ndown\nup\ndown\nhalf\ndown\n");
-        // Nor does an interrupted one stay, or keep anybody waiting.
-        stop.store(true, Ordering::Relaxed);
-        let long = Setup::new("A", &format!("{}; sleep 600", say("long")), Some(&say("down")));
-        let error = long.unwrap().apply(&stop).unwrap_err().to_string();
-        assert!(error.contains("interrupted"), "{error}");
-        assert!(read().ends_with("down\n"), "{}", read());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::plan::EngineWord;
 use crate::plan::PaceShape;
 use crate::unit::PayloadSize;
 
-/// A command that measures, with its arguments, of which rates and times are a search's.
+/// A command whose rates and times the search sets.
 #[derive(Debug)]
 pub(super) enum Inner {
     Bench(Box<BenchArgs>),
@@ -28,22 +28,20 @@ pub(super) enum Inner {
     Ping(Box<PingArgs>),
 }
 
-/// What became of the words of a command.
+/// The result of parsing the inner command.
 pub(super) enum Parsed {
     Command(Inner),
-    /// Help was asked for, or something was wrong, and either was said.
+    /// Help or an error was printed.
     Said(Exit),
 }
 
 impl Inner {
-    /// Reads a command as the program itself does.
     pub(super) fn parse(words: &[OsString]) -> Result<Parsed, CliError> {
         let program = OsString::from("udperf");
         let cli = match Cli::try_parse_from([&program].into_iter().chain(words)) {
             Ok(cli) => cli,
             Err(said) => {
                 let exit = if said.use_stderr() { Exit::Usage } else { Exit::Well };
-                // A closed stream is no reason to say more.
                 let _ = said.print();
                 return Ok(Parsed::Said(exit));
             }
@@ -113,7 +111,6 @@ impl Inner {
         }
     }
 
-    /// Measures as it stands.
     pub(super) fn measure(&self, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
         match self {
             Self::Bench(args) => bench::measure(args, stop),
@@ -123,7 +120,7 @@ impl Inner {
         }
     }
 
-    /// Refuses what is the search's to say, and what has no rate to search for.
+    /// Refuses flags that the search sets itself, and commands without a rate.
     fn refuse(&self) -> Result<(), CliError> {
         let cells = self.cells();
         // By name, so that a flag to come is not forgotten. A search judges by --max-missed itself.
@@ -163,7 +160,7 @@ impl Inner {
             ("--junit", junit.is_some(), goal),
             ("--fail-if", !fail_if.is_empty(), goal),
         ];
-        let closed = "a closed loop has no rate to search for; leave it away";
+        let closed = "a closed loop has no rate to search for; omit it";
         let (way, once) = (
             "a search has one way; search each by itself, with and without --reverse",
             "standard input can be read once, and every trial reads it; give a file",
@@ -188,7 +185,6 @@ impl Inner {
     }
 }
 
-/// The flag that has requests come from standard input.
 fn standard_input(args: &LoadArgs) -> Option<&'static str> {
     let (source, preset) = (&args.requests.source, &args.requests.preset);
     let files = [

@@ -18,14 +18,13 @@ use crate::plan::{EnginePair, EngineWord};
 use crate::report::checks::validity::{UNREACHABLE, ends_invalid, invalid_lines, judge_search};
 use crate::report::checks::warning_codes;
 use crate::report::format::RenderOptions;
+use crate::report::format::text::style::distinct;
 use crate::search::{Search, SearchPoint, Settings, TrialOutcome, TrialRequest, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
 
-/// Where a search begins that may not ask a target for all at once, as a share of the most it may
-/// ask for. Arbitrary.
+/// Start of a search at a public address, as a share of its --max-rate. Arbitrary.
 const PUBLIC_START: f64 = 0.1;
 
-/// Searches, and says what there is.
 pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
     let inner = match Inner::parse(&args.command)? {
         Parsed::Command(inner) => inner,
@@ -39,7 +38,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
     let ended = hunt.all();
     let interrupted = hunt.interrupted;
     let Some((document, bug)) = hunt.finish() else {
-        // Without anything to show, the error is all there is to say.
+        // Without a document, the error is the only result.
         return ended.map(|()| Exit::Interrupted);
     };
     let ended = ended.and_then(|()| bug.map_or(Ok(()), Err));
@@ -62,7 +61,6 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
     Ok(if is_found { Exit::Well } else { Exit::ConditionHeld })
 }
 
-/// What is sought, from what was typed.
 fn settings(args: &SearchArgs, inner: &Inner) -> Result<Settings, CliError> {
     /// What a trial may last at least. Arbitrary: below it, set-up is most of it.
     const LEAST: Nanos = Nanos::from_millis(10);
@@ -93,17 +91,15 @@ fn settings(args: &SearchArgs, inner: &Inner) -> Result<Settings, CliError> {
     })
 }
 
-/// Searches that are under way.
 struct Hunt<'a> {
     args: &'a SearchArgs,
     inner: Inner,
     settings: Settings,
     stop: Arc<AtomicBool>,
     line: StatusLine,
-    /// As typed, or the default.
     sizes: Vec<PayloadSize>,
     engines: Vec<EngineWord>,
-    /// What all trials have in common, and the cells of those that decided.
+    /// Common facts of all trials, and the cells of the final ones.
     report: Option<Report>,
     searches: Vec<Found>,
     interrupted: bool,
@@ -112,14 +108,14 @@ struct Hunt<'a> {
 impl<'a> Hunt<'a> {
     fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
         let line = StatusLine::new(args.output.quiet);
-        let (sizes, engines) = (once(inner.cells().sizes.concat()), inner.cells().engines.clone());
+        let (sizes, engines) =
+            (distinct(inner.cells().sizes.concat()), inner.cells().engines.clone());
         let (report, searches, interrupted) = (None, Vec::new(), false);
         Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
     }
 
-    /// Searches for each size and engine.
     fn all(&mut self) -> Result<(), CliError> {
-        // Requests are as long as they are, unless sizes are named.
+        // Requests have their own length unless sizes are given.
         let sizes: Vec<Option<PayloadSize>> = match self.sizes.is_empty() {
             true => vec![None],
             false => self.sizes.iter().copied().map(Some).collect(),
@@ -132,7 +128,7 @@ impl<'a> Hunt<'a> {
             cells.sizes = size.map(|size| vec![size]).into_iter().collect();
             cells.engines.clone_from(&self.engines);
             let probed = match self.probe() {
-                // Whatever it could not do: it was told to end.
+                // Errors after a signal are caused by it.
                 Err(_) if self.stop.load(Ordering::Relaxed) => {
                     self.interrupted = true;
                     return Ok(());
@@ -149,12 +145,11 @@ impl<'a> Hunt<'a> {
         Ok(())
     }
 
-    /// What there is without a rate, or at the first one where nothing may be asked without: a cell
-    /// an engine, `auto` and `all` decided.
+    /// Measures without a rate, or at the first one if a rate is required: one cell per engine.
     fn probe(&mut self) -> Result<Vec<Cell>, CliError> {
         let at = self.settings.start_pps.or(self.settings.max_pps);
         let rate = at.map_or(Ok(Rate::Max), |pps| PacketRate::from_pps(pps).map(Rate::Pps))?;
-        // Only once: what it says of requests is the same each time.
+        // The notes about requests are equal in each probe.
         let quiet = self.args.output.quiet || self.report.is_some();
         let cells = self.measure(rate, self.settings.short(), quiet)?;
         if let (Some(pps), Some(report)) = (at, &mut self.report)
@@ -168,7 +163,6 @@ impl<'a> Hunt<'a> {
         Ok(cells.into_iter().filter(|cell| !cell.calibration).collect())
     }
 
-    /// Measures once.
     fn measure(&mut self, rate: Rate, time: Nanos, quiet: bool) -> Result<Vec<Cell>, CliError> {
         let cells = self.inner.cells_mut();
         (cells.rates, cells.time) = (vec![rate], Some(time));
@@ -215,11 +209,11 @@ impl<'a> Hunt<'a> {
 
     fn trials(&mut self, search: &mut Search, id: &str) -> Result<(), CliError> {
         while let Some(ask) = search.next() {
-            let number = search.trials().len() + 1;
+            let number = search.trials.len() + 1;
             let rate = show_pps(ask.rate_pps);
             self.line.show(|| format!("{id} · {number} {} at {rate}", ask.purpose.word()));
             let Some(outcome) = self.trial(ask)? else { break };
-            // No rate would do.
+            // No lower rate would help.
             let unreachable = outcome.invalid_because.iter().any(|code| code == UNREACHABLE);
             search.record(outcome)?;
             if unreachable {
@@ -229,7 +223,6 @@ impl<'a> Hunt<'a> {
         Ok(())
     }
 
-    /// One trial; `None` where it was interrupted.
     fn trial(&mut self, ask: TrialRequest) -> Result<Option<TrialOutcome>, CliError> {
         let rate = PacketRate::from_pps(ask.rate_pps)?;
         let cells = self.measure(Rate::Pps(rate), ask.time, true)?;
@@ -276,16 +269,6 @@ impl<'a> Hunt<'a> {
     }
 }
 
-/// Each once, as typed first.
-fn once(sizes: Vec<PayloadSize>) -> Vec<PayloadSize> {
-    sizes.into_iter().fold(Vec::new(), |mut unique, size| {
-        if !unique.contains(&size) {
-            unique.push(size);
-        }
-        unique
-    })
-}
-
 /// What is wrong with an engine that `auto` chose at a rate, where datagrams go to others.
 fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
     let choice = choice.filter(|choice| choice.trials.len() > 1)?;
@@ -298,7 +281,6 @@ fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
     Some(warning_codes::ENGINE_AT_RATE.warning(message))
 }
 
-/// The engine of a cell, as a word.
 fn engine(cell: &Cell) -> Result<EngineWord, CliError> {
     let word = format!("{}/{}", cell.engine.tx, cell.engine.rx);
     let pair: Result<EnginePair, _> = word.parse();
@@ -310,12 +292,6 @@ fn engine(cell: &Cell) -> Result<EngineWord, CliError> {
 mod tests {
     use super::*;
     use crate::document::Tried;
-
-    #[test]
-    fn a_size_is_searched_once() {
-        let sizes = |words: &[&str]| words.iter().map(|word| word.parse().unwrap()).collect();
-        assert_eq!(once(sizes(&["64", "128", "64"])), sizes(&["64", "128"]) as Vec<PayloadSize>);
-    }
 
     #[test]
     fn an_engine_that_was_chosen_at_a_rate_is_doubted() {

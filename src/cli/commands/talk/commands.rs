@@ -21,7 +21,7 @@ lines are sent as they are; those that begin with / are commands:
   /quit                  end, as Ctrl-D does
   //text                 send /text";
 
-/// Hands over what a line means; whether the conversation still goes on.
+/// Executes a line; returns whether the conversation goes on.
 pub(super) fn line(line: &str, input_sender: &InputSender, manner: &Manner) -> bool {
     let result = match line.strip_prefix('/') {
         Some(rest) if !rest.starts_with('/') => command(rest, input_sender, manner),
@@ -68,7 +68,7 @@ fn command(text: &str, input_sender: &InputSender, manner: &Manner) -> Result<bo
     Ok(input_sender.send(input) && goes_on)
 }
 
-/// Reads lines that a person types, where they cannot be edited.
+/// Reads typed lines without editing.
 pub(super) fn typed(input_sender: &InputSender, manner: &Manner) {
     for line in io::stdin().lock().split(b'\n') {
         let line = match line {

@@ -16,34 +16,29 @@ use crate::talk::{InputSender, TalkEnd, TalkInput};
 /// What stands before the line.
 const PROMPT: &str = "> ";
 
-/// How long the editor's thread is given to show what it was handed last, of which it tells
-/// nothing. Arbitrary: a hundred times what it takes.
+/// Time for the editor's thread to show its last line. Arbitrary: a hundred times what it takes.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// The editor, and how the terminal was before it.
 pub(super) struct Editor {
     editor: DefaultEditor,
     #[cfg(unix)]
     before: Option<rustix::termios::Termios>,
 }
 
-/// Puts the terminal back as it was: whoever ends the conversation, the editor may be waiting for a
-/// key.
+/// Restores the terminal when dropped: the editor may be waiting for a key.
 pub(super) struct Restore {
     #[cfg(unix)]
     before: Option<rustix::termios::Termios>,
 }
 
 impl Editor {
-    /// An editor, where the terminal can have one.
     pub(super) fn new() -> Option<Self> {
         #[cfg(unix)]
         let before = rustix::termios::tcgetattr(io::stdin()).ok();
-        // What a terminal of little skill is called; rustyline would read it without editing.
+        // Terminals without editing, as in rustyline.
         if matches!(std::env::var("TERM").as_deref(), Ok("dumb" | "cons25" | "emacs")) {
             return None;
         }
-        // Each line is sent by itself, pasted or not.
         let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
         let editor = DefaultEditor::with_config(config).ok()?;
         Some(Self {
@@ -53,17 +48,16 @@ impl Editor {
         })
     }
 
-    /// What prints above the line.
+    /// A printer that prints above the line.
     pub(super) fn printer(&mut self) -> Option<Printer> {
         let mut printer = self.editor.create_external_printer().ok()?;
-        // It fails only where the editor has just ended, and the conversation ends with it.
+        // It fails only after the editor ended, and then the conversation ends, too.
         Some(Box::new(move |text| {
             let _ = printer.print(text);
             Ok(())
         }))
     }
 
-    /// What puts the terminal back.
     pub(super) fn restore(&self) -> Restore {
         Restore {
             #[cfg(unix)]
@@ -71,7 +65,6 @@ impl Editor {
         }
     }
 
-    /// Reads lines until the conversation ends.
     pub(super) fn run(mut self, input_sender: &InputSender, manner: &Manner) {
         let end = loop {
             match self.editor.readline(PROMPT) {
@@ -84,20 +77,19 @@ impl Editor {
                 Err(_) => break TalkEnd::Done,
             }
         };
-        // Whoever prints waits for the editor; with it gone, nobody does.
+        // The printer waits for the editor.
         drop(self.editor);
         let _ = input_sender.send(TalkInput::Quit(end));
     }
 }
 
-/// Whether we may read from the terminal: a process in the background is stopped for that.
+/// Whether this process may read the terminal; one in the background would be stopped.
 #[cfg(unix)]
 pub(super) fn in_foreground() -> bool {
     let group = rustix::termios::tcgetpgrp(io::stdin());
     group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Unknown here.
 #[cfg(not(unix))]
 pub(super) fn in_foreground() -> bool {
     true

@@ -1,22 +1,20 @@
 //! Lines from standard input.
 
 use std::fs::File;
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use super::manner::Manner;
 use crate::net::message_of;
 use crate::talk::{InputSender, TalkError, TalkInput};
 
-/// Bytes of the longest line; over streams it is only the most that is taken at once. Arbitrary:
-/// more than any datagram holds, however it is written.
+/// Maximum bytes of a line; over streams, of one read. Arbitrary: more than any datagram holds.
 const LONGEST: u64 = 1 << 20;
 
 /// Bytes of a file that are taken at once over streams. Arbitrary.
 const PIECE: usize = 64 << 10;
 
-/// Bytes of a file that is sent as one datagram, at most: what the largest holds, and one more to
-/// see that there are more (RFC 768; AF_UNIX could have more, which nobody needs).
+/// Maximum bytes of a file sent as one datagram (RFC 768), and one more to see that it is larger.
 const ONE_DATAGRAM: u64 = 65_536;
 
 /// Reads lines that a program writes, byte for byte, until there are no more or, with `once`, one.
@@ -49,7 +47,7 @@ fn piece(stdin: &mut impl BufRead) -> io::Result<Vec<u8>> {
     Ok(piece)
 }
 
-/// A line with its newline, where it has one, or nothing at the end.
+/// A line with its newline, if any; empty at the end.
 fn line(stdin: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     stdin.take(LONGEST).read_until(b'\n', &mut line)?;
@@ -64,8 +62,7 @@ fn in_bytes(line: &[u8], manner: &Manner) -> Result<Vec<u8>, String> {
     manner.bytes(line.strip_suffix(b"\n").unwrap_or(line), ended)
 }
 
-/// Sends a file, over streams in pieces unless it is to be `whole`; whether the conversation still
-/// goes on.
+/// Sends a file, over streams in pieces unless `whole`; returns whether the conversation goes on.
 pub(super) fn file(
     path: &Path,
     input_sender: &InputSender,
@@ -100,12 +97,6 @@ pub(super) fn file(
     }
 }
 
-/// Why a file cannot be sent.
 pub(super) fn cannot_read(path: &Path, error: &io::Error) -> String {
     format!("cannot read {}: {}; check the path", path.display(), message_of(error))
-}
-
-/// Whether a person types.
-pub(super) fn is_terminal() -> bool {
-    io::stdin().is_terminal()
 }

@@ -4,15 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::payload::{Encoding, PayloadError, hex};
 
-/// How lines are sent and shown now. Both the thread that reads lines and the one that shows them
-/// look at it, as `/encoding` changes both.
+/// How lines are sent and shown; shared by both threads, as `/encoding` changes both.
 #[derive(Debug, Clone)]
 pub(super) struct Manner {
     /// `None`: bytes are sent as they are, and shown as UTF-8.
     encoding: Arc<Mutex<Option<Encoding>>>,
-    /// Lines are hex, and shown so.
     pub(super) hex: bool,
-    /// Whether a line is sent with its newline.
     pub(super) newline: bool,
 }
 
@@ -21,19 +18,17 @@ impl Manner {
         Self { encoding: Arc::new(Mutex::new(encoding)), hex, newline }
     }
 
-    /// From now on.
     pub(super) fn set(&self, encoding: Encoding) {
         *self.encoding.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoding);
     }
 
-    /// Which one was named, if any.
     pub(super) fn encoding(&self) -> Option<Encoding> {
         *self.encoding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bytes of a line, which was read with or without a newline behind it.
+    /// The bytes of a line; `ended`: it was read with a newline.
     pub(super) fn bytes(&self, line: &[u8], ended: bool) -> Result<Vec<u8>, String> {
-        let not_text = || "it is not UTF-8; leave --encoding away to send it as it is".to_owned();
+        let not_text = || "it is not UTF-8; omit --encoding to send it as it is".to_owned();
         if self.hex {
             let text = std::str::from_utf8(line).map_err(|_| "it is not hex".to_owned())?;
             return hex::parse(text).map_err(|error| error.to_string());
@@ -49,13 +44,11 @@ impl Manner {
         }
     }
 
-    /// Bytes as text, where they are such.
     pub(super) fn text(&self, bytes: &[u8]) -> Option<String> {
         if self.hex { None } else { self.encoding().unwrap_or_default().decode(bytes) }
     }
 
-    /// How many bytes at the end are the beginning of a character. Lines before the last one do not
-    /// matter, malformed or not.
+    /// How many bytes at the end begin a character; only the last line matters.
     pub(super) fn begun(&self, bytes: &[u8]) -> usize {
         if self.hex {
             return 0;
@@ -69,7 +62,7 @@ impl Manner {
         encoding.begun(line)
     }
 
-    /// Whether lines can be told apart before they are text.
+    /// Whether lines can be split before decoding.
     pub(super) fn one_byte_newline(&self) -> bool {
         self.encoding().unwrap_or_default().one_byte_newline()
     }

@@ -9,7 +9,7 @@ mod pieces;
 mod scenario;
 mod show;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -26,19 +26,17 @@ use crate::talk::{
 };
 use crate::unit::Nanos;
 
-/// How far apart lines that nobody types go where they may go to strangers. Arbitrary: fast enough
-/// to talk, too slow to flood.
+/// Pause between lines that a program sends to public addresses. Arbitrary: too slow to flood.
 const PAUSE: Nanos = Nanos::from_millis(20);
 
-/// Converses until one side ends it.
 pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
-    // One line is data, whoever writes it.
-    let by_hand = input::is_terminal();
+    // With --once, a line is data even if a person types it.
+    let by_hand = io::stdin().is_terminal();
     let commands = by_hand && !args.once;
     let via = scenario::via(args, by_hand && args.file.is_none())?;
     let manner = Manner::new(args.encoding, args.hex, via.is_stream());
     let public = by_hand || args.allow_public;
-    // Found out before anybody waits for it.
+    // An unreadable file is an error before the conversation starts.
     if let Some(path) = &args.file {
         let cannot = |error| TalkError::Input(input::cannot_read(path, &error));
         std::fs::File::open(path).map_err(cannot)?;
@@ -55,14 +53,18 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let stop = stop_on_signals()?;
     let source = if commands { InputSource::Person } else { InputSource::Program };
     let (talk, input_sender) = Talk::open(options, source)?;
-    let source = Source::choose(args, commands);
+    let source = match (&args.file, commands) {
+        (Some(_), false) => Source::Nothing,
+        (None, false) => Source::Lines,
+        (_, true) => Source::Typed,
+    };
     #[cfg(feature = "line-editing")]
     let (source, printer, restore) = edited(source, args);
     #[cfg(not(feature = "line-editing"))]
     let printer: Option<Printer> = None;
     let mut show = Show::new(args, &via, manner.clone(), printer, Arc::clone(&stop));
     let reader = Reader { source, file: args.file.clone(), once: args.once, input_sender, manner };
-    // Who waits for others reads an answer once there is something to answer.
+    // Without PEER, --once reads the answer after the first datagram.
     let later = args.once && !via.has_peer();
     let mut reader = Some(reader);
     if !later {
@@ -97,33 +99,18 @@ fn other(error: CliError) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-/// Where lines come from.
 enum Source {
-    /// Nowhere: a file is all there is.
     Nothing,
-    /// A program.
     Lines,
-    /// A person.
     Typed,
-    /// A person, who can edit them.
     #[cfg(feature = "line-editing")]
     Edited(Box<editor::Editor>),
 }
 
-impl Source {
-    fn choose(args: &TalkArgs, commands: bool) -> Self {
-        match (&args.file, commands) {
-            (Some(_), false) => Self::Nothing,
-            (None, false) => Self::Lines,
-            (_, true) => Self::Typed,
-        }
-    }
-}
-
-/// Lets a person edit lines where the terminal can do that, and shows everything above them.
+/// Uses the line editor if the terminal supports it.
 #[cfg(feature = "line-editing")]
 fn edited(source: Source, args: &TalkArgs) -> (Source, Option<Printer>, Option<editor::Restore>) {
-    if !matches!(source, Source::Typed) || args.raw || !io::IsTerminal::is_terminal(&io::stdout()) {
+    if !matches!(source, Source::Typed) || args.raw || !io::stdout().is_terminal() {
         return (source, None, None);
     }
     let Some(mut editor) = editor::Editor::new() else { return (source, None, None) };
@@ -131,7 +118,6 @@ fn edited(source: Source, args: &TalkArgs) -> (Source, Option<Printer>, Option<e
     (Source::Edited(Box::new(editor)), printer, Some(restore))
 }
 
-/// Reads lines on a thread of its own.
 struct Reader {
     source: Source,
     file: Option<PathBuf>,
@@ -162,7 +148,7 @@ impl Reader {
         }
         match source {
             #[cfg(feature = "line-editing")]
-            Source::Lines if input::is_terminal() && !editor::in_foreground() => {
+            Source::Lines if io::stdin().is_terminal() && !editor::in_foreground() => {
                 let _ = input_sender.send(TalkInput::End);
             }
             Source::Nothing => {

@@ -4,23 +4,22 @@ use std::collections::HashMap;
 
 use super::manner::Manner;
 
-/// Bytes that are shown in one go.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TextPiece {
     pub(super) bytes: Vec<u8>,
-    /// What they say; `None`: they are no text.
+    /// `None` if the bytes are not text.
     pub(super) text: Option<String>,
 }
 
-/// Takes streams apart: into text and lines that are none, with no character cut in two.
+/// Splits streams into text and lines that are not text, never within a character.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// Beginnings of characters, by the number of who sent them.
+    /// Incomplete characters by peer number.
     begun: HashMap<u32, Vec<u8>>,
 }
 
 impl Pieces {
-    /// What this one's next bytes show; what they begin and do not end is held back.
+    /// The pieces of the next bytes; an incomplete character is held back.
     pub(super) fn next(&mut self, from: u32, bytes: &[u8], manner: &Manner) -> Vec<TextPiece> {
         let mut all = self.begun.remove(&from).unwrap_or_default();
         all.extend_from_slice(bytes);
@@ -31,18 +30,17 @@ impl Pieces {
         split(all, manner)
     }
 
-    /// What is held back of this one, who says no more.
+    /// The incomplete character of a peer that ended.
     pub(super) fn rest(&mut self, from: u32, manner: &Manner) -> Vec<TextPiece> {
         self.begun.remove(&from).map_or_else(Vec::new, |rest| split(rest, manner))
     }
 
-    /// Whether something of this one is held back.
     pub(super) fn holds(&self, from: u32) -> bool {
         self.begun.contains_key(&from)
     }
 }
 
-/// Line by line where they are not all text.
+/// Splits into lines unless all bytes are text.
 fn split(bytes: Vec<u8>, manner: &Manner) -> Vec<TextPiece> {
     if bytes.is_empty() {
         return Vec::new();
@@ -80,7 +78,6 @@ mod tests {
             for cut in 0..=bytes.len() {
                 let mut pieces = Pieces::default();
                 let mut shown = pieces.next(1, &bytes[..cut], &manner);
-                // What another one says does not come between.
                 assert_eq!(pieces.next(2, &bytes, &manner).len(), 1);
                 shown.extend(pieces.next(1, &bytes[cut..], &manner));
                 let shown: String = shown.into_iter().map(|piece| piece.text.unwrap()).collect();

@@ -1,18 +1,18 @@
 //! From what was typed to what carries the conversation.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::cli::args::{Here, PORT, TalkArgs};
 use crate::cli::error::CliError;
+use crate::cli::scenario::{any, listen_at};
 use crate::cli::target::{Family, is_near, resolve};
 use crate::net::{Options, UnixName};
+use crate::report::format::text::style::distinct;
 use crate::talk::{PeerAddr, Transport};
 
-/// SO_SNDBUF and SO_RCVBUF to ask for, in bytes. Arbitrary: enough for many of the largest
-/// datagrams.
+/// SO_SNDBUF and SO_RCVBUF in bytes. Arbitrary: enough for many of the largest datagrams.
 const BUFFER: usize = 1 << 20;
 
-/// What carries the conversation.
 pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError> {
     let peer = args.peer.as_deref();
     let unix_peer = peer.and_then(|peer| peer.strip_prefix("unix:"));
@@ -21,25 +21,21 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError>
         return unix(args, unix_peer);
     }
     if args.stream {
-        return Err(wrong("--stream is for unix:PATH; say --tcp, or leave it away"));
+        return Err(wrong("--stream is for unix:PATH; say --tcp, or omit it"));
     }
-    let family = match (args.ipv4, args.ipv6) {
-        (true, _) => Family::V4,
-        (_, true) => Family::V6,
-        _ => Family::Any,
-    };
     let (bound, scope) = match &args.bind {
-        Some(Here::Ip(Some(addr), _)) => (Some(addr.ip()), addr.scope_id()),
+        Some(Here::Ip(Some(addr), _)) => (Some(addr.ip), addr.scope_id),
         _ => (None, 0),
     };
+    let own = listen_at(bound, args.ipv4, args.ipv6)?;
     let family = match bound {
-        Some(addr) => family_of(addr, family)?,
-        None => family,
+        Some(addr) => Family::of(addr.is_ipv4(), addr.is_ipv6()),
+        None => Family::of(args.ipv4, args.ipv6),
     };
     let port = port(args)?;
     let Some(peer) = peer else {
-        let at = listening(bound, family, port.unwrap_or(PORT));
-        let at = at.into_iter().map(|at| scoped(at, scope));
+        let at = own.into_iter().map(|ip| SocketAddr::new(ip, port.unwrap_or(PORT)));
+        let at = at.map(|at| scoped(at, scope));
         return Ok(if args.tcp {
             Transport::TcpListen(at.collect())
         } else {
@@ -50,24 +46,15 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError>
     let mut peers = resolve(peer, PORT, family)?;
     peers.iter().try_for_each(|to| refuse(args, peer, to.ip(), by_hand))?;
     let from = |to: &SocketAddr| {
-        let any: IpAddr = match to {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        scoped(SocketAddr::new(bound.unwrap_or(any), port.unwrap_or(0)), scope)
+        let ip = bound.unwrap_or_else(|| any(to.ip()));
+        scoped(SocketAddr::new(ip, port.unwrap_or(0)), scope)
     };
     if args.tcp {
         let chosen = bound.is_some() || port.is_some_and(|port| port > 0);
         let routes = peers.iter().map(|to| (chosen.then(|| from(to)), *to)).collect();
         return Ok(Transport::TcpConnect(routes));
     }
-    let mut sockets: Vec<SocketAddr> = Vec::new();
-    for from in peers.iter().map(from) {
-        if !sockets.contains(&from) {
-            sockets.push(from);
-        }
-    }
-    let sockets = sockets.into_iter().map(socket).collect();
+    let sockets = distinct(peers.iter().map(from)).into_iter().map(socket).collect();
     let first = peers.remove(0);
     Ok(Transport::Udp { sockets, peer: Some(first), others: peers })
 }
@@ -80,7 +67,7 @@ const fn scoped(mut addr: SocketAddr, scope: u32) -> SocketAddr {
     addr
 }
 
-/// A place that was named in the conversation.
+/// The argument of `/to`.
 pub(super) fn place(word: &str) -> Result<PeerAddr, CliError> {
     match word.strip_prefix("unix:") {
         Some(name) => Ok(PeerAddr::Unix(UnixName::new(name))),
@@ -88,46 +75,20 @@ pub(super) fn place(word: &str) -> Result<PeerAddr, CliError> {
     }
 }
 
-/// A socket that may send wherever a person wants to.
 fn socket(bind: SocketAddr) -> Options {
     Options { bind, buffer: BUFFER, broadcast: true, only_v6: true, ..Options::default() }
 }
 
-/// Where to receive: at the address asked for, or at any of both families.
-fn listening(bound: Option<IpAddr>, family: Family, port: u16) -> Vec<SocketAddr> {
-    let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
-    let of_family = |addr: &IpAddr| match family {
-        Family::Any => true,
-        Family::V4 => addr.is_ipv4(),
-        Family::V6 => addr.is_ipv6(),
-    };
-    let addrs = bound.map_or_else(|| any.into_iter().filter(of_family).collect(), |it| vec![it]);
-    addrs.into_iter().map(|addr| SocketAddr::new(addr, port)).collect()
-}
-
-/// The one family that a local address leaves.
-fn family_of(addr: IpAddr, asked: Family) -> Result<Family, CliError> {
-    match (addr, asked) {
-        (IpAddr::V4(_), Family::V6) | (IpAddr::V6(_), Family::V4) => Err(wrong(&format!(
-            "--bind {addr} is not of the family asked for; leave -4 or -6 away"
-        ))),
-        (IpAddr::V4(_), _) => Ok(Family::V4),
-        (IpAddr::V6(_), _) => Ok(Family::V6),
-    }
-}
-
-/// The local port, if one was named.
 fn port(args: &TalkArgs) -> Result<Option<u16>, CliError> {
     match (&args.bind, args.port) {
-        (Some(Here::Ip(_, Some(bound))), Some(port)) if *bound != port => Err(wrong(&format!(
-            "--bind names port {bound}, and --port {port}; leave one of them away"
-        ))),
+        (Some(Here::Ip(_, Some(bound))), Some(port)) if *bound != port => {
+            Err(wrong(&format!("--bind names port {bound}, and --port {port}; omit one of them")))
+        }
         (Some(Here::Ip(_, Some(port))), _) => Ok(Some(*port)),
         (_, port) => Ok(port),
     }
 }
 
-/// Conversations over AF_UNIX.
 fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     let means_nothing = [
         ("-4", args.ipv4),
@@ -139,7 +100,7 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     ];
     if let Some((flag, _)) = means_nothing.into_iter().find(|(_, given)| *given) {
         return Err(wrong(&format!(
-            "{flag} means nothing to AF_UNIX; leave it or unix: away (streams are --stream)"
+            "{flag} is not supported with AF_UNIX sockets; omit it or unix: (streams are --stream)"
         )));
     }
     if peer == Some("") {
@@ -152,11 +113,11 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     };
     match (args.stream, peer, name) {
         (true, Some(_), Some(_)) => {
-            Err(wrong("a stream to unix:PATH needs no name of its own; leave --bind away"))
+            Err(wrong("a stream to unix:PATH needs no name of its own; omit --bind"))
         }
         (true, Some(to), None) => Ok(Transport::UnixConnect(to)),
         (true, None, Some(at)) => Ok(Transport::UnixListen(at)),
-        // Without a name of our own, nobody could answer.
+        // Without a local name, no peer could answer.
         (_, peer, name) => {
             let name = name.unwrap_or_else(|| UnixName::new(""));
             Ok(Transport::UnixDatagrams { name, peer })
@@ -164,7 +125,7 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     }
 }
 
-/// What a person types may go anywhere, as a person types slowly and to a purpose.
+/// Refuses to send what no person types to public addresses.
 fn refuse(args: &TalkArgs, peer: &str, to: IpAddr, by_hand: bool) -> Result<(), CliError> {
     if by_hand || args.allow_public || is_near(to) {
         return Ok(());

@@ -27,27 +27,24 @@ const AT_ONCE: usize = 4_096;
 /// How often it is looked for signals while nobody reads. Arbitrary: unnoticeable to people.
 const TICK: Nanos = Nanos::from_millis(20);
 
-/// What keeps clear of the line that is being typed.
+/// Prints above the line that is being typed.
 pub(super) type Printer = Box<dyn FnMut(String) -> io::Result<()>>;
 
-/// Shows events.
 pub(super) struct Show {
     manner: Manner,
     raw: bool,
     quiet: bool,
     once: bool,
     color: bool,
-    /// Standard output is read by a person.
+    /// Whether standard output is a terminal.
     terminal: bool,
     stream: bool,
     has_peer: bool,
     printer: Option<Printer>,
-    /// The latest refusal, and when it came.
     refused: Option<(String, Instant)>,
-    /// Who was heard last.
     speaker: Option<u32>,
     pieces: Pieces,
-    /// Those of whom a character has begun.
+    /// Peers with an incomplete character.
     begun: Vec<TalkPeer>,
     stop: Arc<AtomicBool>,
 }
@@ -78,7 +75,6 @@ impl Show {
         }
     }
 
-    /// Shows one.
     pub(super) fn tell(&mut self, event: &TalkEvent<'_>) -> io::Result<()> {
         if let TalkEvent::Disconnected(peer, _) = event {
             self.end(peer)?;
@@ -95,7 +91,7 @@ impl Show {
             }
             TalkEvent::Chosen(Some(peer)) => format!("to {} from now on", self.name(peer)),
             TalkEvent::Chosen(None) => "to whoever is heard next".to_owned(),
-            // Who talks to a peer by datagrams needs no such news.
+            // A client of datagrams does not need it.
             TalkEvent::Listening(_) if self.has_peer => return Ok(()),
             TalkEvent::Listening(at) => format!("talk on {at}"),
             TalkEvent::Connected(peer) if self.has_peer => format!("connected to {}", peer.who),
@@ -121,12 +117,11 @@ impl Show {
         if self.quiet { Ok(()) } else { self.notice(&text) }
     }
 
-    /// By what somebody is called.
     fn name(&self, peer: &TalkPeer) -> String {
         if self.has_peer { peer.who.to_string() } else { format!("#{} {}", peer.number, peer.who) }
     }
 
-    /// Something that a person has asked for.
+    /// Prints the result of a command.
     fn answer(&mut self, text: &str) -> io::Result<()> {
         if self.terminal { self.print(format!("{text}\n").as_bytes()) } else { self.notice(text) }
     }
@@ -158,13 +153,12 @@ impl Show {
         pieces.iter().try_for_each(|piece| self.piece(from, piece))
     }
 
-    /// Shows what is held back of one who says no more.
+    /// Shows the incomplete character of a peer that ended.
     fn end(&mut self, peer: &TalkPeer) -> io::Result<()> {
         let pieces = self.pieces.rest(peer.number, &self.manner);
         pieces.iter().try_for_each(|piece| self.piece(peer, piece))
     }
 
-    /// Shows what is held back of all.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         std::mem::take(&mut self.begun).iter().try_for_each(|peer| self.end(peer))
     }
@@ -191,7 +185,7 @@ impl Show {
         self.print(shown.as_bytes())
     }
 
-    /// Says of whom it is, where standard output has the payload alone.
+    /// Names the sender, as standard output has only the payload.
     fn about(&mut self, from: &TalkPeer, bytes: &[u8], how: &str) -> io::Result<()> {
         if self.quiet {
             return Ok(());
@@ -200,7 +194,7 @@ impl Show {
         if !self.stream {
             return self.notice(&format!("{} {size} from {name}{how}", time()));
         }
-        // Of streams, it is said when another one speaks; one who has the only one is known.
+        // Over streams, the sender is named when it changes.
         let other = self.speaker.replace(from.number) != Some(from.number) && !self.has_peer;
         if !other && how.is_empty() {
             return Ok(());
@@ -208,7 +202,7 @@ impl Show {
         self.notice(&format!("{} from {name}{how}", time()))
     }
 
-    /// A line, or more of them, for a person. What others send cannot pass for a line of ours.
+    /// The lines of a datagram; no line of a peer looks like one of ours.
     fn line(&self, from: &TalkPeer, bytes: &[u8], text: &str) -> String {
         let text = clean(text);
         let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -234,7 +228,7 @@ impl Show {
             None => {
                 let mut out = io::stdout().lock();
                 bytes.chunks(AT_ONCE).try_for_each(|chunk| {
-                    // A signal shall end it also where nobody reads what it shows.
+                    // A signal ends it even if nobody reads the output.
                     while !sys::wait_writable(&out, TICK.0) {
                         if self.stop.load(Ordering::Relaxed) {
                             return Err(io::ErrorKind::Interrupted.into());
@@ -267,7 +261,6 @@ fn clean(text: &str) -> String {
     shown
 }
 
-/// Bytes that are no text, for a person.
 fn hex_of(bytes: &[u8]) -> String {
     if bytes.len() <= SHORT {
         format!("hex {}", hex::show(bytes))
@@ -276,7 +269,7 @@ fn hex_of(bytes: &[u8]) -> String {
     }
 }
 
-/// Who is there; the one who gets the next line has a mark.
+/// The peers; the one that gets the next line is marked.
 fn list(peers: &[TalkPeer], target: Option<u32>) -> String {
     if peers.is_empty() {
         return "nobody yet".to_owned();

@@ -45,7 +45,6 @@ fn an_invalid_run_is_marked_in_every_format() {
     assert_eq!(csv(&history).unwrap().matches(",nothing_arrived\n").count(), 1);
     assert_eq!(markdown(&history).matches("invalid: nothing\\_arrived").count(), 1);
     let page = html(&history);
-    // In the table, and at the dot.
     assert_eq!(page.matches("invalid: nothing_arrived").count(), 2);
 }
 

@@ -1,5 +1,6 @@
-//! Compares each engine with a bare loop of the same system calls, in interleaved pairs, to show the
-//! cost of the full ledger and latency. Prints the ratio of each pair, the median and the target.
+//! Compares each engine with a bare loop of the same system calls, in interleaved pairs, to show
+//! the cost of the full ledger and latency. Prints the ratio of each pair, the median, and the
+//! target.
 //!
 //! `cargo bench --bench engines -- --pairs 10 --time 1 --engines plain,batch,offload 64 1472`
 //! `cargo bench --bench engines -- --bare-only --segments 64 --supers 4 64`

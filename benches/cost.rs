@@ -1,5 +1,5 @@
-//! Our own cost a datagram, part by part and end to end without a system call; and `plain` beside
-//! the bare loop. One iteration is one datagram.
+//! The cost of udperf per datagram, for each part and end to end without system calls, and `plain`
+//! next to the bare loop. One iteration is one datagram.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -97,7 +97,7 @@ fn parts(c: &mut Criterion) {
 fn probe(c: &mut Criterion) {
     let mut group = c.benchmark_group("probe");
     group.throughput(Throughput::Elements(1));
-    // What a super-packet brings: datagrams in line, of one moment, by one pull.
+    // As from a super-packet: consecutive datagrams with one timestamp, from one pull.
     let mut row = ReceiveProbe::new(0, 1, SIZE);
     row.start(7, false, Nanos::ZERO);
     let (mut packet, mut first) = ([0_u8; 64 * 128], 0_u64);
@@ -139,7 +139,7 @@ fn probe(c: &mut Criterion) {
     group.finish();
 }
 
-/// The whole send loop over a sink, and the receive side over a source: no system call.
+/// The whole send loop into a sink, and the receive side from a source, without system calls.
 fn null(c: &mut Criterion) {
     common::pin(common::CORES.get_or_init(common::cores).0);
     let mut group = c.benchmark_group("null");

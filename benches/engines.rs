@@ -1,5 +1,6 @@
-//! Each engine against a bare loop of the same system calls, in interleaved pairs: what the full
-//! ledger and latency cost. Prints the ratio of each pair, the median of all, and the targets.
+//! Compares each engine with a bare loop of the same system calls, in interleaved pairs, to show
+//! the cost of the full ledger and latency. Prints the ratio of each pair, the median, and the
+//! target.
 //!
 //! `cargo bench --bench engines -- --pairs 10 --time 1 --engines plain,batch,offload 64 1472`
 //! `cargo bench --bench engines -- --bare-only --segments 64 --supers 4 64`
@@ -19,10 +20,10 @@ use udperf::unit::{Nanos, PayloadSize, Rate};
 
 #[derive(Parser)]
 struct Args {
-    /// Pairs to run of each engine and size
+    /// Pairs of runs for each engine and size
     #[arg(long, default_value_t = 10)]
     pairs: usize,
-    /// Seconds of each run
+    /// Duration of each run in seconds
     #[arg(long, default_value_t = 1.0)]
     time: f64,
     /// Engines by word: plain, batch, gso/batch, offload (gso/gro), uring
@@ -41,15 +42,15 @@ struct Args {
     sizes: Vec<u16>,
 }
 
-/// One engine and the loop that does the same without us.
+/// One engine and the bare loop of its system calls.
 struct Contest {
     /// As typed.
     word: String,
     bare: Bare,
-    /// What udperf calls it.
+    /// Its name in udperf.
     engine: &'static str,
-    /// The share of the bare loop's rate that is aimed at, if any: for small datagrams, and from
-    /// `LARGE_BYTES` on. Aims, not measurements.
+    /// Target share of the bare loop's rate, if any: for small datagrams, and from `LARGE_BYTES`
+    /// on. Targets, not measurements.
     target: Option<(f64, f64)>,
 }
 
@@ -70,14 +71,14 @@ impl Contest {
         Ok(Self { word: word.to_owned(), bare, engine, target })
     }
 
-    /// What a ratio at this size is held against, for the table.
+    /// The target for this size and whether the ratio meets it, for the table.
     fn verdict(&self, size: u16, ratio: f64) -> String {
         let Some((small, large)) = self.target else { return format!("{:>7}", "-") };
         let target = if size < LARGE_BYTES { small } else { large };
         format!("{target:>7.2} {}", if ratio >= target { "met" } else { "missed" })
     }
 
-    /// Datagrams a second that udperf delivers.
+    /// Datagrams per second that udperf delivers.
     fn ours(&self, size: u16, time: Duration) -> Result<f64, String> {
         let (tx, rx) = *common::CORES.get_or_init(common::cores);
         let scenario = Scenario {
@@ -105,7 +106,7 @@ impl Contest {
         Ok(harvest.rx.received as f64 / harvest.elapsed.as_secs_f64())
     }
 
-    /// Datagrams a second that the bare loop delivers.
+    /// Datagrams per second that the bare loop delivers.
     fn bare(&self, size: u16, time: Duration, shape: Shape) -> Result<f64, String> {
         self.bare
             .run(usize::from(size), shape, Until::time(time))
@@ -113,13 +114,13 @@ impl Contest {
             .map_err(|error| format!("bare loop: {error}"))
     }
 
-    /// Runs all pairs of one size; gives a row of the table.
+    /// Runs all pairs of one size; returns a row of the table.
     fn compare(&self, size: u16, args: &Args) -> Result<String, String> {
         let time = Duration::from_secs_f64(args.time);
         let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         let word = &self.word;
         for pair in 0..args.pairs {
-            // The order within a pair alternates, so that neither side always goes first.
+            // The order within a pair alternates, so that neither side always runs first.
             let (us, them) = if pair % 2 == 0 {
                 let us = self.ours(size, time)?;
                 (us, self.bare(size, time, args.shape)?)
@@ -142,7 +143,7 @@ impl Contest {
         Ok(format!("{word:<10} {size:>6} {ours:>12.0} {bare:>12.0} {ratio:>7.3} {verdict}"))
     }
 
-    /// Runs the bare loop alone; its fastest run is what it can do, whoever else was busy.
+    /// Runs the bare loop alone. Its fastest run is the least disturbed one.
     fn bare_only(&self, size: u16, args: &Args) -> Result<String, String> {
         let time = Duration::from_secs_f64(args.time);
         let runs: Result<Vec<_>, _> =
@@ -155,7 +156,7 @@ impl Contest {
 }
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that it runs.
     let testing = !std::env::args().any(|arg| arg == "--bench");
     let mut args = Args::parse();
     args.pairs = args.pairs.max(1);
@@ -166,7 +167,7 @@ fn main() {
     for word in &args.engines {
         for &size in &args.sizes {
             let row = Contest::of(word).and_then(|contest| {
-                // A test wants both halves run, also where this build lacks the engine.
+                // A test runs both halves, also if this build lacks the engine.
                 let alone = (args.bare_only || testing).then(|| contest.bare_only(size, &args));
                 match alone {
                     Some(row) if args.bare_only || row.is_err() => row,

@@ -1,6 +1,6 @@
-//! Requests and replies against bare loops that do the same without ids, times or accounts, in
-//! interleaved pairs, all against one bare echo server that spins on the other core: the median
-//! round trip of one request at a time, and replies a second with a window of requests.
+//! Compares requests and replies with bare loops without ids, times or accounting, in interleaved
+//! pairs. One bare echo server spins on the other core. Measures the median round trip of one
+//! request at a time, and replies per second with a window of requests.
 //!
 //! `cargo bench --bench exchange -- --pairs 10 --time 1 64`
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -27,16 +27,16 @@ use udperf::request::{RequestRunner, RequestSpec, RunIds};
 use udperf::run;
 use udperf::unit::{Nanos, PayloadSize, Rate};
 
-/// Requests in flight where replies a second are compared. Arbitrary: what a default receive buffer
-/// holds a few times over.
+/// Requests in flight for replies per second. Arbitrary: a default receive buffer holds several
+/// times as many.
 const WINDOW: usize = 100;
 
 #[derive(Parser)]
 struct Args {
-    /// Pairs to run of each comparison and size
+    /// Pairs of runs for each comparison and size
     #[arg(long, default_value_t = 10)]
     pairs: usize,
-    /// Seconds of each run
+    /// Duration of each run in seconds
     #[arg(long, default_value_t = 1.0)]
     time: f64,
     /// Passed by cargo
@@ -47,7 +47,7 @@ struct Args {
     sizes: Vec<u16>,
 }
 
-/// A bare echo server that spins on a core of its own.
+/// A bare echo server that spins on its own core.
 struct Server {
     at: SocketAddr,
     over: Arc<AtomicBool>,
@@ -80,14 +80,14 @@ impl Drop for Server {
     }
 }
 
-/// What is compared.
+/// One comparison.
 #[derive(Clone, Copy)]
 enum Contest {
-    /// Median round trip in ns of one request at a time: less is better.
+    /// Median round trip in ns, one request at a time: lower is better.
     RoundTrip,
-    /// Replies a second with [`WINDOW`] requests in flight, a system call each.
+    /// Replies per second with [`WINDOW`] requests in flight, one per system call.
     Plain,
-    /// The same with many a system call, which the bare loop does not have.
+    /// The same with many per system call, which the bare loop does not have.
     Fastest,
 }
 
@@ -102,12 +102,12 @@ impl Contest {
         }
     }
 
-    /// How good ours is, as a share of the bare loop.
+    /// The result of udperf as a share of the bare loop.
     fn ratio(self, ours: f64, bare: f64) -> f64 {
         if matches!(self, Self::RoundTrip) { bare / ours } else { ours / bare }
     }
 
-    /// What the ratio should reach.
+    /// The lowest ratio that meets the target.
     const fn target(self) -> f64 {
         if matches!(self, Self::RoundTrip) { 0.95 } else { 0.9 }
     }
@@ -126,7 +126,7 @@ impl Contest {
     }
 
     fn bare(self, at: SocketAddr, core: usize, size: u16, time: Duration) -> io::Result<f64> {
-        // A thread of its own, so that nobody else is pinned.
+        // On its own thread, so that no other thread is pinned.
         let (size, window) = (usize::from(size), WINDOW);
         let run = move || {
             let _ = pin_to(core);
@@ -139,7 +139,7 @@ impl Contest {
     }
 }
 
-/// What udperf measures.
+/// Measures one cell with udperf.
 fn ask(
     at: SocketAddr,
     core: usize,
@@ -192,8 +192,8 @@ fn connected(at: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Send, then spin until the reply is there; the clock is read before and after, as whoever wants
-/// to know a round trip has to.
+/// Sends, then spins until the reply arrives. Reads the clock before and after, as every
+/// measurement of a round trip must.
 fn bare_round_trip(at: SocketAddr, size: usize, time: Duration) -> io::Result<f64> {
     let (socket, mut buffer) = (connected(at)?, [0; 2_048]);
     let mut latency = LatencyHistograms::default();
@@ -210,7 +210,7 @@ fn bare_round_trip(at: SocketAddr, size: usize, time: Duration) -> io::Result<f6
     Ok(latency.quantile_ns(0.5).unwrap_or(0) as f64)
 }
 
-/// Send until the window is full, then receive what is there.
+/// Sends until the window is full, then receives the waiting replies.
 fn bare_window(at: SocketAddr, size: usize, time: Duration, window: usize) -> io::Result<f64> {
     let (socket, mut buffer) = (connected(at)?, [0; 2_048]);
     let (mut in_flight, mut replies) = (0, 0_u64);
@@ -229,7 +229,7 @@ fn bare_window(at: SocketAddr, size: usize, time: Duration, window: usize) -> io
 }
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that it runs.
     let testing = !std::env::args().any(|arg| arg == "--bench");
     let mut args = Args::parse();
     if testing {
@@ -245,7 +245,7 @@ fn main() {
             for pair in 0..args.pairs.max(1) {
                 let us = || contest.ours(server.at, asks, size, time).unwrap();
                 let them = || contest.bare(server.at, asks, size, time).unwrap();
-                // The order within a pair alternates, so that neither side always goes first.
+                // The order within a pair alternates, so that neither side always runs first.
                 let (us, them) = if pair % 2 == 0 {
                     let us = us();
                     (us, them())

@@ -1,4 +1,4 @@
-//! Many messages a system call: `sendmmsg` against `recvmmsg`, with or without UDP_SEGMENT on the
+//! Many messages per system call: `sendmmsg` against `recvmmsg`, with or without UDP_SEGMENT on the
 //! one side and UDP_GRO on the other.
 
 use std::io;
@@ -13,14 +13,14 @@ const PAYLOAD_MAX: usize = 65_507;
 /// UDP_MAX_SEGMENTS of include/linux/udp.h since Linux 6.9.
 const SEGMENTS_MAX: usize = 128;
 
-/// The same before that.
+/// The same before Linux 6.9.
 const SEGMENTS_MAX_BEFORE: usize = 64;
 
-/// Bytes that all super-packets of a `sendmmsg` may have: half of the 1 MiB of L2 that a core of
-/// the machine has on which the defaults were found.
+/// Most bytes of all super-packets of a `sendmmsg`: half of the 1 MiB of L2 cache per core of the
+/// machine on which the defaults were measured.
 const ARENA_BYTES: usize = 512 << 10;
 
-/// Super-packets a `sendmmsg`, whatever their size. Measured: 64 were no faster than 4.
+/// Most super-packets per `sendmmsg`, of any size. Measured: 64 were no faster than 4.
 const SUPERS_MAX: usize = 16;
 
 /// Payloads begin at cache lines, so that no two share one.
@@ -46,7 +46,7 @@ pub fn gso(size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
     )
 }
 
-/// UDP_SEGMENT against UDP_GRO: nobody cuts.
+/// UDP_SEGMENT against UDP_GRO: super-packets are never cut.
 pub fn offload(size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
     race(
         until,
@@ -66,7 +66,7 @@ fn segmenting(socket: UdpSocket, size: usize, shape: Shape) -> io::Result<Tx> {
     Ok(Tx::new(socket, shape.supers.unwrap_or(fit), size, segments))
 }
 
-/// What this kernel allows, found by asking for the most.
+/// The limit of this kernel, found by trying the highest value.
 fn segments_max() -> io::Result<usize> {
     let (tx, rx) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
     set(&tx, libc::UDP_SEGMENT, 1)?;
@@ -84,7 +84,7 @@ fn set(socket: &UdpSocket, option: libc::c_int, value: usize) -> io::Result<()> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Messages with memory of their own, written before anybody measures.
+/// Messages with their own memory, written before the measurement.
 struct Messages {
     headers: Vec<libc::mmsghdr>,
     iovs: Vec<libc::iovec>,
@@ -112,7 +112,7 @@ impl Messages {
         Self { headers, iovs, arena }
     }
 
-    /// How many messages came.
+    /// Returns the number of received messages.
     fn receive(&mut self, socket: &UdpSocket) -> usize {
         // SAFETY: as many headers as are passed along, whose vectors name memory of `arena`, or of
         // a caller's control buffers, that lives as long as they do.
@@ -150,7 +150,7 @@ impl Transmit for Tx {
         let n = unsafe {
             libc::sendmmsg(self.socket.as_raw_fd(), headers.as_mut_ptr(), count as libc::c_uint, 0)
         };
-        // A refusal is nothing sent; a loop in which all are refused ends with its time.
+        // A refused call sent 0 messages. If all calls are refused, the loop ends with its time.
         u64::try_from(n).unwrap_or(0) * self.segments
     }
 }
@@ -172,14 +172,14 @@ impl Receive for Rx {
     }
 }
 
-/// Room for the one control message that tells the segment size.
+/// Space for the one control message, which has the segment size.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Control([u8; Self::BYTES]);
 
 impl Control {
     /// CMSG_SPACE of the c_int that `udp_cmsg_recv` of include/linux/udp.h puts there.
-    // SAFETY: nothing but arithmetic.
+    // SAFETY: only arithmetic.
     const BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as usize;
 }
 
@@ -207,14 +207,14 @@ impl Receive for GroRx {
         let mut datagrams = 0;
         for header in &mut self.messages.headers[..came] {
             datagrams += u64::from(header.msg_len.div_ceil(segment_size(header)));
-            // The kernel has put there what it used; the next call needs all of it again.
+            // The kernel has written the used length; the next call needs the full length again.
             header.msg_hdr.msg_controllen = Control::BYTES as _;
         }
         datagrams
     }
 }
 
-/// What the control message says; a datagram that came alone has none and is one segment.
+/// The segment size of the control message. A single datagram has no message and is one segment.
 fn segment_size(header: &libc::mmsghdr) -> u32 {
     // SAFETY: the header was filled by recvmmsg, and its control buffer lives beside it.
     let size = unsafe {

@@ -1,4 +1,4 @@
-//! One system call a datagram: a connected `send` against `recvfrom`.
+//! One system call per datagram: a connected `send` against `recvfrom`.
 
 use std::io;
 use std::net::UdpSocket;
@@ -6,10 +6,10 @@ use std::os::fd::AsRawFd;
 
 use super::{Delivered, Receive, Transmit, Until, race};
 
-/// Sends between two looks at the clock. Arbitrary: 24 ns in 64 sends of 4 µs do not show.
+/// Sends between two clock reads. Arbitrary: 24 ns in 64 sends of 4 µs do not show.
 const SENDS: u64 = 64;
 
-/// Bytes to receive into: more than any datagram of UDP has.
+/// Size of the receive buffer in bytes: larger than any UDP datagram.
 const RECEIVE_BYTES: usize = 65_536;
 
 /// Runs the loop.

@@ -1,5 +1,5 @@
 //! io_uring: sends submitted in batches, against one multishot receive into provided buffers. The
-//! receiver looks at memory it shares with the kernel and enters it only when there is work.
+//! receiver polls memory that it shares with the kernel, and makes a system call only for work.
 
 use std::io;
 use std::net::UdpSocket;
@@ -11,14 +11,14 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::{Delivered, Receive, Shape, Transmit, Until, race};
 
-/// Buffers that the kernel may fill before it must be given some back; a power of two, as
-/// `io_register_pbuf_ring` of io_uring/kbuf.c wants it. Measured: 1024 were no faster.
+/// Buffers that the kernel may fill before the receiver returns some; a power of two, as
+/// `io_register_pbuf_ring` of io_uring/kbuf.c requires. Measured: 1024 were no faster.
 const BUFFERS: u16 = 256;
 
-/// Of the ring of buffers; arbitrary, there is one only.
+/// Group id of the ring of buffers; arbitrary, since there is only one.
 const GROUP: u16 = 0;
 
-/// Where each ring keeps its one socket.
+/// Index of the only socket of each ring.
 const SOCKET: Fixed = Fixed(0);
 
 /// Payloads begin at cache lines, so that no two share one.
@@ -34,8 +34,8 @@ pub fn run(size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
     )
 }
 
-/// A ring of one thread that runs the kernel's part itself, when it asks. Measured: letting the
-/// kernel run it at any system call (COOP_TASKRUN) was 4 % slower.
+/// A ring whose one thread runs the kernel's deferred work itself (DEFER_TASKRUN). Measured:
+/// running it at any system call (COOP_TASKRUN) was 4 % slower.
 fn ring(socket: &UdpSocket, submissions: u32, completions: u32) -> io::Result<IoUring> {
     let ring = IoUring::builder()
         .setup_single_issuer()
@@ -61,7 +61,7 @@ impl Tx {
         let entries = payloads
             .chunks_exact(size.next_multiple_of(ALIGN))
             .map(|slot| {
-                // What went well leaves no completion behind, as a send leaves nothing to read.
+                // A successful send posts no completion.
                 opcode::Send::new(SOCKET, slot.as_ptr(), size as u32)
                     .build()
                     .flags(squeue::Flags::SKIP_SUCCESS)
@@ -87,13 +87,13 @@ impl Transmit for Tx {
     }
 }
 
-/// Memory in pages, for what the kernel maps.
+/// Page-aligned memory for the ring that the kernel maps.
 #[repr(C, align(4096))]
 #[derive(Clone, Copy)]
 struct Page([u8; 4096]);
 
-/// Buffers for the kernel to choose from. It takes them in the order of their ring, and gets them
-/// back in that order: the entries are written once, and to give one back is to move the tail.
+/// Provided buffers. The kernel uses them in the order of their ring and gets them back in that
+/// order, so the entries are written once, and moving the tail returns a buffer.
 struct Provided {
     pages: Vec<Page>,
     tail: u16,
@@ -106,7 +106,7 @@ impl Provided {
         let base = pages.as_mut_ptr().cast::<BufRingEntry>();
         for (id, slot) in (0..BUFFERS).zip(buffers.chunks_exact_mut(bytes.next_multiple_of(ALIGN)))
         {
-            // SAFETY: the pages have room for as many entries, for which zeroes are a valid value.
+            // SAFETY: the pages hold that many entries, for which zeroes are a valid value.
             let entry = unsafe { &mut *base.add(usize::from(id)) };
             entry.set_addr(slot.as_mut_ptr() as u64);
             entry.set_len(bytes as u32);
@@ -156,12 +156,12 @@ impl Rx {
         Ok(rx)
     }
 
-    /// Asks for datagrams until the kernel says that it has stopped.
+    /// Submits the multishot receive, which runs until the kernel reports its end.
     fn arm(&mut self) {
         let receive = opcode::RecvMulti::new(SOCKET, GROUP).build();
         // SAFETY: what it fills are provided buffers, which live as long as the ring does.
         let pushed = unsafe { self.ring.submission().push(&receive) };
-        // A queue of one that is still full will be submitted below, or by the next pull.
+        // If the queue of one entry is still full, the code below or the next pull submits it.
         let _ = (pushed, self.ring.submit());
     }
 }
@@ -169,7 +169,7 @@ impl Rx {
 impl Receive for Rx {
     fn pull(&mut self) -> u64 {
         if self.ring.submission().taskrun() {
-            // With the flag set this enters the kernel, which receives what is there.
+            // With the flag set, this call enters the kernel, which receives the waiting datagrams.
             let _ = self.ring.submit();
         }
         let (mut datagrams, mut ended) = (0, false);

@@ -1,5 +1,5 @@
-//! Bare loops: nothing but the system call, on either side. No header, no accounting, no clock read
-//! a datagram. What one reaches is the physical limit of that system call on this host.
+//! Bare loops: only the system call, on either side. No header, no accounting, no clock read per
+//! datagram. The rate of a bare loop is the limit of that system call on this host.
 #![allow(unsafe_code, missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
 #[cfg(target_os = "linux")]
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 /// The cores of all loops, found before any thread is pinned.
 pub static CORES: std::sync::OnceLock<(usize, usize)> = std::sync::OnceLock::new();
 
-/// SO_RCVBUF and SO_SNDBUF to ask for, as udperf does: `Scenario::default`.
+/// SO_RCVBUF and SO_SNDBUF to request, as in `Scenario::default`.
 const SOCKET_BUFFER: usize = 4 << 20;
 
-/// When a sender stops: whichever comes first.
+/// When a sender stops: the earlier of the two.
 #[derive(Debug, Clone, Copy)]
 pub struct Until {
     pub time: Duration,
@@ -37,24 +37,24 @@ impl Until {
     }
 }
 
-/// How much a system call moves. The defaults were as fast as any, to within the noise of 3 %, on
-/// two cores of an AMD EPYC (Zen 4) with Linux 6.18.
+/// Datagrams and buffers per system call. No other values were faster than the defaults, within the
+/// noise of 3 %, on two cores of an AMD EPYC (Zen 4) with Linux 6.18.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Shape {
-    /// Datagrams a sendmmsg or io_uring submission; messages a recvmmsg that takes single datagrams
+    /// Datagrams per sendmmsg or io_uring submission; messages per recvmmsg of single datagrams
     #[arg(long, default_value_t = 64)]
     pub batch: usize,
-    /// Datagrams a super-packet; cut down to what fits one, and to what the kernel allows
+    /// Datagrams per super-packet; reduced to its size and to the limit of the kernel
     #[arg(long, default_value_t = 128)]
     pub segments: usize,
-    /// Super-packets a sendmmsg, each in memory of its own [default: 512 KiB of them, 16 at most]
+    /// Super-packets per sendmmsg, each in its own memory [default: 512 KiB of them, 16 at most]
     #[arg(long)]
     pub supers: Option<usize>,
-    /// Buffers of 64 KiB a recvmmsg that takes super-packets
+    /// Buffers of 64 KiB per recvmmsg of super-packets
     #[arg(long, default_value_t = 4)]
     pub buffers: usize,
-    /// Spin hints after a pull that found nothing (1000 are some 30 µs on Zen 4). 0 asks again at
-    /// once, as udperf does, whose latency would grow; pauses brought up to 10 % more on a busy host
+    /// Spin hints after an empty pull (1000 are some 30 µs on Zen 4). 0 pulls again at once, as
+    /// udperf does for low latency; pauses gave up to 10 % more on a busy host
     #[arg(long, default_value_t = 0)]
     pub idle: u32,
 }
@@ -95,7 +95,7 @@ impl Bare {
     }
 }
 
-/// What a loop of some kind delivered.
+/// Datagrams that a loop delivered.
 #[derive(Debug, Clone, Copy)]
 pub struct Delivered {
     pub datagrams: u64,
@@ -110,28 +110,28 @@ impl Delivered {
 
 /// The sending half of a loop.
 pub trait Transmit {
-    /// Sends some datagrams, `room` at most (rounded up to whole packets of the kernel), and says
-    /// how many the kernel took. The clock is read once a burst: 24 ns that must not show.
+    /// Sends at most `room` datagrams (rounded up to whole packets of the kernel) and returns how
+    /// many the kernel accepted. The loop reads the clock once per burst: its 24 ns must not show.
     fn burst(&mut self, room: u64) -> u64;
 }
 
 /// The receiving half of a loop; never sleeps.
 pub trait Receive {
-    /// Takes what is there and says how many datagrams that was.
+    /// Receives the waiting datagrams and returns their number.
     fn pull(&mut self) -> u64;
 }
 
-/// Runs a sender on the first core against a receiver on the last. What counts is what the receiver
-/// has at the end of the sender's time. `idle`: as in [`Shape`].
+/// Runs a sender on the first core and a receiver on the last. Counts the datagrams received until
+/// the end of the sender's time. `idle`: as in [`Shape`].
 ///
-/// Each half is made on its own thread, which is pinned by then: its memory is where it is used.
+/// Each half is created on its own thread after pinning, so that its memory is local to that core.
 pub fn race<T: Transmit, R: Receive>(
     until: Until,
     idle: u32,
     transmit: impl FnOnce(UdpSocket) -> io::Result<T>,
     receive: impl FnOnce(UdpSocket) -> io::Result<R> + Send + 'static,
 ) -> io::Result<Delivered> {
-    // The caller may be pinned already, by the run before: then its mask tells one core only.
+    // An earlier run may have pinned the caller: then its mask has one core only.
     let (first, last) = *CORES.get_or_init(cores);
     let (sender, receiver) = (socket()?, socket()?);
     sender.connect(receiver.local_addr()?)?;
@@ -197,7 +197,7 @@ pub fn cores() -> (usize, usize) {
     (cores[0], cores[cores.len() - 1])
 }
 
-/// Pins the calling thread, where there is such a core.
+/// Pins the calling thread, if that core exists.
 pub fn pin(core: usize) {
     core_affinity::set_for_current(core_affinity::CoreId { id: core });
 }

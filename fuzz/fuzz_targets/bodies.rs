@@ -1,4 +1,4 @@
-//! Bodies of control messages: what a client asks, what a sink tells, corrections between clocks.
+//! Bodies of control messages: requests of a client, responses of a sink, clock corrections.
 
 #![no_main]
 

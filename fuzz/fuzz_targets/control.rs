@@ -12,6 +12,6 @@ static DECODER: OnceLock<targets::Control> = OnceLock::new();
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     DECODER.get_or_init(targets::Control::new).decode(bytes);
-    // A session of its own for each input, so that a crash can be had again from its input alone.
+    // A session of its own for each input, so that its input alone reproduces a crash.
     targets::Control::new().converse(bytes);
 });

@@ -1,4 +1,4 @@
-//! Histograms from outside: of a document that is shown, and of what another host measured.
+//! Histograms from stored documents and from another host.
 
 #![no_main]
 

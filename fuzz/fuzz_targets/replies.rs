@@ -1,4 +1,4 @@
-//! Replies of all protocols, and rules without one.
+//! Replies of all protocols, and matching rules without a protocol.
 
 #![no_main]
 

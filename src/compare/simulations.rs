@@ -11,7 +11,7 @@ use super::stats::mann_whitney;
 use crate::report::checks::metric::Metric;
 
 /// Comparisons that are simulated, of each kind. The seeds are fixed, so a result is repeatable.
-const FEW: u64 = 100;
+const FEW: u64 = 40;
 
 /// The same in long tests.
 const MANY: u64 = 1_000;

@@ -199,7 +199,7 @@ fn the_highest_rate_is_kept_to_and_named() {
 #[test]
 fn what_cannot_be_searched_is_refused_by_name() {
     for (words, part) in [
-        ("loss -- bench", "no condition"),
+        ("loss -- bench", "is not a condition"),
         ("loss<=1% -- sink", "'sink' is none of them"),
         ("loss<=1% -- search loss<=1% -- bench", "'search' is none of them"),
         ("loss<=1% -- bench -r 1k", "bench --rate: the search chooses rates"),

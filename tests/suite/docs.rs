@@ -274,6 +274,28 @@ fn links_of_the_pages_lead_somewhere() {
 }
 
 #[test]
+fn paths_of_the_checklists_exist() {
+    let page = text("docs/architecture.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "src", "crates/core/src", "crates/core/src/sys/linux"];
+    let is_path = |word: &&str| word.contains(['/', '.']) && !word.contains([' ', '(', '=', '<']);
+    let (_, checklists) = page.split_once("## Checklists").unwrap();
+    let quoted: Vec<_> = checklists.split('`').skip(1).step_by(2).filter(is_path).collect();
+    let paths = quoted.iter().filter(|word| {
+        (word.ends_with('/')
+            || [".rs", ".md", ".toml", ".yml", ".trycmd"].iter().any(|end| word.ends_with(end)))
+            && !word.contains("NAME")
+    });
+    let missing: Vec<_> = paths
+        .clone()
+        .filter(|path| !folders.iter().any(|at| root.join(at).join(path).exists()))
+        .collect();
+    // `absent.rs` is one of each engine.
+    assert_eq!(missing, [&"absent.rs"]);
+    assert!(paths.count() > 60);
+}
+
+#[test]
 fn every_page_of_the_manual_is_in_its_summary() {
     let summary = text("docs/SUMMARY.md");
     let listed: BTreeSet<_> = links(&summary).into_iter().map(|l| format!("docs/{l}")).collect();

@@ -77,8 +77,8 @@
 //! response belongs to it, and records its latency. A request without a response times out.
 //!
 //! # Deliberately omitted
-//! No async runtime, no logger. The hot loops have no `dyn`, lock, allocation, counter that two
-//! threads write, and no more than one clock read a batch.
+//! No async runtime, no logger. The hot loops have no `dyn`, no lock, no allocation, and no counter
+//! that two threads write. They read the clock at most once a batch.
 
 pub use udperf_core::{
     clock, document, echo, engine, host, measure, net, pace, payload, plan, request, run, sys,

@@ -1,4 +1,4 @@
-//! Words in, exit code out: what is typed becomes a scenario, a run becomes a report and a verdict.
+//! The command line: arguments become a scenario, a run becomes a report and an exit code.
 
 mod args;
 mod commands;

@@ -1,5 +1,5 @@
-//! Verdicts between runs. The replicate is a run, never a packet: each run of a cell gives one
-//! value per metric.
+//! Verdicts between runs. A run is one observation, however many packets it sent: each run of a
+//! cell gives one value per metric.
 //!
 //! A metric is *worse* (or *better*) if the Mann-Whitney test, with Holm's correction for all
 //! comparisons, finds a difference, and the whole interval of the effect is beyond the threshold.

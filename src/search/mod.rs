@@ -6,8 +6,8 @@
 //! wins and the interval widens again. A rate passes or fails only by several trials of full
 //! length. The result is the highest passing rate below the lowest failing one.
 //!
-//! A trial whose generator sends less than requested does not test the target. Such trials bound
-//! the search, and the result names the generator.
+//! A trial whose generator sends less than requested does not test the target. Such a trial is an
+//! upper bound of the search, and the result says that the generator was the limit.
 
 mod bounds;
 mod disturbance;

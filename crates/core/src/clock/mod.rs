@@ -1,5 +1,5 @@
-//! The clock that every stamp comes from: the monotonic one, or one turned by hand in tests; and
-//! the offset between those of two hosts.
+//! The clock of all time stamps: the monotonic clock, or a manual clock in tests; and the offset
+//! between the clocks of two hosts.
 
 mod envelope;
 mod offset;

@@ -1,8 +1,8 @@
 //! The echo server: workers share a port, and each returns the datagrams that the kernel gives it.
 //!
-//! It never answers its own port number, port 0, or ports of the services of inetd(8), as a forged
-//! source could make two servers answer each other forever. Do not expose it to the internet: it
-//! may still answer a server on another port.
+//! It never answers its own port number, port 0, or the ports of inetd(8) services: with a forged
+//! source address, two servers could answer each other forever. Do not expose it to the internet.
+//! A server on another port could still be made to answer.
 
 mod delay;
 mod policy;

@@ -1,4 +1,5 @@
-//! Engines: ways of sending and receiving behind [`Tx`] and [`Rx`], which show single datagrams.
+//! Engines: ways of sending and receiving. Behind the traits [`Tx`] and [`Rx`], the loops handle
+//! single datagrams, whatever an engine hands to the kernel at once.
 //!
 //! A new engine: the checklist in `docs/architecture.md` names the files.
 

@@ -1,10 +1,10 @@
 //! The operating system: every libc call and every `cfg(target_os)` of this crate.
 //!
 //! # The contract
-//! `linux` and `other` provide the same names. What a system cannot do is inert in `other`: it
-//! returns `None` or `Unsupported`, or does nothing. Code above never asks which of the two it is.
+//! `linux` and `other` provide the same names. A function that a system lacks is a stub in `other`:
+//! it returns `None` or `Unsupported`, or does nothing. Callers need not know which one they use.
 //!
-//! `--cfg udperf_portable` selects the inert twins everywhere, so that they are built and tested.
+//! `--cfg udperf_portable` selects the stubs everywhere, so that they are built and tested.
 
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
 mod linux;

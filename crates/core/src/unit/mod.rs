@@ -1,6 +1,6 @@
-//! Numbers with units: the only time type, packet and bit rates, payload sizes, and how each of
-//! them is written and read by people. Also what all modules share: a hash of integers, medians,
-//! and text made safe to print.
+//! Numbers with units: the only time type, packet and bit rates, payload sizes; parsing and
+//! printing of each. Also functions that all modules share: a hash of integers, medians, and
+//! removal of control characters from text.
 
 mod hash;
 mod median;

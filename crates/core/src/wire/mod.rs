@@ -1,5 +1,4 @@
-//! What our own datagrams look like on the wire: the header and the fill behind it, and the control
-//! messages that go the same way.
+//! The layout of udperf's own data datagrams: a 16-byte header, then fill bytes.
 
 mod header;
 

@@ -1,4 +1,4 @@
-//! The other end: a name and a port become an address, and strangers are left alone.
+//! Resolves the target, and refuses public addresses without --allow-public.
 
 use std::fmt;
 use std::io::ErrorKind;

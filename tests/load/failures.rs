@@ -1,4 +1,4 @@
-//! Nobody there, nothing to ask, strangers, and runs that end before their time.
+//! No server, no requests, unsolicited datagrams, and runs that end before their time.
 
 use std::io::Write;
 use std::net::UdpSocket;

@@ -323,7 +323,7 @@ rx_pps, higher is better
   plain/64/max  2026-12-01 00:00  60494ffc6de7  285 kpps!         ████████████
                 2026-12-02 00:00  60494ffc6de7  285 kpps!  +0.0%  ████████████
                 kernel Linux 6.18.44 → Linux 6.19.1
-  ! doubted in the run: stalls
+  ! has warnings in the run: stalls
 ";
     assert_eq!(history(&["--cell", "plain/64/max"]), expected);
     assert_eq!(history(&["--cell", "*max"]), expected);

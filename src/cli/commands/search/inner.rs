@@ -101,7 +101,7 @@ impl Inner {
         }
     }
 
-    /// Whether it may go to strangers.
+    /// Whether it may send to public addresses.
     pub(super) const fn is_public(&self) -> bool {
         match self {
             Self::Bench(_) => false,

@@ -336,7 +336,10 @@ fn the_other_end_has_a_name_a_host_and_a_clock() {
     assert!(text.contains(clocks), "{text}");
     report.clock = Some(Clock::same());
     let text = plain(&report, 100);
-    assert!(text.contains("\nclocks    one and the same: one-way latency is exact\n"), "{text}");
+    assert!(
+        text.contains("\nclocks    the same clock at both ends: one-way latency is exact\n"),
+        "{text}"
+    );
 }
 
 #[test]

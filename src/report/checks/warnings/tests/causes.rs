@@ -154,10 +154,10 @@ fn listeners_without_room_are_reported() {
         let (at, granted) = (([127, 0, 0, 1], 7_788).into(), Some(granted));
         let one =
             |drops| ListenerTally { at, core: None, datagrams, drops, asked: 4 << 20, granted };
-        let strangers = UnsolicitedTraffic { datagrams, ..UnsolicitedTraffic::default() };
+        let unsolicited = UnsolicitedTraffic { datagrams, ..UnsolicitedTraffic::default() };
         let listeners = drops.map(one).to_vec();
         let warnings =
-            of_listeners(&SinkTally { strangers, listeners, ..SinkTally::default() }, true);
+            of_listeners(&SinkTally { unsolicited, listeners, ..SinkTally::default() }, true);
         warnings.into_iter().map(|one| (one.code, one.message)).collect::<Vec<_>>()
     };
     let full = warnings(990, [Some(3), Some(7)], 8 << 20);

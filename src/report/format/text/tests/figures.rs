@@ -21,7 +21,7 @@ fn below_the_bound_of_two_clocks_an_upper_limit_is_printed() {
     let expected =
         ["   64   271 kpps   0.139     0    100/93%  <20.6 µs  74.9 µs   258 µs   258 µs"];
     assert_eq!(rows(&text), expected);
-    let note = "±         one-way latency is known within ±12.0 µs: the clocks of two hosts";
+    let note = "±         one-way latency has an error bound of ±12.0 µs, from the two clocks";
     assert!(text.lines().any(|line| line == note), "{text}");
     // Of two trials one is withheld: the median is below the mean of what both are at most.
     let mut second = fixture::cell("plain", 64, "50%", 135.5e3);

@@ -50,7 +50,7 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 fn a_kept_run_is_shown_as_it_was() {
     let text = shown(&[DEFAULT]);
     assert!(
-        text.contains("\n\nudperf 0.1.0 · bench · loopback 127.0.0.1 · 1.00 s a cell"),
+        text.contains("\n\nudperf 0.1.0 · bench · loopback 127.0.0.1 · 1.00 s per cell"),
         "{text}"
     );
     // Written before runs were judged, it is judged when it is read.

@@ -43,7 +43,7 @@ pub enum RunError {
     #[error("{id}: {source}; ask for an absolute --rate")]
     Rate { id: String, source: PlanError },
     #[error(
-        "{id}: nothing could be sent for 2 s or longer; see the report for why sends were refused, \
+        "{id}: no datagram could be sent for 2 s or longer; see the report for why sends were refused, \
          and fix that"
     )]
     Stuck { id: String },

@@ -104,7 +104,7 @@ mod tests {
         };
         let text = shown(&limited, false);
         for part in [
-            "\n  ! receive buffer  net.core.rmem_max is 208 KiB, and 4 MiB are asked for\n",
+            "\n  ! receive buffer  net.core.rmem_max is 208 KiB, but 4 MiB are requested\n",
             "\n                    $ sysctl -w net.core.rmem_max=4194304\n",
             "\nFit to measure with care: 1 item marked ! distorts figures; fix them if possible.\n",
         ] {

@@ -56,7 +56,7 @@ fn a_percentile_among_lost_datagrams_is_infinite_and_its_loss_stands_beside_it()
     let expected =
         ["   64   271 kpps   0.139     0    100/93%  2.95%  8.54 µs        ∞        ∞   258 µs"];
     assert_eq!(rows(&text), expected);
-    let note = "count as infinitely slow; of all others p50 and p99: plain/64 8.54 µs, 74.9 µs";
+    let note = "count as infinitely slow; p50 and p99 of the others: plain/64 8.54 µs, 74.9 µs";
     assert!(plain(&report, 200).replace('\u{a0}', " ").contains(note), "{text}");
     // Of 0.3 %, only the 99.9th percentile is.
     fixture::lose(&mut report.cells[1], 200);

@@ -2,8 +2,9 @@
 //! hot path. Every datagram has exactly one outcome in the report.
 //!
 //! # Layers
-//! The modules up to `run`, and `request` and `echo`, are in the crate `udperf-core`, which is built
-//! with full optimisation: only there does anything run once a datagram. `crate::NAME` finds each.
+//! The modules up to `run`, and `request` and `echo`, are in the crate `udperf-core`, which is
+//! built with full optimisation: all code that runs once per datagram is there. `crate::NAME` finds
+//! each.
 //!
 //! A module imports only from lower layers. `tests/tidy` reads this table and checks it, and that
 //! no file is in an import cycle.

@@ -207,7 +207,7 @@ fn what_cannot_be_searched_is_refused_by_name() {
         ("loss<=1% -- bench -t 1", "bench --time: the search chooses times"),
         ("loss<=1% -- bench -n 9", "bench --count: the search chooses times"),
         ("loss<=1% -- bench --trials 2", "--repeat"),
-        ("loss<=1% -- bench --pace ramp:1k..2k", "brings its own rates"),
+        ("loss<=1% -- bench --pace ramp:1k..2k", "defines its own rates"),
         ("loss<=1% -- bench -J", "give this flag to search"),
         ("loss<=1% -- bench --csv x", "give this flag to search"),
         ("loss<=1% -- bench --hdr x", "bench --hdr: a search has no log"),

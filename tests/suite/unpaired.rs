@@ -86,7 +86,7 @@ fn strangers_get_nothing_unasked() {
     for words in ["--connect on", "--connect off"] {
         let output = run(&format!("blast 127.255.255.255:9 --no-peer -n 1 --warmup 0 {words}"));
         assert_eq!(output.status.code(), Some(1), "{words}");
-        assert!(stderr(&output).contains("say --broadcast"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("use --broadcast"), "{}", stderr(&output));
     }
 }
 

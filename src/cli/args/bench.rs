@@ -12,7 +12,7 @@ use crate::unit::parse_buffer;
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("bench", arg))]
 pub(crate) struct BenchArgs {
-    /// Port of the receiver, with --threads of the first one; 0: any free one
+    /// Port of the receiver, or with --threads of the first one; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
     pub(crate) port: u16,
     /// Address of the receivers, or a name of this host [default: the address of --bind]

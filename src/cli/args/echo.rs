@@ -19,7 +19,7 @@ pub(crate) struct EchoArgs {
     #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
     #[arg(help = table::echo_help())]
     pub(crate) engine: EngineWord,
-    /// Threads, each with its own socket at the port, the kernel spreads the clients over them
+    /// Threads, each with its own socket at the port; the kernel spreads the clients over them
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) threads: u16,
     /// Cores of the threads: auto · off · a list such as 1,3
@@ -56,7 +56,7 @@ pub(crate) struct EchoArgs {
 const EXAMPLES: &str = "\
 Examples:
   udperf echo                                  answer on port 7788 until Ctrl-C
-  udperf echo -B 127.0.0.1 -p 9999 -e plain    one system call per datagram, like most servers
+  udperf echo -B 127.0.0.1 -p 9999 -e plain    recv_from and send_to, like most servers
   udperf echo --delay 20ms --drop 1%           simulate a worse path
   udperf echo --threads 4 --wait spin -q       at the highest rate
   udperf echo -n 1000 -J                       a thousand datagrams, then the document

@@ -82,9 +82,9 @@ fn parse_rate(word: &str) -> Result<PacketRate, String> {
 
 /// Shown below the long help.
 const EXAMPLES: &str = "\
-Short trials narrow the interval first, longer ones later. A rate counts only after several trials of
-full length, and a rate a tenth below the result must pass, too. The lowest rate is ten datagrams per
-short trial. If the generator cannot keep a rate, it bounds the search, and the report says so.
+Short trials narrow the interval first, longer ones later. A rate counts only after several trials
+of full length, and a rate a tenth below the result must pass, too. The lowest rate is ten datagrams
+per short trial. If the generator cannot keep a rate, it bounds the search, and the report says so.
 Each trial of blast is a separate client: a sink with --once ends after the first.
 
 Examples:

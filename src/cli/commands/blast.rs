@@ -123,7 +123,7 @@ fn lack(machine: &mut Machine, missing: Vec<MissingEngine>) {
 
 fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), CliError> {
     let why = if target == IpAddr::from([255, 255, 255, 255]) && !args.broadcast {
-        "it is a broadcast address; say --broadcast if that is meant".to_owned()
+        "it is a broadcast address; use --broadcast to send there".to_owned()
     } else if (target.is_multicast() || args.broadcast) && !args.no_peer {
         "a group or a broadcast address is no sink; say --no-peer, and see what the sinks count"
             .to_owned()

@@ -149,7 +149,7 @@ impl Inner {
             ("--time", cells.time.is_some(), time),
             ("--count", cells.count.is_some(), time),
             ("--trials", cells.trials != 1, trials),
-            ("--pace", own_rates, "this pace brings its own rates; use even, burst:N or poisson"),
+            ("--pace", own_rates, "this pace defines its own rates; use even, burst:N or poisson"),
             ("--json", json.is_some(), to_search),
             ("--csv", csv.is_some(), to_search),
             ("--quiet", *quiet, to_search),

@@ -65,7 +65,7 @@ pub(super) fn partial(report: &Report, styler: Styler, width: usize) -> Option<S
 fn planned(scenario: &Value) -> Option<u64> {
     let length = |name: &str| Some(scenario.get(name)?.as_array()?.len() as u64);
     let pace = scenario.get("pace").and_then(Value::as_str).unwrap_or_default();
-    // A ramp brings its own rates.
+    // A ramp defines its own rates.
     let rates = if pace.starts_with("ramp:") || pace == "recorded" { 1 } else { length("rates")? };
     let trials = scenario.get("trials")?.as_u64()?;
     // Both at once, each direction is a cell.

@@ -48,7 +48,7 @@ fn engines_that_did_something_else_are_reported() {
     let answers = all(|cell| {
         (cell.packets.truncated, cell.exchange) = (Some(2), Some(Exchange::default()));
     });
-    assert!(answers.iter().any(|one| one.message.starts_with("2 answers were longer")));
+    assert!(answers.iter().any(|one| one.message.starts_with("2 replies were longer")));
     let mut cell = clean_cell();
     let stamps = CellContext { stamps: true, ..calm() };
     assert_eq!(engine::not_stamped(&cell, &stamps), None);

@@ -35,8 +35,8 @@ pub enum PlanError {
     )]
     IdleThreads { streams: u16, threads: u16 },
     #[error(
-        "--outstanding {outstanding} on --threads {threads} leaves threads idle; use at least as many \
-         requests as threads"
+        "--outstanding {outstanding} on --threads {threads} leaves threads idle; use at least as \
+         many requests as threads"
     )]
     IdleWindow { outstanding: u32, threads: u16 },
     #[error(

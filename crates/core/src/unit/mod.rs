@@ -39,8 +39,8 @@ pub enum UnitError {
     )]
     Size { asked: String },
     #[error(
-        "payload size {asked} is out of range; use 16 bytes (the udperf header) to 65507 bytes (the \
-         largest UDP payload over IPv4)"
+        "payload size {asked} is out of range; use 16 bytes (the udperf header) to 65507 bytes \
+         (the largest UDP payload over IPv4)"
     )]
     SizeRange { asked: String },
     #[error("'{asked}' is not a number of {what}; use a whole number, K/M/G = {factor}")]

@@ -72,7 +72,7 @@ fn verdict(checks: &[HostCheck]) -> (Grade, String) {
         (1.., _, _) => (Grade::Bad, "Not fit to measure: fix the items marked ✗ first.".to_owned()),
         (0, warn @ 1.., _) => {
             let care = "Fit to measure with care:";
-            (Grade::Warn, format!("{care} {} figures; fix them if possible.", distort(warn)))
+            (Grade::Warn, format!("{care} {} figures; fix if possible.", distort(warn)))
         }
         (0, 0, 1..) => (Grade::Good, "Fit to measure; note the items marked •.".to_owned()),
         (0, 0, 0) => (Grade::Good, "Fit to measure.".to_owned()),
@@ -106,7 +106,7 @@ mod tests {
         for part in [
             "\n  ! receive buffer  net.core.rmem_max is 208 KiB, but 4 MiB are requested\n",
             "\n                    $ sysctl -w net.core.rmem_max=4194304\n",
-            "\nFit to measure with care: 1 item marked ! distorts figures; fix them if possible.\n",
+            "\nFit to measure with care: 1 item marked ! distorts figures; fix if possible.\n",
         ] {
             assert!(text.contains(part), "{text}");
         }

@@ -53,7 +53,7 @@ pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
     (
         Exit::Invalid,
         "invalid: the run did not test what was asked",
-        "Nothing was sent, arrived or was answered, too much of the schedule was missed, or the \
+        "No datagram was sent, arrived or was answered, too much of the schedule was missed, or the \
          target was unreachable. The field invalid_because has the reasons.",
     ),
     (
@@ -137,7 +137,7 @@ pub(crate) enum CliError {
 /// Why a file cannot be written, without the name of the temporary file beside it.
 fn file_reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        io::ErrorKind::NotFound => "no such folder".to_owned(),
         kind => kind.to_string(),
     }
 }

@@ -219,7 +219,7 @@ fn what_cannot_be_searched_is_refused_by_name() {
         ("loss<=1% -- ping 127.0.0.1 --outstanding 2", "a closed loop has no rate"),
         ("loss<=1% -- load 127.0.0.1 --preset echo --outstanding 2", "a closed loop has no rate"),
         ("loss<=1% -- load 127.0.0.1:9 --lines -", "standard input can be read once"),
-        ("loss<=1% -- blast 127.0.0.1 --bidir", "a search has one way"),
+        ("loss<=1% -- blast 127.0.0.1 --bidir", "a search has one direction"),
         ("loss<=1% -- blast 127.0.0.1 --allow-public", "give search a --max-rate"),
         ("loss<=1% --start 2k --max-rate 1k -- bench", "is above --max-rate"),
         ("loss<=1% -t 1ms -- bench", "trials need at least 10ms"),

@@ -198,7 +198,7 @@ fn what_cannot_be_is_refused_before_anything_runs() {
     let cases: [(&[&str], &[&str], &str); 10] = [
         (&[], &["sink"], "ab cannot run 'sink'"),
         (&["--b", "--no-such-flag"], &QUICK, "B: unexpected argument '--no-such-flag'"),
-        (&["--b", "-w 'x"], &QUICK, "quote that does not end"),
+        (&["--b", "-w 'x"], &QUICK, "unclosed quote"),
         (&[], &["bench", "--trials", "3"], "give ab its own --trials"),
         (&["--b", "-J"], &["bench"], "give ab its own --trials"),
         (&["--setup-b", "ethtool -K eth0 gro off"], &QUICK, "add --undo-b"),

@@ -128,7 +128,7 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("-4 -6", 2, "cannot be used with"),
         ("-6 -B 127.0.0.1", 2, "contradict"),
         ("-4 -B ::1", 2, "contradict"),
-        ("-B 224.0.0.1", 2, "no address of a host"),
+        ("-B 224.0.0.1", 2, "not a host address"),
         ("-w 0", 2, "bytes"),
         ("--ttl 0", 2, "0 is not in 1"),
         ("--dscp 64", 2, "0 to 63"),

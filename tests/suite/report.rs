@@ -95,7 +95,7 @@ fn spoilt_and_foreign_files_are_refused_by_name() {
     }
     let output = report(&["/no/such/file.json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("/no/such/file.json: there is no such file"));
+    assert!(stderr(&output).contains("/no/such/file.json: no such file"));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn documents_without_cells_are_shown_as_they_were() {
             assert_eq!(output.status.code(), Some(2));
             let (name, _) = flag.split_once('=').unwrap();
             let why =
-                format!("{name} needs a run, and this is a document of kind '{}'", command[0]);
+                format!("{name} needs a run, but this is a document of kind '{}'", command[0]);
             assert!(stderr(&output).contains(&why), "{}", stderr(&output));
         }
         // Beside runs, there is nothing to show of it.

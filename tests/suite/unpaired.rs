@@ -62,7 +62,11 @@ fn a_group_that_cannot_be_heard_is_refused() {
     for words in ["-B 127.0.0.1 --join 239.1.2.3", "-4 --join ff02::1"] {
         let output = run(&format!("sink {words}"));
         assert_eq!(output.status.code(), Some(2), "{words}");
-        assert!(stderr(&output).contains("receives nothing of that group"), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("receives no datagrams of that group"),
+            "{}",
+            stderr(&output)
+        );
     }
 }
 

@@ -15,7 +15,7 @@ fn what_cannot_be_names_what_mends_it() {
         ("--stream unix:/a --bind unix:/b", 2, "omit --bind"),
         ("--tcp unix:/a", 2, "streams are --stream"),
         ("-p 7 unix:/a", 2, "--port is not supported with AF_UNIX"),
-        ("unix:", 2, "names nobody"),
+        ("unix:", 2, "has no name"),
         ("127.0.0.1 --bind unix:/a", 2, "is not supported with AF_UNIX"),
         ("127.0.0.1 -6", 2, "no address of that family"),
         ("[::1] --bind 127.0.0.1", 2, "no address of that family"),

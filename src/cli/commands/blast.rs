@@ -1,4 +1,4 @@
-//! `udperf blast`: from here to a sink, from a sink to here, or to whoever is there.
+//! `udperf blast`: from here to a sink, from a sink to here, or to any receiver.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -125,7 +125,7 @@ fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), C
     let why = if target == IpAddr::from([255, 255, 255, 255]) && !args.broadcast {
         "it is a broadcast address; use --broadcast to send there".to_owned()
     } else if (target.is_multicast() || args.broadcast) && !args.no_peer {
-        "a group or a broadcast address is no sink; say --no-peer, and see what the sinks count"
+        "a multicast or broadcast address is not a sink; use --no-peer, and see the counters of the sinks"
             .to_owned()
     } else if let Some(why) = stranger(target, args.allow_public, &scenario.rates) {
         why

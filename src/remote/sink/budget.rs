@@ -62,7 +62,7 @@ impl Budget {
         let subtract = |free: usize, need: usize, most: &str, flag: &str| {
             free.checked_sub(need).ok_or_else(|| {
                 format!(
-                    "{most} are the limit for all clients of the sink, {free} of them are free, \
+                    "the limit for all clients of the sink is {most}, {free} are free, \
                      and this cell needs {need}; use fewer {flag}, or wait for the other clients"
                 )
             })

@@ -155,7 +155,7 @@ fn a_capture_needs_a_bound_of_its_own_for_strangers() {
     let Some(said) = enclosed(&script) else { return };
     let (refused, sent) = said.split_once("\n\n").unwrap();
     // Neither without a bound, nor with one that bounds no rate.
-    for part in ["bound it by a --count", "code 2"] {
+    for part in ["use --count", "code 2"] {
         assert_eq!(refused.matches(part).count(), 2, "{refused}");
     }
     let documents = serde_json::Deserializer::from_str(sent).into_iter::<Value>();

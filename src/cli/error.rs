@@ -53,8 +53,8 @@ pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
     (
         Exit::Invalid,
         "invalid: the run did not test what was asked",
-        "No datagram was sent, arrived or was answered, too much of the schedule was missed, or the \
-         target was unreachable. The field invalid_because has the reasons.",
+        "No datagram was sent, arrived or was answered, too much of the schedule was missed, or \
+         the target was unreachable. The field invalid_because has the reasons.",
     ),
     (
         Exit::Interrupted,

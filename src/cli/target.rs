@@ -183,7 +183,11 @@ pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
 }
 
 /// Why nothing is sent to this public address; `None` if nothing forbids it.
-pub(crate) fn stranger(addr: IpAddr, allow_public: bool, rates: &[Rate]) -> Option<String> {
+pub(crate) fn public_address_error(
+    addr: IpAddr,
+    allow_public: bool,
+    rates: &[Rate],
+) -> Option<String> {
     let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
     if is_near(addr) {
         None

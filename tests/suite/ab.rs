@@ -95,7 +95,7 @@ fn what_is_alike_is_the_same_and_teaches_the_noise() {
     // Runs of another time do not mix with these.
     let output = ab(&folder, &flags, &QUICK);
     assert_eq!(code(&output), Some(2));
-    assert!(stderr(&output).contains("there are files in it"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the folder is not empty"), "{}", stderr(&output));
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_group_that_cannot_be_heard_is_refused() {
 }
 
 #[test]
-fn strangers_get_nothing_unasked() {
+fn public_addresses_get_no_datagrams_unasked() {
     // All of these are refused before anything is sent.
     for (words, told) in [
         ("255.255.255.255 --no-peer", "--broadcast"),
@@ -79,8 +79,8 @@ fn strangers_get_nothing_unasked() {
         ("239.1.2.3", "--no-peer"),
         ("224.0.1.1 --no-peer -r 1", "--allow-public"),
         ("8.8.8.8 --no-peer -r 1", "--allow-public"),
-        ("8.8.8.8 --no-peer --allow-public", "give a --rate"),
-        ("8.8.8.8 --no-peer --allow-public -r 1,50%", "give a --rate"),
+        ("8.8.8.8 --no-peer --allow-public", "add --rate"),
+        ("8.8.8.8 --no-peer --allow-public -r 1,50%", "add --rate"),
     ] {
         let output = run(&format!("blast {words} -n 1 --warmup 0"));
         assert_eq!(output.status.code(), Some(2), "{words}");

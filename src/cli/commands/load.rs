@@ -11,7 +11,9 @@ use crate::cli::commands::measure;
 use crate::cli::commands::measure::{Job, RunOutput, Start};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::warn_stderr;
-use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
+use crate::cli::target::{
+    Family, in_turn, is_near, local_to, named, public_address_error, reach, resolve,
+};
 use crate::cli::{recorded, requests, scenario};
 use crate::engine::EngineRow;
 use crate::engine::table::words;
@@ -301,7 +303,7 @@ fn refuse(
     };
     let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
         "a multicast or broadcast address is not a server; use the address of one host".to_owned()
-    } else if let Some(why) = stranger(ip, how.exchange.allow_public, &scenario.rates) {
+    } else if let Some(why) = public_address_error(ip, how.exchange.allow_public, &scenario.rates) {
         why
     } else if !is_near(ip) && !is_bounded && cells.pace == PaceKind::Recorded {
         "traffic to a public address needs a bound: use --count (--time does not bound the rate of \

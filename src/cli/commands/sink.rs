@@ -137,8 +137,8 @@ fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), Cli
     }
     let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
     Err(CliError::Contradiction(format!(
-        "--join {group}: a socket that is bound to {addrs} receives no datagrams of that group; omit \
-         --bind and the other family, and name the device by --dev"
+        "--join {group}: a socket that is bound to {addrs} receives no datagrams of that group; \
+         omit --bind and the other family, and name the device with --dev"
     )))
 }
 

@@ -232,7 +232,7 @@ fn a_slot_that_is_taken_again_is_empty_and_as_new() {
     group.release_slot(number, 0);
     group.release_slot(0, 0);
     group.release_slot(99, 0);
-    // Whoever still sends to a slot that nobody has is a stranger, and the listener's.
+    // Datagrams to a released slot go to the listener.
     source.send(&sent.repeat(5)).unwrap();
     let listener = &group.listeners().unwrap()[0];
     let foreign = (0..LOOKS).filter(|_| listener.recv(&mut [0; 64]).is_ok()).count();

@@ -9,7 +9,7 @@ pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     // Nothing at all is another matter, and other warnings say why.
     (flows.starved > 0 && flows.received.max > 0).then(|| {
         let message = format!(
-            "no datagram of {} of {} flows arrived; see flows.worst, or use --port-range",
+            "{} of {} flows received no datagrams; see flows.worst, or use --port-range",
             flows.starved, flows.count
         );
         codes::FLOW_STARVED.warning(message)

@@ -202,7 +202,7 @@ fn loopback(c: &mut Criterion) {
                 &Arc::new(AtomicBool::new(false)),
                 &mut (),
             );
-            outcome.measured[0].harvest.elapsed.to_duration()
+            outcome.measured[0].result.elapsed.to_duration()
         });
     });
     for size in [64_u16, 1_472] {
@@ -215,7 +215,7 @@ fn loopback(c: &mut Criterion) {
                     &Arc::new(AtomicBool::new(false)),
                     &mut (),
                 );
-                outcome.measured[0].harvest.elapsed.to_duration()
+                outcome.measured[0].result.elapsed.to_duration()
             });
         });
         group.bench_function(format!("bare/{size}"), |b| {

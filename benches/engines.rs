@@ -101,9 +101,9 @@ impl Contest {
         if let Some(error) = outcome.error {
             return Err(error.to_string());
         }
-        let harvest = &outcome.measured.first().ok_or("nothing was measured")?.harvest;
-        assert_eq!(harvest.ledger().unaccounted, 0);
-        Ok(harvest.rx.received as f64 / harvest.elapsed.as_secs_f64())
+        let result = &outcome.measured.first().ok_or("nothing was measured")?.result;
+        assert_eq!(result.ledger().unaccounted, 0);
+        Ok(result.rx.received as f64 / result.elapsed.as_secs_f64())
     }
 
     /// Datagrams per second that the bare loop delivers.

@@ -118,10 +118,10 @@ impl Contest {
             Self::Plain => (EnginePair::PLAIN, WINDOW as u32),
             Self::Fastest => ("gso/batch".parse().map_err(|_| "no engine")?, WINDOW as u32),
         };
-        let harvest = ask(at, core, size, time, engine, outstanding)?;
+        let result = ask(at, core, size, time, engine, outstanding)?;
         Ok(match self {
-            Self::RoundTrip => harvest.latency.from_schedule.quantile_ns(0.5).unwrap_or(0) as f64,
-            _ => harvest.rx.received as f64 / harvest.elapsed.as_secs_f64(),
+            Self::RoundTrip => result.latency.from_schedule.quantile_ns(0.5).unwrap_or(0) as f64,
+            _ => result.rx.received as f64 / result.elapsed.as_secs_f64(),
         })
     }
 
@@ -176,13 +176,14 @@ fn ask(
     };
     let machine = Machine { cpus: vec![core], ..Machine::default() };
     let plan = Plan::new(scenario, &machine).map_err(|error| error.to_string())?;
-    let mut bed = RequestRunner::new(at, vec![(payload, dialogue)], true, Arc::new(RunIds::new(1)));
-    let outcome = run::run(&plan, &mut bed, &Arc::new(AtomicBool::new(false)), &mut ());
+    let mut runner =
+        RequestRunner::new(at, vec![(payload, dialogue)], true, Arc::new(RunIds::new(1)));
+    let outcome = run::run(&plan, &mut runner, &Arc::new(AtomicBool::new(false)), &mut ());
     if let Some(error) = outcome.error {
         return Err(error.to_string());
     }
     let measured = outcome.measured.into_iter().next().ok_or("nothing was measured")?;
-    Ok(measured.harvest)
+    Ok(measured.result)
 }
 
 fn connected(at: SocketAddr) -> io::Result<UdpSocket> {

@@ -106,7 +106,7 @@ fn allocations(scenario: Scenario) -> u64 {
         &mut (),
     );
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    assert_eq!(outcome.measured[0].harvest.tx.sent, count);
+    assert_eq!(outcome.measured[0].result.tx.sent, count);
     BY_WORKERS.load(Ordering::Relaxed) - before
 }
 
@@ -286,13 +286,13 @@ fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64)
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
-    let mut bed =
+    let mut runner =
         RequestRunner::new(target, vec![(SIZE, dialogue)], true, Arc::new(RunIds::new(1)));
-    let outcome = run::run(&plan, &mut bed, &Arc::new(AtomicBool::new(false)), &mut ());
+    let outcome = run::run(&plan, &mut runner, &Arc::new(AtomicBool::new(false)), &mut ());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    let harvest = &outcome.measured[0].harvest;
-    let timeouts = harvest.exchange.unwrap().timeouts;
-    assert_eq!((harvest.tx.sent, harvest.rx.received + timeouts), (count, count));
+    let result = &outcome.measured[0].result;
+    let timeouts = result.exchange.unwrap().timeouts;
+    assert_eq!((result.tx.sent, result.rx.received + timeouts), (count, count));
     over.store(true, Ordering::Relaxed);
     echo.join().unwrap();
     BY_WORKERS.load(Ordering::Relaxed) - before

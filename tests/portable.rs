@@ -50,22 +50,22 @@ fn a_bench_runs_and_its_ledger_adds_up_whatever_the_system_tells() {
         );
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
         for measured in &outcome.measured {
-            check(&measured.harvest);
+            check(&measured.result);
         }
     }
 }
 
-fn check(harvest: &CellResult) {
-    let ledger = harvest.ledger();
+fn check(result: &CellResult) {
+    let ledger = result.ledger();
     assert_eq!(ledger.broken_identity(), None);
     assert_eq!(ledger.sent, 2_000);
-    assert_eq!(harvest.latency.from_schedule.count(), ledger.received);
+    assert_eq!(result.latency.from_schedule.count(), ledger.received);
     if cfg!(udperf_portable) {
-        assert_eq!(harvest.kernel.sockets, None, "inert twins know no counters");
+        assert_eq!(result.kernel.sockets, None, "inert twins know no counters");
         assert_eq!(ledger.lost_at.total(), 0);
-        assert_eq!(harvest.tx_usage, Usage::default());
+        assert_eq!(result.tx_usage, Usage::default());
     } else if cfg!(target_os = "linux") {
-        assert!(harvest.kernel.sockets.is_some());
+        assert!(result.kernel.sockets.is_some());
         assert_eq!(ledger.unaccounted, 0);
     }
 }

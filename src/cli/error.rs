@@ -53,8 +53,8 @@ pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
     (
         Exit::Invalid,
         "invalid: the run did not test what was asked",
-        "Nothing was sent, arrived or was answered, too much of the schedule was missed, or the \
-         target was unreachable. The field invalid_because has the reasons.",
+        "No datagram was sent, arrived or was answered, too much of the schedule was missed, or \
+         the target was unreachable. The field invalid_because has the reasons.",
     ),
     (
         Exit::Interrupted,
@@ -90,15 +90,13 @@ pub(crate) enum CliError {
     Store(#[from] StoreError),
     #[error("run {number} of {side}: {why}")]
     Arm { side: &'static str, number: usize, why: String },
-    #[error(
-        "what {name} is now cannot be read ({why}), so it could not be put back; see sysctl -a"
-    )]
+    #[error("cannot read {name} ({why}), so it could not be restored later; see sysctl -a")]
     Sysctl { name: String, why: String },
-    #[error("cannot run {path}: {why}; name a udperf")]
+    #[error("cannot run {path}: {why}; give the path of a udperf")]
     Program { path: PathBuf, why: String },
     #[error("the setup of {side}, '{command}', failed: {why}")]
     Setup { side: &'static str, command: String, why: String },
-    #[error("the setup of {side} is still there: '{command}' failed ({why}); do it by hand")]
+    #[error("the setup of {side} is not undone: '{command}' failed ({why}); undo it by hand")]
     Undo { side: &'static str, command: String, why: String },
     #[error(transparent)]
     Run(#[from] RunError),
@@ -114,9 +112,9 @@ pub(crate) enum CliError {
     Contradiction(String),
     #[error("target '{target}': {why}")]
     Target { target: String, why: String },
-    #[error("no key in {from}: {why}; give a file or a variable that holds one")]
+    #[error("no key in {from}: {why}; give a file or a variable that contains one")]
     Key { from: String, why: String },
-    #[error("the system gives no random numbers: {why}; see getrandom(2)")]
+    #[error("cannot get random numbers: {why}; see getrandom(2)")]
     Random { why: String },
     #[error("{from}: {source}")]
     Requests { from: String, source: PayloadError },
@@ -139,7 +137,7 @@ pub(crate) enum CliError {
 /// Why a file cannot be written, without the name of the temporary file beside it.
 fn file_reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        io::ErrorKind::NotFound => "no such folder".to_owned(),
         kind => kind.to_string(),
     }
 }

@@ -20,12 +20,12 @@ pub(crate) fn read(asked: Option<&Path>) -> Result<Option<(NoiseProfile, String)
         Err(error) if error.kind() == io::ErrorKind::NotFound && asked.is_none() => {
             return Ok(None);
         }
-        Err(error) => return Err(input(format!("{}; learn it by udperf ab", error.kind()))),
+        Err(error) => return Err(input(format!("{}; measure it with udperf ab", error.kind()))),
     };
     let book: NoiseProfile = serde_json::from_str(&text)
-        .map_err(|error| input(format!("it is no noise of udperf ({error}); remove it")))?;
+        .map_err(|error| input(format!("not a noise file of udperf ({error}); remove it")))?;
     if book.schema != SCHEMA {
-        return Err(input(format!("it is of {}, not of {SCHEMA}; remove it", book.schema)));
+        return Err(input(format!("its schema is {}, not {SCHEMA}; remove it", book.schema)));
     }
     Ok(Some((book, path.display().to_string())))
 }

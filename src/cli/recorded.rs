@@ -13,7 +13,7 @@ pub(super) fn moments(requests: &Requests, from: &str) -> Result<Option<&'static
     let clock = requests.input().and_then(|input| input.clock).unwrap_or_default();
     if clock.mean_gap_ns.is_none() {
         let why = match moments.len() as u64 {
-            1 => "it holds a single packet",
+            1 => "it has a single packet",
             count if count == clock.untimed => "its packets have no times",
             _ => "all its packets have the same time",
         };

@@ -19,14 +19,14 @@ use crate::unit::MAX_PAYLOAD;
 /// Maximum bytes of a file of requests. Arbitrary: larger ones exhaust small machines.
 const LONGEST_FILE: u64 = 4 << 30;
 
-/// Bytes of an echo where nobody names a size; as the contract of the command line has it.
+/// Default bytes of an echo request. From the contract of the command line.
 const ECHO_SIZE: usize = 64;
 
 /// One specification for each of `sizes`, which only `--preset echo` takes; reads the files.
 pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, CliError> {
     let is_echo = args.source.preset == Some(PresetWord::Echo);
     if !sizes.is_empty() && !is_echo {
-        let why = "--size is for --preset echo: other requests are as long as they are; omit it";
+        let why = "--size is for --preset echo only; omit it";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     if args.pcap_port.is_some() && args.source.pcap.is_none() {
@@ -143,7 +143,7 @@ fn source(args: &RequestArgs) -> Result<RequestSource, CliError> {
         let bytes = read("pcap", path, LONGEST_FILE)?;
         return Ok(RequestSource::Capture { bytes, port: args.pcap_port });
     }
-    let why = "there is nothing to ask; name --preset, --text, --hex, --lines, --file or --pcap";
+    let why = "no requests given; use --preset, --text, --hex, --lines, --file or --pcap";
     Err(CliError::Contradiction(why.to_owned()))
 }
 
@@ -173,7 +173,7 @@ fn dns(args: &PresetArgs) -> Result<Dns, CliError> {
             Names::Lines { bytes, strict: args.names_strict }
         }
         (None, None) => {
-            let why = "--preset dns needs a name to ask for; give --name NAME or --names FILE";
+            let why = "--preset dns needs a name to query; give --name NAME or --names FILE";
             return Err(CliError::Contradiction(why.to_owned()));
         }
     };
@@ -222,9 +222,8 @@ fn name(word: PresetWord) -> String {
 
 /// A file, or standard input, of so many bytes at most.
 fn read(flag: &'static str, path: &Path, most: u64) -> Result<Vec<u8>, CliError> {
-    let why = |error: io::Error| {
-        input(flag, path, format!("{}; name a file that can be read", reason(&error)))
-    };
+    let why =
+        |error: io::Error| input(flag, path, format!("{}; give a readable file", reason(&error)));
     let mut bytes = Vec::new();
     let taken = if path == Path::new("-") {
         io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
@@ -232,7 +231,7 @@ fn read(flag: &'static str, path: &Path, most: u64) -> Result<Vec<u8>, CliError>
         File::open(path).map_err(why)?.take(most + 1).read_to_end(&mut bytes)
     };
     if taken.map_err(why)? as u64 > most {
-        let why = format!("it has more than {most} bytes, which is the most; give a smaller file");
+        let why = format!("it has more than {most} bytes; give a smaller file");
         return Err(input(flag, path, why));
     }
     Ok(bytes)

@@ -76,13 +76,15 @@ pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> Result<IpAddr, C
         None => any(target.ip()),
     };
     if bind.is_ipv4() != target.is_ipv4() {
-        let why = format!("--bind {bind} and the target {target} are of two families; omit one");
+        let why = format!(
+            "--bind {bind} and the target {target} have different address families; omit one"
+        );
         return Err(CliError::Contradiction(why));
     }
     Ok(bind)
 }
 
-/// What there is to measure where nobody says otherwise.
+/// The default cells.
 fn to_sink(args: &BlastArgs) -> Scenario {
     Scenario {
         target: args.target.clone(),
@@ -103,7 +105,7 @@ pub(crate) fn elsewhere() -> Scenario {
     Scenario { limit: Limit::Time(TIME), warmup: WARMUP, ..Scenario::default() }
 }
 
-/// Payload in bytes, time and warm-up between two hosts, where nobody says otherwise. As the
+/// Payload in bytes, time and warm-up between two hosts, by default. As the
 /// contract of the command line has it; arbitrary.
 pub(crate) const SIZE: u16 = 64;
 pub(crate) const TIME: Nanos = Nanos::from_millis(10_000);
@@ -194,7 +196,7 @@ pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
         machine.missing.retain(|missing| !offload.contains(&missing.engine.as_str()));
         machine.missing.extend(offload.map(|engine| MissingEngine {
             engine: engine.to_owned(),
-            why: "AF_UNIX has no super-packets: they are UDP's".to_owned(),
+            why: "AF_UNIX has no super-packets".to_owned(),
         }));
     }
 }
@@ -243,7 +245,7 @@ fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<Ip
     for (flag, addr) in named {
         if nobody(addr) {
             return Err(CliError::Contradiction(format!(
-                "{flag} {addr} is no address of a host, and bench sends to its own host only; \
+                "{flag} {addr} is not a host address, and bench sends to its own host only; \
                  choose one that `ip addr` lists"
             )));
         }
@@ -255,7 +257,8 @@ fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> Result<Ip
     }
     match (bind, to) {
         (Some(bind), Some(to)) if bind.is_ipv4() != to.is_ipv4() => {
-            let why = format!("--bind {bind} and --to {to} are of two families; choose one");
+            let why =
+                format!("--bind {bind} and --to {to} have different address families; choose one");
             Err(CliError::Contradiction(why))
         }
         (Some(bind), _) => Ok(bind),
@@ -276,7 +279,7 @@ pub(crate) fn listen_at(
     let of_family = |addr: &IpAddr| !(ipv4 && addr.is_ipv6() || ipv6 && addr.is_ipv4());
     match bind {
         Some(addr) if !of_family(&addr) => {
-            let why = format!("--bind {addr} is not of the family asked for; omit -4 or -6");
+            let why = format!("--bind {addr} is not of the requested family; omit -4 or -6");
             Err(CliError::Contradiction(why))
         }
         Some(addr) => Ok(vec![addr]),

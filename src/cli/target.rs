@@ -1,4 +1,4 @@
-//! The other end: a name and a port become an address, and strangers are left alone.
+//! Resolves the target, and refuses public addresses without --allow-public.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -47,7 +47,7 @@ pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
     mut attempt: impl FnMut(A) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let Some((last, others)) = addresses.split_last() else {
-        return Err(CliError::Contradiction("no address is left to try".to_owned()));
+        return Err(CliError::Contradiction("no more addresses to try".to_owned()));
     };
     for address in others {
         match attempt(*address) {
@@ -128,9 +128,9 @@ fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
     match target.rsplit_once(':') {
         // More than one colon, and no brackets: an IPv6 address alone.
         Some((host, _)) if host.contains(':') => Ok((target, usual)),
-        Some(("", _)) => Err(bad("the host is missing; write HOST:PORT")),
+        Some(("", _)) => Err(bad("the host is missing; use HOST:PORT")),
         Some((host, word)) => Ok((host, port(word)?)),
-        None if target.is_empty() => Err(bad("the host is missing; write HOST or HOST:PORT")),
+        None if target.is_empty() => Err(bad("the host is missing; use HOST or HOST:PORT")),
         None => Ok((target, usual)),
     }
 }
@@ -183,15 +183,19 @@ pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
 }
 
 /// Why nothing is sent to this public address; `None` if nothing forbids it.
-pub(crate) fn stranger(addr: IpAddr, allow_public: bool, rates: &[Rate]) -> Option<String> {
+pub(crate) fn public_address_error(
+    addr: IpAddr,
+    allow_public: bool,
+    rates: &[Rate],
+) -> Option<String> {
     let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
     if is_near(addr) {
         None
     } else if !allow_public {
-        let why = "is a public address; say --allow-public if it is yours, and give a rate";
+        let why = "is a public address; add --allow-public if it is yours, and a rate";
         Some(format!("{addr} {why}"))
     } else {
-        let why = "a public address gets no unlimited traffic; give a --rate";
+        let why = "traffic to a public address needs a limit; add --rate";
         rates.iter().any(endless).then(|| why.to_owned())
     }
 }

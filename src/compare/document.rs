@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Head, Warning};
 
-/// What comparing runs came to, `kind` `compare` or `ab`.
+/// The result of comparing runs, `kind` `compare` or `ab`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Comparison {
@@ -17,25 +17,25 @@ pub(crate) struct Comparison {
     /// Why the two cannot be compared; empty if they can.
     #[serde(default)]
     pub(crate) invalid: Vec<InvalidSide>,
-    /// By what rules.
+    /// The rules of the comparison.
     pub(crate) rules: Applied,
-    /// What is compared with: BASE, or A.
+    /// The reference runs: BASE, or A.
     pub(crate) base: Runs,
-    /// What is judged: NEW, or B.
+    /// The judged runs: NEW, or B.
     pub(crate) new: Runs,
-    /// Whether runs of both took turns, so that what changes with time met both alike.
+    /// Whether the runs of both were interleaved, so that changes over time affect both.
     pub(crate) interleaved: bool,
-    /// What differs between the two beside the figures.
+    /// Differences between the two, except the figures.
     pub(crate) differences: Vec<Difference>,
-    /// One a cell that both have.
+    /// One per cell of both.
     pub(crate) cells: Vec<ComparedCell>,
-    /// Cells of the base alone.
+    /// Cells that only the base has.
     pub(crate) only_base: Vec<String>,
-    /// Cells of the new runs alone.
+    /// Cells that only the new runs have.
     pub(crate) only_new: Vec<String>,
-    /// What was learned of this machine, where both sides were alike; `null` otherwise.
+    /// The noise floor, measured with equal sides; `null` if the sides differ.
     pub(crate) learned: Option<Learned>,
-    /// What makes the whole comparison unfit to trust.
+    /// Warnings about the whole comparison.
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -57,25 +57,25 @@ pub(crate) struct InvalidSide {
     pub(crate) of: u64,
 }
 
-/// What a machine makes of runs that are all alike, as it was found out now.
+/// The noise floor of a machine, as measured in this run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Learned {
-    /// The file that keeps it; `null`: none.
+    /// The file that stores it; `null`: none.
     pub(crate) kept_in: Option<String>,
-    /// One a cell and metric.
+    /// One per cell and metric.
     pub(crate) floors: Vec<NoiseFloor>,
 }
 
-/// What runs were made by.
+/// The runs of one side.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Runs {
-    /// As asked for: files and folders, or flags.
+    /// The arguments: files and folders, or flags.
     pub(crate) from: String,
     /// Documents read or made.
     pub(crate) documents: u64,
-    /// Runs of each cell in those; of the cell that has most.
+    /// Runs per cell in these documents; of the cell with most runs.
     pub(crate) runs: u64,
     /// Commits of the programs that made them.
     pub(crate) git: Vec<String>,
@@ -89,25 +89,25 @@ pub(crate) struct Runs {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Applied {
-    /// What is significant, over all comparisons together.
+    /// The significance level of all comparisons together.
     pub(crate) alpha: f64,
     /// The confidence of intervals.
     pub(crate) confidence: f64,
-    /// Changes up to this share do not matter to the user.
+    /// Changes up to this share are ignored.
     pub(crate) tolerance: f64,
-    /// Changes of shares, such as loss, up to this do not matter either.
+    /// Changes of shares, such as loss, up to this are ignored.
     pub(crate) share_floor: f64,
     /// How often intervals were resampled.
     pub(crate) resamples: u64,
-    /// How many comparisons p was corrected for.
+    /// Number of comparisons in the correction of p.
     pub(crate) family: u64,
-    /// How many runs a side it takes to tell anything in a family of that size.
+    /// Runs per side that a significant result needs, for that number of comparisons.
     pub(crate) runs_needed: u64,
-    /// Where the noise of this machine is kept, if any of it was used; `null`: none was.
+    /// The file of the noise floor; `null` if none was used.
     pub(crate) noise_from: Option<String>,
 }
 
-/// The answer.
+/// A verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -118,7 +118,7 @@ pub(crate) enum Verdict {
     Same,
     /// The new one is worse.
     Worse,
-    /// These runs do not tell.
+    /// These runs do not show it.
     Undecided,
     /// Runs of either side are invalid: they did not test what was asked.
     CannotCompare,
@@ -144,37 +144,37 @@ impl Verdict {
     }
 }
 
-/// Something that differs between the two.
+/// A difference between the two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Difference {
-    /// Where it stands in their documents: `host.kernel`, `tool.git`, `scenario.batch`.
+    /// The path of the field: `host.kernel`, `tool.git`, `scenario.batch`.
     pub(crate) what: String,
-    /// How it was in the base; several values where its runs differ themselves.
+    /// The value in the base; several values if its runs differ.
     pub(crate) base: Vec<String>,
-    /// How it was in the new runs.
+    /// The value in the new runs.
     pub(crate) new: Vec<String>,
 }
 
-/// A cell that both have.
+/// A cell of both sides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct ComparedCell {
-    /// Its id; where the two differ in what is compared, that of the new runs.
+    /// Its id; if the ids differ, that of the new runs.
     pub(crate) id: String,
     /// Its id in the base.
     pub(crate) base_id: String,
-    /// What its metrics come to.
+    /// The verdict over its metrics.
     pub(crate) verdict: Verdict,
-    /// One a metric.
+    /// One per metric.
     pub(crate) metrics: Vec<Judgement>,
 }
 
-/// One figure of one cell, compared.
+/// The comparison of one metric of one cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Judgement {
-    /// Which: a name that `--fail-if` takes, too.
+    /// The metric, by its name in `--fail-if`.
     pub(crate) metric: String,
     /// `ns`, `pps`, `share` (0 to 1) or `number`.
     pub(crate) unit: String,
@@ -184,20 +184,20 @@ pub(crate) struct Judgement {
     pub(crate) base: SampleSummary,
     /// The new runs.
     pub(crate) new: SampleSummary,
-    /// How they differ; `null` where one side has no figure, or one beyond all measure.
+    /// The effect; `null` if one side has no figure, or an infinite one.
     pub(crate) effect: Option<Effect>,
-    /// Probability of such a difference, or a larger one, between runs that are all alike (Mann and
-    /// Whitney, two-sided).
+    /// Probability of such a difference, or a larger one, between runs without a difference (Mann
+    /// and Whitney, two-sided).
     pub(crate) p: Option<f64>,
     /// The same, corrected for all comparisons (Holm).
     pub(crate) p_corrected: Option<f64>,
-    /// What the effect has to be beyond.
+    /// The effect must exceed this.
     pub(crate) threshold: f64,
-    /// What this machine makes of runs that are all alike; `null` where that is not known.
+    /// The noise floor of this machine; `null` if unknown.
     pub(crate) noise: Option<f64>,
-    /// The answer.
+    /// The verdict.
     pub(crate) verdict: Verdict,
-    /// Why there is no other one; empty where there is.
+    /// The reason, if it is undecided; otherwise empty.
     pub(crate) why: String,
 }
 
@@ -205,21 +205,21 @@ pub(crate) struct Judgement {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SampleSummary {
-    /// Each run's, in the order they ran; `null` where it is beyond all measure, as a percentile
-    /// that falls among what was lost.
+    /// Each run's, in the order they ran; `null` if it is infinite, such as a percentile that falls
+    /// among lost datagrams.
     pub(crate) runs: Vec<Option<f64>>,
-    /// Their median; of shares, their mean, which sees what only some runs have.
+    /// Their median; of shares, their mean, which includes losses of a few runs.
     pub(crate) center: Option<f64>,
 }
 
-/// How far apart two samples are.
+/// The effect: the distance of two samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Effect {
     /// `ratio`: median of the new over that of the base; `difference`: mean of the new less that of
     /// the base.
     pub(crate) kind: EffectKind,
-    /// From the runs as they are.
+    /// The measured effect.
     pub(crate) value: f64,
     /// Lower end of the interval.
     pub(crate) low: f64,
@@ -227,36 +227,36 @@ pub(crate) struct Effect {
     pub(crate) high: f64,
 }
 
-/// What an effect is measured by.
+/// How an effect is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EffectKind {
     /// Of medians.
     Ratio,
-    /// Of means: of shares, and where there was nothing to divide by.
+    /// Of means: of shares, and if the median of the base is 0.
     Difference,
 }
 
-/// What two halves of runs that are all alike differed by.
+/// The difference of two halves of equal runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct NoiseFloor {
     /// The machine.
     pub(crate) host: String,
-    /// What was asked, as a checksum.
+    /// A checksum of the scenario.
     pub(crate) scenario: String,
     /// The cell's id.
     pub(crate) cell: String,
     /// The metric.
     pub(crate) metric: String,
-    /// What effects are measured by here.
+    /// How this effect is measured.
     pub(crate) kind: EffectKind,
     /// 95th percentile of the effect between random halves, as a distance from no effect.
     pub(crate) noise: f64,
-    /// How many runs it was learned from.
+    /// Number of runs used.
     pub(crate) runs: u64,
-    /// When, RFC 3339.
+    /// When it was measured, RFC 3339.
     pub(crate) learned_at: String,
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Point {
     /// The number of those trials.
     pub(crate) trials: usize,
     /// Distinct warning codes of this cell in this run.
-    pub(crate) doubts: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Distinct codes of the reasons why this cell or its run is invalid; empty if it is valid.
     pub(crate) invalid_because: Vec<String>,
     pub(crate) changes: Vec<Change>,
@@ -119,7 +119,7 @@ pub(crate) fn history(runs: &[Stored], filter: &Filter) -> History {
                     git: report.tool.git.clone(),
                     value,
                     trials: count,
-                    doubts: distinct(
+                    warnings: distinct(
                         trials.iter().flat_map(|cell| &cell.warnings).map(|one| one.code.clone()),
                     ),
                     invalid_because: invalid_because(report, &trials),

@@ -164,7 +164,7 @@ fn summary(comparison: &Comparison) -> String {
 
 fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
     match (effect.kind, judgement.unit.as_str()) {
-        // Beyond a tenfold, percent say little.
+        // Above a factor of ten, percentages are hard to read.
         (EffectKind::Ratio, _) if value >= 10.0 => format!("×{}", digits(value)),
         (EffectKind::Ratio, _) => signed(&format!("{:+.1}", (value - 1.0) * 100.0), "%"),
         (EffectKind::Difference, "share") => {
@@ -183,13 +183,13 @@ fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
     }
 }
 
-/// `+0.0` is nothing, and `-0.0` is nothing either.
+/// `+0.0` and `-0.0` become `0`.
 fn signed(number: &str, unit: &str) -> String {
     let nothing = number.trim_start_matches(['+', '-']).chars().all(|c| c == '0' || c == '.');
     if nothing { "0".to_owned() + unit } else { format!("{number}{unit}") }
 }
 
-/// Three digits that count.
+/// Three significant digits.
 pub(super) fn digits(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -198,12 +198,12 @@ pub(super) fn digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// What the two sides are called.
+/// The names of the two sides.
 pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
     if comparison.head.kind == "ab" { ("A", "B") } else { ("base", "new") }
 }
 
-/// The least and the largest run; `None` where there is none, or one that is no number.
+/// The smallest and the largest run; `None` without runs, or if one is not a number.
 pub(super) fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {
     let runs: Vec<f64> = runs.iter().copied().collect::<Option<_>>()?;
     let low = runs.iter().copied().min_by(f64::total_cmp)?;

@@ -119,7 +119,7 @@ fn notes(comparison: &Comparison, styler: Styler, width: usize) -> String {
     let (base, new) = names(comparison);
     for (name, ids) in [(base, &comparison.only_base), (new, &comparison.only_new)] {
         if !ids.is_empty() {
-            let text = format!("{} in {name} alone", ids.join(", "));
+            let text = format!("{} in {name} only", ids.join(", "));
             notes.push(note(styler, "cells", &text, width));
         }
     }

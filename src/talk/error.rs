@@ -86,12 +86,12 @@ fn send_reason(to: &PeerAddr, error: &io::Error, bytes: usize) -> String {
             "no socket has that name; start the receiver, or check the name".to_owned()
         }
         _ if *to == PeerAddr::Unnamed => {
-            format!("{}; have the sender bind a name of its own", message_of(error))
+            format!("{}; give the sender a name with --bind", message_of(error))
         }
         io::ErrorKind::ConnectionRefused => {
             "port unreachable (ICMP); start the receiver, or check the port".to_owned()
         }
-        io::ErrorKind::NotFound => "there is no such socket; check the path".to_owned(),
+        io::ErrorKind::NotFound => "no such socket; check the path".to_owned(),
         _ => {
             // The error may have come back for an earlier datagram.
             let unreachable = sys::send_error_of(error).unreachable().map(|why| why.came_back());

@@ -1,4 +1,4 @@
-//! Nobody there, nothing to ask, strangers, and runs that end before their time.
+//! No server, no requests, unsolicited datagrams, and runs that end before their time.
 
 use std::io::Write;
 use std::net::UdpSocket;
@@ -74,11 +74,11 @@ fn what_cannot_be_asked_is_refused() {
     for (target, words, code, says) in [
         ("nosuch.invalid:53", "--preset echo", 2, "nosuch.invalid"),
         ("192.0.2.1:9", "--preset echo -n 1", 2, "--allow-public"),
-        ("192.0.2.1:9", "--preset echo -n 1 --allow-public", 2, "give a --rate"),
-        ("192.0.2.1:9", "--preset echo -n 1 --allow-public -r max", 2, "give a --rate"),
-        ("192.0.2.1:9", "--preset echo -n 1 --allow-public --outstanding 1", 2, "give a --rate"),
+        ("192.0.2.1:9", "--preset echo -n 1 --allow-public", 2, "add --rate"),
+        ("192.0.2.1:9", "--preset echo -n 1 --allow-public -r max", 2, "add --rate"),
+        ("192.0.2.1:9", "--preset echo -n 1 --allow-public --outstanding 1", 2, "add --rate"),
         ("[2001:db8::1]:9", "--preset echo -n 1", 2, "--allow-public"),
-        ("239.1.1.1:9", "--preset echo -n 1 --allow-public", 2, "name one host"),
+        ("239.1.1.1:9", "--preset echo -n 1 --allow-public", 2, "use the address of one host"),
         ("127.0.0.1:9", "", 2, "--preset"),
         ("127.0.0.1:9", "--text a{foo}b", 2, "'{foo}', character 2, is not a field"),
         ("127.0.0.1:9", "--text a{id:u7}b", 2, "'{id:u7}', character 2, has no such format"),
@@ -155,7 +155,7 @@ fn a_capture_needs_a_bound_of_its_own_for_strangers() {
     let Some(said) = enclosed(&script) else { return };
     let (refused, sent) = said.split_once("\n\n").unwrap();
     // Neither without a bound, nor with one that bounds no rate.
-    for part in ["bound it by a --count", "code 2"] {
+    for part in ["use --count", "code 2"] {
         assert_eq!(refused.matches(part).count(), 2, "{refused}");
     }
     let documents = serde_json::Deserializer::from_str(sent).into_iter::<Value>();
@@ -186,7 +186,7 @@ fn what_the_path_does_not_take_is_refused_by_name() {
                   $UDPERF load 127.0.0.1:9 --preset echo -l 4000 --df --warmup 0 -q -n 10 2>&1 || \
                   code=$?; echo code $code";
     let Some(said) = enclosed(script) else { return };
-    assert!(said.contains("nothing could be sent for 2 s"), "{said}");
+    assert!(said.contains("no datagram could be sent for 2 s"), "{said}");
     assert!(said.ends_with("code 5\n"), "{said}");
 }
 

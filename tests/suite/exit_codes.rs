@@ -170,7 +170,7 @@ fn two_is_not_understood() {
         (&["bench", "--junit", "x.xml"], "--fail-if"),
         (&["compare", &good], "NEW"),
         (&["compare", &good, &good, "--tolerance", "much"], "invalid share"),
-        (&["compare", &good, &good, "--metric", "speed"], "there is none"),
+        (&["compare", &good, &good, "--metric", "speed"], "unknown metric"),
         (&["compare", &good, &good, "--junit=x", "--bmf=x"], "two results cannot both go to x"),
         (
             &["compare", &good, &good, "--benchmark=x", "--bmf=x-bigger.json"],

@@ -50,7 +50,7 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 fn a_kept_run_is_shown_as_it_was() {
     let text = shown(&[DEFAULT]);
     assert!(
-        text.contains("\n\nudperf 0.1.0 · bench · loopback 127.0.0.1 · 1.00 s a cell"),
+        text.contains("\n\nudperf 0.1.0 · bench · loopback 127.0.0.1 · 1.00 s per cell"),
         "{text}"
     );
     // Written before runs were judged, it is judged when it is read.
@@ -95,7 +95,7 @@ fn spoilt_and_foreign_files_are_refused_by_name() {
     }
     let output = report(&["/no/such/file.json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("/no/such/file.json: there is no such file"));
+    assert!(stderr(&output).contains("/no/such/file.json: no such file"));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn documents_without_cells_are_shown_as_they_were() {
             assert_eq!(output.status.code(), Some(2));
             let (name, _) = flag.split_once('=').unwrap();
             let why =
-                format!("{name} needs a run, and this is a document of kind '{}'", command[0]);
+                format!("{name} needs a run, but this is a document of kind '{}'", command[0]);
             assert!(stderr(&output).contains(&why), "{}", stderr(&output));
         }
         // Beside runs, there is nothing to show of it.
@@ -323,7 +323,7 @@ rx_pps, higher is better
   plain/64/max  2026-12-01 00:00  60494ffc6de7  285 kpps!         ████████████
                 2026-12-02 00:00  60494ffc6de7  285 kpps!  +0.0%  ████████████
                 kernel Linux 6.18.44 → Linux 6.19.1
-  ! doubted in the run: stalls
+  ! has warnings in the run: stalls
 ";
     assert_eq!(history(&["--cell", "plain/64/max"]), expected);
     assert_eq!(history(&["--cell", "*max"]), expected);

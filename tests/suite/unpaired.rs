@@ -62,12 +62,16 @@ fn a_group_that_cannot_be_heard_is_refused() {
     for words in ["-B 127.0.0.1 --join 239.1.2.3", "-4 --join ff02::1"] {
         let output = run(&format!("sink {words}"));
         assert_eq!(output.status.code(), Some(2), "{words}");
-        assert!(stderr(&output).contains("receives nothing of that group"), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("receives no datagrams of that group"),
+            "{}",
+            stderr(&output)
+        );
     }
 }
 
 #[test]
-fn strangers_get_nothing_unasked() {
+fn public_addresses_get_no_datagrams_unasked() {
     // All of these are refused before anything is sent.
     for (words, told) in [
         ("255.255.255.255 --no-peer", "--broadcast"),
@@ -75,8 +79,8 @@ fn strangers_get_nothing_unasked() {
         ("239.1.2.3", "--no-peer"),
         ("224.0.1.1 --no-peer -r 1", "--allow-public"),
         ("8.8.8.8 --no-peer -r 1", "--allow-public"),
-        ("8.8.8.8 --no-peer --allow-public", "give a --rate"),
-        ("8.8.8.8 --no-peer --allow-public -r 1,50%", "give a --rate"),
+        ("8.8.8.8 --no-peer --allow-public", "add --rate"),
+        ("8.8.8.8 --no-peer --allow-public -r 1,50%", "add --rate"),
     ] {
         let output = run(&format!("blast {words} -n 1 --warmup 0"));
         assert_eq!(output.status.code(), Some(2), "{words}");
@@ -86,7 +90,7 @@ fn strangers_get_nothing_unasked() {
     for words in ["--connect on", "--connect off"] {
         let output = run(&format!("blast 127.255.255.255:9 --no-peer -n 1 --warmup 0 {words}"));
         assert_eq!(output.status.code(), Some(1), "{words}");
-        assert!(stderr(&output).contains("say --broadcast"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("use --broadcast"), "{}", stderr(&output));
     }
 }
 

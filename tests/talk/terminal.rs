@@ -84,9 +84,9 @@ fn commands_send_bytes_and_change_the_encoding() {
             ("/hex 0", "is half a byte"),
             ("/encoding x", "label of the Encoding Standard"),
             ("/file /no/such", "cannot read /no/such"),
-            ("/nonsense", "is no command; /help shows them"),
+            ("/nonsense", "unknown command /nonsense; see /help"),
             ("/help", "send the bytes of a file"),
-            ("/to 7", "nobody here has that name or number"),
+            ("/to 7", "no peer has that name or number"),
             ("/to lab7:0", "use 1 to 65535"),
             ("\u{1F600}", "cannot be written in GBK"),
         ] {
@@ -105,7 +105,7 @@ fn a_sender_is_chosen_by_number_or_address() {
     let port = session.exp_regex("[0-9]+").unwrap().1;
     let at = format!("127.0.0.1:{port}");
     say(&mut session, "too early");
-    session.exp_string("nobody has been heard yet").unwrap();
+    session.exp_string("no peer yet; use /to").unwrap();
     let (first, second, third) = (Plain::new(), Plain::new(), Plain::new());
     first.send(b"one", &at);
     session.exp_string(&format!("#1 {}  3 B  one", first.addr())).unwrap();

@@ -6,15 +6,15 @@ use clap::Args;
 
 use super::{VerdictArgs, VerdictOutput};
 
-/// Two settings, measured in turns and compared.
+/// Two settings, measured in interleaved runs and compared.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct AbArgs {
-    /// Flags of A, beside those of the command: --a '--engine plain'
+    /// Flags of A, in addition to those of the command: --a '--engine plain'
     #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
     #[arg(hide_default_value = true)]
     pub(crate) a: String,
-    /// Flags of B, which is judged
+    /// Flags of B, the judged setting
     #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
     #[arg(hide_default_value = true)]
     pub(crate) b: String,
@@ -24,32 +24,32 @@ pub(crate) struct AbArgs {
     /// The udperf that runs B
     #[arg(long, value_name = "PATH")]
     pub(crate) bin_b: Option<PathBuf>,
-    /// A command for sh(1) before each run of A; undone behind each
+    /// A command for sh(1) before each run of A; undone after each
     ///
-    /// What sysctl sets is put back by itself, to what it was before the first run. Any other
+    /// sysctl settings are restored automatically, to their values before the first run. Any other
     /// command needs --undo-a.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) setup_a: Option<String>,
     /// The same for B
     #[arg(long, value_name = "COMMAND")]
     pub(crate) setup_b: Option<String>,
-    /// What undoes --setup-a; true(1) where nothing has to be
+    /// The command that undoes --setup-a; true(1) if nothing needs undoing
     #[arg(long, value_name = "COMMAND", requires = "setup_a")]
     pub(crate) undo_a: Option<String>,
-    /// What undoes --setup-b
+    /// The command that undoes --setup-b
     #[arg(long, value_name = "COMMAND", requires = "setup_b")]
     pub(crate) undo_b: Option<String>,
     /// Runs of A, and of B
     #[arg(long, value_name = "N", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) trials: u32,
-    /// Runs of each before those, which do not count
+    /// Runs of each before these, not counted
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) warm: u32,
     /// Seed of the order of runs
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Keep all documents: DIR/a/001.json, DIR/b/001.json and so on
+    /// Keep all documents: DIR/a/001.json, DIR/b/001.json …
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
     #[command(flatten)]
@@ -69,12 +69,12 @@ Examples:
   udperf ab --setup-b 'sysctl -w net.core.busy_poll=50' -- load 192.168.1.7:53 --preset dns \
       --name a.example
   udperf ab --bin-a ./old/udperf --bin-b ./new/udperf -- bench -l 64 -e plain
-  udperf ab --trials 20 -- bench -l 64 -e plain      nothing differs: the noise of this machine
+  udperf ab --trials 20 -- bench -l 64 -e plain      A/A: the noise floor of this machine
 
-Nothing but the flags, programs and commands named differs between A and B. Where nothing is named,
-both are alike, and what they seem to differ by is learned and kept: smaller changes do not count
-from then on, in compare and in ab, on this machine and of these cells.
+A and B differ only in the given flags, programs and commands. Without any of these, both are equal:
+their difference is stored as the noise floor (A/A) of this machine and these cells, and compare and
+ab treat smaller changes as noise from then on.
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 B is worse in a cell · 4 undecided (0 with
+Exit codes: 0 success · 1 could not run · 2 usage · 3 B is worse in a cell · 4 undecided (0 with
 --allow-undecided) · 5 cannot compare: runs of A or B are invalid · 130 interrupted, after the
-verdict on what there is";
+verdict on the finished runs";

@@ -12,19 +12,19 @@ use crate::unit::parse_buffer;
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("bench", arg))]
 pub(crate) struct BenchArgs {
-    /// Port of the receiver, with --threads of the first one; 0: any free one
+    /// Port of the receiver, or with --threads of the first one; 0: any free one
     #[arg(short = 'p', long, value_name = "N", default_value_t = 0)]
     pub(crate) port: u16,
-    /// Address of the receivers, or a name of this host [default: that of --bind]
+    /// Address of the receivers, or a name of this host [default: the address of --bind]
     ///
     /// If a name has several addresses, the first one of this host is used; -4 and -6 select the
-    /// family. The senders are bound to any address then, unless --bind names one.
+    /// family. Senders then use any local address, unless --bind is given.
     #[arg(long, value_name = "HOST")]
     pub(crate) to: Option<String>,
     /// Put the receivers into this network namespace, by its name or path; needs root
     ///
-    /// What is sent to them then crosses what joins the two namespaces, such as a veth pair.
-    /// Traffic between two addresses of one namespace runs over lo, whatever their devices.
+    /// Datagrams then cross the devices between the two namespaces, such as a veth pair. Traffic
+    /// between two addresses of one namespace always runs over lo.
     #[arg(long, value_name = "NAME|PATH", requires = "to", value_parser = parse_netns)]
     pub(crate) to_netns: Option<PathBuf>,
     #[command(flatten)]
@@ -46,7 +46,7 @@ fn parse_netns(word: &str) -> Result<PathBuf, String> {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// The socket buffer that runs will ask for
+    /// Socket buffer size that runs will request
     #[arg(short = 'w', long, value_name = "SIZE")]
     #[arg(value_parser = parse_buffer, default_value = "4M")]
     pub(crate) socket_buffer: usize,
@@ -69,5 +69,5 @@ Examples:
   udperf bench -P 8 --threads 2 --pin 0,1:2,3
   udperf bench -q --fail-if 'loss>0.1%' --fail-if 'rx_pps<200k' -J > run.json
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+Exit codes: 0 success · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
 130 interrupted";

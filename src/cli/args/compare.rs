@@ -11,13 +11,13 @@ use super::output::parse_share;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct CompareArgs {
-    /// Runs to compare with: documents that -J wrote, or folders of such
+    /// Runs to compare with: documents written by -J, or folders of these
     #[arg(value_name = "BASE")]
     pub(crate) base: PathBuf,
     /// Runs to judge
     #[arg(value_name = "NEW")]
     pub(crate) new: PathBuf,
-    /// Compare although something else was asked of them
+    /// Compare runs of different scenarios
     #[arg(long)]
     pub(crate) any_scenario: bool,
     #[command(flatten)]
@@ -30,15 +30,15 @@ pub(crate) struct CompareArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Verdict")]
 pub(crate) struct VerdictArgs {
-    /// Changes up to this do not matter: 2%, or a share such as 0.02
+    /// Ignore changes up to this: 2%, or a share such as 0.02
     #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
     pub(crate) tolerance: f64,
-    /// Changes of loss up to this do not matter, however sure they are
+    /// Ignore changes of loss up to this, even significant ones
     #[arg(long, value_name = "SHARE", default_value = "0.01%", value_parser = parse_share)]
     pub(crate) loss_floor: f64,
-    /// Compare these alone; repeatable, or a list: rx_pps, loss, no_reply, p50, p99, and all others
-    /// that --fail-if takes [default: those, and costs a datagram: system calls, context switches,
-    /// CPU time, instructions]
+    /// Compare only these metrics; repeatable, or a list: rx_pps, loss, no_reply, p50, p99, and all
+    /// others that --fail-if takes [default: those, and costs per datagram: system calls, context
+    /// switches, CPU time, instructions]
     ///
     /// Latency is compared in the paced cells, rates in the flat-out ones, the rest in all.
     #[arg(long = "metric", value_name = "NAME", value_delimiter = ',', action = ArgAction::Append)]
@@ -49,40 +49,40 @@ pub(crate) struct VerdictArgs {
     /// End with exit code 4 if the result is undecided; the default
     #[arg(long, hide = true, conflicts_with = "allow_undecided")]
     pub(crate) strict: bool,
-    /// Where the noise of this machine is kept, or none [default: udperf/noise.json in
+    /// File of the noise floor of this machine, or none [default: udperf/noise.json in
     /// $XDG_STATE_HOME or ~/.local/state]
     ///
-    /// udperf ab without --a and --b learns it: runs that are all alike show what this machine
-    /// reports without a change. Smaller changes are treated as noise.
+    /// udperf ab without --a and --b measures it: the differences of equal runs (A/A). Smaller
+    /// changes are treated as noise.
     #[arg(long, value_name = "FILE|none")]
     pub(crate) noise: Option<PathBuf>,
 }
 
-/// How a verdict is given.
+/// Output of a verdict.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct VerdictOutput {
     #[command(flatten)]
     pub(crate) common: OutputArgs,
-    /// The verdict as Markdown, for a merge request: to standard output instead of text, or with
-    /// =FILE beside it
+    /// The verdict as Markdown, for a merge request: to standard output instead of text, or to FILE
+    /// in addition
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub(crate) markdown: Option<PathBuf>,
-    /// The verdict as JUnit, to a file: a suite a cell, a case a figure
+    /// The verdict as JUnit, to a file: one suite per cell, one case per metric
     ///
     /// Worse and undecided count as failures; with --allow-undecided, undecided counts as skipped,
     /// with the reason.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// What NEW, or B, came to, for github-action-benchmark: PREFIX-bigger.json and
+    /// The figures of NEW, or B, for github-action-benchmark: PREFIX-bigger.json and
     /// PREFIX-smaller.json
     ///
-    /// The one for its tool customBiggerIsBetter, the other for customSmallerIsBetter. One that
-    /// would be empty, which it takes for an error, is not written.
+    /// The first is for its tool customBiggerIsBetter, the second for customSmallerIsBetter. An
+    /// empty one, which the tool treats as an error, is not written.
     #[arg(long, value_name = "PREFIX")]
     pub(crate) benchmark: Option<PathBuf>,
-    /// What NEW, or B, came to, in the Bencher Metric Format, to a file
+    /// The figures of NEW, or B, in the Bencher Metric Format, to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) bmf: Option<PathBuf>,
 }
@@ -107,7 +107,7 @@ Examples:
   udperf compare before.json after.json          better, same, worse, or undecided
   udperf compare --allow-undecided --tolerance 5% main/ pr/
 
-What changes with time counts as the effect here; udperf ab takes turns.
+Changes over time count as part of the effect here; udperf ab interleaves the runs instead.
 
-Exit codes: 0 well · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided (0 with
+Exit codes: 0 success · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided (0 with
 --allow-undecided) · 5 cannot compare: runs of either side are invalid";

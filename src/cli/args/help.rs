@@ -6,7 +6,7 @@ use clap::Arg;
 /// Commands in the order of [`DEFAULTS`].
 const COMMANDS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
-/// Defaults of shared flags, by command. As the contract of the command line has them.
+/// Defaults of shared flags, by command. From the contract of the command line.
 const DEFAULTS: [(&str, [&str; 4]); 8] = [
     ("sizes", ["64,512,1472,8972", "64", "64", "64"]),
     ("engines", ["plain,batch,gso/batch", "auto; with --no-peer plain", "auto", "auto"]),

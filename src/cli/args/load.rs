@@ -5,11 +5,11 @@ use clap::Args;
 use super::{CellArgs, RequestArgs};
 use crate::unit::Nanos;
 
-/// The most requests that may wait at once: a quarter of the largest table. Arbitrary.
+/// The maximum of `--outstanding`: a quarter of the largest table. Arbitrary.
 const MOST: i64 = 1_000_000;
 
-/// Ask any UDP server: requests at a rate, replies matched to them, and latency counted from the
-/// moment each request was due.
+/// Send requests to any UDP server at a fixed rate, match its replies, and measure latency from the
+/// due time of each request.
 #[derive(Debug, Args)]
 #[command(after_long_help = LOAD_EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("load", arg))]
@@ -18,11 +18,12 @@ const MOST: i64 = 1_000_000;
 pub(crate) struct LoadArgs {
     /// The server: HOST:PORT, IPv6 addresses in brackets; with --preset, HOST for its usual port
     ///
-    /// Of a name with several addresses, the first one that does not refuse datagrams is used. One
-    /// that is silent does not refuse: name another address, or choose by -4 and -6.
+    /// If a name has several addresses, the first one that does not refuse datagrams is used. A
+    /// silent address does not refuse: if it is wrong, give another address, or choose with -4 or
+    /// -6.
     #[arg(value_name = "TARGET")]
     pub(crate) target: String,
-    /// A closed loop: at most N requests wait for their replies at once
+    /// Closed loop: at most N requests in flight
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub(crate) outstanding: Option<u32>,
     #[command(flatten)]
@@ -36,13 +37,14 @@ pub(crate) struct LoadArgs {
 #[command(after_long_help = PING_EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("ping", arg))]
 pub(crate) struct PingArgs {
-    /// Who returns it: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
+    /// The echo server: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
     ///
-    /// Of a name with several addresses, the first one that does not refuse datagrams is used. One
-    /// that is silent does not refuse: name another address, or choose by -4 and -6.
+    /// If a name has several addresses, the first one that does not refuse datagrams is used. A
+    /// silent address does not refuse: if it is wrong, give another address, or choose with -4 or
+    /// -6.
     #[arg(value_name = "TARGET")]
     pub(crate) target: String,
-    /// Requests that wait for their replies at once, at most [default: 1; with --rate: any number]
+    /// Maximum number of requests in flight [default: 1; with --rate: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST))]
     pub(crate) outstanding: Option<u32>,
     #[command(flatten)]
@@ -55,8 +57,8 @@ pub(crate) struct ExchangeArgs {
     /// Time to wait for a response before it counts as a timeout
     #[arg(long, value_name = "DUR", default_value = "1s")]
     pub(crate) timeout: Nanos,
-    /// Ask addresses outside loopback, private and link-local ranges; needs a rate, or with --pace
-    /// recorded a --count
+    /// Send to addresses outside loopback, private and link-local ranges; needs a rate, or with
+    /// --pace recorded a --count
     #[arg(long)]
     pub(crate) allow_public: bool,
     #[command(flatten)]
@@ -75,7 +77,7 @@ Examples:
   udperf load 127.0.0.1:9000 --text 'get {id} {choice:a|b|c}' -r 5k --pace poisson
   udperf load 127.0.0.1:53 --pcap queries.pcap --match dns --pace recorded
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+Exit codes: 0 success · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
 130 interrupted";
 
 /// Shown below the long help of ping.
@@ -86,5 +88,5 @@ Examples:
   udperf ping lab7 -l 64,1472 -r 1k            on schedule: no slow reply hides another
   udperf ping 192.168.1.7:7 -t 2               a server of the echo protocol (RFC 862)
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+Exit codes: 0 success · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
 130 interrupted";

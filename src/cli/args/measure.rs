@@ -34,7 +34,7 @@ pub(crate) struct CellArgs {
     pub(crate) warmup: Option<Nanos>,
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
-    /// The sum of all streams. K/M/G = 1000. --pace ramp and recorded have rates of their own.
+    /// The sum of all streams. K/M/G = 1000. --pace ramp and recorded define their own rates.
     #[arg(short = 'r', long = "rate", value_name = "LIST", value_delimiter = ',')]
     pub(crate) rates: Vec<Rate>,
     /// Bit rate in the notation of iperf3: -b 1G is --rate 1Gbit
@@ -63,9 +63,9 @@ pub(crate) struct CellArgs {
     pub(crate) batch: Option<u16>,
     /// Source of timestamps: user (udperf) · kernel (kernel timestamps in addition)
     ///
-    /// kernel splits the latency of every datagram where the receiver's kernel took it from the
-    /// device, and tells the whole way of a sample in legs that add up: schedule lag, system call,
-    /// path, wait in the socket. A thousand datagrams a second and sender are sampled at most.
+    /// kernel splits the latency of every datagram at the receiver's kernel, and that of a sample
+    /// into parts that add up: schedule lag, system call, path, wait in the socket. The sample has
+    /// at most 1000 datagrams per second and sender.
     #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
     pub(crate) timestamps: Timestamps,
     /// Requested socket buffer size; K/M = 1024. The report has the granted size
@@ -79,10 +79,10 @@ pub(crate) struct CellArgs {
     ///
     /// ADDR%DEV uses that device only, as --dev does; fe80::/10 addresses need a device.
     ///
-    /// unix:PATH sends by AF_UNIX datagram sockets instead, to show what the IP stack costs.
+    /// unix:PATH sends by AF_UNIX datagram sockets instead, to show the cost of the IP stack.
     /// Receivers are bound to PATH.0, PATH.1 …, which are removed at the end; unix:@NAME makes no
-    /// files, and unix: takes a name of its own. Nothing is lost there: a full queue
-    /// (net.unix.max_dgram_qlen datagrams) refuses.
+    /// files, and unix: generates a name. No datagram is lost: a full queue
+    /// (net.unix.max_dgram_qlen datagrams) refuses them.
     #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_local)]
     pub(crate) bind: Option<Local>,
     /// Local ports of flows, such as 20000-29999 [default: any free ports]
@@ -155,7 +155,7 @@ pub(super) fn parse_scoped(word: &str) -> Result<(IpAddr, Option<String>), Strin
     Ok((addr, dev))
 }
 
-/// A bit rate in iperf3's spelling: the unit may be left away.
+/// A bit rate in the notation of iperf3: the unit is optional.
 fn parse_bits(word: &str) -> Result<Rate, String> {
     if word == "0" {
         return Err("use --rate max to send without a limit".to_owned());

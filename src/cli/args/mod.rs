@@ -1,4 +1,4 @@
-//! The command line as it is typed. Only spelling is checked here; meaning is in `lower.rs`.
+//! The command line as it is typed. Only spelling is checked here; meaning is in `cli/scenario.rs`.
 
 mod ab;
 mod bench;
@@ -37,8 +37,7 @@ pub(crate) use talk::TalkArgs;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// The port of a sink where nobody names another. Arbitrary; as the contract of the command line
-/// has it.
+/// The default port of servers. Arbitrary; from the contract of the command line.
 pub(crate) const PORT: u16 = 7_788;
 
 /// Refuses `unix:` where only `bench` and `talk` take it.
@@ -51,18 +50,18 @@ pub(crate) const NO_UNIX: &str =
 #[command(name = "udperf", version, max_term_width = 100, help_expected = true)]
 #[command(arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do
+    /// The command to run
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What the program can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Measure the UDP send/recvfrom hot path of this host: rate, loss and latency by payload size
     ///
-    /// Without flags it measures four payload sizes, each flat out for rate and loss, then at half
-    /// that rate for latency: flat out, latency is mostly the depth of the receive queue.
+    /// Without flags, it measures four payload sizes, each flat out for rate and loss, then at half
+    /// that rate for latency: flat out, latency mostly shows the depth of the receive queue.
     Bench(Box<BenchArgs>),
     /// Measure rate, loss and latency between two hosts: send to a sink, or receive from it
     ///
@@ -72,50 +71,50 @@ pub(crate) enum Command {
     Blast(Box<BlastArgs>),
     /// Receive on a fixed port: serve blast, and count all other datagrams
     ///
-    /// It only answers requests until a client has proved that it owns its address, and never sends
-    /// to other addresses.
+    /// Until a client has proved that it owns its address, the sink only answers its requests. It
+    /// never sends to other addresses.
     Sink(Box<SinkArgs>),
     /// Send requests to any UDP server at a fixed rate and match its responses
     ///
-    /// An open loop by default: requests leave on schedule whatever the server does, so a server
-    /// that falls behind is seen falling behind. A request without a reply within --timeout is a
-    /// timeout, and counts in p99 with loss. With --outstanding N, a closed loop as dnsperf and wrk
-    /// have it: at most N requests wait at once, and a slow server is asked less.
+    /// An open loop by default: requests leave on schedule, independent of the server, so the
+    /// delays of a slow server are visible. A request without a reply within --timeout is a
+    /// timeout, and counts in p99 with loss. With --outstanding N, a closed loop as in dnsperf and
+    /// wrk: at most N requests are in flight, so a slow server gets fewer.
     Load(Box<LoadArgs>),
     /// Measure round-trip time to a UDP echo server
     ///
-    /// A closed loop by default: one request at a time, as fast as replies come. With --rate an
-    /// open one, and latency from the moment each was due. Round trips are never halved.
+    /// Closed loop by default: one request at a time, as fast as replies arrive. With --rate, open
+    /// loop, and latency counts from the due time of each request. Round trips are never halved.
     Ping(Box<PingArgs>),
     /// Find the highest rate at which goals hold, around bench, blast, load or ping
     ///
-    /// For each size and engine by itself. What it says is between a rate that passed and one that
-    /// failed, each by several trials; and whether the target was the limit, or the generator.
+    /// Separately for each size and engine. The result is between a rate that passed and one that
+    /// failed, each in several trials. It says if the target or the generator was the limit.
     Search(Box<SearchArgs>),
     /// Send a datagram by hand and see what comes back: UDP, TCP, Unix sockets; text, hex, files
     ///
-    /// Each line that is typed is sent; each datagram that arrives is shown with its time (UTC),
-    /// sender and size. With PEER, lines go there from a free port. Without, it waits at a port,
-    /// and answers who was heard last. What is no text is shown as hex.
+    /// Sends each typed line, and shows each received datagram with its time (UTC), sender and
+    /// size. With PEER, lines go there from a free port. Without PEER, it listens on a port and
+    /// answers the last sender. Binary data is shown as hex.
     ///
     /// At a terminal, lines that begin with / are commands. In a pipe, all lines are data, byte for
-    /// byte; payloads that arrive go to standard output, a line each, and who sent them to standard
+    /// byte; received payloads go to standard output, one per line, and their senders to standard
     /// error. Over TCP and Unix streams, lines keep their newlines.
     Talk(Box<TalkArgs>),
     /// Return each datagram to its sender: a server for ping and load
     Echo(Box<EchoArgs>),
     /// Measure two settings in interleaved runs and compare them
     ///
-    /// Settings are flags, programs, or commands that are run before. Runs the command with either,
-    /// in random order within pairs, as many times as --trials says, each in a process of its own;
-    /// then judges B by A as udperf compare does.
+    /// Settings are flags, programs, or commands that run before. Runs the command with A and B, in
+    /// random order within pairs, --trials times each, every run in its own process; then compares
+    /// B with A like udperf compare.
     Ab(Box<AbArgs>),
     /// Verdict between stored runs: better, same, worse, or undecided
     ///
     /// Each run of a cell counts once, never its datagrams. A verdict takes a test (Mann and
-    /// Whitney, corrected for all comparisons) and an interval of the effect that agree, beyond
-    /// what you tolerate and what this machine makes of runs that are all alike. Runs of different
-    /// scenarios are not compared; what differs between their hosts and programs is listed.
+    /// Whitney, corrected for all comparisons) and an interval of the effect that agree, beyond the
+    /// tolerance and the noise floor (A/A). Runs of different scenarios are not compared; what
+    /// differs between their hosts and programs is listed.
     Compare(Box<CompareArgs>),
     /// Show stored runs as text, Markdown, HTML or CSV, or their history
     Report(Box<ReportArgs>),
@@ -123,9 +122,9 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Explain a warning code, invalid reason, table column, ledger place or exit code
     Explain(ExplainArgs),
-    /// Print the JSON Schema of the document that -J gives
+    /// Print the JSON Schema of the document that -J writes
     Schema(SchemaArgs),
-    /// Print what a shell needs to complete commands and flags
+    /// Print shell completions
     Completions(CompletionsArgs),
     /// Print a manual page
     Man(ManArgs),
@@ -140,23 +139,23 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// Who says when a datagram arrived.
+/// The source of arrival times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Timestamps {
-    /// We do, when it was read
+    /// udperf, when it was read
     User,
-    /// The kernel too, when it took it from the device
+    /// The kernel too, when it arrived from the device
     Kernel,
 }
 
 /// How a worker waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Wait {
-    /// Never sleep: fastest, takes the whole core
+    /// Never sleep: fastest, uses the whole core
     Spin,
-    /// Spin for as long as a wake-up costs (100 µs), then sleep
+    /// Spin for about the cost of a wake-up (100 µs), then sleep
     Hybrid,
-    /// Sleep as soon as there is nothing to do, as most servers
+    /// Sleep whenever idle, like most servers
     Epoll,
 }
 

@@ -25,10 +25,10 @@ pub(crate) struct OutputArgs {
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
-    /// No progress, news or warnings on standard error
+    /// No progress, notices or warnings on standard error
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
-    /// Show all warnings, whole; without, the three worst, a line each
+    /// Show all warnings with their full text; by default the three worst, one line each
     #[arg(short = 'v', long)]
     pub(crate) verbose: bool,
     /// When to colour; NO_COLOR is honoured

@@ -9,29 +9,29 @@ use super::{CellArgs, OutputArgs, SocketArgs, Wait};
 use crate::plan::Pinning;
 use crate::unit::{Nanos, Rate};
 
-/// Send to a sink on another host, or have it send, and report from both ends.
+/// Send to a sink on another host or receive from it, and report both ends.
 #[derive(Debug, Args)]
 #[command(after_long_help = BLAST_EXAMPLES)]
 #[command(mut_args = |arg| super::help::of_command("blast", arg))]
 pub(crate) struct BlastArgs {
     /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
     ///
-    /// Of a name with several addresses, the first one where a sink answers is used; with
-    /// --no-peer, the first one that does not refuse datagrams. One that is silent does not refuse:
-    /// name another address, or choose by -4 and -6.
+    /// If a name has several addresses, the first one where a sink answers is used; with --no-peer,
+    /// the first one that does not refuse datagrams. A silent address does not refuse: if it is
+    /// wrong, give another address, or choose with -4 or -6.
     #[arg(value_name = "TARGET")]
     pub(crate) target: String,
     /// The sink sends, and this end receives
     #[arg(short = 'R', long, conflicts_with_all = ["bidir", "no_peer"])]
     pub(crate) reverse: bool,
-    /// Both ends send at once; each direction is reported by itself
+    /// Both ends send at once; each direction is reported separately
     #[arg(long, conflicts_with = "no_peer")]
     pub(crate) bidir: bool,
-    /// The target is no sink of ours: report the sending side only
+    /// The target is not a udperf sink: report the sending side only
     #[arg(long)]
     pub(crate) no_peer: bool,
-    /// Which of the sink's --threads gets a flow: turn (in turn) · hash (of its source, as
-    /// SO_REUSEPORT does it)
+    /// How flows are assigned to the sink's --threads: turn (in turn) · hash (of the source, like
+    /// SO_REUSEPORT)
     #[arg(long, value_name = "HOW", default_value = "turn", hide_possible_values = true)]
     pub(crate) spread: SpreadKind,
     /// Send to addresses outside loopback, private and link-local ranges; needs a rate
@@ -50,7 +50,7 @@ pub(crate) struct BlastArgs {
     pub(crate) cells: CellArgs,
 }
 
-/// How flows come to receivers.
+/// How flows are assigned to receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum SpreadKind {
     /// In turn
@@ -59,7 +59,7 @@ pub(crate) enum SpreadKind {
     Hash,
 }
 
-/// Receive on a fixed port: serve any number of `udperf blast`, and count whatever else arrives.
+/// Receive on a fixed port: serve any number of `udperf blast`, and count all other datagrams.
 #[derive(Debug, Args)]
 #[command(after_long_help = SINK_EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
@@ -75,32 +75,32 @@ pub(crate) struct SinkArgs {
     /// How a worker waits for readiness
     #[arg(long, value_name = "HOW", default_value = "hybrid")]
     pub(crate) wait: Wait,
-    /// Serve one client alone, and end when it has left
+    /// Serve one client only, and end when it leaves
     #[arg(long)]
     pub(crate) once: bool,
-    /// End after so long without a client and without a datagram
+    /// End after this time without a client and without a datagram
     #[arg(long, value_name = "DUR")]
     pub(crate) idle_timeout: Option<Nanos>,
-    /// Clients at once at most
+    /// Maximum number of simultaneous clients
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_clients: u16,
-    /// The most datagrams a second that a client may ask for, either way
+    /// Maximum rate that a client may request, in either direction
     #[arg(long, value_name = "RATE")]
     pub(crate) max_rate: Option<Rate>,
-    /// The longest measurement that a client may ask for
+    /// Maximum measurement time that a client may request
     #[arg(long, value_name = "DUR")]
     pub(crate) max_time: Option<Nanos>,
-    /// Serve only clients that know this key; without: UDPERF_KEY, or everybody
+    /// Serve only clients with this key [default: UDPERF_KEY, or all clients]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Also receive what is sent to this multicast group, by --dev or the device behind %
+    /// Also receive datagrams of this multicast group, on --dev or the device after %
     #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
     pub(crate) join: Option<MulticastGroup>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
-/// A multicast group, and the device by which to join it where one was named.
+/// A multicast group, and the device to join it on, if one is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MulticastGroup {
     /// Its address.
@@ -120,7 +120,7 @@ fn parse_group(word: &str) -> Result<MulticastGroup, String> {
     Ok(MulticastGroup { addr, dev })
 }
 
-/// Cores of receivers alone.
+/// Cores of receivers only.
 pub(super) fn parse_cores(word: &str) -> Result<Pinning, String> {
     match word {
         "auto" => Ok(Pinning::Auto),
@@ -145,7 +145,7 @@ Examples:
   udperf blast 192.168.1.7:9 --no-peer -b 100M
   udperf blast 239.1.2.3 --no-peer -r 1k --dev eth0 --ttl 1
 
-Exit codes: 0 well · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
+Exit codes: 0 success · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
 130 interrupted";
 
 /// Shown below the long help of sink.
@@ -156,6 +156,6 @@ Examples:
   udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
   udperf sink --join 239.1.2.3 --dev eth0
   udperf sink --max-clients 4 --max-rate 200k --max-time 60
-  UDPERF_KEY=secret udperf sink                serve those who know the key
+  UDPERF_KEY=secret udperf sink                serve only clients with this key
 
-Exit codes: 0 well · 1 could not run · 2 usage · 130 interrupted";
+Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted";

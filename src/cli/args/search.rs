@@ -14,25 +14,25 @@ use crate::unit::{Nanos, PacketRate, Rate};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct SearchArgs {
-    /// What has to hold for a rate to pass, all of them: 'loss<=0.1%' 'p99<=200us'
+    /// Conditions for a rate to pass, all of which must hold: 'loss<=0.1%' 'p99<=200us'
     ///
-    /// As --fail-if of other commands has it, but true where all is well: a metric or a number
-    /// field of a cell by its path, a comparison, and a value.
+    /// As in --fail-if, but stating the good case: a metric or a number field of a cell by its
+    /// path, a comparison, and a value.
     #[arg(value_name = "GOAL", required = true, value_delimiter = ',')]
     pub(crate) goals: Vec<Condition>,
     /// Length of the trials that decide; earlier ones are shorter
     #[arg(short = 't', long, value_name = "DUR", default_value = "2s")]
     pub(crate) time: Nanos,
-    /// How close together the highest passing and the lowest failing rate are at the end
+    /// Distance of the highest passing and the lowest failing rate at the end
     #[arg(long, value_name = "PCT", default_value = "1%", value_parser = parse_precision)]
     pub(crate) precision: f64,
     /// A rate passes if the goals hold in K of N trials, and fails once they cannot
     #[arg(long, value_name = "K/N", default_value = "2/3", value_parser = parse_repeat)]
     pub(crate) repeat: (u32, u32),
-    /// Begin at this rate, and ask nothing without one [default: what a trial at max delivers]
+    /// Begin at this rate [default: what a trial at max delivers]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) start: Option<PacketRate>,
-    /// Never ask for more than this
+    /// Highest rate to try
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) max_rate: Option<PacketRate>,
     /// Omit the trials below the result that show how latency rises
@@ -40,24 +40,23 @@ pub(crate) struct SearchArgs {
     pub(crate) no_curve: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// A row a trial, to a file
+    /// Write one CSV row per trial to a file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) csv: Option<PathBuf>,
-    /// What makes a trial: bench, blast, load or ping with its flags, but for those of rates,
-    /// times, trials and output; bench: 64 bytes by engine auto, unless it says otherwise
+    /// The command of each trial: bench, blast, load or ping with its flags, except rates, times,
+    /// trials and output; bench: 64 bytes by engine auto, unless given
     #[arg(value_name = "COMMAND", last = true, required = true)]
     pub(crate) command: Vec<OsString>,
 }
 
-/// The widest interval that can be asked for, as a share. Arbitrary: beyond it a probe says as
-/// much.
+/// The maximum of `--precision`, as a share. Arbitrary: a probe is as precise.
 const WIDEST: f64 = 0.5;
 
-/// The narrowest, as a share. Arbitrary: nothing repeats within it, and rates are told apart by as
-/// much.
+/// The minimum of `--precision`, as a share. Arbitrary: no measurement repeats that precisely, and
+/// rates differ by at least as much.
 const NARROWEST: f64 = 0.0005;
 
-/// The most trials of a rate that can be asked for. Arbitrary: more than a search has.
+/// The maximum of N in `--repeat`. Arbitrary: more than a search has.
 const MOST_REPEATS: u32 = 25;
 
 fn parse_precision(word: &str) -> Result<f64, String> {
@@ -83,10 +82,10 @@ fn parse_rate(word: &str) -> Result<PacketRate, String> {
 
 /// Shown below the long help.
 const EXAMPLES: &str = "\
-Short trials narrow the interval first, longer ones later; a rate counts only by several trials of
-full length, and one a tenth below the result has to hold, too. Rates go down to ten datagrams a
-short trial. A generator that cannot send what it is asked for, bounds the search and is named.
-Each trial of blast is a client of its own: a sink with --once ends after the first.
+Short trials narrow the interval first, longer ones later. A rate counts only after several trials
+of full length, and a rate a tenth below the result must pass, too. The lowest rate is ten datagrams
+per short trial. If the generator cannot keep a rate, it bounds the search, and the report says so.
+Each trial of blast is a separate client: a sink with --once ends after the first.
 
 Examples:
   udperf search 'loss<=0.1%' 'p99<=200us' -- load 127.0.0.1:53 --preset dns --name example.test
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_is_read() {
+    fn arguments_are_parsed() {
         assert_eq!(parse_precision("1%"), Ok(0.01));
         assert_eq!(parse_repeat("2/3"), Ok((2, 3)));
         assert_eq!(parse_rate("100k").map(PacketRate::pps), Ok(100e3));

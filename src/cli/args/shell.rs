@@ -8,7 +8,7 @@ use clap_complete::Shell;
 /// Prints a schema.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// Of which document
+    /// The kind of document
     #[arg(value_name = "OF", default_value = "run")]
     pub(crate) of: SchemaOf,
 }
@@ -16,7 +16,7 @@ pub(crate) struct SchemaArgs {
 /// Explains what reports contain.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// Names as printed, such as stalls, p99.9, receive_buffer or 5; without, all are listed
+    /// Names as printed, such as stalls, p99.9, receive_buffer or 5 [default: list all]
     #[arg(value_name = "CODE")]
     pub(crate) names: Vec<String>,
 }
@@ -24,15 +24,15 @@ pub(crate) struct ExplainArgs {
 /// A form of document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaOf {
-    /// What bench, blast, load and ping give
+    /// Document of bench, blast, load and ping
     Run,
-    /// What compare and ab give
+    /// Document of compare and ab
     Comparison,
-    /// What search gives
+    /// Document of search
     Search,
-    /// What a sink gives
+    /// Document of sink
     Sink,
-    /// What an echo gives
+    /// Document of echo
     Echo,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum SchemaOf {
 #[derive(Debug, Args)]
 #[command(after_long_help = COMPLETIONS)]
 pub(crate) struct CompletionsArgs {
-    /// For which shell
+    /// The shell
     #[arg(value_name = "SHELL")]
     pub(crate) shell: Shell,
 }
@@ -49,10 +49,10 @@ pub(crate) struct CompletionsArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = MAN)]
 pub(crate) struct ManArgs {
-    /// The page of this command; without, that of udperf
+    /// The page of this command [default: udperf]
     #[arg(value_name = "COMMAND")]
     pub(crate) command: Option<String>,
-    /// Write the pages of all commands into this folder: udperf.1, udperf-bench.1 …
+    /// Write the pages of all commands to this folder: udperf.1, udperf-bench.1 …
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub(crate) dir: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Sockets of commands that wait for others: `sink` and `echo`.
+//! Sockets of servers: `sink` and `echo`.
 
 use std::net::IpAddr;
 

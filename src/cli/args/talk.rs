@@ -12,16 +12,16 @@ use crate::payload::Encoding;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How to send a datagram by hand and see what comes back.
+/// Arguments of `talk`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
 pub(crate) struct TalkArgs {
-    /// Whom to talk to: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
+    /// The peer: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
     #[arg(value_name = "PEER")]
     pub(crate) peer: Option<String>,
-    /// Local address: ADDR, ADDR:PORT, :PORT or unix:PATH [default: any address; unix: a name of
-    /// its own]
+    /// Local address: ADDR, ADDR:PORT, :PORT or unix:PATH [default: any address; unix: a generated
+    /// name]
     #[arg(short = 'B', long, value_name = "ADDR", value_parser = parse_here)]
     pub(crate) bind: Option<Here>,
     /// Local port; 0: any free one [default: 0 with PEER, 7788 without]
@@ -48,25 +48,25 @@ pub(crate) struct TalkArgs {
     pub(crate) once: bool,
     /// How long to wait for answers once standard input has ended; with --once: for the answer
     ///
-    /// It counts anew from each answer. A bound receiver without PEER stays until it is stopped.
+    /// The time restarts with each answer. Without PEER, it runs until it is stopped.
     #[arg(long, value_name = "DUR", default_value = "2s")]
     pub(crate) linger: Nanos,
-    /// How text is written as bytes: utf-8, gbk, big5, shift_jis, latin1, utf-16le and all other
-    /// labels of the Encoding Standard [default: utf-8]
+    /// Encoding of text: utf-8, gbk, big5, shift_jis, latin1, utf-16le and all other labels of the
+    /// Encoding Standard [default: utf-8]
     #[arg(long, value_name = "LABEL", conflicts_with = "hex")]
     pub(crate) encoding: Option<Encoding>,
-    /// Each line is bytes in hex (0a 0b, 0x0a0b, 0a:0b), and so is what is shown
+    /// Read and show lines as hex bytes (0a 0b, 0x0a0b, 0a:0b)
     #[arg(long)]
     pub(crate) hex: bool,
     /// Write received payloads to standard output unchanged, with nothing between them
     #[arg(long, conflicts_with = "hex")]
     pub(crate) raw: bool,
-    /// Send this file: as one datagram, or over a stream as it is; in place of standard input
-    /// unless that is a terminal
+    /// Send this file: as one datagram, or over a stream unchanged; replaces standard input unless
+    /// that is a terminal
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
-    /// Send what was not typed by hand to addresses outside loopback, private and link-local
-    /// ranges, and answer them with it: 50 lines a second at most
+    /// Send piped or file data to addresses outside loopback, private and link-local ranges, and
+    /// answer them with it: 50 lines a second at most
     #[arg(long)]
     pub(crate) allow_public: bool,
     /// No notices on standard error: only errors
@@ -77,10 +77,10 @@ pub(crate) struct TalkArgs {
     pub(crate) color: ColorWhen,
 }
 
-/// Where we are ourselves.
+/// The local end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Here {
-    /// An address, any without; and a port, if one was named.
+    /// An address, `None` for any; and a port, if given.
     Ip(Option<Scoped>, Option<u16>),
     /// A name of AF_UNIX sockets.
     Unix(UnixName),
@@ -128,7 +128,7 @@ fn parse_here(word: &str) -> Result<Here, String> {
     });
     parts.map(|(addr, port)| Here::Ip(addr, Some(port))).ok_or_else(|| {
         format!(
-            "'{word}' is no local address; write ADDR, ADDR:PORT, [v6%DEV]:PORT, :PORT or unix:PATH"
+            "invalid local address '{word}'; use ADDR, ADDR:PORT, [v6%DEV]:PORT, :PORT or unix:PATH"
         )
     })
 }
@@ -136,7 +136,7 @@ fn parse_here(word: &str) -> Result<Here, String> {
 /// Shown below the long help.
 const EXAMPLES: &str = "\
 Examples:
-  udperf talk                                  wait on port 7788, answer whoever writes
+  udperf talk                                  wait on port 7788, answer each sender
   udperf talk 192.168.1.7                      talk to it; Ctrl-D ends
   udperf talk --bind 127.0.0.1:7788 --once     wait for one datagram, print it, end
   echo hello | udperf talk 127.0.0.1 --once    send one, print the answer
@@ -148,15 +148,15 @@ Examples:
   udperf talk unix:/run/server.sock --stream
 
 At a terminal:
-  /peers                 who is there
-  /to 2   /to ADDR:PORT  send to this one from now on; /to alone: to PEER, or who was heard last
+  /peers                 list the senders
+  /to 2   /to ADDR:PORT  send to this one from now on; without argument: to PEER, or the last sender
   /hex 0a 0b ff          send these bytes
   /file PATH             send the bytes of a file
-  /encoding LABEL        of what is sent and shown from now on
+  /encoding LABEL        encoding of sent and shown text from now on
   /help   /quit
   //text                 sends /text
 
-Exit codes: 0 well · 1 could not talk, or with --once nobody answered · 2 usage · 130 interrupted";
+Exit codes: 0 success · 1 could not talk, or with --once got no answer · 2 usage · 130 interrupted";
 
 #[cfg(test)]
 mod tests {

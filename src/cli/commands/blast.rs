@@ -1,4 +1,4 @@
-//! `udperf blast`: from here to a sink, from a sink to here, or to whoever is there.
+//! `udperf blast`: from here to a sink, from a sink to here, or to any receiver.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::cli::commands::measure;
 use crate::cli::commands::measure::{Job, RunOutput, Start};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::scenario;
-use crate::cli::target::{Family, in_turn, reach, resolve, stranger};
+use crate::cli::target::{Family, in_turn, public_address_error, reach, resolve};
 use crate::document::{Clock, Report};
 use crate::net::Options;
 use crate::plan::{Machine, MissingEngine, Plan, PlannedCell, Route, Scenario, WorkerLoad};
@@ -123,11 +123,12 @@ fn lack(machine: &mut Machine, missing: Vec<MissingEngine>) {
 
 fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), CliError> {
     let why = if target == IpAddr::from([255, 255, 255, 255]) && !args.broadcast {
-        "it is a broadcast address; say --broadcast if that is meant".to_owned()
+        "it is a broadcast address; use --broadcast to send there".to_owned()
     } else if (target.is_multicast() || args.broadcast) && !args.no_peer {
-        "a group or a broadcast address is no sink; say --no-peer, and see what the sinks count"
+        "a multicast or broadcast address is not a sink; use --no-peer, and see the counters of \
+         the sinks"
             .to_owned()
-    } else if let Some(why) = stranger(target, args.allow_public, &scenario.rates) {
+    } else if let Some(why) = public_address_error(target, args.allow_public, &scenario.rates) {
         why
     } else {
         return Ok(());

@@ -65,7 +65,7 @@ pub(crate) fn metrics(args: &VerdictArgs) -> Result<Vec<&'static Metric>, CliErr
     let named = |name: &str| {
         Metric::named(name.trim()).ok_or_else(|| {
             let list = crate::report::checks::metric::list();
-            CliError::Contradiction(format!("--metric '{name}': there is none; there are {list}"))
+            CliError::Contradiction(format!("--metric '{name}': unknown metric; use one of {list}"))
         })
     };
     if args.metrics.is_empty() {

@@ -61,7 +61,7 @@ fn options(args: &EchoArgs, machine: &Machine) -> Result<EchoOptions, CliError> 
     }
     if let Some(delay) = args.delay.filter(|delay| *delay > LONGEST_DELAY) {
         return Err(CliError::Contradiction(format!(
-            "--delay {delay}: longer than any answer is waited for; give {LONGEST_DELAY} or less"
+            "--delay {delay}: longer than clients wait for a reply; use {LONGEST_DELAY} or less"
         )));
     }
     let (addr, dual) = listen_at(args)?;

@@ -1,4 +1,4 @@
-//! `udperf load` and `udperf ping`: requests from here, replies from whoever is there.
+//! `udperf load` and `udperf ping`: requests to a server, and its replies.
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,9 @@ use crate::cli::commands::measure;
 use crate::cli::commands::measure::{Job, RunOutput, Start};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::warn_stderr;
-use crate::cli::target::{Family, in_turn, is_near, local_to, named, reach, resolve, stranger};
+use crate::cli::target::{
+    Family, in_turn, is_near, local_to, named, public_address_error, reach, resolve,
+};
 use crate::cli::{recorded, requests, scenario};
 use crate::engine::EngineRow;
 use crate::engine::table::words;
@@ -85,7 +87,7 @@ fn measure(how: &RequestCommand<'_>, stop: &Arc<AtomicBool>) -> Result<RunOutput
     let asked = request_specs(how, ids.seed())?;
     let targets = resolve(how.target, asked.port.unwrap_or(PORT), family)?;
     let Some((_, first)) = asked.by_size.first() else {
-        return Err(CliError::Contradiction("there is nothing to ask".to_owned()));
+        return Err(CliError::Contradiction("no requests given".to_owned()));
     };
     let quiet = how.exchange.cells.output.common.quiet;
     let start = Start::on_this_host(how.kind, quiet, stop, started_at);
@@ -188,12 +190,12 @@ fn scenario(
         return Err(only("--connect off"));
     }
     if how.exchange.timeout == Nanos::ZERO {
-        let why = "--timeout 0 gives no reply time to come; give such as 1s or 50ms";
+        let why = "--timeout 0 is too short; use such as 1s or 50ms";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     let hears = |(_, one): &(PayloadSize, RequestSpec)| one.matching.expects_reply();
     if how.outstanding.is_some() && !asked.by_size.iter().any(hears) {
-        let why = "--outstanding waits for replies, and none are expected; use --rate";
+        let why = "--outstanding needs replies, but none are expected; use --rate";
         return Err(CliError::Contradiction(why.to_owned()));
     }
     let recorded = match (how.exchange.cells.pace, asked.by_size.first(), how.requests) {
@@ -300,15 +302,15 @@ fn refuse(
         _ => !cells.rates.is_empty() || cells.bits.is_some(),
     };
     let why = if ip.is_multicast() || ip == std::net::Ipv4Addr::BROADCAST {
-        "a group or a broadcast address is no server; name one host".to_owned()
-    } else if let Some(why) = stranger(ip, how.exchange.allow_public, &scenario.rates) {
+        "a multicast or broadcast address is not a server; use the address of one host".to_owned()
+    } else if let Some(why) = public_address_error(ip, how.exchange.allow_public, &scenario.rates) {
         why
     } else if !is_near(ip) && !is_bounded && cells.pace == PaceKind::Recorded {
-        "a public address gets no capture at a rate that nobody chose; bound it by a --count, as a \
-         --time bounds no rate, or use --pace even with a --rate"
+        "traffic to a public address needs a bound: use --count (--time does not bound the rate of \
+         a capture), or --pace even with a --rate"
             .to_owned()
     } else if !is_near(ip) && !is_bounded {
-        "a public address gets no traffic whose rate nobody chose; give a --rate".to_owned()
+        "traffic to a public address needs a rate; add --rate".to_owned()
     } else {
         return Ok(());
     };

@@ -183,16 +183,16 @@ impl Observer for Recorder<'_> {
     }
 
     fn measured(&mut self, measured: MeasuredCell) -> Option<MeasuredCell> {
-        let (plan, MeasuredCell { cell, load, direction, harvest }) = (self.plan, measured);
-        let (cell, harvest) = (&cell, &harvest);
+        let (plan, MeasuredCell { cell, load, direction, result }) = (self.plan, measured);
+        let (cell, result) = (&cell, &result);
         let code_name = self.code_name;
-        let facts = CellFacts { plan, cell, load, direction, result: harvest, code_name };
-        let sent = harvest.tx.sent;
-        let received = harvest.rx.received;
+        let facts = CellFacts { plan, cell, load, direction, result, code_name };
+        let sent = result.tx.sent;
+        let received = result.rx.received;
         let part = format!("cell {} (sent {sent}, received {received})", cell.id);
         let document = guarded(&part, || {
             let mut document = report::cell(facts);
-            let context = CellContext::of(plan, self.facts, harvest);
+            let context = CellContext::of(plan, self.facts, result);
             document.warnings = report::cell_warnings(&document, &context);
             Ok(document)
         });

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
 fn other(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> Result<Exit, CliError> {
     let refuse = |flag: &str| {
         let why =
-            format!("--{flag} needs a run, and this is a document of kind '{}'", found.kind());
+            format!("--{flag} needs a run, but this is a document of kind '{}'", found.kind());
         Err(CliError::Contradiction(why))
     };
     let of_runs = [("max-missed", args.max_missed.is_some()), ("fail-if", args.is_gated())];
@@ -162,7 +162,7 @@ fn several(
     outputs: &Outputs,
 ) -> Result<Exit, CliError> {
     if let Some(flag) = outputs.unsupported::<Runs>() {
-        let why = format!("--{flag} is of one run, and there are {}; name one file", runs.len());
+        let why = format!("--{flag} needs one run, got {}; give one file", runs.len());
         return Err(CliError::Contradiction(why));
     }
     let runs = Runs(runs);
@@ -199,9 +199,9 @@ fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
         count => format!("none of {count} runs has a cell"),
     };
     match &args.cell[..] {
-        [] => format!("{has} that knows the figure; choose another --metric"),
+        [] => format!("{has} with this metric; choose another --metric"),
         cells => format!(
-            "{has} that fits --cell {} and knows the figure; omit --cell to see all, or \
+            "{has} that fits --cell {} and has this metric; omit --cell to see all, or \
              choose another --metric",
             cells.join(" ")
         ),

@@ -52,7 +52,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
         Some(command) => print(&page(command)?),
         None => {
             let names: Vec<_> = program.get_subcommands().map(Command::get_name).collect();
-            let why = format!("there is no command '{asked}'; there are {}", names.join(", "));
+            let why = format!("unknown command '{asked}'; use one of {}", names.join(", "));
             Err(CliError::Contradiction(why))
         }
     }

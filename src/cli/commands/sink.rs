@@ -53,12 +53,12 @@ pub(crate) fn run(args: &SinkArgs) -> Result<Exit, CliError> {
 
 fn options(args: &SinkArgs, machine: &Machine) -> Result<SinkOptions, CliError> {
     if args.threads == 0 || args.max_clients == 0 {
-        let why = "--threads 0 and --max-clients 0 serve nobody; give at least 1".to_owned();
+        let why = "--threads 0 and --max-clients 0 are invalid; use at least 1".to_owned();
         return Err(CliError::Contradiction(why));
     }
     if args.max_clients > MAX_SLOTS {
         let why = format!(
-            "--max-clients {} is more than the tags of datagrams tell apart; give at most \
+            "--max-clients {} is too many to distinguish by tag; use at most \
              {MAX_SLOTS}",
             args.max_clients
         );
@@ -137,8 +137,8 @@ fn check_join(join: Option<&MulticastGroup>, addrs: &[IpAddr]) -> Result<(), Cli
     }
     let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
     Err(CliError::Contradiction(format!(
-        "--join {group}: a socket that is bound to {addrs} receives nothing of that group; omit \
-         --bind and the other family, and name the device by --dev"
+        "--join {group}: a socket that is bound to {addrs} receives no datagrams of that group; \
+         omit --bind and the other family, and name the device with --dev"
     )))
 }
 
@@ -178,7 +178,7 @@ fn standing(clients: usize, glimpse: &Snapshot) -> String {
     let Snapshot { datagrams, bytes, size, sources, most, drops, .. } = glimpse;
     let amount = show_bytes(*bytes);
     let mut parts = vec![format!(
-        "{clients} clients · beside them {datagrams} datagrams, {amount} from {sources} sources"
+        "{clients} clients · unsolicited: {datagrams} datagrams, {amount} from {sources} sources"
     )];
     parts.extend(size.map(|(least, most)| match least == most {
         true => format!("of {least} bytes"),
@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn the_line_tells_sizes_gaps_and_drops_where_there_are_any() {
         let mut glimpse = Snapshot::default();
-        let nothing = "0 clients · beside them 0 datagrams, 0 B from 0 sources";
+        let nothing = "0 clients · unsolicited: 0 datagrams, 0 B from 0 sources";
         assert_eq!(standing(0, &glimpse), nothing);
         (glimpse.datagrams, glimpse.bytes, glimpse.sources) = (3, 192, 1);
         glimpse.size = Some((64, 64));
         glimpse.span = Some((Nanos(1_000), Nanos(5_000)));
         glimpse.most = Some((([192, 0, 2, 1], 9).into(), 3));
-        let told = "1 clients · beside them 3 datagrams, 192 B from 1 sources, of 64 bytes, mean \
+        let told = "1 clients · unsolicited: 3 datagrams, 192 B from 1 sources, of 64 bytes, mean \
                     gap 2.00 µs, most from 192.0.2.1:9 (3)";
         assert_eq!(standing(1, &glimpse), told);
         (glimpse.size, glimpse.drops) = (Some((20, 64)), 8);

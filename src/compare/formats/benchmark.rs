@@ -1,5 +1,5 @@
-//! What the new runs came to, as github-action-benchmark reads it: an array of name, unit and
-//! value. Which way is better belongs to the file there, so there are two.
+//! The figures of the new runs for github-action-benchmark: an array of name, unit and value. One
+//! file has one direction of better, so there are two files.
 
 use serde::Serialize;
 

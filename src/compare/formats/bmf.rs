@@ -1,5 +1,5 @@
-//! What the new runs came to in the Bencher Metric Format: an object of benchmarks, each an object
-//! of measures. Which way is better belongs to the measure's threshold there.
+//! The figures of the new runs in the Bencher Metric Format: an object of benchmarks, each an
+//! object of measures. The direction of better belongs to the measure's threshold there.
 
 use std::collections::BTreeMap;
 

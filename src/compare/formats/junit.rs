@@ -1,4 +1,4 @@
-//! A comparison as JUnit: a suite a cell, a case a figure.
+//! A comparison as JUnit: one suite per cell, one case per metric.
 
 use crate::compare::document::{ComparedCell, Comparison, InvalidSide, Judgement, Verdict};
 use crate::compare::show;
@@ -36,7 +36,8 @@ const fn undecided(strict: bool) -> CaseOutcome {
     if strict { CaseOutcome::Failed("undecided") } else { CaseOutcome::Skipped }
 }
 
-/// A reason for which the two cannot be compared: what has no figures must not pass in silence.
+/// A reason why the two cannot be compared; reported as an error, so that it does not pass
+/// silently.
 fn invalid(reason: &InvalidSide) -> Suite {
     let name = reason.cell.clone().unwrap_or_else(|| "run".to_owned());
     let message = format!("{} is invalid: {}", reason.side, show::reason(reason));
@@ -47,7 +48,7 @@ fn invalid(reason: &InvalidSide) -> Suite {
 }
 
 fn alone(id: &str, where_: &str, outcome: CaseOutcome) -> Suite {
-    let message = format!("the cell is in {where_} alone, so there is nothing to compare");
+    let message = format!("the cell is in {where_} only, and cannot be compared");
     let case = Case { name: "cell".to_owned(), message, outcome };
     Suite { name: id.to_owned(), cases: vec![case] }
 }

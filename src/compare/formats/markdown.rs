@@ -5,7 +5,7 @@ use crate::compare::{show, text};
 use crate::report::format::markdown::{escape, table};
 use crate::report::format::text::style::Styler;
 
-/// Titles of the table, without what the two sides are called.
+/// Titles of the table, without the names of the two sides.
 const TITLES: usize = 8;
 
 /// The verdict, the table, and details to unfold; text of documents is never markup.
@@ -27,18 +27,17 @@ pub(crate) fn render(comparison: &Comparison) -> String {
     parts.push(unfold("How it was judged", &known));
     let differences: Vec<_> =
         comparison.differences.iter().map(|found| escape(&text::difference(found))).collect();
-    let mut doubts: Vec<_> =
+    let mut warnings: Vec<_> =
         comparison.warnings.iter().map(|warning| escape(&warning.message)).collect();
     for (name, ids) in [(base, &comparison.only_base), (new, &comparison.only_new)] {
         if !ids.is_empty() {
-            doubts.push(escape(&format!("{} in {name} alone", ids.join(", "))));
+            warnings.push(escape(&format!("{} in {name} only", ids.join(", "))));
         }
     }
-    doubts.extend(comparison.invalid.iter().map(|one| escape(&show::reason(one))));
-    doubts.extend(text::undecided(comparison).map(|line| format!("undecided: {}", escape(&line))));
-    for (title, lines) in
-        [("What differs beside the figures", differences), ("What casts doubt on it", doubts)]
-    {
+    warnings.extend(comparison.invalid.iter().map(|one| escape(&show::reason(one))));
+    warnings
+        .extend(text::undecided(comparison).map(|line| format!("undecided: {}", escape(&line))));
+    for (title, lines) in [("Other differences", differences), ("Warnings", warnings)] {
         if !lines.is_empty() {
             parts.push(unfold(&format!("{title} ({})", lines.len()), &lines));
         }
@@ -73,7 +72,7 @@ mod tests {
     use crate::compare::fixture;
 
     #[test]
-    fn the_verdict_is_first_and_doubts_are_folded() {
+    fn the_verdict_is_first_and_warnings_are_folded() {
         let text = render(&fixture::comparison());
         let expected = "\
 **new is worse: of 2 cells 1 worse, 1 undecided; worse: plain/64/max rx\\_pps -10.0%; \
@@ -85,9 +84,9 @@ better: plain/64/50% p50 -10.0%**
 | plain/64/max | loss | 0% | 0% | 0 points |  |  | same |
 ";
         assert!(text.starts_with(expected), "{text}");
-        assert!(text.contains("<summary>What differs beside the figures (1)</summary>"), "{text}");
+        assert!(text.contains("<summary>Other differences (1)</summary>"), "{text}");
         assert!(text.contains("- host.kernel 6.1 → 6.2\n"), "{text}");
-        assert!(text.contains("- plain/512/max in base alone\n"), "{text}");
+        assert!(text.contains("- plain/512/max in base only\n"), "{text}");
         assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());
         assert!(text.ends_with("</details>\n"), "{text}");
     }

@@ -18,17 +18,17 @@ const COLUMNS: [(&str, bool); 8] = [
     ("value", false),
     ("change", false),
     ("trials", false),
-    ("doubts", true),
+    ("warnings", true),
     ("what changed", true),
 ];
 
-/// Width of the bar. Arbitrary: what a line has left beside everything else.
+/// Width of the bar. Arbitrary: the space that other columns leave.
 const BAR: usize = 12;
 
 /// Marks a value that a warning is about, as in the text of a report.
-const DOUBT: char = '!';
+const WARNED: char = '!';
 
-/// Marks a value of a run that did not test what was asked. Arbitrary.
+/// Marks a value of an invalid run. Arbitrary.
 const INVALID: char = '✗';
 
 /// Between two columns, and before the first; as in the table of cells.
@@ -77,7 +77,7 @@ pub(crate) fn markdown(history: &History) -> String {
     parts.join("\n\n") + "\n"
 }
 
-/// A history as CSV, a row a point: times in ns, rates per second, loss as a share of 1.
+/// A history as CSV, one row per point: times in ns, rates per second, loss as a share of 1.
 pub(crate) fn csv(history: &History) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = "started_at,git,host,cell,metric,value,n,scenario,doubts,file,invalid_because";
@@ -93,7 +93,7 @@ pub(crate) fn csv(history: &History) -> Result<String, RenderError> {
                 &point.value.to_string(),
                 &point.trials.to_string(),
                 &series.scenario,
-                &point.doubts.join(";"),
+                &point.warnings.join(";"),
                 &point.path.to_string_lossy(),
                 &point.invalid_because.join(";"),
             ])?;
@@ -162,7 +162,7 @@ fn lines<'a>(series: &[&'a Series]) -> impl Iterator<Item = Line<'a>> {
 }
 
 impl Line<'_> {
-    /// Down to the minute, where it is a time.
+    /// To the minute, if it is a time.
     fn date(&self) -> String {
         let text = &self.point.started_at;
         match humantime::parse_rfc3339(text) {
@@ -181,11 +181,11 @@ impl Line<'_> {
         show(self.series.metric.kind, self.point.value)
     }
 
-    /// The value, and a mark where the run is invalid, or something casts doubt on it.
+    /// The value, and a mark if the run is invalid or has warnings.
     fn marked(&self) -> String {
-        let mark = match (&self.point.invalid_because[..], &self.point.doubts[..]) {
+        let mark = match (&self.point.invalid_because[..], &self.point.warnings[..]) {
             ([], []) => ' ',
-            ([], _) => DOUBT,
+            ([], _) => WARNED,
             _ => INVALID,
         };
         format!("{}{mark}", self.value())
@@ -216,7 +216,7 @@ impl Line<'_> {
     }
 
     fn to_row(&self) -> Vec<String> {
-        let doubts = self.invalid().into_iter().chain(self.point.doubts.iter().cloned());
+        let codes = self.invalid().into_iter().chain(self.point.warnings.iter().cloned());
         vec![
             self.series.cell.clone(),
             self.date(),
@@ -224,7 +224,7 @@ impl Line<'_> {
             self.value(),
             self.change(),
             self.point.trials.to_string(),
-            doubts.collect::<Vec<_>>().join(", "),
+            codes.collect::<Vec<_>>().join(", "),
             self.changes(),
         ]
     }
@@ -234,7 +234,7 @@ fn table(series: &[&Series], width: usize) -> String {
     let mut cell = "";
     let rows: Vec<([String; 6], String)> = lines(series)
         .map(|line| {
-            // Said once for all runs of it.
+            // Shown once for all its runs.
             let name =
                 if line.at == 0 || cell != line.series.cell { &line.series.cell } else { "" };
             cell = &line.series.cell;
@@ -269,7 +269,7 @@ fn table(series: &[&Series], width: usize) -> String {
         out.push('\n');
     }
     out += &footnote(series, &format!("{INVALID} invalid"), |point| &point.invalid_because);
-    out + &footnote(series, &format!("{DOUBT} doubted in the run"), |point| &point.doubts)
+    out + &footnote(series, &format!("{WARNED} has warnings in the run"), |point| &point.warnings)
 }
 
 fn footnote(series: &[&Series], mark: &str, of: fn(&Point) -> &[String]) -> String {

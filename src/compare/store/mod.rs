@@ -52,7 +52,7 @@ pub(crate) enum StoreError {
         MAX_BYTES >> 20
     )]
     TooBig { path: PathBuf },
-    #[error("cannot read {path}: it lies more than {MAX_DEPTH} folders deep; give a subfolder")]
+    #[error("cannot read {path}: it is more than {MAX_DEPTH} folders deep; give a subfolder")]
     TooDeep { path: PathBuf },
     #[error("cannot read {path}: {source}")]
     Document { path: PathBuf, source: ReadError },
@@ -181,7 +181,7 @@ fn parse(bytes: &[u8]) -> Result<Report, ReadError> {
 /// Why a file cannot be read.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::NotFound => "no such file".to_owned(),
         kind => kind.to_string(),
     }
 }
@@ -256,7 +256,7 @@ mod tests {
         let error = load(&folder.path().join("peers.json")).unwrap_err().to_string();
         assert!(error.contains("peers.json: not a udperf document"), "{error}");
         let error = load(&folder.path().join("none.json")).unwrap_err().to_string();
-        assert!(error.contains("none.json: there is no such file"), "{error}");
+        assert!(error.contains("none.json: no such file"), "{error}");
         fs::write(folder.path().join("bytes.json"), [b'"', 0xff, b'"']).unwrap();
         let error = load(&folder.path().join("bytes.json")).unwrap_err().to_string();
         assert!(error.contains("bytes.json: not JSON (invalid utf-8"), "{error}");

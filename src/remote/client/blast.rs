@@ -297,8 +297,8 @@ impl RemoteRunner {
         warmup_counts: (u64, u64),
     ) -> DirectionResult {
         let warmup = (warmup_counts.0, warmup_counts.0.saturating_sub(warmup_counts.1));
-        let harvest = CellResult { warmup, ..CellResult::of(tx, Some(rx), self.topology()) };
-        DirectionResult { direction: Some(direction), harvest, error: None }
+        let result = CellResult { warmup, ..CellResult::of(tx, Some(rx), self.topology()) };
+        DirectionResult { direction: Some(direction), result, error: None }
     }
 
     /// The sending side of a cell whose sink was lost, with the cause. What arrived is unknown.
@@ -317,9 +317,9 @@ impl RemoteRunner {
         let mut tx = tx.unwrap_or_default();
         delta.into_tx(&mut tx);
         let cut_short = Some(CutShort::PeerLost);
-        let harvest = CellResult { cut_short, ..CellResult::of(tx, None, self.topology()) };
+        let result = CellResult { cut_short, ..CellResult::of(tx, None, self.topology()) };
         let (direction, error) = (Some(Direction::Forward), Some(error));
-        Ok(vec![DirectionResult { direction, harvest, error }])
+        Ok(vec![DirectionResult { direction, result, error }])
     }
 }
 

@@ -77,7 +77,7 @@ impl CellRunner for SendOnlyRunner {
         let mut tx = tx.unwrap_or_default();
         delta.into_tx(&mut tx);
         self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
-        let harvest = CellResult::of(tx, None, Topology::Remote);
-        Ok(vec![DirectionResult { direction: Some(Direction::Forward), harvest, error: None }])
+        let result = CellResult::of(tx, None, Topology::Remote);
+        Ok(vec![DirectionResult { direction: Some(Direction::Forward), result, error: None }])
     }
 }

@@ -41,7 +41,7 @@ pub enum CallError {
     #[error("{0}, which ended the session; start the run again")]
     Closed(CloseReason),
     /// A request has too many bytes for a datagram.
-    #[error("a request of {0} bytes, where {LONGEST_BODY} fit; ask for less at a time")]
+    #[error("a request of {0} bytes is too long; the maximum is {LONGEST_BODY}")]
     RequestTooLong(usize),
     /// An answer has more bytes than [`LONGEST_ANSWER`].
     #[error(

@@ -62,7 +62,7 @@ impl Budget {
         let subtract = |free: usize, need: usize, most: &str, flag: &str| {
             free.checked_sub(need).ok_or_else(|| {
                 format!(
-                    "{most} are the limit for all clients of the sink, {free} of them are free, \
+                    "the limit for all clients of the sink is {most}, {free} are free, \
                      and this cell needs {need}; use fewer {flag}, or wait for the other clients"
                 )
             })
@@ -101,7 +101,7 @@ mod tests {
         let large = spec(16_384, 256, true);
         let mut leases: Vec<_> = (0..4).map(|_| budget.reserve(&large, 2).unwrap()).collect();
         let why = budget.reserve(&spec(1, 1, true), 2).unwrap_err();
-        assert!(why.contains("--streams") && why.contains("0 of them are free"), "{why}");
+        assert!(why.contains("--streams") && why.contains("0 are free"), "{why}");
         let hashed = CellSpec { by_hash: true, ..spec(8_193, 1, true) };
         leases.pop();
         assert!(budget.reserve(&hashed, 2).is_err(), "each receiver may get all flows");

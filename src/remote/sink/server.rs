@@ -361,6 +361,6 @@ impl Server {
             sum(self.listeners.into_iter().chain(self.listener_threads.end()));
         let ClosingSessions { served, served_more, .. } = self.closing;
         let time = (began, Clock::Monotonic.now());
-        SinkTally { served, served_more, strangers: unsolicited, listeners, time }
+        SinkTally { served, served_more, unsolicited, listeners, time }
     }
 }

@@ -135,7 +135,7 @@ mod tests {
             "overflow      1",
             "waiting       2",
             "socket drops  7",
-            "2.00 system calls a datagram",
+            "2.00 system calls per datagram",
         ] {
             assert!(shown.contains(part), "{part} is not in:\n{shown}");
         }

@@ -20,9 +20,9 @@ pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
         elapsed_ns: ended.since(began).0,
         clients: tally.served.iter().map(|served| client(served, began)).collect(),
         more_clients: tally.served_more,
-        others: others(&tally.strangers, began),
+        others: others(&tally.unsolicited, began),
         listeners: tally.listeners.iter().map(listener).collect(),
-        stray_control: tally.strangers.stray_control,
+        stray_control: tally.unsolicited.stray_control,
         cpu_throttling: None,
         warnings: of_listeners(tally, doubles_buffers(host)),
     }
@@ -57,9 +57,9 @@ fn listener(listener: &ListenerTally) -> SinkListener {
     }
 }
 
-fn others(strangers: &UnsolicitedTraffic, began: Nanos) -> SinkOthers {
-    let gaps = &strangers.gaps;
-    let mut sources: Vec<_> = strangers.sources.iter().collect();
+fn others(unsolicited: &UnsolicitedTraffic, began: Nanos) -> SinkOthers {
+    let gaps = &unsolicited.gaps;
+    let mut sources: Vec<_> = unsolicited.sources.iter().collect();
     // The address decides between equals, so that equal runs have equal reports.
     sources.sort_by_key(|(from, source)| (std::cmp::Reverse(source.datagrams), **from));
     let source = |(from, source): (&std::net::SocketAddr, &UnsolicitedSource)| SinkSource {
@@ -81,19 +81,19 @@ fn others(strangers: &UnsolicitedTraffic, began: Nanos) -> SinkOthers {
         }),
     };
     SinkOthers {
-        datagrams: strangers.datagrams,
-        bytes: strangers.bytes,
-        sizes: strangers.sizes.to_vec(),
-        size_min: strangers.size.map(|(least, _)| least),
-        size_max: strangers.size.map(|(_, most)| most),
-        first_ns: strangers.span.map(|(first, _)| first.since(began).0),
-        last_ns: strangers.span.map(|(_, last)| last.since(began).0),
-        gap_mean_ns: strangers.gap_mean().map(|gap| gap.0),
+        datagrams: unsolicited.datagrams,
+        bytes: unsolicited.bytes,
+        sizes: unsolicited.sizes.to_vec(),
+        size_min: unsolicited.size.map(|(least, _)| least),
+        size_max: unsolicited.size.map(|(_, most)| most),
+        first_ns: unsolicited.span.map(|(first, _)| first.since(began).0),
+        last_ns: unsolicited.span.map(|(_, last)| last.since(began).0),
+        gap_mean_ns: unsolicited.gap_mean().map(|gap| gap.0),
         gap_p50_ns: gaps.quantile_ns(0.5),
         gap_p99_ns: gaps.quantile_ns(0.99),
         gap_max_ns: gaps.max_ns(),
         sources: sources.into_iter().map(source).collect(),
-        of_other_sources: strangers.of_others,
+        of_other_sources: unsolicited.of_others,
     }
 }
 
@@ -107,12 +107,12 @@ mod tests {
 
     fn tally() -> SinkTally {
         let from = |port: u16| std::net::SocketAddr::from(([192, 0, 2, 1], port));
-        let mut strangers =
+        let mut unsolicited =
             UnsolicitedTraffic { stray_control: 3, ..UnsolicitedTraffic::default() };
         for at in 0..5 {
             let intended = Nanos(1_000 * at);
             let numbered = Numbered { phase: 2 << 16, sequence: at * 2, intended };
-            strangers.count(from(9), 60 + at as usize, Some(numbered), intended);
+            unsolicited.count(from(9), 60 + at as usize, Some(numbered), intended);
         }
         let listener = |datagrams, drops| ListenerTally {
             at: from(7_788),
@@ -127,7 +127,7 @@ mod tests {
         let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
         let (from, why) = (from(5), "asked".to_owned());
         let served = vec![ClientStats { from, time, cells: 2, rx, lost: 55, sent: 0, why }];
-        SinkTally { served, strangers, listeners, time, ..SinkTally::default() }
+        SinkTally { served, unsolicited, listeners, time, ..SinkTally::default() }
     }
 
     fn shown(tally: &SinkTally) -> String {
@@ -169,8 +169,8 @@ mod tests {
         for part in [
             "1,234  2 KiB    55     0  asked",
             "of clients    foreign 6",
-            "of no client  5 datagrams",
-            "dropped       7 datagrams that socket buffers had no room for",
+            "unsolicited   5 datagrams",
+            "dropped       7 datagrams at full receive buffers",
             "stray         3 control messages",
             "gaps          mean 1.00 µs · at each listener p50",
             "longest gap  unique  lost  duplicate",
@@ -182,7 +182,7 @@ mod tests {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
         let mut clean = tally();
-        (clean.strangers.stray_control, clean.listeners[1].drops) = (0, Some(0));
+        (clean.unsolicited.stray_control, clean.listeners[1].drops) = (0, Some(0));
         let text = shown(&clean);
         for none in ["dropped", "stray", "!"] {
             assert!(!text.contains(none), "{none} is in:\n{text}");

@@ -11,9 +11,9 @@ pub enum MetricKind {
     Share,
     /// In ns.
     Time,
-    /// Datagrams a second.
+    /// Datagrams per second.
     Packets,
-    /// Bits of payload a second.
+    /// Payload bits per second.
     Bits,
     /// A whole number.
     Count,
@@ -28,40 +28,40 @@ pub enum Better {
     Higher,
     /// Less is better.
     Lower,
-    /// It says how it was, not how good.
+    /// Neither.
     Neither,
 }
 
-/// Which cells a metric is looked for in.
+/// The cells a metric applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cells {
-    /// Those with a rate, or all.
+    /// Cells with a rate; if there are none, all.
     Paced,
-    /// Those at `max`, or all.
+    /// Cells at `max`; if there are none, all.
     FlatOut,
     /// All.
     All,
 }
 
-/// A figure of a cell that has a name.
+/// A named figure of a cell.
 #[derive(Debug)]
 pub struct Metric {
-    /// As users write it.
+    /// Its name on the command line.
     pub name: &'static str,
     /// What kind of number it is.
     pub kind: MetricKind,
-    /// Which cells it is looked for in.
+    /// The cells it applies to.
     pub cells: Cells,
     /// Which way it is better.
     pub better: Better,
-    /// `None` where it is not known.
+    /// Its value; `None` if unknown.
     pub of: fn(&Cell) -> Option<f64>,
     /// Its upper limit if it is a latency below the bound; `None` otherwise.
     pub at_most: fn(&Cell) -> Option<f64>,
 }
 
 impl Metric {
-    /// The one of this name.
+    /// The metric of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         METRICS.iter().find(|metric| metric.name == name)
@@ -98,7 +98,7 @@ const fn rate(name: &'static str, kind: MetricKind, of: fn(&Cell) -> Option<f64>
     Metric { better: Better::Higher, ..metric(name, kind, Cells::FlatOut, of) }
 }
 
-/// How much there was: neither good nor bad.
+/// A metric that is neither better nor worse.
 const fn amount(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
     Metric { better: Better::Neither, ..count(name, of) }
 }
@@ -120,7 +120,7 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
     metric(name, MetricKind::Count, Cells::All, of)
 }
 
-/// All metrics, as the errors list them. From the document's fields.
+/// All metrics, in the order of error messages. From the document's fields.
 pub static METRICS: [Metric; 38] = [
     metric("loss", MetricKind::Share, Cells::All, |c| {
         let lost = c.ledger.lost?;
@@ -204,7 +204,7 @@ fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> Option<f64> {
 }
 
 impl MetricKind {
-    /// Reads a limit of this kind; `None` where it is none.
+    /// Reads a limit of this kind; `None` if it is invalid.
     #[must_use]
     pub fn read(self, value: &str) -> Option<f64> {
         let number: Option<f64> = value.parse().ok();
@@ -240,14 +240,14 @@ impl MetricKind {
         }
     }
 
-    /// What a limit of this kind looks like, for errors.
+    /// The form of such a limit, for errors.
     #[must_use]
     pub const fn takes(self) -> &'static str {
         match self {
             Self::Share => "a percentage such as 0.1%, or a share below 1 such as 0.001",
             Self::Time => "a duration with its unit, such as 200us or 1.5ms",
-            Self::Packets => "datagrams a second, such as 200k (K = 1000)",
-            Self::Bits => "bits of payload a second, such as 1Gbit (G = 1000³)",
+            Self::Packets => "datagrams per second, such as 200k (K = 1000)",
+            Self::Bits => "payload bits per second, such as 1Gbit (G = 1000³)",
             Self::Count => "a whole number, such as 0 or 10k (K = 1000)",
             Self::Number => "a number, such as 0, 1.5 or 10k (K = 1000)",
         }
@@ -257,7 +257,7 @@ impl MetricKind {
     #[must_use]
     pub fn show(self, value: f64) -> String {
         if value.is_infinite() {
-            return "infinite: it falls among the lost".to_owned();
+            return "infinite: it falls among lost datagrams".to_owned();
         }
         match self {
             Self::Share => format!("{}%", significant(value * 100.0)),
@@ -275,7 +275,7 @@ impl MetricKind {
     }
 }
 
-/// A number without the digits beyond the sixth that counts, unless they are whole.
+/// A number with six significant digits, or all digits of its whole part.
 fn significant(value: f64) -> f64 {
     if value == 0.0 {
         return 0.0;

@@ -1,11 +1,11 @@
-//! What 99 of a hundred datagrams took at most, with the lost ones as infinitely slow.
+//! The 99th percentile of latency that counts lost datagrams as infinitely slow.
 
 use crate::document::{Cell, Latency};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WithLoss {
     Known(u64),
-    /// It falls among the lost.
+    /// It falls among lost datagrams.
     Infinite,
     /// It is below the bound; its upper limit in ns.
     Below(u64),

@@ -113,7 +113,7 @@ mod tests {
         report.scenario["sizes"] = serde_json::json!(["64"]);
         let text = render(&report);
         let expected = "\
-### udperf 0.1.0 · bench · loopback 127.0.0.1 · 500 ms a cell
+### udperf 0.1.0 · bench · loopback 127.0.0.1 · 500 ms per cell
 
 AMD EPYC · 2 cores · Linux 6.18.44 · KVM  
 ";

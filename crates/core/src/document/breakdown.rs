@@ -9,12 +9,11 @@ use super::UpperLimits;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Legs {
-    /// How many datagrams: about one a millisecond and sender, the first of a batch.
+    /// Number of datagrams: about one per millisecond and sender, the first of a batch.
     pub samples: u64,
-    /// `path` and `total` are within ± this: how well the clocks of two hosts are known to each
-    /// other. 0, exact: one clock. Minimum and percentiles that are smaller say nothing, and are
-    /// `null`. Means and maxima are as measured, so that means add up. `upper_limits` has the upper
-    /// limits of all that are smaller.
+    /// Error bound (±) of `path` and `total`: how exactly the offset of the two clocks is known. 0:
+    /// one clock, exact. Smaller minima and percentiles are `null`. Means and maxima are as
+    /// measured, so that means add up. `upper_limits` has the limits of the smaller figures.
     pub bound_ns: u64,
     /// From the intended moment to the departure, which is the clock read of its batch; 0 without
     /// a schedule.
@@ -47,7 +46,7 @@ pub struct Leg {
     pub p99_9_ns: Option<u64>,
     /// Exact maximum.
     pub max_ns: u64,
-    /// Upper limits of what is below the `bound_ns` of the legs; `null` where that is 0, and in
+    /// Upper limits of the figures below the `bound_ns` of the legs; `null` if that is 0, and in
     /// legs within one host.
     #[serde(default)]
     pub upper_limits: Option<UpperLimits>,

@@ -34,8 +34,8 @@ pub struct Host {
     pub cgroup: Option<CgroupLimits>,
     /// Whether physical cores run two threads at once.
     pub smt_active: Option<bool>,
-    /// Whether the CPUs may clock above their nominal frequency; `null` where that is not the
-    /// kernel's to say.
+    /// Whether the CPUs may clock above their nominal frequency; `null` if the kernel does not
+    /// report it.
     pub turbo: Option<bool>,
     /// Frequency governor; `null` where there is no frequency scaling.
     pub governor: Option<String>,
@@ -63,7 +63,7 @@ pub struct Host {
     pub steal_share: Option<f64>,
     /// Threads that wanted a CPU, mean over about the last minute, whole machine.
     pub load_average: Option<f64>,
-    /// Threads of others that wanted a CPU all through the survey, whole machine.
+    /// Threads of other processes that wanted a CPU in every sample, whole machine.
     pub others_running: Option<u64>,
     /// Median cost of a clock read in ns.
     pub clock_cost_ns: Option<f64>,
@@ -83,7 +83,7 @@ pub struct Host {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CpuThrottling {
-    /// The quota as `cpu.max` words it: microseconds of CPU time, and in how many.
+    /// The quota as in `cpu.max`: microseconds of CPU time, and per how many microseconds.
     pub cpu_max: String,
     /// Periods of the run in which the quota was used up (`nr_throttled` of `cpu.stat`).
     pub nr_throttled: u64,
@@ -96,7 +96,7 @@ pub struct CpuThrottling {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CgroupLimits {
-    /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
+    /// Microseconds of CPU time, and per how many microseconds: `200000 100000` is two CPUs.
     pub cpu_max: Option<String>,
     /// Bytes of memory.
     pub memory_max: Option<String>,
@@ -110,7 +110,7 @@ pub struct CgroupLimits {
 pub struct Device {
     /// Its name.
     pub name: String,
-    /// Its driver; of a virtual one what makes it, e.g. `veth`.
+    /// Its driver; for a virtual device its kind, e.g. `veth`.
     pub driver: Option<String>,
     /// MTU in bytes.
     pub mtu: Option<u64>,
@@ -123,9 +123,9 @@ pub struct Device {
     /// Send queues in use.
     pub tx_queues: Option<u64>,
     /// CPUs that each receive queue spreads its packets over (RPS), by queue, as the kernel writes
-    /// masks; of zeroes: it does not.
+    /// masks; zeroes: it does not.
     pub rps_cpus: Option<Vec<String>>,
-    /// CPUs that each send queue is for (XPS), in the same way.
+    /// CPUs of each send queue (XPS), likewise.
     pub xps_cpus: Option<Vec<String>>,
     /// Its interrupts.
     pub irqs: Option<Vec<Irq>>,
@@ -146,7 +146,7 @@ pub struct Device {
 pub struct Irq {
     /// Its number.
     pub number: u32,
-    /// What the driver calls it.
+    /// Its name in the driver.
     pub name: Option<String>,
     /// The CPUs that may take it, such as `0-3,8`.
     pub cpus: String,

@@ -1,4 +1,4 @@
-//! Latencies, and their upper limits where two clocks leave them open.
+//! Latencies, and their upper limits if two clocks bound them.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,14 +13,14 @@ pub struct Latency {
     /// `per_datagram`, or `per_batch` where datagrams shared a clock read: on arrival, or, without
     /// a schedule, on departure.
     pub timestamp: String,
-    /// The most datagrams that shared one on arrival.
+    /// The maximum number of datagrams that shared a clock read on arrival.
     pub batch_max: u64,
-    /// How many were taken.
+    /// Number of values.
     pub count: u64,
-    /// Every figure here, but for deviation and counts, is within ± this: how well the clocks of
-    /// two hosts are known to each other. 0, exact: one clock. Whatever is smaller says nothing,
-    /// and is `null`, with its limit in `upper_limits`; the histogram holds it still. Older
-    /// documents give mean and maximum as measured.
+    /// Error bound (±) of every figure here except deviation and counts: how exactly the offset of
+    /// the two clocks is known. 0: one clock, exact. Smaller figures are `null`, with their limits
+    /// in `upper_limits`; the histogram still has them. Older documents give mean and maximum as
+    /// measured.
     #[serde(default)]
     pub bound_ns: u64,
     /// Exact minimum; `null` below `bound_ns`, as all percentiles.
@@ -41,28 +41,29 @@ pub struct Latency {
     pub p99_99_ns: Option<u64>,
     /// Exact maximum; `null` below `bound_ns`.
     pub max_ns: Option<u64>,
-    /// How many exceeded what the histogram tells apart (60 s).
+    /// Values above the range of the histogram (60 s).
     pub clamped: u64,
-    /// 99th percentile with lost datagrams, and from the schedule missed slots, as infinitely slow;
-    /// `null` where it falls among them, or below `bound_ns`; then `upper_limits` has its limit.
+    /// 99th percentile that counts lost datagrams, and in latency from the schedule missed slots,
+    /// as infinitely slow; `null` if it falls among these, or below `bound_ns`; then `upper_limits`
+    /// has its limit.
     pub p99_with_loss_ns: Option<u64>,
-    /// Upper limits of what is below `bound_ns`; `null` where the bound is 0.
+    /// Upper limits of the figures below `bound_ns`; `null` if the bound is 0.
     #[serde(default)]
     pub upper_limits: Option<UpperLimits>,
-    /// The part that did not overlap a stall of a worker; `null` where there was no stall.
+    /// The part that did not overlap a stall of a worker; `null` without a stall.
     pub outside_stalls: Option<OutsideStalls>,
     /// HdrHistogram V2, deflated, base64.
     pub histogram: String,
 }
 
-/// The part of a distribution that did not overlap a stall. `null` where there is none, or below
-/// the `bound_ns` of the whole.
+/// The part of a distribution that did not overlap a stall. A figure is `null` if there are no
+/// values, or if it is below the `bound_ns` of the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutsideStalls {
-    /// How many did not.
+    /// Values that did not overlap a stall.
     pub count: u64,
-    /// How many did.
+    /// Values that overlapped a stall.
     pub overlapped: u64,
     /// Median.
     pub p50_ns: Option<u64>,
@@ -72,7 +73,7 @@ pub struct OutsideStalls {
     pub p99_9_ns: Option<u64>,
     /// Maximum, within 0.1 %.
     pub max_ns: Option<u64>,
-    /// Upper limits of what is below the `bound_ns` of the whole; `null` where that is 0.
+    /// Upper limits of the figures below the `bound_ns` of the whole; `null` if that is 0.
     #[serde(default)]
     pub upper_limits: Option<UpperLimits>,
 }
@@ -152,7 +153,7 @@ impl Latency {
         or_limit(bounded(self.max_ns, self.bound_ns), self.limits().max_ns)
     }
 
-    /// The maximum of what did not overlap a stall, as far as it is known.
+    /// The maximum outside stalls as far as it is known.
     pub fn max_outside_stalls(&self) -> Bounded {
         match &self.outside_stalls {
             Some(outside) => outside.max(self.bound_ns),
@@ -173,7 +174,7 @@ impl OutsideStalls {
     }
 }
 
-/// What is known; where that is nothing, this limit.
+/// The known figure or limit; if neither is known, this limit.
 fn or_limit(known: Bounded, limit_ns: Option<u64>) -> Bounded {
     if known == (None, None) { (None, limit_ns) } else { known }
 }

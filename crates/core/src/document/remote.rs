@@ -1,53 +1,53 @@
-//! What there is beside the cells where there are two clocks and many flows.
+//! The clock of the other end, and the flows.
 
 use serde::{Deserialize, Serialize};
 
-/// How the other end's clock goes, by all exchanges of the run.
+/// The other end's clock, from all exchanges of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Clock {
-    /// Whether it is the same clock: then there is nothing between them.
+    /// Whether both ends read the same clock.
     pub same: bool,
-    /// How much later it is than this host's, in the middle of the run.
+    /// Its offset from this host's clock, in the middle of the run; positive if it is ahead.
     pub offset_ns: i64,
-    /// How much that grows, in ns a second.
+    /// Drift of the offset in ns per second.
     pub drift_ppb: i64,
     /// The offset is known within ± this.
     pub bound_ns: u64,
-    /// The fastest exchange of control messages; `null` where none was needed.
+    /// The fastest exchange of control messages; `null` if none was needed.
     pub min_rtt_ns: Option<u64>,
-    /// Exchanges that this rests on.
+    /// Number of exchanges used.
     pub samples: u64,
 }
 
 impl Clock {
-    /// That of an end that reads the same one.
+    /// The clock of an end that reads the same clock.
     pub const fn same() -> Self {
         let (offset_ns, drift_ppb, bound_ns) = (0, 0, 0);
         Self { same: true, offset_ns, drift_ppb, bound_ns, min_rtt_ns: None, samples: 0 }
     }
 }
 
-/// How flows fared beside each other.
+/// A comparison of the flows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Flows {
-    /// How many there were.
+    /// Number of flows.
     pub count: u64,
     /// Datagrams received by flow.
     pub received: FlowSpread,
-    /// The largest share of what a flow sent that it lost, 0 to 1; `null` where none sent.
+    /// The largest loss of a flow, 0 to 1; `null` if none sent.
     pub loss_max: Option<f64>,
-    /// Flows that sent something, none of which arrived.
+    /// Flows that sent datagrams, none of which arrived.
     pub starved: u64,
-    /// Jain's index of what was received: 1 where all flows received the same, 1 / `count` where
-    /// one received all (R. Jain, D. Chiu, W. Hawe, DEC-TR-301, 1984); `null` where none did.
+    /// Jain's index of received datagrams: 1 if all flows received the same, 1 / `count` if one
+    /// received all (R. Jain, D. Chiu, W. Hawe, DEC-TR-301, 1984); `null` if none did.
     pub fairness: Option<f64>,
-    /// The flows that lost the largest share, up to 10; none that lost nothing.
+    /// The flows with the largest loss, up to 10; only flows with loss.
     pub worst: Vec<FlowCounts>,
 }
 
-/// Datagrams a flow, over all flows.
+/// Datagrams per flow, over all flows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowSpread {

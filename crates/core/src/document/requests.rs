@@ -21,7 +21,7 @@ pub struct Exchange {
     /// lost reply, later ones match the wrong request. Older documents lack this field.
     #[serde(default)]
     pub in_order: bool,
-    /// How long a reply was waited for, in ns.
+    /// Timeout of a request in ns.
     pub timeout_ns: u64,
     /// Requests that left.
     pub requests: u64,
@@ -29,7 +29,7 @@ pub struct Exchange {
     pub replies: u64,
     /// Requests that were answered in time, each once.
     pub matched: u64,
-    /// Datagrams that answer no request of ours.
+    /// Datagrams that match no request.
     pub unmatched: u64,
     /// Replies to requests that were answered before.
     pub duplicate: u64,
@@ -39,15 +39,15 @@ pub struct Exchange {
     /// acknowledgements that precede their reply.
     pub continued: u64,
     /// Of those, acknowledgements without the reply itself (CoAP's empty ACK, RFC 7252 section
-    /// 5.2.2). Documents of before it was counted are without it.
+    /// 5.2.2). Older documents lack this field.
     #[serde(default)]
     pub acknowledged: u64,
     /// Replies to requests of the warm-up.
     pub stale: u64,
     /// Requests without a reply in time.
     pub timeouts: u64,
-    /// Of those, requests whose reply arrived incomplete (memcached). Documents of before it was
-    /// counted are without it, and have such requests in `matched`.
+    /// Of those, requests whose reply arrived incomplete (memcached). Older documents lack this
+    /// field, and have such requests in `matched`.
     #[serde(default)]
     pub incomplete: u64,
     /// Of those, requests given up before their timeout because the run was ended.

@@ -8,13 +8,13 @@ use super::Report;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SearchDocument {
-    /// Of kind `search`; its scenario is that of the inner command, its cells are those of trials
-    /// of full length (`final` and `verify`), in their order.
+    /// A report of kind `search`: the scenario is that of the inner command, the cells are the
+    /// trials of full length (`final` and `verify`), in their order.
     #[serde(flatten)]
     pub report: Report,
     /// The inner command: `bench`, `blast`, `load` or `ping`.
     pub inner: String,
-    /// The goals as typed. All of them have to hold for a rate to pass.
+    /// The goals as typed. All must hold for a rate to pass.
     pub goals: Vec<String>,
     /// One per size and engine.
     pub searches: Vec<Found>,
@@ -28,7 +28,7 @@ pub struct Found {
     pub id: String,
     /// Payload in bytes; of a mix, its mean, rounded.
     pub size: u64,
-    /// The engine, as cells' ids name it.
+    /// The engine, as in cell ids.
     pub engine: String,
     /// The highest rate that passed in trials of full length, below all failed ones, in datagrams
     /// per second; `null` if none did.
@@ -43,14 +43,14 @@ pub struct Found {
     pub failed: Option<TrialCount>,
     /// Length of those in ns.
     pub trial_ns: u64,
-    /// Width of the interval as asked for, as a share.
+    /// Requested width of the interval, as a share.
     pub precision: f64,
     /// The 99th percentile of latency at `low_pps` in ns, median of its trials of full length.
     pub p99_ns: Option<u64>,
     /// The verification at a lower rate; `null` if it is undecided, or there is no lower rate.
     pub verified: Option<Verified>,
     /// The highest rate sent at `high_pps` in generator-limited trials that count; `null` without
-    /// such.
+    /// such trials.
     pub generator_pps: Option<f64>,
     /// Trials that were disturbed: repeated, or counted as failed after several.
     pub disturbed: u64,
@@ -81,9 +81,9 @@ pub enum LimitedBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrialCount {
-    /// How many held.
+    /// Trials that passed.
     pub k: u32,
-    /// Of how many.
+    /// Number of trials.
     pub n: u32,
 }
 
@@ -91,11 +91,11 @@ pub struct TrialCount {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verified {
-    /// Datagrams a second.
+    /// Datagrams per second.
     pub rate_pps: f64,
     /// How many trials of full length held.
     pub passed: u32,
-    /// Of how many.
+    /// Number of trials.
     pub of: u32,
 }
 
@@ -105,7 +105,7 @@ pub struct Verified {
 pub struct ProbeFigures {
     /// Delivered or answered per second; `null` if unknown.
     pub delivered_pps: Option<f64>,
-    /// Sent a second.
+    /// Sent per second.
     pub sent_pps: f64,
 }
 
@@ -113,19 +113,19 @@ pub struct ProbeFigures {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CurvePoint {
-    /// Datagrams a second as asked; medians of its trials follow.
+    /// Requested datagrams per second; medians of its trials follow.
     pub rate_pps: f64,
-    /// Trials that count; where all were disturbed, those.
+    /// Trials that count; if all were disturbed, the disturbed ones.
     pub trials: u64,
-    /// Delivered, or answered, a second.
+    /// Delivered or answered per second.
     pub delivered_pps: Option<f64>,
-    /// Lost, or not answered, as a share of those sent.
+    /// Lost or not answered, as a share of those sent.
     pub loss: Option<f64>,
     /// Median of latency in ns.
     pub p50_ns: Option<u64>,
     /// Its 99th percentile in ns.
     pub p99_ns: Option<u64>,
-    /// How many trials held.
+    /// Trials that passed.
     pub passed: u64,
 }
 
@@ -161,13 +161,13 @@ impl TrialVerdict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrialDocument {
-    /// Datagrams a second as asked.
+    /// Requested datagrams per second.
     pub rate_pps: f64,
     /// Its length in ns.
     pub time_ns: u64,
     /// `short`, `middle`, `final`, `verify` or `curve`.
     pub purpose: String,
-    /// Datagrams sent a second.
+    /// Datagrams sent per second.
     pub sent_pps: f64,
     /// Its verdict.
     pub verdict: TrialVerdict,
@@ -183,14 +183,14 @@ pub struct TrialDocument {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrialFigures {
-    /// Delivered, or answered, a second.
+    /// Delivered or answered per second.
     pub delivered_pps: Option<f64>,
-    /// Lost, or not answered, as a share of those sent.
+    /// Lost or not answered, as a share of those sent.
     pub loss: Option<f64>,
     /// Median of latency in ns.
     pub p50_ns: Option<u64>,
     /// Its 99th percentile in ns.
     pub p99_ns: Option<u64>,
-    /// The figure of each goal, as people read it, in the order of the goals; `null` if unknown.
+    /// The figure of each goal with its unit, in the order of the goals; `null` if unknown.
     pub goals: Vec<Option<String>>,
 }

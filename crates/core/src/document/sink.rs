@@ -1,10 +1,10 @@
-//! The document of a bound receiver.
+//! The document of a sink.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CpuThrottling, Head, SocketBuffer, Warning};
 
-/// What a sink served and counted, `kind` `sink`.
+/// The clients and counters of a sink, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SinkDocument {
@@ -15,21 +15,21 @@ pub struct SinkDocument {
     pub elapsed_ns: u64,
     /// Clients, in the order they left. Their cells are in their own reports.
     pub clients: Vec<SinkClient>,
-    /// Clients beyond those that there is room for.
+    /// Clients beyond the size of this list.
     pub more_clients: u64,
-    /// What belonged to no client.
+    /// Datagrams outside sessions.
     pub others: SinkOthers,
-    /// The sockets that listen for that, and for control messages: the first one of each address,
-    /// then all others.
+    /// The sockets that receive these datagrams and control messages: the first one of each
+    /// address, then all others.
     pub listeners: Vec<SinkListener>,
-    /// Control messages that no client's session had use for: late or repeated ones, such as cannot
-    /// be read, and those of clients that were refused. They are counted nowhere else.
+    /// Control messages outside sessions: late, repeated or unreadable ones, and those of refused
+    /// clients. No other counter includes them.
     pub stray_control: u64,
     /// How a CPU quota throttled the sink; `null` without a quota, or if the system does not report
     /// it.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
-    /// What makes these figures unfit to trust.
+    /// Warnings about these figures.
     pub warnings: Vec<Warning>,
 }
 
@@ -39,13 +39,13 @@ pub struct SinkDocument {
 pub struct SinkListener {
     /// Where it is bound.
     pub at: String,
-    /// The core that its worker was pinned to, the first one's while no client was there; `null`:
-    /// to none.
+    /// The core that its worker was pinned to; for the first one, while there was no client.
+    /// `null`: none.
     pub core: Option<u64>,
-    /// Datagrams read there that belonged to no client.
+    /// Datagrams read there outside sessions.
     pub datagrams: u64,
-    /// Datagrams that its receive buffer had no room for, of clients' control messages, too; `null`
-    /// where the system does not count, and of AF_UNIX, where a full queue refuses.
+    /// Datagrams dropped at its full receive buffer, control messages included; `null` if the
+    /// system does not count them, and for AF_UNIX, where a full queue refuses datagrams.
     pub socket_drops: Option<u64>,
     /// Its receive buffer.
     pub socket_buffer: SocketBuffer,
@@ -57,37 +57,37 @@ pub struct SinkListener {
 pub struct SinkClient {
     /// Its address and port.
     pub from: String,
-    /// When it came, in ns since the sink began.
+    /// When it connected, in ns since the sink began.
     pub came_ns: u64,
     /// When it left.
     pub left_ns: u64,
-    /// Cells that were handed over to it.
+    /// Cells of this client.
     pub cells: u64,
-    /// Datagrams received from it in those, in the measured parts, each sequence number once.
+    /// Datagrams received from it in the measured parts of these cells, each sequence number once.
     pub received: u64,
     /// Their payload in bytes.
     pub bytes: u64,
-    /// Datagrams that it says it sent in them and that were not received.
+    /// Datagrams that it reported as sent and that did not arrive.
     pub lost: u64,
     /// Datagrams whose sequence number had been received before.
     pub duplicate: u64,
-    /// Datagrams too old to tell whether they were.
+    /// Datagrams too old to distinguish new from repeated.
     pub late: u64,
-    /// Datagrams that arrived among its own and were not.
+    /// Datagrams of others that arrived at its sockets.
     pub foreign: u64,
-    /// Datagrams of its own by the tag, but not by the rest.
+    /// Datagrams with its tag but a damaged header.
     pub corrupt: u64,
-    /// Datagrams sent to it, likewise.
+    /// Datagrams sent to it in the measured parts.
     pub sent: u64,
     /// Why it left.
     pub why: String,
 }
 
-/// What belonged to no client.
+/// Datagrams outside sessions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SinkOthers {
-    /// Datagrams.
+    /// Number of datagrams.
     pub datagrams: u64,
     /// Their payload in bytes.
     pub bytes: u64,
@@ -97,22 +97,22 @@ pub struct SinkOthers {
     pub size_min: Option<u64>,
     /// The largest one.
     pub size_max: Option<u64>,
-    /// When the first one came, in ns since the sink began; `null` without datagrams.
+    /// When the first one arrived, in ns since the sink began; `null` without datagrams.
     pub first_ns: Option<u64>,
-    /// When the latest one came.
+    /// When the last one arrived.
     pub last_ns: Option<u64>,
-    /// The mean gap between one datagram and the next, whatever the source, and whichever listener
-    /// they came to; `null` below two.
+    /// The mean gap between one datagram and the next, over all sources and listeners; `null` below
+    /// two.
     pub gap_mean_ns: Option<u64>,
-    /// Gaps between one datagram and the next at the same listener, whatever the source: median.
+    /// Median gap between one datagram and the next at the same listener, over all sources.
     pub gap_p50_ns: Option<u64>,
-    /// 99th percentile of those.
+    /// 99th percentile of these gaps.
     pub gap_p99_ns: Option<u64>,
     /// The longest one.
     pub gap_max_ns: Option<u64>,
     /// Sources, those with most datagrams first.
     pub sources: Vec<SinkSource>,
-    /// Datagrams of sources beyond those that there is room for.
+    /// Datagrams of sources beyond the size of the list.
     pub of_other_sources: u64,
 }
 
@@ -122,7 +122,7 @@ pub struct SinkOthers {
 pub struct SinkSource {
     /// Its address and port.
     pub from: String,
-    /// Datagrams that came from it.
+    /// Datagrams received from it.
     pub datagrams: u64,
     /// Their payload in bytes.
     pub bytes: u64,
@@ -130,15 +130,14 @@ pub struct SinkSource {
     pub size_min: u64,
     /// The largest one.
     pub size_max: u64,
-    /// When the first one came, in ns since the sink began.
+    /// When the first one arrived, in ns since the sink began.
     pub first_ns: u64,
-    /// When the latest one came.
+    /// When the last one arrived.
     pub last_ns: u64,
-    /// No gap between two was longer, and where all came to one listener, one was as long. Where
-    /// several heard it at the same time, the longest that one of them saw.
+    /// The longest gap between two of its datagrams at the same listener.
     pub gap_max_ns: u64,
-    /// Its datagrams by sequence number; `null` unless most of them carry udperf's header, as those
-    /// of `blast --no-peer` do.
+    /// Its datagrams by sequence number; `null` unless most of them carry udperf's header, as with
+    /// `blast --no-peer`.
     #[serde(default)]
     pub sequences: Option<SinkSequences>,
 }
@@ -154,7 +153,7 @@ pub struct SinkSequences {
     pub lost: u64,
     /// Numbers that had arrived before.
     pub duplicate: u64,
-    /// Numbers too old to tell, and those of a measurement that had ended.
+    /// Numbers too old to distinguish new from repeated, and those of a measurement that had ended.
     pub late: u64,
     /// Of `unique`, those that arrived after a higher number.
     pub reordered: u64,

@@ -12,11 +12,11 @@ pub struct ContextSwitches {
     pub involuntary: u64,
 }
 
-/// What a datagram cost, both sides together: figures that hold on a machine shared with others,
-/// where rates do not. For each datagram that was received, counted once; of requests, for each
-/// that was answered; where nothing is known of the receiver, of the sender alone, for each that
-/// was sent. What the receiver did up to the end of the senders' window counts, for each datagram
-/// that it had by then. `null` where one of the sides does not tell, or there was no such datagram.
+/// The cost of a datagram, both sides together. On a shared machine, these figures are more
+/// reliable than rates. Per datagram received, counted once; with requests, per request answered;
+/// if the receiver is unknown, the sender's cost per datagram sent. The receiver's cost up to the
+/// end of the senders' window counts, per datagram received by then. `null` if a side does not
+/// report it, or without such a datagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PerDatagram {
@@ -26,7 +26,6 @@ pub struct PerDatagram {
     pub context_switches: Option<f64>,
     /// CPU time in ns.
     pub cpu_ns: Option<f64>,
-    /// Instructions retired; `null` also where the sides count different ones
-    /// (`instructions_kind`).
+    /// Instructions retired; `null` also if the sides count different ones (`instructions_kind`).
     pub instructions: Option<f64>,
 }

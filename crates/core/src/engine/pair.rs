@@ -11,17 +11,14 @@ use super::table::{ENGINES, EngineKind, EngineRow, rx_words, tx_words, words};
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum EngineError {
     #[error(
-        "engine '{asked}' is unknown; write auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
+        "engine '{asked}' is unknown; use auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
          (receiving) one of {}",
         words(|row| row.pair().is_some()), tx_words(), rx_words()
     )]
     Unknown { asked: String },
-    #[error("engine '{asked}' only {does}; write {instead}")]
+    #[error("engine '{asked}' only {does}; use {instead}")]
     OneSided { asked: String, does: &'static str, instead: &'static str },
-    #[error(
-        "engine '{asked}' cannot work: null sends nowhere and receives from nowhere; use null on \
-         both sides"
-    )]
+    #[error("engine '{asked}' cannot work: null has no socket; use null on both sides")]
     HalfNull { asked: String },
 }
 
@@ -93,17 +90,15 @@ mod tests {
             assert_eq!(word.parse(), Ok(pair), "{word}");
         }
         let error = |word: &str| word.parse::<EnginePair>().unwrap_err();
-        assert!(error("gso").to_string().starts_with("engine 'gso' only sends; write offload ("));
-        assert!(
-            error("gro").to_string().starts_with("engine 'gro' only receives; write offload (")
-        );
+        assert!(error("gso").to_string().starts_with("engine 'gso' only sends; use offload ("));
+        assert!(error("gro").to_string().starts_with("engine 'gro' only receives; use offload ("));
         assert!(matches!(error("null/plain"), EngineError::HalfNull { .. }));
         for word in ["warp", "gro/gso", "plain/", "", "auto/plain", "plain/offload"] {
             assert!(matches!(error(word), EngineError::Unknown { .. }), "{word}");
         }
         assert_eq!(
             error("warp").to_string(),
-            "engine 'warp' is unknown; write auto, all, plain, batch, offload, uring, null, or \
+            "engine 'warp' is unknown; use auto, all, plain, batch, offload, uring, null, or \
              TX/RX: TX (sending) one of plain, batch, gso, uring; RX (receiving) one of plain, \
              batch, gro, uring"
         );

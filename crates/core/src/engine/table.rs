@@ -211,8 +211,8 @@ pub fn long_help() -> String {
     format!(
         "{}\n\n{} TX/RX chooses each side, such as gso/batch. auto: the fastest here, by a short \
          trial of each, without pairs whose super-packets are not split on this path (offload on \
-         one host). all: every way of sending with every way of receiving. Engines of the default \
-         that this host lacks are left out.",
+         one host). all: every sending engine with every receiving engine. Default engines that \
+         this host lacks are omitted.",
         help(),
         rows.collect::<Vec<_>>().join(" "),
     )

@@ -31,7 +31,7 @@ pub struct SuperPackets {
 pub enum CutShort {
     /// It was stopped from outside.
     Interrupted,
-    /// Nothing could be sent for 2 s, and a count was to be reached.
+    /// No datagram could be sent for 2 s, and a count was to be reached.
     Stuck,
     /// The target could not be reached, and never was.
     Unreachable,

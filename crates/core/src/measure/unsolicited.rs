@@ -33,7 +33,7 @@ pub struct ClientStats {
 pub struct SinkTally {
     pub served: Vec<ClientStats>,
     pub served_more: u64,
-    pub strangers: UnsolicitedTraffic,
+    pub unsolicited: UnsolicitedTraffic,
     pub listeners: Vec<ListenerTally>,
     pub time: (Nanos, Nanos),
 }

@@ -8,7 +8,7 @@ use crate::unit::MAX_PAYLOAD;
 #[expect(missing_docs, reason = "the messages say what the variants and fields are")]
 pub enum PayloadError {
     #[error(
-        "encoding '{asked}' is unknown; write a label of the Encoding Standard such as utf-8, \
+        "encoding '{asked}' is unknown; use a label of the Encoding Standard such as utf-8, \
          gbk, big5, shift_jis, euc-kr, koi8-r or latin1"
     )]
     Encoding { asked: String },
@@ -39,9 +39,9 @@ pub enum PayloadError {
         {BRACES}; {FIELDS}"
     )]
     Unclosed { column: usize },
-    #[error("the brace at character {column} closes no field; {BRACES}")]
+    #[error("the brace at character {column} does not close a field; {BRACES}")]
     Unopened { column: usize },
-    #[error("'{{choice}}', character {column}, has nothing to choose from; write {{choice:a|b|c}}")]
+    #[error("'{{choice}}', character {column}, has no choices; use {{choice:a|b|c}}")]
     EmptyChoice { column: usize },
     #[error(
         "'{{{field}}}', character {column}, is written in ASCII, which {encoding} does not \
@@ -56,13 +56,13 @@ pub enum PayloadError {
     NotText { number: usize },
     #[error("a request of {bytes} bytes is too long; a datagram holds {MAX_PAYLOAD} at most")]
     TooLong { bytes: usize },
-    #[error("there are more than {most} ways to choose in one request; remove some choices")]
+    #[error("one request has more than {most} combinations of choices; remove some")]
     TooManyWays { most: usize },
-    #[error("there are more requests than 32 bits can count; use fewer")]
+    #[error("more than 2^32 requests; use fewer")]
     TooMuch,
-    #[error("there is no request: all lines are empty; write at least one")]
+    #[error("no request: all lines are empty; write at least one")]
     Nothing,
-    #[error("the requests have an {{id}} of their own; omit --id-at")]
+    #[error("the requests have an {{id}} already; omit --id-at")]
     TwoIds,
     #[error(
         "an id of {width} bytes at offset {offset} is beyond the end of a request of {len} bytes; \
@@ -74,7 +74,7 @@ pub enum PayloadError {
          {there} as {other}; put it before fields of variable length, or use --match any"
     )]
     MovingId { here: usize, format: String, there: usize, other: String },
-    #[error("some requests have an {{id}} and some have none; add it to all, or use --match any")]
+    #[error("only some requests have an {{id}}; add it to all, or use --match any")]
     SomeIds,
     #[error("--match {rule} needs an id in the requests; write {{id}} into them, or give --id-at")]
     NoId { rule: String },
@@ -88,7 +88,7 @@ pub enum PayloadError {
          or none"
     )]
     Rule { asked: String },
-    #[error("'{asked}' is not the place of an id; use OFFSET:FORMAT such as 0:u16be")]
+    #[error("'{asked}' is not a valid id place; use OFFSET:FORMAT such as 0:u16be")]
     Place { asked: String },
     #[error("'{name}' is not a DNS name: {why}; labels have 63 bytes and names 255 at most")]
     Name { name: String, why: String },
@@ -130,7 +130,7 @@ const BRACES: &str = "{{ and }} stand for braces themselves";
 /// Why no packet is sent.
 fn none_of(packets: u64, reasons: &str) -> String {
     match packets {
-        0 => "it holds no packets".to_owned(),
+        0 => "it has no packets".to_owned(),
         _ => format!("none of the {packets} packets is sent; left out: {reasons}"),
     }
 }

@@ -15,43 +15,42 @@ pub(super) const MAX_CELLS: u64 = 100_000;
 pub enum PlanError {
     #[error("--pin names core {core}, which this process may not run on; allowed are {allowed}")]
     NoSuchCore { core: usize, allowed: String },
-    #[error("--time {asked} measures nothing; give at least 1ms")]
+    #[error("--time {asked} is too short; use at least 1ms")]
     NoTime { asked: Nanos },
     #[error("--{flag} {asked} is too long; a cell can take 24 hours at most")]
     TooLong { flag: &'static str, asked: Nanos },
     #[error("--pace {pace} needs a rate; add --rate, e.g. --rate 100k")]
     PaceWithoutRate { pace: PaceKind },
-    #[error("--pace recorded follows the times of a capture; name one by --pcap, in `udperf load`")]
+    #[error("--pace recorded needs the times of a capture; use `udperf load` with --pcap")]
     NotRecorded,
-    #[error("--pace {pace} brings its own rates; leave --rate away")]
+    #[error("--pace {pace} defines its own rates; omit --rate")]
     RampWithRate { pace: PaceKind },
     #[error(
-        "--engine null moves nothing over a network; name another one, or measure it by udperf \
-         bench"
+        "--engine null sends no datagrams; use another engine, or measure it with udperf bench"
     )]
     NullAcross,
     #[error(
-        "--streams {streams} leaves some of --threads {threads} without work; ask for at least as \
-         many streams as threads"
+        "--streams {streams} leaves some of --threads {threads} idle; use at least as many \
+         streams as threads"
     )]
     IdleThreads { streams: u16, threads: u16 },
     #[error(
-        "--outstanding {outstanding} on --threads {threads} leaves threads without a request; \
-         ask for at least as many requests as threads"
+        "--outstanding {outstanding} on --threads {threads} leaves threads idle; use at least as \
+         many requests as threads"
     )]
     IdleWindow { outstanding: u32, threads: u16 },
     #[error(
         "--outstanding {outstanding} is more than half of the {ids} ids that these requests have \
-         on {streams} streams; use more --streams, or fewer at once"
+         on {streams} streams; use more --streams, or a smaller --outstanding"
     )]
     FewIds { outstanding: u32, ids: u64, streams: u16 },
-    #[error("--{flag} 0 leaves nothing to run; give at least 1")]
+    #[error("--{flag} 0 is invalid; use at least 1")]
     Zero { flag: &'static str },
-    #[error(
-        "--port {port} with --threads {threads} needs ports above 65535; choose a lower --port"
-    )]
+    #[error("--port {port} with --threads {threads} needs ports above 65535; use a lower --port")]
     PortRange { port: u16, threads: u16 },
-    #[error("{asked} cells are too many; shorten the lists or --trials to {MAX_CELLS} at most")]
+    #[error(
+        "{asked} cells are too many; the maximum is {MAX_CELLS}: shorten the lists or --trials"
+    )]
     TooManyCells { asked: u64 },
     #[error(
         "--engine {asked}: {} is not available here: {}; choose another, or auto",
@@ -63,7 +62,7 @@ pub enum PlanError {
         words(|row| row.echo.is_some())
     )]
     NoEcho { asked: EngineWord },
-    #[error("--batch {asked} is more than a system call takes; give at most {MAX_BATCH}")]
+    #[error("--batch {asked} is more than a system call takes; use at most {MAX_BATCH}")]
     BatchTooLarge { asked: u16 },
     #[error("at {size} bytes: {source}")]
     Rate { size: PayloadSize, source: UnitError },

@@ -12,15 +12,13 @@ use crate::unit::Rate;
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum WordError {
     #[error(
-        "pace '{asked}' is unknown; write even, burst:N, poisson, ramp:FROM..TO (rates), or for \
+        "pace '{asked}' is unknown; use even, burst:N, poisson, ramp:FROM..TO (rates), or for \
          load with --pcap, recorded"
     )]
     Pace { asked: String },
-    #[error(
-        "--pin '{asked}' is not a placement; write auto, off, or cores TX:RX such as 0:1 or 0,2:1,3"
-    )]
+    #[error("invalid --pin '{asked}'; use auto, off, or cores TX:RX such as 0:1 or 0,2:1,3")]
     Pin { asked: String },
-    #[error("--drop '{asked}' is no rule; write a share such as 1%, or 1/N for every Nth")]
+    #[error("invalid --drop '{asked}'; use a share such as 1%, or 1/N for every Nth")]
     Drop { asked: String },
 }
 

@@ -127,7 +127,7 @@ pub struct Scenario {
     pub broadcast: bool,
     /// Whether a sink gives flows to its receivers by a hash of where they come from.
     pub by_hash: bool,
-    /// What is asked, where datagrams are requests; `None`: they are not.
+    /// Requests, where datagrams are requests; `None`: they are not.
     pub asking: Option<RequestOptions>,
     /// Seed of everything random.
     pub seed: u64,

@@ -99,7 +99,7 @@ impl CellRunner for RequestRunner {
             let reused = |bits| reused_message_ids(&sent_by_flow, bits, time).min(sent);
             exchange.reused_message_ids = asking.message_id_bits.map(reused);
         }
-        Ok(vec![DirectionResult { direction: None, harvest: result, error: None }])
+        Ok(vec![DirectionResult { direction: None, result, error: None }])
     }
 }
 

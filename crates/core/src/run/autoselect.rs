@@ -78,8 +78,8 @@ pub fn choose(
         };
         let outcome = session::run(&Plan::new(trial, machine)?, runner, stop, &mut ());
         for measured in &outcome.measured {
-            let pps = measured.harvest.delivered_pps().unwrap_or(0.0);
-            let uncut = engine == EnginePair::OFFLOAD && !measured.harvest.was_cut();
+            let pps = measured.result.delivered_pps().unwrap_or(0.0);
+            let uncut = engine == EnginePair::OFFLOAD && !measured.result.was_cut();
             match tried.iter_mut().find(|one| one.engine == engine) {
                 Some(one) => (one.pps, one.uncut) = (one.pps.max(pps), one.uncut && uncut),
                 None => tried.push(Tried { engine, pps, uncut }),

@@ -40,16 +40,16 @@ pub enum RunError {
     /// A worker could not be set up.
     #[error(transparent)]
     Net(#[from] NetError),
-    #[error("{id}: {source}; ask for an absolute --rate")]
+    #[error("{id}: {source}; use an absolute --rate")]
     Rate { id: String, source: PlanError },
     #[error(
-        "{id}: nothing could be sent for 2 s or longer; see the report for why sends were refused, \
-         and fix that"
+        "{id}: no datagram could be sent for 2 s or longer; see the report for why sends were \
+         refused, and fix that"
     )]
     Stuck { id: String },
     #[error(
-        "{id}: max delivered nothing, so a share of it is no rate; see why in the report, or ask \
-         for an absolute --rate"
+        "{id}: max delivered no datagrams, so a share of it is undefined; see the report for the \
+         reason, or use an absolute --rate"
     )]
     NothingDelivered { id: String },
     /// The trials of `auto` cannot be planned.

@@ -19,7 +19,7 @@ pub struct MeasuredCell {
     pub load: WorkerLoad,
     /// Its direction; `None` if both ends are here.
     pub direction: Option<Direction>,
-    pub harvest: CellResult,
+    pub result: CellResult,
 }
 
 /// The result of one direction.
@@ -28,7 +28,7 @@ pub struct DirectionResult {
     /// The direction; `None` if both ends are here.
     pub direction: Option<Direction>,
     /// The result.
-    pub harvest: CellResult,
+    pub result: CellResult,
     /// The error that ended it early, if it ends the run.
     pub error: Option<RunError>,
 }
@@ -73,8 +73,8 @@ impl CellRunner for LocalRunner {
     ) -> Result<Vec<DirectionResult>, RunError> {
         // Even and not 0: a cell takes this tag and the next, and zeroes on the wire are no tag.
         self.tag = (self.tag.wrapping_add(2) & !1).max(2);
-        let harvest = cell::measure(plan, cell, load, self.tag, stop, tick)?;
-        Ok(vec![DirectionResult { direction: None, harvest, error: None }])
+        let result = cell::measure(plan, cell, load, self.tag, stop, tick)?;
+        Ok(vec![DirectionResult { direction: None, result, error: None }])
     }
 }
 
@@ -137,20 +137,20 @@ pub fn run(
         let mut tick = || observer.progress(progress);
         match measure(plan, runner, cell, &max_pps, stop, &mut tick) {
             Ok((load, mut parts)) => {
-                let ends = parts.iter().any(|part| part.harvest.cut_short.is_some());
+                let ends = parts.iter().any(|part| part.result.cut_short.is_some());
                 let error = parts.iter_mut().find_map(|part| gave_up(part, cell));
                 // The slower direction counts: both can keep a share of it.
-                let delivered = parts.iter().filter_map(|part| part.harvest.delivered_pps());
+                let delivered = parts.iter().filter_map(|part| part.result.delivered_pps());
                 if let (CellRate::Max, Some(delivered)) =
                     (cell.rate, delivered.min_by(f64::total_cmp))
                 {
                     max_pps.entry((cell.engine, cell.size)).or_insert(delivered);
                 }
-                for DirectionResult { direction, harvest, .. } in parts {
+                for DirectionResult { direction, result, .. } in parts {
                     // A cell that was stopped before its first datagram has no result.
-                    if !stop.load(Ordering::Relaxed) || harvest.tx.sent > 0 {
+                    if !stop.load(Ordering::Relaxed) || result.tx.sent > 0 {
                         let cell = cell.clone();
-                        let measured = MeasuredCell { cell, load, direction, harvest };
+                        let measured = MeasuredCell { cell, load, direction, result };
                         outcome.measured.extend(observer.measured(measured));
                     }
                 }
@@ -178,7 +178,7 @@ pub fn run(
 
 /// The error that ended a cell early. An unreachable target is not an error: the report states it.
 fn gave_up(part: &mut DirectionResult, cell: &PlannedCell) -> Option<RunError> {
-    match part.harvest.cut_short? {
+    match part.result.cut_short? {
         CutShort::Stuck => Some(RunError::Stuck { id: cell.id.clone() }),
         CutShort::PeerLost => part.error.take(),
         CutShort::Unreachable | CutShort::Interrupted => None,

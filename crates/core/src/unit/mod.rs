@@ -27,25 +27,23 @@ pub fn sum_counts(counts: impl IntoIterator<Item = u64>) -> u64 {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum UnitError {
-    #[error("'{asked}' is not a duration; write seconds as a bare number, or 500ms, 10s, 2m")]
+    #[error("'{asked}' is not a duration; use seconds as a plain number, or 500ms, 10s, 2m")]
     Duration { asked: String },
-    #[error(
-        "'{asked}' is not a rate; write max, 100k (datagrams/s), 1Gbit (payload bits/s) or 50%"
-    )]
+    #[error("'{asked}' is not a rate; use max, 100k (datagrams/s), 1Gbit (payload bits/s) or 50%")]
     Rate { asked: String },
     #[error("rate '{asked}' is out of range; {range}")]
     RateRange { asked: String, range: &'static str },
     #[error(
-        "'{asked}' is not a payload size; write bytes such as 64 or 8K, a range 64..1024*2 or \
+        "'{asked}' is not a payload size; use bytes such as 64 or 8K, a range 64..1024*2 or \
          64..256+64, rfc2544 or imix"
     )]
     Size { asked: String },
     #[error(
-        "payload size {asked} is out of range; 16 bytes (our header) to 65507 bytes (the largest \
-         UDP payload over IPv4) are possible"
+        "payload size {asked} is out of range; use 16 bytes (the udperf header) to 65507 bytes \
+         (the largest UDP payload over IPv4)"
     )]
     SizeRange { asked: String },
-    #[error("'{asked}' is not a number of {what}; write a whole number, K/M/G = {factor}")]
+    #[error("'{asked}' is not a number of {what}; use a whole number, K/M/G = {factor}")]
     Count { asked: String, what: &'static str, factor: u64 },
 }
 

@@ -24,7 +24,7 @@ pub(super) struct AbSide {
 }
 
 /// Flags that the runs' own documents, or the number of runs, hang on.
-const OWN: &str = "--trials, --fail-if, -q, -J and other files are for a run by itself; omit them \
+const OWN: &str = "--trials, --fail-if, -q, -J and other files are for single runs; omit them \
                    and give ab its own --trials, -q and -J";
 
 pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
@@ -42,7 +42,7 @@ pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
         };
         let lower = name.to_ascii_lowercase();
         let words = shlex::split(flags).ok_or_else(|| {
-            let why = format!("--{lower} '{flags}' has a quote that does not end; close it");
+            let why = format!("--{lower} '{flags}' has an unclosed quote; close it");
             CliError::Contradiction(why)
         })?;
         let side = AbSide {
@@ -56,7 +56,7 @@ pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
         side.check()?;
         if let Some(flag) = twice(&args.command, &side.args[args.command.len()..]) {
             let why = format!(
-                "{flag} is in the command and in --{lower}: it would have both values; leave it \
+                "{flag} is in the command and in --{lower}: it would have both values; omit it \
                  away after --, and name it in --a and --b"
             );
             return Err(CliError::Contradiction(why));

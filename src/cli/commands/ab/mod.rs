@@ -63,7 +63,7 @@ pub(crate) fn run(args: &AbArgs) -> Result<Exit, CliError> {
     })?;
     if !is_complete {
         let message = format!(
-            "interrupted after {} of {} runs of A and {} of B; nothing was learned of them",
+            "interrupted after {} of {} runs of A and {} of B; they have no result",
             a.len(),
             args.trials,
             b.len(),
@@ -150,7 +150,7 @@ impl Keep {
             std::fs::create_dir_all(&path).map_err(fails)?;
             if std::fs::read_dir(&path).map_err(fails)?.next().is_some() {
                 let why =
-                    format!("--keep {}: there are files in it; name a new one", path.display());
+                    format!("--keep {}: the folder is not empty; use a new one", path.display());
                 return Err(CliError::Contradiction(why));
             }
         }

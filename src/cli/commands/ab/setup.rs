@@ -47,7 +47,7 @@ impl Setup {
         };
         // Before there is anything to undo.
         let guard = Guard::post(&self.undo)
-            .map_err(|error| fails(format!("sh, which would undo it, cannot be run: {error}")))?;
+            .map_err(|error| fails(format!("cannot run sh, which would undo it: {error}")))?;
         let standing = SetupState { setup: self, guard: Some(guard) };
         match shell(&self.command, stop) {
             Ok(()) => Ok(standing),
@@ -55,7 +55,7 @@ impl Setup {
                 let undo = &self.undo;
                 let also = match standing.undo() {
                     Ok(()) => format!("it was undone ('{undo}')"),
-                    Err(_) => format!("undoing it failed, too ('{undo}'): see what is left of it"),
+                    Err(_) => format!("undoing it failed, too ('{undo}'): undo it by hand"),
                 };
                 Err(fails(format!("{why}; {also}")))
             }
@@ -83,15 +83,14 @@ impl SetupState<'_> {
 impl Drop for SetupState<'_> {
     fn drop(&mut self) {
         if let Err(why) = self.put_back() {
-            warn_stderr(&format!("'{}' failed ({why}); do it by hand", self.setup.undo));
+            warn_stderr(&format!("'{}' failed ({why}); undo it by hand", self.setup.undo));
         }
     }
 }
 
 /// Runs it by sh(1); its output goes to no pipe, which a server that it starts would keep open.
 fn shell(command: &str, stop: &AtomicBool) -> Result<(), String> {
-    let (status, said) =
-        run(command, stop).map_err(|error| format!("sh cannot be run: {error}"))?;
+    let (status, said) = run(command, stop).map_err(|error| format!("cannot run sh: {error}"))?;
     if stop.load(Ordering::Relaxed) && !status.success() {
         return Err("interrupted".to_owned());
     }
@@ -123,7 +122,7 @@ fn undo_of_sysctl(side: &str, command: &str) -> Result<String, CliError> {
     let lower = side.to_ascii_lowercase();
     let unknown = || {
         CliError::Contradiction(format!(
-            "--setup-{lower} '{command}': only sysctl is undone by itself; add --undo-{lower} \
+            "--setup-{lower} '{command}': only sysctl is undone automatically; add --undo-{lower} \
              with the command that undoes it, or --undo-{lower} true where nothing has to be"
         ))
     };

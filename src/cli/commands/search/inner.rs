@@ -101,7 +101,7 @@ impl Inner {
         }
     }
 
-    /// Whether it may go to strangers.
+    /// Whether it may send to public addresses.
     pub(super) const fn is_public(&self) -> bool {
         match self {
             Self::Bench(_) => false,
@@ -134,22 +134,22 @@ impl Inner {
             max_missed: _,
             junit,
         } = &cells.output;
-        let rate = "the search chooses rates; bound them by its own --start and --max-rate";
-        let to_search = "the search gives one result; give this flag to search, before --";
+        let rate = "the search chooses rates; bound them with --start and --max-rate of search";
+        let to_search = "the search has one result; give this flag to search, before --";
         let format =
-            "a search is written as text, JSON or CSV; give search --json or --csv, before --";
-        let goal = "what has to hold is a goal of the search; write it as a GOAL, before --";
-        let trials = "the search repeats what decides; say how often by its own --repeat";
+            "a search has text, JSON and CSV output; give search --json or --csv, before --";
+        let goal = "conditions are goals of the search; give it as a GOAL, before --";
+        let trials = "the search repeats trials itself; set the number with --repeat of search";
         let own_rates = cells.pace.shape() == PaceShape::OwnRates;
-        let interval_log = "a search has no log of intervals; its document (-J) has all histograms";
-        let time = "the search chooses times; give the longest one by its own --time";
+        let interval_log = "a search has no interval log; its document (-J) has all histograms";
+        let time = "the search chooses times; set the longest one with --time of search";
         let flags = [
             ("--rate", !cells.rates.is_empty(), rate),
             ("-b", cells.bits.is_some(), rate),
             ("--time", cells.time.is_some(), time),
             ("--count", cells.count.is_some(), time),
             ("--trials", cells.trials != 1, trials),
-            ("--pace", own_rates, "this pace brings its own rates; use even, burst:N or poisson"),
+            ("--pace", own_rates, "this pace defines its own rates; use even, burst:N or poisson"),
             ("--json", json.is_some(), to_search),
             ("--csv", csv.is_some(), to_search),
             ("--quiet", *quiet, to_search),
@@ -162,8 +162,8 @@ impl Inner {
         ];
         let closed = "a closed loop has no rate to search for; omit it";
         let (way, once) = (
-            "a search has one way; search each by itself, with and without --reverse",
-            "standard input can be read once, and every trial reads it; give a file",
+            "a search has one direction; search each separately, with and without --reverse",
+            "standard input can be read only once, but every trial reads it; give a file",
         );
         refuse_repeats(cells)?;
         let own = match self {

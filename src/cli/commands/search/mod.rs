@@ -77,7 +77,7 @@ fn settings(args: &SearchArgs, inner: &Inner) -> Result<Settings, CliError> {
     }
     let public = max.filter(|_| inner.is_public()).map(|max| max * PUBLIC_START);
     if inner.is_public() && max.is_none() {
-        let why = "--allow-public: a public address gets no more than somebody chose; give search \
+        let why = "--allow-public: traffic to a public address needs a bound; give search \
                    a --max-rate";
         return contradiction(why.to_owned());
     }
@@ -170,7 +170,7 @@ impl<'a> Hunt<'a> {
         let RunOutput { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
         self.interrupted |= interrupted;
         if interrupted {
-            let message = "interrupted: what had not been searched by then is missing";
+            let message = "interrupted: later searches are missing";
             report.warnings.push(warning_codes::INTERRUPTED.warning(message));
         }
         let cells = std::mem::take(&mut report.cells);

@@ -60,7 +60,7 @@ fn command(text: &str, input_sender: &InputSender, manner: &Manner) -> Result<bo
         }
         _ => {
             return Err(format!(
-                "/{word} is no command; /help shows them, and //{word} sends it as text"
+                "unknown command /{word}; see /help, or use //{word} to send it as text"
             ));
         }
     };

@@ -104,7 +104,7 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
         )));
     }
     if peer == Some("") {
-        return Err(wrong("unix: names nobody; write such as unix:/tmp/udperf"));
+        return Err(wrong("unix: has no name; use such as unix:/tmp/udperf"));
     }
     let peer = peer.map(UnixName::new);
     let name = match &args.bind {

@@ -84,13 +84,13 @@ impl Show {
             TalkEvent::InvalidInput(text) => return self.answer(text),
             TalkEvent::Peers(peers, target) => return self.answer(&list(peers, *target)),
             TalkEvent::NoSuchPeer => {
-                return self.answer("nobody here has that name or number; /peers shows who is");
+                return self.answer("no peer has that name or number; see /peers");
             }
             TalkEvent::NoPeer => {
-                return self.answer("nobody has been heard yet; say /to ADDR:PORT, or wait");
+                return self.answer("no peer yet; use /to ADDR:PORT, or wait");
             }
             TalkEvent::Chosen(Some(peer)) => format!("to {} from now on", self.name(peer)),
-            TalkEvent::Chosen(None) => "to whoever is heard next".to_owned(),
+            TalkEvent::Chosen(None) => "to the next sender".to_owned(),
             // A client of datagrams does not need it.
             TalkEvent::Listening(_) if self.has_peer => return Ok(()),
             TalkEvent::Listening(at) => format!("talk on {at}"),
@@ -272,7 +272,7 @@ fn hex_of(bytes: &[u8]) -> String {
 /// The peers; the one that gets the next line is marked.
 fn list(peers: &[TalkPeer], target: Option<u32>) -> String {
     if peers.is_empty() {
-        return "nobody yet".to_owned();
+        return "no peer yet".to_owned();
     }
     let row = |peer: &TalkPeer| {
         let mark = if target == Some(peer.number) { "  <- gets your lines" } else { "" };

@@ -21,7 +21,7 @@ rx_pps, higher is better
                 2026-07-19 12:00  aaaaaaa  220 kpps   +10.0%  ████████████
                 kernel Linux 6.18.44 → Linux 6.19.1
                 2026-07-20 12:00  bbbbbbb  110 kpps!  -50.0%  ██████        git aaaaaaa → bbbbbbb
-  ! doubted in the run: steal
+  ! has warnings in the run: steal
 ";
     let style = |width| Style { color: false, width, verbose: false };
     assert_eq!(text(&flat_out(), style(100)), expected);
@@ -50,10 +50,10 @@ fn an_invalid_run_is_marked_in_every_format() {
 
 #[test]
 fn a_row_a_point() {
-    let row = |day: u32, git: &str, pps: u32, doubts: &str| {
+    let row = |day: u32, git: &str, pps: u32, codes: &str| {
         format!(
             "2026-07-{day}T12:00:00Z,{git},bench-1 · AMD EPYC · 2 CPUs,plain/64/max,rx_pps,{pps},3,\
-             \"bench, 500 ms\",{doubts},{day}/report.json,\n"
+             \"bench, 500 ms\",{codes},{day}/report.json,\n"
         )
     };
     let expected = [

@@ -106,8 +106,9 @@ fn percentiles_among_lost_datagrams_are_infinite() {
     let mut report = pair();
     assert!(failures("p99_with_loss>1s", &report).is_empty());
     fixture::lose(&mut report.cells[1], 2_000);
-    let expected =
-        ["plain/64/50%: failed: p99_with_loss is infinite: it falls among the lost, limit 1 s"];
+    let expected = [
+        "plain/64/50%: failed: p99_with_loss is infinite: it falls among lost datagrams, limit 1 s",
+    ];
     assert_eq!(failures("p99_with_loss>1s", &report), expected);
     assert!(failures("p99_with_loss<1s", &report).is_empty());
     let cell = &report.cells[1];

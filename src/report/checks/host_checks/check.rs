@@ -5,7 +5,7 @@
 pub enum Grade {
     /// As it should be.
     Good,
-    /// Worth knowing; distorts nothing by itself.
+    /// Worth knowing; does not distort figures by itself.
     Note,
     /// Distorts figures.
     Warn,
@@ -16,17 +16,17 @@ pub enum Grade {
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCheck {
-    /// Stable over time, for scripts; `warning_codes` has them.
+    /// Its code in `warning_codes`, stable over time.
     pub code: &'static str,
     /// What was checked, in a word or two.
     pub subject: &'static str,
     /// How good or bad it is.
     pub grade: Grade,
-    /// What was found: readable without the subject.
+    /// The finding; readable without the subject.
     pub found: String,
-    /// What that does to the figures; empty where it has no effect.
+    /// The effect on figures; empty without one.
     pub why: String,
-    /// A command that fixes it, where there is one.
+    /// A command that fixes it, if there is one.
     pub fix: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl HostCheck {
         Self { fix: Some(command.into()), ..self }
     }
 
-    /// What is wrong and the command that fixes it, where both fit a line.
+    /// What is wrong and the command that fixes it, if both fit a line.
     pub(super) fn message(&self) -> String {
         /// Columns left beside the prefix of the sink's host. Arbitrary.
         const COLUMNS: usize = 88;

@@ -1,4 +1,4 @@
-//! Checks of the clock, and of sleeping by it.
+//! Checks of the clock and of sleeps.
 
 use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
@@ -16,22 +16,21 @@ const FAST_SOURCES: &[&str] = &[
     "tod",
 ];
 
-/// The dearest clock read that passes, in ns. With the vDSO a read takes about 25 (measured), by a
-/// system call several hundred; arbitrary in between.
+/// Maximum tolerated cost of a clock read in ns. With the vDSO a read takes about 25 (measured), by
+/// a system call several hundred; arbitrary between these.
 const COST_MOST_NS: f64 = 100.0;
 
-/// Coarser steps are worth a word, in ns. Arbitrary: a tenth of the shortest latency that loopback
-/// has.
+/// Coarser steps are noted, in ns. Arbitrary: a tenth of the shortest latency over loopback.
 const STEP_NOTE_NS: u64 = 100;
 
 /// Coarser steps distort, in ns. Arbitrary: latency is shown in microseconds.
 const STEP_WARN_NS: u64 = 1_000;
 
-/// The latest median wake-up that passes, in ns: paced senders stop sleeping so long before their
-/// moment (`SLEEP_MARGIN` in `net/wait.rs`).
+/// Maximum tolerated median delay of a wake-up in ns: paced senders stop sleeping this long before
+/// the due time (`SLEEP_MARGIN` in `net/wait.rs`).
 const SLEEP_MOST_NS: u64 = 100_000;
 
-/// The longest wake-up that is not worth a word, in ns: what is longer counts as a stall.
+/// Maximum delay of a wake-up without a note, in ns: longer ones count as stalls.
 const SLEEP_LONGEST_NS: u64 = 1_000_000;
 
 /// A slow source is a note if `clock_cost` measured its cost, otherwise a warning.
@@ -61,8 +60,8 @@ pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
         format!("a clock read takes {cost:.0} ns (clock source {source})"),
     )
     .because(
-        "workers read the clock once a batch, so rates are too low and each latency holds two \
-         reads",
+        "workers read the clock once per batch, so rates are too low and each latency includes \
+         two reads",
     );
     Some(if FAST_SOURCES.contains(&source) {
         slow
@@ -88,7 +87,7 @@ pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<Ho
         finding(step)
     } else {
         finding(format!("the clock moves in steps of {step}"))
-            .because("latency below a few steps is rounding, and jitter below one is nothing")
+            .because("latency below a few steps, and jitter below one, is only rounding")
     })
 }
 
@@ -98,11 +97,11 @@ pub(super) fn sleep_error(host: &HostFacts, wants: HostRequirements<'_>) -> Opti
     Some(if p50 > SLEEP_MOST_NS {
         let grade = if wants.paced { Grade::Warn } else { Grade::Note };
         finding(grade, format!("a sleeping thread wakes up {figures}"))
-            .because("a paced sender that sleeps between datagrams misses its moments; let it spin")
+            .because("a paced sender that sleeps between datagrams misses due times; let it spin")
             .fixed_by("udperf bench --wait spin")
     } else if max > SLEEP_LONGEST_NS {
         finding(Grade::Note, figures)
-            .because("now and then a wake-up is as late as a stall, and will show as one")
+            .because("some wake-ups are as late as a stall, and count as one")
     } else {
         finding(Grade::Good, figures)
     })

@@ -1,4 +1,4 @@
-//! Checks of who gets which CPU, and how much of it.
+//! Checks of CPUs: number, siblings, isolation, quota, load and governor.
 
 use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
@@ -11,16 +11,16 @@ fn list(cpus: &[usize]) -> String {
 pub(super) fn few_cores(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let (cpus, workers) = (host.allowed_cpus.len(), wants.workers());
     Some(match cpus {
-        0 => finding(Grade::Note, "the system does not say which CPUs there are")
+        0 => finding(Grade::Note, "the system does not report its CPUs")
             .because("workers run wherever the scheduler puts them, so runs differ more"),
-        1 if workers > 1 => finding(Grade::Warn, "there is one CPU only").because(
+        1 if workers > 1 => finding(Grade::Warn, "there is only one CPU").because(
             "sender and receiver take turns on it, so rates are those of half a CPU and latency \
-             holds the wait for the other; use a machine with two or more",
+             includes the wait for the other; use a machine with two or more",
         ),
         _ if cpus < workers => finding(Grade::Warn, format!("{workers} workers share {cpus} CPUs"))
             .because(
-                "they take turns, so rates are too low and latency holds the wait for the others; \
-                 ask for fewer --threads",
+                "they take turns, so rates are too low and latency includes the wait for the \
+                 others; use fewer --threads",
             ),
         _ => finding(
             Grade::Good,
@@ -34,10 +34,10 @@ pub(super) fn few_cores(host: &HostFacts, wants: HostRequirements<'_>) -> Option
 
 pub(super) fn smt_siblings(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
     let Some(cores) = host.physical_cores() else {
-        let unsure = "SMT is on, and the system does not say which CPUs share a core";
+        let unsure = "SMT is on, but the system does not report which CPUs share a core";
         return host.smt_active?.then(|| {
             finding(Grade::Note, unsure.to_owned())
-                .because("both ends may end up on one core; choose cores with --pin")
+                .because("both ends may run on one core; choose cores with --pin")
         });
     };
     const WHY: &str = "the two share its execution units and caches, so each slows the other down";
@@ -74,13 +74,13 @@ pub(super) fn isolated_cpus(host: &HostFacts, _: HostRequirements<'_>) -> Option
     let all = list(isolated);
     let (first, last) = (isolated.first()?, isolated.last()?);
     if isolated.iter().any(|cpu| host.allowed_cpus.contains(cpu)) {
-        let found = format!("CPUs {all} are isolated, and ours to use");
+        let found = format!("CPUs {all} are isolated and available");
         return Some(finding(Grade::Good, found));
     }
     let found = format!("CPUs {all} are isolated, but this process may not run there");
     let away = finding(Grade::Note, found)
-        .because("nothing else runs on them, so figures from there are steadier");
-    // One alone would have to serve both ends.
+        .because("no other threads run on them, so figures from there are steadier");
+    // One CPU would have to serve both ends.
     Some(if first == last {
         away
     } else {
@@ -95,16 +95,16 @@ pub(super) fn cpu_quota(host: &HostFacts, wants: HostRequirements<'_>) -> Option
     (limit < wanted).then(|| {
         finding(
             Grade::Warn,
-            format!("a quota leaves {limit} of the {wanted} CPUs that the workers use"),
+            format!("a quota allows {limit} of the {wanted} CPUs that the workers use"),
         )
         .because(
-            "once it is used up all threads stand still until the next period, often for tens of \
-             ms; raise the limit of the container or cgroup (cpu.max)",
+            "once it is used up, all threads stop until the next period, often for tens of ms; \
+             raise the limit of the container or cgroup (cpu.max)",
         )
     })
 }
 
-/// Load per CPU that is worth a note. Arbitrary: one run leaves less behind.
+/// Load per CPU that is noted. Arbitrary: more than one run leaves behind.
 const BUSY_LOAD: f64 = 0.7;
 
 pub(super) fn busy_host(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
@@ -113,16 +113,16 @@ pub(super) fn busy_host(host: &HostFacts, wants: HostRequirements<'_>) -> Option
     if others > 0 && others + workers as u64 > online as u64 {
         let threads = if others == 1 { "thread" } else { "threads" };
         let ours = if workers == 1 { "worker" } else { "workers" };
-        let found =
-            format!("{others} other {threads} and {workers} {ours} of ours want {online} CPUs");
+        let found = format!("{others} other {threads} and {workers} {ours} share {online} CPUs");
         return Some(finding(Grade::Warn, found).because(
-            "whoever runs beside a worker takes its CPU for ms at a time; end what else runs",
+            "a thread on the CPU of a worker takes it for ms at a time; stop other programs",
         ));
     }
     let load = host.load_average?;
     Some(if load > BUSY_LOAD * online as f64 {
-        finding(Grade::Note, format!("the load average is {load:.1} on {online} CPUs"))
-            .because("something ran within the last minute; if it was not udperf, it may come back")
+        finding(Grade::Note, format!("the load average is {load:.1} on {online} CPUs")).because(
+            "other programs than udperf may have run within the last minute, and may run again",
+        )
     } else {
         finding(Grade::Good, format!("load average {load:.1}"))
     })

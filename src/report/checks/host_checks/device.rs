@@ -5,8 +5,8 @@ use crate::host::HostFacts;
 
 pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     Some(if host.turbo? {
-        finding(Grade::Note, "the CPUs may clock above their nominal frequency")
-            .because("how far, depends on heat and on how many are busy, so figures drift")
+        finding(Grade::Note, "the CPUs may exceed their nominal frequency")
+            .because("how far depends on temperature and on how many are busy, so figures drift")
     } else {
         finding(Grade::Good, "off")
     })
@@ -15,7 +15,8 @@ pub(super) fn turbo(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostChe
 /// Mitigations do not distort figures, but hosts with and without them do not compare.
 pub(super) fn mitigations(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let states = host.mitigations.as_ref()?;
-    let why = "system calls cost less than on hosts where they are on; compare only alike ones";
+    let why =
+        "system calls cost less than with mitigations; compare only hosts with equal settings";
     let line = host.kernel_command_line.as_deref().unwrap_or_default();
     if line.split_whitespace().any(|word| word == "mitigations=off") {
         let found = "flaws of the CPU are not mitigated (mitigations=off)".to_owned();
@@ -32,7 +33,7 @@ pub(super) fn mitigations(host: &HostFacts, _: HostRequirements<'_>) -> Option<H
     })
 }
 
-/// What lets a super-packet pass a device, by the kernel's names.
+/// Features that let a super-packet pass a device, by the kernel's names.
 const PASSES_WHOLE: [(&str, &str); 2] = [("GSO", "tx-generic-segmentation"), ("GRO", "rx-gro")];
 
 pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
@@ -45,7 +46,7 @@ pub(super) fn offload(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostC
     }
     let found = format!("off on {}: {}", device.name, off.join(", "));
     Some(finding(Grade::Note, found).because(
-        "super-packets are cut before they get there or joined nowhere, so the engines gso and \
-         gro gain less",
+        "super-packets are segmented before the device or not merged after it, so the engines \
+         gso and gro gain less",
     ))
 }

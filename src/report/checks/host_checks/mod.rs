@@ -16,7 +16,7 @@ pub use check::{Grade, HostCheck};
 pub use wants::HostRequirements;
 pub(crate) use wants::cores_here;
 
-/// A check: `None` where the host does not tell what it needs, or has nothing of the kind.
+/// A check: `None` if the host does not report the facts it needs, or does not have the feature.
 type Check = fn(&HostFacts, HostRequirements<'_>) -> Option<HostCheck>;
 
 /// All checks with their codes and subjects, in the order of the report.
@@ -40,7 +40,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("clock_cost", "clock read", clock::clock_cost),
     ("clock_step", "clock step", clock::clock_step),
     ("sleep_error", "waking up", clock::sleep_error),
-    ("missing_capability", "abilities", system::missing_capability),
+    ("missing_capability", "capabilities", system::missing_capability),
 ];
 
 /// All checks of a host, for a run with these requirements.
@@ -52,7 +52,7 @@ pub fn check_host(host: &HostFacts, wants: HostRequirements<'_>) -> Vec<HostChec
     CHECKS.iter().filter_map(run).collect()
 }
 
-/// Checks without a warning: cells or the head of the report show what matters of them.
+/// Checks without a warning: cells or the head of the report show their effect.
 const SHOWN_ELSEWHERE: &[&str] = &["rmem_max", "wmem_max", "virtual_machine", "governor"];
 
 /// Warnings about the host that affect this run.

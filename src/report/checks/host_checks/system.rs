@@ -1,4 +1,4 @@
-//! Checks of the build, of what surrounds the host, and of what its kernel grants.
+//! Checks of the build, virtualization, kernel limits and capabilities.
 
 use super::{Grade, HostCheck, HostRequirements, finding};
 use crate::host::HostFacts;
@@ -19,9 +19,9 @@ const STEAL_WARN: f64 = 0.01;
 
 pub(super) fn virtual_machine(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
     let Some(name) = host.virtualization.as_deref() else {
-        // A machine that tells nothing of itself is not known to be real.
+        // Without any facts, the machine may be virtual.
         let known = host.kernel.is_some() && host.steal_share.is_some();
-        return known.then(|| finding(Grade::Good, "none to be seen"));
+        return known.then(|| finding(Grade::Good, "none detected"));
     };
     let stolen = host.steal_share.unwrap_or(0.0);
     let grade = if stolen > STEAL_WARN { Grade::Warn } else { Grade::Note };
@@ -29,8 +29,8 @@ pub(super) fn virtual_machine(host: &HostFacts, _: HostRequirements<'_>) -> Opti
         format!(" that took {:.2} % of CPU time since boot", share * 100.0)
     });
     Some(finding(grade, format!("a virtual machine under {name}{share}")).because(
-        "neighbours slow it down unseen, and its CPUs may be taken away for ms at a time; \
-             repeat with --trials and trust ratios of interleaved runs, not absolute figures",
+        "other machines on this hardware slow it down, and the hypervisor may take its CPUs \
+             for ms at a time; repeat with --trials and use ratios of interleaved runs",
     ))
 }
 
@@ -38,18 +38,18 @@ pub(super) fn container(host: &HostFacts, _: HostRequirements<'_>) -> Option<Hos
     let kind = host.container.as_deref()?;
     let found = format!("this is a {kind} container");
     Some(finding(Grade::Note, found).because(
-        "limits of the kernel are the host's to change, and unless the network is shared, \
-             counters are those of the container alone",
+        "kernel limits belong to the host; unless the network is shared, counters are those of \
+             the container only",
     ))
 }
 
 pub(super) fn rmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let why = "receivers get so much only, so short pauses of theirs already become loss";
+    let why = "receivers get no more, so short pauses become loss";
     Some(buffer_limit("rmem_max", host.rmem_max?, wants, why))
 }
 
 pub(super) fn wmem_max(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
-    let why = "senders get so much only, so they are refused sooner where a device is slow";
+    let why = "senders get no more, so sends are refused sooner if a device is slow";
     Some(buffer_limit("wmem_max", host.wmem_max?, wants, why))
 }
 
@@ -58,7 +58,7 @@ fn buffer_limit(name: &str, most: u64, wants: HostRequirements<'_>, why: &str) -
     if most >= asked {
         return finding(Grade::Good, format!("up to {shown}"));
     }
-    let found = format!("net.core.{name} is {shown}, and {} are asked for", show_bytes(asked));
+    let found = format!("net.core.{name} is {shown}, but {} are requested", show_bytes(asked));
     let why = format!("{why}; as root, until the next boot unless it is in /etc/sysctl.d too");
     finding(Grade::Warn, found).because(why).fixed_by(format!("sysctl -w net.core.{name}={asked}"))
 }
@@ -77,14 +77,14 @@ pub(super) fn netdev_max_backlog(host: &HostFacts, _: HostRequirements<'_>) -> O
             format!("net.core.netdev_max_backlog is {backlog}, below the kernel's default"),
         )
         .because(
-            "loopback passes through this queue, and what finds it full is lost; as root, until \
+            "loopback uses this queue, and packets that find it full are dropped; as root, until \
              the next boot unless it is in /etc/sysctl.d too",
         )
         .fixed_by(format!("sysctl -w net.core.netdev_max_backlog={BACKLOG_DEFAULT}"))
     })
 }
 
-/// Capabilities without which figures mean less; without any other, only a choice is missing.
+/// Capabilities that figures depend on; others only offer more engines.
 const RELIED_ON: &[&str] = &["socket_drops", "queue_drops", "udp_counters", "affinity"];
 
 pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
@@ -94,12 +94,12 @@ pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> O
     if let Some(plain) = missing.iter().find(|can| can.name == "plain") {
         return Some(
             finding(Grade::Bad, "the plain engine does not work here")
-                .because(format!("nothing can be measured: {}", plain.detail)),
+                .because(format!("udperf cannot measure: {}", plain.detail)),
         );
     }
     match count {
         0 if of == 0 => None,
-        0 => Some(finding(Grade::Good, format!("all {of} there"))),
+        0 => Some(finding(Grade::Good, format!("all {of} available"))),
         _ => {
             let relied_on = names.iter().any(|name| RELIED_ON.contains(name));
             let grade = if relied_on { Grade::Warn } else { Grade::Note };

@@ -152,7 +152,7 @@ fn cpus_are_graded_by_what_workers_need() {
     };
     let is = |grade, text: &str| (grade, text.to_owned());
     let one = found("few_cores", DEFAULT, |host| host.allowed_cpus = vec![3]);
-    assert_eq!(one, is(Warn, "there is one CPU only"));
+    assert_eq!(one, is(Warn, "there is only one CPU"));
     assert_eq!(found("few_cores", threads(3), |_| {}), is(Warn, "6 workers share 4 CPUs"));
     assert_eq!(found("few_cores", DEFAULT, |host| host.allowed_cpus.clear()).0, Note);
     assert_eq!(found("few_cores", threads(2), |_| {}).0, Good);
@@ -174,7 +174,7 @@ fn cpus_are_graded_by_what_workers_need() {
     assert_eq!(found("isolated_cpus", DEFAULT, |host| host.isolated_cpus = Some(vec![3])).0, Good);
     assert_eq!(found("cpu_quota", DEFAULT, |host| host.cpu_limit = Some(1)).0, Warn);
     assert_eq!(found("busy_host", DEFAULT, |host| host.others_running = Some(2)).0, Good);
-    let crowded = is(Warn, "3 other threads and 2 workers of ours want 4 CPUs");
+    let crowded = is(Warn, "3 other threads and 2 workers share 4 CPUs");
     assert_eq!(found("busy_host", DEFAULT, |host| host.others_running = Some(3)), crowded);
     assert_eq!(found("busy_host", threads(4), |host| host.others_running = Some(0)).0, Good);
     assert_eq!(found("busy_host", DEFAULT, |host| host.load_average = Some(3.9)).0, Note);
@@ -219,7 +219,7 @@ fn settings_of_system_and_device_are_graded() {
     let (grade, _, fix) = check("debug_build", DEFAULT, |host| host.debug_build = true);
     assert_eq!((grade, fix.as_deref()), (Bad, Some("cargo build --release")));
     let (grade, text, fix) = check("rmem_max", DEFAULT, |host| host.rmem_max = Some(212_992));
-    let expected = "net.core.rmem_max is 208 KiB, and 4 MiB are asked for";
+    let expected = "net.core.rmem_max is 208 KiB, but 4 MiB are requested";
     assert_eq!((grade, &*text), (Warn, expected));
     assert_eq!(fix.as_deref(), Some("sysctl -w net.core.rmem_max=4194304"));
     let modest = HostRequirements { socket_buffer: 65_536, ..DEFAULT };

@@ -1,27 +1,27 @@
-//! What a run wants of the hosts it runs on.
+//! What a run requires of its hosts.
 
 use crate::plan::{CellRate, Plan, Route, Scenario};
 use crate::unit::Rate;
 
-/// What a run wants of its host.
+/// The requirements of a run on its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostRequirements<'a> {
     /// Socket buffers in bytes.
     pub socket_buffer: usize,
     /// Senders, and receivers.
     pub threads: usize,
-    /// How many of these two kinds are on this host.
+    /// Number of sides (sending, receiving) on this host.
     pub sides: usize,
-    /// Cores of the senders, as far as they are decided.
+    /// Cores of the senders, if already chosen.
     pub tx_cores: &'a [Option<usize>],
     /// Cores of the receivers.
     pub rx_cores: &'a [Option<usize>],
-    /// Whether there is a schedule to hold.
+    /// Whether there is a schedule to keep.
     pub paced: bool,
 }
 
 impl<'a> HostRequirements<'a> {
-    /// What this plan wants.
+    /// The requirements of this plan.
     #[must_use]
     pub fn of(plan: &'a Plan) -> Self {
         let (tx_cores, rx_cores) = cores_here(plan);
@@ -36,7 +36,7 @@ impl<'a> HostRequirements<'a> {
         }
     }
 
-    /// What it wants of the sink's host, whose cores are the sink's affair.
+    /// The requirements on the sink's host; the sink chooses its cores.
     #[must_use]
     pub fn of_sink(scenario: &Scenario) -> Self {
         let route = scenario.route;
@@ -57,7 +57,7 @@ impl<'a> HostRequirements<'a> {
 }
 
 impl Default for HostRequirements<'_> {
-    /// What `udperf bench` wants if it is asked for nothing in particular.
+    /// The requirements of `udperf bench` without flags.
     fn default() -> Self {
         Self {
             // CONTRACT: the default of --socket-buffer.

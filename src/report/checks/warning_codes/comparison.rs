@@ -8,7 +8,7 @@ codes! { COMPARISON;
         "A test over so few runs cannot become significant. Measure with more --trials.";
     MISSING_CELLS "missing_cells" Major by_message,
         "cells of the base are missing in the new runs",
-        "The whole is undecided. Measure them too.";
+        "The comparison is undecided. Measure them too.";
     TWO_MACHINES "two_machines" Major by_message,
         "the runs are from different machines",
         "The difference of the machines may be the whole effect.";

@@ -19,8 +19,8 @@ codes! { DATAGRAMS;
          address, and that the host is up.";
     LOST_BETWEEN "lost_between" Major |c| share(c.ledger.unaccounted, c.ledger.sent),
         "datagrams were lost on the path between both ends",
-        "Neither end's counters have them, so something between dropped them: see what \
-         switches, firewalls and shapers there count.";
+        "Neither end's counters have them, so something between dropped them: check the \
+         counters of switches, firewalls and shapers there.";
     RECEIVE_BUFFER_LOSS "receive_buffer_loss" Major
         |c| share(c.ledger.lost_at.receive_buffer, c.ledger.sent),
         "the receiver's socket buffer was full",
@@ -62,7 +62,7 @@ codes! { DATAGRAMS;
          not give its reason, most often a full send buffer or queue; -e plain shows it. The \
          load was lower than it seems.";
     SHARED_COUNTERS "shared_counters" Minor |c| share(c.ledger.lost, c.ledger.sent),
-        "losses were attributed by counters that others share",
+        "losses come from counters that include other traffic",
         "The counter belongs to a whole device, network namespace or host, and it counts other \
          traffic too. The count at that place is an upper bound; some of these datagrams may \
          have been lost elsewhere. Measure one client at a time, or in a network namespace of \
@@ -87,8 +87,8 @@ codes! { DATAGRAMS;
          other sender.";
     CORRUPT "corrupt" Major |c| count(c.ledger.corrupt),
         "datagrams arrived with changed content",
-        "They have our tag but not our content: something on the path changes or forges them. \
-         They count as lost.";
+        "They have the tag of this run, but other content: something on the path changes or \
+         forges them. They count as lost.";
     DUPLICATE "duplicate" Minor |c| count(c.ledger.duplicate),
         "datagrams arrived more than once",
         "Something on the path duplicates them. The load on the receiver is higher than what \

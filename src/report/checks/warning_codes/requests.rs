@@ -30,29 +30,29 @@ codes! { REQUESTS;
     NO_REPLY "no_reply" Major
         |c| of_requests(c, c.exchange.as_ref()?.timeouts),
         "requests had no reply within --timeout",
-        "The message says what this host knows about the cause. If a receive buffer on this \
-         host that is not ours overflowed, the server cannot take so many at once: lower the \
-         --rate, or give it a larger SO_RCVBUF (sysctl net.core.rmem_default, or its own \
-         configuration). If nothing came back at all, check the address, the port, firewalls, \
-         and whether the server answers such requests. If the server is on another host, see \
+        "The message says what this host knows about the cause. If another program's receive \
+         buffer on this host overflowed, the server is too slow: lower the --rate, or give the \
+         server a larger SO_RCVBUF (sysctl net.core.rmem_default, or its own configuration). If \
+         no datagram came back, check the address, the port, firewalls, and whether the server \
+         answers such requests. If the server is on another host, see \
          `nstat -az UdpRcvbufErrors` there.";
     FROM_ELSEWHERE "from_elsewhere" Major |c| count(c.exchange.as_ref()?.elsewhere),
-        "datagrams came for ports that nobody reads",
-        "A server that answers from another address or port than it was asked at causes this. \
-         Send the requests to the address it answers from.";
+        "datagrams arrived at ports without a socket",
+        "The cause is a server that answers from another address or port. Send the requests to \
+         the address it answers from.";
     UNMATCHED "unmatched" Major
         |c| share(c.exchange.as_ref()?.unmatched, c.exchange.as_ref()?.replies),
         "datagrams came back that match no request",
         "They have another format than expected, or are damaged. See them with `udperf talk`, \
-         or match otherwise with --match.";
+         or use another --match.";
     ERROR_REPLIES "error_replies" Major
         |c| {
             let exchange = c.exchange.as_ref()?;
             share(sum_counts(exchange.errors.values().copied()), exchange.matched)
         },
         "replies report errors of the protocol",
-        "Their latency counts like that of all others. Check that the server serves what the \
-         requests ask for.";
+        "Their latency counts like that of all others. Check that the requests are \
+         valid for this server.";
     INCOMPLETE_REPLIES "incomplete_replies" Minor by_message,
         "replies of several datagrams were incomplete",
         "Some of the datagrams are missing, and the request counts as a timeout. Lower the \

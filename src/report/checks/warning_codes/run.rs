@@ -54,7 +54,7 @@ codes! { RUN;
          device (gso_max_segs in `ip -d link`), or set --batch.";
     STALLS "stalls" Minor of_stalls,
         "workers did not run for a while",
-        "A pinned worker found a hole between two of its own clock reads, without a system call \
+        "A pinned worker found a gap between two of its clock reads, without a system call \
          that explains it: the scheduler, an interrupt or the hypervisor had the CPU. The \
          maximum and the last percentiles of the latency include it; the field outside_stalls \
          does not. Keep other programs off these CPUs (isolcpus, --pin), or repeat with \
@@ -81,7 +81,7 @@ codes! { RUN;
          packets are not ours or count as corrupt. In load the rate in bits is too low; use \
          another receiving engine.";
     FLOW_STARVED "flow_starved" Major |c| count(c.flows.as_ref()?.starved),
-        "some flows got nothing through",
+        "no datagram of some flows arrived",
         "Totals hide this. See which flows in flows.worst. A firewall may drop their ports \
          (--port-range chooses others), or they share a full receiver (more --threads at the \
          sink, --spread turn).";
@@ -110,7 +110,7 @@ codes! { RUN;
          --size that fits the MTU.";
     INTERRUPTED "interrupted" Critical by_message,
         "a search or comparison was interrupted",
-        "What had not been measured by then is missing.";
+        "Later measurements are missing.";
     ENGINE_AT_RATE "engine_at_rate" Info by_message,
         "auto chose the engine at a limited rate",
         "At a rate that several engines can keep, they deliver alike, and chance decides \

@@ -1,4 +1,4 @@
-//! What the checks of cells share: what they know beside the document, and their wording.
+//! Shared by the checks of cells: facts that are not in the document, and wording.
 
 use crate::document::Cell;
 use crate::host::HostFacts;
@@ -11,19 +11,19 @@ use crate::report::checks::host_checks::cores_here;
 pub struct CellContext<'a> {
     /// Datagrams sent in warm-up.
     pub warmup_sent: u64,
-    /// Those of them that did not arrive.
+    /// Datagrams lost in warm-up.
     pub warmup_lost: u64,
-    /// What cut the cell short.
+    /// Why the cell ended early.
     pub cut_short: Option<&'a str>,
     /// Whether the kernel's receive timestamps were asked for.
     pub stamps: bool,
-    /// Whether every worker had a core it stayed on.
+    /// Whether every worker was pinned to a core.
     pub pinned: bool,
-    /// Whether a sender and a receiver had the same one.
+    /// Whether a sender and a receiver shared a core.
     pub shared_core: bool,
     /// Whether datagrams went both ways at once.
     pub both: bool,
-    /// Whether a hash gave flows to receivers.
+    /// Whether a hash assigned flows to receivers.
     pub by_hash: bool,
     /// Whether datagrams went by AF_UNIX.
     pub unix: bool,
@@ -57,17 +57,17 @@ pub(super) fn is_null(cell: &Cell) -> bool {
     cell.engine.tx_active == TxKind::Null.word()
 }
 
-/// A cell whose datagrams are no requests: of those, other checks know more.
+/// The cell unless its datagrams are requests, which have their own checks.
 pub(super) fn of_datagrams(cell: &Cell) -> Option<&Cell> {
     cell.exchange.is_none().then_some(cell)
 }
 
-/// `3.20 %` of a whole that is not nothing.
+/// `3.20 %` of a whole above 0.
 pub(super) fn percent(part: u64, whole: u64) -> String {
     format!("{:.2} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
-/// More than one in a thousand; arbitrary, about the loss at which protocols above begin to suffer.
+/// More than one in a thousand; arbitrary, about the loss that protocols above notice.
 pub(super) fn exceeds_permille(part: u64, whole: u64) -> bool {
     u128::from(part) * 1_000 > u128::from(whole)
 }
@@ -75,7 +75,7 @@ pub(super) fn exceeds_permille(part: u64, whole: u64) -> bool {
 pub(super) const fn reason(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
-        CutShort::Stuck => "nothing could be sent for 2 s",
+        CutShort::Stuck => "no datagram could be sent for 2 s",
         CutShort::Unreachable => "target unreachable for 2 s",
         CutShort::PeerLost => "the sink was lost",
     }

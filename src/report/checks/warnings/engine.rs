@@ -6,7 +6,7 @@ use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
 use crate::report::checks::warning_codes as codes;
 
-/// Engines that a run would have had, were they here.
+/// Engines that a run lacks because the host does not have them.
 pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
         let message = format!("engine {} is left out: {}", missing.engine, missing.why);
@@ -14,7 +14,7 @@ pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     })
 }
 
-/// GSO into GRO without a cut in between: many datagrams were one packet to the kernel.
+/// GSO into GRO without segmentation between: many datagrams were one packet to the kernel.
 pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let packets = &cell.packets;
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
@@ -88,11 +88,10 @@ pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let count = cell.packets.truncated.filter(|&count| count > 0)?;
     if cell.exchange.is_some() {
         let message =
-            format!("{count} answers were longer than their buffer; use another receive engine");
+            format!("{count} replies were longer than their buffer; use another receive engine");
         return Some(codes::TRUNCATED.warning(message));
     }
-    Some(
-        codes::TRUNCATED
-            .warning(format!("{count} packets truncated: who else sends to this port?")),
-    )
+    Some(codes::TRUNCATED.warning(format!(
+        "{count} packets truncated: another sender may use this port; choose another"
+    )))
 }

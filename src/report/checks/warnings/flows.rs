@@ -9,18 +9,18 @@ pub(super) fn starved(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     // Nothing at all is another matter, and other warnings say why.
     (flows.starved > 0 && flows.received.max > 0).then(|| {
         let message = format!(
-            "{} of {} flows got nothing through; see flows.worst, or use --port-range",
+            "{} of {} flows received no datagrams; see flows.worst, or use --port-range",
             flows.starved, flows.count
         );
         codes::FLOW_STARVED.warning(message)
     })
 }
 
-/// A receiver with so many times its share is reported. Arbitrary: others idle while it is the
-/// limit.
+/// A receiver with this many times its share is reported. Arbitrary: the others idle while it is
+/// the limit.
 const SKEWED: u64 = 2;
 
-/// One receiver that got far more than its share where a hash deals out flows.
+/// One receiver that got far more than its share if a hash assigns flows.
 pub(super) fn skew(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
     let by_hash = ctx.by_hash && cell.direction.as_deref() == Some("forward");
     let workers = cell.workers.as_ref().filter(|workers| by_hash && workers.len() > 1)?;

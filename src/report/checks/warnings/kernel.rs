@@ -33,7 +33,7 @@ pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     })
 }
 
-/// Others' datagrams that are not worth a word, in all; arbitrary: name look-ups, time, telemetry.
+/// Maximum of other datagrams without a warning; arbitrary: name look-ups, time, telemetry.
 pub(super) const OTHERS: u64 = 1_000;
 
 pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {

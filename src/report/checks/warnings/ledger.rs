@@ -21,7 +21,7 @@ pub(super) fn unaccounted(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     Some(codes::UNACCOUNTED.warning(message))
 }
 
-/// What is between two ends may lose what it likes: that is what is measured.
+/// Losses between the two ends, which are what the cell measures.
 pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let cell = of_datagrams(cell)?;
     let (unaccounted, lost) = nowhere(cell).filter(|_| is_path(cell))?;
@@ -36,12 +36,12 @@ pub(super) fn lost_between(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
     Some(codes::LOST_BETWEEN.warning(message))
 }
 
-/// Lost datagrams that are in no counter, and all lost ones; `None` where there are none.
+/// Lost datagrams that are in no counter, and all lost ones; `None` without any.
 fn nowhere(cell: &Cell) -> Option<(u64, u64)> {
     cell.ledger.unaccounted.filter(|&count| count > 0).zip(cell.ledger.lost)
 }
 
-/// Whether there is something between the two ends that counts for neither.
+/// Whether a network is between the two ends whose counters are unknown.
 pub(crate) fn is_path(cell: &Cell) -> bool {
     cell.ends.as_deref().is_some_and(|ends| ends != "together")
 }
@@ -91,7 +91,7 @@ pub(super) fn refused_no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<War
     )
 }
 
-/// Why the target could not be reached, each cause once, in order; `None` where it always could.
+/// Why the target could not be reached, each cause once, in order; `None` if it always could.
 pub(super) fn causes(cell: &Cell) -> Option<String> {
     let mut causes: Vec<&str> = Vec::new();
     for outage in &cell.outages {

@@ -10,7 +10,7 @@ use crate::unit::sum_counts;
 #[must_use]
 pub(crate) fn of_listeners(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warning> {
     let drops = sum_counts(tally.listeners.iter().filter_map(|one| one.drops));
-    let came = tally.strangers.datagrams.saturating_add(drops);
+    let came = tally.unsolicited.datagrams.saturating_add(drops);
     let granted = tally.listeners.iter().filter_map(|one| one.granted).min();
     let full = (drops > 0).then(|| found_full(drops, came));
     let asked = tally.listeners.first().map_or(0, |one| one.asked);

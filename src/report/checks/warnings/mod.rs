@@ -28,7 +28,7 @@ pub use throttled::throttled;
 /// A check: `None` without a warning.
 type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
 
-/// All checks, worst first: what may make all figures wrong, then what explains some of them.
+/// All checks, worst first: checks of all figures, then checks that explain some of them.
 const CHECKS: &[Check] = &[
     ledger::broken_ledger,
     requests::out_of_order,

@@ -5,9 +5,9 @@ use super::{CellContext, exceeds_permille, is_null, of_datagrams, percent};
 use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes as codes;
 
-/// Frames that a quiet network makes beside all traffic, a second at most: bridges send one every
-/// 2 s (IEEE 802.1D, hello time), each neighbour one every 30 s (IEEE 802.1AB, `msgTxInterval`). A
-/// device counts those that nobody listens for as dropped.
+/// Maximum frames per second of a quiet network: bridges send one every 2 s (IEEE 802.1D, hello
+/// time), each neighbour one every 30 s (IEEE 802.1AB, `msgTxInterval`). A device counts frames
+/// without a listener as dropped.
 const FRAMES_PER_SECOND: u64 = 1;
 
 pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
@@ -44,7 +44,7 @@ pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warn
     Some(codes::SHARED_COUNTERS.warning(message))
 }
 
-/// Datagrams that others received in the receivers' network namespace, where they are many.
+/// Datagrams that other sockets received in the receivers' network namespace, if many.
 fn others_received(cell: &Cell, ctx: &CellContext<'_>) -> Option<u64> {
     beside(cell.kernel.in_datagrams?, cell.packets.received?, cell, ctx)
 }

@@ -35,7 +35,7 @@ pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     })
 }
 
-/// Replies without an id, some of which are missing: those behind are taken for their neighbours.
+/// Missing replies without an id: later replies match the wrong requests.
 pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.in_order)?;
     (exchange.timeouts > 0 && exchange.matched > 0).then(|| {
@@ -46,7 +46,7 @@ pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> 
     })
 }
 
-/// A closed loop that had a rate, and no room to keep it.
+/// A closed loop that could not keep its rate.
 pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
@@ -125,7 +125,7 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     } else if exchange.matched == 0 && exchange.replies > 0 {
         "replies were late or unmatched".to_owned()
     } else if exchange.matched == 0 {
-        "nothing came back; check address and port".to_owned()
+        "no reply came back; check address and port".to_owned()
     } else if packets > 0 {
         format!("{packets} packets at the server's full buffer; lower the --rate")
     } else if here && own > 0 {
@@ -141,7 +141,7 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     )))
 }
 
-/// Datagrams that went to ports nobody reads, while replies were missing.
+/// Datagrams to ports without a socket while replies were missing.
 pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref()?;
     let count = exchange.elsewhere.filter(|&count| count > 0)?;
@@ -149,7 +149,7 @@ pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let share = count.saturating_mul(2) >= exchange.timeouts;
     (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
         codes::FROM_ELSEWHERE.warning(format!(
-            "{count} datagrams to unread ports; does the server answer from another address?"
+            "{count} datagrams to unbound ports: the server may answer from another address"
         ))
     })
 }
@@ -175,7 +175,7 @@ pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
 pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
     Some(codes::DUPLICATE_REPLIES.warning(format!(
-        "{} replies came again: duplicated by the server or the network",
+        "{} duplicate replies from the server or the network",
         exchange.duplicate
     )))
 }

@@ -6,10 +6,10 @@ use crate::plan::PaceKind;
 use crate::report::checks::warning_codes as codes;
 use crate::unit::show_nanos;
 
-/// The shortest cell that passes, in ns. Arbitrary: a single stall is at most some tens of ms.
+/// Minimum time of a cell in ns. Arbitrary: a single stall is at most some tens of ms.
 const SHORTEST_NS: u64 = 100_000_000;
 
-/// The fewest datagrams that pass: below, the 99.9th percentile is the maximum.
+/// Minimum datagrams of a cell: below, the 99.9th percentile is the maximum.
 const FEWEST: u64 = 1_000;
 
 pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -64,7 +64,7 @@ pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
     })
 }
 
-/// Lag that passes at any rate, in ns. Arbitrary: about ten system calls.
+/// Tolerated lag at any rate, in ns. Arbitrary: about ten system calls.
 const LAG_LEAST_NS: u64 = 50_000;
 
 pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
@@ -91,7 +91,7 @@ pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warnin
     Some(codes::BEHIND_SCHEDULE.warning(message))
 }
 
-/// The lag that passes: a tenth of a worker's period, or the time between bursts.
+/// Tolerated lag: a tenth of a worker's period, or the time between bursts.
 fn lag_most_ns(cell: &Cell) -> Option<u64> {
     let period_ns = 1e9 * cell.threads as f64 / cell.rate_pps?;
     let pace = cell.pace.as_deref().and_then(|word| word.parse().ok());

@@ -41,7 +41,7 @@ fn measured(report: &Report) -> impl Iterator<Item = &Cell> {
 
 fn why(report: &Report, cell: &Cell) -> String {
     if report.scenario.get("unix").is_some_and(Value::is_string) {
-        return "AF_UNIX has no stamps on departure".to_owned();
+        return "AF_UNIX has no send timestamps".to_owned();
     }
     let there = cell.direction.as_deref() == Some("reverse");
     let host: &Host = report.host.peer.as_deref().filter(|_| there).unwrap_or(&report.host);
@@ -53,7 +53,7 @@ fn why(report: &Report, cell: &Cell) -> String {
                           came back that was received"
                 .to_owned()
         }
-        None => "no stamp of a datagram came back that was received".to_owned(),
+        None => "no received datagram has a send timestamp".to_owned(),
     }
 }
 

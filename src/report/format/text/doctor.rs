@@ -36,7 +36,7 @@ pub fn doctor(checks: &[HostCheck], host: &HostFacts, color: bool) -> String {
         lines.extend(check.fix.iter().map(|fix| indented(Color::Accent, &format!("$ {fix}"))));
     }
     if !host.capabilities.is_empty() {
-        lines.extend([String::new(), styler.paint(Color::Title, "What works here")]);
+        lines.extend([String::new(), styler.paint(Color::Title, "Capabilities")]);
     }
     for can in &host.capabilities {
         let grade = if can.available { Grade::Good } else { Grade::Warn };
@@ -65,18 +65,16 @@ fn item(grade: Grade, subject: &str, text: &str, styler: Styler) -> Vec<String> 
 fn verdict(checks: &[HostCheck]) -> (Grade, String) {
     let count = |grade| checks.iter().filter(|check| check.grade == grade).count();
     let distort = |count| match count {
-        1 => "1 thing marked ! distorts".to_owned(),
-        count => format!("{count} things marked ! distort"),
+        1 => "1 item marked ! distorts".to_owned(),
+        count => format!("{count} items marked ! distort"),
     };
     match (count(Grade::Bad), count(Grade::Warn), count(Grade::Note)) {
-        (1.., _, _) => {
-            (Grade::Bad, "Not fit to measure with: fix what is marked ✗ first.".to_owned())
-        }
+        (1.., _, _) => (Grade::Bad, "Not fit to measure: fix the items marked ✗ first.".to_owned()),
         (0, warn @ 1.., _) => {
             let care = "Fit to measure with care:";
-            (Grade::Warn, format!("{care} {} figures; fix what you can.", distort(warn)))
+            (Grade::Warn, format!("{care} {} figures; fix if possible.", distort(warn)))
         }
-        (0, 0, 1..) => (Grade::Good, "Fit to measure; keep in mind what is marked •.".to_owned()),
+        (0, 0, 1..) => (Grade::Good, "Fit to measure; note the items marked •.".to_owned()),
         (0, 0, 0) => (Grade::Good, "Fit to measure.".to_owned()),
     }
 }
@@ -96,7 +94,7 @@ mod tests {
         let text = shown(&good_host(), false);
         assert!(text.starts_with("bench, Linux 6.18.44, AMD EPYC\n\n  ✓ build "), "{text}");
         assert!(text.ends_with("\nFit to measure.\n"), "{text}");
-        assert!(text.contains("\nWhat works here\n  ✓ plain           works\n"), "{text}");
+        assert!(text.contains("\nCapabilities\n  ✓ plain           works\n"), "{text}");
         let limited = HostFacts {
             rmem_max: Some(212_992),
             virtualization: Some("KVM".into()),
@@ -106,9 +104,9 @@ mod tests {
         };
         let text = shown(&limited, false);
         for part in [
-            "\n  ! receive buffer  net.core.rmem_max is 208 KiB, and 4 MiB are asked for\n",
+            "\n  ! receive buffer  net.core.rmem_max is 208 KiB, but 4 MiB are requested\n",
             "\n                    $ sysctl -w net.core.rmem_max=4194304\n",
-            "\nFit to measure with care: 1 thing marked ! distorts figures; fix what you can.\n",
+            "\nFit to measure with care: 1 item marked ! distorts figures; fix if possible.\n",
         ] {
             assert!(text.contains(part), "{text}");
         }
@@ -123,6 +121,6 @@ mod tests {
         }
         let text = shown(&HostFacts::default(), false);
         assert!(text.starts_with("Unknown host\n"));
-        assert!(text.ends_with("\nFit to measure; keep in mind what is marked •.\n"), "{text}");
+        assert!(text.ends_with("\nFit to measure; note the items marked •.\n"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use super::Style;
 use crate::document::EchoDocument;
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
-/// What an echo server returned, for people.
+/// The counters of an echo server as text.
 #[must_use]
 pub fn echo(document: &EchoDocument, _style: Style) -> String {
     let mut out = String::new();
@@ -53,14 +53,14 @@ fn lines(document: &EchoDocument) -> Vec<(&'static str, String)> {
     let reasons: Vec<_> =
         reasons.into_iter().map(|(why, many)| format!("{why} {}", count(*many))).collect();
     add("refused", all, &format!(" by the system: {}", reasons.join(" · ")));
-    add("unanswered", document.unanswered, " of senders that might answer the answer");
-    add("overflow", document.overflow, " beyond what can be held back at a time");
-    add("waiting", document.waiting, " for their moment at the end");
-    add("truncated", document.truncated, " cut off for want of room");
-    add("unreachable", document.told_unreachable, " ICMP errors for answers");
-    add("cut", document.cut, " super-packets that the system did not take whole");
-    add("errors", document.errors, " calls to receive that failed");
-    add("socket drops", document.socket_drops.unwrap_or(0), " that the socket had no room for");
+    add("unanswered", document.unanswered, " whose sender might answer the reply");
+    add("overflow", document.overflow, " beyond the size of the delay queue");
+    add("waiting", document.waiting, " in the delay queue at the end");
+    add("truncated", document.truncated, " longer than the receive buffer");
+    add("unreachable", document.told_unreachable, " ICMP errors for replies");
+    add("cut", document.cut, " super-packets refused, sent as single datagrams");
+    add("errors", document.errors, " failed receive calls");
+    add("socket drops", document.socket_drops.unwrap_or(0), " at full receive buffers");
     if document.received > 0 {
         let least = if document.more_clients { "at least " } else { "" };
         lines.push(("clients", format!("{least}{}", count(document.clients))));
@@ -97,10 +97,10 @@ fn cost(document: &EchoDocument) -> String {
     let received = document.received as f64;
     // How often it looked in vain is no cost of a datagram.
     let calls = document.syscalls.saturating_sub(document.empty_calls) as f64;
-    let mut parts = vec![format!("{:.2} system calls a datagram", calls / received)];
+    let mut parts = vec![format!("{:.2} system calls per datagram", calls / received)];
     if document.packets < document.received && document.packets > 0 {
         let each = received / document.packets as f64;
-        parts.push(format!("{each:.1} datagrams a super-packet"));
+        parts.push(format!("{each:.1} datagrams per super-packet"));
     }
     if let Some(cpu) = document.cpu_ns {
         parts.push(format!("{} CPU time", show_nanos(cpu)));

@@ -33,14 +33,14 @@ pub(super) fn draw(report: &Report, styler: Styler, width: usize) -> String {
     lines.join("\n")
 }
 
-/// Why the run did not test what was asked; `None` where it did.
+/// Why the run is invalid; `None` if it is valid.
 pub(super) fn invalid(report: &Report, styler: Styler, width: usize) -> Option<String> {
     let lines: Vec<_> =
         invalid_lines(report).iter().flat_map(|line| wrap(line, width, 2)).collect();
     (!lines.is_empty()).then(|| styler.paint_lines(Color::Bad, lines).join("\n"))
 }
 
-/// What is missing, where the run did not come to its end.
+/// What is missing, if the run did not finish.
 pub(super) fn partial(report: &Report, styler: Styler, width: usize) -> Option<String> {
     let measured = report.cells.iter().filter(|cell| !cell.calibration).count() as u64;
     let planned = planned(&report.scenario).unwrap_or(measured);
@@ -65,7 +65,7 @@ pub(super) fn partial(report: &Report, styler: Styler, width: usize) -> Option<S
 fn planned(scenario: &Value) -> Option<u64> {
     let length = |name: &str| Some(scenario.get(name)?.as_array()?.len() as u64);
     let pace = scenario.get("pace").and_then(Value::as_str).unwrap_or_default();
-    // A ramp brings its own rates.
+    // A ramp defines its own rates.
     let rates = if pace.starts_with("ramp:") || pace == "recorded" { 1 } else { length("rates")? };
     let trials = scenario.get("trials")?.as_u64()?;
     // Both at once, each direction is a cell.
@@ -110,7 +110,7 @@ fn limit(report: &Report) -> Option<String> {
     let limit = text(&report.scenario, "limit")?;
     let time = limit.strip_suffix("ns").and_then(|ns| ns.parse().ok());
     let shown = time.map_or_else(|| limit.to_owned(), show_nanos);
-    Some(format!("{shown} a cell"))
+    Some(format!("{shown} per cell"))
 }
 
 fn trials(report: &Report) -> Option<String> {
@@ -223,7 +223,7 @@ fn buffers(report: &Report) -> Option<String> {
     Some(format!("socket buffers {asked} asked, {granted}"))
 }
 
-/// The queue of an AF_UNIX socket, which its buffer says nothing of.
+/// The queue length of AF_UNIX sockets, which their buffer size does not show.
 fn queue(report: &Report) -> Option<String> {
     text(&report.scenario, "unix")?;
     report.host.max_dgram_qlen.map(|most| format!("queues of {}", counted(most, "datagram")))

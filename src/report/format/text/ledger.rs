@@ -1,4 +1,4 @@
-//! The line that says where every datagram went.
+//! The ledger line: all datagrams by outcome.
 
 use super::requests;
 use super::rows::is_one_ended;
@@ -86,7 +86,8 @@ fn is_estimated(report: &Report, place: DropLocation) -> bool {
     all.any(|word| word == place.word())
 }
 
-/// What is in no counter. Within one host that must not be; between two it is what was measured.
+/// Losses in no counter. Within one host they are a bug; between two hosts they are the loss of the
+/// network.
 fn unaccounted(report: &Report, count: u64, styler: Styler) -> String {
     let path = report.cells.iter().find(|cell| is_path(cell));
     let place = match path.map(|cell| cell.ends.as_deref()) {

@@ -1,11 +1,11 @@
-//! Every way of sending against every way of receiving: which call should my server use?
+//! Rates of every sending engine with every receiving engine.
 
 use super::rows::{Row, TableModel};
 use super::style::{Color, Styler, align, distinct};
 use super::table::{BAD_LOSS, UNCUT_MARK, UNKNOWN};
 use crate::unit::show_pps;
 
-/// Fewer rows and columns than this are read as well from the table. Arbitrary.
+/// Minimum number of rows and columns; smaller matrices are readable in the table. Arbitrary.
 const LEAST: usize = 2;
 
 /// A matrix per size of the rates at `max`; `None` unless every sending met every receiving engine.
@@ -24,20 +24,21 @@ pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
         let of_size: Vec<_> = rows.iter().copied().filter(|row| row.size == *size).collect();
         let unit = if size.parse::<u64>().is_ok() { " bytes" } else { "" };
         let lossy = if of_size.iter().any(|row| is_lossy(row)) { LOSSY } else { "" };
-        let title =
-            format!("Delivered flat out, {size}{unit}: sending down, receiving across{lossy}");
+        let title = format!(
+            "Delivered flat out, {size}{unit}: senders in rows, receivers in columns{lossy}"
+        );
         format!("{}\n{}", styler.paint(Color::Title, &title), draw_one(&of_size, &tx, &rx, styler))
     };
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
 
-/// Marks what lost much on the way.
+/// Marks a rate with much loss.
 const LOSS_MARK: &str = "!";
 
-/// What that mark says.
+/// The meaning of that mark.
 const LOSSY: &str = "; ! lost more than 0.1%";
 
-/// Whether more was lost than a reader of rates alone should miss.
+/// Whether the loss is worth a mark.
 fn is_lossy(row: &Row<'_>) -> bool {
     row.loss().is_some_and(|(median, _)| median > BAD_LOSS)
 }

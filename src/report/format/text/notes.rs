@@ -1,4 +1,4 @@
-//! Below the table: where every datagram went, and what a row has no room for.
+//! Notes below the table: the ledger, and details that do not fit into a row.
 
 use super::rows::{Figure, INFINITE, Row, TableModel, add_stalls, loss};
 use super::style::{
@@ -10,13 +10,13 @@ use crate::document::{Bounded, Cell, Latency, Report};
 use crate::report::checks::with_loss::{WithLoss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps, sum_counts};
 
-/// p99 lag that is worth a line. Arbitrary: it shows in the latency of a quiet host.
+/// Minimum p99 lag for a note. Arbitrary: it is visible in the latency of a quiet host.
 const LATE_NS: u64 = 50_000;
 
 /// The highest percentile that has a column.
 const HIGHEST: f64 = 0.999;
 
-/// All notes there is a reason for; the ledger always.
+/// All notes that apply; always the ledger.
 pub(super) fn draw(
     report: &Report,
     table: &TableModel<'_>,
@@ -29,7 +29,7 @@ pub(super) fn draw(
     drawn.join("\n")
 }
 
-/// All notes there is a reason for: a label, and text.
+/// All notes that apply: a label and text.
 pub(super) fn list(
     report: &Report,
     table: &TableModel<'_>,
@@ -98,19 +98,16 @@ fn infinite(table: &TableModel<'_>) -> Option<String> {
         true => "requests without a reply, or never sent,",
         false => "datagrams that were lost or never sent",
     };
-    Some(format!("{what} count as infinitely slow; of all others p50 and p99: {list}"))
+    Some(format!("{what} count as infinitely slow; p50 and p99 of the others: {list}"))
 }
 
 fn uncut(table: &TableModel<'_>) -> Option<String> {
     let most = table.rows.iter().filter(|row| row.uncut()).flat_map(|row| &row.speed);
     let most = most.filter_map(|cell| cell.packets.segments_at_last).max()?;
-    Some(format!(
-        "segments were never cut: up to {} were one packet to the kernel, from end to end",
-        counted(most, "datagram")
-    ))
+    Some(format!("up to {} stayed in one super-packet from end to end", counted(most, "datagram")))
 }
 
-/// Whose latencies share clock reads: among those, a difference is no difference.
+/// Rows whose datagrams share clock reads, which hides differences within a batch.
 fn batches(table: &TableModel<'_>) -> Option<String> {
     let largest = |engine: &str| {
         let rows = table.rows.iter().filter(|row| row.engine == engine);
@@ -124,7 +121,7 @@ fn batches(table: &TableModel<'_>) -> Option<String> {
         .map(|(engine, most)| glue(&format!("{engine} {}", grouped(most))))
         .collect();
     let list = shared.join(", ");
-    (!shared.is_empty()).then(|| format!("datagrams that shared a read time, at most: {list}"))
+    (!shared.is_empty()).then(|| format!("datagrams with the same read time, at most: {list}"))
 }
 
 fn in_socket(report: &Report) -> Option<String> {
@@ -153,15 +150,15 @@ fn spread(table: &TableModel<'_>) -> Option<String> {
     table.trials.then(|| format!("half the range of what the trials {did}, over its median"))
 }
 
-/// How well one-way latency is known, where it runs between two clocks; the widest of all rows.
+/// The error bound of one-way latency between two clocks; the widest of all rows.
 fn two_clocks(table: &TableModel<'_>) -> Option<String> {
     let cells = table.rows.iter().flat_map(|row| &row.timing);
     let bounds = cells.filter_map(|cell| cell.latency.as_ref()).map(|latency| latency.bound_ns);
     let widest = glue(&show_nanos(bounds.max().filter(|&bound_ns| bound_ns > 0)?));
-    Some(format!("one-way latency is known within ±{widest}: the clocks of two hosts"))
+    Some(format!("one-way latency has an error bound of ±{widest}, from the two clocks"))
 }
 
-/// What stands behind the marks: how often, how long, and what the maximum is without.
+/// Details of the marked stalls: count, duration, and the maximum without them.
 fn stalls(table: &TableModel<'_>, styler: Styler) -> Option<String> {
     let marked: Vec<_> = table.rows.iter().filter(|row| row.stalled()).collect();
     if marked.is_empty() {
@@ -240,7 +237,7 @@ fn schedule(report: &Report) -> Option<String> {
     named(&late, show)
 }
 
-/// Where latency of `max` stands in the table.
+/// Explains latency at `max`, if the table has it.
 fn unscheduled(table: &TableModel<'_>) -> Option<String> {
     let mut cells = table.rows.iter().flat_map(|row| &row.timing);
     let any = cells.any(|cell| cell.pace.is_none() && cell.latency.is_some());

@@ -6,7 +6,7 @@ use crate::document::{Cell, Report};
 use crate::unit::{show_nanos, sum_counts};
 
 pub(super) fn one_ended(table: &TableModel<'_>) -> Option<String> {
-    let text = "only the sending side is known: what arrived, and when, its receiver may tell";
+    let text = "only the sending side is known; see the receiver's own counters for arrivals";
     table.one_ended.then(|| text.to_owned())
 }
 
@@ -18,14 +18,14 @@ pub(super) fn ways(table: &TableModel<'_>) -> Option<String> {
 pub(super) fn clocks(report: &Report) -> Option<String> {
     let clock = report.clock?;
     if clock.same {
-        return Some("one and the same: one-way latency is exact".to_owned());
+        return Some("the same clock at both ends: one-way latency is exact".to_owned());
     }
     let side = if clock.offset_ns < 0 { "behind" } else { "ahead" };
     let shown = |ns: u64| glue(&show_nanos(ns));
     // Added to zero, what rounds to -0 is 0.
     let drift = (clock.drift_ppb as f64 / 100.0).round() / 10.0 + 0.0;
     let mut text = format!(
-        "the sink's is {} {side}, known within ±{}, drift {}",
+        "the sink's is {} {side}, ±{}, drift {}",
         shown(clock.offset_ns.unsigned_abs()),
         shown(clock.bound_ns),
         glue(&format!("{drift:.1} ppm"))
@@ -36,7 +36,7 @@ pub(super) fn clocks(report: &Report) -> Option<String> {
     Some(text)
 }
 
-/// How flows fared beside each other, the worst of all cells.
+/// The comparison of flows, of the cell with the worst.
 pub(super) fn flows(report: &Report) -> Option<String> {
     let cells = || report.cells.iter().filter(|cell| !cell.calibration);
     let all = || cells().filter_map(|cell| cell.flows.as_ref());
@@ -63,7 +63,7 @@ pub(super) fn flows(report: &Report) -> Option<String> {
     ))
 }
 
-/// Three decimals; never 1 where something is missing.
+/// Three decimals; 1 only if it is exactly 1.
 fn index_of(fairness: f64) -> String {
     match fairness {
         whole if whole >= 1.0 => "1".to_owned(),
@@ -72,10 +72,10 @@ fn index_of(fairness: f64) -> String {
     }
 }
 
-/// More receivers than this have no room for a figure each; arbitrary.
+/// Maximum number of receivers with a figure each; arbitrary.
 const SHOWN: usize = 8;
 
-/// How receivers shared what arrived, in the cell in which they did so least evenly.
+/// The receivers' shares of datagrams, in the cell with the least even ones.
 fn receivers<'a>(cells: impl Iterator<Item = &'a Cell>) -> Option<String> {
     let share = |workers: &[u64]| -> Option<f64> {
         let all = sum_counts(workers.iter().copied());

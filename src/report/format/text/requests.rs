@@ -79,11 +79,11 @@ pub(super) fn input(report: &Report) -> Option<String> {
     Some(format!("{what}: {used} of {records} {of} are sent; left out: {}", left_out.join(", ")))
 }
 
-/// Warnings that say the generator was the limit, and not the server.
+/// Warnings that the generator was the limit, not the server.
 const GENERATOR: [&str; 4] =
     ["generator_dropped", "generator_limit", "behind_schedule", "refused_would_block"];
 
-/// Where the generator was the limit: nothing below says what the server can do.
+/// A line for cells where the generator was the limit, and the figures are not the server's.
 pub(super) fn generator(report: &Report, styler: Styler, width: usize) -> Option<String> {
     let is_limit = |cell: &&Cell| {
         let exceeds = missed_share(cell).is_some_and(|share| share > report.max_missed);

@@ -1,4 +1,4 @@
-//! Which cells make a row, and the figures of a row: medians over its trials.
+//! The rows of the table, and their figures: medians over trials.
 
 use super::requests;
 use super::style::distinct;
@@ -13,17 +13,17 @@ pub(super) const INFINITE: &str = "∞";
 
 #[derive(Debug)]
 pub(super) struct Row<'a> {
-    /// The payload, as the document names it.
+    /// The payload, as in the document.
     pub(super) size: String,
-    /// The engine, as the cell's id names it.
+    /// The engine, as in the cell's id.
     pub(super) engine: &'a str,
-    /// The rate as asked; in a merged table `max`.
+    /// The requested rate; in a merged table `max`.
     pub(super) rate: &'a str,
-    /// Which way, where both are measured: `forward` or `reverse`.
+    /// The direction, if both are measured: `forward` or `reverse`.
     pub(super) way: Option<&'a str>,
-    /// What rate, loss and CPU time are from, a cell a trial.
+    /// The cells of rate, loss and CPU time, one per trial.
     pub(super) speed: Vec<&'a Cell>,
-    /// What latency is from. In a merged table other cells than `speed`, else the same.
+    /// The cells of latency; other cells than `speed` in a merged table only.
     pub(super) timing: Vec<&'a Cell>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Row<'a> {
 pub(super) struct TableModel<'a> {
     /// Sizes down, engines within, rates within those.
     pub(super) rows: Vec<Row<'a>>,
-    /// Where every row joins `max` and one other rate: that rate, as asked.
+    /// If every row joins `max` and one other rate: that rate as requested.
     pub(super) merged: Option<&'a str>,
     pub(super) trials: bool,
     pub(super) both: bool,
@@ -126,12 +126,12 @@ impl Row<'_> {
         self.any().is_some_and(|cell| cell.exchange.is_some())
     }
 
-    /// Whether super-packets went whole from end to end.
+    /// Whether super-packets were never segmented.
     pub(super) fn uncut(&self) -> bool {
         self.speed.iter().chain(&self.timing).any(|cell| is_uncut(cell))
     }
 
-    /// Datagrams delivered a second; sent, where that is all there is.
+    /// Datagrams delivered per second; sent, if arrivals are unknown.
     pub(super) fn pps(&self) -> Option<f64> {
         median(&self.speed, |cell| far_side(cell).pps)
     }
@@ -150,7 +150,7 @@ impl Row<'_> {
         median(&self.speed, |cell| far_side(cell).bits_per_second)
     }
 
-    /// Median and largest share that was lost, over trials.
+    /// Median and largest loss over trials.
     pub(super) fn loss(&self) -> Option<(f64, f64)> {
         median_and_worst(&self.speed, loss)
     }
@@ -160,7 +160,7 @@ impl Row<'_> {
         median_and_worst(&self.timing, loss)
     }
 
-    /// The same of the schedule, which was missed.
+    /// The same of the missed schedule.
     pub(super) fn missed(&self) -> Option<(f64, f64)> {
         median_and_worst(&self.timing, missed_share)
     }
@@ -173,7 +173,7 @@ impl Row<'_> {
         median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
     }
 
-    /// A percentile or its limit; infinite if it is so in half of the trials or more.
+    /// A percentile or its limit; infinite if it is infinite in half of the trials or more.
     pub(super) fn percentile(&self, quantile: f64, of: fn(&Latency) -> Bounded) -> Option<Figure> {
         if self.is_infinite(quantile) { Some(Figure::Infinite) } else { self.received(of) }
     }
@@ -230,7 +230,7 @@ pub(super) enum Figure {
 }
 
 impl Figure {
-    /// `None` where neither the figure nor a limit is known.
+    /// `None` if neither the figure nor a limit is known.
     pub(super) fn of((ns, limit_ns): Bounded) -> Option<Self> {
         ns.map(Self::Known).or_else(|| limit_ns.map(Self::Below))
     }
@@ -262,27 +262,27 @@ impl Figure {
     }
 }
 
-/// Whether nothing is known of what became of what was sent.
+/// Whether arrivals are unknown.
 pub(super) fn is_one_ended(report: &Report) -> bool {
     !report.cells.is_empty() && report.cells.iter().all(|cell| cell.rx.is_none())
 }
 
-/// The receiving side, or where nothing is known of it, the sending one.
+/// The receiving side, or if unknown, the sending side.
 fn far_side(cell: &Cell) -> &Side {
     cell.rx.as_ref().unwrap_or(&cell.tx)
 }
 
-/// The payload of a cell as it is called: `64`, or `imix`.
+/// The payload of a cell as shown: `64`, or `imix`.
 fn size(cell: &Cell) -> String {
     cell.size_mix.clone().unwrap_or_else(|| cell.size.to_string())
 }
 
-/// The engine of a cell as its id names it: `plain`, `gso+batch`.
+/// The engine of a cell as in its id: `plain`, `gso+batch`.
 fn engine(cell: &Cell) -> &str {
     cell.id.split('/').next().unwrap_or_default()
 }
 
-/// Share of what was sent that was lost; `None` where nothing was sent.
+/// The loss; `None` if no datagram was sent.
 pub(super) fn loss(cell: &Cell) -> Option<f64> {
     let ledger = &cell.ledger;
     let lost = ledger.lost.filter(|_| ledger.sent > 0)?;

@@ -9,7 +9,7 @@ use crate::document::{
 };
 use crate::unit::show_nanos;
 
-/// What a search found, for people, ending in a line break.
+/// The result of a search as text, ending in a line break.
 #[must_use]
 pub fn search(document: &SearchDocument, style: Style) -> String {
     let styler = Styler { color: style.color };
@@ -26,7 +26,7 @@ pub fn search(document: &SearchDocument, style: Style) -> String {
         }
     }
     if document.searches.is_empty() {
-        parts.push(styler.paint(Color::Warning, "Partial: nothing was found yet."));
+        parts.push(styler.paint(Color::Warning, "Partial: no result yet."));
     }
     parts.extend(warnings::draw(&passing(document), Style { width, ..style }));
     parts.join("\n\n") + "\n"
@@ -41,7 +41,7 @@ fn goals(document: &SearchDocument, styler: Styler, width: usize) -> String {
     styler.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)).join("\n")
 }
 
-/// What was found: `64 B gso+batch  243 kpps passed (2 of 2) · 245 kpps failed (0 of 2) · …`.
+/// One result: `64 B gso+batch  243 kpps passed (2 of 2) · 245 kpps failed (0 of 2) · …`.
 fn result(found: &Found, styler: Styler, width: usize) -> Vec<String> {
     let tried = |of: Option<TrialCount>| {
         of.map_or_else(String::new, |of| format!(" ({} of {})", of.k, of.n))
@@ -79,7 +79,7 @@ fn notes(found: &Found, styler: Styler, width: usize) -> Vec<String> {
     let mut notes = Vec::new();
     match (found.limited_by, found.generator_pps) {
         (LimitedBy::Generator, Some(most)) => notes.push(format!(
-            "The target takes at least that: the generator could send no faster than {}.",
+            "The target handles at least that; the generator's maximum was {}.",
             rate(most)
         )),
         (LimitedBy::Generator, None) => notes.push(
@@ -87,11 +87,11 @@ fn notes(found: &Found, styler: Styler, width: usize) -> Vec<String> {
                 .to_owned(),
         ),
         (LimitedBy::NotSettled, _) => notes.push(format!(
-            "The search ended before its trials agreed: {}.",
+            "The search ended undecided: {}.",
             if found.disturbed.saturating_mul(2) > found.trials.len() as u64 {
-                "keep others off this machine"
+                "stop other programs on this machine"
             } else {
-                "take longer trials (--time), or more of them (--repeat)"
+                "use longer trials (--time), or more of them (--repeat)"
             }
         )),
         _ => {}
@@ -103,8 +103,8 @@ fn notes(found: &Found, styler: Styler, width: usize) -> Vec<String> {
     if found.disturbed > 0 {
         let all = found.trials.len() as u64;
         notes.push(format!(
-            "{} of {} disturbed: workers stood still, or the generator was late; repeated, and \
-             counted as failed only where they always were.",
+            "{} of {} disturbed: workers stalled, or the generator was late; they were repeated, \
+             and counted as failed only if all repeats were disturbed, too.",
             found.disturbed,
             if all == 1 { "1 trial was".to_owned() } else { counted(all, "trial") + " were" }
         ));
@@ -140,7 +140,7 @@ fn row(point: &CurvePoint) -> [String; 6] {
     ]
 }
 
-/// A percentile of what was received; infinite, where it falls among what was lost.
+/// A percentile; infinite if it falls among lost datagrams.
 fn percentile(ns: u64, quantile: f64, loss: Option<f64>) -> String {
     match loss {
         Some(loss) if loss > 1.0 - quantile => INFINITE.to_owned(),
@@ -148,7 +148,7 @@ fn percentile(ns: u64, quantile: f64, loss: Option<f64>) -> String {
     }
 }
 
-/// The report with the cells of trials that passed alone: those that fail have warnings by design.
+/// The report with the cells of passed trials only, because failed ones have warnings by design.
 fn passing(document: &SearchDocument) -> Report {
     let trials = document.searches.iter().flat_map(|found| &found.trials);
     // Those that have cells, in the order of the cells.
@@ -159,7 +159,7 @@ fn passing(document: &SearchDocument) -> Report {
     Report { cells, ..document.report.clone() }
 }
 
-/// A rate in as many digits as tell one bound from the other: `243.1 kpps`.
+/// A rate with enough digits to distinguish the two bounds: `243.1 kpps`.
 fn rate(pps: f64) -> String {
     let (value, prefix) = match pps {
         pps if pps >= 999_950.0 => (pps / 1e6, "M"),
@@ -261,7 +261,7 @@ mod tests {
         let found = &mut document.searches[0];
         (found.limited_by, found.generator_pps) = (LimitedBy::Generator, Some(1.2e6));
         let shown = text(&document);
-        assert!(shown.contains("no faster than 1.200 Mpps"), "{shown}");
+        assert!(shown.contains("the generator's maximum was 1.200 Mpps"), "{shown}");
         let found = &mut document.searches[0];
         (found.low_pps, found.limited_by) = (None, LimitedBy::NotSettled);
         let shown = text(&document);

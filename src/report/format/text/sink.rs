@@ -7,10 +7,10 @@ use super::{NARROWEST, Style, warnings};
 use crate::document::{SinkClient, SinkDocument, SinkListener, SinkSource};
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
-/// Sources that are listed; the document has all. Arbitrary: what fits on a screen.
+/// Maximum number of listed sources; the document has all. Arbitrary: they fit on a screen.
 const LISTED: usize = 20;
 
-/// What a sink served and counted, for people.
+/// The clients and counters of a sink, for people.
 #[must_use]
 pub fn sink(document: &SinkDocument, style: Style) -> String {
     let mut out = String::new();
@@ -42,7 +42,7 @@ pub fn sink(document: &SinkDocument, style: Style) -> String {
     out
 }
 
-/// What came from clients and is not once what they sent, where anything is.
+/// Lost, repeated and other datagrams of clients, if any.
 fn odd(out: &mut String, clients: &[SinkClient]) {
     let sum = |of: fn(&SinkClient) -> u64| sum_counts(clients.iter().map(of));
     let outcomes = [
@@ -62,13 +62,13 @@ fn others(out: &mut String, document: &SinkDocument) {
     let SinkDocument { others, listeners, elapsed_ns, stray_control, .. } = document;
     let (datagrams, bytes) = (count(others.datagrams), show_bytes(others.bytes));
     let rate = show_pps(others.datagrams as f64 * 1e9 / (*elapsed_ns).max(1) as f64);
-    let _ = writeln!(out, "\nof no client  {datagrams} datagrams, {bytes}, {rate} on average");
+    let _ = writeln!(out, "\nunsolicited   {datagrams} datagrams, {bytes}, {rate} on average");
     if let Some(dropped) = dropped(listeners) {
         let _ = writeln!(out, "dropped       {dropped}");
     }
     if *stray_control > 0 {
         let stray = count(*stray_control);
-        let _ = writeln!(out, "stray         {stray} control messages that belonged to no client");
+        let _ = writeln!(out, "stray         {stray} control messages outside sessions");
     }
     if others.datagrams == 0 {
         return;
@@ -105,7 +105,7 @@ fn others(out: &mut String, document: &SinkDocument) {
     }
 }
 
-/// The sources with most datagrams, by sequence number where they send such.
+/// The sources with most datagrams, with sequence numbers if they have them.
 fn sources(out: &mut String, sources: &[SinkSource]) {
     let listed = &sources[..sources.len().min(LISTED)];
     let mut head = vec!["source", "datagrams", "bytes", "sizes", "longest gap"];
@@ -134,16 +134,16 @@ fn sources(out: &mut String, sources: &[SinkSource]) {
     let _ = writeln!(out, "\n{}", align(&rows, |at| at == 0));
     if numbered {
         let what = "lost counts sequence numbers below the highest one that arrived";
-        let _ = writeln!(out, "{what}; loss after that one is not seen");
+        let _ = writeln!(out, "{what}; later losses are not counted");
     }
 }
 
-/// What the listeners had no room for; `None` where that is nothing.
+/// Datagrams dropped at the listeners' full receive buffers; `None` if 0.
 fn dropped(listeners: &[SinkListener]) -> Option<String> {
     let counts = |one: &SinkListener| one.socket_drops.is_some() || one.at.starts_with("unix:");
     if !listeners.iter().all(counts) {
-        return Some("unknown: the system does not count what a full socket buffer costs".into());
+        return Some("unknown: the system does not count drops at full receive buffers".into());
     }
     let sum = sum_counts(listeners.iter().filter_map(|one| one.socket_drops));
-    (sum > 0).then(|| format!("{} datagrams that socket buffers had no room for", count(sum)))
+    (sum > 0).then(|| format!("{} datagrams at full receive buffers", count(sum)))
 }

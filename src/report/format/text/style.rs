@@ -4,12 +4,12 @@ use anstyle::{AnsiColor, Effects};
 
 use crate::unit::{Rate, show_bits, show_pps};
 
-/// What the text is drawn on.
+/// The output device of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
-    /// Whether to colour. Without, there is no escape sequence in the text.
+    /// Whether to colour; if not, the text has no escape sequences.
     pub color: bool,
-    /// Columns there are.
+    /// Width in columns.
     pub width: usize,
     /// Whether to show all warnings, whole.
     pub verbose: bool,
@@ -18,15 +18,15 @@ pub struct Style {
 /// A blank that does not break a line; printed as a plain blank, so that it pastes as one.
 pub(crate) const GLUE: char = '\u{a0}';
 
-/// What a piece of text is, from which its colour follows.
+/// The role of a piece of text, which sets its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Color {
     Title,
-    /// There for whoever looks for it.
+    /// Background information.
     Quiet,
     Good,
     Note,
-    /// Worth a second look.
+    /// Worth attention.
     Warning,
     Bad,
     Accent,
@@ -69,7 +69,7 @@ impl Styler {
     }
 }
 
-/// Columns that the text takes on a terminal, colours left out.
+/// Columns of the text on a terminal, without escape sequences.
 pub(crate) fn columns(text: &str) -> usize {
     anstream::adapter::strip_str(text).map(|part| part.chars().count()).sum()
 }
@@ -148,7 +148,7 @@ pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> Str
     lines.join("\n")
 }
 
-/// A count in full, digits in groups: a ledger has to add up.
+/// A count in full, digits in groups, so that ledgers add up.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);
@@ -161,7 +161,7 @@ pub(crate) fn grouped(count: u64) -> String {
     out
 }
 
-/// A count and what is counted: `1 stream`, `4 streams`.
+/// A count and its noun: `1 stream`, `4 streams`.
 pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {what}{plural}", grouped(count))
@@ -181,7 +181,7 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
-/// A rate as asked, for people: `50%`, `100 kpps`, `1.00 Gbit/s`; words of other kinds as they are.
+/// A requested rate as text: `50%`, `100 kpps`, `1.00 Gbit/s`; words of other kinds as they are.
 pub(crate) fn rate_asked(word: &str) -> String {
     match word.parse() {
         Ok(Rate::Pps(rate)) => show_pps(rate.pps()),

@@ -1,4 +1,4 @@
-//! The table: columns, what they show, and which of them give way on a narrow terminal.
+//! The table: its columns, and which of them are omitted on a narrow terminal.
 
 mod figures;
 mod grid;
@@ -22,7 +22,7 @@ const BAD_MISSED: f64 = BAD_LOSS;
 /// Marks a maximum that a stall may have made.
 pub(super) const STALL_MARK: &str = "*";
 
-/// Marks what was delivered in super-packets that nobody cut.
+/// Marks a rate delivered in super-packets that were never segmented.
 pub(super) const UNCUT_MARK: &str = "†";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,9 @@ enum Column {
     Loss,
     Missed,
     Cpu,
-    /// Loss of the cells that latency is from, where those are others.
+    /// Loss of the latency cells, if they are other cells.
     TimingLoss,
-    /// What those missed of their schedule.
+    /// The missed schedule of those cells.
     TimingMissed,
     P50,
     P99,
@@ -49,7 +49,7 @@ enum Column {
 }
 
 impl Column {
-    /// Those that give way where the table is too wide, first come first.
+    /// Columns to omit if the table is too wide, in this order.
     const GIVE_WAY: [Self; 4] = [Self::Bits, Self::Bar, Self::Cpu, Self::P999];
 
     const fn title(self) -> &'static str {
@@ -259,7 +259,7 @@ fn text(column: Column, row: &Row<'_>, styler: Styler) -> String {
     }
 }
 
-/// The line above the titles: which columns belong together, and what they are of.
+/// The line above the titles: the groups of columns.
 fn heading(shown: &[Shown], table: &TableModel<'_>, styler: Styler) -> String {
     let span = |of: fn(Column) -> bool| {
         let first = shown.iter().position(|one| of(one.column)).unwrap_or(0);
@@ -294,7 +294,7 @@ fn heading(shown: &[Shown], table: &TableModel<'_>, styler: Styler) -> String {
     line.trim_end().to_owned()
 }
 
-/// What the latency is, from the longest way to say it to the shortest.
+/// Titles of the latency columns, from the longest to the shortest.
 fn latency_titles(table: &TableModel<'_>) -> Vec<String> {
     let way = if table.asks { "round trip" } else { "one way" };
     let scheduled = table.rows.iter().flat_map(|row| &row.timing).any(|cell| cell.pace.is_some());

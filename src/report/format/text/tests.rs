@@ -50,7 +50,7 @@ fn two_cells_make_one_row() {
     fixture::stall(&mut report.cells[1], 2_140_000);
     report.cells[1].warnings.push(fixture::warning("short", "half a second is a glance"));
     let expected = "\
-udperf 0.1.0 · bench · loopback 127.0.0.1 · engine plain · 500 ms a cell
+udperf 0.1.0 · bench · loopback 127.0.0.1 · engine plain · 500 ms per cell
 AMD EPYC · 2 cores · Linux 6.18.44 · KVM
 1 stream · core 0 → core 1 · wait hybrid · socket buffers 4 MiB asked, 8 MiB granted
 
@@ -257,7 +257,7 @@ fn a_cell_without_a_receiver_shows_sent_datagrams() {
     report.scenario["route"] = "alone".into();
     report.scenario["target"] = "239.1.2.3".into();
     let expected = "\
-udperf 0.1.0 · blast · to 239.1.2.3 · engine plain · 500 ms a cell
+udperf 0.1.0 · blast · to 239.1.2.3 · engine plain · 500 ms per cell
 AMD EPYC · 2 cores · Linux 6.18.44 · KVM
 1 stream · senders here: core 0 · wait hybrid ·
   socket buffers 4 MiB asked, 8 MiB send granted
@@ -267,7 +267,7 @@ bytes  asked      sent                    Gbit/s  CPU tx/rx
          50%  136 kpps  ████████          0.0694     100/–%
 
 ledger    sent 203,250 · refused 0
-sent      only the sending side is known: what arrived, and when, its receiver may tell
+sent      only the sending side is known; see the receiver's own counters for arrivals
 ";
     assert_eq!(plain(&report, 88), expected);
 }
@@ -331,12 +331,15 @@ fn the_other_end_has_a_name_a_host_and_a_clock() {
     assert!(text.contains(" · from 192.168.1.7:7788 · "), "{text}");
     assert!(text.contains("\nsink  lab7 · Linux 6.1\n"), "{text}");
     assert!(text.contains(" · receivers here: core 1 · "), "{text}");
-    let clocks = "\nclocks    the sink's is 12.3 ms ahead, known within ±4.10 µs, drift -0.3 ppm \
+    let clocks = "\nclocks    the sink's is 12.3 ms ahead, ±4.10 µs, drift -0.3 ppm \
                   (min RTT 8.30 µs)\n";
     assert!(text.contains(clocks), "{text}");
     report.clock = Some(Clock::same());
     let text = plain(&report, 100);
-    assert!(text.contains("\nclocks    one and the same: one-way latency is exact\n"), "{text}");
+    assert!(
+        text.contains("\nclocks    the same clock at both ends: one-way latency is exact\n"),
+        "{text}"
+    );
 }
 
 #[test]

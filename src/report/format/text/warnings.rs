@@ -13,7 +13,7 @@ const SHOWN: usize = 3;
 /// Columns of a warning without `-v`. Arbitrary: the width for files and pipes.
 const LONGEST: usize = 100;
 
-/// Columns of the cells that are kept beside a long message. Arbitrary: a usual name.
+/// Columns kept for cell names next to a long message. Arbitrary: a usual name.
 const LEAST_NAMED: usize = 16;
 
 pub(super) struct Line {

@@ -69,7 +69,7 @@ fn reason(error: &io::Error) -> String {
 fn connect_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         // The error of connect(2) for broadcast addresses.
-        io::ErrorKind::PermissionDenied => "for a broadcast address, say --broadcast",
+        io::ErrorKind::PermissionDenied => "for a broadcast address, use --broadcast",
         _ if sys::send_error_of(error).unreachable().is_some() => {
             "check the address and the routes (ip route get ADDRESS)"
         }

@@ -99,9 +99,9 @@ fn errors_in_fields_have_their_position() {
         ("{time:min}", "'{time:min}', character 1, has no such format"),
         ("ab{id", "the brace at character 3 begins a field without an end"),
         ("ab{\"x\": {id}", "the brace at character 3 begins a field without an end"),
-        ("ab}", "the brace at character 3 closes no field"),
-        ("{choice:}", "'{choice}', character 1, has nothing to choose from"),
-        ("{choice}", "'{choice}', character 1, has nothing to choose from"),
+        ("ab}", "the brace at character 3 does not close a field"),
+        ("{choice:}", "'{choice}', character 1, has no choices"),
+        ("{choice}", "'{choice}', character 1, has no choices"),
         ("{}", "'{}', character 1, is not a field"),
     ] {
         let error = error(template);

@@ -48,7 +48,7 @@ fn engines_that_did_something_else_are_reported() {
     let answers = all(|cell| {
         (cell.packets.truncated, cell.exchange) = (Some(2), Some(Exchange::default()));
     });
-    assert!(answers.iter().any(|one| one.message.starts_with("2 answers were longer")));
+    assert!(answers.iter().any(|one| one.message.starts_with("2 replies were longer")));
     let mut cell = clean_cell();
     let stamps = CellContext { stamps: true, ..calm() };
     assert_eq!(engine::not_stamped(&cell, &stamps), None);
@@ -154,10 +154,10 @@ fn listeners_without_room_are_reported() {
         let (at, granted) = (([127, 0, 0, 1], 7_788).into(), Some(granted));
         let one =
             |drops| ListenerTally { at, core: None, datagrams, drops, asked: 4 << 20, granted };
-        let strangers = UnsolicitedTraffic { datagrams, ..UnsolicitedTraffic::default() };
+        let unsolicited = UnsolicitedTraffic { datagrams, ..UnsolicitedTraffic::default() };
         let listeners = drops.map(one).to_vec();
         let warnings =
-            of_listeners(&SinkTally { strangers, listeners, ..SinkTally::default() }, true);
+            of_listeners(&SinkTally { unsolicited, listeners, ..SinkTally::default() }, true);
         warnings.into_iter().map(|one| (one.code, one.message)).collect::<Vec<_>>()
     };
     let full = warnings(990, [Some(3), Some(7)], 8 << 20);

@@ -21,7 +21,7 @@ fn below_the_bound_of_two_clocks_an_upper_limit_is_printed() {
     let expected =
         ["   64   271 kpps   0.139     0    100/93%  <20.6 µs  74.9 µs   258 µs   258 µs"];
     assert_eq!(rows(&text), expected);
-    let note = "±         one-way latency is known within ±12.0 µs: the clocks of two hosts";
+    let note = "±         one-way latency has an error bound of ±12.0 µs, from the two clocks";
     assert!(text.lines().any(|line| line == note), "{text}");
     // Of two trials one is withheld: the median is below the mean of what both are at most.
     let mut second = fixture::cell("plain", 64, "50%", 135.5e3);
@@ -56,7 +56,7 @@ fn a_percentile_among_lost_datagrams_is_infinite_and_its_loss_stands_beside_it()
     let expected =
         ["   64   271 kpps   0.139     0    100/93%  2.95%  8.54 µs        ∞        ∞   258 µs"];
     assert_eq!(rows(&text), expected);
-    let note = "count as infinitely slow; of all others p50 and p99: plain/64 8.54 µs, 74.9 µs";
+    let note = "count as infinitely slow; p50 and p99 of the others: plain/64 8.54 µs, 74.9 µs";
     assert!(plain(&report, 200).replace('\u{a0}', " ").contains(note), "{text}");
     // Of 0.3 %, only the 99.9th percentile is.
     fixture::lose(&mut report.cells[1], 200);

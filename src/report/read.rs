@@ -102,6 +102,10 @@ pub fn kind(text: &str) -> Result<String, ReadError> {
                 ReadError::NotJson("it is empty".to_owned())
             }
             serde_json::error::Category::Eof => ReadError::Truncated(reason),
+            // A cut behind the `-` of a number is a syntax error at the end.
+            serde_json::error::Category::Syntax if is_at_end(text, &error) => {
+                ReadError::Truncated(reason)
+            }
             serde_json::error::Category::Data => ReadError::Foreign,
             _ => ReadError::NotJson(reason),
         }
@@ -112,6 +116,11 @@ pub fn kind(text: &str) -> Result<String, ReadError> {
         return Err(if ours { ReadError::OtherSchema(found) } else { ReadError::Foreign });
     }
     Ok(head.kind.unwrap_or_default())
+}
+
+fn is_at_end(text: &str, error: &serde_json::Error) -> bool {
+    let last = text.lines().last().unwrap_or_default();
+    text.starts_with('{') && error.line() == text.lines().count() && error.column() >= last.len()
 }
 
 /// Reads what is known to be a document of a kind.
@@ -253,6 +262,9 @@ mod tests {
         let whole = document().to_string();
         let kind = |text: &str| read(text).unwrap_err();
         assert!(matches!(kind(&whole[..whole.len() / 2]), ReadError::Truncated { .. }));
+        for cut in [r#"{"schema": -"#, r#"{"schema": 1."#, r#"{"schema": 1e"#, r#"{"schema": tr"#] {
+            assert!(matches!(kind(cut), ReadError::Truncated { .. }), "{cut}");
+        }
         assert!(matches!(kind(""), ReadError::NotJson { .. }));
         assert!(matches!(kind("{'a': 1}"), ReadError::NotJson { .. }));
         for foreign in ["{}", "[1]", "7", "{\"schema\": \"iperf/3\"}", "{\"schema\": 3}"] {

@@ -69,6 +69,7 @@ fn what_a_relay_does_is_what_the_report_says() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn both_directions_at_once_are_told_apart() {
     let _together = together();
     let sink = Sink::here("");
@@ -102,6 +103,7 @@ fn streams_keep_their_own_numbers() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_relay_in_another_namespace_is_told_as_exactly() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };

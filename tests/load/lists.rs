@@ -178,6 +178,7 @@ fn one_at_a_time_proves_each_late_reply() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn whatever_comes_answers_the_oldest() {
     let _together = together();
     for engine in engines() {
@@ -211,6 +212,7 @@ fn a_latency_that_may_be_that_of_others_is_withheld() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn without_replies_there_is_one_end() {
     let _together = together();
     for engine in engines() {

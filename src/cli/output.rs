@@ -153,16 +153,15 @@ impl Outputs {
                 None => Ok(()),
             }
         };
-        let written: Vec<_> = self.files.iter().map(write).collect();
-        let flags = self.files.iter().map(|(_, target)| Some(target.flag));
-        let mut all = flags.zip(&written).chain([(self.stdout, &printed)]);
-        let is_kept = self.is_repeatable
-            || all.any(|(flag, written)| flag == Some("json") && written.is_ok());
-        let failed = written.into_iter().chain([printed]).filter_map(Result::err);
-        let failed: Vec<_> = failed.collect();
-        let is_lost = |error: &CliError| {
-            matches!(error, CliError::File { .. } | CliError::Stdout(_))
+        let written: Vec<_> = self.files.iter().map(write).chain([printed]).collect();
+        let flags = self.files.iter().map(|(_, target)| Some(target.flag)).chain([self.stdout]);
+        let has_json = |(flag, written): (Option<&str>, &Result<_, _>)| {
+            flag == Some("json") && written.is_ok()
         };
+        let is_kept = self.is_repeatable || flags.zip(&written).any(has_json);
+        let failed: Vec<CliError> = written.into_iter().filter_map(Result::err).collect();
+        let is_lost =
+            |error: &CliError| matches!(error, CliError::File { .. } | CliError::Stdout(_));
         if !is_kept && failed.iter().any(is_lost) {
             keep_elsewhere(document, options);
         }

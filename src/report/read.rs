@@ -196,7 +196,10 @@ fn check(cell: &Cell) -> Result<(), ReadError> {
         (ascends, "latency ascends from min to max: that"),
         (attempted.holds(), attempted.name),
         (sent.holds(), sent.name),
-        (lost.left.is_none_or(|all| lost.right <= all), "lost_at + unaccounted is at most lost: that"),
+        (
+            lost.left.is_none_or(|all| lost.right <= all),
+            "lost_at + unaccounted is at most lost: that",
+        ),
         (arrived.holds(), arrived.name),
         (in_schedule, "schedule.missed is at most schedule.scheduled: that"),
         (asked.is_none_or(|(all, sum)| all == sum), "requests = matched + timeouts"),

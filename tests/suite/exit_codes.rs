@@ -433,7 +433,8 @@ mod interrupted {
         let pipe = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let path = format!("--json={}", pipe.display());
-        let output = udperf().args(QUICK).args([path.as_str(), "-q"]).env("TMPDIR", folder.path()).output();
+        let output =
+            udperf().args(QUICK).args([path.as_str(), "-q"]).env("TMPDIR", folder.path()).output();
         let output = output.unwrap();
         assert_eq!(code(&output), Some(1), "{}", stderr(&output));
         let said = format!("cannot write {}: no program reads it", pipe.display());

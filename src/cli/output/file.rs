@@ -187,9 +187,8 @@ mod tests {
     fn one_file_has_one_identity() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("d")).unwrap();
-        let of = |name: &str| {
-            OutputTarget::check("csv", &folder.path().join(name)).unwrap().identity()
-        };
+        let of =
+            |name: &str| OutputTarget::check("csv", &folder.path().join(name)).unwrap().identity();
         assert_eq!(of("d/x"), of("./d/../d/x"));
         assert_ne!(of("d/x"), of("x"));
     }

@@ -249,7 +249,9 @@ fn table(series: &[&Series], width: usize) -> String {
             (columns, line.changes())
         })
         .collect();
-    let widest = |at: usize| rows.iter().map(|(row, _)| row[at].chars().count()).max().unwrap_or(0).min(WIDEST);
+    let widest = |at: usize| {
+        rows.iter().map(|(row, _)| row[at].chars().count()).max().unwrap_or(0).min(WIDEST)
+    };
     let widths: [usize; 6] = std::array::from_fn(widest);
     let mut out = String::new();
     for (row, changes) in &rows {

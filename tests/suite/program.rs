@@ -57,7 +57,8 @@ fn what_was_measured_is_shown_though_a_file_fails() {
     };
     let output = bench("--json=/dev/full --csv=/dev/null");
     assert!(stderr(&output).contains("cannot write /dev/full"), "{}", stderr(&output));
-    assert!(String::from_utf8(output.stdout).unwrap().contains("sent 100 = received 100"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("sent 100 = received 100"), "{text}");
     let kept = || {
         let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
         files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect::<Vec<_>>()

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     fn an_open_file_is_written_in_place() {
         use std::os::fd::AsRawFd;
         let folder = tempfile::tempdir().unwrap();
@@ -235,7 +235,7 @@ mod tests {
         let mut open = File::create(&path).unwrap();
         open.write_all(b"text ").unwrap();
         let link = folder.path().join("link");
-        let fd = format!("/proc/self/fd/{}", open.as_raw_fd());
+        let fd = format!("/dev/fd/{}", open.as_raw_fd());
         std::os::unix::fs::symlink(&fd, &link).unwrap();
         for path in [Path::new(&fd), &link] {
             OutputTarget::check("csv", path).unwrap().write("more ").unwrap();

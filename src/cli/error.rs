@@ -138,6 +138,7 @@ pub(crate) enum CliError {
 fn file_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such folder".to_owned(),
+        io::ErrorKind::NotConnected => "no program reads it".to_owned(),
         kind => kind.to_string(),
     }
 }

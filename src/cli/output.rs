@@ -1,10 +1,11 @@
-//! Where results go: standard output, and files that are written whole or not at all.
+//! Where results go: standard output, and files.
 
-use std::fs::File;
+mod file;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+pub(crate) use file::OutputTarget;
 
 use super::args::{ColorWhen, OutputArgs};
 use super::error::{CliError, Exit};
@@ -52,88 +53,6 @@ pub(crate) fn width() -> usize {
     size.map_or(NO_TERMINAL, |(columns, _)| usize::from(columns.0))
 }
 
-/// A file to be written at the end of a run, checked before it.
-#[derive(Debug)]
-pub(crate) struct OutputTarget {
-    flag: &'static str,
-    path: PathBuf,
-}
-
-impl OutputTarget {
-    /// Checks that the file can be written; leaves nothing behind.
-    pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
-        let target = Self { flag, path: path.to_owned() };
-        let result = if target.is_pipe() {
-            // Opening and closing a pipe would signal its end to the reader.
-            Ok(())
-        } else if target.in_place() {
-            File::options().write(true).open(path).map(|_| ())
-        } else {
-            target.beside().map(|_| ())
-        };
-        result.map_err(|source| target.error(source))?;
-        Ok(target)
-    }
-
-    /// Writes the whole file or leaves it unchanged.
-    pub(crate) fn write(&self, text: &str) -> Result<(), CliError> {
-        let result = if self.in_place() {
-            File::options()
-                .write(true)
-                .open(&self.path)
-                .and_then(|mut file| file.write_all(text.as_bytes()))
-        } else {
-            self.beside().and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.persist(&self.path).map(|_| ()).map_err(|error| error.error)
-            })
-        };
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|source| self.error(source)),
-        }
-    }
-
-    /// Whether the path is a device or pipe, which cannot be replaced by a file.
-    fn in_place(&self) -> bool {
-        self.path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
-    }
-
-    fn is_pipe(&self) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::FileTypeExt;
-            self.path.metadata().is_ok_and(|found| found.file_type().is_fifo())
-        }
-        #[cfg(not(unix))]
-        false
-    }
-
-    /// A temporary file in the same folder, to replace the path.
-    fn beside(&self) -> io::Result<NamedTempFile> {
-        if self.path.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if self.path.file_name().is_none() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".udperf-").suffix(".tmp");
-        // As any program would create it: the umask decides.
-        #[cfg(unix)]
-        let builder = {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666))
-        };
-        builder.tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
-    }
-
-    fn error(&self, source: io::Error) -> CliError {
-        CliError::File { flag: self.flag, path: self.path.clone(), source }
-    }
-}
-
 fn style(args: &OutputArgs) -> Style {
     Style { color: color(args.color), width: width(), verbose: args.verbose }
 }
@@ -147,6 +66,8 @@ pub(crate) struct Outputs {
     stdout: Option<&'static str>,
     /// Each with the name of its format.
     files: Vec<(&'static str, OutputTarget)>,
+    /// Whether the document can be had again from files.
+    is_repeatable: bool,
 }
 
 impl Outputs {
@@ -166,23 +87,49 @@ impl Outputs {
                 }
                 continue;
             }
+            if path.as_os_str() == "-" {
+                OutputTarget::check(flag, path)?;
+            }
             for format in D::FORMATS.iter().filter(|format| format.flag == flag) {
                 let mut path = path.as_os_str().to_owned();
                 path.push(format.suffix);
                 asked.push((format, PathBuf::from(path)));
             }
         }
-        let is_repeated = |at: usize| asked[..at].iter().any(|(_, path)| *path == asked[at].1);
-        if let Some(at) = (0..asked.len()).find(|at| is_repeated(*at)) {
+        let check = |(format, path): &(&Format<D>, PathBuf)| {
+            Ok((format.name, OutputTarget::check(format.flag, path)?))
+        };
+        let files: Vec<_> = asked.iter().map(check).collect::<Result<_, CliError>>()?;
+        let all: Vec<_> = files.iter().map(|(_, target)| target.identity()).collect();
+        if let Some(at) = (0..all.len()).find(|at| all[..*at].contains(&all[*at])) {
             let path = asked[at].1.display();
             let why = format!("two results cannot both go to {path}; name two files");
             return Err(CliError::Contradiction(why));
         }
-        let check = |(format, path): &(&Format<D>, PathBuf)| {
-            Ok((format.name, OutputTarget::check(format.flag, path)?))
+        Ok(Self { style: style(args), stdout, files, is_repeatable: false })
+    }
+
+    /// Refuses outputs that would replace an input.
+    pub(crate) fn spare<'a>(
+        &mut self,
+        inputs: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<(), CliError> {
+        self.is_repeatable = true;
+        let inputs: Vec<_> =
+            inputs.into_iter().filter_map(|path| path.canonicalize().ok()).collect();
+        let replaces = |target: &OutputTarget| {
+            let identity = target.identity();
+            target.is_file() && inputs.contains(&identity)
         };
-        let files = asked.iter().map(check).collect::<Result<_, CliError>>()?;
-        Ok(Self { style: style(args), stdout, files })
+        match self.files.iter().find(|(_, target)| replaces(target)) {
+            Some((_, target)) => {
+                let (flag, path) = (target.flag, target.identity());
+                let path = path.display();
+                let why = format!("--{flag} would replace {path}, which is read; name another");
+                Err(CliError::Contradiction(why))
+            }
+            None => Ok(()),
+        }
     }
 
     /// A flag that was given although documents of type `D` have no such format.
@@ -206,9 +153,22 @@ impl Outputs {
                 None => Ok(()),
             }
         };
-        let written: Vec<_> = self.files.iter().map(write).collect();
-        written.into_iter().collect::<Result<(), _>>()?;
-        printed
+        let written: Vec<_> = self.files.iter().map(write).chain([printed]).collect();
+        let flags = self.files.iter().map(|(_, target)| Some(target.flag)).chain([self.stdout]);
+        let has_json = |(flag, written): (Option<&str>, &Result<_, _>)| {
+            flag == Some("json") && written.is_ok()
+        };
+        let is_kept = self.is_repeatable || flags.zip(&written).any(has_json);
+        let failed: Vec<CliError> = written.into_iter().filter_map(Result::err).collect();
+        let is_lost =
+            |error: &CliError| matches!(error, CliError::File { .. } | CliError::Stdout(_));
+        if !is_kept && failed.iter().any(is_lost) {
+            keep_elsewhere(document, options);
+        }
+        let mut failed = failed.into_iter();
+        let first = failed.next();
+        failed.for_each(|error| warn_stderr(&error.to_string()));
+        first.map_or(Ok(()), Err)
     }
 
     /// Prints the document; if its text or Markdown fails, prints it as JSON.
@@ -245,36 +205,21 @@ fn render<D>(
     guarded(format.name, || Ok((format.render)(document, options)?))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_whole_or_untouched() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.json");
-        std::fs::write(&path, "old").unwrap();
-        let target = OutputTarget::check("json", &path).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        target.write("new").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_found_before() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(OutputTarget::check("csv", folder.path()).is_err());
-        assert!(OutputTarget::check("csv", &folder.path().join("no/such/file")).is_err());
-        assert!(OutputTarget::check("csv", Path::new("")).is_err());
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_device_stays_a_device() {
-        let target = OutputTarget::check("hdr", Path::new("/dev/null")).unwrap();
-        target.write("gone").unwrap();
-        assert!(!Path::new("/dev/null").is_file());
-    }
+/// Keeps a document that none of the files asked for could take, and says where.
+fn keep_elsewhere<D: Document>(document: &D, options: &RenderOptions<'_>) {
+    let Some(format) = D::FORMATS.iter().find(|format| format.flag == "json") else { return };
+    let Ok(Some(text)) = render(format, document, options) else { return };
+    let folder = std::env::temp_dir();
+    let keep = || -> io::Result<PathBuf> {
+        let mut builder = tempfile::Builder::new();
+        let mut file = builder.prefix("udperf-").suffix(".json").tempfile_in(&folder)?;
+        file.write_all(text.as_bytes())?;
+        Ok(file.keep()?.1)
+    };
+    warn_stderr(&match keep() {
+        Ok(path) => format!("the document is kept in {}", path.display()),
+        Err(error) => {
+            format!("the document could not be kept in {}: {}", folder.display(), error.kind())
+        }
+    });
 }

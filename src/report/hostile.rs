@@ -65,11 +65,6 @@ pub(crate) fn cell(rate: &str, asks: bool) -> Cell {
     let message = "network unreachable".to_owned();
     cell.outages = vec![Outage { message, errors: 1, ..Outage::default() }; 2];
     cell.rx.as_mut().unwrap().datagrams_after_window = Some(1);
-    let ledger = &mut cell.ledger;
-    let places = &mut ledger.lost_at;
-    for place in [&mut places.backlog, &mut places.device, &mut places.no_port] {
-        *place = Some(1);
-    }
     (cell.tx.pps, cell.rx.as_mut().unwrap().pps) = (None, None);
     if asks {
         let errors = [("SERVFAIL".to_owned(), 1), ("REFUSED".to_owned(), 1)].into();
@@ -102,6 +97,10 @@ fn report([attempted, sent, received, lost, refused, duplicate]: [u64; 6], asks:
         (ledger.received, ledger.lost) = (Some(received), Some(lost));
         (ledger.duplicate, ledger.late) = (Some(duplicate), Some(0));
         ledger.arrived = Some(received.max(duplicate));
+        let places = &mut ledger.lost_at;
+        for place in [&mut places.backlog, &mut places.device, &mut places.no_port] {
+            *place = Some(lost.min(1));
+        }
         if let Some(exchange) = &mut cell.exchange {
             (exchange.requests, exchange.matched) = (received.max(lost), received);
             exchange.timeouts = lost;

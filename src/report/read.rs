@@ -171,8 +171,8 @@ fn without_controls(text: &str) -> Cow<'_, str> {
 const LONGEST_NAME: usize = 1_024;
 
 fn check(cell: &Cell) -> Result<(), ReadError> {
-    // A newer udperf may have drop locations that this one lacks: `lost` is not checked.
-    let [attempted, sent, _, arrived] = ledger_identities(&cell.ledger);
+    // A newer udperf may have drop locations that this one lacks: those known may be fewer.
+    let [attempted, sent, lost, arrived] = ledger_identities(&cell.ledger);
     let asked = cell
         .exchange
         .as_ref()
@@ -200,11 +200,17 @@ fn check(cell: &Cell) -> Result<(), ReadError> {
         known.windows(2).all(|pair| pair[0] <= pair[1] * 1.002 + 1.0)
             && known.iter().all(|ns| *ns <= most)
     });
+    let in_schedule = cell.schedule.as_ref().is_none_or(|one| one.missed <= one.scheduled);
     let rules = [
         (ascends, "latency ascends from min to max: that"),
         (attempted.holds(), attempted.name),
         (sent.holds(), sent.name),
+        (
+            lost.left.is_none_or(|all| lost.right <= all),
+            "lost_at + unaccounted is at most lost: that",
+        ),
         (arrived.holds(), arrived.name),
+        (in_schedule, "schedule.missed is at most schedule.scheduled: that"),
         (asked.is_none_or(|(all, sum)| all == sum), "requests = matched + timeouts"),
         (side(&cell.tx), "tx.pps = tx.datagrams_in_window / elapsed_ns"),
         (cell.rx.as_ref().is_none_or(side), "rx.pps = rx.datagrams_in_window / elapsed_ns"),
@@ -285,7 +291,11 @@ mod tests {
 
     #[test]
     fn figures_that_contradict_each_other_are_refused() {
-        let edits: [(&[&str], Value, &str); 5] = [
+        let late = crate::document::Schedule { missed: 1, ..Default::default() };
+        let late = serde_json::to_value(late).unwrap();
+        let edits: [(&[&str], Value, &str); 7] = [
+            (&["ledger", "lost_at", "receive_buffer"], json!(u64::MAX), "lost_at + unaccounted"),
+            (&["schedule"], late, "schedule.missed"),
             (&["ledger", "attempted"], json!(1), "attempted = sent + refused"),
             (&["ledger", "received"], json!(1), "sent = received + lost"),
             (&["ledger", "lost"], json!(u64::MAX), "sent = received + lost"),

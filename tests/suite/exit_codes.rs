@@ -414,15 +414,32 @@ mod interrupted {
     #[test]
     fn a_later_signal_ends_a_run_that_cannot_end_by_itself() {
         let folder = tempfile::tempdir().unwrap();
-        // A pipe that nobody reads is never open.
+        // A full pipe that nobody empties.
         let pipe = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut held = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+        std::io::Write::write_all(&mut held, &[b' '; 65_536]).unwrap();
         let mut child = running(&[&format!("--json={}", pipe.display())]);
         while child.try_wait().unwrap().is_none() {
             let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         }
         let output = child.wait_with_output().unwrap();
         assert_eq!(code(&output), Some(130), "{}", stderr(&output));
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_does_not_keep_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let path = format!("--json={}", pipe.display());
+        let output =
+            udperf().args(QUICK).args([path.as_str(), "-q"]).env("TMPDIR", folder.path()).output();
+        let output = output.unwrap();
+        assert_eq!(code(&output), Some(1), "{}", stderr(&output));
+        let said = format!("cannot write {}: no program reads it", pipe.display());
+        assert!(stderr(&output).contains(&said), "{}", stderr(&output));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the pipe, the document");
     }
 
     #[test]

@@ -47,11 +47,86 @@ fn a_file_that_cannot_be_written_is_found_before_anything_is_sent() {
 #[test]
 #[cfg(target_os = "linux")]
 fn what_was_measured_is_shown_though_a_file_fails() {
-    let output =
-        run("bench -q -e plain -l 64 -r max -n 100 --warmup 0 --json=/dev/full --csv=/dev/null");
-    assert_eq!(output.status.code(), Some(1));
+    let folder = tempfile::tempdir().unwrap();
+    let bench = |files: &str| {
+        let words = format!("bench -q -e plain -l 64 -r max -n 100 --warmup 0 {files}");
+        let words = words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let output = udperf().args(words).env("TMPDIR", folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        output
+    };
+    let output = bench("--json=/dev/full --csv=/dev/null");
     assert!(stderr(&output).contains("cannot write /dev/full"), "{}", stderr(&output));
-    assert!(String::from_utf8(output.stdout).unwrap().contains("sent 100 = received 100"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("sent 100 = received 100"), "{text}");
+    let kept = || {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect::<Vec<_>>()
+    };
+    let [path] = &kept()[..] else { panic!("{:?}", kept()) };
+    let said = format!("the document is kept in {}", path.display());
+    assert!(stderr(&output).contains(&said), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(number(&cells(&report)[0], "ledger.sent"), 100);
+    // With the document on standard output, nothing is lost.
+    let output = bench("-J --csv=/dev/full");
+    assert_eq!(kept().len(), 1, "{}", stderr(&output));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn every_file_that_fails_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
+    assert!(made.unwrap().success());
+    let output = udperf()
+        .args("bench -q -e plain -l 64 -r max -n 100 --warmup 0 --json=/dev/full".split(' '))
+        .args(["--csv", "pipe", "--html=page"])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for name in ["/dev/full", "pipe"] {
+        assert!(stderr(&output).contains(&format!("cannot write {name}: ")), "{}", stderr(&output));
+    }
+    assert!(folder.path().join("page").is_file(), "the others are written");
+}
+
+#[test]
+#[cfg(unix)]
+fn outputs_do_not_replace_links_and_dashes_are_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink("/proc/self/fd/1", at("stdout")).unwrap();
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    let bench = |files: &[&str]| {
+        let words = "bench -q -e plain -l 64 -r max -n 100 --warmup 0".split(' ');
+        udperf().args(words).args(files).current_dir(folder.path()).output().unwrap()
+    };
+    let output = bench(&["--csv", "stdout", "--html=link"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(at("stdout").is_symlink() && at("link").is_symlink());
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\nid,trial,"));
+    assert!(std::fs::read_to_string(at("real")).unwrap().contains("<html"));
+    for files in [
+        &["--csv", "-"][..],
+        &["--html=-"],
+        &["--hdr", "-"],
+        &["--junit", "-", "--fail-if", "loss>0"],
+        &["--csv", "./x", "--html", "x"],
+        &["--csv", "link", "--html", "real"],
+    ] {
+        let output = bench(files);
+        assert_eq!(output.status.code(), Some(2), "{files:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+    for path in ["x/", &"x".repeat(300)] {
+        let output = bench(&["--csv", path]);
+        assert_eq!(output.status.code(), Some(1), "{path}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{path}");
+    }
+    assert!(!at("-").exists() && !at("x").exists());
 }
 
 #[test]

@@ -401,3 +401,59 @@ fn measuring_commands_write_the_new_formats_too() {
     assert!(stdout(&output).starts_with("### udperf "), "{}", stdout(&output));
     assert_alone(&fs::read_to_string(page).unwrap());
 }
+
+#[test]
+fn what_is_read_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = small().to_string();
+    for name in ["a.json", "d/b.json"] {
+        write(folder.path(), name, &text);
+    }
+    let cases: [&[&str]; 6] = [
+        &["report", "a.json", "--csv", "./d/../a.json"],
+        &["report", "d", "--html", "d/b.json"],
+        &["report", "a.json", "d", "--history", "--csv=d/b.json"],
+        &["report", "a.json", "--json=a.json"],
+        &["compare", "a.json", "d", "--bmf", "./a.json"],
+        &["compare", "a.json", "d", "--json=d/b.json"],
+    ];
+    for words in cases {
+        let output = udperf().args(words).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("which is read"), "{words:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+    for name in ["a.json", "d/b.json"] {
+        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_history_refuses_formats_that_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = udperf()
+        .args(["report", DEFAULT, DEFAULT, "--history", "--junit=x"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn text_of_any_length_and_kind_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = small();
+    run["cells"][0]["size_mix"] = json!("x".repeat(200_000));
+    run["tool"]["git"] = json!("y".repeat(200_000));
+    run["command"] = json!(["\u{fffe}\u{ffff}\u{fdd0}"]);
+    let path = write(folder.path(), "a.json", &run.to_string());
+    let page = folder.path().join("page.html");
+    let (path, page) = (path.to_str().unwrap(), page.to_str().unwrap());
+    for more in [&["--html", page][..], &["--history"], &["--markdown"]] {
+        let output = report(&[&[path], more].concat());
+        assert_ne!(output.status.code(), Some(1), "{more:?}: {}", stderr(&output));
+    }
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("<code>\u{fffd}\u{fffd}\u{fffd}</code>"));
+}

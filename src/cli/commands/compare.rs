@@ -1,6 +1,6 @@
 //! `udperf compare`: from stored runs to a verdict.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::cli::args::{CompareArgs, VerdictArgs, VerdictOutput};
@@ -18,9 +18,12 @@ use crate::report::format::RenderOptions;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     let started_at = SystemTime::now();
-    let outputs = outputs(&args.output)?;
+    let mut outputs = outputs(&args.output)?;
+    let inputs = [Some(&args.base), Some(&args.new), args.verdict.noise.as_ref()];
+    outputs.spare(inputs.into_iter().flatten().map(PathBuf::as_path))?;
     let metrics = metrics(&args.verdict)?;
-    let (base, new) = (load(&args.base, &args.output)?, load(&args.new, &args.output)?);
+    let mut load = |path: &Path| load(path, &args.output, &mut outputs);
+    let (base, new) = (load(&args.base)?, load(&args.new)?);
     let noise = noise::read(args.verdict.noise.as_deref())?;
     let shown = |path: &Path| path.display().to_string();
     let (base_from, new_from) = (shown(&args.base), shown(&args.new));
@@ -39,8 +42,13 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
     Ok(exit(&comparison, &args.verdict))
 }
 
-fn load(path: &Path, output: &VerdictOutput) -> Result<Vec<Report>, CliError> {
+fn load(
+    path: &Path,
+    output: &VerdictOutput,
+    outputs: &mut Outputs,
+) -> Result<Vec<Report>, CliError> {
     let store::Loaded { runs, skipped } = store::load(path)?;
+    outputs.spare(runs.iter().map(|run| run.path.as_path()))?;
     if !output.common.quiet {
         for (path, why) in skipped {
             warn_stderr(&format!("skipped {}: {why}", path.display()));

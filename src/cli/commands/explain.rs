@@ -48,6 +48,9 @@ fn short() -> String {
 
 fn long(name: &str) -> Result<String, CliError> {
     let wanted = name.strip_prefix("sink_").unwrap_or(name).to_lowercase();
+    if wanted.trim().is_empty() {
+        return Ok(short());
+    }
     let found = |topic: &Topic| topic.name.to_lowercase() == wanted;
     let texts: Vec<_> = all().into_iter().filter(found).map(|topic| page(&topic)).collect();
     if !texts.is_empty() {
@@ -65,7 +68,9 @@ fn long(name: &str) -> Result<String, CliError> {
         true => "`udperf explain` lists all names".to_owned(),
         false => format!("did you mean {}?", names.join(", ")),
     };
-    Err(CliError::Contradiction(format!("cannot explain '{name}': unknown name; {hint}")))
+    let cut = if name.chars().nth(WIDTH).is_some() { "…" } else { "" };
+    let name: String = name.chars().take(WIDTH).collect();
+    Err(CliError::Contradiction(format!("cannot explain '{name}{cut}': unknown name; {hint}")))
 }
 
 /// Likeness from which a name is suggested, arbitrary: as clap does.
@@ -116,6 +121,8 @@ mod tests {
             let error = long(asked).unwrap_err().to_string();
             assert!(error.contains("did you mean") && error.contains(meant), "{error}");
         }
+        assert_eq!([long("").unwrap(), long(" ").unwrap()], [short(), short()]);
+        assert!(long(&"x".repeat(100_000)).unwrap_err().to_string().len() < 200);
         assert!(long("§").unwrap_err().to_string().contains("lists all names"));
     }
 

@@ -9,7 +9,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::guard::guarded;
 use crate::cli::judge;
 use crate::cli::output::{Outputs, warn_stderr};
-use crate::compare::history::{Filter, history};
+use crate::compare::history::{Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::document::Report;
 use crate::report::checks::validity::invalid_lines;
@@ -19,7 +19,8 @@ use crate::report::{Condition, RenderError};
 
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     let output = &args.output;
-    let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
+    let mut outputs = Outputs::check::<Report>(&output.common, &output.files())?;
+    outputs.spare(args.files.iter().map(PathBuf::as_path))?;
     if let [path] = &args.files[..]
         && !args.history
         && let Some(found) = store::other(path)
@@ -27,6 +28,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
         return other(&found?, output, &outputs);
     }
     let mut runs = load(args)?;
+    outputs.spare(runs.iter().map(|run| run.path.as_path()))?;
     let gated = guarded("gates", || {
         runs.iter_mut().for_each(|run| judge::apply(&mut run.report, output));
         Ok(())
@@ -180,6 +182,10 @@ fn several(
 }
 
 fn over_time(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> Result<Exit, CliError> {
+    if let Some(flag) = outputs.unsupported::<History>() {
+        let why = format!("--history has no --{flag}; omit one of them");
+        return Err(CliError::Contradiction(why));
+    }
     let filter = Filter { metrics: args.metric.clone(), cells: args.cell.clone() };
     for run in runs.iter().filter(|run| !run.report.valid && !args.output.common.quiet) {
         for line in invalid_lines(&run.report) {

@@ -6,7 +6,7 @@ use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::report::format::html::{self, Chart, Frame};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
-use crate::report::format::text::style::distinct;
+use crate::report::format::text::style::{WIDEST, distinct};
 use crate::report::format::{Document, Format};
 use crate::unit::{show_bits, show_nanos, show_pps};
 
@@ -249,7 +249,9 @@ fn table(series: &[&Series], width: usize) -> String {
             (columns, line.changes())
         })
         .collect();
-    let widest = |at: usize| rows.iter().map(|(row, _)| row[at].chars().count()).max().unwrap_or(0);
+    let widest = |at: usize| {
+        rows.iter().map(|(row, _)| row[at].chars().count()).max().unwrap_or(0).min(WIDEST)
+    };
     let widths: [usize; 6] = std::array::from_fn(widest);
     let mut out = String::new();
     for (row, changes) in &rows {

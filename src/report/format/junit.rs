@@ -95,7 +95,7 @@ fn test_case(case: &Case, class: &str) -> String {
 
 /// Text as XML 1.0 can hold it (section 2.2): without control and noncharacters.
 fn text(text: &str) -> String {
-    escape(&strip_control(text, Keep::Nothing).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
+    escape(&strip_control(text, Keep::Nothing))
 }
 
 /// A suite per cell, a case per condition; in an invalid cell each case and reason is an error.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::capture::Capture;
 use super::compile::{Compiler, Ids, Piece};
+use super::encoding::without_mark;
 use super::number::Number;
 use super::preset::Preset;
 use super::reply::{Matching, Protocol, Rule};
@@ -168,7 +169,7 @@ impl Spec {
     }
 
     fn lines(&self, bytes: &[u8], to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
-        for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+        for (line, number) in without_mark(bytes).split(|byte| *byte == b'\n').zip(1..) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() {
                 continue;

@@ -2,6 +2,7 @@
 //! `linux` documents each name.
 #![allow(missing_docs)]
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -161,6 +162,11 @@ pub fn sleep_until_ns(at_ns: u64) {
 /// Sleeps for so long, but at most a millisecond, after which the caller looks again.
 pub fn wait_readable<S>(_of: &S, most_ns: u64) {
     std::thread::sleep(Duration::from_nanos(most_ns.min(1_000_000)));
+}
+
+/// Opens for appending; waits for the reader of a pipe.
+pub fn open_without_waiting(path: &Path) -> io::Result<File> {
+    File::options().append(true).open(path)
 }
 
 pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {

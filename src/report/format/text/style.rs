@@ -77,6 +77,9 @@ pub(crate) fn columns(text: &str) -> usize {
 /// Between two columns. Arbitrary: one blank would run figures and units together.
 pub(crate) const GAP: usize = 2;
 
+/// The widest column that `std::fmt` can fill up; a wider one panics.
+pub(crate) const WIDEST: usize = u16::MAX as usize;
+
 /// Rows as lines; columns are aligned to the right unless `is_left` holds for them.
 pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> String {
     let mut widths: Vec<usize> = Vec::new();

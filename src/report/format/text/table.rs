@@ -4,7 +4,7 @@ mod figures;
 mod grid;
 
 use super::rows::{Figure, INFINITE, Row, TableModel};
-use super::style::{Color, GAP, Styler, align, columns, rate_asked};
+use super::style::{Color, GAP, Styler, WIDEST, align, columns, rate_asked};
 use crate::document::{Bounded, Latency};
 use crate::unit::show_pps;
 
@@ -132,9 +132,9 @@ pub(super) fn draw(table: &TableModel<'_>, styler: Styler, width: usize) -> Stri
         let title = one.column.title_in(table).to_owned() + blank;
         // Some columns are wider than their cells.
         let title = if one.column.is_left() {
-            format!("{title:<0$}", one.width)
+            format!("{title:<0$}", one.width.min(WIDEST))
         } else {
-            format!("{title:>0$}", one.width)
+            format!("{title:>0$}", one.width.min(WIDEST))
         };
         styler.paint(Color::Quiet, &title)
     });

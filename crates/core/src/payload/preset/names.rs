@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::dns::{Dns, rtype};
 use crate::payload::compile::Compiler;
+use crate::payload::encoding::without_mark;
 use crate::payload::{Input, PayloadError};
 
 /// Maximum skipped lines shown, and columns of each. Arbitrary: enough to see what is wrong.
@@ -40,7 +41,7 @@ impl Dns {
         seed: u64,
     ) -> Result<(), PayloadError> {
         let (mut used, mut skipped) = (0, Skipped::default());
-        for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+        for (line, number) in without_mark(bytes).split(|byte| *byte == b'\n').zip(1..) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.trim_ascii().is_empty() || line.starts_with(b";") || line.starts_with(b"#") {
                 continue;

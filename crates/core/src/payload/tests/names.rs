@@ -37,6 +37,16 @@ fn bad_lines_are_skipped_counted_and_named() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_name_or_line() {
+    let marked = b"\xEF\xBB\xBFa.example\n\xEF\xBB\xBFb.example\n";
+    let of = compiled(&dns(|dns| dns.names = names(marked)));
+    assert!(written(&of.0, 0, 0)[12..].starts_with(b"\x01a\x07example\0"));
+    assert!(written(&of.0, 1, 0)[12..].starts_with(b"\x04\xEF\xBB\xBFb\x07example\0"));
+    let lines = compiled(&Spec::of(RequestSource::Lines(b"\xEF\xBB\xBFa\nb".to_vec())));
+    assert_eq!([written(&lines.0, 0, 0), written(&lines.0, 1, 0)], [b"a", b"b"]);
+}
+
+#[test]
 fn a_name_that_is_too_long_with_a_random_label_is_one_bad_line() {
     let long = [63, 63, 63, 50].map(|len| "x".repeat(len)).join(".");
     let lines = format!("a.example\n{long}\nb.example\n");

@@ -1,0 +1,248 @@
+//! Files that are written whole or not at all; devices and pipes are written in place.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::cli::error::CliError;
+use crate::sys;
+
+/// Folders whose files stand for open ones: these are written in place, whatever they lead to.
+const OPEN_FILES: [&str; 2] = ["/proc", "/dev/fd"];
+
+/// Symbolic links that are followed in a row; as path_resolution(7).
+const LINKS: usize = 40;
+
+/// How long to wait for room in a pipe before looking again; arbitrary.
+const ROOM_NS: u64 = 100_000_000;
+
+/// A file to be written at the end of a run, checked before it.
+#[derive(Debug)]
+pub(crate) struct OutputTarget {
+    pub(super) flag: &'static str,
+    path: PathBuf,
+}
+
+impl OutputTarget {
+    /// Checks that the file can be written; leaves nothing behind.
+    pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
+        if path.as_os_str() == "-" {
+            let why = format!("--{flag} does not go to standard output; name a file, not '-'");
+            return Err(CliError::Contradiction(why));
+        }
+        let target = Self { flag, path: path.to_owned() };
+        let result = target.file().and_then(|file| match file {
+            Some(file) => beside(&file).map(drop),
+            // Opening and closing a pipe would signal its end to the reader.
+            None if target.is_pipe() => Ok(()),
+            None => sys::open_without_waiting(path).map(drop),
+        });
+        result.map_err(|source| target.error(source))?;
+        Ok(target)
+    }
+
+    /// Writes the whole file or leaves it unchanged.
+    pub(crate) fn write(&self, text: &str) -> Result<(), CliError> {
+        let result = self.file().and_then(|file| match file {
+            Some(file) => {
+                let mut whole = beside(&file)?;
+                whole.write_all(text.as_bytes())?;
+                whole.persist(&file).map(drop).map_err(|error| error.error)
+            }
+            None => write_in_place(&sys::open_without_waiting(&self.path)?, text.as_bytes()),
+        });
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|source| self.error(source)),
+        }
+    }
+
+    /// The same for all paths to one file.
+    pub(super) fn identity(&self) -> PathBuf {
+        let path = self.file().ok().flatten().unwrap_or_else(|| self.path.clone());
+        path.canonicalize().unwrap_or(path)
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        self.path.is_file()
+    }
+
+    /// The file to replace, behind all symbolic links; `None` for what is written in place.
+    fn file(&self) -> io::Result<Option<PathBuf>> {
+        if self.path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Ok(None);
+        }
+        let mut path = self.path.clone();
+        for _ in 0..LINKS {
+            let (folder, name) = split(&path)?;
+            let folder = folder.canonicalize()?;
+            if OPEN_FILES.iter().any(|open| folder.starts_with(open)) {
+                return Ok(None);
+            }
+            let found = folder.join(name);
+            match found.symlink_metadata() {
+                Ok(link) if link.is_symlink() => path = folder.join(found.read_link()?),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => return Ok(Some(found)),
+            }
+        }
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+
+    fn is_pipe(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::FileTypeExt;
+            self.path.metadata().is_ok_and(|found| found.file_type().is_fifo())
+        }
+        #[cfg(not(unix))]
+        false
+    }
+
+    fn error(&self, source: io::Error) -> CliError {
+        CliError::File { flag: self.flag, path: self.path.clone(), source }
+    }
+}
+
+/// The folder and the name of a file; an error if the path can only be a folder.
+fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    // `file_name` ignores a slash or a dot at the end.
+    if !path.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes()) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Ok((folder.unwrap_or_else(|| Path::new(".")), name))
+}
+
+/// A temporary file in the same folder, to replace the path.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let (folder, _) = split(path)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".udperf-").suffix(".tmp");
+    // As any program would create it: the umask decides.
+    #[cfg(unix)]
+    let builder = {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666))
+    };
+    builder.tempfile_in(folder)
+}
+
+/// Writes all, and waits while a pipe is full.
+fn write_in_place(mut to: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sys::wait_writable(to, ROOM_NS);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_or_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        std::fs::write(&path, "old").unwrap();
+        let target = OutputTarget::check("json", &path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        target.write("new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_found_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        let long = "x".repeat(300);
+        for name in ["", "no/such/file", "new/", "new/.", "file/", "file/x", &long] {
+            assert!(OutputTarget::check("csv", &at(name)).is_err(), "{name}");
+        }
+        for path in ["", "-", "..", "/"] {
+            assert!(OutputTarget::check("csv", Path::new(path)).is_err(), "{path}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn one_file_has_one_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("d")).unwrap();
+        let of =
+            |name: &str| OutputTarget::check("csv", &folder.path().join(name)).unwrap().identity();
+        assert_eq!(of("d/x"), of("./d/../d/x"));
+        assert_ne!(of("d/x"), of("x"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_stays_a_device() {
+        let target = OutputTarget::check("hdr", Path::new("/dev/null")).unwrap();
+        target.write("gone").unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_stays_a_link() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("d")).unwrap();
+        std::fs::write(at("d/old"), "old").unwrap();
+        symlink("d/old", at("to_old")).unwrap();
+        symlink("to_old", at("twice")).unwrap();
+        symlink("d/new", at("to_new")).unwrap();
+        symlink("/dev/null", at("to_null")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        symlink("no/such", at("lost")).unwrap();
+        for name in ["to_old", "twice", "to_new", "to_null"] {
+            OutputTarget::check("csv", &at(name)).unwrap().write(name).unwrap();
+            assert!(at(name).is_symlink(), "{name}");
+        }
+        assert_eq!(std::fs::read_to_string(at("d/old")).unwrap(), "twice");
+        assert_eq!(std::fs::read_to_string(at("d/new")).unwrap(), "to_new");
+        for name in ["loop", "lost"] {
+            assert!(OutputTarget::check("csv", &at(name)).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn an_open_file_is_written_in_place() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("open");
+        let mut open = File::create(&path).unwrap();
+        open.write_all(b"text ").unwrap();
+        let link = folder.path().join("link");
+        let fd = format!("/dev/fd/{}", open.as_raw_fd());
+        std::os::unix::fs::symlink(&fd, &link).unwrap();
+        for path in [Path::new(&fd), &link] {
+            OutputTarget::check("csv", path).unwrap().write("more ").unwrap();
+        }
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text more more ");
+        let same = open.metadata().unwrap().len();
+        assert_eq!(same, 15, "the file is still the one that was opened");
+    }
+}

@@ -33,6 +33,7 @@ fn counted(nets: &Nets, side: Side, word: &str) -> u64 {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_a_queue_drops_is_refused_or_lost_to_the_datagram() {
     let _alone = alone();
     // Where all parts of a super-packet are dropped, the sender is told, and it was refused as a

@@ -39,6 +39,7 @@ fn a_silent_server_is_all_timeouts() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_port_that_nobody_reads_is_named() {
     let _together = together();
     let at = free().to_string();

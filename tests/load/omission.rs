@@ -75,6 +75,7 @@ fn an_open_loop_sees_all_who_would_have_waited() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_closed_loop_asks_one_meanwhile() {
     let _alone = alone();
     let hold_ns = HOLD.as_nanos() as u64;

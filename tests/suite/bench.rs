@@ -106,6 +106,7 @@ fn cells_are_the_product_of_the_lists_with_trials_interleaved() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn sockets_are_connected_or_not_over_either_ip_version() {
     for words in [
         "--connect on -4",

@@ -35,7 +35,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`unit`](mod@unit) | nanoseconds, rates, sizes, endpoints; parsing and printing |
-//! | [`sys`] | every libc call and `cfg(target_os)`: Linux, and inert twins elsewhere |
+//! | [`sys`] | every libc call and `cfg(target_os)`: Linux, and stubs elsewhere |
 //! | [`clock`] | the monotonic clock, a manual clock for tests, the offset between two hosts |
 //! | [`wire`] | the 16-byte header of our datagrams |
 //! | [`payload`] | requests for other servers: templates, protocols, captures, matching |

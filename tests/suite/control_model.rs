@@ -179,8 +179,8 @@ impl World {
     fn attack(&mut self) {
         let pick = self.rng.u64(..self.recorded.len() as u64) as usize;
         let Some((from, mut bytes)) = self.recorded.get(pick).cloned() else { return };
-        let stranger = address(500 + self.rng.u64(..100) as usize);
-        let from = if percent(&mut self.rng, 50) { from } else { stranger };
+        let unknown = address(500 + self.rng.u64(..100) as usize);
+        let from = if percent(&mut self.rng, 50) { from } else { unknown };
         match self.rng.u64(..4) {
             0 => bytes = (0..self.rng.u64(..80)).map(|_| self.rng.u8(..)).collect(),
             1 => bytes.truncate(self.rng.u64(..bytes.len() as u64) as usize),

@@ -128,7 +128,7 @@ pub(crate) fn undeclared(tree: &Tree) -> Vec<Finding> {
             );
         }
     }
-    findings.into_iter().map(|(what, mend)| Finding::new(LIB, 0, what, mend)).collect()
+    findings.into_iter().map(|(what, fix)| Finding::new(LIB, 0, what, fix)).collect()
 }
 
 /// Imports from the same layer or a higher one.
@@ -141,8 +141,8 @@ pub(crate) fn upward_imports(tree: &Tree) -> Vec<Finding> {
         let allowed = from == LIB || to == LIB || layers.allow(&one, &two) != Some(false);
         if !allowed && seen.insert((from.clone(), two.clone())) {
             let what = format!("`{one}` imports from `{two}` ({to}), which is not below it");
-            let mend = "move the item down, or pass it in from above; layers: docs of src/lib.rs";
-            findings.push(Finding::new(&from, line, what, mend));
+            let fix = "move the item down, or pass it in from above; layers: docs of src/lib.rs";
+            findings.push(Finding::new(&from, line, what, fix));
         }
     }
     findings
@@ -166,8 +166,8 @@ pub(crate) fn cycles(tree: &Tree) -> Vec<Finding> {
                 inner.map(move |two| format!("{one} -> {two}"))
             });
             let what = format!("import cycle: {}", arrows.collect::<Vec<_>>().join(", "));
-            let mend = "move the shared item into the lower file, or into a file below both";
-            findings.push(Finding::new(file, 0, what, mend));
+            let fix = "move the shared item into the lower file, or into a file below both";
+            findings.push(Finding::new(file, 0, what, fix));
             done.extend(group.into_iter().cloned());
         }
     }

@@ -33,12 +33,12 @@ struct Finding {
     /// Counted from 1; 0 means the file as a whole.
     line: usize,
     what: String,
-    mend: String,
+    fix: String,
 }
 
 impl Finding {
-    fn new(file: &str, line: usize, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { file: file.into(), line, what: what.into(), mend: mend.into() }
+    fn new(file: &str, line: usize, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { file: file.into(), line, what: what.into(), fix: fix.into() }
     }
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Finding {
             0 => write!(out, "{file}: {}", self.what)?,
             line => write!(out, "{file}:{line}: {}", self.what)?,
         }
-        write!(out, "\n    mend: {}", self.mend)
+        write!(out, "\n    fix: {}", self.fix)
     }
 }
 
@@ -60,7 +60,7 @@ fn expect_none(findings: &[Finding]) {
     for finding in findings {
         writeln!(text, "{finding}").expect("a String takes everything");
     }
-    assert!(findings.is_empty(), "{} to mend\n\n{text}", findings.len());
+    assert!(findings.is_empty(), "{} to fix\n\n{text}", findings.len());
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn markdown_files_begin_with_their_only_title() {
 #[test]
 fn a_finding_names_place_and_remedy() {
     let finding = Finding::new("src/a.rs", 7, "too loud", "whisper");
-    assert_eq!(finding.to_string(), "src/a.rs:7: too loud\n    mend: whisper");
+    assert_eq!(finding.to_string(), "src/a.rs:7: too loud\n    fix: whisper");
     let whole = Finding::new("src/a.rs", 0, "too long", "split it");
-    assert_eq!(whole.to_string(), "src/a.rs: too long\n    mend: split it");
+    assert_eq!(whole.to_string(), "src/a.rs: too long\n    fix: split it");
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub(crate) fn shared_types(tree: &Tree) -> Vec<Finding> {
         let (first, _) = files[0];
         for &(file, line) in files[1..].iter().filter(|(file, _)| !are_twins(first, file)) {
             let what = format!("`{name}` is also a type of {first}");
-            let mend = "rename one; types of src/document keep their names";
-            findings.push(Finding::new(file, line, what, mend));
+            let fix = "rename one; types of src/document keep their names";
+            findings.push(Finding::new(file, line, what, fix));
         }
     }
     findings
@@ -67,8 +67,8 @@ pub(crate) fn banned_words(tree: &Tree) -> Vec<Finding> {
                 && seen.insert((&source.path, &token.text))
             {
                 let what = format!("`{}` holds the word `{word}`", token.text);
-                let mend = format!("use the field's term, such as `{term}`");
-                findings.push(Finding::new(&source.path, token.line + 1, what, mend));
+                let fix = format!("use the field's term, such as `{term}`");
+                findings.push(Finding::new(&source.path, token.line + 1, what, fix));
             }
         }
     }

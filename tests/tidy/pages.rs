@@ -8,8 +8,8 @@ pub(crate) fn titles(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, text) in &tree.pages {
         if !text.starts_with("# ") {
-            let mend = "make its first line the title: `# ` and a few words";
-            findings.push(Finding::new(name, 1, "does not begin with a title", mend));
+            let fix = "make its first line the title: `# ` and a few words";
+            findings.push(Finding::new(name, 1, "does not begin with a title", fix));
         }
         let mut fenced = false;
         for (number, line) in text.lines().enumerate() {
@@ -17,8 +17,8 @@ pub(crate) fn titles(tree: &Tree) -> Vec<Finding> {
                 fenced = !fenced;
             }
             if number > 0 && !fenced && line.starts_with("# ") {
-                let mend = "make it a section: `## `";
-                findings.push(Finding::new(name, number + 1, "a second title", mend));
+                let fix = "make it a section: `## `";
+                findings.push(Finding::new(name, number + 1, "a second title", fix));
             }
         }
     }

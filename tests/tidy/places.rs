@@ -17,29 +17,29 @@ const SAFETY_LINES: usize = 4;
 struct Bound {
     word: &'static str,
     folders: &'static [&'static str],
-    mend: &'static str,
+    fix: &'static str,
 }
 
 const BOUND: &[Bound] = &[
     Bound {
         word: "libc",
         folders: &[SYS, ENGINES],
-        mend: "give the call a safe function in src/sys/, with an inert twin in other.rs",
+        fix: "give the call a safe function in src/sys/, with a stub in other.rs",
     },
     Bound {
         word: "target_os",
         folders: &[SYS],
-        mend: "ask src/sys/ instead: it has the same names on every platform",
+        fix: "ask src/sys/ instead: it has the same names on every platform",
     },
     Bound {
         word: "udperf_portable",
         folders: &[SYS],
-        mend: "ask src/sys/ instead: it has the same names on every platform",
+        fix: "ask src/sys/ instead: it has the same names on every platform",
     },
     Bound {
         word: "unsafe",
         folders: &[SYS, ENGINES],
-        mend: "give it a safe function in src/sys/ or in the engine, where such code is reviewed",
+        fix: "give it a safe function in src/sys/ or in the engine, where such code is reviewed",
     },
 ];
 
@@ -63,7 +63,7 @@ pub(crate) fn strays(tree: &Tree) -> Vec<Finding> {
                         &source.path,
                         number + 1,
                         format!("`{}` outside {}", bound.word, bound.folders.join(" and ")),
-                        bound.mend,
+                        bound.fix,
                     ));
                 }
             }

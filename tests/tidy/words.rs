@@ -174,9 +174,9 @@ pub(crate) fn leftovers(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in &tree.sources {
         for (number, line) in source.lines.iter().enumerate() {
-            for (word, mend) in LEFTOVERS {
+            for (word, fix) in LEFTOVERS {
                 if has(&line.code, word) && line.text.trim() != LONG_TEST {
-                    findings.push(Finding::new(&source.path, number + 1, *word, *mend));
+                    findings.push(Finding::new(&source.path, number + 1, *word, *fix));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The contract of [`super`] where nothing but the standard library is known: inert twins.
+//! The contract of [`super`] where nothing but the standard library is known: stubs.
 //! `linux` documents each name.
 #![allow(missing_docs)]
 

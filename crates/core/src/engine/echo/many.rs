@@ -57,7 +57,7 @@ impl ManyEcho {
             sys::enable_pktinfo(&socket, ipv6)?;
         }
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, metadata);
-        let pending = PendingReply::room(batch);
+        let pending = PendingReply::buffers(batch);
         Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), pending })
     }
 }

@@ -98,7 +98,7 @@ pub(super) struct PendingReply {
 impl PendingReply {
     /// Entries for a whole batch.
     // cold: set-up
-    pub(super) fn room(batch: usize) -> Box<[Self]> {
+    pub(super) fn buffers(batch: usize) -> Box<[Self]> {
         let to = SocketAddr::from(([0, 0, 0, 0], 0));
         let nothing = Self { message: 0, len: 0, segment: 1, to, local: None };
         vec![nothing; batch].into_boxed_slice()

@@ -57,7 +57,7 @@ impl UringEcho {
             rx: UringRx::with_layout(socket, SLOT_LEN, BATCH, control_len, BUFFERS)?,
             ring,
             outbox: ReplyBatch::new(BATCH),
-            pending: PendingReply::room(BATCH),
+            pending: PendingReply::buffers(BATCH),
             results: vec![NOT_TRIED; BATCH].into_boxed_slice(),
             broken: false,
         })

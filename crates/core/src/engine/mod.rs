@@ -32,8 +32,8 @@ mod kinds;
 mod null;
 mod pair;
 mod plain;
+mod plain_timestamped;
 pub mod probe;
-mod stamped;
 pub mod table;
 #[cfg(udperf_uring)]
 mod uring;
@@ -48,7 +48,7 @@ pub use kinds::{EchoKind, EnginePair, RxKind, TxKind};
 pub use null::{NullLink, NullRx, NullTx};
 pub use pair::EngineError;
 pub use plain::{PlainRx, PlainTx};
-pub use stamped::StampedRx;
+pub use plain_timestamped::StampedRx;
 pub use table::{ENGINES, EngineKind, EngineRow, UnknownEngineId};
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 

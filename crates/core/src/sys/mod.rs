@@ -18,7 +18,7 @@ use other as imp;
 
 mod signals;
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
-pub mod stable;
+pub mod stable_memory;
 mod types;
 mod unreachable;
 

@@ -11,7 +11,7 @@ use io_uring::types::BufRingEntry;
 
 use super::super::arena::CACHE_LINE;
 use super::failed;
-use crate::sys::stable::StableSlice;
+use crate::sys::stable_memory::StableSlice;
 
 /// The group of the buffers; each ring has one. Arbitrary.
 pub(super) const GROUP: u16 = 0;

@@ -9,7 +9,7 @@ mod dns;
 mod echo;
 mod lines;
 mod memcached;
-mod names;
+mod name_file;
 mod ntp;
 mod ping;
 mod quic;

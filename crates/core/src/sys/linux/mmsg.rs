@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::cmsg::{Addr, Control, Metadata, NO_ADDR, address_of, write_addr};
-use crate::sys::stable::StableSlice;
+use crate::sys::stable_memory::StableSlice;
 use crate::sys::{RecvMessage, RecvMetadata, Request};
 
 /// Room for the control messages of a datagram: `CMSG_SPACE` of a timespec (32), an int (24),

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::cmsg::{Addr, Control, NO_ADDR, SOL_UDP, in_addr, write_addr};
 use super::mmsg::{EMPTY, NO_IOVEC};
-use crate::sys::stable::StableSlice;
+use crate::sys::stable_memory::StableSlice;
 use crate::sys::{LocalAddr, Reply};
 
 /// Room for control messages: `CMSG_SPACE` of a segment size (24) and in6_pktinfo (40).

@@ -1,5 +1,4 @@
-//! The cost of udperf per datagram, for each part and end to end without system calls, and `plain`
-//! next to the bare loop. One iteration is one datagram.
+//! The cost of udperf per datagram (an iteration): of each part, and in all without system calls.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -9,33 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use common::flat_out;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mio::Interest;
 use udperf::clock::Clock;
 use udperf::engine::{NullLink, NullRx, NullTx, Rx, Tx};
 use udperf::measure::{LatencyHistograms, Window};
-use udperf::net::Waiter;
-use udperf::pace::{Arrivals, Due, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
-use udperf::plan::{EnginePair, EngineWord, Limit, Machine, Pinning, Plan, Scenario, WorkerLoad};
-use udperf::run::{self, Phase, PhaseState, ReceiveProbe, SendJob, send};
-use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
+use udperf::net::{Waiter, pin_to};
+use udperf::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
+use udperf::plan::{EnginePair, EngineWord, Limit, WorkerLoad};
+use udperf::run::{LocalRunner, Phase, PhaseState, ReceiveProbe, SendJob, send};
+use udperf::unit::{Nanos, PacketRate, PayloadSize};
 use udperf::wire::{self, Header};
 
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
-
-fn plan(engine: EnginePair, size: PayloadSize, count: u64) -> Plan {
-    let (tx, rx) = *common::CORES.get_or_init(common::cores);
-    let scenario = Scenario {
-        sizes: vec![size],
-        engines: vec![EngineWord::Pair(engine)],
-        rates: vec![Rate::Max],
-        limit: Limit::Count(count),
-        warmup: Nanos::ZERO,
-        pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
-        ..Scenario::default()
-    };
-    Plan::new(scenario, &Machine { cpus: vec![tx, rx], ..Machine::default() }).unwrap()
-}
 
 fn parts(c: &mut Criterion) {
     let mut group = c.benchmark_group("part");
@@ -89,7 +75,7 @@ fn parts(c: &mut Criterion) {
             });
         });
     }
-    let mut pace = Pace::FlatOut(FlatOut::new(Nanos::NEVER, u64::MAX));
+    let mut pace = Pace::FlatOut { end: Nanos::NEVER, to_send: u64::MAX };
     group.bench_function("pace_flat_out", |b| b.iter(|| black_box(pace.due(Nanos(1), 64))));
     group.finish();
 }
@@ -141,10 +127,11 @@ fn probe(c: &mut Criterion) {
 
 /// The whole send loop into a sink, and the receive side from a source, without system calls.
 fn null(c: &mut Criterion) {
-    common::pin(common::CORES.get_or_init(common::cores).0);
+    let _ = pin_to(common::cores().0);
     let mut group = c.benchmark_group("null");
     group.throughput(Throughput::Elements(1));
-    let plan = plan(EnginePair::NULL, SIZE, 1);
+    let scenario = |count| flat_out(EngineWord::Pair(EnginePair::NULL), 64, Limit::Count(count));
+    let plan = common::plan(scenario(1)).unwrap();
     group.bench_function("send_loop", |b| {
         b.iter_custom(|count| {
             let share = plan.tx_configs(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
@@ -186,47 +173,14 @@ fn null(c: &mut Criterion) {
             start.elapsed()
         });
     });
-    group.finish();
-}
-
-/// Two pinned threads over loopback: `plain` with everything on, and the bare loop.
-fn loopback(c: &mut Criterion) {
-    let mut group = c.benchmark_group("loopback");
-    group.throughput(Throughput::Elements(1)).sample_size(10);
-    group.bench_function("null/64", |b| {
+    group.bench_function("run", |b| {
         b.iter_custom(|count| {
-            let plan = plan(EnginePair::NULL, SIZE, count);
-            let outcome = run::run(
-                &plan,
-                &mut run::LocalRunner::default(),
-                &Arc::new(AtomicBool::new(false)),
-                &mut (),
-            );
-            outcome.measured[0].result.elapsed.to_duration()
+            let result = common::measure(scenario(count), &mut LocalRunner::default()).unwrap();
+            result.tx.end.to_duration()
         });
     });
-    for size in [64_u16, 1_472] {
-        group.bench_function(format!("plain/{size}"), |b| {
-            b.iter_custom(|count| {
-                let plan = plan(EnginePair::PLAIN, PayloadSize::Fixed(size), count);
-                let outcome = run::run(
-                    &plan,
-                    &mut run::LocalRunner::default(),
-                    &Arc::new(AtomicBool::new(false)),
-                    &mut (),
-                );
-                outcome.measured[0].result.elapsed.to_duration()
-            });
-        });
-        group.bench_function(format!("bare/{size}"), |b| {
-            b.iter_custom(|count| {
-                let until = common::Until::count(count);
-                common::bare_plain::run(usize::from(size), 0, until).unwrap().elapsed
-            });
-        });
-    }
     group.finish();
 }
 
-criterion_group!(benches, parts, probe, null, loopback);
+criterion_group!(benches, parts, probe, null);
 criterion_main!(benches);

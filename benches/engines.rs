@@ -4,28 +4,22 @@
 //!
 //! `cargo bench --bench engines -- --pairs 10 --time 1 --engines plain,batch,offload 64 1472`
 //! `cargo bench --bench engines -- --bare-only --segments 64 --supers 4 64`
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs)]
 
 mod common;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
 use clap::Parser;
-use common::{Bare, Delivered, Shape, Until, median};
-use udperf::plan::{EngineWord, Limit, Machine, Pinning, Plan, Scenario};
-use udperf::run;
-use udperf::unit::{Nanos, PayloadSize, Rate};
+#[cfg(target_os = "linux")]
+use common::bare_mmsg;
+use common::{BareLoop, Runs, Shape, flat_out, measure, received_pps};
+use udperf::plan::{EngineWord, Limit};
+use udperf::run::LocalRunner;
+use udperf::unit::Nanos;
 
 #[derive(Parser)]
 struct Args {
-    /// Pairs of runs for each engine and size
-    #[arg(long, default_value_t = 10)]
-    pairs: usize,
-    /// Duration of each run in seconds
-    #[arg(long, default_value_t = 1.0)]
-    time: f64,
+    #[command(flatten)]
+    runs: Runs,
     /// Engines by word: plain, batch, gso/batch, offload (gso/gro), uring
     #[arg(long, value_delimiter = ',', default_value = "plain,batch,gso/batch,offload,uring")]
     engines: Vec<String>,
@@ -34,160 +28,73 @@ struct Args {
     bare_only: bool,
     #[command(flatten)]
     shape: Shape,
-    /// Passed by cargo
-    #[arg(long)]
-    bench: bool,
     /// Payload sizes
     #[arg(default_values_t = [64, 1472], value_parser = clap::value_parser!(u16).range(16..))]
     sizes: Vec<u16>,
 }
 
-/// One engine and the bare loop of its system calls.
-struct Contest {
-    /// As typed.
-    word: String,
-    bare: Bare,
-    /// Its name in udperf.
-    engine: &'static str,
-    /// Target share of the bare loop's rate, if any: for small datagrams, and from `LARGE_BYTES`
-    /// on. Targets, not measurements.
-    target: Option<(f64, f64)>,
-}
-
-/// Where a copy begins to cost more than a datagram's own work. Arbitrary, between the 64 and the
-/// 1472 bytes for which there are targets.
+/// Where copies begin to cost more than other work. Arbitrary, between the targets' 64 and 1472.
 const LARGE_BYTES: u16 = 1_000;
 
-impl Contest {
-    fn of(word: &str) -> Result<Self, String> {
-        let (bare, engine, target) = match word {
-            "plain" => (Bare::Plain, "plain", Some((0.97, 0.97))),
-            "batch" => (Bare::Batch, "batch", Some((0.97, 0.97))),
-            "gso/batch" => (Bare::GsoBatch, "gso/batch", Some((0.9, 0.9))),
-            "offload" | "gso/gro" => (Bare::Offload, "gso/gro", Some((0.7, 0.95))),
-            "uring" => (Bare::Uring, "uring", None),
-            _ => return Err("there is no bare loop of this name".to_owned()),
-        };
-        Ok(Self { word: word.to_owned(), bare, engine, target })
-    }
+/// The bare loop of an engine, its name in udperf, and the target share of the bare loop's rate:
+/// for small datagrams, and from [`LARGE_BYTES`] on. Targets, not measurements.
+type Contest = (BareLoop, &'static str, Option<(f64, f64)>);
 
-    /// The target for this size and whether the ratio meets it, for the table.
-    fn verdict(&self, size: u16, ratio: f64) -> String {
-        let Some((small, large)) = self.target else { return format!("{:>7}", "-") };
-        let target = if size < LARGE_BYTES { small } else { large };
-        format!("{target:>7.2} {}", if ratio >= target { "met" } else { "missed" })
-    }
+fn contest(engine: &str) -> Result<Contest, String> {
+    Ok(match engine {
+        "plain" => (common::bare_plain::run, "plain", Some((0.97, 0.97))),
+        #[cfg(target_os = "linux")]
+        "batch" => (bare_mmsg::batch, "batch", Some((0.97, 0.97))),
+        #[cfg(target_os = "linux")]
+        "gso/batch" => (bare_mmsg::gso, "gso/batch", Some((0.9, 0.9))),
+        #[cfg(target_os = "linux")]
+        "offload" | "gso/gro" => (bare_mmsg::offload, "gso/gro", Some((0.7, 0.95))),
+        #[cfg(target_os = "linux")]
+        "uring" => (common::bare_uring::run, "uring", None),
+        _ => return Err("there is no bare loop of this name on this system".to_owned()),
+    })
+}
 
-    /// Datagrams per second that udperf delivers.
-    fn ours(&self, size: u16, time: Duration) -> Result<f64, String> {
-        let (tx, rx) = *common::CORES.get_or_init(common::cores);
-        let scenario = Scenario {
-            sizes: vec![PayloadSize::Fixed(size)],
-            engines: vec![self.engine.parse::<EngineWord>().map_err(|error| error.to_string())?],
-            rates: vec![Rate::Max],
-            limit: Limit::Time(Nanos::from(time)),
-            warmup: Nanos::ZERO,
-            pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
-            ..Scenario::default()
-        };
-        let machine = Machine { cpus: vec![tx, rx], ..Machine::default() };
-        let plan = Plan::new(scenario, &machine).map_err(|error| error.to_string())?;
-        let outcome = run::run(
-            &plan,
-            &mut run::LocalRunner::default(),
-            &Arc::new(AtomicBool::new(false)),
-            &mut (),
-        );
-        if let Some(error) = outcome.error {
-            return Err(error.to_string());
+/// The row of an engine and size.
+fn row(title: &str, engine: &str, size: u16, args: &Args) -> Result<String, String> {
+    let (bare, engine, target) = contest(engine)?;
+    let target = target.map(|(small, large)| if size < LARGE_BYTES { small } else { large });
+    let time = args.runs.time();
+    let bare = || {
+        let pps = bare(usize::from(size), args.shape, time);
+        pps.map_err(|error| format!("bare loop: {error}"))
+    };
+    // A test runs both halves, also if this build lacks the engine.
+    if args.bare_only || args.runs.is_test() {
+        let runs = (0..args.runs.pairs()).map(|_| bare()).collect::<Result<Vec<_>, _>>()?;
+        // The fastest run is the least disturbed one.
+        let max = runs.into_iter().fold(0.0, f64::max);
+        println!("{title}: bare, at most {max:.0} pps");
+        if args.bare_only {
+            return Ok(format!("{title:<26} {:>12} {max:>12.0}", ""));
         }
-        let result = &outcome.measured.first().ok_or("nothing was measured")?.result;
-        assert_eq!(result.ledger().unaccounted, 0);
-        Ok(result.rx.received as f64 / result.elapsed.as_secs_f64())
     }
-
-    /// Datagrams per second that the bare loop delivers.
-    fn bare(&self, size: u16, time: Duration, shape: Shape) -> Result<f64, String> {
-        self.bare
-            .run(usize::from(size), shape, Until::time(time))
-            .map(Delivered::pps)
-            .map_err(|error| format!("bare loop: {error}"))
-    }
-
-    /// Runs all pairs of one size; returns a row of the table.
-    fn compare(&self, size: u16, args: &Args) -> Result<String, String> {
-        let time = Duration::from_secs_f64(args.time);
-        let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        let word = &self.word;
-        for pair in 0..args.pairs {
-            // The order within a pair alternates, so that neither side always runs first.
-            let (us, them) = if pair % 2 == 0 {
-                let us = self.ours(size, time)?;
-                (us, self.bare(size, time, args.shape)?)
-            } else {
-                let them = self.bare(size, time, args.shape)?;
-                (self.ours(size, time)?, them)
-            };
-            println!("{word} {size} B: ours {us:.0} pps, bare {them:.0} pps, {:.3}", us / them);
-            ratios.push(us / them);
-            ours.push(us);
-            bare.push(them);
-        }
-        let (ratio, ours, bare) = (median(ratios), median(ours), median(bare));
-        println!(
-            "{word} {size} B: median ratio {ratio:.3} of {} pairs (ours {ours:.0} pps, bare \
-             {bare:.0} pps)",
-            args.pairs
-        );
-        let verdict = self.verdict(size, ratio);
-        Ok(format!("{word:<10} {size:>6} {ours:>12.0} {bare:>12.0} {ratio:>7.3} {verdict}"))
-    }
-
-    /// Runs the bare loop alone. Its fastest run is the least disturbed one.
-    fn bare_only(&self, size: u16, args: &Args) -> Result<String, String> {
-        let time = Duration::from_secs_f64(args.time);
-        let runs: Result<Vec<_>, _> =
-            (0..args.pairs).map(|_| self.bare(size, time, args.shape)).collect();
-        let runs = runs?;
-        let (word, most) = (&self.word, runs.iter().copied().fold(0.0, f64::max));
-        println!("{word} {size} B: bare, most {most:.0} pps of {} runs", args.pairs);
-        Ok(format!("{word:<10} {size:>6} {:>12} {:>12.0} most {most:.0}", "", median(runs)))
-    }
+    let engine = engine.parse::<EngineWord>().map_err(|error| error.to_string())?;
+    let ours = || {
+        let scenario = flat_out(engine, size, Limit::Time(Nanos::from(time)));
+        let result = measure(scenario, &mut LocalRunner::default())?;
+        assert_eq!(result.ledger().unaccounted, Some(0));
+        Ok(received_pps(&result))
+    };
+    args.runs.compare(title, false, target, ours, bare)
 }
 
 fn main() {
-    // `cargo test --benches` only checks that it runs.
-    let testing = !std::env::args().any(|arg| arg == "--bench");
-    let mut args = Args::parse();
-    args.pairs = args.pairs.max(1);
-    if testing {
-        (args.pairs, args.time) = (1, 0.05);
-    }
+    let args = Args::parse();
     let mut rows = Vec::new();
-    for word in &args.engines {
+    for engine in &args.engines {
         for &size in &args.sizes {
-            let row = Contest::of(word).and_then(|contest| {
-                // A test runs both halves, also if this build lacks the engine.
-                let alone = (args.bare_only || testing).then(|| contest.bare_only(size, &args));
-                match alone {
-                    Some(row) if args.bare_only || row.is_err() => row,
-                    _ => contest.compare(size, &args),
-                }
-            });
-            match row {
-                Ok(row) => rows.push(row),
-                Err(reason) => {
-                    println!("SKIPPED: engine {word}: {reason}");
-                    rows.push(format!("{word:<10} {size:>6} skipped"));
-                }
-            }
+            let title = format!("{engine} {size} B, pps");
+            rows.push(row(&title, engine, size, &args).unwrap_or_else(|reason| {
+                println!("SKIPPED: {title}: {reason}");
+                format!("{title:<26} skipped")
+            }));
         }
     }
-    println!(
-        "\n{:<10} {:>6} {:>12} {:>12} {:>7} {:>7}",
-        "engine", "bytes", "ours pps", "bare pps", "ratio", "target"
-    );
-    for row in rows {
-        println!("{row}");
-    }
+    common::print_table(&rows);
 }

@@ -18,7 +18,7 @@ use udperf::engine::{ENGINES, EngineRow, NullLink, NullRx, NullTx, Tx};
 use udperf::host::Depth;
 use udperf::host::Meter;
 use udperf::net::{Options, Waiter};
-use udperf::payload::{Dns, Echo, Names, Preset, RequestSource, Spec};
+use udperf::payload::{Dns, Names, Preset, RequestSource, Spec};
 use udperf::plan::{
     DropRule, EchoKind, EnginePair, EngineWord, Limit, Machine, Pinning, Plan, RequestOptions,
     Route, RxKind, Scenario, TimestampKind, TxKind, WaitKind, WorkerLoad,
@@ -106,7 +106,7 @@ fn allocations(scenario: Scenario) -> u64 {
         &mut (),
     );
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    assert_eq!(outcome.measured[0].result.tx.sent, count);
+    assert_eq!(outcome.measured[0].result.tx.tally.sent, count);
     BY_WORKERS.load(Ordering::Relaxed) - before
 }
 
@@ -263,7 +263,7 @@ fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64)
             }
         }
     });
-    let preset = Preset::Echo(Echo { size: 64 });
+    let preset = Preset::Echo { size: 64 };
     let (requests, matching) = Spec::of(RequestSource::Preset(preset)).compile(1).unwrap();
     let dialogue = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
     let asking = RequestOptions {
@@ -291,8 +291,8 @@ fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64)
     let outcome = run::run(&plan, &mut runner, &Arc::new(AtomicBool::new(false)), &mut ());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let result = &outcome.measured[0].result;
-    let timeouts = result.exchange.unwrap().timeouts;
-    assert_eq!((result.tx.sent, result.rx.received + timeouts), (count, count));
+    let timeouts = result.rx.exchange.unwrap().timeouts;
+    assert_eq!((result.tx.tally.sent, result.rx.tally.received + timeouts), (count, count));
     over.store(true, Ordering::Relaxed);
     echo.join().unwrap();
     BY_WORKERS.load(Ordering::Relaxed) - before

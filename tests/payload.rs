@@ -7,10 +7,7 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use simple_dns::{Packet, PacketFlag, QTYPE, TYPE};
-use udperf::payload::{
-    Coap, Dns, Echo, MatchRule, Memcached, Number, Preset, RequestOrder, RequestSource, Role, Spec,
-    Stun,
-};
+use udperf::payload::{Dns, MatchRule, Number, Preset, RequestOrder, RequestSource, Role, Spec};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -51,12 +48,12 @@ fn writing_and_matching_allocate_nothing() {
     let mut specs = vec![
         preset(Preset::Dns(dns)),
         preset(Preset::Ntp),
-        preset(Preset::Stun(Stun { fingerprint: true })),
-        preset(Preset::Memcached(Memcached { key: "k{counter:dec3}".to_owned() })),
-        preset(Preset::Coap(Coap { path: "a".to_owned(), confirmable: true })),
+        preset(Preset::Stun { fingerprint: true }),
+        preset(Preset::Memcached { key: "k{counter:dec3}".to_owned() }),
+        preset(Preset::Coap { path: "a".to_owned(), confirmable: true }),
         preset(Preset::Syslog("x".to_owned())),
         preset(Preset::QuicVn),
-        preset(Preset::Echo(Echo { size: 1_472 })),
+        preset(Preset::Echo { size: 1_472 }),
         text("{id} {counter:hex3} {random} {random:alnum:40} {time:rfc3339} {time:ms}"),
         Spec::of(RequestSource::Lines(b"a{choice:b|cd}\nc\n{random}\n".to_vec())),
     ];
@@ -64,7 +61,7 @@ fn writing_and_matching_allocate_nothing() {
     specs.push(Spec { order: RequestOrder::Random, ..specs[9].clone() });
     for spec in &specs {
         let (requests, matching) = spec.compile(1).unwrap();
-        let (mut slot, mut scratch) = (vec![0; 65_507], vec![0; requests.largest()]);
+        let (mut slot, mut scratch) = (vec![0; 65_507], vec![0; requests.largest]);
         let before = COUNT.get();
         let mut sum = 0;
         for n in 0..1_000 {
@@ -134,13 +131,13 @@ proptest! {
         let template: String = fields.iter().map(|(text, _)| text.as_str()).collect();
         let expected: usize = fields.iter().map(|(_, len)| len).sum();
         let (requests, matching) = text(&template).compile(seed).unwrap();
-        prop_assert_eq!(requests.same_len(), Some(expected));
+        prop_assert_eq!(requests.same_len, Some(expected));
         let (mut slot, mut again) = (vec![0; expected], vec![0xFF; expected]);
         prop_assert_eq!(requests.write(n, id, now_ns, &mut slot), expected);
         prop_assert_eq!(requests.write(n, id, now_ns, &mut again), expected);
         prop_assert_eq!(&slot, &again);
-        if requests.id_bits() > 0 {
-            let mask = u64::MAX >> (64 - requests.id_bits());
+        if requests.id_bits > 0 {
+            let mask = u64::MAX >> (64 - requests.id_bits);
             let id = id & mask;
             requests.write(n, id, now_ns, &mut slot);
             prop_assert_eq!(matching.id_of(&slot), Some(id));
@@ -171,7 +168,7 @@ proptest! {
         let mut dns = Dns::of(&name);
         dns.random_subdomain = (letters > 0).then_some(letters);
         let (requests, matching) = preset(Preset::Dns(dns)).compile(1).unwrap();
-        let (mut query, mut scratch) = (vec![0; requests.largest()], vec![0; requests.largest()]);
+        let (mut query, mut scratch) = (vec![0; requests.largest], vec![0; requests.largest]);
         let id = u64::from(id);
         requests.write(3, id, 0, &mut query);
         let packet = Packet::parse(&query).unwrap();
@@ -210,8 +207,8 @@ proptest! {
         if let Ok((requests, _)) = compiled {
             let first = packets[0].0;
             let times: Vec<_> = packets.iter().map(|p| u64::from(p.0 - first) * 1_000).collect();
-            prop_assert_eq!(requests.recorded(), Some(&times[..]));
-            let mut slot = vec![0; requests.largest()];
+            prop_assert_eq!(requests.recorded.as_ref(), Some(&times));
+            let mut slot = vec![0; requests.largest];
             for (n, (.., payload)) in (0..).zip(&packets) {
                 let len = requests.write(n, 0, 0, &mut slot);
                 prop_assert_eq!(&slot[..len], &payload[..]);

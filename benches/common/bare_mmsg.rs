@@ -1,11 +1,13 @@
-//! Many messages per system call: `sendmmsg` against `recvmmsg`, with or without UDP_SEGMENT on the
-//! one side and UDP_GRO on the other.
+//! Many messages per system call: `sendmmsg` against `recvmmsg`, also with UDP_SEGMENT and UDP_GRO.
 
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
-use super::{Delivered, Receive, Shape, Transmit, Until, race};
+use udperf::sys;
+
+use super::{Shape, race};
 
 /// Payload that fits into one packet of IPv4: 65,535 bytes less its header of 20 and UDP's of 8.
 const PAYLOAD_MAX: usize = 65_507;
@@ -27,61 +29,45 @@ const SUPERS_MAX: usize = 16;
 const ALIGN: usize = 64;
 
 /// `sendmmsg` against `recvmmsg`.
-pub fn batch(size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
-    race(
-        until,
-        shape.idle,
-        move |socket| Ok(Tx::new(socket, shape.batch, size, 1)),
-        move |socket| Ok(Rx::new(socket, shape.batch, size)),
-    )
+pub fn batch(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
+    let transmit = move |socket| Ok(sender(socket, Messages::new(shape.batch, size)));
+    race(time, shape.idle, transmit, move |socket| Ok(receiver(socket, size, shape)))
 }
 
 /// UDP_SEGMENT against `recvmmsg`: the kernel cuts at the receiving socket.
-pub fn gso(size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
-    race(
-        until,
-        shape.idle,
-        move |socket| segmenting(socket, size, shape),
-        move |socket| Ok(Rx::new(socket, shape.batch, size)),
-    )
+pub fn gso(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
+    let transmit = move |socket| segmenting(socket, size, shape);
+    race(time, shape.idle, transmit, move |socket| Ok(receiver(socket, size, shape)))
 }
 
 /// UDP_SEGMENT against UDP_GRO: super-packets are never cut.
-pub fn offload(size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
-    race(
-        until,
-        shape.idle,
-        move |socket| segmenting(socket, size, shape),
-        move |socket| {
-            set(&socket, libc::UDP_GRO, 1)?;
-            Ok(GroRx::new(socket, shape.buffers))
-        },
-    )
+pub fn offload(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
+    let transmit = move |socket| segmenting(socket, size, shape);
+    race(time, shape.idle, transmit, move |socket| coalescing(socket, shape.buffers))
 }
 
-fn segmenting(socket: UdpSocket, size: usize, shape: Shape) -> io::Result<Tx> {
-    set(&socket, libc::UDP_SEGMENT, size)?;
+fn sender(socket: UdpSocket, mut messages: Messages) -> impl FnMut() {
+    move || messages.send(&socket)
+}
+
+fn receiver(socket: UdpSocket, size: usize, shape: Shape) -> impl FnMut() -> u64 {
+    let mut messages = Messages::new(shape.batch, size);
+    move || messages.receive(&socket) as u64
+}
+
+fn segmenting(socket: UdpSocket, size: usize, shape: Shape) -> io::Result<impl FnMut()> {
+    sys::set_udp_segment(&socket, size as u16)?;
     let segments = shape.segments.min(PAYLOAD_MAX / size).clamp(1, segments_max()?);
     let fit = (ARENA_BYTES / (size * segments)).clamp(1, SUPERS_MAX);
-    Ok(Tx::new(socket, shape.supers.unwrap_or(fit), size, segments))
+    Ok(sender(socket, Messages::new(shape.supers.unwrap_or(fit), size * segments)))
 }
 
 /// The limit of this kernel, found by trying the highest value.
 fn segments_max() -> io::Result<usize> {
     let (tx, rx) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
-    set(&tx, libc::UDP_SEGMENT, 1)?;
+    sys::set_udp_segment(&tx, 1)?;
     let sent = tx.send_to(&[0; SEGMENTS_MAX], rx.local_addr()?);
     Ok(if sent.is_ok() { SEGMENTS_MAX } else { SEGMENTS_MAX_BEFORE })
-}
-
-fn set(socket: &UdpSocket, option: libc::c_int, value: usize) -> io::Result<()> {
-    let value = value as libc::c_int;
-    let len = size_of_val(&value) as libc::socklen_t;
-    // SAFETY: pointer and length describe `value`, which outlives the call.
-    let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, option, (&raw const value).cast(), len)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Messages with their own memory, written before the measurement.
@@ -112,6 +98,12 @@ impl Messages {
         Self { headers, iovs, arena }
     }
 
+    fn send(&mut self, socket: &UdpSocket) {
+        let count = self.headers.len() as libc::c_uint;
+        // SAFETY: as many headers as are passed along, whose vectors name memory of `arena`.
+        unsafe { libc::sendmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count, 0) };
+    }
+
     /// Returns the number of received messages.
     fn receive(&mut self, socket: &UdpSocket) -> usize {
         // SAFETY: as many headers as are passed along, whose vectors name memory of `arena`, or of
@@ -129,49 +121,6 @@ impl Messages {
     }
 }
 
-struct Tx {
-    socket: UdpSocket,
-    messages: Messages,
-    segments: u64,
-}
-
-impl Tx {
-    fn new(socket: UdpSocket, messages: usize, size: usize, segments: usize) -> Self {
-        let bytes = size * segments;
-        Self { socket, messages: Messages::new(messages, bytes), segments: segments as u64 }
-    }
-}
-
-impl Transmit for Tx {
-    fn burst(&mut self, room: u64) -> u64 {
-        let headers = &mut self.messages.headers;
-        let count = room.div_ceil(self.segments).min(headers.len() as u64);
-        // SAFETY: `count` headers at most are there, whose vectors name memory of the arena.
-        let n = unsafe {
-            libc::sendmmsg(self.socket.as_raw_fd(), headers.as_mut_ptr(), count as libc::c_uint, 0)
-        };
-        // A refused call sent 0 messages. If all calls are refused, the loop ends with its time.
-        u64::try_from(n).unwrap_or(0) * self.segments
-    }
-}
-
-struct Rx {
-    socket: UdpSocket,
-    messages: Messages,
-}
-
-impl Rx {
-    fn new(socket: UdpSocket, messages: usize, size: usize) -> Self {
-        Self { socket, messages: Messages::new(messages, size) }
-    }
-}
-
-impl Receive for Rx {
-    fn pull(&mut self) -> u64 {
-        self.messages.receive(&self.socket) as u64
-    }
-}
-
 /// Space for the one control message, which has the segment size.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
@@ -183,35 +132,20 @@ impl Control {
     const BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as usize;
 }
 
-struct GroRx {
-    socket: UdpSocket,
-    messages: Messages,
-    controls: Vec<Control>,
-}
-
-impl GroRx {
-    fn new(socket: UdpSocket, messages: usize) -> Self {
-        let mut controls = vec![Control([0; Control::BYTES]); messages];
-        let mut messages = Messages::new(messages, PAYLOAD_MAX);
+fn coalescing(socket: UdpSocket, buffers: usize) -> io::Result<impl FnMut() -> u64> {
+    sys::set_udp_gro(&socket)?;
+    let mut controls = vec![Control([0; Control::BYTES]); buffers];
+    let mut messages = Messages::new(buffers, PAYLOAD_MAX);
+    Ok(move || {
         for (header, control) in messages.headers.iter_mut().zip(&mut controls) {
+            // The kernel writes the used length; each call needs the full length.
             header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = Control::BYTES as _;
         }
-        Self { socket, messages, controls }
-    }
-}
-
-impl Receive for GroRx {
-    fn pull(&mut self) -> u64 {
-        let came = self.messages.receive(&self.socket);
-        let mut datagrams = 0;
-        for header in &mut self.messages.headers[..came] {
-            datagrams += u64::from(header.msg_len.div_ceil(segment_size(header)));
-            // The kernel has written the used length; the next call needs the full length again.
-            header.msg_hdr.msg_controllen = Control::BYTES as _;
-        }
-        datagrams
-    }
+        let count = messages.receive(&socket);
+        let received = messages.headers[..count].iter();
+        received.map(|header| u64::from(header.msg_len.div_ceil(segment_size(header)))).sum()
+    })
 }
 
 /// The segment size of the control message. A single datagram has no message and is one segment.

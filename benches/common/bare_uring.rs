@@ -5,11 +5,12 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use io_uring::types::{BufRingEntry, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-use super::{Delivered, Receive, Shape, Transmit, Until, race};
+use super::{Shape, race};
 
 /// Buffers that the kernel may fill before the receiver returns some; a power of two, as
 /// `io_register_pbuf_ring` of io_uring/kbuf.c requires. Measured: 1024 were no faster.
@@ -25,13 +26,16 @@ const SOCKET: Fixed = Fixed(0);
 const ALIGN: usize = 64;
 
 /// Runs the loop.
-pub fn run(size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
-    race(
-        until,
-        shape.idle,
-        move |socket| Tx::new(socket, shape.batch, size),
-        move |socket| Rx::new(socket, size),
-    )
+pub fn run(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
+    let transmit = move |socket| {
+        let mut tx = Tx::new(socket, shape.batch, size)?;
+        Ok(move || tx.burst())
+    };
+    let receive = move |socket| {
+        let mut rx = Rx::new(socket, size)?;
+        Ok(move || rx.pull())
+    };
+    race(time, shape.idle, transmit, receive)
 }
 
 /// A ring whose one thread runs the kernel's deferred work itself (DEFER_TASKRUN). Measured:
@@ -58,32 +62,25 @@ struct Tx {
 impl Tx {
     fn new(socket: UdpSocket, batch: usize, size: usize) -> io::Result<Self> {
         let payloads = vec![0x55; batch * size.next_multiple_of(ALIGN)];
-        let entries = payloads
-            .chunks_exact(size.next_multiple_of(ALIGN))
-            .map(|slot| {
-                // A successful send posts no completion.
-                opcode::Send::new(SOCKET, slot.as_ptr(), size as u32)
-                    .build()
-                    .flags(squeue::Flags::SKIP_SUCCESS)
-            })
-            .collect();
+        let slots = payloads.chunks_exact(size.next_multiple_of(ALIGN));
+        let entries = slots.map(|slot| {
+            // A successful send posts no completion.
+            let send = opcode::Send::new(SOCKET, slot.as_ptr(), size as u32).build();
+            send.flags(squeue::Flags::SKIP_SUCCESS)
+        });
+        let entries = entries.collect();
         let entries_max = batch.next_power_of_two() as u32;
         Ok(Self { ring: ring(&socket, entries_max, 2 * entries_max)?, entries, payloads, socket })
     }
-}
 
-impl Transmit for Tx {
-    fn burst(&mut self, room: u64) -> u64 {
-        let count = room.min(self.entries.len() as u64) as usize;
-        // SAFETY: the entries name memory of `payloads`, which is not touched as long as the ring
-        // is there.
-        let pushed = unsafe { self.ring.submission().push_multiple(&self.entries[..count]) };
-        if pushed.is_err() {
-            return 0;
+    fn burst(&mut self) {
+        // SAFETY: the entries name memory of `payloads`, which nothing touches while the ring lives.
+        let pushed = unsafe { self.ring.submission().push_multiple(&self.entries) };
+        if pushed.is_ok() {
+            let _ = self.ring.submit();
+            // Only failures complete.
+            self.ring.completion().for_each(drop);
         }
-        let sent = self.ring.submit().unwrap_or(0);
-        // Only failures complete.
-        sent.saturating_sub(self.ring.completion().count()) as u64
     }
 }
 
@@ -121,8 +118,8 @@ impl Provided {
 
     fn give(&mut self, count: u16) {
         self.tail = self.tail.wrapping_add(count);
-        // SAFETY: the base is the first entry of the ring; its tail is aligned, and it is written
-        // by this thread alone.
+        // SAFETY: the base is the ring's first entry; its tail is aligned, and this thread alone
+        // writes it.
         let tail = unsafe { &*BufRingEntry::tail(self.base()).cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);
     }
@@ -164,9 +161,7 @@ impl Rx {
         // If the queue of one entry is still full, the code below or the next pull submits it.
         let _ = (pushed, self.ring.submit());
     }
-}
 
-impl Receive for Rx {
     fn pull(&mut self) -> u64 {
         if self.ring.submission().taskrun() {
             // With the flag set, this call enters the kernel, which receives the waiting datagrams.

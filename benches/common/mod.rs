@@ -1,5 +1,7 @@
-//! Bare loops: only the system call, on either side. No header, no accounting, no clock read per
-//! datagram. The rate of a bare loop is the limit of that system call on this host.
+//! What the benches share: bare loops of system calls, runs of udperf, and their comparison.
+//!
+//! A bare loop has only the system call on either side: no header, no accounting, no clock read per
+//! datagram. Its rate is the limit of that system call on this host.
 #![allow(unsafe_code, missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
 #[cfg(target_os = "linux")]
@@ -11,30 +13,81 @@ pub mod bare_uring;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
-/// The cores of all loops, found before any thread is pinned.
-pub static CORES: std::sync::OnceLock<(usize, usize)> = std::sync::OnceLock::new();
+use udperf::measure::CellResult;
+use udperf::net::pin_to;
+use udperf::plan::{EngineWord, Limit, Machine, Pinning, Plan, Scenario};
+use udperf::run::{self, CellRunner};
+use udperf::unit::{Nanos, PayloadSize, Rate};
 
 /// SO_RCVBUF and SO_SNDBUF to request, as in `Scenario::default`.
 const SOCKET_BUFFER: usize = 4 << 20;
 
-/// When a sender stops: the earlier of the two.
-#[derive(Debug, Clone, Copy)]
-pub struct Until {
-    pub time: Duration,
-    pub count: u64,
+/// Options of a comparison with bare loops.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Runs {
+    /// Pairs of runs for each comparison and size
+    #[arg(long, default_value_t = 10)]
+    pairs: usize,
+    /// Duration of each run in seconds
+    #[arg(long, default_value_t = 1.0)]
+    time: f64,
+    /// Passed by cargo
+    #[arg(long)]
+    bench: bool,
 }
 
-impl Until {
-    pub const fn time(time: Duration) -> Self {
-        Self { time, count: u64::MAX }
+impl Runs {
+    /// `cargo test --benches` only checks that a bench runs.
+    pub const fn is_test(&self) -> bool {
+        !self.bench
     }
 
-    pub const fn count(count: u64) -> Self {
-        Self { time: Duration::MAX, count }
+    pub fn pairs(&self) -> usize {
+        if self.is_test() { 1 } else { self.pairs.max(1) }
     }
+
+    pub fn time(&self) -> Duration {
+        Duration::from_secs_f64(if self.is_test() { 0.05 } else { self.time })
+    }
+
+    /// Runs pairs of udperf and a bare loop, and prints each; returns the row of [`print_table`],
+    /// with the medians. `lower`: lower is better. `target`: the lowest ratio that meets it.
+    pub fn compare(
+        &self,
+        title: &str,
+        lower: bool,
+        target: Option<f64>,
+        ours: impl Fn() -> Result<f64, String>,
+        bare: impl Fn() -> Result<f64, String>,
+    ) -> Result<String, String> {
+        let mut all = [Vec::new(), Vec::new(), Vec::new()];
+        for pair in 0..self.pairs() {
+            // The order within a pair alternates, so that neither side always runs first.
+            let (ours, bare) = if pair % 2 == 0 {
+                let ours = ours()?;
+                (ours, bare()?)
+            } else {
+                let bare = bare()?;
+                (ours()?, bare)
+            };
+            let ratio = if lower { bare / ours } else { ours / bare };
+            println!("{title}: ours {ours:.0}, bare {bare:.0}, {ratio:.3}");
+            all.iter_mut().zip([ours, bare, ratio]).for_each(|(all, value)| all.push(value));
+        }
+        let [ours, bare, ratio] = all.map(median);
+        let verdict = target.map_or_else(String::new, |target| {
+            format!("{target:.2} {}", if ratio >= target { "met" } else { "missed" })
+        });
+        Ok(format!("{title:<26} {ours:>12.0} {bare:>12.0} {ratio:>7.3} {verdict}"))
+    }
+}
+
+pub fn print_table(rows: &[String]) {
+    println!("\n{:<26} {:>12} {:>12} {:>7} target", "medians", "ours", "bare", "ratio");
+    rows.iter().for_each(|row| println!("{row}"));
 }
 
 /// Datagrams and buffers per system call. No other values were faster than the defaults, within the
@@ -59,80 +112,22 @@ pub struct Shape {
     pub idle: u32,
 }
 
-/// The bare loops.
-#[derive(Debug, Clone, Copy)]
-pub enum Bare {
-    /// `send` against `recvfrom`.
-    Plain,
-    /// `sendmmsg` against `recvmmsg`.
-    Batch,
-    /// UDP_SEGMENT against `recvmmsg`.
-    GsoBatch,
-    /// UDP_SEGMENT against UDP_GRO.
-    Offload,
-    /// Submissions in batches against a multishot receive.
-    Uring,
-}
+/// Datagrams per second that a bare loop delivers, by payload size and duration.
+pub type BareLoop = fn(usize, Shape, Duration) -> io::Result<f64>;
 
-impl Bare {
-    #[cfg(target_os = "linux")]
-    pub fn run(self, size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
-        match self {
-            Self::Plain => bare_plain::run(size, shape.idle, until),
-            Self::Batch => bare_mmsg::batch(size, shape, until),
-            Self::GsoBatch => bare_mmsg::gso(size, shape, until),
-            Self::Offload => bare_mmsg::offload(size, shape, until),
-            Self::Uring => bare_uring::run(size, shape, until),
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub fn run(self, size: usize, shape: Shape, until: Until) -> io::Result<Delivered> {
-        match self {
-            Self::Plain => bare_plain::run(size, shape.idle, until),
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "its calls are Linux's")),
-        }
-    }
-}
-
-/// Datagrams that a loop delivered.
-#[derive(Debug, Clone, Copy)]
-pub struct Delivered {
-    pub datagrams: u64,
-    pub elapsed: Duration,
-}
-
-impl Delivered {
-    pub fn pps(self) -> f64 {
-        self.datagrams as f64 / self.elapsed.as_secs_f64()
-    }
-}
-
-/// The sending half of a loop.
-pub trait Transmit {
-    /// Sends at most `room` datagrams (rounded up to whole packets of the kernel) and returns how
-    /// many the kernel accepted. The loop reads the clock once per burst: its 24 ns must not show.
-    fn burst(&mut self, room: u64) -> u64;
-}
-
-/// The receiving half of a loop; never sleeps.
-pub trait Receive {
-    /// Receives the waiting datagrams and returns their number.
-    fn pull(&mut self) -> u64;
-}
-
-/// Runs a sender on the first core and a receiver on the last. Counts the datagrams received until
-/// the end of the sender's time. `idle`: as in [`Shape`].
+/// Runs a sender on the first core and a receiver on the last; returns the datagrams per second
+/// received until the end of the sender's time. `idle`: as in [`Shape`].
 ///
 /// Each half is created on its own thread after pinning, so that its memory is local to that core.
-pub fn race<T: Transmit, R: Receive>(
-    until: Until,
+/// The sender sends one or more datagrams per call: the clock is read once per call, and its 24 ns
+/// must not show. The receiver returns the number of waiting datagrams, and never sleeps.
+pub fn race<T: FnMut(), R: FnMut() -> u64>(
+    time: Duration,
     idle: u32,
     transmit: impl FnOnce(UdpSocket) -> io::Result<T>,
     receive: impl FnOnce(UdpSocket) -> io::Result<R> + Send + 'static,
-) -> io::Result<Delivered> {
-    // An earlier run may have pinned the caller: then its mask has one core only.
-    let (first, last) = *CORES.get_or_init(cores);
+) -> io::Result<f64> {
+    let (first, last) = cores();
     let (sender, receiver) = (socket()?, socket()?);
     sender.connect(receiver.local_addr()?)?;
     let (received, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -140,37 +135,35 @@ pub fn race<T: Transmit, R: Receive>(
     let rx = {
         let (received, done, barrier) = (received.clone(), done.clone(), barrier.clone());
         std::thread::spawn(move || {
-            pin(last);
+            let _ = pin_to(last);
             let rx = receive(receiver);
             barrier.wait();
             spin(rx?, idle, &received, &done);
             io::Result::Ok(())
         })
     };
-    pin(first);
+    let _ = pin_to(first);
     let tx = transmit(sender);
     barrier.wait();
-    let delivered = tx.map(|tx| drive(tx, until, &received));
+    let pps = tx.map(|mut tx| {
+        let start = Instant::now();
+        loop {
+            tx();
+            let elapsed = start.elapsed();
+            if elapsed >= time {
+                return received.load(Ordering::Relaxed) as f64 / elapsed.as_secs_f64();
+            }
+        }
+    });
     done.store(true, Ordering::Relaxed);
     rx.join().unwrap()?;
-    delivered
+    pps
 }
 
-fn drive(mut tx: impl Transmit, until: Until, received: &AtomicU64) -> Delivered {
-    let (start, mut sent) = (Instant::now(), 0);
-    loop {
-        sent += tx.burst(until.count - sent);
-        let elapsed = start.elapsed();
-        if elapsed >= until.time || sent >= until.count {
-            return Delivered { datagrams: received.load(Ordering::Relaxed), elapsed };
-        }
-    }
-}
-
-fn spin(mut rx: impl Receive, idle: u32, received: &AtomicU64, done: &AtomicBool) {
+fn spin(mut rx: impl FnMut() -> u64, idle: u32, received: &AtomicU64, done: &AtomicBool) {
     let mut count = 0;
     loop {
-        let pulled = rx.pull();
+        let pulled = rx();
         if pulled > 0 {
             count += pulled;
             received.store(count, Ordering::Relaxed);
@@ -191,18 +184,51 @@ fn socket() -> io::Result<UdpSocket> {
 }
 
 /// A core for the sender and one for the receiver: the first and the last this process may use.
+/// Found before any thread is pinned, since a pinned one may use one core only.
 pub fn cores() -> (usize, usize) {
-    let cores =
-        udperf::sys::affinity().filter(|cores| !cores.is_empty()).unwrap_or_else(|| vec![0]);
-    (cores[0], cores[cores.len() - 1])
+    static CORES: OnceLock<(usize, usize)> = OnceLock::new();
+    *CORES.get_or_init(|| {
+        let cores = udperf::sys::affinity().filter(|cores| !cores.is_empty());
+        let cores = cores.unwrap_or_else(|| vec![0]);
+        (cores[0], cores[cores.len() - 1])
+    })
 }
 
-/// Pins the calling thread, if that core exists.
-pub fn pin(core: usize) {
-    core_affinity::set_for_current(core_affinity::CoreId { id: core });
-}
-
-/// The median of at least one value.
-pub fn median(values: Vec<f64>) -> f64 {
+fn median(values: Vec<f64>) -> f64 {
     udperf::unit::median(values).unwrap_or(f64::NAN)
+}
+
+/// One cell flat out, without a warm-up.
+pub fn flat_out(engine: EngineWord, size: u16, limit: Limit) -> Scenario {
+    let (tx, rx) = cores();
+    Scenario {
+        sizes: vec![PayloadSize::Fixed(size)],
+        engines: vec![engine],
+        rates: vec![Rate::Max],
+        limit,
+        warmup: Nanos::ZERO,
+        pin: Pinning::Cores { tx: vec![tx], rx: vec![rx] },
+        ..Scenario::default()
+    }
+}
+
+pub fn plan(scenario: Scenario) -> Result<Plan, String> {
+    let (tx, rx) = cores();
+    let machine = Machine { cpus: vec![tx, rx], ..Machine::default() };
+    Plan::new(scenario, &machine).map_err(|error| error.to_string())
+}
+
+/// Measures the one cell of a scenario with udperf.
+pub fn measure(scenario: Scenario, runner: &mut dyn CellRunner) -> Result<CellResult, String> {
+    let outcome = run::run(&plan(scenario)?, runner, &Arc::new(AtomicBool::new(false)), &mut ());
+    if let Some(error) = outcome.error {
+        return Err(error.to_string());
+    }
+    let measured = outcome.measured.into_iter().next().ok_or("nothing was measured")?;
+    Ok(measured.result)
+}
+
+/// Datagrams per second that a cell received.
+pub fn received_pps(result: &CellResult) -> f64 {
+    result.rx.tally.received as f64 / result.tx.end.as_secs_f64()
 }

@@ -1,39 +1,36 @@
-//! How the program ends.
+//! Errors and exit codes; and the one place where a panic is caught.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::compare::{CompareError, store::StoreError};
 use crate::payload::PayloadError;
-use crate::plan::{PlanError, WordError};
+use crate::plan::PlanError;
 use crate::report::RenderError;
 use crate::run::RunError;
 use crate::search::SearchError;
 use crate::talk::TalkError;
 use crate::unit::UnitError;
 
-/// Exit codes that users and scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    Well = 0,
+    Success = 0,
     Failed = 1,
     Usage = 2,
     /// A `--fail-if` held, no rate met the goal of a search, or something was found to be worse.
     ConditionHeld = 3,
     Undecided = 4,
-    /// The run did not test what was asked; the reasons are in `invalid_because`.
     Invalid = 5,
-    Interrupted = INTERRUPTED,
+    /// 128 + SIGINT, the convention of shells.
+    Interrupted = 130,
 }
-
-/// The exit code after a signal: 128 + SIGINT, the convention of shells.
-pub(crate) const INTERRUPTED: u8 = 130;
 
 /// All exit codes: what each means, and more about it.
 pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
-    (Exit::Well, "success", "The run ended as asked, and every --fail-if passed."),
+    (Exit::Success, "success", "The run ended as asked, and every --fail-if passed."),
     (
         Exit::Failed,
         "could not run, or ended early by an error",
@@ -53,8 +50,9 @@ pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
     (
         Exit::Invalid,
         "invalid: the run did not test what was asked",
-        "No datagram was sent, arrived or was answered, too much of the schedule was missed, or \
-         the target was unreachable. The field invalid_because has the reasons.",
+        "No datagram was sent, arrived or was answered, or the target was unreachable. With \
+         --fail-if and in a search, also if more of the schedule was missed than --max-missed \
+         allows. The field invalid_because has the reasons.",
     ),
     (
         Exit::Interrupted,
@@ -63,16 +61,9 @@ pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
     ),
 ];
 
-impl Exit {
-    /// The number that the program ends with.
-    pub(crate) const fn code(self) -> u8 {
-        self as u8
-    }
-}
-
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
+        Self::from(exit as u8)
     }
 }
 
@@ -80,8 +71,6 @@ impl From<Exit> for ExitCode {
 pub(crate) enum CliError {
     #[error(transparent)]
     Unit(#[from] UnitError),
-    #[error(transparent)]
-    Word(#[from] WordError),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -103,13 +92,13 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Talk(#[from] TalkError),
     #[error("cannot show {path}: {source}")]
-    Kept { path: PathBuf, source: RenderError },
+    Stored { path: PathBuf, source: RenderError },
     #[error("{0}")]
     NothingToShow(String),
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error("{0}")]
-    Contradiction(String),
+    Usage(String),
     #[error("target '{target}': {why}")]
     Target { target: String, why: String },
     #[error("no key in {from}: {why}; give a file or a variable that contains one")]
@@ -130,11 +119,8 @@ pub(crate) enum CliError {
     Bug { part: String, reason: String },
     #[error(transparent)]
     Format(#[from] RenderError),
-    #[error("cannot render the {what}: {reason}; please report this")]
-    Render { what: &'static str, reason: String },
 }
 
-/// Why a file cannot be written, without the name of the temporary file beside it.
 fn file_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such folder".to_owned(),
@@ -144,7 +130,6 @@ fn file_reason(error: &io::Error) -> String {
 }
 
 impl CliError {
-    /// The exit code that says so.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             // Stopped before there was anything to report.
@@ -152,13 +137,50 @@ impl CliError {
             // Valid arguments, but not supported on this host.
             Self::Plan(PlanError::NoEngine { .. }) => Exit::Failed,
             Self::Requests { source, .. } if source.is_of_a_file() => Exit::Failed,
-            Self::Unit(_)
-            | Self::Word(_)
-            | Self::Plan(_)
-            | Self::Requests { .. }
-            | Self::Contradiction(_)
-            | Self::Target { .. } => Exit::Usage,
+            Self::Unit(_) | Self::Plan(_) | Self::Requests { .. } => Exit::Usage,
+            Self::Usage(_) | Self::Target { .. } => Exit::Usage,
             _ => Exit::Failed,
         }
+    }
+}
+
+pub(crate) type CliResult<T = Exit> = Result<T, CliError>;
+
+/// An error of the command line: what was given, what is wrong, and what to do.
+pub(crate) fn usage<T>(why: impl Into<String>) -> CliResult<T> {
+    Err(CliError::Usage(why.into()))
+}
+
+/// In debug builds, the step named by this variable panics, for tests.
+#[cfg(debug_assertions)]
+const PANIC_IN: &str = "UDPERF_TEST_PANIC_IN";
+
+/// Runs a step after a run. A panic becomes an error that names the step.
+pub(crate) fn guarded<T>(part: &str, work: impl FnOnce() -> T) -> CliResult<T> {
+    let work = || {
+        #[cfg(debug_assertions)]
+        if std::env::var(PANIC_IN).is_ok_and(|name| part.starts_with(&name)) {
+            panic!("{PANIC_IN} asks for it");
+        }
+        work()
+    };
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let reason = text.unwrap_or("no message").to_owned();
+        CliError::Bug { part: part.to_owned(), reason }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let error = guarded("text", || Vec::<u64>::new()[3]).unwrap_err().to_string();
+        assert!(error.starts_with("internal error in the text: index out of bounds"), "{error}");
+        let error = guarded("cell", || std::panic::panic_any(3_u8)).unwrap_err().to_string();
+        assert!(error.contains("no message"), "{error}");
     }
 }

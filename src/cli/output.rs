@@ -2,25 +2,27 @@
 
 mod file;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use clap::ColorChoice;
 
 pub(crate) use file::OutputTarget;
 
-use super::args::{ColorWhen, OutputArgs};
-use super::error::{CliError, Exit};
-use super::guard::guarded;
-pub(crate) use crate::report::format::json::render as pretty;
-use crate::report::format::text::Style;
+use super::args::OutputArgs;
+use super::error::{CliError, CliResult, Exit, guarded, usage};
+use crate::document::Warning;
+pub(crate) use crate::report::format::json as pretty;
+use crate::report::format::text::{Style, style::distinct};
 use crate::report::format::{Document, Format, RenderOptions};
 use crate::unit::{Keep, strip_control};
 
 /// Prints to standard output; a closed one is no error.
-pub(crate) fn print(text: &str) -> Result<Exit, CliError> {
+pub(crate) fn print(text: &str) -> CliResult {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Stdout(error)),
-        _ => Ok(Exit::Well),
+        _ => Ok(Exit::Success),
     }
 }
 
@@ -28,33 +30,37 @@ pub(crate) fn warn_stderr(text: &str) {
     let _ = writeln!(io::stderr(), "udperf: {}", printable(text));
 }
 
-/// Text without control characters except our colours: documents come from anywhere.
-pub(crate) fn printable(text: &str) -> String {
+/// Names the warnings of a document that standard output gets, where nobody reads their text.
+pub(crate) fn name_warnings<'a>(
+    output: &OutputArgs,
+    warnings: impl IntoIterator<Item = &'a Warning>,
+) {
+    let codes = distinct(warnings.into_iter().map(|warning| warning.code.as_str()));
+    if output.json_to_stdout() && !output.quiet && !codes.is_empty() {
+        let codes = codes.join(", ");
+        warn_stderr(&format!("warnings in the document: {codes}; see udperf explain CODE"));
+    }
+}
+
+fn printable(text: &str) -> String {
     strip_control(text, Keep::LinesAndColors)
 }
 
-pub(crate) fn color(when: ColorWhen) -> bool {
+pub(crate) fn color(when: ColorChoice) -> bool {
     match when {
-        ColorWhen::Always => true,
-        ColorWhen::Never => false,
-        ColorWhen::Auto => {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
             anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
         }
     }
 }
 
-pub(crate) fn width() -> usize {
+fn width() -> usize {
     /// For pipes and files; fits a code block on a web page. Arbitrary.
     const NO_TERMINAL: usize = 100;
-    if !io::stdout().is_terminal() {
-        return NO_TERMINAL;
-    }
     let size = terminal_size::terminal_size_of(io::stdout());
-    size.map_or(NO_TERMINAL, |(columns, _)| usize::from(columns.0))
-}
-
-fn style(args: &OutputArgs) -> Style {
-    Style { color: color(args.color), width: width(), verbose: args.verbose }
+    size.map_or(NO_TERMINAL, |(columns, _)| columns.0.into())
 }
 
 /// Flags whose format goes to standard output where the file is `-`.
@@ -64,10 +70,9 @@ pub(crate) struct Outputs {
     style: Style,
     /// The flag whose format takes the place of text on standard output.
     stdout: Option<&'static str>,
-    /// Each with the name of its format.
     files: Vec<(&'static str, OutputTarget)>,
-    /// Whether the document can be had again from files.
-    is_repeatable: bool,
+    /// Whether the document is only rendered from files, so that it need not be kept.
+    pub(crate) is_repeatable: bool,
 }
 
 impl Outputs {
@@ -75,15 +80,15 @@ impl Outputs {
     pub(crate) fn check<D: Document>(
         args: &OutputArgs,
         files: &[(&'static str, Option<&Path>)],
-    ) -> Result<Self, CliError> {
-        let (mut stdout, mut asked) = (None, Vec::new());
+    ) -> CliResult<Self> {
+        let (mut stdout, mut requested) = (None, Vec::new());
         let all = [("json", args.json.as_deref())].into_iter().chain(files.iter().copied());
         for (flag, path) in all.filter_map(|(flag, path)| Some((flag, path?))) {
             if TO_STDOUT.contains(&flag) && path.as_os_str() == "-" {
                 if stdout.replace(flag).is_some() {
-                    let why =
-                        "--json and --markdown cannot both go to standard output; give one =FILE";
-                    return Err(CliError::Contradiction(why.to_owned()));
+                    return usage(
+                        "--json and --markdown cannot both go to standard output; give one =FILE",
+                    );
                 }
                 continue;
             }
@@ -93,46 +98,37 @@ impl Outputs {
             for format in D::FORMATS.iter().filter(|format| format.flag == flag) {
                 let mut path = path.as_os_str().to_owned();
                 path.push(format.suffix);
-                asked.push((format, PathBuf::from(path)));
+                requested.push((format, PathBuf::from(path)));
             }
         }
         let check = |(format, path): &(&Format<D>, PathBuf)| {
             Ok((format.name, OutputTarget::check(format.flag, path)?))
         };
-        let files: Vec<_> = asked.iter().map(check).collect::<Result<_, CliError>>()?;
+        let files: Vec<_> = requested.iter().map(check).collect::<CliResult<_>>()?;
         let all: Vec<_> = files.iter().map(|(_, target)| target.identity()).collect();
         if let Some(at) = (0..all.len()).find(|at| all[..*at].contains(&all[*at])) {
-            let path = asked[at].1.display();
-            let why = format!("two results cannot both go to {path}; name two files");
-            return Err(CliError::Contradiction(why));
+            let path = requested[at].1.display();
+            return usage(format!("two results cannot both go to {path}; name two files"));
         }
-        Ok(Self { style: style(args), stdout, files, is_repeatable: false })
+        let style = Style { color: color(args.color), width: width(), verbose: args.verbose };
+        Ok(Self { style, stdout, files, is_repeatable: false })
     }
 
-    /// Refuses outputs that would replace an input.
-    pub(crate) fn spare<'a>(
-        &mut self,
-        inputs: impl IntoIterator<Item = &'a Path>,
-    ) -> Result<(), CliError> {
-        self.is_repeatable = true;
+    pub(crate) fn protect<'a>(&self, inputs: impl IntoIterator<Item = &'a Path>) -> CliResult<()> {
         let inputs: Vec<_> =
             inputs.into_iter().filter_map(|path| path.canonicalize().ok()).collect();
-        let replaces = |target: &OutputTarget| {
-            let identity = target.identity();
-            target.is_file() && inputs.contains(&identity)
-        };
-        match self.files.iter().find(|(_, target)| replaces(target)) {
-            Some((_, target)) => {
-                let (flag, path) = (target.flag, target.identity());
+        for (_, target) in self.files.iter().filter(|(_, target)| target.path.is_file()) {
+            let (flag, path) = (target.flag, target.identity());
+            if inputs.contains(&path) {
                 let path = path.display();
-                let why = format!("--{flag} would replace {path}, which is read; name another");
-                Err(CliError::Contradiction(why))
+                return usage(format!(
+                    "--{flag} would replace {path}, which is read; name another"
+                ));
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
-    /// A flag that was given although documents of type `D` have no such format.
     pub(crate) fn unsupported<D: Document>(&self) -> Option<&'static str> {
         let files = self.files.iter().map(|(_, target)| target.flag);
         let is_missing = |flag: &&str| D::FORMATS.iter().all(|format| format.flag != *flag);
@@ -144,7 +140,7 @@ impl Outputs {
         &self,
         document: &D,
         options: &RenderOptions<'_>,
-    ) -> Result<(), CliError> {
+    ) -> CliResult<()> {
         let printed = self.print(document, options);
         let write = |(name, target): &(&str, OutputTarget)| {
             let format = D::FORMATS.iter().find(|format| format.name == *name);
@@ -158,12 +154,12 @@ impl Outputs {
         let has_json = |(flag, written): (Option<&str>, &Result<_, _>)| {
             flag == Some("json") && written.is_ok()
         };
-        let is_kept = self.is_repeatable || flags.zip(&written).any(has_json);
+        let is_stored = self.is_repeatable || flags.zip(&written).any(has_json);
         let failed: Vec<CliError> = written.into_iter().filter_map(Result::err).collect();
         let is_lost =
             |error: &CliError| matches!(error, CliError::File { .. } | CliError::Stdout(_));
-        if !is_kept && failed.iter().any(is_lost) {
-            keep_elsewhere(document, options);
+        if !is_stored && failed.iter().any(is_lost) {
+            save_elsewhere(document, options);
         }
         let mut failed = failed.into_iter();
         let first = failed.next();
@@ -171,16 +167,11 @@ impl Outputs {
         first.map_or(Ok(()), Err)
     }
 
-    /// Prints the document; if its text or Markdown fails, prints it as JSON.
-    fn print<D: Document>(
-        &self,
-        document: &D,
-        options: &RenderOptions<'_>,
-    ) -> Result<(), CliError> {
+    fn print<D: Document>(&self, document: &D, options: &RenderOptions<'_>) -> CliResult<()> {
         let format = |flag| D::FORMATS.iter().find(|format| format.flag == flag);
         let rendered = match self.stdout.and_then(format) {
             Some(format) => render(format, document, options),
-            None => guarded("text", || Ok(Some(document.text(self.style)))),
+            None => guarded("text", || Some(document.text(self.style))),
         };
         match rendered {
             // JSON stays as it is for programs.
@@ -201,12 +192,12 @@ fn render<D>(
     format: &Format<D>,
     document: &D,
     options: &RenderOptions<'_>,
-) -> Result<Option<String>, CliError> {
-    guarded(format.name, || Ok((format.render)(document, options)?))
+) -> CliResult<Option<String>> {
+    Ok(guarded(format.name, || (format.render)(document, options))??)
 }
 
-/// Keeps a document that none of the files asked for could take, and says where.
-fn keep_elsewhere<D: Document>(document: &D, options: &RenderOptions<'_>) {
+/// Saves a document that could not be written to any requested file, and prints its path.
+fn save_elsewhere<D: Document>(document: &D, options: &RenderOptions<'_>) {
     let Some(format) = D::FORMATS.iter().find(|format| format.flag == "json") else { return };
     let Ok(Some(text)) = render(format, document, options) else { return };
     let folder = std::env::temp_dir();
@@ -217,9 +208,9 @@ fn keep_elsewhere<D: Document>(document: &D, options: &RenderOptions<'_>) {
         Ok(file.keep()?.1)
     };
     warn_stderr(&match keep() {
-        Ok(path) => format!("the document is kept in {}", path.display()),
+        Ok(path) => format!("the document is saved in {}", path.display()),
         Err(error) => {
-            format!("the document could not be kept in {}: {}", folder.display(), error.kind())
+            format!("the document could not be saved in {}: {}", folder.display(), error.kind())
         }
     });
 }

@@ -15,9 +15,8 @@ const REDRAW: Duration = Duration::from_millis(50);
 /// Columns of the bar. Arbitrary: leaves room for the id of a cell beside it.
 const BAR: usize = 24;
 
-/// A line on standard error, drawn over by the next one; none where that is no terminal. Drawn when
-/// the coordinating thread wakes anyway, never by a thread of its own: there may be no core to
-/// spare. Dropping it removes the line.
+/// A line on a terminal's standard error, until it is dropped. The coordinating thread draws it:
+/// there may be no core for another thread.
 pub(crate) struct StatusLine {
     is_on: bool,
     drawn: Option<Instant>,
@@ -41,7 +40,6 @@ impl StatusLine {
         let _ = write!(io::stderr(), "\r\x1b[2K{text}");
     }
 
-    /// Removes the line, as before other text.
     pub(crate) fn clear(&mut self) {
         if self.drawn.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[2K");
@@ -57,25 +55,22 @@ impl Drop for StatusLine {
 
 pub(crate) struct ProgressLine {
     line: StatusLine,
-    cell_began: Option<(usize, Instant)>,
+    /// The number of the cell, and when it began.
+    cell: (usize, Instant),
 }
 
 impl ProgressLine {
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { line: StatusLine::new(quiet), cell_began: None }
+        Self { line: StatusLine::new(quiet), cell: (usize::MAX, Instant::now()) }
     }
 }
 
 impl Observer for ProgressLine {
     fn progress(&mut self, progress: Progress<'_>) {
-        let began = match self.cell_began {
-            Some((cell, began)) if cell == progress.done => began,
-            _ => {
-                let now = Instant::now();
-                self.cell_began = Some((progress.done, now));
-                now
-            }
-        };
+        if self.cell.0 != progress.done {
+            self.cell = (progress.done, Instant::now());
+        }
+        let began = self.cell.1;
         let Progress { done, of, id, cell_takes } = progress;
         self.line.show(|| {
             let filled = BAR * done / of.max(1);

@@ -1,4 +1,4 @@
-//! What is asked of a server that is not ours: from flags and files to what is compiled.
+//! Requests to servers: from flags and files to compiled requests.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,15 +6,16 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::args::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Switch, Turn};
-use super::error::CliError;
+use super::args::{PresetArgs, PresetWord, RequestArgs};
+use super::error::{CliError, CliResult, usage};
+use super::scenario::TIME;
 use crate::compare::store::reason;
-use crate::document;
+use crate::document::CaptureClock;
 use crate::payload::{
-    Coap, Dns, Echo, Encoding, Matching, Memcached, Names, Ping, Preset, RequestOrder,
-    RequestSource, Requests, Spec, Stun,
+    Dns, Encoding, Matching, Names, PayloadError, Preset, RequestSource, Requests, Spec,
 };
-use crate::unit::MAX_PAYLOAD;
+use crate::plan::Limit;
+use crate::unit::{MAX_PAYLOAD, show_nanos};
 
 /// Maximum bytes of a file of requests. Arbitrary: larger ones exhaust small machines.
 const LONGEST_FILE: u64 = 4 << 30;
@@ -23,24 +24,20 @@ const LONGEST_FILE: u64 = 4 << 30;
 const ECHO_SIZE: usize = 64;
 
 /// One specification for each of `sizes`, which only `--preset echo` takes; reads the files.
-pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> Result<Vec<Spec>, CliError> {
+pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> CliResult<Vec<Spec>> {
     let is_echo = args.source.preset == Some(PresetWord::Echo);
     if !sizes.is_empty() && !is_echo {
-        let why = "--size is for --preset echo only; omit it";
-        return Err(CliError::Contradiction(why.to_owned()));
+        return usage("--size is for --preset echo only; omit it");
     }
     if args.pcap_port.is_some() && args.source.pcap.is_none() {
-        let why = "--pcap-port is for --pcap FILE; omit it";
-        return Err(CliError::Contradiction(why.to_owned()));
+        return usage("--pcap-port is for --pcap FILE; omit it");
     }
     only_of(args.source.preset, &args.preset)?;
-    if is_echo {
-        let sizes = if sizes.is_empty() { &[ECHO_SIZE][..] } else { sizes };
-        let echo =
-            |size: &usize| spec(args, RequestSource::Preset(Preset::Echo(Echo { size: *size })));
-        return Ok(sizes.iter().map(echo).collect());
+    if !is_echo || sizes.is_empty() {
+        return Ok(vec![spec(args, source(args)?)]);
     }
-    Ok(vec![spec(args, source(args)?)])
+    let echo = |size| RequestSource::Preset(Preset::Echo { size });
+    Ok(sizes.iter().map(|size| spec(args, echo(*size))).collect())
 }
 
 /// Makes all of [`specs`] ready to be sent. All that is random follows from `seed`.
@@ -48,60 +45,32 @@ pub(super) fn compile(
     args: &RequestArgs,
     sizes: &[usize],
     seed: u64,
-) -> Result<Vec<(Spec, Requests, Matching)>, CliError> {
-    let compile = |spec: Spec| {
-        let (requests, matching) =
-            spec.compile(seed).map_err(|source| CliError::Requests { from: from(args), source })?;
-        Ok((spec, requests, matching))
-    };
-    specs(args, sizes)?.into_iter().map(compile).collect()
+) -> CliResult<Vec<(Spec, Requests, Matching)>> {
+    specs(args, sizes)?.into_iter().map(|spec| compiled(spec, from(args), seed)).collect()
 }
 
-/// Pings of this size, ready to be sent.
-pub(super) fn ping(size: usize, seed: u64) -> Result<(Spec, Requests, Matching), CliError> {
-    let spec = Spec::of(RequestSource::Preset(Preset::Ping(Ping { size })));
-    let from = "--size".to_owned();
-    let compiled = spec.compile(seed).map_err(|source| CliError::Requests { from, source });
-    compiled.map(|(requests, matching)| (spec, requests, matching))
+pub(super) fn ping(size: usize, seed: u64) -> CliResult<(Spec, Requests, Matching)> {
+    let spec = Spec::of(RequestSource::Preset(Preset::Ping { size }));
+    compiled(spec, "--size".to_owned(), seed)
 }
 
-/// The account of the file of requests, for the document.
-pub(super) fn file_of(requests: &Requests) -> Option<document::InputSummary> {
-    let input = requests.input()?;
-    let clock = input.clock.map(|clock| document::CaptureClock {
-        steps_back: clock.steps_back,
-        largest_step_back_ns: clock.largest_step_back_ns,
-        untimed: clock.untimed,
-        in_standstill: clock.in_standstill,
-        mean_gap_ns: clock.mean_gap_ns,
-    });
-    let left_out = input.left_out.iter().map(|(cause, count)| ((*cause).to_owned(), *count));
-    Some(document::InputSummary {
-        format: input.format.to_owned(),
-        link_types: input.link_types.clone(),
-        more_link_types: input.more_link_types,
-        records: input.records,
-        used: input.used,
-        left_out: left_out.collect(),
-        clock,
-        notes: requests.notes().to_vec(),
-    })
+fn compiled(spec: Spec, from: String, seed: u64) -> CliResult<(Spec, Requests, Matching)> {
+    match spec.compile(seed) {
+        Ok((requests, matching)) => Ok((spec, requests, matching)),
+        Err(source) => Err(CliError::Requests { from, source }),
+    }
 }
 
-/// Where requests come from, as it was typed.
 pub(super) fn from(args: &RequestArgs) -> String {
-    let SourceArgs { preset, text, hex: _, lines, file, pcap } = &args.source;
-    let file_of = |flag: &str, path: &Path| format!("{flag} {}", path.display());
-    match (preset, &args.preset.names, lines, file, pcap) {
-        (Some(word), Some(names), ..) => {
-            format!("--preset {} {}", name(*word), file_of("--names", names))
-        }
-        (Some(word), None, ..) => format!("--preset {}", name(*word)),
-        (None, _, Some(path), ..) => file_of("--lines", path),
-        (None, _, None, Some(path), _) => file_of("--file", path),
-        (None, _, None, None, Some(path)) => file_of("--pcap", path),
-        _ if text.is_some() => "--text".to_owned(),
-        _ => "--hex".to_owned(),
+    let files = args.files();
+    let file = files.iter().find_map(|(flag, path)| path.map(|path| (flag, path.display())));
+    let file = file.map(|(flag, path)| format!("--{flag} {path}"));
+    match (args.source.preset, file) {
+        (Some(preset), Some(file)) => format!("--preset {} {file}", name(preset)),
+        (Some(preset), None) => format!("--preset {}", name(preset)),
+        (None, Some(file)) => file,
+        (None, None) if args.source.text.is_some() => "--text".to_owned(),
+        (None, None) => "--hex".to_owned(),
     }
 }
 
@@ -109,63 +78,53 @@ fn spec(args: &RequestArgs, source: RequestSource) -> Spec {
     let is_file = matches!(source, RequestSource::File(_));
     Spec {
         source,
-        order: match args.order {
-            Turn::Turns => RequestOrder::Turns,
-            Turn::Random => RequestOrder::Random,
-        },
+        order: args.order,
         encoding: args.encoding.unwrap_or(Encoding::UTF_8),
-        fields: args.fields.map_or(!is_file, |fields| fields == Switch::On),
+        fields: args.fields.unwrap_or(!is_file),
         id_at: args.id_at,
         rule: args.rule,
     }
 }
 
-fn source(args: &RequestArgs) -> Result<RequestSource, CliError> {
+fn source(args: &RequestArgs) -> CliResult<RequestSource> {
     let from = &args.source;
-    if let Some(word) = from.preset {
-        return preset(word, &args.preset).map(RequestSource::Preset);
-    }
-    if let Some(text) = &from.text {
-        return Ok(RequestSource::Text(text.clone()));
-    }
-    if let Some(digits) = &from.hex {
-        return Ok(RequestSource::Hex(digits.clone()));
-    }
-    if let Some(path) = &from.lines {
-        return Ok(RequestSource::Lines(read("lines", path, LONGEST_FILE)?));
-    }
-    if let Some(path) = &from.file {
-        // One byte more shows that it is too long.
-        let bytes = read("file", path, MAX_PAYLOAD as u64)?;
-        return Ok(RequestSource::File(bytes));
-    }
-    if let Some(path) = &from.pcap {
-        let bytes = read("pcap", path, LONGEST_FILE)?;
-        return Ok(RequestSource::Capture { bytes, port: args.pcap_port });
-    }
-    let why = "no requests given; use --preset, --text, --hex, --lines, --file or --pcap";
-    Err(CliError::Contradiction(why.to_owned()))
+    Ok(match (from.preset, &from.text, &from.hex, &from.lines, &from.file, &from.pcap) {
+        (Some(word), ..) => RequestSource::Preset(preset(word, &args.preset)?),
+        (_, Some(text), ..) => RequestSource::Text(text.clone()),
+        (.., Some(digits), _, _, _) => RequestSource::Hex(digits.clone()),
+        (.., Some(path), _, _) => RequestSource::Lines(read("lines", path, LONGEST_FILE)?),
+        (.., Some(path), _) => RequestSource::File(read("file", path, MAX_PAYLOAD as u64)?),
+        (.., Some(path)) => {
+            let bytes = read("pcap", path, LONGEST_FILE)?;
+            RequestSource::Capture { bytes, port: args.pcap_port }
+        }
+        _ => {
+            return usage(
+                "no requests given; use --preset, --text, --hex, --lines, --file or --pcap",
+            );
+        }
+    })
 }
 
-fn preset(word: PresetWord, args: &PresetArgs) -> Result<Preset, CliError> {
+fn preset(word: PresetWord, args: &PresetArgs) -> CliResult<Preset> {
     let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
     Ok(match word {
         PresetWord::Dns => Preset::Dns(dns(args)?),
         PresetWord::Ntp => Preset::Ntp,
-        PresetWord::Stun => Preset::Stun(Stun { fingerprint: args.fingerprint }),
-        PresetWord::MemcachedUdp => Preset::Memcached(Memcached { key: or(&args.key, "udperf") }),
-        PresetWord::Coap => Preset::Coap(Coap {
+        PresetWord::Stun => Preset::Stun { fingerprint: args.fingerprint },
+        PresetWord::MemcachedUdp => Preset::Memcached { key: or(&args.key, "udperf") },
+        PresetWord::Coap => Preset::Coap {
             path: or(&args.path, ".well-known/core"),
             confirmable: !args.non_confirmable,
-        }),
+        },
         PresetWord::Statsd => Preset::Statsd(or(&args.message, "udperf.requests:1|c")),
         PresetWord::Syslog => Preset::Syslog(or(&args.message, "request {counter}")),
         PresetWord::QuicVn => Preset::QuicVn,
-        PresetWord::Echo => Preset::Echo(Echo { size: ECHO_SIZE }),
+        PresetWord::Echo => Preset::Echo { size: ECHO_SIZE },
     })
 }
 
-fn dns(args: &PresetArgs) -> Result<Dns, CliError> {
+fn dns(args: &PresetArgs) -> CliResult<Dns> {
     let names = match (&args.name, &args.names) {
         (Some(name), _) => Names::One(name.clone()),
         (None, Some(path)) => {
@@ -173,23 +132,21 @@ fn dns(args: &PresetArgs) -> Result<Dns, CliError> {
             Names::Lines { bytes, strict: args.names_strict }
         }
         (None, None) => {
-            let why = "--preset dns needs a name to query; give --name NAME or --names FILE";
-            return Err(CliError::Contradiction(why.to_owned()));
+            return usage("--preset dns needs a name to query; give --name NAME or --names FILE");
         }
     };
-    let usual = Dns::of("");
+    let default = Dns::of("");
     Ok(Dns {
         names,
-        rtype: args.rtype.clone().unwrap_or(usual.rtype),
-        edns: if args.no_edns { None } else { args.edns.or(usual.edns) },
+        rtype: args.rtype.clone().unwrap_or(default.rtype),
+        edns: if args.no_edns { None } else { args.edns.or(default.edns) },
         dnssec: args.dnssec,
         recursion: !args.no_recursion,
         random_subdomain: args.random_subdomain,
     })
 }
 
-/// Refuses flags of other presets.
-fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> Result<(), CliError> {
+fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> CliResult<()> {
     use PresetWord::{Coap, Dns, MemcachedUdp, Statsd, Stun, Syslog};
     let flags = [
         ("--name", args.name.is_some(), &[Dns][..]),
@@ -207,13 +164,15 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> Result<(), CliError
         ("--non-confirmable", args.non_confirmable, &[Coap]),
         ("--message", args.message.is_some(), &[Statsd, Syslog]),
     ];
-    let stray = flags
-        .iter()
-        .find(|(_, is_given, of)| *is_given && !preset.is_some_and(|preset| of.contains(&preset)));
-    let Some((flag, _, of)) = stray else { return Ok(()) };
-    let names: Vec<_> = of.iter().map(|word| format!("--preset {}", name(*word))).collect();
-    let why = format!("{flag} is for {}; omit it, or name that preset", names.join(" and "));
-    Err(CliError::Contradiction(why))
+    let is_other = |of: &[PresetWord]| preset.is_none_or(|preset| !of.contains(&preset));
+    match flags.iter().find(|(_, is_given, of)| *is_given && is_other(of)) {
+        Some((flag, _, of)) => {
+            let names: Vec<_> = of.iter().map(|word| format!("--preset {}", name(*word))).collect();
+            let names = names.join(" and ");
+            usage(format!("{flag} is for {names}; omit it, or name that preset"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn name(word: PresetWord) -> String {
@@ -221,24 +180,103 @@ fn name(word: PresetWord) -> String {
 }
 
 /// A file, or standard input, of so many bytes at most.
-fn read(flag: &'static str, path: &Path, most: u64) -> Result<Vec<u8>, CliError> {
-    let why =
-        |error: io::Error| input(flag, path, format!("{}; give a readable file", reason(&error)));
-    let mut bytes = Vec::new();
-    let taken = if path == Path::new("-") {
-        io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
-    } else {
-        File::open(path).map_err(why)?.take(most + 1).read_to_end(&mut bytes)
+fn read(flag: &'static str, path: &Path, most: u64) -> CliResult<Vec<u8>> {
+    let error = |why: String| CliError::Input { flag, path: path.to_owned(), why };
+    let from: io::Result<Box<dyn Read>> = match path == Path::new("-") {
+        true => Ok(Box::new(io::stdin().lock())),
+        false => File::open(path).map(|file| Box::new(file) as _),
     };
-    if taken.map_err(why)? as u64 > most {
-        let why = format!("it has more than {most} bytes; give a smaller file");
-        return Err(input(flag, path, why));
+    let mut bytes = Vec::new();
+    // One byte more shows that it is too long.
+    from.and_then(|from| from.take(most + 1).read_to_end(&mut bytes))
+        .map_err(|source| error(format!("{}; give a readable file", reason(&source))))?;
+    if bytes.len() as u64 > most {
+        return Err(error(format!("it has more than {most} bytes; give a smaller file")));
     }
     Ok(bytes)
 }
 
-fn input(flag: &'static str, path: &Path, why: String) -> CliError {
-    CliError::Input { flag, path: path.to_owned(), why }
+fn clock_of(requests: &Requests) -> Option<CaptureClock> {
+    requests.input.as_ref()?.clock
+}
+
+/// The times of a capture, leaked so that all threads can read them; `None` without a capture.
+pub(super) fn recorded_times(requests: &Requests, from: &str) -> CliResult<Option<&'static [u64]>> {
+    let Some(moments) = &requests.recorded else { return Ok(None) };
+    let clock = clock_of(requests).unwrap_or_default();
+    if clock.mean_gap_ns.is_none() {
+        let why = match moments.len() as u64 {
+            1 => "it has a single packet",
+            count if count == clock.untimed => "its packets have no times",
+            _ => "all its packets have the same time",
+        };
+        let (from, source) = (from.to_owned(), PayloadError::NoPace { why });
+        return Err(CliError::Requests { from, source });
+    }
+    Ok(Some(Box::leak(moments[..].into())))
+}
+
+/// Faults in the times of a capture, one line each; a gap is reported if it is longer than the run.
+pub(super) fn recorded_notes(requests: &Requests, limit: Limit) -> Vec<String> {
+    let Some((clock, moments)) = clock_of(requests).zip(requests.recorded.as_deref()) else {
+        return Vec::new();
+    };
+    let mut notes = Vec::new();
+    let gap = show_nanos(clock.mean_gap_ns.unwrap_or_default());
+    if clock.steps_back > 0 {
+        let most = show_nanos(clock.largest_step_back_ns);
+        let times = counted(clock.steps_back, "time");
+        notes.push(format!(
+            "the capture's clock stepped back {times}, by {most} at most; packets after a step \
+             follow at the mean gap of {gap}"
+        ));
+    }
+    if clock.untimed > 0 {
+        let packets = counted(clock.untimed, "packet");
+        notes.push(format!("{packets} without a time: sent at the mean gap of {gap}"));
+    }
+    if clock.in_standstill > 0 {
+        let packets = counted(clock.in_standstill, "packet");
+        notes.push(format!(
+            "the capture's clock stalled for {packets}; they are spread, not sent at once"
+        ));
+    }
+    notes.extend(leap(moments, limit));
+    notes
+}
+
+/// Reports gaps that are longer than the run, or than a default run if a count bounds it.
+fn leap(moments: &[u64], limit: Limit) -> Option<String> {
+    let (most, requests) = match limit {
+        Limit::Time(time) => (time, moments.len()),
+        Limit::Count(count) => (TIME, usize::try_from(count).unwrap_or(usize::MAX)),
+    };
+    let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).take(requests.saturating_sub(1));
+    let mut leaps = gaps.zip(1_u64..).filter(|(gap, _)| *gap > most.0);
+    let first = leaps.next()?;
+    let (count, (longest, at)) = leaps.fold((1, first), |(count, longest), leap| {
+        (count + 1, if leap.0 > longest.0 { leap } else { longest })
+    });
+    let (gap, behind) = (show_nanos(first.0), first.1);
+    let all = match count {
+        1 => String::new(),
+        _ => format!(" ({count} leaps, the longest {} after request {at})", show_nanos(longest)),
+    };
+    let most = show_nanos(most.0);
+    Some(match limit {
+        Limit::Time(_) => format!(
+            "after request {behind}, the capture's clock leaps {gap} ahead{all}, longer than the \
+             run of {most}: what follows is not sent; --pace even has no gaps"
+        ),
+        Limit::Count(_) => format!(
+            "after request {behind}, the capture's clock leaps {gap} ahead{all}, and nothing is \
+             sent meanwhile; --time bounds the run, --pace even has no gaps"
+        ),
+    })
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

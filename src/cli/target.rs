@@ -2,35 +2,17 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
-use super::args::{NO_UNIX, PORT};
-use super::error::CliError;
+use super::args::{FamilyArgs, NO_UNIX, PORT};
+use super::error::{CliError, CliResult, usage};
 use super::output::warn_stderr;
-use crate::net::{NetError, Options, Udp};
+use crate::net::{Options, Udp};
 use crate::plan::Scenario;
 use crate::report::format::text::style::distinct;
 use crate::run::RunError;
 use crate::unit::Rate;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
-    Any,
-    V4,
-    V6,
-}
-
-impl Family {
-    /// As the flags -4 and -6 have it.
-    pub(crate) const fn of(ipv4: bool, ipv6: bool) -> Self {
-        match (ipv4, ipv6) {
-            (true, _) => Self::V4,
-            (_, true) => Self::V6,
-            _ => Self::Any,
-        }
-    }
-}
 
 /// Time to wait for an address to refuse a datagram. Arbitrary: longer than most round trips.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
@@ -38,16 +20,14 @@ const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 /// Interval between checks for a refusal; arbitrary.
 const REFUSAL_LOOK: Duration = Duration::from_millis(2);
 
-/// Tries addresses in turn, and returns the result of `attempt` for the first one that works.
-/// Errors of the others are printed as notices, unless `quiet`; if none works, the last error is
-/// returned.
+/// Tries addresses in turn; returns the first result, or the last error. Prints the other errors.
 pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
     addresses: &[A],
     quiet: bool,
-    mut attempt: impl FnMut(A) -> Result<T, CliError>,
-) -> Result<T, CliError> {
+    mut attempt: impl FnMut(A) -> CliResult<T>,
+) -> CliResult<T> {
     let Some((last, others)) = addresses.split_last() else {
-        return Err(CliError::Contradiction("no more addresses to try".to_owned()));
+        return usage("no more addresses to try");
     };
     for address in others {
         match attempt(*address) {
@@ -61,7 +41,6 @@ pub(crate) fn in_turn<A: Copy + fmt::Display, T>(
     attempt(*last)
 }
 
-/// The target as typed; for a name, with the address in use.
 pub(crate) fn named(typed: &str, target: SocketAddr) -> String {
     let (host, _) = split(typed, target.port()).unwrap_or((typed, 0));
     let literal = host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok());
@@ -69,38 +48,29 @@ pub(crate) fn named(typed: &str, target: SocketAddr) -> String {
 }
 
 /// All addresses of `HOST`, `HOST:PORT` or `[v6]:PORT` in that family; never empty.
-pub(crate) fn resolve(
-    target: &str,
-    port: u16,
-    family: Family,
-) -> Result<Vec<SocketAddr>, CliError> {
+pub(crate) fn resolve(target: &str, port: u16, family: FamilyArgs) -> CliResult<Vec<SocketAddr>> {
+    let error = |why: String| CliError::Target { target: target.to_owned(), why };
     if target.starts_with("unix:") {
-        return Err(CliError::Target { target: target.to_owned(), why: NO_UNIX.to_owned() });
+        return Err(error(NO_UNIX.to_owned()));
     }
     let (host, port) = split(target, port)?;
-    let wanted = |addr: &SocketAddr| match family {
-        Family::Any => true,
-        Family::V4 => addr.is_ipv4(),
-        Family::V6 => addr.is_ipv6(),
-    };
-    let found = (host, port).to_socket_addrs().map_err(|error| {
-        let text = error.to_string();
-        let why = text.rsplit(": ").next().unwrap_or(&text).to_owned();
-        CliError::Target { target: target.to_owned(), why: format!("{why}; check the name") }
+    let found = (host, port).to_socket_addrs().map_err(|source| {
+        let text = source.to_string();
+        let why = text.rsplit(": ").next().unwrap_or(&text);
+        error(format!("{why}; check the name"))
     })?;
     // A hosts file may list an address twice.
-    let addresses = distinct(found.filter(wanted));
+    let addresses = distinct(found.filter(|addr| family.has(addr.ip())));
     if addresses.is_empty() {
-        let why = "it has no address of that family; omit -4 and -6".to_owned();
-        return Err(CliError::Target { target: target.to_owned(), why });
+        return Err(error("it has no address of that family; omit -4 and -6".to_owned()));
     }
     Ok(addresses)
 }
 
 /// The first address of the name that belongs to this host, or with `elsewhere` the first one.
-pub(crate) fn here(host: &str, family: Family, elsewhere: bool) -> Result<IpAddr, CliError> {
-    let addresses: Vec<_> =
-        resolve(host, PORT, family)?.into_iter().map(|address| address.ip()).collect();
+pub(crate) fn here(host: &str, family: FamilyArgs, elsewhere: bool) -> CliResult<IpAddr> {
+    let addresses = resolve(host, PORT, family)?;
+    let addresses: Vec<_> = addresses.iter().map(SocketAddr::ip).collect();
     let is_ours = |address: &&IpAddr| elsewhere || UdpSocket::bind((**address, 0)).is_ok();
     addresses.iter().find(is_ours).copied().ok_or_else(|| {
         let all = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
@@ -109,13 +79,11 @@ pub(crate) fn here(host: &str, family: Family, elsewhere: bool) -> Result<IpAddr
     })
 }
 
-fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
+fn split(target: &str, usual: u16) -> CliResult<(&str, u16)> {
     let bad = |why: &str| CliError::Target { target: target.to_owned(), why: why.to_owned() };
     let port = |word: &str| {
-        word.parse::<u16>()
-            .ok()
-            .filter(|&port| port > 0)
-            .ok_or_else(|| bad("the port is invalid; use 1 to 65535"))
+        let port = word.parse().ok().filter(|port| *port > 0);
+        port.ok_or_else(|| bad("the port is invalid; use 1 to 65535"))
     };
     if let Some(rest) = target.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(|| bad("a ] is missing"))?;
@@ -135,10 +103,9 @@ fn split(target: &str, usual: u16) -> Result<(&str, u16), CliError> {
     }
 }
 
-/// Finds out whether anything may be sent to this target, by sending nothing: what is wrong is told
-/// with the flag that fixes it, before workers start. If there is a `next` address to try, an empty
-/// datagram is sent to this one, which a closed port refuses.
-pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> Result<(), CliError> {
+/// Checks that datagrams may go to this target, without sending any unless there is a `next`
+/// address to try: then a closed port refuses an empty datagram.
+pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> CliResult<()> {
     let options = Options {
         bind: SocketAddr::new(scenario.bind, 0),
         buffer: 0,
@@ -147,14 +114,16 @@ pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> Resu
         broadcast: scenario.broadcast,
         ..Options::default()
     };
-    let failed = |error| CliError::from(RunError::Net(NetError::from(error)));
-    let socket = Udp::open(&options).map_err(failed)?;
-    socket.connect(target).map_err(failed)?;
-    let refused = if next { refusal(&socket) } else { None };
-    refused.map_or(Ok(()), |error| {
-        let why = format!("it refuses datagrams ({error}); is the server running on this port?");
-        Err(CliError::Target { target: target.to_string(), why })
-    })
+    let socket = Udp::open(&options).map_err(RunError::from)?;
+    socket.connect(target).map_err(RunError::from)?;
+    match next.then(|| refusal(&socket)).flatten() {
+        Some(error) => {
+            let why =
+                format!("it refuses datagrams ({error}); is the server running on this port?");
+            Err(CliError::Target { target: target.to_string(), why })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The error that an empty datagram to the peer causes, if it comes back in time.
@@ -176,10 +145,16 @@ fn refusal(socket: &Udp) -> Option<std::io::Error> {
 
 /// The local address on the way to this target; `None` without a route.
 pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
-    let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).ok()?;
+    let socket = UdpSocket::bind((any(target.ip()), 0)).ok()?;
     socket.connect(target).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+pub(crate) const fn any(addr: IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
 }
 
 /// Why nothing is sent to this public address; `None` if nothing forbids it.
@@ -188,21 +163,21 @@ pub(crate) fn public_address_error(
     allow_public: bool,
     rates: &[Rate],
 ) -> Option<String> {
-    let endless = |rate: &Rate| matches!(rate, Rate::Max | Rate::OfMax(_));
     if is_near(addr) {
-        None
-    } else if !allow_public {
-        let why = "is a public address; add --allow-public if it is yours, and a rate";
-        Some(format!("{addr} {why}"))
-    } else {
-        let why = "traffic to a public address needs a limit; add --rate";
-        rates.iter().any(endless).then(|| why.to_owned())
+        return None;
     }
+    if !allow_public {
+        return Some(format!(
+            "{addr} is a public address; add --allow-public if it is yours, and a rate"
+        ));
+    }
+    let is_unlimited = rates.iter().any(|rate| matches!(rate, Rate::Max | Rate::OfMax(_)));
+    is_unlimited.then(|| "traffic to a public address needs a limit; add --rate".to_owned())
 }
 
-/// Whether traffic to this address stays with those who can be expected to want it: loopback,
-/// private and link-local ranges, multicast groups of no wider scope than the organisation's, and
-/// the range for benchmarks (RFC 1918, 2544, 2365, 3927, 4193, 4291).
+/// Whether traffic to this address needs no --allow-public: loopback, private and link-local
+/// ranges, multicast groups of no wider scope than the organisation's, and the range for benchmarks
+/// (RFC 1918, 2544, 2365, 3927, 4193, 4291).
 pub(crate) fn is_near(addr: IpAddr) -> bool {
     match addr {
         IpAddr::V4(v4) => {
@@ -236,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_read_in_every_form() {
+    fn parses_targets() {
         for (word, host, port) in [
             ("lab7", "lab7", 7_788),
             ("lab7:9", "lab7", 9),
@@ -250,29 +225,28 @@ mod tests {
         for word in ["", ":9", "lab7:", "lab7:0", "lab7:65536", "lab7:x", "[::1", "[::1]9"] {
             assert!(split(word, PORT).is_err(), "{word}");
         }
-        let all = |word, family| resolve(word, PORT, family);
-        assert_eq!(all("127.0.0.1", Family::V4).unwrap(), ["127.0.0.1:7788".parse().unwrap()]);
-        assert!(all("127.0.0.1", Family::V6).is_err());
-        assert!(all("localhost:9", Family::V4).unwrap().iter().all(SocketAddr::is_ipv4));
     }
 
     #[test]
-    fn the_address_behind_a_name_is_shown() {
-        let at: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        assert_eq!(named("localhost:9", at), "localhost:9 (127.0.0.1:9)");
+    fn resolves_names_in_a_family() {
+        let at: SocketAddr = "127.0.0.1:7788".parse().unwrap();
+        let [v4, v6] = ["0.0.0.0", "::"].map(|any| FamilyArgs::of(any.parse().unwrap()));
+        assert_eq!(resolve("127.0.0.1", PORT, v4).unwrap(), [at]);
+        assert!(resolve("127.0.0.1", PORT, v6).is_err());
+        assert!(resolve("localhost:9", PORT, v4).unwrap().iter().all(SocketAddr::is_ipv4));
+        assert_eq!(named("localhost:7788", at), "localhost:7788 (127.0.0.1:7788)");
         for typed in ["127.0.0.1", "127.0.0.1:9", "::1", "[fe80::1%lo]:9"] {
             assert_eq!(named(typed, at), typed);
         }
     }
 
     #[test]
-    fn addresses_are_tried_until_one_works() {
+    fn tries_addresses_until_one_works() {
         let mut tried = Vec::new();
         let mut attempt = |works: u8| {
             in_turn(&[1_u8, 2, 3], true, |address| {
                 tried.push(address);
-                let why = || CliError::Contradiction(address.to_string());
-                if address == works { Ok(address) } else { Err(why()) }
+                if address == works { Ok(address) } else { usage(address.to_string()) }
             })
         };
         assert_eq!(attempt(2).unwrap(), 2);
@@ -281,34 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_are_told_from_near_ones() {
-        for near in [
-            "127.9.9.9",
-            "10.0.0.1",
-            "172.31.0.1",
-            "192.168.0.1",
-            "169.254.1.1",
-            "198.19.0.1",
-            "239.1.2.3",
-            "224.0.0.251",
-            "::1",
-            "fe80::1",
-            "fd00::1",
-            "ff02::1",
-            "::ffff:10.0.0.1",
-        ] {
-            assert!(is_near(near.parse().unwrap()), "{near}");
-        }
-        for public in [
-            "8.8.8.8",
-            "172.32.0.1",
-            "198.20.0.1",
-            "224.0.1.1",
-            "2001:db8::1",
-            "ff0e::1",
-            "::ffff:8.8.8.8",
-        ] {
-            assert!(!is_near(public.parse().unwrap()), "{public}");
+    fn tells_public_addresses_from_near_ones() {
+        let near = "127.9.9.9 10.0.0.1 172.31.0.1 192.168.0.1 169.254.1.1 198.19.0.1 239.1.2.3 \
+                    224.0.0.251 ::1 fe80::1 fd00::1 ff02::1 ::ffff:10.0.0.1";
+        let public = "8.8.8.8 172.32.0.1 198.20.0.1 224.0.1.1 2001:db8::1 ff0e::1 ::ffff:8.8.8.8";
+        for (words, expected) in [(near, true), (public, false)] {
+            for word in words.split(' ') {
+                assert_eq!(is_near(word.parse().unwrap()), expected, "{word}");
+            }
         }
     }
 }

@@ -28,64 +28,55 @@ const IGNORED_PROPERTIES: [&str; 4] =
 pub(super) type RunProperties = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
-    let facts = |reports| {
-        let whole = |report: &Report| json!({ "host": report.host, "tool": report.tool });
-        facts_of(reports, whole, |what| !is_measured(what))
-    };
-    differences(&facts(base), &facts(new))
+    let part = |report: &Report| json!({ "host": report.host, "tool": report.tool });
+    differences(base, new, part, |path| {
+        !MEASURED_PROPERTIES.contains(&path.replacen("host.peer.", "host.", 1).as_str())
+    })
 }
 
 pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
-    let facts = |reports| {
-        let whole = |report: &Report| json!({ "kind": report.kind, "scenario": report.scenario });
-        facts_of(reports, whole, is_scenario_property)
+    let part = |report: &Report| json!({ "kind": report.kind, "scenario": report.scenario });
+    differences(base, new, part, is_scenario_property)
+}
+
+pub(super) fn is_scenario_property(path: &str) -> bool {
+    !IGNORED_PROPERTIES.contains(&path)
+}
+
+fn differences(
+    base: &[&Report],
+    new: &[&Report],
+    part: fn(&Report) -> Value,
+    counts: fn(&str) -> bool,
+) -> Vec<Difference> {
+    let [base, new] = [base, new].map(|reports| {
+        let mut properties = RunProperties::new();
+        reports.iter().for_each(|report| flatten("", &part(report), &mut properties));
+        properties
+    });
+    let paths: BTreeSet<&String> = base.keys().chain(new.keys()).collect();
+    let values = |properties: &RunProperties, path: &str| -> Vec<String> {
+        properties.get(path).into_iter().flatten().cloned().collect()
     };
-    differences(&facts(base), &facts(new))
-}
-
-fn facts_of(
-    reports: &[&Report],
-    part: impl Fn(&Report) -> Value,
-    counts: impl Fn(&str) -> bool,
-) -> RunProperties {
-    let mut facts = RunProperties::new();
-    reports.iter().for_each(|report| flatten("", &part(report), &mut facts));
-    facts.retain(|what, _| counts(what));
-    facts
-}
-
-pub(super) fn is_scenario_property(what: &str) -> bool {
-    !IGNORED_PROPERTIES.contains(&what)
-}
-
-fn is_measured(what: &str) -> bool {
-    MEASURED_PROPERTIES.contains(&what.replacen("host.peer.", "host.", 1).as_str())
-}
-
-fn differences(base: &RunProperties, new: &RunProperties) -> Vec<Difference> {
-    let names: BTreeSet<&String> = base.keys().chain(new.keys()).collect();
-    let values = |facts: &RunProperties, name: &str| -> Vec<String> {
-        facts.get(name).into_iter().flatten().cloned().collect()
-    };
-    let all = names.into_iter().map(|name| Difference {
-        what: name.clone(),
-        base: values(base, name),
-        new: values(new, name),
+    let all = paths.into_iter().filter(|path| counts(path)).map(|path| Difference {
+        what: path.clone(),
+        base: values(&base, path),
+        new: values(&new, path),
     });
     all.filter(|found| found.base != found.new).collect()
 }
 
 /// All values of a tree by path, without unknown and empty ones, which older documents lack.
-pub(super) fn flatten(path: &str, value: &Value, facts: &mut RunProperties) {
+pub(super) fn flatten(path: &str, value: &Value, properties: &mut RunProperties) {
     let mut note = |text: String| {
-        facts.entry(path.to_owned()).or_default().insert(text);
+        properties.entry(path.to_owned()).or_default().insert(text);
     };
     match value {
         Value::Null | Value::Bool(false) => {}
         Value::Object(fields) => {
             for (name, value) in fields {
                 let dot = if path.is_empty() { "" } else { "." };
-                flatten(&format!("{path}{dot}{name}"), value, facts);
+                flatten(&format!("{path}{dot}{name}"), value, properties);
             }
         }
         Value::Array(items) if items.is_empty() => {}
@@ -95,7 +86,7 @@ pub(super) fn flatten(path: &str, value: &Value, facts: &mut RunProperties) {
                 let name = item["name"].as_str().unwrap_or_default();
                 let mut rest = item.clone();
                 rest.as_object_mut().map(|fields| fields.remove("name"));
-                flatten(&format!("{path}.{name}"), &rest, facts);
+                flatten(&format!("{path}.{name}"), &rest, properties);
             }
         }
         // Lists of words and numbers.
@@ -117,7 +108,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn what_changed_is_named() {
+    fn lists_changed_properties_of_host_and_scenario() {
         let base = fixture::default_run();
         let mut new = base.clone();
         new.host.kernel = Some("Linux 7.0".to_owned());
@@ -125,31 +116,24 @@ mod tests {
         new.tool.git = Some("abc".to_owned());
         new.scenario["batch"] = 8.into();
         new.scenario["trials"] = 9.into();
-        let what = |found: Vec<Difference>| -> Vec<String> {
+        let paths = |found: Vec<Difference>| -> Vec<String> {
             found.into_iter().map(|difference| difference.what).collect()
         };
-        assert_eq!(what(of_hosts(&[&base], &[&new])), ["host.kernel", "tool.git"]);
-        assert_eq!(what(of_scenarios(&[&base], &[&new])), ["scenario.batch"]);
+        assert_eq!(paths(of_hosts(&[&base], &[&new])), ["host.kernel", "tool.git"]);
+        assert_eq!(paths(of_scenarios(&[&base], &[&new])), ["scenario.batch"]);
         assert_eq!(of_hosts(&[&base], &[&base]), []);
-    }
-
-    #[test]
-    fn runs_that_differ_themselves_have_several_values() {
-        let base = fixture::default_run();
-        let mut new = base.clone();
-        new.tool.git = Some("abc".to_owned());
+        // Runs of one side that differ have several values.
         let found = of_hosts(&[&base], &[&base, &new]);
-        assert!(found.iter().all(|found| found.what == "tool.git"));
-        assert_eq!(found[0].new.len(), found[0].base.len() + 1);
+        assert!(found.iter().all(|one| (one.base.len(), one.new.len()) == (1, 2)), "{found:?}");
     }
 
     #[test]
-    fn things_with_a_name_stand_under_it() {
-        let mut facts = RunProperties::new();
-        let value = serde_json::json!({"a": [{"name": "gso", "available": true}], "b": [1, 2]});
-        flatten("", &value, &mut facts);
-        let found: Vec<_> = facts.iter().map(|(path, values)| (path.as_str(), values)).collect();
-        let of = |word: &str| BTreeSet::from([word.to_owned()]);
-        assert_eq!(found, [("a.gso.available", &of("true")), ("b", &of("1,2"))]);
+    fn flattens_named_objects_and_lists() {
+        let mut properties = RunProperties::new();
+        let value = json!({"a": [{"name": "gso", "available": true}], "b": [1, 2]});
+        flatten("", &value, &mut properties);
+        let expected = [("a.gso.available", "true"), ("b", "1,2")]
+            .map(|(path, value)| (path.to_owned(), BTreeSet::from([value.to_owned()])));
+        assert_eq!(properties, RunProperties::from(expected));
     }
 }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Head, Warning};
 
+/// Number of resamples; Efron and Tibshirani, section 13.3, recommend at least 1,000.
+pub(super) const RESAMPLES: u64 = 2_000;
+
 /// The result of comparing runs, `kind` `compare` or `ab`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -18,7 +21,7 @@ pub(crate) struct Comparison {
     #[serde(default)]
     pub(crate) invalid: Vec<InvalidSide>,
     /// The rules of the comparison.
-    pub(crate) rules: Applied,
+    pub(crate) rules: Rules,
     /// The reference runs: BASE, or A.
     pub(crate) base: Runs,
     /// The judged runs: NEW, or B.
@@ -39,13 +42,13 @@ pub(crate) struct Comparison {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// A reason why runs of one side did not test what was asked.
+/// A reason why runs of one side did not test what was requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct InvalidSide {
     /// `base` or `new`.
     pub(crate) side: String,
-    /// The cell's id; `null` for the whole run.
+    /// The cell's id; `null` for the run.
     pub(crate) cell: Option<String>,
     /// As in `invalid_because` of the run.
     pub(crate) code: String,
@@ -85,10 +88,10 @@ pub(crate) struct Runs {
     pub(crate) last: Option<String>,
 }
 
-/// The rules that were applied.
+/// The rules of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Applied {
+pub(crate) struct Rules {
     /// The significance level of all comparisons together.
     pub(crate) alpha: f64,
     /// The confidence of intervals.
@@ -107,6 +110,24 @@ pub(crate) struct Applied {
     pub(crate) noise_from: Option<String>,
 }
 
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            // The usual levels.
+            alpha: 0.05,
+            confidence: 0.95,
+            // Ten runs per side of 3 % noise find a change of 10 % 95 times of 100 (`simulations`).
+            tolerance: 0.02,
+            // Arbitrary: the rounding of reports.
+            share_floor: 1e-4,
+            resamples: RESAMPLES,
+            family: 0,
+            runs_needed: 0,
+            noise_from: None,
+        }
+    }
+}
+
 /// A verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -120,7 +141,7 @@ pub(crate) enum Verdict {
     Worse,
     /// These runs do not show it.
     Undecided,
-    /// Runs of either side are invalid: they did not test what was asked.
+    /// Runs of either side are invalid: they did not test what was requested.
     CannotCompare,
 }
 
@@ -186,8 +207,7 @@ pub(crate) struct Judgement {
     pub(crate) new: SampleSummary,
     /// The effect; `null` if one side has no figure, or an infinite one.
     pub(crate) effect: Option<Effect>,
-    /// Probability of such a difference, or a larger one, between runs without a difference (Mann
-    /// and Whitney, two-sided).
+    /// Probability of such or larger differences between equal runs (Mann-Whitney, two-sided).
     pub(crate) p: Option<f64>,
     /// The same, corrected for all comparisons (Holm).
     pub(crate) p_corrected: Option<f64>,
@@ -205,8 +225,7 @@ pub(crate) struct Judgement {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SampleSummary {
-    /// Each run's, in the order they ran; `null` if it is infinite, such as a percentile that falls
-    /// among lost datagrams.
+    /// Each run's, in their order; `null`: infinite, such as a percentile among lost datagrams.
     pub(crate) runs: Vec<Option<f64>>,
     /// Their median; of shares, their mean, which includes losses of a few runs.
     pub(crate) center: Option<f64>,
@@ -216,8 +235,7 @@ pub(crate) struct SampleSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Effect {
-    /// `ratio`: median of the new over that of the base; `difference`: mean of the new less that of
-    /// the base.
+    /// `ratio` of medians, or `difference` of means; of the new runs to the base.
     pub(crate) kind: EffectKind,
     /// The measured effect.
     pub(crate) value: f64,
@@ -266,11 +284,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_of_several_counts() {
-        assert_eq!(Verdict::of([Worse, CannotCompare, Same]), CannotCompare);
-        assert_eq!(Verdict::of([Better, Worse, Undecided]), Worse);
-        assert_eq!(Verdict::of([Better, Undecided, Same]), Undecided);
-        assert_eq!(Verdict::of([Same, Better]), Better);
-        assert_eq!(Verdict::of([Same, Same]), Same);
+    fn the_most_serious_verdict_counts() {
+        let order = [CannotCompare, Worse, Undecided, Better, Same];
+        for (at, verdict) in order.into_iter().enumerate() {
+            assert_eq!(Verdict::of(order[at..].iter().rev().copied()), verdict);
+        }
     }
 }

@@ -1,35 +1,32 @@
 //! A comparison for tests of the formats: each verdict, a missing cell, and a difference.
 
 use super::document::{
-    Applied, ComparedCell, Comparison, Difference, Effect, EffectKind, Judgement, Runs,
+    ComparedCell, Comparison, Difference, Effect, EffectKind, Judgement, Rules, Runs,
     SampleSummary, Verdict,
 };
-use crate::document::{Head, Host, SCHEMA, Tool, Warning};
+use crate::document::Head;
+use crate::report::fixture::warning;
 
-fn runs(same_range: f64, apart: f64) -> SampleSummary {
-    let runs = [-1.0, 1.0, 0.5, -0.5, 0.0, 0.0, 0.25, -0.25, 0.75, -0.75];
-    SampleSummary {
-        runs: runs.map(|step| Some(same_range + step * apart)).to_vec(),
-        center: Some(same_range),
-    }
-}
-
-/// A metric's name, its unit and which way it is better.
-type About = [&'static str; 3];
-
+/// The metric, its unit and direction; the centers of both sides; the effect and its interval.
 pub(super) fn judgement(
-    [metric, unit, better]: About,
-    [base, new]: [f64; 2],
-    effect: Effect,
+    [metric, unit, better]: [&str; 3],
+    centers: [f64; 2],
+    kind: EffectKind,
+    [value, low, high]: [f64; 3],
 ) -> Judgement {
-    let apart = if unit == "pps" { 2e3 } else { base * 0.01 };
+    let spread = if unit == "pps" { 2e3 } else { centers[0] * 0.01 };
+    let steps = [-1.0, 1.0, 0.5, -0.5, 0.0, 0.0, 0.25, -0.25, 0.75, -0.75];
+    let [base, new] = centers.map(|center| SampleSummary {
+        runs: steps.map(|step| Some(center + step * spread)).to_vec(),
+        center: Some(center),
+    });
     Judgement {
         metric: metric.to_owned(),
         unit: unit.to_owned(),
         better: better.to_owned(),
-        base: runs(base, apart),
-        new: runs(new, apart),
-        effect: Some(effect),
+        base,
+        new,
+        effect: Some(Effect { kind, value, low, high }),
         p: Some(0.0001),
         p_corrected: Some(0.0002),
         threshold: 0.02,
@@ -39,74 +36,46 @@ pub(super) fn judgement(
     }
 }
 
-const fn ratio(value: f64, low: f64, high: f64) -> Effect {
-    Effect { kind: EffectKind::Ratio, value, low, high }
+fn cell(id: &str, metrics: Vec<Judgement>) -> ComparedCell {
+    let verdict = Verdict::of(metrics.iter().map(|judgement| judgement.verdict));
+    ComparedCell { id: id.to_owned(), base_id: id.to_owned(), verdict, metrics }
 }
 
-fn cells() -> Vec<ComparedCell> {
-    let worse = judgement(["rx_pps", "pps", "higher"], [281e3, 253e3], ratio(0.9, 0.879, 0.92));
-    let nothing = Effect { kind: EffectKind::Difference, value: 0.0, low: 0.0, high: 0.0 };
+pub(super) fn comparison() -> Comparison {
+    use EffectKind::{Difference as Less, Ratio};
+    let rate = ["rx_pps", "pps", "higher"];
+    let worse = judgement(rate, [281e3, 253e3], Ratio, [0.9, 0.879, 0.92]);
     let same = Judgement {
         p_corrected: None,
         threshold: 1e-4,
         verdict: Verdict::Same,
-        ..judgement(["loss", "share", "lower"], [0.0, 0.0], nothing)
+        ..judgement(["loss", "share", "lower"], [0.0, 0.0], Less, [0.0; 3])
     };
     let better = Judgement {
         verdict: Verdict::Better,
-        ..judgement(["p50", "ns", "lower"], [8e3, 7.2e3], ratio(0.9, 0.88, 0.93))
+        ..judgement(["p50", "ns", "lower"], [8e3, 7.2e3], Ratio, [0.9, 0.88, 0.93])
     };
     let undecided = Judgement {
         p_corrected: Some(0.4),
         verdict: Verdict::Undecided,
         why: "the runs vary too much".to_owned(),
-        ..judgement(["p99", "ns", "lower"], [70e3, 75e3], ratio(1.07, 0.9, 1.2))
+        ..judgement(["p99", "ns", "lower"], [70e3, 75e3], Ratio, [1.07, 0.9, 1.2])
     };
-    let cell = |id: &str, metrics: Vec<Judgement>| ComparedCell {
-        id: id.to_owned(),
-        base_id: id.to_owned(),
-        verdict: Verdict::of(metrics.iter().map(|judgement| judgement.verdict)),
-        metrics,
-    };
-    vec![cell("plain/64/max", vec![worse, same]), cell("plain/64/50%", vec![better, undecided])]
-}
-
-pub(super) fn comparison() -> Comparison {
+    let cells = vec![
+        cell("plain/64/max", vec![worse, same]),
+        cell("plain/64/50%", vec![better, undecided]),
+    ];
     let side = |from: &str, git: &str| Runs {
         from: from.to_owned(),
-        documents: 10,
-        runs: 10,
         git: vec![git.to_owned()],
         first: Some("2026-07-18T12:00:00Z".to_owned()),
-        last: Some("2026-07-18T12:10:00Z".to_owned()),
+        ..Runs::default()
     };
-    let cells = cells();
     Comparison {
-        head: Head {
-            schema: SCHEMA.to_owned(),
-            kind: "compare".to_owned(),
-            tool: Tool {
-                version: "0.1.0".to_owned(),
-                git: Some("bbb".to_owned()),
-                profile: "release".to_owned(),
-                features: Vec::new(),
-            },
-            command: vec!["udperf".to_owned(), "compare".to_owned()],
-            started_at: "2026-07-18T13:00:00Z".to_owned(),
-            host: Host::default(),
-        },
+        head: Head { kind: "compare".to_owned(), ..Head::default() },
         verdict: Verdict::of(cells.iter().map(|cell| cell.verdict)),
         invalid: Vec::new(),
-        rules: Applied {
-            alpha: 0.05,
-            confidence: 0.95,
-            tolerance: 0.02,
-            share_floor: 1e-4,
-            resamples: 2_000,
-            family: 4,
-            runs_needed: 5,
-            noise_from: None,
-        },
+        rules: Rules::default(),
         base: side("before", "aaa"),
         new: side("after", "bbb"),
         interleaved: true,
@@ -119,9 +88,6 @@ pub(super) fn comparison() -> Comparison {
         only_base: vec!["plain/512/max".to_owned()],
         only_new: Vec::new(),
         learned: None,
-        warnings: vec![Warning {
-            code: "noise_unknown".to_owned(),
-            message: "the noise floor of this machine is unknown".to_owned(),
-        }],
+        warnings: vec![warning("noise_unknown", "the noise floor of this machine is unknown")],
     }
 }

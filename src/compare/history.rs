@@ -86,44 +86,41 @@ impl Filter {
     }
 }
 
-type Key = (String, &'static str, String, String);
-
 /// The series of these ordered runs, without calibration and incomplete cells.
 pub(crate) fn history(runs: &[Stored], filter: &Filter) -> History {
     let mut history = History::default();
-    let mut contexts: Vec<(Key, RunContext)> = Vec::new();
+    // Of the last run of each series.
+    let mut contexts: Vec<RunContext> = Vec::new();
     for Stored { path, report } in runs {
         let (scenario, host) = (key::scenario(report), key::host(&report.host));
-        for CellGroup { runs: trials, .. } in groups(&[report]) {
-            let first = trials[0];
-            if !filter.matches(first) {
+        for CellGroup { id, runs: trials, .. } in groups(&[report]) {
+            if !filter.matches(trials[0]) {
                 continue;
             }
-            for metric in filter.of(first) {
+            for metric in filter.of(trials[0]) {
                 let Some((value, count)) = median(metric, &trials) else { continue };
-                let key = (first.id.clone(), metric.name, scenario.clone(), host.clone());
-                let context = RunContext::of(report, first);
-                let at = contexts.iter().position(|(known, _)| *known == key);
-                let changes = at.map_or_else(Vec::new, |at| contexts[at].1.changes(&context));
-                let at = at.unwrap_or_else(|| {
-                    let (cell, _, scenario, host) = key.clone();
-                    let points = Vec::new();
-                    history.series.push(Series { cell, metric, scenario, host, points });
-                    contexts.push((key, context.clone()));
+                let context = RunContext::of(report, trials[0]);
+                let continues = |one: &Series| {
+                    (&*one.cell, &one.scenario, &one.host) == (id, &scenario, &host)
+                        && one.metric.name == metric.name
+                };
+                let at = history.series.iter().position(continues).unwrap_or_else(|| {
+                    let (cell, scenario, host) = (id.to_owned(), scenario.clone(), host.clone());
+                    history.series.push(Series { cell, metric, scenario, host, points: vec![] });
+                    contexts.push(context.clone());
                     contexts.len() - 1
                 });
-                contexts[at].1 = context;
+                let before = std::mem::replace(&mut contexts[at], context);
+                let warnings = trials.iter().flat_map(|cell| &cell.warnings);
                 history.series[at].points.push(Point {
                     started_at: report.started_at.clone(),
                     path: path.clone(),
                     git: report.tool.git.clone(),
                     value,
                     trials: count,
-                    warnings: distinct(
-                        trials.iter().flat_map(|cell| &cell.warnings).map(|one| one.code.clone()),
-                    ),
+                    warnings: distinct(warnings.map(|one| one.code.clone())),
                     invalid_because: invalid_because(report, &trials),
-                    changes,
+                    changes: before.changes(&contexts[at]),
                 });
             }
         }
@@ -176,13 +173,11 @@ pub(crate) mod tests {
     /// Three runs of two cells, the second on another kernel, the third of another commit.
     pub(crate) fn runs() -> Vec<Stored> {
         let run = |day: u32, pps: [f64; 3], kernel: &str, git: &str| {
-            let mut cells = Vec::new();
-            for (trial, pps) in (0..).zip(pps) {
-                cells.push(fixture::cell("plain", 64, "max", pps));
-                cells.push(fixture::cell("plain", 64, "50%", pps / 2.0));
-                cells.iter_mut().rev().take(2).for_each(|cell| cell.trial = trial);
-            }
-            let mut report = fixture::report_of(cells);
+            let cells = (0..).zip(pps).flat_map(|(trial, pps)| {
+                [("max", pps), ("50%", pps / 2.0)]
+                    .map(|(rate, pps)| Cell { trial, ..fixture::cell("plain", 64, rate, pps) })
+            });
+            let mut report = fixture::report_of(cells.collect());
             report.started_at = format!("2026-07-{day}T12:00:00Z");
             report.host.kernel = Some(kernel.to_owned());
             report.host.hostname = Some("bench-1".to_owned());
@@ -196,132 +191,112 @@ pub(crate) mod tests {
         ]
     }
 
-    fn named(history: &History, cell: &str, metric: &str) -> Vec<Series> {
-        let fits = |one: &&Series| one.cell == cell && one.metric.name == metric;
-        history.series.iter().filter(fits).cloned().collect()
-    }
-
-    #[test]
-    fn a_point_is_the_median_of_its_trials() {
-        let history = history(&runs(), &Filter::default());
-        let names: Vec<_> =
-            history.series.iter().map(|one| (one.cell.as_str(), one.metric.name)).collect();
-        let expected =
-            [("plain/64/max", "rx_pps"), ("plain/64/50%", "p50"), ("plain/64/50%", "p99")];
-        assert_eq!(names, expected);
-        let flat_out = &history.series[0];
-        let values: Vec<_> = flat_out.points.iter().map(|point| point.value).collect();
-        assert_eq!(values, [200e3, 220e3, 110e3]);
-        assert!(flat_out.points.iter().all(|point| point.trials == 3));
-        assert_eq!((flat_out.step(0), flat_out.step(2)), (None, Some(-0.5)));
-        assert_eq!(flat_out.highest(), 220e3);
-        assert_eq!(flat_out.host, "bench-1 · AMD EPYC · 2 CPUs");
-    }
-
-    #[test]
-    fn an_invalid_run_is_marked_and_no_other_is_measured_by_it() {
+    /// The same, with a second run that delivers nothing at `max`.
+    pub(crate) fn runs_with_an_invalid_one() -> Vec<Stored> {
         let mut runs = runs();
         let report = &mut runs[1].report;
         for cell in report.cells.iter_mut().filter(|cell| cell.pace.is_none()) {
             fixture::lose(cell, cell.ledger.sent);
         }
         judge_validity(report);
-        let history = history(&runs, &Filter::default());
-        let flat_out = &history.series[0];
-        let codes: Vec<_> =
-            flat_out.points.iter().map(|point| &point.invalid_because[..]).collect();
-        assert_eq!(codes, [&[][..], &["nothing_arrived".to_owned()], &[]]);
-        let steps = [0, 1, 2].map(|at| flat_out.step(at));
+        runs
+    }
+
+    fn of(runs: &[Stored]) -> Vec<Series> {
+        history(runs, &Filter::default()).series
+    }
+
+    #[test]
+    fn points_are_medians_of_trials() {
+        let series = of(&runs());
+        let names: Vec<_> = series.iter().map(|one| (&*one.cell, one.metric.name)).collect();
+        let expected =
+            [("plain/64/max", "rx_pps"), ("plain/64/50%", "p50"), ("plain/64/50%", "p99")];
+        assert_eq!(names, expected);
+        let points = series[0].points.iter().map(|point| (point.value, point.trials));
+        assert_eq!(points.collect::<Vec<_>>(), [(200e3, 3), (220e3, 3), (110e3, 3)]);
+        assert_eq!((series[0].step(0), series[0].step(2)), (None, Some(-0.5)));
+        assert_eq!(series[0].highest(), 220e3);
+        assert_eq!(series[0].host, "bench-1 · AMD EPYC · 2 CPUs");
+        let changes = |at: usize| -> Vec<_> {
+            let all = series[0].points[at].changes.iter();
+            all.map(|one| (one.what, one.from.as_str(), one.to.as_str())).collect()
+        };
+        assert_eq!(changes(0), []);
+        assert_eq!(changes(1), [("kernel", "Linux 6.18.44", "Linux 6.19.1")]);
+        assert_eq!(changes(2), [("git", "aaaaaaa", "bbbbbbb")]);
+    }
+
+    #[test]
+    fn steps_skip_invalid_runs() {
+        let series = of(&runs_with_an_invalid_one());
+        let codes = |at: usize| series[0].points[at].invalid_because.join(",");
+        assert_eq!([0, 1, 2].map(codes), ["", "nothing_arrived", ""]);
+        let steps = [0, 1, 2].map(|at| series[0].step(at));
         assert_eq!(steps, [None, None, Some(110e3 / 200e3 - 1.0)]);
         // The other cell of that run is valid.
-        assert!(history.series[1].points.iter().all(|point| point.invalid_because.is_empty()));
+        assert!(series[1].points.iter().all(|point| point.invalid_because.is_empty()));
     }
 
     #[test]
-    fn a_median_counts_the_trials_whose_figure_is_withheld() {
-        let value = |withheld: usize| {
+    fn medians_count_withheld_trials() {
+        // Below 12 µs, a withheld median may be up to 20.5 µs: more than the third.
+        for (withheld, expected) in [(0, Some(3)), (1, Some(3)), (2, None), (3, None)] {
             let mut runs = runs();
-            let cells = &mut runs[0].report.cells;
-            let mut paced = cells.iter_mut().filter(|cell| cell.rate == "50%");
-            paced.by_ref().take(withheld).for_each(|cell| fixture::two_clocks(cell, 12_000));
-            let points = named(&history(&runs, &Filter::default()), "plain/64/50%", "p50");
-            let of_first = points[0].points.iter().find(|point| point.started_at.contains("18T"));
-            of_first.map(|point| (point.value, point.trials))
-        };
-        assert_eq!(value(0), Some((8_535.0, 3)));
-        // Below 12 µs, they may be up to 20.5 µs: more than the third.
-        assert_eq!((value(1), value(2), value(3)), (Some((8_535.0, 3)), None, None));
+            let paced = runs[0].report.cells.iter_mut().filter(|cell| cell.rate == "50%");
+            paced.take(withheld).for_each(|cell| fixture::two_clocks(cell, 12_000));
+            let series = of(&runs);
+            let p50 = series.iter().find(|one| one.metric.name == "p50").unwrap();
+            let first = p50.points.iter().find(|point| point.started_at.contains("18T"));
+            let found = first.map(|point| (point.value, point.trials));
+            assert_eq!(found, expected.map(|trials| (8_535.0, trials)), "{withheld}");
+        }
     }
 
     #[test]
-    fn what_changed_is_beside_the_run_that_shows_it_first() {
-        let history = history(&runs(), &Filter::default());
-        let changes: Vec<Vec<_>> = history.series[0]
-            .points
-            .iter()
-            .map(|point| {
-                let change = |c: &Change| (c.what, c.from.clone(), c.to.clone());
-                point.changes.iter().map(change).collect()
-            })
-            .collect();
-        let owned = |what, from: &str, to: &str| (what, from.to_owned(), to.to_owned());
-        assert_eq!(changes[0], []);
-        assert_eq!(changes[1], [owned("kernel", "Linux 6.18.44", "Linux 6.19.1")]);
-        assert_eq!(changes[2], [owned("git", "aaaaaaa", "bbbbbbb")]);
-    }
-
-    #[test]
-    fn what_does_not_compare_is_not_in_one_series() {
-        let edits: [fn(&mut Report); 5] = [
-            |report| report.host.hostname = Some("bench-2".to_owned()),
-            |report| report.host.cores = Some(4),
-            |report| report.scenario["streams"] = json!(8),
-            |report| report.tool.profile = "debug".to_owned(),
-            |report| report.kind = "blast".to_owned(),
+    fn runs_that_do_not_compare_are_in_different_series() {
+        // The words of scenario and host are tested in `key`.
+        type Edit = fn(&mut Report);
+        let edits: [(Edit, &[usize]); 3] = [
+            (|report| report.host.cores = Some(4), &[2, 1]),
+            (|report| report.scenario["streams"] = json!(8), &[2, 1]),
+            (|report| report.scenario["seed"] = json!(7), &[3]),
         ];
-        for (at, edit) in edits.into_iter().enumerate() {
+        for (at, (edit, expected)) in edits.into_iter().enumerate() {
             let mut runs = runs();
             edit(&mut runs[1].report);
-            let history = history(&runs, &Filter::default());
-            let lengths: Vec<_> = named(&history, "plain/64/max", "rx_pps")
-                .iter()
-                .map(|one| one.points.len())
-                .collect();
-            assert_eq!(lengths, [2, 1], "{at}");
+            let series = of(&runs);
+            let rates = series.iter().filter(|one| one.metric.name == "rx_pps");
+            let lengths: Vec<_> = rates.map(|one| one.points.len()).collect();
+            assert_eq!(lengths, expected, "{at}");
         }
-        let mut runs = runs();
-        runs[1].report.scenario["seed"] = json!(7);
-        runs[1].report.scenario["trials"] = json!(9);
-        assert_eq!(history(&runs, &Filter::default()).series[0].points.len(), 3);
     }
 
     #[test]
-    fn figures_and_cells_can_be_chosen() {
-        let chosen = |cells: &[&str], metrics: &[&str]| {
-            let filter = Filter {
-                cells: cells.iter().map(|&cell| cell.to_owned()).collect(),
-                metrics: metrics.iter().map(|name| Metric::named(name).unwrap()).collect(),
-            };
-            let history = history(&runs(), &filter);
+    fn filters_cells_and_metrics() {
+        for (cell, metrics, expected) in [
+            ("max", &[][..], "plain/64/max rx_pps"),
+            ("plain/*/50%", &["loss"], "plain/64/50% loss"),
+            // A pattern has to match the entire id.
+            ("lain/*", &[], ""),
+            ("", &["timeouts"], ""),
+        ] {
+            let metrics = metrics.iter().map(|name| Metric::named(name).unwrap()).collect();
+            let history = history(&runs(), &Filter { metrics, cells: vec![cell.to_owned()] });
             let name = |one: &Series| format!("{} {}", one.cell, one.metric.name);
-            history.series.iter().map(name).collect::<Vec<_>>()
-        };
-        assert_eq!(chosen(&["max"], &[]), ["plain/64/max rx_pps"]);
-        assert_eq!(chosen(&["plain/*/50%"], &["loss"]), ["plain/64/50% loss"]);
-        assert!(chosen(&["lain/*"], &[]).is_empty(), "a pattern is of the whole id");
-        assert!(chosen(&[], &["timeouts"]).is_empty(), "nobody knows it");
+            assert_eq!(history.series.iter().map(name).collect::<String>(), expected);
+        }
     }
 
     #[test]
-    fn what_does_not_count_is_left_out() {
+    fn skips_calibration_and_incomplete_cells() {
         let mut runs = runs();
         for cell in &mut runs[0].report.cells {
             cell.calibration = cell.trial == 0;
             cell.cut_short = cell.trial == 1;
         }
         fixture::one_ended(&mut runs[2].report.cells[0]);
-        let history = history(&runs, &Filter::default());
-        assert_eq!(history.series[0].points[0].trials, 1);
-        assert_eq!(history.series[0].points[0].value, 190e3);
+        let point = &of(&runs)[0].points[0];
+        assert_eq!((point.trials, point.value), (1, 190e3));
     }
 }

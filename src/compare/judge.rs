@@ -1,9 +1,8 @@
 //! The rules that decide verdicts.
 
-use super::document::{Effect, EffectKind, Judgement, SampleSummary, Verdict};
+use super::document::{Effect, EffectKind, Judgement, Rules, SampleSummary, Verdict};
 use super::stats::{
-    Interval, difference_of_means, holm, mann_whitney, mean, ratio_of_medians, runs_needed,
-    smallest_p,
+    difference_of_means, holm, mann_whitney, mean, ratio_of_medians, runs_needed, smallest_p,
 };
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::unit::median;
@@ -20,24 +19,6 @@ pub(crate) const METRICS: [&str; 9] = [
     "cpu_ns_per_datagram",
     "instructions_per_datagram",
 ];
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rules {
-    /// Tolerated change as a share.
-    pub(crate) tolerance: f64,
-    /// Tolerated change of shares such as loss.
-    pub(crate) share_floor: f64,
-    /// Significance level of all comparisons together.
-    pub(crate) alpha: f64,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        // 5 % is the usual level. 2 %: with ten runs per side of 3 % noise, a change of 10 % is
-        // found 95 times of 100 (see `simulations`). 0.01 %: arbitrary, the rounding of reports.
-        Self { tolerance: 0.02, share_floor: 1e-4, alpha: 0.05 }
-    }
-}
 
 #[derive(Debug, Clone)]
 pub(super) struct Pair {
@@ -172,16 +153,8 @@ pub(super) fn effect(kind: MetricKind, base: &[f64], new: &[f64]) -> Option<Effe
     if base.iter().chain(new).any(|run| !run.is_finite()) {
         return None;
     }
-    let difference = || (EffectKind::Difference, difference_of_means(base, new));
-    let (kind, interval) = match kind {
-        MetricKind::Share => difference(),
-        _ => match ratio_of_medians(base, new) {
-            Some(interval) => (EffectKind::Ratio, Some(interval)),
-            None => difference(),
-        },
-    };
-    let Interval { value, low, high } = interval?;
-    Some(Effect { kind, value, low, high })
+    let ratio = if kind == MetricKind::Share { None } else { ratio_of_medians(base, new) };
+    ratio.or_else(|| difference_of_means(base, new))
 }
 
 /// The distance of two samples, without direction and interval.
@@ -220,7 +193,7 @@ fn sample(kind: MetricKind, runs: &[f64]) -> SampleSummary {
     }
 }
 
-const fn unit(kind: MetricKind) -> &'static str {
+pub(super) const fn unit(kind: MetricKind) -> &'static str {
     match kind {
         MetricKind::Share => "share",
         MetricKind::Time => "ns",
@@ -232,6 +205,7 @@ const fn unit(kind: MetricKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::Verdict::{Better, Same, Undecided, Worse};
     use super::*;
 
     fn pair(name: &str, base: &[f64], new: &[f64]) -> Pair {
@@ -245,89 +219,71 @@ mod tests {
     }
 
     /// Ten runs around this value.
-    fn runs(same_range: f64) -> Vec<f64> {
-        (0..10).map(|i| same_range * (0.99 + 0.002 * f64::from(i))).collect()
+    fn runs(center: f64) -> Vec<f64> {
+        (0..10).map(|i| center * (0.99 + 0.002 * f64::from(i))).collect()
     }
 
     #[test]
-    fn more_is_better_or_worse() {
-        let of = |name, new| verdict(pair(name, &runs(100.0), &runs(new))).0;
-        assert_eq!(of("rx_pps", 90.0), Verdict::Worse);
-        assert_eq!(of("rx_pps", 110.0), Verdict::Better);
-        assert_eq!(of("p99", 110.0), Verdict::Worse);
-        assert_eq!(of("p99", 90.0), Verdict::Better);
-        assert_eq!(of("p99", 100.3), Verdict::Same);
-        assert_eq!(of("p99", 102.0), Verdict::Undecided);
+    fn verdicts_of_samples() {
+        let (zero, fine, lost) = (vec![0.0; 10], runs(1e6), vec![f64::INFINITY; 10]);
+        let loss = vec![0.01, 0.02, 0.01, 0.03, 0.01, 0.02, 0.02, 0.01, 0.02, 0.01];
+        let once = [&[0.2][..], &zero[1..]].concat();
+        let half_lost = [&fine[..5], &lost[5..]].concat();
+        for (metric, base, new, expected) in [
+            ("rx_pps", &runs(100.0), &runs(90.0), Worse),
+            ("rx_pps", &runs(100.0), &runs(110.0), Better),
+            ("p99", &runs(100.0), &runs(110.0), Worse),
+            ("p99", &runs(100.0), &runs(90.0), Better),
+            ("p99", &runs(100.0), &runs(100.3), Same),
+            ("p99", &runs(100.0), &runs(102.0), Undecided),
+            // Loss is judged by run and above a floor.
+            ("loss", &zero, &loss, Worse),
+            ("loss", &zero, &vec![5e-5; 10], Same),
+            ("loss", &zero, &once, Undecided),
+            // Percentiles among lost datagrams are infinite.
+            ("p99_with_loss", &fine, &lost, Worse),
+            ("p99_with_loss", &lost, &fine, Better),
+            ("p99_with_loss", &lost, &lost, Undecided),
+            ("p99_with_loss", &fine, &half_lost, Undecided),
+            // Without a ratio, the difference counts.
+            ("stalls", &zero, &vec![3.0; 10], Worse),
+            ("stalls", &zero, &zero, Same),
+        ] {
+            assert_eq!(verdict(pair(metric, base, new)).0, expected, "{metric} {base:?} {new:?}");
+        }
     }
 
     #[test]
-    fn a_noisy_machine_needs_larger_effects() {
+    fn noise_hides_smaller_effects() {
         let mut noisy = pair("rx_pps", &runs(100.0), &runs(90.0));
         for noise in [0.2, 0.12, 3.0] {
             noisy.noise = vec![(EffectKind::Ratio, noise), (EffectKind::Difference, 1e9)];
-            let (found, why) = verdict(noisy.clone());
-            assert_eq!(found, Verdict::Undecided);
-            assert!(why.contains("the noise of this machine"), "{why}");
+            let why = "they differ, but perhaps only by the noise of this machine";
+            assert_eq!(verdict(noisy.clone()), (Undecided, why.to_owned()));
         }
         noisy.noise = vec![(EffectKind::Ratio, 0.05)];
-        assert_eq!(verdict(noisy).0, Verdict::Worse);
+        assert_eq!(verdict(noisy).0, Worse);
     }
 
     #[test]
-    fn too_few_runs_say_how_many_it_takes() {
-        let (found, why) = verdict(pair("rx_pps", &[1.0, 1.1, 1.2], &[2.0, 2.1, 2.2]));
-        assert_eq!(found, Verdict::Undecided);
-        assert_eq!(why, "at least 4 runs per side are needed, got 3");
-        let (found, why) = verdict(pair("rx_pps", &[], &[2.0]));
-        assert_eq!((found, why.as_str()), (Verdict::Undecided, "only the new runs have it"));
-        // Many runs on one side do not make up for few on the other.
-        let (found, why) = verdict(pair("rx_pps", &[9.0], &[2.0; 60]));
-        assert_eq!(found, Verdict::Undecided);
-        assert_eq!(why, "at least 4 runs per side are needed, got 1");
+    fn too_few_runs_are_undecided() {
+        let cases: [(&[f64], &[f64], &str); 3] = [
+            (&[1.0, 1.1, 1.2], &[2.0, 2.1, 2.2], "at least 4 runs per side are needed, got 3"),
+            (&[], &[2.0], "only the new runs have it"),
+            // Many runs on one side do not make up for few on the other.
+            (&[9.0], &[2.0; 60], "at least 4 runs per side are needed, got 1"),
+        ];
+        for (base, new, why) in cases {
+            assert_eq!(verdict(pair("rx_pps", base, new)), (Undecided, why.to_owned()));
+        }
     }
 
     #[test]
-    fn what_is_partly_withheld_is_undecided() {
-        let mut partly = pair("p50", &runs(100.0), &runs(200.0));
-        assert_eq!(verdict(partly.clone()).0, Verdict::Worse);
-        partly.withheld = 3;
-        let (judged, family) = judge(&[partly], &Rules::default());
+    fn withheld_runs_make_a_metric_undecided() {
+        let pair = Pair { withheld: 3, ..pair("p50", &runs(100.0), &runs(200.0)) };
+        let (judged, family) = judge(&[pair], &Rules::default());
         let one = &judged[0];
-        assert_eq!((one.verdict, one.effect, one.p), (Verdict::Undecided, None, None));
-        let why = "3 of 23 runs are below the clock offset bound";
-        assert_eq!((one.why.as_str(), family), (why, 1));
-    }
-
-    #[test]
-    fn loss_is_judged_by_run_and_above_a_floor() {
-        let none = [0.0; 10];
-        let of = |new: [f64; 10]| verdict(pair("loss", &none, &new)).0;
-        assert_eq!(
-            of([0.01, 0.02, 0.01, 0.03, 0.01, 0.02, 0.02, 0.01, 0.02, 0.01]),
-            Verdict::Worse
-        );
-        assert_eq!(of([5e-5; 10]), Verdict::Same);
-        let mut once = [0.0; 10];
-        once[3] = 0.2;
-        assert_eq!(of(once), Verdict::Undecided);
-    }
-
-    #[test]
-    fn what_falls_among_the_lost_is_worse_than_any_figure() {
-        let (fine, lost) = (runs(1e6), vec![f64::INFINITY; 10]);
-        let of = |base: &[f64], new: &[f64]| verdict(pair("p99_with_loss", base, new)).0;
-        assert_eq!(of(&fine, &lost), Verdict::Worse);
-        assert_eq!(of(&lost, &fine), Verdict::Better);
-        assert_eq!(of(&lost, &lost), Verdict::Undecided);
-        let mut half = fine.clone();
-        half[5..].fill(f64::INFINITY);
-        assert_eq!(of(&fine, &half), Verdict::Undecided);
-    }
-
-    #[test]
-    fn from_nothing_to_something_is_a_difference() {
-        let (found, _) = verdict(pair("stalls", &[0.0; 10], &[3.0; 10]));
-        assert_eq!(found, Verdict::Worse);
-        assert_eq!(verdict(pair("stalls", &[0.0; 10], &[0.0; 10])).0, Verdict::Same);
+        assert_eq!((one.verdict, one.effect, one.p, family), (Undecided, None, None, 1));
+        assert_eq!(one.why, "3 of 23 runs are below the clock offset bound");
     }
 }

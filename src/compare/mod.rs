@@ -1,13 +1,10 @@
-//! Verdicts between runs. A run is one observation, however many packets it sent: each run of a
+//! Verdicts between runs. A run is one observation, however many datagrams it sent: each run of a
 //! cell gives one value per metric.
 //!
-//! A metric is *worse* (or *better*) if the Mann-Whitney test, with Holm's correction for all
-//! comparisons, finds a difference, and the whole interval of the effect is beyond the threshold.
-//! It is the *same* if the whole interval is within the threshold, and *undecided* otherwise. The
-//! threshold is the larger of the user's tolerance and the noise floor (A/A) of this machine. If a
-//! run of either side is invalid, the two *cannot be compared*.
-//!
-//! `store` reads kept runs from files and folders; `history` follows them over time.
+//! A metric is *worse* (or *better*) if the Mann-Whitney test, corrected for all comparisons
+//! (Holm), finds a difference, and the interval of the effect is beyond the threshold. It is the
+//! *same* if the interval is within the threshold, and otherwise *undecided*. The threshold is the
+//! larger of the tolerance and the noise floor (A/A) of this machine.
 
 mod build;
 mod differences;
@@ -16,10 +13,8 @@ pub(crate) mod document;
 mod fixture;
 pub(crate) mod formats;
 pub(crate) mod history;
-mod input;
 mod judge;
 pub(crate) mod noise;
-pub(crate) mod order;
 mod pairs;
 pub(crate) mod show;
 #[cfg(test)]
@@ -30,7 +25,6 @@ pub(crate) mod text;
 mod validity;
 mod warnings;
 
-pub(crate) use build::{CompareError, compare};
-pub(crate) use document::{Comparison, Learned, Verdict};
-pub(crate) use input::{RunFacts, SideRuns};
-pub(crate) use judge::{METRICS, Rules};
+pub(crate) use build::{CompareError, RunFacts, SideRuns, compare};
+pub(crate) use document::{Comparison, Learned, Rules, Verdict};
+pub(crate) use judge::METRICS;

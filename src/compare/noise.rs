@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::differences::{RunProperties, flatten, is_scenario_property};
 use super::document::{EffectKind, NoiseFloor};
-use super::judge::effect;
+use super::judge::{distance, effect};
 use super::pairs::groups;
 use super::stats::split_noise;
 use crate::document::{Host, Report};
@@ -45,20 +45,8 @@ impl NoiseProfile {
                 }
                 let runs: Vec<f64> =
                     group.runs.iter().filter_map(|cell| (metric.of)(cell)).collect();
-                let known = |floor: &NoiseFloor| {
-                    floor.host == host
-                        && floor.scenario == scenario
-                        && floor.cell == group.id
-                        && floor.metric == metric.name
-                };
                 let Some((kind, noise)) = noise(metric, &runs) else { continue };
-                // More runs give a better floor.
-                let more = |floor: &&NoiseFloor| known(floor) && floor.runs > runs.len() as u64;
-                if self.floors.iter().any(|floor| more(&floor)) {
-                    continue;
-                }
-                self.floors.retain(|floor| !known(floor));
-                learned.push(NoiseFloor {
+                let floor = NoiseFloor {
                     host: host.clone(),
                     scenario: scenario.clone(),
                     cell: group.id.to_owned(),
@@ -67,7 +55,14 @@ impl NoiseProfile {
                     noise,
                     runs: runs.len() as u64,
                     learned_at: now.to_owned(),
-                });
+                };
+                let replaces = |old: &NoiseFloor| key(old) == key(&floor);
+                // More runs give a better floor.
+                if self.floors.iter().any(|old| replaces(old) && old.runs > floor.runs) {
+                    continue;
+                }
+                self.floors.retain(|old| !replaces(old));
+                learned.push(floor);
             }
         }
         self.floors.extend(learned.iter().cloned());
@@ -77,13 +72,12 @@ impl NoiseProfile {
     /// The noise floor of this cell on the machine and in the scenario of this report.
     pub(super) fn of(&self, report: &Report, cell: &str, metric: &str) -> Option<&NoiseFloor> {
         let (host, scenario) = (host_key(&report.host), scenario_key(report));
-        self.floors.iter().find(|floor| {
-            floor.host == host
-                && floor.scenario == scenario
-                && floor.cell == cell
-                && floor.metric == metric
-        })
+        self.floors.iter().find(|floor| key(floor) == [&host, &scenario, cell, metric])
     }
+}
+
+fn key(floor: &NoiseFloor) -> [&str; 4] {
+    [&floor.host, &floor.scenario, &floor.cell, &floor.metric]
 }
 
 /// The distance between random halves; `None` with too few runs.
@@ -94,9 +88,8 @@ fn noise(metric: &Metric, runs: &[f64]) -> Option<(EffectKind, f64)> {
         return None;
     }
     let kind = effect(metric.kind, runs, runs)?.kind;
-    let distance = |a: &[f64], b: &[f64]| super::judge::distance(kind, a, b);
-    let noise = split_noise(runs, distance).filter(|noise| noise.is_finite());
-    noise.map(|noise| (kind, noise))
+    let noise = split_noise(runs, |a, b| distance(kind, a, b));
+    noise.filter(|noise| noise.is_finite()).map(|noise| (kind, noise))
 }
 
 /// A machine is identified by name, CPU model and number of CPUs.
@@ -108,12 +101,12 @@ fn host_key(host: &Host) -> String {
 
 /// A checksum of the scenario without sizes, engines, rates and repetitions.
 fn scenario_key(report: &Report) -> String {
-    let mut facts = RunProperties::new();
-    flatten("scenario", &report.scenario, &mut facts);
+    let mut properties = RunProperties::new();
+    flatten("scenario", &report.scenario, &mut properties);
     let of_cells = ["scenario.sizes", "scenario.engines", "scenario.rates"];
-    facts.retain(|what, _| !of_cells.contains(&what.as_str()) && is_scenario_property(what));
+    properties.retain(|path, _| !of_cells.contains(&path.as_str()) && is_scenario_property(path));
     // Sorted and without unknown or empty values, so that a new field does not change the key.
-    format!("{} {:08x}", report.kind, crc32fast::hash(format!("{facts:?}").as_bytes()))
+    format!("{} {:08x}", report.kind, crc32fast::hash(format!("{properties:?}").as_bytes()))
 }
 
 #[cfg(test)]
@@ -121,53 +114,40 @@ mod tests {
     use super::*;
     use crate::report::fixture;
 
-    fn reports(pps: &[f64]) -> Vec<Report> {
-        let of = |&pps: &f64| {
-            let mut report = fixture::default_run();
-            report.cells.truncate(1);
-            report.cells[0].rx.as_mut().unwrap().pps = Some(pps);
-            report
-        };
-        pps.iter().map(of).collect()
+    fn learn(profile: &mut NoiseProfile, runs: &[Report], metric: &str) -> usize {
+        let all: Vec<&Report> = runs.iter().collect();
+        profile.learn(&all, &[Metric::named(metric).unwrap()], "2026-07-18T12:00:00Z").len()
     }
 
     #[test]
-    fn what_is_learned_is_known_of_that_machine_alone() {
-        let runs = reports(&[100.0, 104.0, 98.0, 101.0, 99.0, 103.0, 100.0, 102.0]);
-        let all: Vec<&Report> = runs.iter().collect();
-        let metrics = [Metric::named("rx_pps").unwrap()];
+    fn a_floor_belongs_to_one_machine_and_scenario() {
+        let runs = [100e3, 104e3, 98e3, 101e3, 99e3, 103e3, 100e3, 102e3]
+            .map(|pps| fixture::report_of(vec![fixture::cell("plain", 64, "max", pps)]));
         let mut profile = NoiseProfile::default();
-        profile.learn(&all, &metrics, "2026-07-18T12:00:00Z");
-        profile.learn(&all, &metrics, "2026-07-19T12:00:00Z");
+        assert_eq!(learn(&mut profile, &runs[..7], "rx_pps"), 0, "too few runs");
+        learn(&mut profile, &runs, "rx_pps");
+        learn(&mut profile, &runs, "rx_pps");
         assert_eq!(profile.floors.len(), 1);
-        let too_few = NoiseProfile::default().learn(&all[..7], &metrics, "");
-        assert!(too_few.is_empty());
-        let floor = profile.of(&runs[0], &runs[0].cells[0].id, "rx_pps").unwrap();
+        let floor_of = |run: &Report| profile.of(run, &run.cells[0].id, "rx_pps");
+        let floor = floor_of(&runs[0]).unwrap();
         assert_eq!((floor.runs, floor.kind), (8, EffectKind::Ratio));
         assert!(floor.noise > 0.0 && floor.noise < 0.06, "{}", floor.noise);
-        let mut more = profile.clone();
-        more.floors[0].runs = 9;
-        assert!(more.learn(&all, &metrics, "").is_empty() && more.floors.len() == 1);
         let mut other = runs[0].clone();
         other.host.hostname = Some("another".to_owned());
-        assert!(profile.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
+        assert!(floor_of(&other).is_none());
         let mut other = runs[0].clone();
         other.scenario["streams"] = 9.into();
-        assert!(profile.of(&other, &runs[0].cells[0].id, "rx_pps").is_none());
+        assert!(floor_of(&other).is_none());
+        profile.floors[0].runs = 9;
+        assert_eq!(learn(&mut profile, &runs, "rx_pps"), 0, "fewer runs than before");
     }
 
     #[test]
-    fn runs_some_of_which_are_withheld_teach_nothing() {
-        let mut runs = reports(&[100.0; 10]);
-        for run in &mut runs {
-            run.cells = vec![fixture::cell("plain", 64, "50%", 100e3)];
-        }
-        let learned = |runs: &[Report]| {
-            let all: Vec<&Report> = runs.iter().collect();
-            NoiseProfile::default().learn(&all, &[Metric::named("p50").unwrap()], "").len()
-        };
-        assert_eq!(learned(&runs), 1);
+    fn withheld_runs_teach_no_floor() {
+        let cell = || fixture::cell("plain", 64, "50%", 100e3);
+        let mut runs: Vec<_> = (0..10).map(|_| fixture::report_of(vec![cell()])).collect();
+        assert_eq!(learn(&mut NoiseProfile::default(), &runs, "p50"), 1);
         fixture::two_clocks(&mut runs[3].cells[0], 12_000);
-        assert_eq!(learned(&runs), 0);
+        assert_eq!(learn(&mut NoiseProfile::default(), &runs, "p50"), 0);
     }
 }

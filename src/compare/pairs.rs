@@ -12,9 +12,12 @@ pub(super) struct CellGroup<'a> {
     pub(super) runs: Vec<&'a Cell>,
 }
 
+/// A cell of the base and the same of the new runs.
+pub(super) type CellPair<'a> = (CellGroup<'a>, CellGroup<'a>);
+
 #[derive(Debug, Default)]
 pub(super) struct Paired<'a> {
-    pub(super) both: Vec<(CellGroup<'a>, CellGroup<'a>)>,
+    pub(super) both: Vec<CellPair<'a>>,
     pub(super) only_base: Vec<&'a str>,
     pub(super) only_new: Vec<&'a str>,
 }
@@ -46,12 +49,19 @@ fn is_compared(part: usize, base: &[CellGroup<'_>], new: &[CellGroup<'_>]) -> bo
 
 /// The runs of each cell, in order of first mention.
 pub(super) fn groups<'a>(reports: &[&'a Report]) -> Vec<CellGroup<'a>> {
-    let mut groups: Vec<CellGroup<'a>> = Vec::new();
     let cells = reports.iter().flat_map(|report| &report.cells);
-    for cell in cells.filter(|cell| !cell.calibration && !cell.cut_short) {
-        match groups.iter_mut().find(|group| group.id == cell.id) {
-            Some(group) => group.runs.push(cell),
-            None => groups.push(CellGroup { key: key(&cell.id), id: &cell.id, runs: vec![cell] }),
+    let cells = cells.filter(|cell| !cell.calibration && !cell.cut_short);
+    let groups = group(cells.map(|cell| (cell.id.as_str(), cell))).into_iter();
+    groups.map(|(id, runs)| CellGroup { key: key(id), id, runs }).collect()
+}
+
+/// The values of each key, in order of first appearance.
+pub(super) fn group<K: PartialEq, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut groups: Vec<(K, Vec<V>)> = Vec::new();
+    for (key, value) in pairs {
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, values)) => values.push(value),
+            None => groups.push((key, vec![value])),
         }
     }
     groups
@@ -68,49 +78,45 @@ mod tests {
     use super::*;
     use crate::report::fixture;
 
-    fn report(ids: &[&str]) -> Report {
-        let mut report = fixture::default_run();
-        let template = report.cells[0].clone();
-        let cell = |id: &&str| Cell { id: (*id).to_owned(), ..template.clone() };
-        report.cells = ids.iter().map(cell).collect();
-        report
-    }
-
-    fn paired(base: &[&str], new: &[&str]) -> (Vec<(String, String)>, usize, usize) {
-        let (base, new) = (report(base), report(new));
-        let found = pair(&[&base], &[&new]);
-        let both = found.both.iter().map(|(a, b)| (a.id.to_owned(), b.id.to_owned()));
-        (both.collect(), found.only_base.len(), found.only_new.len())
-    }
-
-    fn same(ids: &[(&str, &str)]) -> Vec<(String, String)> {
-        ids.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    fn report(ids: &str) -> Report {
+        let template = fixture::cell("plain", 64, "max", 1e3);
+        let cell = |id: &str| Cell { id: id.to_owned(), ..template.clone() };
+        fixture::report_of(ids.split(' ').map(cell).collect())
     }
 
     #[test]
-    fn cells_meet_by_their_ids() {
-        let found = paired(&["plain/64/max", "plain/512/max"], &["plain/512/max", "batch/64/max"]);
-        assert_eq!(found, (same(&[("plain/512/max", "plain/512/max")]), 1, 1));
+    fn pairs_equal_cells_and_those_that_differ_in_one_constant_part() {
+        for (base, new, expected) in [
+            (
+                "plain/64/max plain/512/max",
+                "plain/512/max batch/64/max",
+                "plain/512/max=plain/512/max, -plain/64/max, +batch/64/max",
+            ),
+            (
+                "plain/64/max plain/64/50%",
+                "batch/64/max batch/64/50%",
+                "plain/64/max=batch/64/max, plain/64/50%=batch/64/50%",
+            ),
+            ("plain/64/max", "plain/64/max/reverse", "plain/64/max=plain/64/max/reverse"),
+            // Two engines against one is ambiguous.
+            ("gso/64/max gro/64/max", "uring/64/max", "-gso/64/max, -gro/64/max, +uring/64/max"),
+        ] {
+            let (base, new) = (report(base), report(new));
+            let (base, new) = ([&base], [&new]);
+            let found = pair(&base, &new);
+            let both = found.both.iter().map(|(a, b)| format!("{}={}", a.id, b.id));
+            let only_base = found.only_base.iter().map(|id| format!("-{id}"));
+            let only_new = found.only_new.iter().map(|id| format!("+{id}"));
+            let all: Vec<_> = both.chain(only_base).chain(only_new).collect();
+            assert_eq!(all.join(", "), expected);
+        }
     }
 
     #[test]
-    fn what_each_has_one_of_is_what_is_compared() {
-        let (base, new) = (["plain/64/max", "plain/64/50%"], ["batch/64/max", "batch/64/50%"]);
-        let both = [(base[0], new[0]), (base[1], new[1])];
-        assert_eq!(paired(&base, &new), (same(&both), 0, 0));
-        let found = paired(&["plain/64/max"], &["plain/64/max/reverse"]);
-        assert_eq!(found.0.len(), 1);
-        // Two engines against one is ambiguous.
-        let found = paired(&["plain/64/max", "batch/64/max"], &["offload/64/max"]);
-        assert_eq!(found.0, []);
-    }
-
-    #[test]
-    fn trials_are_runs_and_what_is_cut_short_is_none() {
-        let mut base = report(&["plain/64/max"; 4]);
+    fn groups_trials_without_calibration_and_incomplete_cells() {
+        let mut base = report("plain/64/max plain/64/max plain/64/max plain/64/max");
         base.cells[1].cut_short = true;
         base.cells[2].calibration = true;
-        let found = pair(&[&base], &[&base]);
-        assert_eq!(found.both[0].0.runs.len(), 2);
+        assert_eq!(groups(&[&base])[0].runs.len(), 2);
     }
 }

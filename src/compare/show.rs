@@ -3,7 +3,8 @@
 use super::document::{
     ComparedCell, Comparison, Effect, EffectKind, InvalidSide, Judgement, Verdict,
 };
-use crate::report::format::text::style::percent;
+use super::validity::{BASE, NEW};
+use crate::report::format::text::style::{counted, percent};
 use crate::unit::{show_bits, show_nanos, show_pps};
 
 pub(crate) fn value(unit: &str, value: f64) -> String {
@@ -48,7 +49,7 @@ pub(crate) fn p(judgement: &Judgement) -> String {
 }
 
 /// The threshold in the form of the effect: `2%`, or a difference.
-pub(crate) fn threshold(judgement: &Judgement) -> String {
+fn threshold(judgement: &Judgement) -> String {
     match judgement.effect {
         Some(effect) if effect.kind == EffectKind::Difference => {
             one(judgement, effect, judgement.threshold).trim_start_matches('+').to_owned()
@@ -58,50 +59,54 @@ pub(crate) fn threshold(judgement: &Judgement) -> String {
     }
 }
 
-/// One figure in a line: `rx_pps 281 kpps → 253 kpps, -10.0% (-12.1 … -8.0%), p 0.0002, beyond
-/// 2%`.
+/// One line: `rx_pps 281 kpps → 253 kpps, -10.0% (-12.1 … -8.0%), p 0.0002, beyond 2%`.
 pub(crate) fn sentence(judgement: &Judgement) -> String {
-    let (base, new) = (&judgement.base, &judgement.new);
-    let (base, new) = (center(judgement, base.center), center(judgement, new.center));
-    let mut parts = vec![format!("{} {base} → {new}", judgement.metric)];
-    let mut effect = change(judgement);
-    let interval = interval(judgement);
-    if !interval.is_empty() {
-        effect.push_str(&format!(" ({interval})"));
-    }
-    parts.push(effect);
-    let p = p(judgement);
-    if !p.is_empty() {
-        parts.push(format!("p {p}"));
-    }
+    let [base, new] = [&judgement.base, &judgement.new].map(|side| center(judgement, side.center));
+    let wrapped = |text: String, before: &str, after: &str| match text.as_str() {
+        "" => text,
+        _ => format!("{before}{text}{after}"),
+    };
     let threshold = threshold(judgement);
-    parts.push(match judgement.verdict {
-        Verdict::Worse | Verdict::Better => format!("beyond {threshold}"),
-        Verdict::Same => format!("within {threshold}"),
-        Verdict::Undecided | Verdict::CannotCompare => judgement.why.clone(),
-    });
-    parts.retain(|part| !part.is_empty());
-    parts.join(", ")
+    let parts = [
+        format!("{} {base} → {new}", judgement.metric),
+        change(judgement) + &wrapped(interval(judgement), " (", ")"),
+        wrapped(p(judgement), "p ", ""),
+        match judgement.verdict {
+            Verdict::Worse | Verdict::Better => format!("beyond {threshold}"),
+            Verdict::Same => format!("within {threshold}"),
+            Verdict::Undecided | Verdict::CannotCompare => judgement.why.clone(),
+        },
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// The headline: the verdict, the changes in rate, loss and latency, and those in costs.
 pub(crate) fn headline(comparison: &Comparison) -> String {
     let (base, new) = names(comparison);
     if comparison.verdict == Verdict::CannotCompare {
-        let reasons = named(comparison.invalid.iter().map(|reason| {
-            let side = if reason.side == "base" { base } else { new };
-            format!("{side} is invalid: {}", self::reason(reason))
-        }));
-        return format!("cannot compare {new} with {base}: {reasons}");
+        let is_invalid = |side: &str| comparison.invalid.iter().any(|one| one.side == side);
+        let sides = match (is_invalid(BASE), is_invalid(NEW)) {
+            (true, true) => format!("{base} and {new} are"),
+            (true, false) => format!("{base} is"),
+            (false, _) => format!("{new} is"),
+        };
+        return format!("cannot compare {new} with {base}: {sides} invalid");
     }
     let mut parts = vec![format!("{new} is {}", summary(comparison))];
     for costs in [false, true] {
         for verdict in [Verdict::Worse, Verdict::Better] {
-            let moved = named(moved(comparison, verdict, costs).map(|(cell, judgement)| {
+            let all = changes(comparison, verdict, costs).map(|(cell, judgement)| {
                 format!("{} {} {}", cell.id, judgement.metric, change(judgement))
-            }));
+            });
+            let all: Vec<_> = all.collect();
             let of = if costs { "costs " } else { "" };
-            parts.extend((!moved.is_empty()).then(|| format!("{of}{}: {moved}", verdict.word())));
+            let named = all[..all.len().min(NAMED)].join(", ");
+            let more = match all.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let part = || format!("{of}{}: {named}{more}", verdict.word());
+            parts.extend((!all.is_empty()).then(part));
         }
     }
     parts.join("; ")
@@ -114,7 +119,7 @@ pub(crate) fn reason(reason: &InvalidSide) -> String {
 }
 
 /// The figures with this verdict: either costs, or all others.
-fn moved(
+fn changes(
     comparison: &Comparison,
     verdict: Verdict,
     costs: bool,
@@ -131,35 +136,25 @@ fn is_cost(metric: &str) -> bool {
     metric.ends_with("_per_datagram")
 }
 
-/// Number of figures or reasons in a headline. Arbitrary: they fit in one or two lines.
+/// Number of figures in a headline. Arbitrary: they fit in one or two lines.
 const NAMED: usize = 4;
-
-/// The first few, and how many more there are; empty without any.
-fn named(all: impl Iterator<Item = String>) -> String {
-    let all: Vec<_> = all.collect();
-    let more = all.len().saturating_sub(NAMED);
-    let first = all[..all.len() - more].join(", ");
-    if more > 0 { format!("{first} and {more} more") } else { first }
-}
 
 /// The verdict, and the number of cells with each.
 fn summary(comparison: &Comparison) -> String {
-    let all = comparison.cells.len();
     let verdict = comparison.verdict;
-    let is_move = matches!(verdict, Verdict::Worse | Verdict::Better);
-    let costs_alone = is_move && moved(comparison, verdict, false).next().is_none();
+    let is_change = matches!(verdict, Verdict::Worse | Verdict::Better);
+    let costs_alone = is_change && changes(comparison, verdict, false).next().is_none();
     let word = format!("{}{}", verdict.word(), if costs_alone { " in costs" } else { "" });
     let counts = [Verdict::Worse, Verdict::Undecided, Verdict::Better, Verdict::Same].map(|of| {
         let count = comparison.cells.iter().filter(|cell| cell.verdict == of).count();
-        (of.word(), count)
+        (count > 0).then(|| format!("{count} {}", of.word()))
     });
-    let counts: Vec<_> =
-        counts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{n} {word}")).collect();
-    let cells = if all == 1 { "1 cell".to_owned() } else { format!("{all} cells") };
-    if counts.len() < 2 {
-        return format!("{word}, {cells}");
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    let cells = counted(comparison.cells.len() as u64, "cell");
+    match counts.len() {
+        0 | 1 => format!("{word}, {cells}"),
+        _ => format!("{word}: of {cells} {}", counts.join(", ")),
     }
-    format!("{word}: of {cells} {}", counts.join(", "))
 }
 
 fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
@@ -169,12 +164,8 @@ fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
         (EffectKind::Ratio, _) => signed(&format!("{:+.1}", (value - 1.0) * 100.0), "%"),
         (EffectKind::Difference, "share") => {
             let points = value * 100.0;
-            let shown = if points.abs() >= 0.095 || points == 0.0 {
-                format!("{points:+.1}")
-            } else {
-                format!("{points:+.3}")
-            };
-            signed(&shown, " points")
+            let digits = if points.abs() >= 0.095 || points == 0.0 { 1 } else { 3 };
+            signed(&format!("{points:+.digits$}"), " points")
         }
         (EffectKind::Difference, unit) => {
             let sign = if value < 0.0 { "-" } else { "+" };
@@ -185,8 +176,8 @@ fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
 
 /// `+0.0` and `-0.0` become `0`.
 fn signed(number: &str, unit: &str) -> String {
-    let nothing = number.trim_start_matches(['+', '-']).chars().all(|c| c == '0' || c == '.');
-    if nothing { "0".to_owned() + unit } else { format!("{number}{unit}") }
+    let is_zero = number.trim_start_matches(['+', '-']).chars().all(|c| c == '0' || c == '.');
+    if is_zero { "0".to_owned() + unit } else { format!("{number}{unit}") }
 }
 
 /// Three significant digits.
@@ -203,96 +194,59 @@ pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
     if comparison.head.kind == "ab" { ("A", "B") } else { ("base", "new") }
 }
 
-/// The smallest and the largest run; `None` without runs, or if one is not a number.
-pub(super) fn ends(runs: &[Option<f64>]) -> Option<(f64, f64)> {
-    let runs: Vec<f64> = runs.iter().copied().collect::<Option<_>>()?;
-    let low = runs.iter().copied().min_by(f64::total_cmp)?;
-    Some((low, runs.iter().copied().max_by(f64::total_cmp)?))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::EffectKind::{Difference, Ratio};
     use super::*;
+    use crate::compare::fixture;
 
-    fn judgement(
-        unit: &'static str,
-        kind: EffectKind,
-        value: f64,
-        low: f64,
-        high: f64,
-    ) -> Judgement {
-        let effect = Effect { kind, value, low, high };
-        super::super::fixture::judgement(["x", unit, "lower"], [1.0; 2], effect)
+    #[test]
+    fn effects_depend_on_their_kind_and_unit() {
+        for (unit, kind, effect, expected) in [
+            ("ns", Ratio, [0.9, 0.88, 0.92], ["-10.0%", "-12.0 … -8.0%"]),
+            ("ns", Ratio, [1.0, 1.0, 1.0], ["0%", ""]),
+            ("ns", Ratio, [25.0, 9.0, 30.0], ["×25.0", "+800.0% … ×30.0"]),
+            ("share", Difference, [0.02, 0.01, 0.03], ["+2.0 points", "+1.0 … +3.0 points"]),
+            ("number", Difference, [3.0, 2.0, 4.0], ["+3.00", "+2.00 … +4.00"]),
+        ] {
+            let judgement = fixture::judgement(["x", unit, "lower"], [1.0; 2], kind, effect);
+            assert_eq!([change(&judgement), interval(&judgement)], expected);
+            assert_eq!(p(&judgement), "0.0002");
+        }
     }
 
     #[test]
-    fn effects_are_written_by_their_kind() {
-        let of = |unit, kind, value, low, high| {
-            let judgement = judgement(unit, kind, value, low, high);
-            (change(&judgement), interval(&judgement))
-        };
-        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        use EffectKind::{Difference, Ratio};
-        assert_eq!(of("ns", Ratio, 0.9, 0.88, 0.92), pair("-10.0%", "-12.0 … -8.0%"));
-        assert_eq!(of("ns", Ratio, 1.0, 1.0, 1.0), pair("0%", ""));
-        assert_eq!(of("ns", Ratio, 25.0, 9.0, 30.0), pair("×25.0", "+800.0% … ×30.0"));
-        assert_eq!(
-            of("share", Difference, 0.02, 0.01, 0.03),
-            pair("+2.0 points", "+1.0 … +3.0 points")
-        );
-        assert_eq!(of("number", Difference, 3.0, 2.0, 4.0), pair("+3.00", "+2.00 … +4.00"));
-        assert_eq!(p(&judgement("ns", Ratio, 1.0, 1.0, 1.0)), "0.0002");
-    }
-
-    #[test]
-    fn a_headline_names_what_users_see_and_lists_costs_apart() {
-        let mut comparison = super::super::fixture::comparison();
+    fn headline_lists_costs_apart() {
+        let mut comparison = fixture::comparison();
         assert_eq!(
             headline(&comparison),
             "new is worse: of 2 cells 1 worse, 1 undecided; worse: plain/64/max rx_pps -10.0%; \
              better: plain/64/50% p50 -10.0%"
         );
-        let cost = Judgement {
-            metric: "cpu_ns_per_datagram".to_owned(),
-            ..comparison.cells[0].metrics[0].clone()
-        };
-        comparison.cells[0].metrics.push(cost);
-        let said = headline(&comparison);
-        assert!(said.ends_with("; costs worse: plain/64/max cpu_ns_per_datagram -10.0%"), "{said}");
-        comparison.cells[0].metrics.remove(0);
-        let said = headline(&comparison);
-        assert!(said.starts_with("new is worse in costs: of 2 cells"), "{said}");
-        let more = vec![comparison.cells[0].metrics[1].clone(); 6];
-        comparison.cells[0].metrics.extend(more);
-        let said = headline(&comparison);
-        assert!(said.ends_with("cpu_ns_per_datagram -10.0% and 3 more"), "{said}");
+        let metrics = &mut comparison.cells[0].metrics;
+        metrics.push(metrics[0].clone());
+        "cpu_ns_per_datagram".clone_into(&mut metrics[2].metric);
+        let costs = "; costs worse: plain/64/max cpu_ns_per_datagram -10.0%";
+        let text = headline(&comparison);
+        assert!(text.ends_with(costs), "{text}");
+        let metrics = &mut comparison.cells[0].metrics;
+        metrics.remove(0);
+        metrics.extend(vec![metrics[1].clone(); 6]);
+        let text = headline(&comparison);
+        assert!(text.starts_with("new is worse in costs: of 2 cells"), "{text}");
+        assert!(text.ends_with("cpu_ns_per_datagram -10.0% and 3 more"), "{text}");
     }
 
     #[test]
-    fn a_headline_says_which_side_cannot_be_compared_and_why() {
-        let mut comparison = super::super::fixture::comparison();
-        comparison.verdict = Verdict::CannotCompare;
-        comparison.invalid = vec![InvalidSide {
-            side: "base".to_owned(),
-            cell: Some("plain/64/max".to_owned()),
-            code: "nothing_arrived".to_owned(),
-            message: "none of 9 datagrams arrived".to_owned(),
-            runs: 3,
-            of: 10,
-        }];
-        assert_eq!(
-            headline(&comparison),
-            "cannot compare new with base: base is invalid: plain/64/max: none of 9 datagrams \
-             arrived (3 of 10 runs)"
-        );
-    }
-
-    #[test]
-    fn figures_have_their_units() {
-        assert_eq!(value("share", 0.0123), "1.23%");
-        assert_eq!(value("ns", 3810.0), "3.81 µs");
-        assert_eq!(value("number", 0.0), "0");
-        assert_eq!(value("number", 1.234), "1.23");
-        assert_eq!(value("number", 12345.0), "12345");
+    fn values_have_units() {
+        for (unit, number, expected) in [
+            ("share", 0.0123, "1.23%"),
+            ("ns", 3810.0, "3.81 µs"),
+            ("number", 0.0, "0"),
+            ("number", 1.234, "1.23"),
+            ("number", 12345.0, "12345"),
+        ] {
+            assert_eq!(value(unit, number), expected);
+        }
     }
 }

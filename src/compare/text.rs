@@ -1,9 +1,11 @@
 //! The text of a comparison, with the verdict last.
 
 use super::document::{
-    ComparedCell, Comparison, Difference, EffectKind, Judgement, NoiseFloor, Runs, Verdict,
+    ComparedCell, Comparison, Difference, EffectKind, NoiseFloor, Runs, Verdict,
 };
+use super::pairs::group;
 use super::show::{self, names};
+use super::validity::BASE;
 use crate::report::format::text::style::{
     Color, Styler, align, counted, dotted, note, percent, wrap,
 };
@@ -15,37 +17,51 @@ const MIN_WIDTH: usize = 60;
 /// Maximum number of named differences. Arbitrary: they fit a screen with the table.
 const MAX_DIFFERENCES: usize = 12;
 
+/// Columns of the table.
+pub(super) const COLUMNS: usize = 8;
+
 pub(crate) fn render(comparison: &Comparison, style: Style) -> String {
     let styler = Styler { color: style.color };
     let width = style.width.max(MIN_WIDTH);
+    let notes = notes(comparison);
+    let notes = notes.iter().map(|(label, text)| note(styler, label, text, width));
     let mut parts = vec![
         head(comparison, styler, width),
         table(comparison, styler),
-        notes(comparison, styler, width),
+        notes.collect::<Vec<_>>().join("\n"),
     ];
     parts.extend(warnings(&comparison.warnings, Style { width, ..style }));
-    parts.push(verdict(comparison, styler, width));
+    let headline = wrap(&show::headline(comparison), width, 2);
+    parts.push(styler.paint_lines(verdict_color(comparison.verdict), headline).join("\n"));
     parts.join("\n\n") + "\n"
 }
 
 fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
-    let (base, new) = names(comparison);
     let title = [
         styler.paint(Color::Title, &format!("udperf {}", comparison.head.tool.version)),
         comparison.head.kind.clone(),
-        if comparison.interleaved { "in turns" } else { "one after the other" }.to_owned(),
+        order(comparison).to_owned(),
     ];
     let mut lines = wrap(&dotted(&title), width, 2);
-    for (name, side) in [(base, &comparison.base), (new, &comparison.new)] {
+    for (name, side, _) in sides(comparison) {
         let line = format!("{name:<5}{}", runs(side));
-        lines.extend(styler.paint_lines(Color::Quiet, wrap_hanging(&line, width)));
+        // Wrapping would collapse the double blanks of the layout.
+        let wrapped =
+            if line.chars().count() <= width { vec![line] } else { wrap(&line, width, 5) };
+        lines.extend(styler.paint_lines(Color::Quiet, wrapped));
     }
     lines.join("\n")
 }
 
-fn wrap_hanging(line: &str, width: usize) -> Vec<String> {
-    // Wrapping would collapse the double blanks of the layout.
-    if line.chars().count() <= width { vec![line.to_owned()] } else { wrap(line, width, 5) }
+/// The order in which the runs of both sides were made.
+pub(super) const fn order(comparison: &Comparison) -> &'static str {
+    if comparison.interleaved { "interleaved" } else { "one after the other" }
+}
+
+/// The two sides: name, runs, and the cells that only this side has.
+pub(super) fn sides(comparison: &Comparison) -> [(&'static str, &Runs, &[String]); 2] {
+    let (base, new) = names(comparison);
+    [(base, &comparison.base, &comparison.only_base), (new, &comparison.new, &comparison.only_new)]
 }
 
 /// `flags -e plain · 10 runs · git abc`.
@@ -58,40 +74,46 @@ pub(super) fn runs(side: &Runs) -> String {
     dotted(&items).replace('\u{a0}', " ")
 }
 
-fn table(comparison: &Comparison, styler: Styler) -> String {
+pub(super) fn titles(comparison: &Comparison) -> [&'static str; COLUMNS] {
     let (base, new) = names(comparison);
-    let titles = ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"];
-    let mut rows = vec![titles.map(|title| styler.paint(Color::Quiet, title)).to_vec()];
+    ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"]
+}
+
+/// Whether a column of the table is aligned to the left.
+pub(super) const fn is_left(column: usize) -> bool {
+    column < 2 || column + 1 == COLUMNS
+}
+
+fn table(comparison: &Comparison, styler: Styler) -> String {
+    let titles = titles(comparison).map(|title| styler.paint(Color::Quiet, title));
+    let mut lines = vec![titles.to_vec()];
     for cell in &comparison.cells {
-        let id = id(cell);
-        rows.extend(cell.metrics.iter().enumerate().map(|(at, judgement)| {
-            let id = if at == 0 { id.clone() } else { String::new() };
-            row(id, judgement, styler).to_vec()
-        }));
+        let first = lines.len();
+        lines.extend(rows(cell, styler));
+        // The id is shown once for all metrics.
+        lines.iter_mut().skip(first + 1).for_each(|line| line[0].clear());
     }
-    align(&rows, |at| !(2..titles.len() - 1).contains(&at))
+    align(&lines, is_left)
 }
 
-/// The id of a cell, or both if they differ.
-pub(super) fn id(cell: &ComparedCell) -> String {
-    if cell.id == cell.base_id {
-        cell.id.clone()
-    } else {
-        format!("{} → {}", cell.base_id, cell.id)
-    }
-}
-
-pub(super) fn row(id: String, judgement: &Judgement, styler: Styler) -> [String; 8] {
-    [
-        id,
-        judgement.metric.clone(),
-        styler.figure(&show::center(judgement, judgement.base.center)),
-        styler.figure(&show::center(judgement, judgement.new.center)),
-        show::change(judgement),
-        styler.paint(Color::Quiet, &show::interval(judgement)),
-        show::p(judgement),
-        styler.paint(verdict_color(judgement.verdict), judgement.verdict.word()),
-    ]
+/// The rows of a cell: its id (or both if they differ), then a metric.
+pub(super) fn rows(cell: &ComparedCell, styler: Styler) -> impl Iterator<Item = Vec<String>> {
+    let id = match cell.id == cell.base_id {
+        true => cell.id.clone(),
+        false => format!("{} → {}", cell.base_id, cell.id),
+    };
+    cell.metrics.iter().map(move |judgement| {
+        vec![
+            id.clone(),
+            judgement.metric.clone(),
+            styler.figure(&show::center(judgement, judgement.base.center)),
+            styler.figure(&show::center(judgement, judgement.new.center)),
+            show::change(judgement),
+            styler.paint(Color::Quiet, &show::interval(judgement)),
+            show::p(judgement),
+            styler.paint(verdict_color(judgement.verdict), judgement.verdict.word()),
+        ]
+    })
 }
 
 const fn verdict_color(verdict: Verdict) -> Color {
@@ -103,32 +125,36 @@ const fn verdict_color(verdict: Verdict) -> Color {
     }
 }
 
-fn notes(comparison: &Comparison, styler: Styler, width: usize) -> String {
-    let mut notes = vec![note(styler, "rules", &rules(comparison), width)];
-    if !comparison.differences.is_empty() {
-        let named: Vec<_> =
-            comparison.differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
-        let more = comparison.differences.len().saturating_sub(MAX_DIFFERENCES);
-        let mut text = dotted(&named);
-        if more > 0 {
-            text.push_str(&format!(" · {more} more in the document"));
-        }
-        notes.push(note(styler, "differs", &text, width));
+/// The notes below the table, with their labels.
+fn notes(comparison: &Comparison) -> Vec<(&'static str, String)> {
+    let mut notes = vec![("rules", rules(comparison))];
+    let named = comparison.differences.iter().take(MAX_DIFFERENCES).map(difference);
+    let mut differences = dotted(&named.collect::<Vec<_>>());
+    let more = comparison.differences.len().saturating_sub(MAX_DIFFERENCES);
+    if more > 0 {
+        differences += &format!(" · {more} more in the document");
     }
-    notes.extend(learned(comparison).map(|text| note(styler, "learned", &text, width)));
+    notes.extend((!differences.is_empty()).then_some(("differs", differences)));
+    notes.extend(learned(comparison).map(|text| ("learned", text)));
+    notes.extend(unmatched(comparison).map(|text| ("cells", text)));
+    notes.extend(invalid(comparison).map(|text| ("invalid", text)));
+    notes.extend(undecided(comparison).map(|text| ("undecided", text)));
+    notes
+}
+
+/// The cells that only one side has.
+pub(super) fn unmatched(comparison: &Comparison) -> impl Iterator<Item = String> {
+    let sides = sides(comparison).into_iter().filter(|(.., ids)| !ids.is_empty());
+    sides.map(|(name, _, ids)| format!("{} in {name} only", ids.join(", ")))
+}
+
+/// Why the two cannot be compared, with the side.
+pub(super) fn invalid(comparison: &Comparison) -> impl Iterator<Item = String> {
     let (base, new) = names(comparison);
-    for (name, ids) in [(base, &comparison.only_base), (new, &comparison.only_new)] {
-        if !ids.is_empty() {
-            let text = format!("{} in {name} only", ids.join(", "));
-            notes.push(note(styler, "cells", &text, width));
-        }
-    }
-    for reason in &comparison.invalid {
-        let text = format!("{}: {}", reason.side, show::reason(reason));
-        notes.push(note(styler, "invalid", &text, width));
-    }
-    notes.extend(undecided(comparison).map(|text| note(styler, "undecided", &text, width)));
-    notes.join("\n")
+    comparison.invalid.iter().map(move |reason| {
+        let name = if reason.side == BASE { base } else { new };
+        format!("{name}: {}", show::reason(reason))
+    })
 }
 
 pub(super) fn learned(comparison: &Comparison) -> Option<String> {
@@ -138,35 +164,29 @@ pub(super) fn learned(comparison: &Comparison) -> Option<String> {
         let noise = show::value(unit, floor.noise);
         format!("{} {} ±{noise}", floor.cell, floor.metric)
     };
-    let floors: Vec<_> = learned.floors.iter().map(floor).collect();
-    if floors.is_empty() {
-        let why = "A and B are equal, but no noise floor was learned: at least 8 runs are needed, \
-                   and more than before";
-        return Some(why.to_owned());
-    }
-    let kept = match &learned.kept_in {
-        Some(path) => format!("kept in {path}"),
-        None => "not kept".to_owned(),
-    };
-    Some(format!(
-        "A and B are equal, so this is the noise floor (A/A), {kept}: {}",
-        dotted(&floors)
-    ))
+    let floors = dotted(&learned.floors.iter().map(floor).collect::<Vec<_>>());
+    let place = learned.kept_in.as_ref().map(|path| format!("kept in {path}"));
+    let place = place.as_deref().unwrap_or("not kept");
+    Some(match floors.is_empty() {
+        true => "A and B are equal, but no noise floor was learned: at least 8 runs are needed, \
+                 and more than before"
+            .to_owned(),
+        false => format!("A and B are equal, so this is the noise floor (A/A), {place}: {floors}"),
+    })
 }
 
 pub(super) fn rules(comparison: &Comparison) -> String {
     let rules = &comparison.rules;
-    let noise = match &rules.noise_from {
-        Some(from) => format!(", or the noise floor of this machine ({from})"),
-        None => String::new(),
-    };
+    let noise = rules.noise_from.as_ref();
+    let noise = noise.map(|from| format!(", or the noise floor of this machine ({from})"));
     format!(
         "a verdict needs p < {} over all {} that vary (Mann-Whitney, Holm) and a {:.0}% interval \
-         wholly beyond {}{noise}; {} for loss",
+         entirely beyond {}{}; {} for loss",
         rules.alpha,
         counted(rules.family, "figure"),
         rules.confidence * 100.0,
         percent(rules.tolerance),
+        noise.unwrap_or_default(),
         percent(rules.share_floor),
     )
 }
@@ -182,22 +202,11 @@ pub(super) fn difference(found: &Difference) -> String {
 
 /// The reasons for undecided metrics, each once.
 pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
-    let mut reasons: Vec<(&str, u64)> = Vec::new();
-    let judged = comparison.cells.iter().flat_map(|cell| &cell.metrics);
-    for judgement in judged.filter(|judgement| judgement.verdict == Verdict::Undecided) {
-        match reasons.iter_mut().find(|(why, _)| *why == judgement.why) {
-            Some((_, count)) => *count += 1,
-            None => reasons.push((&judgement.why, 1)),
-        }
-    }
-    let said: Vec<_> = reasons
-        .iter()
-        .map(|(why, count)| format!("{}: {why}", counted(*count, "figure")))
-        .collect();
-    (!said.is_empty()).then(|| said.join("; "))
-}
-
-fn verdict(comparison: &Comparison, styler: Styler, width: usize) -> String {
-    let lines = wrap(&show::headline(comparison), width, 2);
-    styler.paint_lines(verdict_color(comparison.verdict), lines).join("\n")
+    let metrics = comparison.cells.iter().flat_map(|cell| &cell.metrics);
+    let undecided = metrics.filter(|metric| metric.verdict == Verdict::Undecided);
+    let reasons = group(undecided.map(|metric| (metric.why.as_str(), ()))).into_iter();
+    let reasons =
+        reasons.map(|(why, all)| format!("{}: {why}", counted(all.len() as u64, "figure")));
+    let reasons: Vec<_> = reasons.collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }

@@ -2,108 +2,91 @@
 
 use std::collections::BTreeSet;
 
-use super::document::Difference;
-use super::input::RunFacts;
-use super::pairs::Paired;
-use crate::document::{Cell, Warning};
-use crate::report::checks::warning_codes;
+use super::document::Comparison;
+use super::pairs::{Paired, group};
+use crate::document::{Cell, Report, Warning};
+use crate::report::checks::warning_codes::{self, Code};
 
-#[derive(Debug)]
-pub(super) struct Uncertainties {
-    /// The smallest number of runs of any side and cell.
-    pub(super) min_runs: usize,
-    pub(super) needed: usize,
-    pub(super) interleaved: bool,
-    /// Comparisons with a known noise floor, and all comparisons.
-    pub(super) noise_known: (usize, usize),
-    /// Metrics that could not be compared, and why.
-    pub(super) left_out: Vec<(&'static str, String)>,
-}
-
+/// The warnings of a comparison, whose figures `with_noise` of `all` have a known noise floor;
+/// `left_out` are metrics that could not be compared, and why.
 pub(super) fn warnings(
-    facts: &RunFacts<'_>,
+    comparison: &Comparison,
     paired: &Paired<'_>,
-    differences: &[Difference],
-    uncertainties: Uncertainties,
+    [base, new]: [&[&Report]; 2],
+    (with_noise, all): (usize, usize),
+    left_out: Vec<(&'static str, String)>,
 ) -> Vec<Warning> {
+    let differs = |name: &str| comparison.differences.iter().any(|found| found.what == name);
+    let needed = comparison.rules.runs_needed as usize;
+    let min_runs = paired.both.iter().map(|(a, b)| a.runs.len().min(b.runs.len())).min();
+    let min_runs = min_runs.unwrap_or(0);
+    let same = base.iter().filter(|run| new.contains(run)).count();
+    let is_uneven = comparison.head.kind == "ab" && base.len() != new.len();
     let mut warnings = Vec::new();
-    let mut warn = |code: &warning_codes::Code, message: String| {
-        warnings.push(code.warning(message));
+    let mut warn = |applies: bool, code: &Code, message: String| {
+        warnings.extend(applies.then(|| code.warning(message)));
     };
-    let differs = |name: &str| differences.iter().any(|found| found.what == name);
-    let Uncertainties { min_runs, needed, interleaved, noise_known: (with_noise, all), left_out } =
-        uncertainties;
-    if min_runs < needed && !paired.both.is_empty() {
-        let message = format!(
+    warn(
+        min_runs < needed && !paired.both.is_empty(),
+        &warning_codes::TOO_FEW_RUNS,
+        format!(
             "at least {needed} runs per side are needed, got {min_runs}; use --trials {needed}"
-        );
-        warn(&warning_codes::TOO_FEW_RUNS, message);
-    }
-    if !interleaved && min_runs >= needed {
-        let message = "runs not interleaved: changes over time count as effects; use udperf ab";
-        warn(&warning_codes::NOT_INTERLEAVED, message.to_owned());
-    }
-    if with_noise < all && min_runs >= needed {
-        let message = format!(
+        ),
+    );
+    warn(
+        !comparison.interleaved && min_runs >= needed,
+        &warning_codes::NOT_INTERLEAVED,
+        "runs not interleaved: changes over time count as effects; use udperf ab".to_owned(),
+    );
+    warn(
+        with_noise < all && min_runs >= needed,
+        &warning_codes::NOISE_UNKNOWN,
+        format!(
             "noise floor (A/A) not known for {} of {all} figures; use udperf ab without --a, --b",
             all - with_noise
-        );
-        warn(&warning_codes::NOISE_UNKNOWN, message);
-    }
+        ),
+    );
     for (metric, why) in left_out {
-        warn(&warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
+        warn(true, &warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
     }
-    if !paired.only_base.is_empty() {
-        let message = "cells of the base are missing in the new runs: undecided; measure them too";
-        warn(&warning_codes::MISSING_CELLS, message.to_owned());
-    }
-    if ["host.hostname", "host.cpu_model"].iter().any(|name| differs(name)) {
-        let message = "the runs are from different machines; measure both on one machine";
-        warn(&warning_codes::TWO_MACHINES, message.to_owned());
-    }
-    if differs("tool.profile") {
-        let message = "one side was built without optimisation; build both with --release";
-        warn(&warning_codes::DEBUG_BUILD, message.to_owned());
-    }
-    let twice = facts.base.reports.iter().filter(|run| facts.new.reports.contains(run)).count();
-    if twice > 0 {
-        warn(
-            &warning_codes::SAME_RUNS,
-            format!("{twice} runs are on both sides; use separate runs"),
-        );
-    }
+    warn(
+        !paired.only_base.is_empty(),
+        &warning_codes::MISSING_CELLS,
+        "cells of the base are missing in the new runs: undecided; measure them too".to_owned(),
+    );
+    warn(
+        differs("host.hostname") || differs("host.cpu_model"),
+        &warning_codes::TWO_MACHINES,
+        "the runs are from different machines; measure both on one machine".to_owned(),
+    );
+    warn(
+        differs("tool.profile"),
+        &warning_codes::DEBUG_BUILD,
+        "one side was built without optimisation; build both with --release".to_owned(),
+    );
+    let message = format!("{same} runs are on both sides; use separate runs");
+    warn(same > 0, &warning_codes::SAME_RUNS, message);
     for (code, cells) in new_warnings(paired) {
         let ids = cells.join(", ");
-        warn(
-            &warning_codes::NEW_WARNING,
-            format!("warning {code} in the new runs only: {ids}; see udperf explain {code}"),
-        );
+        let message =
+            format!("warning {code} in the new runs only: {ids}; see udperf explain {code}");
+        warn(true, &warning_codes::NEW_WARNING, message);
     }
-    if facts.base.reports.len() != facts.new.reports.len() && facts.head.kind == "ab" {
-        warn(
-            &warning_codes::UNEVEN,
-            "the last round was not finished; sides have different numbers of runs".to_owned(),
-        );
-    }
+    let message = "the last round was not finished; sides have different numbers of runs";
+    warn(is_uneven, &warning_codes::UNEVEN, message.to_owned());
     warnings
 }
 
 /// Warnings of most new runs of a cell and of no run of the base, with the cells.
 fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<&'a str>)> {
-    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
     let has = |cell: &Cell, code: &str| cell.warnings.iter().any(|warning| warning.code == code);
-    for (base, new) in &paired.both {
-        let warnings = new.runs.iter().flat_map(|cell| &cell.warnings);
-        for code in warnings.map(|warning| warning.code.as_str()).collect::<BTreeSet<_>>() {
+    let found = paired.both.iter().flat_map(|(base, new)| {
+        let codes = new.runs.iter().flat_map(|cell| &cell.warnings).map(|one| one.code.as_str());
+        let codes = codes.collect::<BTreeSet<_>>().into_iter().filter(move |code| {
             let count = new.runs.iter().filter(|cell| has(cell, code)).count();
-            if count * 2 <= new.runs.len() || base.runs.iter().any(|cell| has(cell, code)) {
-                continue;
-            }
-            match found.iter_mut().find(|(known, _)| *known == code) {
-                Some((_, cells)) => cells.push(new.id),
-                None => found.push((code, vec![new.id])),
-            }
-        }
-    }
-    found
+            count * 2 > new.runs.len() && !base.runs.iter().any(|cell| has(cell, code))
+        });
+        codes.map(|code| (code, new.id))
+    });
+    group(found)
 }

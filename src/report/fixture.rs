@@ -1,25 +1,22 @@
 //! A default run on two cores, for tests: with stalls, loss and warnings in known places.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::document::{
-    Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, LostAt, OutsideStalls, Packets,
+    Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, OutsideStalls, Packets,
     PerDatagram, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool,
     UpperLimits, Warning, bounded,
 };
-use crate::measure;
-use crate::report::build::encode;
+use crate::measure::{CellResult, Timing};
+use crate::report::build::latency;
 
 /// Length of a cell: half a second, the default of bench.
 const ELAPSED_NS: u64 = 500_000_000;
 
 pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
-    let distinct = |of: fn(&Cell) -> String| {
-        let mut all: Vec<_> = cells.iter().map(of).collect();
-        all.sort();
-        all.dedup();
-        all
-    };
+    let distinct = |of: fn(&Cell) -> String| cells.iter().map(of).collect::<BTreeSet<_>>();
     let engine = |cell: &Cell| cell.id.split('/').next().unwrap().to_owned();
     let trials = cells.iter().map(|cell| cell.trial + 1).max();
     Report {
@@ -29,7 +26,7 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
             version: "0.1.0".to_owned(),
             git: Some("593f189".to_owned()),
             profile: "release".to_owned(),
-            features: Vec::new(),
+            ..Tool::default()
         },
         command: vec!["udperf".to_owned(), "bench".to_owned()],
         started_at: "2026-07-18T12:00:00Z".to_owned(),
@@ -83,18 +80,12 @@ pub(crate) fn default_run() -> Report {
     let late = cells[5].schedule.as_mut().unwrap();
     (late.missed, late.lag.p99_ns) = (1_203, Some(812_000));
     for cell in &mut cells[4..6] {
-        cell.warnings.push(warning(
-            "segments_never_cut",
-            "GSO met GRO on loopback: no segment was ever cut, so this is not the price of a \
-             datagram in the kernel",
-        ));
+        let message = "GSO met GRO on loopback: no segment was ever cut; compare gso/batch";
+        cell.warnings.push(warning("segments_never_cut", message));
     }
     let mut report = report_of(cells);
-    report.warnings.push(warning(
-        "steal",
-        "the hypervisor took 2.1 % of the CPU time; repeat with --trials 5, or on a machine of \
-         your own",
-    ));
+    let message = "the hypervisor took 2.1 % of the CPU time; repeat with --trials 5";
+    report.warnings.push(warning("steal", message));
     report
 }
 
@@ -106,7 +97,9 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
     let per_packet = if tx == "gso" { 64 } else { 1 };
     let paced = rate != "max";
     let received = (pps * ELAPSED_NS as f64 / 1e9) as u64;
-    let latency = latency(if paced { 8_320 } else { 412_000 }, received);
+    let result = result(if paced { 8_320 } else { 412_000 }, received);
+    let latency = latency(&result.rx.latency.from_schedule, "schedule", &result, 0, None).unwrap();
+    let latency = Latency { count: received, ..latency };
     Cell {
         ends: Some("together".to_owned()),
         id: format!("{engine}/{size}/{rate}"),
@@ -140,24 +133,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             segments_at_last: (per_packet > 1).then_some(per_packet),
             ..Packets::default()
         },
-        ledger: Ledger {
-            attempted: received,
-            sent: received,
-            received: Some(received),
-            lost: Some(0),
-            lost_at: LostAt { receive_buffer: Some(0), ..LostAt::default() },
-            unaccounted: Some(0),
-            estimated: Some(Vec::new()),
-            shared: Some(Vec::new()),
-            arrived: Some(received),
-            duplicate: Some(0),
-            late: Some(0),
-            reordered: Some(0),
-            reorder_extent: Some(0),
-            foreign: Some(0),
-            corrupt: Some(0),
-            ..Ledger::default()
-        },
+        ledger: result.ledger(),
         workers: Some(vec![received]),
         from_send: Some(Latency { from: "send".to_owned(), ..latency.clone() }),
         latency: Some(latency),
@@ -269,37 +245,22 @@ fn side(datagrams: u64, size: u64, cpu_ns: u64, core: u64) -> Side {
     }
 }
 
-/// A thousand latencies around a median, standing for `count`.
-fn latency(median_ns: u64, count: u64) -> Latency {
-    let mut all = measure::LatencyHistograms::default();
+/// What was measured without loss; a thousand latencies around a median stand for all.
+fn result(median_ns: u64, received: u64) -> CellResult {
+    let mut result = CellResult::default();
+    result.tx.timing = Some(Timing::default());
     for step in 0..1_000_u64 {
-        all.record(match step {
+        result.rx.latency.from_schedule.record(match step {
             0..950 => median_ns / 2 + median_ns * step / 950,
             950..989 => median_ns * 2,
             989..998 => median_ns * 9,
             _ => median_ns * 31,
         });
     }
-    let at = |quantile| all.quantile_ns(quantile);
-    Latency {
-        kind: "one_way".to_owned(),
-        from: "schedule".to_owned(),
-        timestamp: "per_datagram".to_owned(),
-        batch_max: 1,
-        count,
-        min_ns: all.min_ns(),
-        mean_ns: all.mean_ns(),
-        stdev_ns: all.stdev_ns().unwrap(),
-        p50_ns: at(0.5),
-        p90_ns: at(0.9),
-        p99_ns: at(0.99),
-        p99_9_ns: at(0.999),
-        p99_99_ns: at(0.9999),
-        max_ns: all.max_ns(),
-        p99_with_loss_ns: at(0.99),
-        histogram: encode(all.histogram()),
-        ..Latency::default()
-    }
+    (result.tx.tally.sent, result.rx.kernel.sockets) = (received, Some(0));
+    let tally = &mut result.rx.tally;
+    (tally.received, tally.arrived, tally.batch_max) = (received, received, 1);
+    result
 }
 
 fn spread(p50_ns: u64) -> Spread {

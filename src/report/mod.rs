@@ -11,13 +11,17 @@ pub(crate) mod hostile;
 pub mod read;
 pub mod schema;
 
-pub use build::echo::{EchoFacts, echo};
+pub use build::echo::echo;
 pub use build::sink::sink;
-pub use build::{CellFacts, CodeName, cell, choice};
-pub use checks::{
-    CellContext, Condition, ConditionError, GateFailure, Grade, HostCheck, HostRequirements,
-    cell_warnings, check_host, gates, host, host_warnings, judge_validity, left_out, over_loopback,
-    sink_warnings, size_warnings, throttled,
+pub use build::{CellFacts, CodeName, cell, host};
+pub use checks::fail_if::{Condition, ConditionError};
+pub use checks::gates::gates;
+pub use checks::host_checks::{
+    Grade, HostCheck, HostRequirements, check_host, host_warnings, sink_warnings,
+};
+pub use checks::validity::judge_validity;
+pub use checks::warnings::{
+    CellContext, cell_warnings, left_out, over_loopback, size_warnings, throttled,
 };
 pub use error::RenderError;
 pub use format::text::doctor;

@@ -44,34 +44,29 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn from_trials(trials: &[Trial], weight: u8, repeat: (u32, u32)) -> Self {
-        let mut by_rate: Vec<(f64, TrialTally)> = Vec::new();
         let is_heavy =
             |trial: &&Trial| trial.request.purpose.weight().is_some_and(|one| one >= weight);
-        for trial in trials.iter().filter(is_heavy) {
-            let rate = trial.request.rate_pps;
-            let at = by_rate.iter().position(|(other, _)| *other == rate).unwrap_or_else(|| {
-                by_rate.push((rate, TrialTally::default()));
-                by_rate.len() - 1
-            });
-            let tally = &mut by_rate[at].1;
-            match trial.counts {
-                Some(TrialCounts::Held) => tally.held += 1,
-                Some(TrialCounts::Failed) => tally.failed += 1,
-                Some(TrialCounts::Limited) => tally.limited += 1,
-                None => {}
-            }
-        }
-        by_rate.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        Self { repeat, by_rate }
+        let mut trials: Vec<&Trial> = trials.iter().filter(is_heavy).collect();
+        trials.sort_by(|a, b| a.request.rate_pps.total_cmp(&b.request.rate_pps));
+        let by_rate = trials.chunk_by(|a, b| a.request.rate_pps == b.request.rate_pps);
+        let by_rate = by_rate.map(|equal| {
+            let count =
+                |counts| equal.iter().filter(|one| one.counts == Some(counts)).count() as u32;
+            let (held, failed) = (count(TrialCounts::Held), count(TrialCounts::Failed));
+            let tally = TrialTally { held, failed, limited: count(TrialCounts::Limited) };
+            (equal[0].request.rate_pps, tally)
+        });
+        Self { repeat, by_rate: by_rate.collect() }
     }
 
-    /// The trials at this rate; `None` if it was never tried.
-    pub(super) fn at(&self, rate: f64) -> Option<TrialTally> {
-        self.by_rate.iter().find(|(other, _)| *other == rate).map(|(_, tally)| *tally)
+    /// The trials at this rate; none if it was never tried.
+    pub(super) fn at(&self, rate: f64) -> TrialTally {
+        let found = self.by_rate.iter().find(|(other, _)| *other == rate);
+        found.map_or_else(TrialTally::default, |(_, tally)| *tally)
     }
 
     pub(super) fn state(&self, rate: f64) -> BoundState {
-        self.at(rate).unwrap_or_default().state(self.repeat)
+        self.at(rate).state(self.repeat)
     }
 
     pub(super) fn high(&self) -> Option<f64> {

@@ -4,22 +4,6 @@ use crate::document::{Bounded, Cell, Latency, OutsideStalls, bounded};
 use crate::report::Condition;
 use crate::report::format::hdr;
 
-/// Loss metrics, which can be corrected for disturbances: names of `report::metric`.
-const LOSS_METRICS: [&str; 4] = ["loss", "lost", "no_reply", "timeouts"];
-
-/// Latency metrics with a counterpart from the send, or outside stalls: names as above.
-const LATENCY_METRICS: [&str; 9] =
-    ["min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max", "p99_with_loss"];
-
-/// Metrics of the generator, which no target affects: names as above.
-const GENERATOR_METRICS: [&str; 3] = ["lag_p99", "gap_p99", "missed"];
-
-/// Paths of generator figures in a cell.
-const GENERATOR_PATHS: [&str; 2] = ["schedule", "legs.lag"];
-
-/// Paths of latencies that start at the schedule and have no counterpart from the send.
-const FROM_SCHEDULE: [&str; 2] = ["to_socket", "legs.total"];
-
 /// The share of latency above which lag makes such a goal fail. Arbitrary: the larger part.
 const LAG_SHARE: f64 = 0.5;
 
@@ -29,10 +13,11 @@ const COST_OF_STALLS: f64 = 2.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GoalKind {
-    /// A latency that can be corrected for disturbances.
+    /// A latency with a counterpart from the send, or outside stalls.
     Latency,
-    /// A latency that includes the generator's lag.
+    /// A latency from the schedule, which includes the generator's lag.
     FromSchedule,
+    /// The generator's punctuality, which no target affects.
     Generator,
     /// Loss, which stalls may cause.
     Loss,
@@ -43,19 +28,19 @@ impl GoalKind {
     fn of(goal: &Condition) -> Self {
         let text = goal.to_string();
         let name = text.split(['<', '>', '=', '!']).next().unwrap_or_default().trim();
-        let within = |place: &&str| {
-            name.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let within = |path: &str| {
+            name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        if LATENCY_METRICS.contains(&name) || within(&"latency") {
-            Self::Latency
-        } else if FROM_SCHEDULE.iter().any(within) {
-            Self::FromSchedule
-        } else if GENERATOR_METRICS.contains(&name) || GENERATOR_PATHS.iter().any(within) {
-            Self::Generator
-        } else if LOSS_METRICS.contains(&name) {
-            Self::Loss
-        } else {
-            Self::Other
+        // Names of `report::metric`, then paths in a cell.
+        match name {
+            "min" | "mean" | "p50" | "p90" | "p99" | "p99.9" | "p99.99" | "max"
+            | "p99_with_loss" => Self::Latency,
+            "lag_p99" | "gap_p99" | "missed" => Self::Generator,
+            "loss" | "lost" | "no_reply" | "timeouts" => Self::Loss,
+            _ if within("latency") => Self::Latency,
+            _ if within("to_socket") || within("legs.total") => Self::FromSchedule,
+            _ if within("schedule") || within("legs.lag") => Self::Generator,
+            _ => Self::Other,
         }
     }
 }
@@ -84,8 +69,8 @@ pub(super) fn fails_by_lag(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> b
 /// Whether the 99th percentile of latency is mostly lag of the generator.
 fn is_mostly_lag(cell: &Cell) -> bool {
     let lag = cell.schedule.as_ref().and_then(|schedule| schedule.lag.p99_ns);
-    let whole = cell.latency.as_ref().and_then(|latency| latency.p99_ns);
-    matches!((lag, whole), (Some(lag), Some(all)) if lag as f64 > all as f64 * LAG_SHARE)
+    let latency = cell.latency.as_ref().and_then(|latency| latency.p99_ns);
+    lag.zip(latency).is_some_and(|(lag, latency)| lag as f64 > latency as f64 * LAG_SHARE)
 }
 
 /// How many datagrams stalls may have cost at this rate.
@@ -172,131 +157,112 @@ mod tests {
     use crate::document::StallSum;
     use crate::report::fixture;
 
-    fn fails(cell: &Cell, goal: &str) -> bool {
-        fails_undisturbed(cell, 100e3, &[goal.parse().unwrap()])
+    fn goals(text: &str) -> Vec<Condition> {
+        text.split(' ').map(|goal| goal.parse().unwrap()).collect()
+    }
+
+    fn fails(cell: &Cell, text: &str) -> bool {
+        fails_undisturbed(cell, 100e3, &goals(text))
+    }
+
+    fn by_lag(cell: &Cell, text: &str) -> bool {
+        fails_by_lag(cell, 100e3, &goals(text))
+    }
+
+    fn cell() -> Cell {
+        fixture::cell("plain", 64, "100k", 100e3)
     }
 
     #[test]
-    fn what_left_late_is_not_the_targets_latency() {
-        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
-        let by_lag = |cell: &Cell, goals: &[&str]| {
-            let goals: Vec<Condition> = goals.iter().map(|goal| goal.parse().unwrap()).collect();
-            fails_by_lag(cell, 100e3, &goals)
-        };
+    fn lag_explains_latency_but_no_loss() {
+        let mut cell = cell();
         cell.from_send = cell.latency.clone();
         cell.latency.as_mut().unwrap().p99_ns = Some(900_000);
-        assert!(by_lag(&cell, &["p99<=200us", "loss<=0"]));
-        assert!(!by_lag(&cell, &["p99<=1ms"]));
-        assert!(!by_lag(&cell, &["p99<=1us"]));
+        assert!(by_lag(&cell, "p99<=200us loss<=0"));
+        assert!(!by_lag(&cell, "p99<=1ms"), "it holds");
+        assert!(!by_lag(&cell, "p99<=1us"), "it fails from the send as well");
         fixture::lose(&mut cell, 5_000);
-        assert!(!by_lag(&cell, &["p99<=200us", "loss<=0"]));
+        assert!(!by_lag(&cell, "p99<=200us loss<=0"));
     }
 
     #[test]
-    fn what_a_stall_explains_is_excused_and_no_more() {
-        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
-        cell.stalls.tx = StallSum { count: 1, total_ns: 2_000_000, max_ns: 2_000_000 };
-        fixture::lose(&mut cell, 400);
-        assert!(!fails(&cell, "loss<=0"));
-        fixture::lose(&mut cell, 1_000);
-        assert!(fails(&cell, "loss<=0.1%"));
-        assert!(!fails(&cell, "duplicate>0"));
-        let latency = cell.latency.as_mut().unwrap();
-        let (p50_ns, p99_ns) = (latency.p50_ns, Some(1_000_000));
-        latency.outside_stalls = Some(OutsideStalls {
-            count: 49_000,
-            overlapped: 1_000,
-            p50_ns,
-            p99_ns,
-            p99_9_ns: p99_ns,
-            max_ns: p99_ns,
-            upper_limits: None,
-        });
-        latency.p99_ns = Some(9_000_000);
-        cell.from_send = None;
-        assert!(!fails(&cell, "p99<=2ms") && fails(&cell, "p99<=900us"));
-    }
-
-    /// A cell in which only the generator was late.
-    fn late() -> Cell {
-        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
-        let latency = cell.latency.as_mut().unwrap();
-        let Latency { min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, .. } = latency;
-        for figure in [min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns] {
+    fn lag_explains_every_latency_goal() {
+        // Only the generator was late.
+        let mut late = cell();
+        let latency = late.latency.as_mut().unwrap();
+        let Latency { min_ns, mean_ns, max_ns, p50_ns, p90_ns, .. } = latency;
+        for figure in [min_ns, mean_ns, max_ns, p50_ns, p90_ns] {
             *figure = Some(9_000_000);
         }
-        (latency.mean_ns, latency.max_ns) = (Some(9_000_000), Some(9_000_000));
-        latency.p99_with_loss_ns = None;
-        let schedule = cell.schedule.as_mut().unwrap();
+        (latency.p99_ns, latency.p99_9_ns) = (Some(9_000_000), Some(9_000_000));
+        (latency.p99_99_ns, latency.p99_with_loss_ns) = (Some(9_000_000), None);
+        late.to_socket = late.latency.clone();
+        let schedule = late.schedule.as_mut().unwrap();
         (schedule.missed, schedule.lag.p99_ns) = (600, Some(8_900_000));
-        cell.to_socket = cell.latency.clone();
-        cell
-    }
-
-    #[test]
-    fn whatever_latency_a_goal_is_about_lag_is_not_the_targets() {
-        for figure in [
-            "min",
-            "mean",
-            "p50",
-            "p90",
-            "p99",
-            "p99.9",
-            "p99.99",
-            "max",
-            "p99_with_loss",
-            "latency.p99_ns",
-            "latency.mean_ns",
-            "to_socket.p99_ns",
-            "lag_p99",
-            "schedule.missed",
-        ] {
+        let figures = "min mean p50 p90 p99 p99.9 p99.99 max p99_with_loss latency.p99_ns \
+                       latency.mean_ns to_socket.p99_ns lag_p99 schedule.missed";
+        for figure in figures.split(' ') {
             let limit = if figure == "schedule.missed" { "0" } else { "1ms" };
-            let goal: Condition = format!("{figure}<={limit}").parse().unwrap();
-            assert_eq!(goal.holds_in(&late()), Some(false), "{figure}");
-            assert!(fails_by_lag(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
-            assert!(!fails_undisturbed(&late(), 100e3, &[goal]), "{figure}");
+            let goal = format!("{figure}<={limit}");
+            assert_eq!(goals(&goal)[0].holds_in(&late), Some(false), "{figure}");
+            assert_eq!((by_lag(&late, &goal), fails(&late, &goal)), (true, false), "{figure}");
         }
-        // Latency from the send exceeds the limit as well.
+        // Latency from the send exceeds this limit as well.
         for figure in ["mean", "p90", "p99.99", "max", "p99_with_loss", "latency.p99_ns"] {
-            let goal: Condition = format!("{figure}<=2us").parse().unwrap();
-            assert!(fails_undisturbed(&late(), 100e3, std::slice::from_ref(&goal)), "{figure}");
-            assert!(!fails_by_lag(&late(), 100e3, &[goal]), "{figure}");
+            let goal = format!("{figure}<=2us");
+            assert_eq!((by_lag(&late, &goal), fails(&late, &goal)), (false, true), "{figure}");
         }
-        let mut far = late();
-        far.schedule.as_mut().unwrap().lag.p99_ns = Some(1_000);
-        assert!(!fails_by_lag(&far, 100e3, &["to_socket.p99_ns<=1ms".parse().unwrap()]));
+        late.schedule.as_mut().unwrap().lag.p99_ns = Some(1_000);
+        assert!(!by_lag(&late, "to_socket.p99_ns<=1ms"));
     }
 
     #[test]
-    fn a_stall_excuses_a_latency_by_what_it_overlapped() {
-        // One in a hundred waited, and where all those were the slowest, nobody else did.
-        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
-        let mut stalled = |overlapped: u64| {
+    fn stalls_explain_loss_of_their_duration() {
+        let mut cell = cell();
+        cell.stalls.tx = StallSum { count: 1, total_ns: 2_000_000, max_ns: 2_000_000 };
+        for (lost, threads, goal, expected) in [
+            (400, 1, "loss<=0", false),
+            (1_000, 1, "loss<=0.1%", true),
+            (1_000, 1, "duplicate>0", false),
+            (300, 1, "loss<=0", false),
+            // A stall of one thread of four explains a quarter.
+            (300, 4, "loss<=0", true),
+        ] {
+            fixture::lose(&mut cell, lost);
+            cell.threads = threads;
+            assert_eq!(fails(&cell, goal), expected, "{lost} {threads} {goal}");
+        }
+    }
+
+    #[test]
+    fn stalls_explain_latency_of_overlapped_datagrams() {
+        let stalled = |overlapped: u64| {
+            let mut cell = cell();
             fixture::stall(&mut cell, 2_000_000);
             for latency in [&mut cell.latency, &mut cell.from_send].into_iter().flatten() {
-                latency.max_ns = Some(2_000_000);
-                latency.p99_99_ns = Some(2_000_000);
+                (latency.max_ns, latency.p99_99_ns) = (Some(2_000_000), Some(2_000_000));
             }
             let outside = cell.latency.as_mut().unwrap().outside_stalls.as_mut().unwrap();
             (outside.count, outside.overlapped) = (50_000 - overlapped, overlapped);
-            cell.clone()
+            cell
         };
-        let few = stalled(1_000);
-        assert!(!fails(&few, "p99.99<=1ms") && !fails(&few, "max<=1ms"));
-        assert!(!fails(&few, "p99_with_loss<=50us") && fails(&few, "p99_with_loss<=10us"));
-        // Nine tenths of them were slower than a few of them can explain.
-        assert!(fails(&few, "p90<=10us") && fails(&stalled(10), "mean<=1us"));
-        assert!(!fails(&stalled(30_000), "p90<=10us"));
-    }
-
-    #[test]
-    fn a_stall_of_one_thread_excuses_its_share() {
-        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
-        cell.stalls.tx = StallSum { count: 1, total_ns: 2_000_000, max_ns: 2_000_000 };
-        fixture::lose(&mut cell, 300);
-        assert!(!fails(&cell, "loss<=0"));
-        cell.threads = 4;
-        assert!(fails(&cell, "loss<=0"));
+        for (overlapped, goal, expected) in [
+            (1_000, "p99.99<=1ms", false),
+            (1_000, "max<=1ms", false),
+            (1_000, "p99_with_loss<=50us", false),
+            (1_000, "p99_with_loss<=10us", true),
+            // Nine tenths were slower than a few stalled ones explain.
+            (1_000, "p90<=10us", true),
+            (10, "mean<=1us", true),
+            (30_000, "p90<=10us", false),
+        ] {
+            assert_eq!(fails(&stalled(overlapped), goal), expected, "{overlapped} {goal}");
+        }
+        let mut slow = stalled(1_000);
+        slow.from_send = None;
+        let latency = slow.latency.as_mut().unwrap();
+        latency.p99_ns = Some(9_000_000);
+        latency.outside_stalls.as_mut().unwrap().p99_ns = Some(1_000_000);
+        assert!(!fails(&slow, "p99<=2ms") && fails(&slow, "p99<=900us"));
     }
 }

@@ -3,7 +3,7 @@
 use super::bounds::BoundState;
 use super::{Search, Trial, TrialCounts};
 use crate::document::{
-    CurvePoint, Found, LimitedBy, ProbeFigures, TrialCount, TrialDocument, TrialVerdict, Verified,
+    CurvePoint, Found, LimitedBy, TrialCount, TrialDocument, TrialVerdict, Verified,
 };
 use crate::unit::lower_median;
 
@@ -12,7 +12,7 @@ pub(crate) fn found(search: &Search, id: &str, size: u64) -> Found {
     let rates = search.decided();
     let (low, high) = (rates.low(), rates.high());
     let tried = |rate: f64| {
-        let tally = rates.at(rate).unwrap_or_default();
+        let tally = rates.at(rate);
         TrialCount { k: tally.held, n: tally.total() }
     };
     let verified = low.and_then(|low| {
@@ -22,13 +22,14 @@ pub(crate) fn found(search: &Search, id: &str, size: u64) -> Found {
         let is_known = rate_pps < low && rates.state(rate_pps) != BoundState::Open;
         is_known.then_some(Verified { rate_pps, passed, of })
     });
-    let at_low = |trial: &&Trial| {
-        trial.request.purpose.is_final()
-            && Some(trial.request.rate_pps) == low
-            && trial.counts.is_some()
-    };
     let trials = &search.trials;
-    let probe = search.probe;
+    let is_final_at = |trial: &&Trial, rate| {
+        trial.request.purpose.is_final() && Some(trial.request.rate_pps) == rate
+    };
+    let at_low = trials.iter().filter(|one| is_final_at(one, low) && one.counts.is_some());
+    let limited_at_high = trials
+        .iter()
+        .filter(|one| is_final_at(one, high) && one.counts == Some(TrialCounts::Limited));
     Found {
         id: id.to_owned(),
         size,
@@ -40,17 +41,12 @@ pub(crate) fn found(search: &Search, id: &str, size: u64) -> Found {
         failed: high.map(tried),
         trial_ns: search.settings.time.0,
         precision: search.settings.precision,
-        p99_ns: median(trials.iter().filter(at_low).map(|one| one.outcome.figures.p99_ns)),
+        p99_ns: median(at_low.map(|one| one.outcome.figures.p99_ns)),
         verified,
-        generator_pps: trials
-            .iter()
-            .filter(|one| one.request.purpose.is_final() && Some(one.request.rate_pps) == high)
-            .filter(|one| one.counts == Some(TrialCounts::Limited))
-            .map(|one| one.outcome.sent_pps)
-            .max_by(f64::total_cmp),
+        generator_pps: limited_at_high.map(|one| one.outcome.sent_pps).max_by(f64::total_cmp),
         disturbed: trials.iter().filter(|one| one.verdict == TrialVerdict::Disturbed).count()
             as u64,
-        probe: ProbeFigures { delivered_pps: probe.delivered_pps, sent_pps: probe.sent_pps },
+        probe: search.probe,
         curve: curve(trials),
         trials: trials.iter().map(document).collect(),
     }
@@ -61,10 +57,10 @@ fn limited_by(search: &Search, low: Option<f64>, high: Option<f64>) -> LimitedBy
         return LimitedBy::NotSettled;
     }
     let Some(high) = high else {
-        let asked_for = low.is_none_or(|low| search.settings.max_pps.is_some_and(|max| low >= max));
-        return if asked_for { LimitedBy::MaxRate } else { LimitedBy::Generator };
+        let is_max = low.is_none_or(|low| search.settings.max_pps.is_some_and(|max| low >= max));
+        return if is_max { LimitedBy::MaxRate } else { LimitedBy::Generator };
     };
-    let tally = search.decided().at(high).unwrap_or_default();
+    let tally = search.decided().at(high);
     if tally.limited >= tally.failed { LimitedBy::Generator } else { LimitedBy::Target }
 }
 
@@ -118,14 +114,13 @@ fn median<T: PartialOrd>(of: impl Iterator<Item = Option<T>>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::median;
 
     #[test]
-    fn no_median_is_taken_of_those_alone_that_are_known() {
+    fn median_of_partly_unknown_values_is_unknown() {
         assert_eq!(median([Some(4), Some(9), Some(7), Some(8)].into_iter()), Some(7));
-        assert_eq!(median([Some(4), None, Some(9)].into_iter()), None);
         assert_eq!(median([Some(0.5), Some(0.1), Some(0.2)].into_iter()), Some(0.2));
-        assert_eq!(median([Some(0.5), None].into_iter()), None);
+        assert_eq!(median([Some(4), None, Some(9)].into_iter()), None);
         assert_eq!(median(std::iter::empty::<Option<u64>>()), None);
     }
 }

@@ -31,30 +31,26 @@ pub(crate) fn outcome(
     max_missed: f64,
 ) -> TrialOutcome {
     let invalid = invalid_cell(cell, max_missed);
-    let untested = invalid.iter().any(tested_nothing);
+    let is_untested = invalid.iter().any(tested_nothing);
     let seconds = cell.elapsed_ns as f64 / 1e9;
-    let nothing_came = cell.ledger.received == Some(0) && cell.ledger.sent > 0;
-    // Without arrivals there is no latency, so its goals fail.
-    let without_arrivals = nothing_came.then_some(false);
-    let holds = |goal: &Condition| goal.holds_in(cell).or(without_arrivals);
-    let all: Vec<_> = goals.iter().map(holds).collect();
-    let unknown = all.iter().position(Option::is_none);
-    let held =
-        if all.contains(&Some(false)) { Some(false) } else { unknown.is_none().then_some(true) };
-    let unknown = unknown.filter(|_| held.is_none()).and_then(|at| goals.get(at));
-    let latency = cell.latency.as_ref();
+    let nothing_arrived = cell.ledger.received == Some(0) && cell.ledger.sent > 0;
     // The path refused the rate, whatever the goals say.
     let not_taken = not_taken(cell, rate_pps, max_missed);
-    let held = if not_taken.is_some() || untested { Some(false) } else { held };
-    let unknown = unknown.filter(|_| held.is_none());
+    // Without arrivals there is no latency, so its goals fail.
+    let holds = |goal: &Condition| goal.holds_in(cell).or_else(|| nothing_arrived.then_some(false));
+    let results: Vec<_> = goals.iter().map(holds).collect();
+    let fails = not_taken.is_some() || is_untested || results.contains(&Some(false));
+    let unknown = results.iter().position(Option::is_none).filter(|_| !fails);
+    let held = if fails { Some(false) } else { unknown.is_none().then_some(true) };
+    let latency = cell.latency.as_ref();
     // A stalled receiver pushes back as well.
     let by_path = not_taken.is_some_and(|missing| missing > cost_of_stalls(cell, rate_pps));
     let fails_undisturbed =
-        || nothing_came || untested || by_path || fails_undisturbed(cell, rate_pps, goals);
+        || nothing_arrived || is_untested || by_path || fails_undisturbed(cell, rate_pps, goals);
     TrialOutcome {
         held,
-        unknown: unknown.map(ToString::to_string),
-        fails_undisturbed: held == Some(false) && fails_undisturbed(),
+        unknown: unknown.map(|at| goals[at].to_string()),
+        fails_undisturbed: fails && fails_undisturbed(),
         generator_limited: generator_limited(cell, rate_pps, max_missed)
             || fails_by_lag(cell, rate_pps, goals),
         stalled: stalled(cell),
@@ -84,9 +80,9 @@ fn is_pushed_back(cell: &Cell) -> bool {
 
 /// How many due datagrams the path refused; `None` if enough were sent.
 fn not_taken(cell: &Cell, rate_pps: f64, max_missed: f64) -> Option<f64> {
-    // Other paces vary in number: the slots that came up were due.
-    let came_up = cell.schedule.as_ref().map(|schedule| schedule.scheduled as f64);
-    let due = due_evenly(cell, rate_pps).or(came_up);
+    // Other paces vary in number: the slots that were scheduled were due.
+    let scheduled = cell.schedule.as_ref().map(|schedule| schedule.scheduled as f64);
+    let due = due_evenly(cell, rate_pps).or(scheduled);
     let sent = cell.ledger.sent;
     let is_fewer = is_pushed_back(cell) && (is_short(cell, sent, due) || missed(cell, max_missed));
     due.filter(|_| is_fewer).map(|due| (due - sent as f64).max(0.0))
@@ -129,9 +125,9 @@ fn stalled(cell: &Cell) -> bool {
     let stalled = total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total));
     let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
     let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
-    let under_way = outside
+    let in_flight = outside
         .and_then(|one| share(Some(one.overlapped), one.overlapped.saturating_add(one.count)));
-    stalled as f64 > time as f64 * MAX_STALLED || under_way.is_some_and(|share| share > MAX_STALLED)
+    stalled as f64 > time as f64 * MAX_STALLED || in_flight.is_some_and(|share| share > MAX_STALLED)
 }
 
 /// The verdict of a trial and what it counts as; `disturbed` equal trials were disturbed before.
@@ -163,177 +159,160 @@ const MAX_DISTURBED: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::MAX_MISSED;
-    use crate::document::StallSum;
+    use crate::document::{MAX_MISSED, StallSum};
     use crate::report::fixture;
 
-    fn goals(words: &[&str]) -> Vec<Condition> {
-        words.iter().map(|word| word.parse().unwrap()).collect()
+    type Judged = (TrialVerdict, Option<TrialCounts>);
+
+    const FAIL: Judged = (TrialVerdict::Fail, Some(TrialCounts::Failed));
+    const PASS: Judged = (TrialVerdict::Pass, Some(TrialCounts::Held));
+    const DISTURBED: Judged = (TrialVerdict::Disturbed, None);
+
+    fn outcome(cell: &Cell, goals: &str, max_missed: f64) -> TrialOutcome {
+        let goals: Vec<_> = goals.split_whitespace().map(|goal| goal.parse().unwrap()).collect();
+        super::outcome(cell, 100e3, &goals, max_missed)
     }
 
-    fn outcome(cell: &Cell, rate_pps: f64, goals: &[Condition]) -> TrialOutcome {
-        super::outcome(cell, rate_pps, goals, MAX_MISSED)
+    /// A cell that held 100 kpps for half a second, edited.
+    fn cell(edit: impl FnOnce(&mut Cell)) -> Cell {
+        let mut cell = fixture::cell("plain", 64, "100k", 100e3);
+        edit(&mut cell);
+        cell
     }
 
-    /// A cell that held 100 kpps for half a second.
-    fn cell() -> Cell {
-        fixture::cell("plain", 64, "100k", 100e3)
+    fn judged(edit: impl FnOnce(&mut Cell), goals: &str) -> TrialOutcome {
+        outcome(&cell(edit), goals, MAX_MISSED)
+    }
+
+    fn stall(ms: u64) -> StallSum {
+        StallSum { count: 1, total_ns: ms * 1_000_000, max_ns: ms * 1_000_000 }
+    }
+
+    fn miss(cell: &mut Cell) {
+        let schedule = cell.schedule.as_mut().unwrap();
+        (schedule.scheduled, schedule.missed) = (50_000, 600);
     }
 
     #[test]
     fn all_goals_have_to_hold() {
-        let held = |words: &[&str]| outcome(&cell(), 100e3, &goals(words)).held;
-        assert_eq!(held(&["loss<=0.1%", "p99<=1ms"]), Some(true));
-        assert_eq!(held(&["loss<=0.1%", "p99<=1us"]), Some(false));
-        let mut unknown = cell();
-        unknown.ledger.lost = None;
-        let result = outcome(&unknown, 100e3, &goals(&["p99<=1ms", "loss<=0.1%"]));
-        assert_eq!((result.held, result.unknown.as_deref()), (None, Some("loss<=0.1%")));
-        // A failed goal decides, whatever else is unknown.
-        let result = outcome(&unknown, 100e3, &goals(&["p99<=1us", "loss<=0.1%"]));
-        assert_eq!((result.held, result.unknown), (Some(false), None));
+        let no_loss_figure = |cell: &mut Cell| cell.ledger.lost = None;
+        let silent = |cell: &mut Cell| (cell.latency, cell.ledger.received) = (None, Some(0));
+        type Edit = fn(&mut Cell);
+        let cases: [(Edit, &str, Option<bool>, Option<&str>); 6] = [
+            (|_| {}, "loss<=0.1% p99<=1ms", Some(true), None),
+            (|_| {}, "loss<=0.1% p99<=1us", Some(false), None),
+            (no_loss_figure, "p99<=1ms loss<=0.1%", None, Some("loss<=0.1%")),
+            // A failed goal decides, whatever else is unknown.
+            (no_loss_figure, "p99<=1us loss<=0.1%", Some(false), None),
+            (|cell| cell.latency = None, "p99<=1s", None, Some("p99<=1s")),
+            (silent, "p99<=1s", Some(false), None),
+        ];
+        for (edit, goals, held, unknown) in cases {
+            let result = judged(edit, goals);
+            assert_eq!((result.held, result.unknown.as_deref()), (held, unknown), "{goals}");
+        }
+        // Latency below the clock offset bound: at most 154.9 µs.
+        let far = |cell: &mut Cell| fixture::two_clocks(cell, 80_000);
+        for goal in ["p99<=1ms", "p99<155us", "p99_with_loss<=155us", "latency.p50_ns<=1ms"] {
+            assert_eq!(judged(far, goal).held, Some(true), "{goal}");
+        }
+        assert_eq!(["p99<=154us", "p99<=79us"].map(|goal| judged(far, goal).held), [None; 2]);
     }
 
     #[test]
-    fn where_nothing_came_no_latency_is_good_enough() {
-        let mut silent = cell();
-        silent.latency = None;
-        assert_eq!(outcome(&silent, 100e3, &goals(&["p99<=1s"])).held, None);
-        silent.ledger.received = Some(0);
-        assert_eq!(outcome(&silent, 100e3, &goals(&["p99<=1s"])).held, Some(false));
-    }
-
-    #[test]
-    fn an_invalid_trial_never_passes() {
+    fn invalid_trials_never_pass() {
         // A goal about sending does not test the target.
-        let mut silent = cell();
-        fixture::lose(&mut silent, 50_000);
-        let result = outcome(&silent, 100e3, &goals(&["sent>=0"]));
+        let result = judged(|cell| fixture::lose(cell, 50_000), "sent>=0");
         assert_eq!((result.held, result.fails_undisturbed), (Some(false), true));
         assert_eq!(result.invalid_because, ["nothing_arrived"]);
-        assert_eq!(judge(&result, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
+        assert_eq!(judge(&result, 0), FAIL);
         // A stall explains the missed slots, but the rate was not tested.
-        let mut late = cell();
-        late.stalls.tx = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
-        let schedule = late.schedule.as_mut().unwrap();
-        (schedule.scheduled, schedule.missed) = (50_000, 600);
-        let result = outcome(&late, 100e3, &goals(&["loss<=0"]));
+        let late = cell(|cell| {
+            cell.stalls.tx = stall(10);
+            miss(cell);
+        });
+        let result = outcome(&late, "loss<=0", MAX_MISSED);
         assert!(result.held == Some(true) && result.generator_limited);
         assert_eq!(result.invalid_because, ["schedule_missed"]);
-        assert_eq!(judge(&result, 0), (TrialVerdict::Disturbed, None));
-        let result = super::outcome(&late, 100e3, &goals(&["loss<=0"]), 0.02);
+        assert_eq!(judge(&result, 0), DISTURBED);
+        let result = outcome(&late, "loss<=0", 0.02);
         assert_eq!((result.generator_limited, result.invalid_because.len()), (false, 0));
-        assert_eq!(judge(&result, 0), (TrialVerdict::Pass, Some(TrialCounts::Held)));
+        assert_eq!(judge(&result, 0), PASS);
     }
 
     #[test]
-    fn a_generator_that_sends_less_is_told_from_a_path_that_takes_less() {
-        let generator_limited = |change: fn(&mut Cell)| {
-            let mut cell = cell();
-            change(&mut cell);
-            outcome(&cell, 100e3, &[]).generator_limited
-        };
-        assert!(!generator_limited(|_| {}));
-        assert!(generator_limited(|cell| cell.ledger.attempted = 48_000));
-        assert!(!generator_limited(|cell| cell.ledger.attempted = 49_500));
+    fn generator_is_limited_if_nothing_else_explains_fewer_datagrams() {
         // 10 ms of half a second are 2 %, and explain no more than that.
-        let stall = StallSum { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 };
-        let stalled = |attempted| {
-            let mut cell = cell();
-            (cell.ledger.attempted, cell.stalls.tx) = (attempted, stall.clone());
-            outcome(&cell, 100e3, &[]).generator_limited
-        };
-        assert!(!stalled(48_100) && stalled(47_900));
-        assert!(!generator_limited(|cell| {
-            (cell.ledger.attempted, cell.pace) = (48_000, Some("poisson".to_owned()));
-        }));
-        assert!(generator_limited(|cell| {
-            let schedule = cell.schedule.as_mut().unwrap();
-            (schedule.scheduled, schedule.missed) = (50_000, 600);
-        }));
-        assert!(!generator_limited(|cell| {
-            cell.ledger.attempted = 48_000;
-            cell.ledger.refused.would_block = 100;
-        }));
+        for (attempted, stall_ms, pace, would_block, expected) in [
+            (50_000, 0, "even", 0, false),
+            (48_000, 0, "even", 0, true),
+            (49_500, 0, "even", 0, false),
+            (48_100, 10, "even", 0, false),
+            (47_900, 10, "even", 0, true),
+            (47_000, 40, "even", 0, true),
+            (48_000, 0, "poisson", 0, false),
+            (48_000, 0, "even", 100, false),
+        ] {
+            let edit = |cell: &mut Cell| {
+                (cell.ledger.attempted, cell.stalls.tx) = (attempted, stall(stall_ms));
+                (cell.ledger.refused.would_block, cell.pace) = (would_block, Some(pace.to_owned()));
+            };
+            let result = judged(edit, "");
+            assert_eq!(result.generator_limited, expected, "{attempted} {stall_ms} {pace}");
+            assert_eq!(result.stalled, stall_ms > 5, "{stall_ms}");
+        }
+        assert!(judged(miss, "").generator_limited);
     }
 
     #[test]
-    fn a_path_that_takes_less_fails_whatever_the_goals_say() {
-        let result = |sent, would_block| {
-            let mut cell = cell();
-            (cell.ledger.sent, cell.ledger.refused.would_block) = (sent, would_block);
-            outcome(&cell, 100e3, &goals(&["loss<=0"]))
+    fn a_path_that_refuses_datagrams_fails_whatever_the_goals_say() {
+        let refused = |sent: u64, would_block: u64, rx_stall: Option<StallSum>| {
+            let edit = |cell: &mut Cell| {
+                (cell.ledger.sent, cell.ledger.refused.would_block) = (sent, would_block);
+                cell.stalls.rx = rx_stall;
+            };
+            judged(edit, "loss<=0")
         };
-        let refused = result(48_000, 2_000);
-        assert_eq!(
-            (refused.held, refused.fails_undisturbed, refused.generator_limited),
-            (Some(false), true, false)
-        );
-        assert_eq!(judge(&refused, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
-        assert_eq!(refused.sent_pps, 96e3);
+        let result = refused(48_000, 2_000, None);
+        let flags = (result.held, result.fails_undisturbed, result.generator_limited);
+        assert_eq!(flags, (Some(false), true, false));
+        assert_eq!((judge(&result, 0), result.sent_pps), (FAIL, 96e3));
         // A stalled receiver pushed back: the trial is repeated.
-        let mut still = cell();
-        (still.ledger.sent, still.ledger.refused.would_block) = (48_000, 2_000);
-        still.stalls.rx = Some(StallSum { count: 1, total_ns: 12_000_000, max_ns: 12_000_000 });
-        let disturbed = outcome(&still, 100e3, &goals(&["loss<=0"]));
-        assert_eq!((disturbed.held, disturbed.fails_undisturbed), (Some(false), false));
-        assert_eq!(judge(&disturbed, 0), (TrialVerdict::Disturbed, None));
+        let result = refused(48_000, 2_000, Some(stall(12)));
+        assert_eq!((result.held, result.fails_undisturbed), (Some(false), false));
+        assert_eq!(judge(&result, 0), DISTURBED);
         // Refused occasionally, but sent later.
-        assert_eq!(result(49_900, 100).held, Some(true));
+        assert_eq!(refused(49_900, 100, None).held, Some(true));
         // The path pushed back until slots were missed.
-        let mut late = cell();
-        late.ledger.refused.no_buffers = 100;
-        let schedule = late.schedule.as_mut().unwrap();
-        (schedule.scheduled, schedule.missed) = (50_000, 600);
-        let result = outcome(&late, 100e3, &[]);
+        let late = |cell: &mut Cell| {
+            cell.ledger.refused.no_buffers = 100;
+            miss(cell);
+        };
+        let result = judged(late, "");
         assert_eq!((result.held, result.generator_limited), (Some(false), false));
     }
 
     #[test]
-    fn stalls_excuse_no_more_than_a_generator_may_miss() {
-        let mut still = cell();
-        still.stalls.tx = StallSum { count: 1, total_ns: 40_000_000, max_ns: 40_000_000 };
-        still.ledger.attempted = 47_000;
-        let result = outcome(&still, 100e3, &goals(&["loss<=0"]));
-        assert!(result.held == Some(true) && result.generator_limited && result.stalled);
-        assert_eq!(judge(&result, 0), (TrialVerdict::Disturbed, None));
-    }
-
-    #[test]
-    fn where_latency_is_below_what_clocks_tell_it_is_good_enough_or_unknown() {
-        let mut far = cell();
-        fixture::two_clocks(&mut far, 80_000);
-        let result = |goal: &str| outcome(&far, 100e3, &goals(&[goal])).held;
-        for goal in ["p99<=1ms", "p99<155us", "p99_with_loss<=155us", "latency.p50_ns<=1ms"] {
-            assert_eq!(result(goal), Some(true), "{goal}");
+    fn disturbed_trials_count_after_repeats() {
+        let result = judged(|cell| cell.stalls.tx = stall(6), "p99<=1us");
+        assert_eq!((result.held, result.stalled), (Some(false), true));
+        let limited = Some(TrialCounts::Limited);
+        for ([held, fails_undisturbed, generator_limited, stalled], repeats, expected) in [
+            ([false, true, false, true], 0, FAIL),
+            // Not at once if the generator was late, too.
+            ([false, true, true, true], 0, DISTURBED),
+            ([false, true, true, true], 1, FAIL),
+            ([false, false, false, true], 0, DISTURBED),
+            ([false, false, false, true], 4, (TrialVerdict::Disturbed, FAIL.1)),
+            ([false, false, true, true], 4, (TrialVerdict::Disturbed, limited)),
+            ([true, false, false, true], 0, PASS),
+            ([true, false, true, false], 0, (TrialVerdict::GeneratorLimited, limited)),
+            ([true, false, true, true], 0, DISTURBED),
+        ] {
+            let held = Some(held);
+            let flags = TrialOutcome { held, fails_undisturbed, ..result.clone() };
+            let outcome = TrialOutcome { generator_limited, stalled, ..flags };
+            assert_eq!(judge(&outcome, repeats), expected);
         }
-        // It may be as much as 154.9 µs.
-        assert_eq!((result("p99<=154us"), result("p99<=79us")), (None, None));
-    }
-
-    #[test]
-    fn what_was_disturbed_is_repeated_and_then_counts() {
-        let mut stalled = cell();
-        stalled.stalls.tx = StallSum { count: 1, total_ns: 6_000_000, max_ns: 6_000_000 };
-        let goals = goals(&["p99<=1us"]);
-        let result = outcome(&stalled, 100e3, &goals);
-        assert!(result.stalled && result.fails_undisturbed);
-        assert_eq!(judge(&result, 0), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
-        // Not at once where the generator was late, too.
-        let late = TrialOutcome { generator_limited: true, ..result.clone() };
-        assert_eq!(judge(&late, 0), (TrialVerdict::Disturbed, None));
-        assert_eq!(judge(&late, 1), (TrialVerdict::Fail, Some(TrialCounts::Failed)));
-        let result = TrialOutcome { fails_undisturbed: false, ..result };
-        assert_eq!(judge(&result, 0), (TrialVerdict::Disturbed, None));
-        assert_eq!(judge(&result, 4), (TrialVerdict::Disturbed, Some(TrialCounts::Failed)));
-        let limited = TrialOutcome { generator_limited: true, ..result.clone() };
-        assert_eq!(judge(&limited, 4).1, Some(TrialCounts::Limited));
-        let held = TrialOutcome { held: Some(true), ..result };
-        assert_eq!(judge(&held, 0), (TrialVerdict::Pass, Some(TrialCounts::Held)));
-        let limited = TrialOutcome { generator_limited: true, stalled: false, ..held };
-        assert_eq!(
-            judge(&limited, 0),
-            (TrialVerdict::GeneratorLimited, Some(TrialCounts::Limited))
-        );
     }
 }

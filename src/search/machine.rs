@@ -2,8 +2,8 @@
 
 use super::bounds::{BoundState, Rates};
 use super::judge::judge;
-use super::{Purpose, SearchError, SearchPoint, Settings, Trial, TrialOutcome, TrialRequest};
-use crate::document::TrialVerdict;
+use super::{Purpose, SearchError, Settings, Trial, TrialOutcome, TrialRequest};
+use crate::document::{ProbeFigures, TrialVerdict};
 use crate::unit::MAX_PPS;
 
 /// Maximum number of trials of one search for each repeat, without those of the curve. Arbitrary:
@@ -28,7 +28,7 @@ const WIDTHS: [f64; 2] = [4.0, 2.0];
 const VERIFIED_AT: f64 = 0.9;
 
 /// How often the search continues below a rate that failed verification. Arbitrary.
-const MAX_RETREATS: u32 = 3;
+const MAX_RETREATS: usize = 3;
 
 /// Rates in a row that failed only because workers stalled: then the machine is measured, not the
 /// target. Arbitrary: each rate was tried several times.
@@ -45,7 +45,8 @@ const MAX_UNKNOWN: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Search {
     pub(crate) settings: Settings,
-    pub(crate) probe: SearchPoint,
+    /// The result of the inner command without a rate, or at its first rate.
+    pub(crate) probe: ProbeFigures,
     pub(crate) trials: Vec<Trial>,
     stage: Purpose,
     /// The interval that the shorter trials found.
@@ -60,15 +61,9 @@ pub(crate) struct Search {
     next: Option<TrialRequest>,
 }
 
-enum NextStep {
-    Try(f64),
-    /// The interval is narrow enough for this stage.
-    Done,
-}
-
 impl Search {
     /// Begins at the rate of `settings`, or at the rate that the probe delivered.
-    pub(crate) fn new(settings: Settings, probe: SearchPoint) -> Self {
+    pub(crate) fn new(settings: Settings, probe: ProbeFigures) -> Self {
         let mut search = Self {
             settings,
             probe,
@@ -93,24 +88,23 @@ impl Search {
     /// Records the outcome of the trial of [`Self::next`].
     pub(crate) fn record(&mut self, outcome: TrialOutcome) -> Result<(), SearchError> {
         let Some(request) = self.next else { return Ok(()) };
-        if outcome.held.is_none() {
-            self.unknown += 1;
-            if self.unknown >= MAX_UNKNOWN && request.purpose == Purpose::Curve {
-                self.unknown = 0;
-                self.curve_unknown.push(request.rate_pps);
-                self.next = self.choose_next();
+        match outcome.held {
+            None if self.unknown + 1 < MAX_UNKNOWN => {
+                self.unknown += 1;
                 return Ok(());
             }
-            if self.unknown >= MAX_UNKNOWN {
+            None if request.purpose != Purpose::Curve => {
                 self.next = None;
                 return Err(SearchError::Unknown { goal: outcome.unknown.unwrap_or_default() });
             }
-            return Ok(());
+            None => self.curve_unknown.push(request.rate_pps),
+            Some(_) => {
+                let alike = |trial: &&Trial| trial.request == request && trial.counts.is_none();
+                let (verdict, counts) = judge(&outcome, self.trials.iter().filter(alike).count());
+                self.trials.push(Trial { request, outcome, verdict, counts });
+            }
         }
         self.unknown = 0;
-        let alike = |trial: &&Trial| trial.request == request && trial.counts.is_none();
-        let (verdict, counts) = judge(&outcome, self.trials.iter().filter(alike).count());
-        self.trials.push(Trial { request, outcome, verdict, counts });
         self.next = self.choose_next();
         Ok(())
     }
@@ -123,7 +117,7 @@ impl Search {
         round_rate(low * VERIFIED_AT).max(self.min_rate())
     }
 
-    pub(super) fn max_rate(&self) -> f64 {
+    fn max_rate(&self) -> f64 {
         self.settings.max_pps.unwrap_or(f64::INFINITY).min(MAX_PPS as f64)
     }
 
@@ -136,8 +130,9 @@ impl Search {
         Rates::from_trials(&self.trials, stage.weight().unwrap_or_default(), repeat)
     }
 
-    fn width(&self, stage: Purpose) -> f64 {
-        let widths = match stage {
+    /// Width of the interval that ends this stage, as a share.
+    fn width(&self) -> f64 {
+        let widths = match self.stage {
             Purpose::Short => WIDTHS[0],
             Purpose::Middle => WIDTHS[1],
             _ => 1.0,
@@ -154,47 +149,39 @@ impl Search {
         TrialRequest { rate_pps, time, purpose }
     }
 
-    fn max_trials(&self) -> usize {
-        let (_, repeats) = self.settings.repeat;
-        MAX_TRIALS.saturating_mul(repeats.max(MIN_REPEATS) as usize)
-    }
-
     fn choose_next(&mut self) -> Option<TrialRequest> {
         if self.converged {
             return self.next_curve_trial();
         }
-        if self.trials.len() >= self.max_trials() || self.is_inconclusive() {
+        let max_trials =
+            MAX_TRIALS.saturating_mul(self.settings.repeat.1.max(MIN_REPEATS) as usize);
+        if self.trials.len() >= max_trials || self.is_inconclusive() {
             return None;
         }
         loop {
             let rates = self.rates(self.stage);
-            match self.next_step(&rates) {
-                NextStep::Try(rate) => return Some(self.trial_request(rate, self.stage)),
-                NextStep::Done if self.stage == Purpose::Final => break,
-                NextStep::Done => {
-                    self.previous = (rates.low(), rates.high());
-                    let next =
-                        if self.stage == Purpose::Short { Purpose::Middle } else { Purpose::Final };
-                    self.stage = next;
-                    self.step = self.width(next);
-                }
+            if let Some(rate) = self.next_rate(&rates) {
+                return Some(self.trial_request(rate, self.stage));
             }
+            self.stage = match self.stage {
+                Purpose::Short => Purpose::Middle,
+                Purpose::Middle => Purpose::Final,
+                _ => break,
+            };
+            self.previous = (rates.low(), rates.high());
+            self.step = self.width();
         }
         let rates = self.decided();
         if let Some(low) = rates.low() {
             let below = self.verified_at(low);
             if rates.state(below) == BoundState::Open {
-                let retreats = |trial: &&Trial| trial.request.purpose == Purpose::Verify;
-                let mut tried: Vec<f64> = self
-                    .trials
-                    .iter()
-                    .filter(retreats)
-                    .map(|trial| trial.request.rate_pps)
-                    .collect();
-                tried.retain(|rate| rates.state(*rate) == BoundState::Fails);
-                tried.dedup();
-                let given_up = tried.len() >= MAX_RETREATS as usize;
-                return (!given_up).then(|| self.trial_request(below, Purpose::Verify));
+                let retreats =
+                    self.trials.iter().filter(|one| one.request.purpose == Purpose::Verify);
+                let mut failed: Vec<f64> = retreats.map(|one| one.request.rate_pps).collect();
+                failed.retain(|rate| rates.state(*rate) == BoundState::Fails);
+                failed.dedup();
+                return (failed.len() < MAX_RETREATS)
+                    .then(|| self.trial_request(below, Purpose::Verify));
             }
         }
         self.converged = true;
@@ -211,37 +198,29 @@ impl Search {
         rates.len() >= MAX_INCONCLUSIVE
     }
 
-    fn next_step(&mut self, rates: &Rates) -> NextStep {
+    /// The next rate of this stage; `None` if the interval is narrow enough.
+    fn next_rate(&mut self, rates: &Rates) -> Option<f64> {
         let (min_rate, max_rate) = (self.min_rate(), self.max_rate());
         match (rates.low(), rates.high()) {
             (Some(low), Some(high)) => {
-                self.step = self.width(self.stage);
+                self.step = self.width();
                 let middle = round_rate((low * high).sqrt());
                 // Rounded rates may exceed the width a little.
-                let narrow = high / low - 1.0 <= self.width(self.stage) * (1.0 + 1e-3);
-                if let Some(open) = rates.open_between(low, high) {
-                    NextStep::Try(open)
-                } else if narrow || middle <= low || middle >= high {
-                    NextStep::Done
-                } else {
-                    NextStep::Try(middle)
-                }
+                let narrow = high / low - 1.0 <= self.width() * (1.0 + 1e-3);
+                let between = (!narrow && low < middle && middle < high).then_some(middle);
+                rates.open_between(low, high).or(between)
             }
-            (Some(low), None) if low >= max_rate => NextStep::Done,
-            (Some(low), None) => NextStep::Try(
-                rates
-                    .open_between(low, f64::INFINITY)
-                    .or_else(|| self.previous.1.filter(|high| *high > low))
-                    .unwrap_or_else(|| round_rate(low * (1.0 + self.take_step())).min(max_rate)),
-            ),
-            (None, Some(high)) if high <= min_rate => NextStep::Done,
-            (None, Some(high)) => NextStep::Try(
-                rates
-                    .open_between(0.0, high)
-                    .or_else(|| self.previous.0.filter(|low| *low < high))
-                    .unwrap_or_else(|| round_rate(high / (1.0 + self.take_step())).max(min_rate)),
-            ),
-            (None, None) => NextStep::Try(self.first(rates)),
+            (Some(low), None) if low >= max_rate => None,
+            (Some(low), None) => rates
+                .open_between(low, f64::INFINITY)
+                .or_else(|| self.previous.1.filter(|high| *high > low))
+                .or_else(|| Some(round_rate(low * (1.0 + self.take_step())).min(max_rate))),
+            (None, Some(high)) if high <= min_rate => None,
+            (None, Some(high)) => rates
+                .open_between(0.0, high)
+                .or_else(|| self.previous.0.filter(|low| *low < high))
+                .or_else(|| Some(round_rate(high / (1.0 + self.take_step())).max(min_rate))),
+            (None, None) => Some(self.first(rates)),
         }
     }
 
@@ -254,7 +233,7 @@ impl Search {
 
     /// The first rate of a stage: both ends in turn, so that drift affects both.
     fn first(&self, rates: &Rates) -> f64 {
-        let count = |rate: f64| rates.at(rate).unwrap_or_default().total();
+        let count = |rate: f64| rates.at(rate).total();
         match self.previous {
             (Some(low), Some(high)) if count(high) < count(low) => high,
             (Some(low), _) => low,

@@ -1,13 +1,10 @@
-//! Searches the highest rate at which goals hold. Pure functions of finished trials: no clock, no
-//! I/O.
+//! Searches the highest rate at which goals hold, as pure functions of finished trials.
 //!
 //! The method follows MLRsearch (draft-ietf-bmwg-mlrsearch). Short trials narrow the interval
 //! first, then longer ones. A longer trial repeats a shorter one; if they disagree, the longer one
 //! wins and the interval widens again. A rate passes or fails only by several trials of full
-//! length. The result is the highest passing rate below the lowest failing one.
-//!
-//! A trial whose generator sends less than requested does not test the target. Such a trial is an
-//! upper bound of the search, and the result says that the generator was the limit.
+//! length. The result is the highest passing rate below the lowest failing one. A trial whose
+//! generator sends less than requested does not test the target, and is an upper bound.
 
 mod bounds;
 mod disturbance;
@@ -58,14 +55,6 @@ impl Settings {
         const MIN_DATAGRAMS: f64 = 10.0;
         MIN_DATAGRAMS / self.short().as_secs_f64().max(1e-9)
     }
-}
-
-/// The result of the probe: the inner command without a rate, or at its first rate.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct SearchPoint {
-    /// Datagrams delivered, or requests answered, per second; `None` if unknown.
-    pub(crate) delivered_pps: Option<f64>,
-    pub(crate) sent_pps: f64,
 }
 
 /// What a trial is for.
@@ -149,7 +138,7 @@ pub(crate) enum TrialCounts {
     /// The goals hold at this rate.
     Held,
     Failed,
-    /// The generator was too slow to tell.
+    /// The generator was too slow to test the target.
     Limited,
 }
 

@@ -3,9 +3,9 @@
 use fastrand::Rng;
 
 use super::*;
-use crate::document::{Found, LimitedBy, TrialCount};
+use crate::document::{Found, LimitedBy, ProbeFigures, TrialCount};
 
-/// About normal, of mean 0 and deviation 1: twelve even ones.
+/// Approximately normal, of mean 0 and deviation 1: the sum of twelve uniform values.
 fn normal(random: &mut Rng) -> f64 {
     (0..12).map(|_| random.f64()).sum::<f64>() - 6.0
 }
@@ -21,10 +21,6 @@ fn settings() -> Settings {
     }
 }
 
-fn probe(delivered_pps: f64) -> SearchPoint {
-    SearchPoint { delivered_pps: Some(delivered_pps), sent_pps: 1e6 }
-}
-
 fn outcome_of(held: bool, request: TrialRequest) -> TrialOutcome {
     TrialOutcome { held: Some(held), sent_pps: request.rate_pps, ..TrialOutcome::default() }
 }
@@ -34,32 +30,39 @@ fn up_to(limit_pps: f64) -> impl Fn(TrialRequest) -> TrialOutcome {
     move |request| outcome_of(request.rate_pps <= limit_pps, request)
 }
 
-fn run(
+/// A search that begins at this rate.
+fn run_with(
     settings: Settings,
-    from: SearchPoint,
+    delivered_pps: f64,
     mut target: impl FnMut(TrialRequest) -> TrialOutcome,
-) -> Search {
-    let mut search = Search::new(settings, from);
+) -> (Search, Found) {
+    let probe = ProbeFigures { delivered_pps: Some(delivered_pps), sent_pps: 1e6 };
+    let mut search = Search::new(settings, probe);
     while let Some(request) = search.next() {
         assert!(request.rate_pps > 0.0 && request.time <= search.settings.time, "{request:?}");
         search.record(target(request)).unwrap();
     }
-    search
+    let found = found(&search, "plain/64", 64);
+    (search, found)
 }
 
-fn result(search: &Search) -> Found {
-    found(search, "plain/64", 64)
+fn run(delivered_pps: f64, target: impl FnMut(TrialRequest) -> TrialOutcome) -> Found {
+    run_with(settings(), delivered_pps, target).1
+}
+
+#[track_caller]
+fn assert_between(found: &Found, capacity: f64) {
+    let (low, high) = (found.low_pps.unwrap(), found.high_pps.unwrap());
+    assert!(low <= capacity && capacity < high, "{low} {capacity} {high}");
+    assert!(high / low < 1.0102, "{low} to {high}");
 }
 
 #[test]
-fn a_capacity_is_found_from_wherever_the_search_begins() {
+fn finds_a_capacity_from_any_start() {
     for capacity in [150.0, 20_202.0, 243_500.0, 9.9e6] {
         for from in [0.1, 0.5, 0.97, 1.0, 1.3, 6.0] {
-            let search = run(settings(), probe(capacity * from), up_to(capacity));
-            let found = result(&search);
-            let (low, high) = (found.low_pps.unwrap(), found.high_pps.unwrap());
-            assert!(low <= capacity && capacity < high, "{low} {capacity} {high}");
-            assert!(high / low < 1.0102, "{low} to {high}");
+            let found = run(capacity * from, up_to(capacity));
+            assert_between(&found, capacity);
             assert_eq!(found.limited_by, LimitedBy::Target);
             assert_eq!(found.verified.unwrap().passed, 2);
             let (passed, failed) = (found.passed.unwrap(), found.failed.unwrap());
@@ -70,17 +73,13 @@ fn a_capacity_is_found_from_wherever_the_search_begins() {
 }
 
 #[test]
-fn trials_grow_longer_and_their_ends_take_turns() {
-    let search = run(settings(), probe(100e3), up_to(80e3));
-    let times: Vec<_> = search
-        .trials
-        .iter()
-        .filter(|trial| trial.request.purpose != Purpose::Curve)
-        .map(|trial| trial.request.time)
-        .collect();
+fn trials_grow_longer_and_ends_alternate() {
+    let (search, _) = run_with(settings(), 100e3, up_to(80e3));
+    let trials = || search.trials.iter().filter(|trial| trial.request.purpose != Purpose::Curve);
+    let times: Vec<_> = trials().map(|trial| trial.request.time).collect();
     assert!(times.is_sorted());
     assert_eq!(times[0], Nanos::from_millis(250));
-    let of_final = search.trials.iter().filter(|trial| trial.request.purpose == Purpose::Final);
+    let of_final = trials().filter(|trial| trial.request.purpose == Purpose::Final);
     let held: Vec<_> = of_final.map(|trial| trial.outcome.held == Some(true)).collect();
     assert_eq!(held[..4], [true, false, true, false]);
 }
@@ -89,146 +88,148 @@ fn trials_grow_longer_and_their_ends_take_turns() {
 fn count_hits(mut target: impl FnMut(&mut Rng, TrialRequest) -> TrialOutcome) -> usize {
     let mut hit = |seed: u64| {
         let mut random = Rng::with_seed(seed);
-        let search = run(settings(), probe(110e3), |request| target(&mut random, request));
-        let found = result(&search);
+        let found = run(110e3, |request| target(&mut random, request));
         found.low_pps.is_some_and(|low| (98e3..=102e3).contains(&low))
     };
     (0..100).filter(|seed| hit(*seed)).count()
 }
 
 #[test]
-fn a_capacity_that_varies_is_found_within_two_percent() {
-    let count_hits = count_hits(|random, request| {
-        // The shorter, the more it varies: half a percent of two seconds.
+fn noise_wrong_trials_and_disturbances_move_few_results() {
+    let varies = count_hits(|random, request| {
+        // Short trials vary more: half a percent for two seconds.
         let deviation = 0.005 * (2.0 / request.time.as_secs_f64()).sqrt();
         outcome_of(request.rate_pps <= 100e3 * (1.0 + deviation * normal(random)), request)
     });
-    assert!(count_hits >= 95, "{count_hits}");
-}
-
-#[test]
-fn trials_that_are_wrong_now_and_then_are_corrected_by_longer_ones() {
-    let count_hits = count_hits(|random, request| {
+    // Longer trials correct wrong ones.
+    let wrong = count_hits(|random, request| {
         let chance = if request.purpose.is_final() { 0.03 } else { 0.10 };
         outcome_of(request.rate_pps <= 100e3 && random.f64() >= chance, request)
     });
-    assert!(count_hits >= 95, "{count_hits}");
-}
-
-#[test]
-fn disturbed_trials_are_repeated_and_counted() {
-    let mut disturbed = 0;
-    let count_hits = count_hits(|random, request| {
+    let disturbed = count_hits(|random, request| {
         let stalled = random.f64() < 0.25;
-        disturbed += u32::from(stalled);
         TrialOutcome { stalled, ..outcome_of(request.rate_pps <= 100e3 && !stalled, request) }
     });
-    assert!(count_hits >= 95 && disturbed > 0, "{count_hits}");
+    let hits = [varies, wrong, disturbed];
+    assert!(hits.iter().all(|&hits| hits >= 95), "{hits:?}");
 }
 
 #[test]
-fn a_short_trial_that_lied_does_not_bind_the_long_ones() {
-    for (wrong, capacity) in [(70e3, 100e3), (140e3, 100e3)] {
-        let search = run(settings(), probe(100e3), |request| {
-            let limit = if request.purpose == Purpose::Short { wrong } else { capacity };
+fn wrong_short_trials_do_not_bind_long_ones() {
+    for wrong in [70e3, 140e3] {
+        let found = run(100e3, |request| {
+            let limit = if request.purpose == Purpose::Short { wrong } else { 100e3 };
             outcome_of(request.rate_pps <= limit, request)
         });
-        let found = result(&search);
-        let (low, high) = (found.low_pps.unwrap(), found.high_pps.unwrap());
-        assert!(low <= capacity && capacity < high && high / low < 1.0102, "{low} to {high}");
+        assert_between(&found, 100e3);
     }
 }
 
 #[test]
 fn a_target_that_suffers_from_overload_is_not_overrated() {
     let mut overloaded = false;
-    let search = run(settings(), probe(60e3), |request| {
+    let found = run(60e3, |request| {
         let held = request.rate_pps <= if overloaded { 97e3 } else { 100e3 };
         overloaded = !held;
         outcome_of(held, request)
     });
-    let low = result(&search).low_pps.unwrap();
+    let low = found.low_pps.unwrap();
     assert!((96e3..=100e3).contains(&low), "{low}");
 }
 
 #[test]
-fn a_generator_that_cannot_go_on_is_named() {
-    let search = run(settings(), probe(500e3), |request| TrialOutcome {
+fn a_limited_generator_is_named() {
+    let found = run(500e3, |request| TrialOutcome {
         generator_limited: request.rate_pps > 400e3,
         sent_pps: request.rate_pps.min(400e3),
         ..outcome_of(true, request)
     });
-    let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::Generator);
     assert!((396e3..=400e3).contains(&found.low_pps.unwrap()), "{found:?}");
     assert_eq!(found.generator_pps, Some(400e3));
-    // Where it is late, latency is too long: that is not the target's fault either.
-    let search = run(settings(), probe(500e3), |request| {
+    // A late generator causes latency, which is not the target's fault either.
+    let found = run(500e3, |request| {
         let generator_limited = request.rate_pps > 400e3;
         TrialOutcome { generator_limited, ..outcome_of(!generator_limited, request) }
     });
-    let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::Generator);
     assert!(found.disturbed > 0);
+    // Limited only at another rate.
+    let mut trials = 0;
+    let found = run(100e3, |request| {
+        trials += 1;
+        let generator_limited = trials == 1;
+        let sent_pps = if generator_limited { 90e3 } else { request.rate_pps };
+        let outcome = outcome_of(generator_limited || request.rate_pps <= 80e3, request);
+        TrialOutcome { generator_limited, sent_pps, ..outcome }
+    });
+    assert!(found.trials.iter().any(|trial| trial.verdict == TrialVerdict::GeneratorLimited));
+    assert_eq!((found.limited_by, found.generator_pps), (LimitedBy::Target, None));
 }
 
 #[test]
 fn a_target_that_never_passes_has_no_rate() {
-    let search = run(settings(), probe(0.0), |request| outcome_of(false, request));
-    let found = result(&search);
+    let found = run(0.0, |request| outcome_of(false, request));
     assert_eq!((found.low_pps, found.limited_by), (None, LimitedBy::Target));
     assert_eq!(found.high_pps, Some(40.0));
     assert!(found.curve.iter().all(|point| point.passed == 0) && found.verified.is_none());
     assert!(found.trials.len() <= 15, "{}", found.trials.len());
     // No rate below the lowest one verifies it.
-    let found = result(&run(settings(), probe(50.0), up_to(40.0)));
+    let found = run(50.0, up_to(40.0));
     assert_eq!((found.low_pps, found.verified), (Some(40.0), None));
 }
 
 #[test]
-fn a_goal_that_is_never_known_is_an_error_that_names_it() {
-    let mut search = Search::new(settings(), probe(1e3));
-    let unknown =
-        || TrialOutcome { unknown: Some("p99<=1ms".to_owned()), ..TrialOutcome::default() };
+fn an_unknown_goal_is_an_error_and_on_the_curve_a_gap() {
+    let probe = ProbeFigures { delivered_pps: Some(1e3), sent_pps: 1e6 };
+    let mut search = Search::new(settings(), probe);
+    let unknown = || Some("p99<=1ms".to_owned());
+    let outcome = TrialOutcome { unknown: unknown(), ..TrialOutcome::default() };
     let first = search.next();
-    assert_eq!(search.record(unknown()), Ok(()));
+    assert_eq!(search.record(outcome.clone()), Ok(()));
     assert_eq!(search.next(), first);
-    let error = search.record(unknown()).unwrap_err();
-    assert_eq!(error, SearchError::Unknown { goal: "p99<=1ms".to_owned() });
+    let error = search.record(outcome).unwrap_err();
     assert!(error.to_string().starts_with("goal 'p99<=1ms': its figure is unknown"));
     assert_eq!(search.next(), None);
+    let (search, _) = run_with(settings(), 100e3, |request| {
+        let is_low = request.purpose == Purpose::Curve && request.rate_pps < 30e3;
+        let held = (!is_low).then_some(request.rate_pps <= 80e3);
+        TrialOutcome { held, unknown: unknown().filter(|_| is_low), ..outcome_of(true, request) }
+    });
+    assert!(search.converged);
+    let curve = search.trials.iter().filter(|trial| trial.request.purpose == Purpose::Curve);
+    assert_eq!(curve.count(), 3);
 }
 
 #[test]
-fn the_highest_rate_is_never_exceeded() {
+fn never_exceeds_the_maximum_rate() {
     let settings = Settings { max_pps: Some(50e3), start_pps: Some(5e3), ..settings() };
-    let search = run(settings, probe(80e3), |request| {
+    let (search, found) = run_with(settings, 80e3, |request| {
         assert!(request.rate_pps <= 50e3, "{request:?}");
         outcome_of(request.rate_pps <= 100e3, request)
     });
     assert_eq!(search.trials[0].request.rate_pps, 5e3);
-    let found = result(&search);
     assert_eq!((found.low_pps, found.limited_by), (Some(50e3), LimitedBy::MaxRate));
     assert_eq!(found.high_pps, None);
 }
 
 #[test]
 fn a_rate_below_the_result_has_to_hold_too() {
-    // It holds by itself above a gap: nothing above the gap is the answer.
-    let search = run(settings(), probe(100e3), |request| {
-        outcome_of(request.rate_pps <= 60e3 || (92e3..=100e3).contains(&request.rate_pps), request)
+    // Rates above a gap are not the answer.
+    let found = run(100e3, |request| {
+        let above_gap = (92e3..=100e3).contains(&request.rate_pps);
+        outcome_of(request.rate_pps <= 60e3 || above_gap, request)
     });
-    let found = result(&search);
     let low = found.low_pps.unwrap();
     assert!((59e3..=60e3).contains(&low), "{low}");
     assert_eq!(found.limited_by, LimitedBy::Target);
 }
 
 #[test]
-fn what_never_settles_ends_and_says_so() {
-    // Whatever is asked, no two trials of full length agree with what a shorter one said.
+fn ends_if_results_never_settle() {
+    // Final trials do not agree with each other.
     let mut random = Rng::with_seed(7);
-    let search = run(settings(), probe(100e3), |request| {
+    let found = run(100e3, |request| {
         let held = match request.purpose {
             Purpose::Verify => false,
             Purpose::Final => random.f64() < 0.5,
@@ -236,107 +237,57 @@ fn what_never_settles_ends_and_says_so() {
         };
         outcome_of(held, request)
     });
-    let found = result(&search);
     assert!(found.trials.len() <= 95);
     assert!(found.limited_by == LimitedBy::NotSettled || found.low_pps.is_none(), "{found:?}");
-}
-
-#[test]
-fn a_machine_that_stands_still_is_not_taken_for_a_target() {
+    // The machine stalls all the time.
     let mut trials = 0;
-    let search = run(settings(), probe(100e3), |request| {
+    let found = run(100e3, |request| {
         trials += 1;
         let stalled = trials > 12;
-        TrialOutcome {
-            stalled,
-            generator_limited: stalled,
-            ..outcome_of(!stalled && request.rate_pps <= 90e3, request)
-        }
+        let outcome = outcome_of(!stalled && request.rate_pps <= 90e3, request);
+        TrialOutcome { stalled, generator_limited: stalled, ..outcome }
     });
-    let found = result(&search);
     assert_eq!(found.limited_by, LimitedBy::NotSettled);
     assert!(found.low_pps.is_none_or(|low| low >= 89e3), "{found:?}");
     assert!(found.trials.len() <= 40, "{}", found.trials.len());
 }
 
 #[test]
-fn the_curve_rises_to_the_result() {
-    let search = run(settings(), probe(100e3), up_to(80e3));
-    let found = result(&search);
+fn curve_rises_to_the_result() {
+    let found = run(100e3, up_to(80e3));
     let low = found.low_pps.unwrap();
-    let shares: Vec<_> = found
-        .curve
-        .iter()
-        .map(|point| (point.rate_pps / low * 100.0).round())
-        .filter(|share| *share <= 100.0)
-        .collect();
+    let shares = found.curve.iter().map(|point| (point.rate_pps / low * 100.0).round());
+    let shares: Vec<_> = shares.filter(|share| *share <= 100.0).collect();
     assert!(found.curve.is_sorted_by(|a, b| a.rate_pps < b.rate_pps));
     for share in [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 100.0] {
         assert!(shares.contains(&share), "{share}: {shares:?}");
     }
-    let search = run(Settings { curve: false, ..settings() }, probe(100e3), up_to(80e3));
+    let (search, _) = run_with(Settings { curve: false, ..settings() }, 100e3, up_to(80e3));
     assert!(search.trials.iter().all(|trial| trial.request.purpose != Purpose::Curve));
 }
 
 #[test]
-fn a_goal_that_is_unknown_below_the_result_only_thins_the_curve() {
-    let unknown = |request: TrialRequest| {
-        let is_low = request.purpose == Purpose::Curve && request.rate_pps < 30e3;
-        let unknown = is_low.then(|| "p99<=1ms".to_owned());
-        let held = (!is_low).then_some(request.rate_pps <= 80e3);
-        TrialOutcome { held, unknown, ..outcome_of(true, request) }
-    };
-    let search = run(settings(), probe(100e3), unknown);
-    assert!(search.converged);
-    let drawn = search.trials.iter().filter(|trial| trial.request.purpose == Purpose::Curve);
-    assert_eq!(drawn.count(), 3);
-}
-
-#[test]
-fn as_many_trials_are_made_as_repeats_take() {
-    let settings = Settings { repeat: (25, 25), ..settings() };
-    let search = run(settings, probe(100e3), up_to(80e3));
-    assert!(search.converged);
-    let found = result(&search);
-    assert_eq!(found.passed, Some(TrialCount { k: 25, n: 25 }));
-    assert_eq!(found.verified.unwrap().of, 25);
-}
-
-#[test]
-fn what_the_generator_sent_is_told_of_the_rate_that_failed() {
-    let mut hiccups = 0;
-    let search = run(settings(), probe(100e3), |request| {
-        let hiccup = request.purpose == Purpose::Short && hiccups == 0;
-        hiccups += 1;
-        let sent_pps = if hiccup { 90e3 } else { request.rate_pps };
-        TrialOutcome {
-            generator_limited: hiccup,
-            sent_pps,
-            ..outcome_of(hiccup || request.rate_pps <= 80e3, request)
-        }
+fn curve_omits_disturbed_trials() {
+    let mut trials = 0;
+    let found = run(100e3, |request| {
+        trials += 1;
+        let stalled = request.purpose.is_final() && trials % 2 == 0;
+        let p99_ns = Some(if stalled { 9 } else { 1 });
+        let figures = TrialFigures { p99_ns, ..TrialFigures::default() };
+        let held = !stalled && request.rate_pps <= 80e3;
+        TrialOutcome { stalled, figures, ..outcome_of(held, request) }
     });
-    let found = result(&search);
-    assert!(found.trials.iter().any(|trial| trial.verdict == TrialVerdict::GeneratorLimited));
-    assert_eq!((found.limited_by, found.generator_pps), (LimitedBy::Target, None));
-}
-
-#[test]
-fn the_curve_is_of_trials_that_count() {
-    let mut at = 0;
-    let search = run(settings(), probe(100e3), |request| {
-        at += 1;
-        let stalled = request.purpose.is_final() && at % 2 == 0;
-        let figures =
-            TrialFigures { p99_ns: Some(if stalled { 9 } else { 1 }), ..Default::default() };
-        TrialOutcome {
-            stalled,
-            figures,
-            ..outcome_of(!stalled && request.rate_pps <= 80e3, request)
-        }
-    });
-    let found = result(&search);
     assert!(found.disturbed > 0);
     assert!(found.curve.iter().all(|point| point.p99_ns == Some(1)), "{:?}", found.curve);
     let at_low = found.curve.iter().find(|point| Some(point.rate_pps) == found.low_pps).unwrap();
     assert_eq!((at_low.passed, at_low.trials), (2, 2));
+}
+
+#[test]
+fn makes_as_many_trials_as_requested() {
+    let settings = Settings { repeat: (25, 25), ..settings() };
+    let (search, found) = run_with(settings, 100e3, up_to(80e3));
+    assert!(search.converged);
+    assert_eq!(found.passed, Some(TrialCount { k: 25, n: 25 }));
+    assert_eq!(found.verified.unwrap().of, 25);
 }

@@ -5,18 +5,16 @@ use std::io;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
-use super::error::{TalkError, is_unreachable, open_all};
-use super::input::SocketEvent;
+use super::error::{SocketEvent, TalkError, is_unreachable, open_all};
 use super::peers::{PeerAddr, Peers};
-use crate::net::{Datagram, Options, SocketError, Udp, Unix, UnixError, UnixFile, UnixName};
+use crate::net::{Datagram, NetError, Options, Udp, Unix, UnixFile, UnixName};
 
 /// Bytes of the receive buffer. AF_UNIX datagrams are limited only by the sender's buffer, which is
 /// smaller by default. Unused memory costs nothing. Arbitrary beyond the 65,535 of UDP.
 const MAX_DATAGRAM: usize = 4 << 20;
-
 /// How often a send is tried if it fails because of an earlier datagram: the system reports such
 /// errors at the next call (udp(7)). Arbitrary; two tries usually suffice.
-const MAX_TRIES: usize = 4;
+const MAX_TRIES: u32 = 4;
 
 #[derive(Debug)]
 enum Socket {
@@ -24,15 +22,6 @@ enum Socket {
     Unix(Unix, #[allow(dead_code, reason = "removes the file at the end")] Option<UnixFile>),
 }
 
-/// The outcome of a send.
-#[derive(Debug)]
-pub(super) enum SendOutcome {
-    Sent,
-    Full,
-    Failed(TalkError),
-}
-
-/// The sockets.
 #[derive(Debug)]
 pub(super) struct Datagrams {
     sockets: Vec<Socket>,
@@ -45,7 +34,7 @@ pub(super) struct Datagrams {
 
 impl Datagrams {
     /// Binds UDP sockets, without those of a family that this host lacks.
-    pub(super) fn udp(options: &[Options]) -> Result<Self, SocketError> {
+    pub(super) fn udp(options: &[Options]) -> Result<Self, NetError> {
         let mut each = options.iter();
         let sockets = open_all(options.iter().map(|options| options.bind), |bind| {
             let options = each.next().cloned().unwrap_or_default();
@@ -56,7 +45,7 @@ impl Datagrams {
         Ok(Self::new(sockets.into_iter().map(|(socket, _)| socket).collect()))
     }
 
-    pub(super) fn unix(name: &UnixName, buffer: usize) -> Result<Self, UnixError> {
+    pub(super) fn unix(name: &UnixName, buffer: usize) -> Result<Self, NetError> {
         let (unix, file) = Unix::bind(name, buffer)?;
         Ok(Self::new(vec![Socket::Unix(unix, file)]))
     }
@@ -84,70 +73,58 @@ impl Datagrams {
         self.sockets.iter().filter_map(local).collect()
     }
 
-    /// The next event, if any.
     pub(super) fn next(&mut self, peers: &mut Peers) -> Option<SocketEvent> {
         if let Some(error) = self.refused.take() {
             return Some(SocketEvent::SendFailed(error));
         }
-        let (to, bytes) = &self.latest;
         for socket in &self.sockets {
             let received = match socket {
                 Socket::Udp(udp) => {
                     let received = udp.socket.recv_from(&mut self.slot);
                     received.map(|(len, from)| (len, PeerAddr::Ip(from)))
                 }
-                Socket::Unix(unix, _) => {
-                    let received = unix.recv_from(&mut self.slot);
-                    received
-                        .map(|(len, from)| (len, from.map_or(PeerAddr::Unnamed, PeerAddr::Unix)))
-                }
+                Socket::Unix(unix, _) => unix
+                    .recv_from(&mut self.slot)
+                    .map(|(len, from)| (len, from.map_or(PeerAddr::Unnamed, PeerAddr::Unix))),
             };
             match received {
-                Ok((len, who)) => {
+                Ok((len, from)) => {
                     let bytes = self.slot.get(..len).unwrap_or_default().to_vec();
-                    return Some(SocketEvent::Received(peers.find_or_add(who), bytes));
+                    return Some(SocketEvent::Received(peers.find_or_add(from), bytes));
                 }
                 Err(source) if source.kind() == io::ErrorKind::WouldBlock => {}
                 Err(source) => {
                     socket.drain_error_queue();
-                    let (to, bytes) = (to.clone(), *bytes);
-                    return Some(SocketEvent::SendFailed(TalkError::Send { to, bytes, source }));
+                    return Some(SocketEvent::SendFailed(self.latest_failed(source)));
                 }
             }
         }
         None
     }
 
-    pub(super) fn send(&mut self, to: &PeerAddr, payload: &[u8]) -> SendOutcome {
-        let bytes = payload.len();
-        let error = |source| TalkError::Send { to: to.clone(), bytes, source };
-        let mut tries = MAX_TRIES;
-        loop {
-            let sent = self.try_send(to, payload);
-            tries -= 1;
-            match sent {
-                Ok(()) => {
-                    self.latest = (to.clone(), bytes);
-                    return SendOutcome::Sent;
-                }
-                Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
-                    return SendOutcome::Full;
-                }
-                Err(source) if tries > 0 && self.may_be_delayed(to, &source) => {
-                    self.sockets.iter().for_each(Socket::drain_error_queue);
-                    let (to, bytes) = self.latest.clone();
-                    self.refused = Some(TalkError::Send { to, bytes, source });
-                }
-                Err(source) => {
-                    self.sockets.iter().for_each(Socket::drain_error_queue);
-                    return SendOutcome::Failed(error(source));
-                }
+    fn latest_failed(&self, source: io::Error) -> TalkError {
+        let (to, bytes) = self.latest.clone();
+        TalkError::Send { to, bytes, source }
+    }
+
+    /// Sends a datagram; returns whether the socket buffer had space.
+    pub(super) fn send(&mut self, to: &PeerAddr, payload: &[u8]) -> Result<bool, TalkError> {
+        for tries in 1.. {
+            let Err(source) = self.try_send(to, payload) else { break };
+            if source.kind() == io::ErrorKind::WouldBlock {
+                return Ok(false);
             }
+            self.sockets.iter().for_each(Socket::drain_error_queue);
+            if tries == MAX_TRIES || !self.may_be_delayed(to, &source) {
+                return Err(TalkError::Send { to: to.clone(), bytes: payload.len(), source });
+            }
+            self.refused = Some(self.latest_failed(source));
         }
+        self.latest = (to.clone(), payload.len());
+        Ok(true)
     }
 
     fn try_send(&self, to: &PeerAddr, payload: &[u8]) -> io::Result<()> {
-        let none = |why| Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
         for socket in &self.sockets {
             match (socket, to) {
                 (Socket::Udp(udp), PeerAddr::Ip(addr)) if udp.local.is_ipv4() == addr.is_ipv4() => {
@@ -159,10 +136,11 @@ impl Datagrams {
                 _ => {}
             }
         }
-        match to {
-            PeerAddr::Unnamed => none("the sender has no name to reply to"),
-            _ => none("no local socket of that address family"),
-        }
+        let why = match to {
+            PeerAddr::Unnamed => "the sender has no name to reply to",
+            _ => "no local socket of that address family",
+        };
+        Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why))
     }
 
     /// Whether an error may concern an earlier datagram.

@@ -1,10 +1,10 @@
-//! Errors of conversations.
+//! Errors of conversations, and events at their sockets.
 
 use std::io;
 use std::net::SocketAddr;
 
-use super::PeerAddr;
-use crate::net::{NetError, SocketError, UnixError, message_of};
+use super::{PeerAddr, TalkPeer};
+use crate::net::{NetError, SocketError, message_of};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -13,65 +13,37 @@ const MAX_DATAGRAM: usize = 65_507;
 
 /// A conversation that could not start, or ended early.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what they are")]
 pub enum TalkError {
-    /// A socket could not be set up.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The event queue failed.
     #[error("cannot wait for sockets: {0}; raise the limit of open files (ulimit -n)")]
     Wait(io::Error),
-    /// A connection to this address could not be made.
     #[error(
         "cannot connect to {0}: {why}; check the address, and start the server there, e.g. `udperf \
          talk --tcp --bind ADDR:PORT`",
         why = message_of(.1)
     )]
     Connect(PeerAddr, io::Error),
-    /// The connection to this peer broke.
     #[error(
         "the connection to {0} broke: {why}; check the log of the other end",
         why = message_of(.1)
     )]
     Broken(PeerAddr, io::Error),
-    /// A datagram could not be sent.
     #[error("{to}: {}", send_reason(.to, .source, *.bytes))]
-    Send {
-        /// Where it should go.
-        to: PeerAddr,
-        /// How long it is.
-        bytes: usize,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// No reply of this peer arrived within this time.
+    Send { to: PeerAddr, bytes: usize, source: io::Error },
     #[error("{0}: no reply within {1}; check that a server runs there, or raise --linger")]
     Silent(PeerAddr, Nanos),
-    /// The connection to this peer ended before a reply.
     #[error("{0}: the connection was closed without a reply; check the log of the other end")]
     Closed(PeerAddr),
-    /// The input is empty.
     #[error(
         "standard input has no line to send; provide one, for example: echo hello | udperf talk …"
     )]
     NoLine,
-    /// The input cannot be read or converted to bytes.
     #[error("{0}")]
     Input(String),
-    /// Received data could not be shown.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
-}
-
-impl From<SocketError> for TalkError {
-    fn from(error: SocketError) -> Self {
-        Self::Net(error.into())
-    }
-}
-
-impl From<UnixError> for TalkError {
-    fn from(error: UnixError) -> Self {
-        Self::Net(error.into())
-    }
 }
 
 /// Why a datagram of this size could not be sent, and what to do.
@@ -118,7 +90,7 @@ pub(super) const fn is_unreachable(kind: io::ErrorKind) -> bool {
 pub(super) fn open_all<T>(
     addrs: impl IntoIterator<Item = SocketAddr>,
     mut open: impl FnMut(SocketAddr) -> Result<(T, SocketAddr), SocketError>,
-) -> Result<Vec<(T, SocketAddr)>, SocketError> {
+) -> Result<Vec<(T, SocketAddr)>, NetError> {
     let (mut opened, mut missing) = (Vec::<(T, SocketAddr)>::new(), None);
     for mut addr in addrs {
         if let (0, Some((_, first))) = (addr.port(), opened.first()) {
@@ -127,10 +99,10 @@ pub(super) fn open_all<T>(
         match open(addr) {
             Ok(socket) => opened.push(socket),
             Err(error) if no_such_family(&error) => missing = Some(error),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    missing.filter(|_| opened.is_empty()).map_or(Ok(opened), Err)
+    missing.filter(|_| opened.is_empty()).map_or(Ok(opened), |error| Err(error.into()))
 }
 
 /// Whether this host has no addresses of the family.
@@ -142,4 +114,20 @@ fn no_such_family(error: &SocketError) -> bool {
         }
         _ => false,
     }
+}
+
+/// An event at the sockets.
+#[derive(Debug)]
+pub(super) enum SocketEvent {
+    Connected(TalkPeer),
+    Received(TalkPeer, Vec<u8>),
+    /// A connection ended: why, if it broke, and how many bytes were not sent.
+    Disconnected {
+        peer: TalkPeer,
+        why: Option<io::Error>,
+        unsent: usize,
+    },
+    /// A send failed, or the network returned an error for it.
+    SendFailed(TalkError),
+    ConnectFailed(TalkError),
 }

@@ -3,33 +3,33 @@
 //! One mio event loop has all sockets. Lines come from another thread ([`InputSender`]), since no
 //! call waits for both a terminal and a socket on every system.
 
-mod connection;
 mod datagrams;
 mod error;
-mod input;
 mod peers;
 mod session;
 mod streams;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+use mio::Waker;
 
 use crate::net::{Options, UnixName};
 use crate::unit::Nanos;
 
 pub use error::TalkError;
-pub use input::{InputSender, InputSource};
 pub use peers::{PeerAddr, TalkPeer};
 pub use session::Talk;
 
 /// The transport of a conversation.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the variants tell their fields")]
 pub enum Transport {
-    /// UDP, from these sockets.
+    /// UDP, from one of these sockets by address family, to this peer; `None`: the first sender.
     Udp {
-        /// One for each address family.
         sockets: Vec<Options>,
-        /// The peer; `None`: the first sender.
         peer: Option<SocketAddr>,
         /// Other addresses of the same name, tried in turn while no peer has answered and the
         /// previous address refuses.
@@ -39,13 +39,8 @@ pub enum Transport {
     TcpConnect(Vec<TcpRoute>),
     /// TCP connections to listeners at these addresses.
     TcpListen(Vec<SocketAddr>),
-    /// AF_UNIX datagrams.
-    UnixDatagrams {
-        /// Our own name, which replies go to.
-        name: UnixName,
-        /// The peer; `None`: the first sender.
-        peer: Option<UnixName>,
-    },
+    /// AF_UNIX datagrams, from a socket with this name, to this peer; `None`: the first sender.
+    UnixDatagrams { name: UnixName, peer: Option<UnixName> },
     /// A stream to the AF_UNIX listener with this name.
     UnixConnect(UnixName),
     /// Streams to an AF_UNIX listener with this name.
@@ -57,13 +52,11 @@ pub type TcpRoute = (Option<SocketAddr>, SocketAddr);
 
 impl Transport {
     /// Whether it is a byte stream without message boundaries.
-    #[must_use]
     pub const fn is_stream(&self) -> bool {
         !matches!(self, Self::Udp { .. } | Self::UnixDatagrams { .. })
     }
 
     /// Whether one peer was named.
-    #[must_use]
     pub const fn has_peer(&self) -> bool {
         match self {
             Self::Udp { peer, .. } => peer.is_some(),
@@ -88,8 +81,7 @@ pub struct TalkOptions {
     pub pause: Nanos,
     /// Whether to show streams line by line.
     pub by_line: bool,
-    /// Whether lines wait for a peer, and a failed send ends the conversation, as no user reads
-    /// notices.
+    /// Whether no user reads notices: lines wait for a peer, and a failed send is an error.
     pub unattended: bool,
     /// Addresses that get lines without being chosen.
     pub answers: fn(IpAddr) -> bool,
@@ -97,8 +89,8 @@ pub struct TalkOptions {
 
 /// Input of the user.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other variants are as named")]
 pub enum TalkInput {
-    /// Send these bytes.
     Line(Vec<u8>),
     /// Send lines to the peer with this number; `None`: to the named peer, or to the last sender.
     Choose(Option<u32>),
@@ -110,7 +102,6 @@ pub enum TalkInput {
     Invalid(String),
     /// End of input.
     End,
-    /// End the conversation.
     Quit(TalkEnd),
     /// End the conversation: a line cannot be sent or read.
     Fail(TalkError),
@@ -127,10 +118,10 @@ pub enum TalkEnd {
 
 /// An event of a conversation.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other variants are as named")]
 pub enum TalkEvent<'a> {
     /// A socket receives at this address.
     Listening(PeerAddr),
-    /// A connection was made.
     Connected(&'a TalkPeer),
     /// A datagram or a piece of a stream arrived from this sender.
     Received(&'a TalkPeer, &'a [u8]),
@@ -148,6 +139,58 @@ pub enum TalkEvent<'a> {
     Chosen(Option<&'a TalkPeer>),
     /// The peers, and which of them gets the next line.
     Peers(&'a [TalkPeer], Option<u32>),
-    /// A line is invalid.
     InvalidInput(&'a str),
+}
+
+/// Maximum lines of a program that wait to be sent: enough to keep the socket busy. Arbitrary.
+const MAX_WAITING: usize = 64;
+
+/// The source of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputSource {
+    /// A program: it waits when the queue is full.
+    Program,
+    /// A person: typing never waits.
+    Person,
+}
+
+/// Sends lines to the conversation from another thread.
+#[derive(Debug, Clone)]
+pub struct InputSender {
+    sender: Channel,
+    waker: Arc<Waker>,
+}
+
+#[derive(Debug, Clone)]
+enum Channel {
+    Bounded(SyncSender<TalkInput>),
+    Unbounded(Sender<TalkInput>),
+}
+
+impl InputSender {
+    fn new(source: InputSource, waker: Waker) -> (Self, Receiver<TalkInput>) {
+        let (sender, receiver) = match source {
+            InputSource::Program => {
+                let (sender, receiver) = sync_channel(MAX_WAITING);
+                (Channel::Bounded(sender), receiver)
+            }
+            InputSource::Person => {
+                let (sender, receiver) = channel();
+                (Channel::Unbounded(sender), receiver)
+            }
+        };
+        (Self { sender, waker: Arc::new(waker) }, receiver)
+    }
+
+    /// Sends it once the queue has space; returns whether the conversation continues.
+    #[must_use]
+    pub fn send(&self, input: TalkInput) -> bool {
+        let sent = match &self.sender {
+            Channel::Bounded(sender) => sender.send(input).is_ok(),
+            Channel::Unbounded(sender) => sender.send(input).is_ok(),
+        };
+        // After a failed wake-up the event loop still looks within one tick.
+        let _ = self.waker.wake();
+        sent
+    }
 }

@@ -33,14 +33,13 @@ pub struct TalkPeer {
     /// Counted from 1.
     pub number: u32,
     /// Its address.
-    pub who: PeerAddr,
+    pub addr: PeerAddr,
 }
 
 /// Maximum number of remembered peers: forged senders must not fill the memory. Arbitrary.
 const MAX_PEERS: usize = 1_024;
 
-/// The peers of a conversation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peers {
     /// Oldest first.
     pub(super) peers: Vec<TalkPeer>,
@@ -52,63 +51,66 @@ pub(super) struct Peers {
     last: Option<u32>,
     /// Peers that finished sending, but may still receive.
     finished: Vec<u32>,
-    /// Addresses that get lines without being chosen; `None`: all.
-    answers: Option<fn(IpAddr) -> bool>,
+    /// Addresses that get lines without being chosen.
+    answers: fn(IpAddr) -> bool,
 }
 
 impl Peers {
     /// Peers that get lines only if `answers` accepts them, unless they are chosen.
     pub(super) fn answering(answers: fn(IpAddr) -> bool) -> Self {
-        Self { answers: Some(answers), ..Self::default() }
+        let (peers, finished, last_number) = (Vec::new(), Vec::new(), 0);
+        Self { peers, last_number, chosen: None, first: None, last: None, finished, answers }
     }
 
     /// Whether lines may go to this address without it being chosen.
-    pub(super) fn answers(&self, who: &PeerAddr) -> bool {
-        match who {
-            PeerAddr::Ip(addr) => self.answers.is_none_or(|answers| answers(addr.ip())),
+    pub(super) fn answers(&self, addr: &PeerAddr) -> bool {
+        match addr {
+            PeerAddr::Ip(addr) => (self.answers)(addr.ip()),
             PeerAddr::Unix(_) | PeerAddr::Unnamed => true,
         }
     }
 
     /// Adds a peer; forgets the oldest one if there are too many.
-    pub(super) fn add(&mut self, who: PeerAddr) -> TalkPeer {
+    pub(super) fn add(&mut self, addr: PeerAddr) -> TalkPeer {
         if self.peers.len() == MAX_PEERS {
-            let kept = [self.chosen, self.first, self.last];
-            let oldest = self.peers.iter().position(|peer| !kept.contains(&Some(peer.number)));
+            let in_use = [self.chosen, self.first, self.last];
+            let oldest = self.peers.iter().position(|peer| !in_use.contains(&Some(peer.number)));
             oldest.map(|oldest| self.peers.remove(oldest));
         }
         self.last_number += 1;
-        let peer = TalkPeer { number: self.last_number, who };
+        let peer = TalkPeer { number: self.last_number, addr };
         self.peers.push(peer.clone());
         peer
     }
 
-    /// The peer at this address, added if it is new.
-    pub(super) fn find_or_add(&mut self, who: PeerAddr) -> TalkPeer {
-        match self.peers.iter().find(|peer| peer.who == who) {
-            Some(peer) if who != PeerAddr::Unnamed => peer.clone(),
-            _ => self.add(who),
+    pub(super) fn find_or_add(&mut self, addr: PeerAddr) -> TalkPeer {
+        match self.peers.iter().find(|peer| peer.addr == addr) {
+            Some(peer) if addr != PeerAddr::Unnamed => peer.clone(),
+            _ => self.add(addr),
         }
     }
 
-    /// Changes the address of a peer.
-    pub(super) fn rename(&mut self, number: u32, who: PeerAddr) {
+    pub(super) fn rename(&mut self, number: u32, addr: PeerAddr) {
         if let Some(peer) = self.peers.iter_mut().find(|peer| peer.number == number) {
-            peer.who = who;
+            peer.addr = addr;
         }
+    }
+
+    fn newest(&self, may_have_finished: bool) -> Option<u32> {
+        let mut numbers = self.peers.iter().rev().filter(|peer| self.answers(&peer.addr));
+        let is_candidate =
+            |peer: &&TalkPeer| may_have_finished || !self.finished.contains(&peer.number);
+        numbers.find(is_candidate).map(|peer| peer.number)
     }
 
     /// Notes that a peer finished sending: others are preferred.
     pub(super) fn mark_finished(&mut self, number: u32) {
         self.finished.push(number);
         if self.last == Some(number) {
-            let mut others = self.peers.iter().rev().filter(|peer| self.answers(&peer.who));
-            let other = others.find(|peer| !self.finished.contains(&peer.number));
-            self.last = other.map(|peer| peer.number).or(self.last);
+            self.last = self.newest(false).or(self.last);
         }
     }
 
-    /// Removes a peer.
     pub(super) fn remove(&mut self, number: u32) {
         self.finished.retain(|finished| *finished != number);
         self.peers.retain(|peer| peer.number != number);
@@ -116,13 +118,12 @@ impl Peers {
             *mark = mark.filter(|mark| *mark != number);
         }
         // Over streams, any remaining peer gets the next line.
-        let mut others = self.peers.iter().rev().filter(|peer| self.answers(&peer.who));
-        self.last = self.last.or_else(|| others.next().map(|peer| peer.number));
+        self.last = self.last.or_else(|| self.newest(true));
     }
 
     /// Notes the last peer that sent data; returns whether it may be answered.
     pub(super) fn record_received(&mut self, peer: &TalkPeer) -> bool {
-        let answers = self.answers(&peer.who);
+        let answers = self.answers(&peer.addr);
         if answers {
             self.last = Some(peer.number);
         }
@@ -154,46 +155,33 @@ mod tests {
     }
 
     #[test]
-    fn the_last_sender_is_answered_unless_one_is_chosen() {
-        let mut peers = Peers::default();
-        assert_eq!(peers.target(), None);
-        let (first, second) = (peers.find_or_add(at(1)), peers.find_or_add(at(2)));
-        assert_eq!((first.number, second.number), (1, 2));
-        assert_eq!(peers.find_or_add(at(1)), first);
-        assert!(peers.record_received(&first) && peers.record_received(&second));
-        assert_eq!(peers.target(), Some(&second));
-        assert_eq!(peers.choose(Some(1)), Some(&first));
-        peers.record_received(&second);
-        assert_eq!(peers.target(), Some(&first));
-        assert_eq!(peers.choose(Some(3)), None, "no peer has that number");
-        assert_eq!(peers.target(), Some(&first));
-        assert_eq!(peers.choose(None), Some(&second));
-        peers.mark_finished(2);
-        assert_eq!(peers.target(), Some(&first), "it can still answer");
-        peers.mark_finished(1);
-        assert_eq!(peers.target(), Some(&first), "it can still listen");
-        peers.remove(1);
-        assert_eq!(peers.target(), Some(&second), "it is still there");
-    }
-
-    #[test]
-    fn peers_that_are_not_answered_can_be_chosen() {
+    fn the_last_sender_that_may_be_answered_is_the_target() {
         let mut peers = Peers::answering(|ip| ip.is_loopback());
         let unsolicited = peers.add(PeerAddr::Ip(SocketAddr::from(([192, 0, 2, 1], 1))));
         assert!(!peers.record_received(&unsolicited));
         assert_eq!(peers.target(), None);
-        let local = peers.add(at(2));
-        assert!(peers.record_received(&local));
-        peers.mark_finished(local.number);
-        assert_eq!(peers.target(), Some(&local), "it can still listen");
-        peers.remove(local.number);
+        let (first, second) = (peers.find_or_add(at(1)), peers.find_or_add(at(2)));
+        assert_eq!(peers.find_or_add(at(1)), first);
+        assert!(peers.record_received(&first) && peers.record_received(&second));
+        assert_eq!(peers.target(), Some(&second));
+        assert_eq!(peers.choose(Some(first.number)), Some(&first));
+        peers.record_received(&second);
+        assert_eq!(peers.choose(Some(9)), None, "no peer has that number");
+        assert_eq!(peers.target(), Some(&first));
+        assert_eq!(peers.choose(None), Some(&second));
+        for finished in [3, 2] {
+            peers.mark_finished(finished);
+            assert_eq!(peers.target(), Some(&first), "it can still answer, or listen");
+        }
+        peers.remove(first.number);
+        peers.remove(second.number);
         assert_eq!(peers.target(), None, "the other peer is not answered");
         assert_eq!(peers.choose(Some(unsolicited.number)), Some(&unsolicited));
     }
 
     #[test]
     fn the_number_of_peers_is_bounded() {
-        let mut peers = Peers::default();
+        let mut peers = Peers::answering(|_| true);
         let first = peers.add(at(9));
         peers.first = Some(first.number);
         for port in 0..5_000 {

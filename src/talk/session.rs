@@ -12,32 +12,23 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use super::datagrams::Datagrams;
-use super::error::TalkError;
-use super::input::{InputSender, InputSource, SocketEvent};
+use super::error::{SocketEvent, TalkError};
 use super::peers::{PeerAddr, Peers, TalkPeer};
 use super::streams::Streams;
-use super::{TalkEnd, TalkEvent, TalkInput, TalkOptions, Transport};
+use super::{InputSender, InputSource, TalkEnd, TalkEvent, TalkInput, TalkOptions, Transport};
 use crate::clock::Clock;
 use crate::unit::Nanos;
 
-/// Maximum sleep, after which the loop checks signals and timeouts. Arbitrary: unnoticeable to
-/// people.
+/// Maximum sleep, after which signals and timeouts are checked. Arbitrary: people do not notice.
 const TICK: Duration = Duration::from_millis(20);
-
 /// Sleep before a datagram is sent again after a full buffer: the shortest of mio.
 const RETRY: Duration = Duration::from_millis(1);
-
-/// Maximum messages shown between lines, and lines sent between messages. Arbitrary: neither must
-/// starve the other.
+/// Maximum messages shown between lines, and lines sent between messages. Arbitrary.
 const MAX_EVENTS: usize = 64;
-
-/// How many events one poll takes; what is not taken stays for the next. Arbitrary.
+/// The most events of one poll; others stay for the next. Arbitrary.
 const EVENTS: usize = 64;
-
-/// SO_SNDBUF of an AF_UNIX socket, in bytes, which limits its datagrams. Arbitrary: the default of
-/// Linux, `net.core.wmem_default`.
+/// SO_SNDBUF of an AF_UNIX socket in bytes, which limits its datagrams. The default of Linux.
 const UNIX_BUFFER: usize = 212_992;
-
 /// The waker's mio token.
 const WAKER: Token = Token(usize::MAX - 1);
 
@@ -47,10 +38,23 @@ enum Sockets {
     Streams(Streams),
 }
 
+impl Sockets {
+    /// Shuts down sending over streams once all data has been written.
+    fn end_streams(&mut self) {
+        if let Self::Streams(streams) = self {
+            streams.end();
+        }
+    }
+
+    /// The bytes of an incomplete line, and its sender.
+    fn rest(&mut self) -> Option<(TalkPeer, Vec<u8>)> {
+        if let Self::Streams(streams) = self { streams.rest() } else { None }
+    }
+}
+
 /// The stage of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Lines go both ways.
     Free,
     /// The input has ended; replies may still arrive.
     Lingering,
@@ -62,12 +66,13 @@ enum Stage {
     Listen,
     /// Once: our reply is read from the input until then.
     Reply(Nanos),
-    /// The last bytes are being written.
     Flushing,
 }
 
 /// Handles an event; an error ends the conversation.
-type EventHandler<'a> = &'a mut dyn FnMut(TalkEvent<'_>) -> Result<(), TalkError>;
+type Emit<'a> = &'a mut dyn FnMut(TalkEvent<'_>) -> Result<(), TalkError>;
+
+type StepResult = Result<Step, TalkError>;
 
 /// A conversation.
 #[derive(Debug)]
@@ -77,19 +82,16 @@ pub struct Talk {
     sockets: Sockets,
     peers: Peers,
     inputs: Receiver<TalkInput>,
-    /// Datagrams that there was no room for.
+    /// Datagrams for which the socket buffer was full.
     waiting: VecDeque<(PeerAddr, Vec<u8>)>,
     /// Datagrams sent to the peer, kept while it has other addresses to try.
     unanswered: Vec<Vec<u8>>,
     stage: Stage,
+    now: Nanos,
     /// When data was last sent or received.
     active_at: Nanos,
-    /// When the latest line was sent.
     sent_at: Nanos,
 }
-
-/// Why the loop ends.
-type Ending = Result<TalkEnd, TalkError>;
 
 impl Talk {
     /// Opens the sockets; returns the sender of input lines, too.
@@ -111,13 +113,12 @@ impl Talk {
             }
             _ => Sockets::Streams(Streams::open(&options, &mut peers)?),
         };
-        match &options.via {
-            Transport::Udp { peer: Some(peer), .. } => drop(peers.add(PeerAddr::Ip(*peer))),
-            Transport::UnixDatagrams { peer: Some(peer), .. } => {
-                peers.add(PeerAddr::Unix(peer.clone()));
-            }
-            _ => {}
-        }
+        let named = match &options.via {
+            Transport::Udp { peer, .. } => peer.map(PeerAddr::Ip),
+            Transport::UnixDatagrams { peer, .. } => peer.clone().map(PeerAddr::Unix),
+            _ => None,
+        };
+        named.map(|addr| peers.add(addr));
         peers.first = peers.peers.first().map(|peer| peer.number);
         match &mut sockets {
             Sockets::Datagrams(datagrams) => datagrams.register(poll.registry()),
@@ -138,6 +139,7 @@ impl Talk {
             waiting: VecDeque::new(),
             unanswered: Vec::new(),
             stage,
+            now: Nanos::ZERO,
             active_at: Nanos::ZERO,
             sent_at: Nanos::ZERO,
         };
@@ -163,8 +165,7 @@ impl Talk {
         }
     }
 
-    fn run_loop(&mut self, stop: &AtomicBool, emit: EventHandler<'_>) -> Ending {
-        let clock = Clock::Monotonic;
+    fn run_loop(&mut self, stop: &AtomicBool, emit: Emit<'_>) -> Result<TalkEnd, TalkError> {
         let mut events = Events::with_capacity(EVENTS);
         let locals = match (&self.sockets, &self.options.via) {
             (_, Transport::UnixDatagrams { name, .. }) => vec![PeerAddr::Unix(name.clone())],
@@ -187,15 +188,11 @@ impl Talk {
                 }
                 _ => {}
             }
-            let now = clock.now();
+            self.now = Clock::Monotonic.now();
             more = false;
             for read in [true, false] {
                 for turn in 0..MAX_EVENTS {
-                    let step = if read {
-                        self.poll_sockets(now, emit)
-                    } else {
-                        self.take_input(now, emit)
-                    };
+                    let step = if read { self.poll_sockets(emit) } else { self.take_input(emit) };
                     match step? {
                         Step::End(end) => return Ok(end),
                         Step::Idle => break,
@@ -204,8 +201,8 @@ impl Talk {
                 }
                 self.flush(emit)?;
             }
-            if let Some(ending) = self.overdue(now, emit) {
-                return ending;
+            if let Some(end) = self.overdue(emit)? {
+                return Ok(end);
             }
         }
         Ok(TalkEnd::Interrupted)
@@ -217,32 +214,31 @@ impl Talk {
             || matches!(&self.sockets, Sockets::Streams(streams) if streams.busy())
     }
 
-    /// Handles the next event of the sockets.
-    fn poll_sockets(&mut self, now: Nanos, emit: EventHandler<'_>) -> Result<Step, TalkError> {
+    fn poll_sockets(&mut self, emit: Emit<'_>) -> StepResult {
         let reading = !matches!(self.stage, Stage::SendFirst | Stage::Reply(_) | Stage::Flushing);
         let event = match &mut self.sockets {
             Sockets::Datagrams(_) if !reading => None,
             Sockets::Datagrams(datagrams) => datagrams.next(&mut self.peers),
             Sockets::Streams(streams) => {
-                streams.next(&mut self.peers, self.poll.registry(), now, reading)
+                streams.next(&mut self.peers, self.poll.registry(), self.now, reading)
             }
         };
         match event {
             None => return Ok(Step::Idle),
             Some(SocketEvent::Connected(peer)) => {
-                self.active_at = now;
+                self.active_at = self.now;
                 if self.peers.target().is_none() {
                     self.peers.record_received(&peer);
                 }
                 emit(TalkEvent::Connected(&peer))?;
             }
             Some(SocketEvent::Received(peer, bytes)) => {
-                return self.handle_received(&peer, &bytes, now, emit);
+                return self.handle_received(&peer, &bytes, emit);
             }
             Some(SocketEvent::Disconnected { peer, why, unsent }) => {
                 return self.disconnected(peer, why, unsent, emit);
             }
-            Some(SocketEvent::SendFailed(error)) if self.try_next_addr(&error, now) => {
+            Some(SocketEvent::SendFailed(error)) if self.try_next_addr(&error) => {
                 emit(TalkEvent::SendFailed(&error))?;
                 emit(TalkEvent::Chosen(self.peers.target()))?;
             }
@@ -253,23 +249,18 @@ impl Talk {
         Ok(Step::Progress)
     }
 
-    fn handle_received(
-        &mut self,
-        peer: &TalkPeer,
-        bytes: &[u8],
-        now: Nanos,
-        emit: EventHandler<'_>,
-    ) -> Result<Step, TalkError> {
+    fn handle_received(&mut self, peer: &TalkPeer, bytes: &[u8], emit: Emit<'_>) -> StepResult {
         if matches!(self.stage, Stage::AwaitReply(_)) && !self.is_answer(peer) {
             emit(TalkEvent::Unsolicited(peer))?;
             return Ok(Step::Progress);
         }
+        let TalkOptions { once, by_line, via, .. } = &self.options;
         let bytes = match bytes.iter().position(|byte| *byte == b'\n') {
             // On a stream, a reply is one line.
-            Some(end) if self.options.once && self.by_line() => &bytes[..=end],
+            Some(end) if *once && *by_line && via.is_stream() => &bytes[..=end],
             _ => bytes,
         };
-        self.active_at = now;
+        self.active_at = self.now;
         // The peer answered: no other address is tried.
         if let Transport::Udp { others, .. } = &mut self.options.via {
             others.clear();
@@ -283,15 +274,11 @@ impl Talk {
             Stage::Listen => {
                 // Later senders get no reply.
                 self.peers.choose(Some(peer.number));
-                self.stage = Stage::Reply(now + self.options.linger);
+                self.stage = Stage::Reply(self.now + self.options.linger);
             }
             _ => {}
         }
         Ok(Step::Progress)
-    }
-
-    fn by_line(&self) -> bool {
-        self.options.by_line && self.options.via.is_stream()
     }
 
     fn disconnected(
@@ -299,13 +286,12 @@ impl Talk {
         peer: TalkPeer,
         why: Option<io::Error>,
         unsent: usize,
-        emit: EventHandler<'_>,
-    ) -> Result<Step, TalkError> {
-        let with = peer.who.clone();
+        emit: Emit<'_>,
+    ) -> StepResult {
+        let with = peer.addr.clone();
         if !self.options.via.has_peer() {
             emit(TalkEvent::Disconnected(&peer, why))?;
-            // Once: only the reply is left to send. A peer that only finished sending can still
-            // receive it.
+            // Once: only the reply is left to send, which a peer that finished sending can receive.
             let replying = matches!(self.stage, Stage::Reply(_) | Stage::Flushing);
             let over = replying && self.peers.chosen.is_none();
             return Ok(if over { Step::End(TalkEnd::Done) } else { Step::Progress });
@@ -323,54 +309,51 @@ impl Talk {
 
     /// Whether a datagram can be the reply to ours: from the same host, or ours went to a group.
     fn is_answer(&self, peer: &TalkPeer) -> bool {
-        let asked = match &self.options.via {
-            Transport::Udp { peer: Some(asked), .. } => asked.ip().to_canonical(),
+        let named = match &self.options.via {
+            Transport::Udp { peer: Some(named), .. } => named.ip().to_canonical(),
             _ => return true,
         };
-        let is_group = match asked {
+        let is_group = match named {
             // A directed broadcast address is recognised by its last byte only.
             IpAddr::V4(v4) => v4.octets()[3] == u8::MAX || v4 == Ipv4Addr::UNSPECIFIED,
             IpAddr::V6(v6) => v6.is_unspecified(),
         };
         is_group
-            || asked.is_multicast()
-            || matches!(&peer.who, PeerAddr::Ip(addr) if addr.ip().to_canonical() == asked)
+            || named.is_multicast()
+            || matches!(&peer.addr, PeerAddr::Ip(addr) if addr.ip().to_canonical() == named)
     }
 
     /// The end of the conversation, if its time has come.
-    fn overdue(&mut self, now: Nanos, emit: EventHandler<'_>) -> Option<Ending> {
-        match self.stage {
+    fn overdue(&mut self, emit: Emit<'_>) -> Result<Option<TalkEnd>, TalkError> {
+        let linger = self.options.linger;
+        let is_over = match self.stage {
             // The wait starts once the line was sent; connecting has a timeout of its own.
             Stage::AwaitReply(_) if self.busy() => {
-                self.stage = Stage::AwaitReply(now + self.options.linger);
-                None
+                self.stage = Stage::AwaitReply(self.now + linger);
+                false
             }
-            Stage::AwaitReply(until) if now >= until => {
-                if let Sockets::Streams(streams) = &mut self.sockets
-                    && let Some((peer, bytes)) = streams.rest()
-                {
-                    // An incomplete line is better than none.
-                    let shown = emit(TalkEvent::Received(&peer, &bytes));
-                    return Some(shown.map(|()| TalkEnd::Done));
-                }
-                let from = self.peers.target().map_or(PeerAddr::Unnamed, |peer| peer.who.clone());
-                Some(Err(TalkError::Silent(from, self.options.linger)))
+            Stage::AwaitReply(until) if self.now >= until => {
+                // An incomplete line is better than none.
+                let Some((peer, bytes)) = self.sockets.rest() else {
+                    let from = self.peers.target().map(|peer| peer.addr.clone());
+                    return Err(TalkError::Silent(from.unwrap_or(PeerAddr::Unnamed), linger));
+                };
+                emit(TalkEvent::Received(&peer, &bytes))?;
+                true
             }
-            Stage::Reply(until) if now >= until => Some(Ok(TalkEnd::Done)),
-            Stage::Flushing if !self.busy() => Some(Ok(TalkEnd::Done)),
+            Stage::Reply(until) => self.now >= until,
+            Stage::Flushing => !self.busy(),
             Stage::Lingering if self.busy() => {
-                self.active_at = now;
-                None
+                self.active_at = self.now;
+                false
             }
-            Stage::Lingering if now.since(self.active_at) >= self.options.linger => {
-                Some(Ok(TalkEnd::Done))
-            }
-            _ => None,
-        }
+            Stage::Lingering => self.now.since(self.active_at) >= linger,
+            _ => false,
+        };
+        Ok(is_over.then_some(TalkEnd::Done))
     }
 }
 
-/// The outcome of one step of the loop.
 enum Step {
     Idle,
     Progress,

@@ -1,43 +1,147 @@
 //! Connections of a conversation, over TCP and AF_UNIX.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use mio::{Interest, Registry, Token};
 
-use super::connection::{Connection, ShowRule};
-use super::error::{TalkError, open_all};
-use super::input::SocketEvent;
+use super::error::{SocketEvent, TalkError, open_all};
 use super::peers::{PeerAddr, Peers, TalkPeer};
 use super::{TalkOptions, TcpRoute, Transport};
-use crate::net::UnixFile;
 use crate::net::stream::{Listener, Stream, connect_tcp, listen_tcp};
 use crate::net::unix::{connect_unix, listen_unix};
+use crate::net::{NetError, UnixFile};
 use crate::unit::Nanos;
 
 /// Timeout of connecting. Arbitrary: the system would try for minutes (tcp_syn_retries, tcp(7)),
 /// but a listener answers within two retries.
 const CONNECT_TIMEOUT: Nanos = Nanos::from_millis(10_000);
-
 /// Bytes of one read. Arbitrary.
 const READ_SIZE: usize = 64 << 10;
-
 /// The first mio token of listeners; connections use the numbers of their peers, from 1. Arbitrary.
 const LISTENERS: usize = usize::MAX / 2;
+/// How long an incomplete line is held: a prompt has no newline. Arbitrary: people do not notice.
+const HOLD_LINE: Nanos = Nanos::from_millis(100);
+/// Bytes above which a line is shown in pieces. Arbitrary.
+const MAX_LINE: usize = 64 << 10;
+/// Maximum bytes of a single reply line. Arbitrary: a line without an end must not fill the memory.
+const MAX_ANSWER: usize = 4 << 20;
 
-/// All connections.
+/// How received bytes are divided into pieces to show.
+#[derive(Debug, Clone, Copy)]
+struct ShowRule {
+    /// After newlines, instead of as they arrive.
+    by_line: bool,
+    /// Maximum bytes without a newline that are held.
+    longest: usize,
+    hold_for: Nanos,
+}
+
+impl ShowRule {
+    const fn new(options: &TalkOptions) -> Self {
+        let TalkOptions { by_line, linger, .. } = *options;
+        if options.once {
+            // The only line is worth the wait.
+            return Self { by_line, longest: MAX_ANSWER, hold_for: linger };
+        }
+        Self { by_line, longest: MAX_LINE, hold_for: HOLD_LINE }
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    peer: TalkPeer,
+    stream: Box<dyn Stream>,
+    connected: bool,
+    began: Nanos,
+    out: VecDeque<u8>,
+    /// Whether no more bytes will be added.
+    ending: bool,
+    /// Bytes read but not shown, and when they were read.
+    pending: Vec<u8>,
+    read_at: Nanos,
+    /// Set once the peer has finished sending, or the connection broke.
+    over: Option<Option<io::Error>>,
+    /// When its end was reported, or when bytes were last left to write after that.
+    reported_at: Option<Nanos>,
+}
+
+impl Connection {
+    fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        let token = Token(self.peer.number as usize);
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn broken(&self) -> bool {
+        matches!(self.over, Some(Some(_)))
+    }
+
+    fn flush(&mut self) {
+        while !self.out.is_empty() && !self.broken() {
+            match self.stream.write(self.out.as_slices().0) {
+                Ok(count) => drop(self.out.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Data that the peer sent before is still to be read.
+                Err(error) => self.over = Some(Some(error)),
+            }
+        }
+        if self.out.is_empty() && std::mem::take(&mut self.ending) {
+            // A closed peer need not learn it.
+            let _ = self.stream.end();
+        }
+    }
+
+    /// The next piece to show, if there is one.
+    fn read(&mut self, slot: &mut [u8], now: Nanos, show_rule: ShowRule) -> Option<Vec<u8>> {
+        let ShowRule { by_line, longest, hold_for } = show_rule;
+        loop {
+            if by_line && let Some(end) = self.pending.iter().rposition(|byte| *byte == b'\n') {
+                return Some(self.pending.drain(..=end).collect());
+            }
+            let finished = !matches!(self.over, None | Some(Some(_)));
+            match if finished { Ok(0) } else { self.stream.read(slot) } {
+                Ok(0) => {
+                    self.over.get_or_insert(None);
+                    return self.take_pending();
+                }
+                Ok(count) => {
+                    self.pending.extend_from_slice(slot.get(..count).unwrap_or_default());
+                    self.read_at = now;
+                    if !by_line || self.pending.len() > longest {
+                        return self.take_pending();
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let waited = now.since(self.read_at) >= hold_for || self.over.is_some();
+                    return if waited { self.take_pending() } else { None };
+                }
+                Err(error) => {
+                    self.over.get_or_insert(Some(error));
+                    return self.take_pending();
+                }
+            }
+        }
+    }
+
+    /// All held bytes, if any.
+    fn take_pending(&mut self) -> Option<Vec<u8>> {
+        let pending = std::mem::take(&mut self.pending);
+        (!pending.is_empty()).then_some(pending)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Streams {
     listeners: Vec<Box<dyn Listener>>,
     _file: Option<UnixFile>,
-    /// Addresses of the listeners.
     pub(super) locals: Vec<PeerAddr>,
     connections: Vec<Connection>,
     show_rule: ShowRule,
     /// Whether a peer that finished sending still gets all input.
     sends_rest: bool,
-    /// Whether the input has ended.
     ended: bool,
     /// How long a peer that finished sending can still be answered.
     linger: Nanos,
@@ -47,7 +151,6 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// Connects or listens.
     pub(super) fn open(options: &TalkOptions, peers: &mut Peers) -> Result<Self, TalkError> {
         let via = &options.via;
         let mut all = Self {
@@ -69,7 +172,7 @@ impl Streams {
                 all.add(peers.add(PeerAddr::Ip(to)), stream, false);
             }
             Transport::UnixConnect(to) => {
-                let stream = connect_unix(to)?;
+                let stream = connect_unix(to).map_err(NetError::from)?;
                 all.add(peers.add(PeerAddr::Unix(to.clone())), stream, false);
             }
             Transport::TcpListen(at) => {
@@ -79,7 +182,7 @@ impl Streams {
                 }
             }
             Transport::UnixListen(at) => {
-                let (listener, file) = listen_unix(at)?;
+                let (listener, file) = listen_unix(at).map_err(NetError::from)?;
                 all._file = file;
                 all.listeners.push(listener);
                 all.locals.push(PeerAddr::Unix(at.clone()));
@@ -99,7 +202,7 @@ impl Streams {
             match connect_tcp(from, to) {
                 Ok(stream) => return Ok((to, stream)),
                 Err(_) if !self.routes.is_empty() => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(NetError::from(error).into()),
             }
         }
     }
@@ -112,7 +215,7 @@ impl Streams {
         let Ok((to, stream)) = self.connect() else { return false };
         let Some(connection) = self.connections.get_mut(at) else { return false };
         (connection.stream, connection.began) = (stream, Nanos::ZERO);
-        connection.peer.who = PeerAddr::Ip(to);
+        connection.peer.addr = PeerAddr::Ip(to);
         peers.rename(connection.peer.number, PeerAddr::Ip(to));
         connection.register(registry).is_ok()
     }
@@ -130,8 +233,7 @@ impl Streams {
             stream,
             connected,
             began: Nanos::ZERO,
-            out: Vec::new(),
-            written: 0,
+            out: VecDeque::new(),
             ending: false,
             pending: Vec::new(),
             read_at: Nanos::ZERO,
@@ -166,7 +268,7 @@ impl Streams {
                     }
                     Err(source) => source,
                 };
-                let error = TalkError::Connect(connection.peer.who.clone(), source);
+                let error = TalkError::Connect(connection.peer.addr.clone(), source);
                 return Some(match self.reconnect(at, peers, registry) {
                     true => SocketEvent::SendFailed(error),
                     false => SocketEvent::ConnectFailed(error),
@@ -189,8 +291,8 @@ impl Streams {
         let connection = self.connections.get_mut(at)?;
         let broken = connection.over.as_ref()?.is_some();
         // A slow reader gets all its data.
-        let draining = !broken && connection.unsent() && !self.listeners.is_empty();
-        if !broken && self.sends_rest && (connection.unsent() || !self.ended) {
+        let draining = !broken && !connection.out.is_empty() && !self.listeners.is_empty();
+        if !broken && self.sends_rest && !(connection.out.is_empty() && self.ended) {
             return None;
         }
         let first = connection.reported_at.is_none();
@@ -199,9 +301,9 @@ impl Streams {
         }
         let reported_at = *connection.reported_at.get_or_insert(now);
         if broken || !draining && now.since(reported_at) >= self.linger {
-            let Connection { peer, over, out, written, .. } = self.connections.remove(at);
+            let Connection { peer, over, out, .. } = self.connections.remove(at);
             peers.remove(peer.number);
-            let (why, unsent) = (over.flatten(), out.len() - written);
+            let (why, unsent) = (over.flatten(), out.len());
             return first.then_some(SocketEvent::Disconnected { peer, why, unsent });
         }
         if !first {
@@ -230,10 +332,9 @@ impl Streams {
     pub(super) fn send(&mut self, to: &TalkPeer, bytes: &[u8]) -> bool {
         let mut all = self.connections.iter_mut();
         let connection = all.find(|connection| connection.peer.number == to.number);
-        connection.map(|connection| connection.out.extend_from_slice(bytes)).is_some()
+        connection.map(|connection| connection.out.extend(bytes)).is_some()
     }
 
-    /// The bytes of an incomplete line, and its sender.
     pub(super) fn rest(&mut self) -> Option<(TalkPeer, Vec<u8>)> {
         let mut all = self.connections.iter_mut();
         all.find_map(|connection| Some((connection.peer.clone(), connection.take_pending()?)))
@@ -247,7 +348,7 @@ impl Streams {
     /// Whether data is queued, or a connection is being made.
     pub(super) fn busy(&self) -> bool {
         let busy = |connection: &Connection| {
-            !connection.broken() && (!connection.connected || connection.unsent())
+            !(connection.broken() || connection.connected && connection.out.is_empty())
         };
         self.connections.iter().any(busy)
     }

@@ -129,7 +129,7 @@ fn a_sink_stops_sending_to_a_client_whose_host_says_that_it_is_gone() {
     let report = sink.end().document();
     let clients = report["clients"].as_array().unwrap();
     let gone = |client: &&serde_json::Value| {
-        assert_ne!(client["why"], "the sink heard nothing of the client for too long");
+        assert_ne!(client["why"], "the sink received nothing from the client for too long");
         client["why"] == "the client's host reported its port as unreachable"
     };
     assert_eq!(clients.iter().filter(gone).count(), ROUNDS, "{clients:?}");

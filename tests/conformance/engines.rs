@@ -116,8 +116,8 @@ pub const RECEIVERS: &[Receiver] = &[
     Receiver { name: "plain with stamps", needs: &["plain", STAMPS], stamps: true, long: Long::CutAndTold, make: |s, size, _| rx(StampedRx::new(s, size)?) },
     Receiver { name: "batch", needs: &["batch"], stamps: false, long: Long::CutAndTold, make: |s, size, batch| rx(BatchRx::new(s, size, batch, false)?) },
     Receiver { name: "batch with stamps", needs: &["batch", STAMPS], stamps: true, long: Long::CutAndTold, make: |s, size, batch| rx(BatchRx::new(s, size, batch, true)?) },
-    Receiver { name: "gro", needs: &["gro"], stamps: false, long: Long::Whole, make: |s, _, batch| rx(GroRx::new(s, batch, false)?) },
-    Receiver { name: "gro with stamps", needs: &["gro", STAMPS], stamps: true, long: Long::Whole, make: |s, _, batch| rx(GroRx::new(s, batch, true)?) },
+    Receiver { name: "gro", needs: &["gro"], stamps: false, long: Long::Whole, make: |s, _, batch| rx(GroRx::many(vec![s], batch, false)?) },
+    Receiver { name: "gro with stamps", needs: &["gro", STAMPS], stamps: true, long: Long::Whole, make: |s, _, batch| rx(GroRx::many(vec![s], batch, true)?) },
     Receiver { name: "uring", needs: &["uring"], stamps: false, long: Long::CutAndTold, make: |s, size, batch| rx(UringRx::new(s, size, batch, false)?) },
     Receiver { name: "uring with stamps", needs: &["uring", STAMPS], stamps: true, long: Long::CutAndTold, make: |s, size, batch| rx(UringRx::new(s, size, batch, true)?) },
 ];

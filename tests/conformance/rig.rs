@@ -5,10 +5,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use udperf::document::Ledger;
 use udperf::engine::{Pull, Push};
-use udperf::measure::{KernelDelta, LedgerCounts, RxTally, SendErrorKind, TxTally};
+use udperf::measure::{
+    KernelDelta, LedgerIdentity, RxTally, TxTally, attribute_losses, ledger_identities,
+};
 use udperf::net::{Options, Udp, pin_to};
-use udperf::sys::{self, SendError};
+use udperf::sys;
 use udperf::unit::{Nanos, PayloadSize};
 
 use crate::engines::{Inlet, Outlet, Pair, Receiver};
@@ -227,7 +230,6 @@ impl Rig {
         }
         let segments = self.segments();
         let push = self.tx.push(flow, first, leased);
-        self.tx.reclaim();
         self.check_push(&push, leased, segments);
         self.note(&push, flow, segments);
         push
@@ -249,16 +251,7 @@ impl Rig {
         self.sent.packets += push.packets;
         self.sent.syscalls += push.syscalls;
         if let Some(error) = push.error {
-            let refusal = match error {
-                SendError::WouldBlock => SendErrorKind::WouldBlock,
-                SendError::NoBuffers => SendErrorKind::NoBuffers,
-                SendError::Unreachable(_) => SendErrorKind::Unreachable,
-                SendError::TooBig => SendErrorKind::TooBig,
-                SendError::Interrupted | SendError::Untold | SendError::Other(_) => {
-                    SendErrorKind::Other
-                }
-            };
-            self.sent.refused.count(refusal, push.refused as u64);
+            self.sent.refused.count(error, push.refused as u64);
         }
         if segments > 1 {
             self.uncut += (push.sent - usize::from(push.sent % segments == 1)) as u64;
@@ -339,13 +332,13 @@ impl Rig {
     }
 
     /// What sender, receiver and kernel say, settled.
-    pub fn ledger(&mut self) -> LedgerCounts {
+    pub fn ledger(&mut self) -> Ledger {
         let kernel = KernelDelta { sockets: Some(self.inbox.dropped()), ..KernelDelta::default() };
         let whole = self.inbox.rx.takes_super_packets();
-        let ledger =
-            LedgerCounts::attribute_losses(&self.sent, &self.inbox.tally, &kernel.into(), whole);
-        assert_eq!(ledger.broken_identity(), None, "{}: {ledger:?}", self.name);
-        assert_eq!(ledger.unaccounted, 0, "{}: {ledger:?}", self.name);
+        let ledger = attribute_losses(&self.sent, &self.inbox.tally, &kernel.into(), whole);
+        let adds_up = ledger_identities(&ledger).iter().all(LedgerIdentity::holds);
+        assert!(adds_up, "{}: {ledger:?}", self.name);
+        assert_eq!(ledger.unaccounted, Some(0), "{}: {ledger:?}", self.name);
         ledger
     }
 
@@ -353,7 +346,7 @@ impl Rig {
     pub fn check(&mut self) {
         let ledger = self.ledger();
         let (sent, got, name) = (&self.sent, &self.inbox.tally, &self.name);
-        assert_eq!((ledger.lost, got.received), (0, sent.sent), "{name}");
+        assert_eq!((ledger.lost, got.received), (Some(0), sent.sent), "{name}");
         assert_eq!(got.arrived, sent.sent, "{name}");
         let (packets, uncut) = if self.inbox.rx.takes_super_packets() {
             (sent.packets, self.uncut)

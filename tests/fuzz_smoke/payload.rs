@@ -1,10 +1,7 @@
 //! What is done with bytes that claim to be replies, captures or templates: shared by these tests
 //! and the fuzz targets in `fuzz/`.
 
-use udperf::payload::{
-    Coap, Dns, Echo, MatchRule, Matching, Memcached, Preset, RequestSource, Requests, Role, Spec,
-    Stun,
-};
+use udperf::payload::{Dns, MatchRule, Matching, Preset, RequestSource, Requests, Role, Spec};
 
 /// Seed of all requests.
 const SEED: u64 = 7;
@@ -20,11 +17,11 @@ impl Replies {
         let presets = [
             Preset::Dns(Dns::of("www.example.com")),
             Preset::Ntp,
-            Preset::Stun(Stun { fingerprint: true }),
-            Preset::Memcached(Memcached { key: "key".to_owned() }),
-            Preset::Coap(Coap { path: "a/b".to_owned(), confirmable: true }),
+            Preset::Stun { fingerprint: true },
+            Preset::Memcached { key: "key".to_owned() },
+            Preset::Coap { path: "a/b".to_owned(), confirmable: true },
             Preset::QuicVn,
-            Preset::Echo(Echo { size: 32 }),
+            Preset::Echo { size: 32 },
         ];
         let text =
             |text: &str, rule| Spec { rule, ..Spec::of(RequestSource::Text(text.to_owned())) };
@@ -38,7 +35,7 @@ impl Replies {
         let presets = presets.map(|preset| Spec::of(RequestSource::Preset(preset)));
         let all: Vec<_> =
             presets.iter().chain(&rules).map(|spec| spec.compile(SEED).unwrap()).collect();
-        let longest = all.iter().map(|(requests, _)| requests.largest()).max().unwrap();
+        let longest = all.iter().map(|(requests, _)| requests.largest).max().unwrap();
         Self { all, scratch: vec![0; longest] }
     }
 
@@ -46,7 +43,7 @@ impl Replies {
     pub(crate) fn samples(&self) -> Vec<Vec<u8>> {
         let mut samples = Vec::new();
         for (requests, _) in &self.all {
-            let mut slot = vec![0; requests.largest()];
+            let mut slot = vec![0; requests.largest];
             let len = requests.write(1, 0, 0, &mut slot);
             slot.truncate(len);
             samples.push(slot);
@@ -78,7 +75,7 @@ impl Replies {
                 assert!(!matching.code_name(code).is_empty());
             }
             let id = matching.id_of(bytes);
-            let bits = requests.id_bits();
+            let bits = requests.id_bits;
             if let Some(id) = id {
                 assert!(bits == 64 || id < 1 << bits, "{id} in {bits} bits");
             }
@@ -104,9 +101,9 @@ impl Replies {
 pub(crate) fn capture(bytes: &[u8]) -> bool {
     let source = RequestSource::Capture { bytes: bytes.to_vec(), port: None };
     let Ok((requests, _)) = Spec::of(source).compile(SEED) else { return false };
-    let times = requests.recorded().unwrap();
+    let times = requests.recorded.as_ref().unwrap();
     assert!(times.len() == requests.variants() && times[0] == 0 && times.is_sorted());
-    let mut slot = vec![0; requests.largest()];
+    let mut slot = vec![0; requests.largest];
     for n in 0..times.len() as u64 {
         let len = requests.write(n, 0, 0, &mut slot);
         let payload = &slot[..len];
@@ -128,12 +125,12 @@ pub(crate) fn template(bytes: &[u8]) -> usize {
         let spec = Spec { rule: MatchRule::Any, ..Spec::of(source) };
         let Ok((requests, _)) = spec.compile(SEED) else { continue };
         count += 1;
-        let (mut slot, mut again) = (vec![0; requests.largest()], vec![1; requests.largest()]);
+        let (mut slot, mut again) = (vec![0; requests.largest], vec![1; requests.largest]);
         for n in [0, 1, u64::MAX] {
             let len = requests.write(n, n, n, &mut slot);
             assert_eq!(requests.write(n, n, n, &mut again), len);
             assert_eq!(slot[..len], again[..len]);
-            assert!(requests.same_len().is_none_or(|same| same == len));
+            assert!(requests.same_len.is_none_or(|same| same == len));
         }
     }
     count

@@ -144,7 +144,7 @@ impl Control {
             Body::Chunk(0, &[4; 1_159]),
             Body::Sync(0, b"note"),
             Body::SyncReply([0, 1, 2]),
-            Body::Closed(CloseReason::Asked),
+            Body::Closed(CloseReason::Requested),
             Body::Refused(RejectReason::Busy),
         ];
         let mut samples = Vec::new();
@@ -175,7 +175,7 @@ impl Control {
                 if let Ok(message) = decode(bytes, seal) {
                     accepted += 1;
                     assert!(bytes.len() <= LONGEST);
-                    assert_eq!(seen.map(|seen| seen.session), Some(message.session));
+                    assert_eq!(seen.map(|seen| seen.session), Ok(message.session));
                     // Closed and Refused keep a reason in the number's place, as encode writes it.
                     assert_eq!(encode(&message, seal), bytes);
                 }

@@ -78,11 +78,10 @@ fn a_thread_that_entered_a_namespace_reads_its_counters() {
         assert_eq!(after.sndbuf_errors - before.sndbuf_errors, dropped);
         assert_eq!(after.out_datagrams - before.out_datagrams + dropped, 500, "nobody else sends");
         assert_eq!(sys::device_index("lo").unwrap(), 1);
-        (std::fs::read_link("/proc/thread-self/ns/net").unwrap(), sys::device_drops(None).unwrap())
+        assert!(sys::device_drops(None).is_some());
+        std::fs::read_link("/proc/thread-self/ns/net").unwrap()
     });
-    let (link, drops) = inside.join().unwrap();
-    assert_ne!(link, std::fs::read_link("/proc/thread-self/ns/net").unwrap());
-    assert_eq!(drops.sum(), drops.rx + drops.tx);
+    assert_ne!(inside.join().unwrap(), std::fs::read_link("/proc/thread-self/ns/net").unwrap());
 }
 
 #[test]

@@ -476,7 +476,7 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("-e null", 2, "plain, batch, offload"),
         ("-e all", 2, "or auto"),
         ("-e warp", 2, "unknown"),
-        ("--threads 0", 2, "at least 1"),
+        ("--threads 0", 2, "0 is not in 1"),
         ("-4 -6", 2, "cannot be used with"),
         ("-4 -B ::1", 2, "omit -4 or -6"),
         ("--drop 1", 2, "1/N"),

@@ -285,16 +285,20 @@ fn silent(rig: &Rig) -> String {
 fn five_is_a_side_that_cannot_be_compared() {
     let rig = Rig::new(ENOUGH);
     let (fine, silent) = (rig.at(RATE), silent(&rig));
-    for (base, new, side) in
-        [(&fine, &silent, "new"), (&silent, &fine, "base"), (&silent, &silent, "base")]
-    {
+    for (base, new, sides) in [
+        (&fine, &silent, "new is"),
+        (&silent, &fine, "base is"),
+        (&silent, &silent, "base and new are"),
+    ] {
         for flags in [&[][..], &["--allow-undecided"]] {
             let output = rig.compare(base, new, flags);
             assert_eq!(code(&output), Some(5), "{} {}", stdout(&output), stderr(&output));
-            let text = stdout(&output);
-            let said =
-                format!("cannot compare new with base: {side} is invalid: null/64/max: none");
-            assert!(text.contains(&said), "{text}");
+            let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+            // The last line names the sides, and the notes the reasons, each once.
+            let verdict = format!("cannot compare new with base: {sides} invalid");
+            assert!(text.ends_with(&verdict), "{text}");
+            let reasons = text.matches(": null/64/max: none of").count();
+            assert_eq!(reasons, sides.split(" and ").count(), "{text}");
             assert!(!text.contains("undecided"), "{text}");
         }
     }

@@ -268,7 +268,7 @@ fn what_is_read_behind_the_window_is_its_tail() {
 fn probe_numbers(numbers: &[u64], sent: u64, bounds: Option<SenderBounds>) -> ReceiveProbe {
     let now = Nanos::from_millis(1_000);
     let mut probe = ReceiveProbe::new(0, 1, SIZE);
-    bounds.into_iter().for_each(|bounds| probe.set_bounds(bounds));
+    probe.bounds = bounds.unwrap_or_default();
     probe.start(TAG, false, Nanos::ZERO);
     for &sequence in numbers {
         let mut payload = vec![0; 32];

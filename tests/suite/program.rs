@@ -64,7 +64,7 @@ fn what_was_measured_is_shown_though_a_file_fails() {
         files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect::<Vec<_>>()
     };
     let [path] = &kept()[..] else { panic!("{:?}", kept()) };
-    let said = format!("the document is kept in {}", path.display());
+    let said = format!("the document is saved in {}", path.display());
     assert!(stderr(&output).contains(&said), "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(number(&cells(&report)[0], "ledger.sent"), 100);

@@ -337,6 +337,6 @@ fn a_build_without_it_says_so() {
         assert!(!found.available);
         assert!(found.detail.contains("build with --features uring"), "{}", found.detail);
         let rx = UringRx::new(mio(socket()), SIZE, None, false);
-        assert_eq!(rx.unwrap_err().kind(), std::io::ErrorKind::Unsupported);
+        assert_eq!(rx.err().unwrap().kind(), std::io::ErrorKind::Unsupported);
     }
 }

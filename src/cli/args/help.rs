@@ -2,29 +2,27 @@
 //! flags only.
 
 use clap::Arg;
+use clap::builder::StyledStr;
 
 /// Commands in the order of [`DEFAULTS`].
 const COMMANDS: [&str; 4] = ["bench", "blast", "load", "ping"];
 
 /// Defaults of shared flags, by command. From the contract of the command line.
-const DEFAULTS: [(&str, [&str; 4]); 8] = [
+const DEFAULTS: [(&str, [&str; 4]); 10] = [
     ("sizes", ["64,512,1472,8972", "64", "64", "64"]),
     ("engines", ["plain,batch,gso/batch", "auto; with --no-peer plain", "auto", "auto"]),
     ("time", ["500ms", "10", "10", "10"]),
     ("warmup", ["100ms", "200ms", "200ms", "200ms"]),
     ("rates", ["max,50%", "max", "1k; with --outstanding max", "as responses arrive"]),
-    (
-        "streams",
-        [
-            "as many as --threads",
-            "as many as --threads",
-            "as many as ids need",
-            "as many as --threads",
-        ],
-    ),
+    ("streams", [AS_THREADS, AS_THREADS, "as many as ids need", AS_THREADS]),
+    ("target", ["", "", "port of --preset", "port 7788"]),
+    ("outstanding", ["", "", "open loop", "1; with --rate, open loop"]),
     ("bind", ["127.0.0.1, with -6 ::1", "any", "any", "any"]),
     ("seed", ["1", "1", "a new one in each run", "a new one in each run"]),
 ];
+
+/// From the contract, too.
+const AS_THREADS: &str = "as many as --threads";
 
 /// Flags in the short help of commands that measure cells.
 const COMMON: &str = "port to target reverse bidir no_peer sizes engines time count rates \
@@ -38,17 +36,15 @@ const HEADINGS: [(&str, &str); 4] = [
     (
         "Sockets",
         "port to to_netns bind port_range ipv4 ipv6 dev socket_buffer connect dscp ttl df \
-         broadcast join spread tcp stream",
+         broadcast join by_hash tcp stream",
     ),
     ("Limits", "allow_public key_file once idle_timeout max_clients max_rate max_time"),
 ];
 
-/// Whether a flag is in a list of flags.
 fn is_in(list: &str, id: &str) -> bool {
     list.split(' ').any(|flag| flag == id)
 }
 
-/// The flag under its heading.
 pub(super) fn under_heading(arg: Arg) -> Arg {
     let id = arg.get_id().as_str();
     match HEADINGS.iter().find(|(_, flags)| is_in(flags, id)) {
@@ -62,77 +58,77 @@ pub(super) fn under_heading(arg: Arg) -> Arg {
 pub(super) fn of_command(command: &str, arg: Arg) -> Arg {
     let arg = under_heading(arg);
     let id = arg.get_id().as_str();
-    let is_common = is_in(COMMON, id);
     let column = COMMANDS.iter().position(|name| *name == command);
     let row = DEFAULTS.iter().find(|(flag, _)| *flag == id);
+    let default = row.zip(column).map(|((_, row), at)| row[at]).filter(|row| !row.is_empty());
+    let default = default.map(|default| format!("[default: {default}]"));
+    let is_common = is_in(COMMON, id);
     let arg = arg.hide_short_help(!is_common);
-    let Some((default, help)) =
-        row.zip(column).map(|((_, row), at)| row[at]).zip(arg.get_help().cloned())
-    else {
-        return arg;
+    let (Some(default), Some(help)) = (default, arg.get_help()) else { return arg };
+    let text = |help: &StyledStr| match command {
+        "bench" => help.to_string(),
+        _ => without_unix(&help.to_string()),
     };
-    let long = arg.get_long_help().map(|long| format!("{long}\n\n[default: {default}]"));
-    let arg = arg.help(format!("{help} [default: {default}]"));
+    let long = arg.get_long_help().map(|long| format!("{}\n\n{default}", text(long)));
+    let help = format!("{} {default}", text(help));
+    let arg = arg.help(help);
     match long {
         Some(long) => arg.long_help(long),
         None => arg,
     }
 }
 
+/// Help without AF_UNIX sockets, which only bench has.
+fn without_unix(help: &str) -> String {
+    let help = help.replace("; bench also takes unix:PATH", "");
+    let paragraphs = help.split("\n\n").filter(|text| !text.starts_with("unix:"));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     use super::super::Cli;
     use super::{COMMANDS, HEADINGS, is_in};
 
-    /// Lines of a tall terminal window. Arbitrary.
-    const LINES: usize = 60;
+    fn program() -> Command {
+        let mut program = Cli::command().term_width(100);
+        program.build();
+        program
+    }
 
     #[test]
     fn short_help_fits_a_window() {
-        let mut program = Cli::command().term_width(100);
-        program.build();
-        for command in program.get_subcommands_mut() {
+        for command in program().get_subcommands_mut() {
             let help = command.render_help().to_string();
             let lines = help.lines().count();
-            assert!(lines <= LINES, "{}: {lines} lines\n{help}", command.get_name());
+            // A tall terminal window.
+            assert!(lines <= 60, "{}: {lines} lines\n{help}", command.get_name());
             let widest = help.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(100), "{}", command.get_name());
         }
     }
 
     #[test]
-    fn common_flags_come_first_and_others_under_headings() {
-        let mut program = Cli::command();
-        program.build();
-        let commands = ["bench", "blast", "load", "ping", "sink", "echo", "talk"];
+    fn groups_flags_under_headings() {
+        let mut program = program();
+        let commands = [&COMMANDS[..], &["sink", "echo", "talk"]].concat();
         let mut listed: Vec<_> = HEADINGS.iter().flat_map(|(_, ids)| ids.split(' ')).collect();
-        for command in commands.iter().filter_map(|name| program.find_subcommand(name)) {
-            let help = command.clone().render_long_help().to_string();
+        for name in commands {
+            let command = program.find_subcommand_mut(name).unwrap();
+            let help = command.render_long_help().to_string();
             let at = |heading: &str| help.find(&format!("\n{heading}:\n")).expect(heading);
             assert!(at("Options") < at("Sockets"), "{help}");
-            for (heading, ids) in HEADINGS {
-                let args = command.get_arguments().filter(|arg| is_in(ids, arg.get_id().as_str()));
-                for arg in args {
-                    assert_eq!(arg.get_help_heading(), Some(heading), "{}", arg.get_id());
-                    listed.retain(|id| arg.get_id().as_str() != *id);
+            for arg in command.get_arguments() {
+                let id = arg.get_id().as_str();
+                if let Some((heading, _)) = HEADINGS.iter().find(|(_, ids)| is_in(ids, id)) {
+                    assert_eq!(arg.get_help_heading(), Some(*heading), "{id}");
+                    listed.retain(|listed| id != *listed);
                 }
             }
+            assert_eq!(help.contains("unix:PATH"), matches!(name, "bench" | "talk"), "{help}");
         }
         assert_eq!(listed, [""; 0], "no command has these");
-    }
-
-    #[test]
-    fn help_shows_the_defaults_of_its_command_only() {
-        let mut program = Cli::command();
-        program.build();
-        for command in COMMANDS.iter().filter_map(|name| program.find_subcommand(name)) {
-            let help = command.clone().render_long_help().to_string();
-            for other in ["bench: ", "blast: ", "load: ", "ping: ", "load, ping: "] {
-                let shown = format!("[default: {other}");
-                assert!(!help.contains(&shown) && !help.contains(&format!("; {other}")), "{help}");
-            }
-        }
     }
 }

@@ -2,17 +2,17 @@
 
 use std::net::IpAddr;
 
-use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
+use clap::{ArgAction, Args};
 
-use super::{NO_UNIX, RunOutputArgs, Switch, Timestamps, Wait};
+use super::{FamilyArgs, NO_UNIX, RunOutputArgs, on_off, words};
 use crate::engine::table;
 use crate::net::UnixName;
-use crate::plan::{EngineWord, PaceKind, Pinning};
+use crate::plan::TimestampKind::{self, Kernel, User};
+use crate::plan::{EngineWord, PaceKind, Pinning, WaitKind};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_sizes};
 
-/// What is measured, and how.
 #[derive(Debug, Args)]
 pub(crate) struct CellArgs {
     /// Payload bytes: 64,1472 · 64..1024*2 (doubling) · 64..256+64 · rfc2544 · imix; K = 1024
@@ -54,8 +54,8 @@ pub(crate) struct CellArgs {
     #[arg(long, value_name = "CORES", default_value = "auto")]
     pub(crate) pin: Pinning,
     /// How a worker waits for readiness, and a paced sender for its next datagram
-    #[arg(long, value_name = "HOW", default_value = "hybrid")]
-    pub(crate) wait: Wait,
+    #[arg(long, value_name = "HOW", default_value = "hybrid", value_parser = wait_words())]
+    pub(crate) wait: WaitKind,
     /// Maximum datagrams per system call, for engines that batch [default: depends on the engine]
     ///
     /// gro reads at least one whole super-packet, and uring receives about 32 per call.
@@ -67,14 +67,16 @@ pub(crate) struct CellArgs {
     /// into parts that add up: schedule lag, system call, path, wait in the socket. The sample has
     /// at most 1000 datagrams per second and sender.
     #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
-    pub(crate) timestamps: Timestamps,
+    #[arg(value_parser = words([("user", "", User), ("kernel", "", Kernel)]))]
+    pub(crate) timestamps: TimestampKind,
     /// Requested socket buffer size; K/M = 1024. The report has the granted size
     #[arg(short = 'w', long, value_name = "SIZE")]
     #[arg(value_parser = parse_buffer, default_value = "4M")]
     pub(crate) socket_buffer: usize,
     /// Connect the sending sockets (send), or not (send_to)
     #[arg(long, value_name = "ON|OFF", default_value = "on", hide_possible_values = true)]
-    pub(crate) connect: Switch,
+    #[arg(value_parser = on_off(), action = ArgAction::Set)]
+    pub(crate) connect: bool,
     /// Local address; bench also takes unix:PATH
     ///
     /// ADDR%DEV uses that device only, as --dev does; fe80::/10 addresses need a device.
@@ -88,12 +90,8 @@ pub(crate) struct CellArgs {
     /// Local ports of flows, such as 20000-29999 [default: any free ports]
     #[arg(long, value_name = "A-B", value_parser = parse_ports)]
     pub(crate) port_range: Option<(u16, u16)>,
-    /// Use IPv4, and only the IPv4 addresses of a name
-    #[arg(short = '4', conflicts_with = "ipv6")]
-    pub(crate) ipv4: bool,
-    /// Use IPv6, and only the IPv6 addresses of a name
-    #[arg(short = '6')]
-    pub(crate) ipv6: bool,
+    #[command(flatten)]
+    pub(crate) family: FamilyArgs,
     /// Repeat every cell N times, interleaved; the table shows medians
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) trials: u32,
@@ -116,7 +114,14 @@ pub(crate) struct CellArgs {
     pub(crate) output: RunOutputArgs,
 }
 
-/// A local address.
+pub(super) fn wait_words() -> impl TypedValueParser<Value = WaitKind> {
+    words([
+        ("spin", "Never sleep: fastest, uses the whole core", WaitKind::Spin),
+        ("hybrid", "Spin for about the cost of a wake-up (100 µs), then sleep", WaitKind::Hybrid),
+        ("epoll", "Sleep whenever idle, like most servers", WaitKind::Epoll),
+    ])
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Local {
     /// An address of this host, and the name of its device if one was given.
@@ -142,14 +147,13 @@ pub(super) fn parse_scoped(word: &str) -> Result<(IpAddr, Option<String>), Strin
     let Ok(addr) = addr.parse() else {
         return Err(format!("'{word}' is not an IP address; use ADDR or ADDR%DEV"));
     };
-    let dev = match dev {
-        Some("") => return Err(format!("'{word}' has no device after %; use ADDR%DEV")),
-        Some(dev) => match dev.parse() {
-            Ok(index) => sys::device_name(index)
-                .ok_or_else(|| format!("'{word}': no device has number {index}"))
-                .map(Some)?,
-            Err(_) => Some(dev.to_owned()),
-        },
+    let dev = match dev.map(|dev| (dev, dev.parse())) {
+        Some(("", _)) => return Err(format!("'{word}' has no device after %; use ADDR%DEV")),
+        Some((_, Ok(index))) => Some(
+            sys::device_name(index)
+                .ok_or_else(|| format!("'{word}': no device has number {index}"))?,
+        ),
+        Some((dev, Err(_))) => Some(dev.to_owned()),
         None => None,
     };
     Ok((addr, dev))
@@ -169,7 +173,6 @@ fn parse_bits(word: &str) -> Result<Rate, String> {
     rate.map_err(|error: crate::unit::UnitError| error.to_string())
 }
 
-/// A range of ports.
 fn parse_ports(word: &str) -> Result<(u16, u16), String> {
     let ends = word.split_once('-').and_then(|(first, last)| {
         Some((first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?))
@@ -197,48 +200,35 @@ fn parse_dscp(word: &str) -> Result<u8, String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn code_points_have_names() {
-        for (word, value) in
-            [("ef", 46), ("CS1", 8), ("af41", 34), ("af23", 22), ("0", 0), ("63", 63)]
-        {
-            assert_eq!(parse_dscp(word), Ok(value), "{word}");
+    fn check<T: PartialEq>(
+        parse: fn(&str) -> Result<T, String>,
+        valid: &[(&str, T)],
+        invalid: &str,
+    ) {
+        for (word, value) in valid {
+            assert!(parse(word).is_ok_and(|parsed| parsed == *value), "{word}");
         }
-        for word in ["64", "cs8", "af44", "af5", "", "é"] {
-            assert!(parse_dscp(word).is_err(), "{word}");
-        }
+        invalid.split(' ').for_each(|word| assert!(parse(word).is_err(), "{word}"));
     }
 
     #[test]
-    fn a_local_address_may_be_a_name() {
-        let ip = |ip: &str, dev: Option<&str>| {
-            Ok(Local::Ip(ip.parse().unwrap(), dev.map(str::to_owned)))
-        };
-        assert_eq!(parse_local("::1"), ip("::1", None));
-        assert_eq!(parse_local("fe80::1%eth0"), ip("fe80::1", Some("eth0")));
-        assert_eq!(parse_local("10.0.0.1%eth0"), ip("10.0.0.1", Some("eth0")));
-        assert!(parse_local("::1%").is_err() && parse_local("%eth0").is_err());
+    fn parses_words() {
+        let dscp = [("ef", 46), ("CS1", 8), ("af41", 34), ("af23", 22), ("0", 0), ("63", 63)];
+        check(parse_dscp, &dscp, "64 cs8 af44 af5 é ");
+        check(parse_bits, &[("1G", Rate::Bits(1e9)), ("10Mbit", Rate::Bits(1e7))], "50%");
+        let ports = [("20000-29999", (20_000, 29_999)), ("7-7", (7, 7))];
+        check(parse_ports, &ports, "7 0-9 9-8 1-65536 a-b ");
+        let ip = |ip: &str, dev: Option<&str>| Local::Ip(ip.parse().unwrap(), dev.map(Into::into));
+        let valid = [
+            ("::1", ip("::1", None)),
+            ("fe80::1%eth0", ip("fe80::1", Some("eth0"))),
+            ("10.0.0.1%eth0", ip("10.0.0.1", Some("eth0"))),
+            ("unix:a:b", Local::Unix(UnixName::new("a:b"))),
+        ];
+        check(parse_local, &valid, "::1% %eth0 localhost unix");
         if let Ok(lo) = sys::device_index("lo") {
-            assert_eq!(parse_local(&format!("::1%{lo}")), ip("::1", Some("lo")));
-            assert!(parse_local("::1%4000000000").is_err());
-        }
-        assert_eq!(parse_local("unix:a:b"), Ok(Local::Unix(UnixName::new("a:b"))));
-        assert!(parse_local("localhost").is_err() && parse_local("unix").is_err());
-    }
-
-    #[test]
-    fn bits_need_no_unit() {
-        assert_eq!(parse_bits("1G"), Ok(Rate::Bits(1e9)));
-        assert_eq!(parse_bits("10Mbit"), Ok(Rate::Bits(1e7)));
-        assert!(parse_bits("50%").is_err());
-    }
-
-    #[test]
-    fn ports_are_a_range() {
-        assert_eq!(parse_ports("20000-29999"), Ok((20_000, 29_999)));
-        assert_eq!(parse_ports("7-7"), Ok((7, 7)));
-        for word in ["", "7", "0-9", "9-8", "1-65536", "a-b"] {
-            assert!(parse_ports(word).is_err(), "{word}");
+            let scoped = format!("::1%{lo}");
+            check(parse_local, &[(&scoped, ip("::1", Some("lo")))], "::1%4000000000");
         }
     }
 }

@@ -1,41 +1,32 @@
 //! The command line as it is typed. Only spelling is checked here; meaning is in `cli/scenario.rs`.
 
-mod ab;
-mod bench;
-mod compare;
-mod echo;
 mod help;
-mod load;
 mod measure;
 mod output;
 mod parse;
-mod remote;
-mod report;
 mod requests;
+mod runs;
 mod search;
+mod server;
 mod shell;
-mod socket;
+mod stored;
 mod talk;
 
-pub(crate) use crate::cli::args::load::{ExchangeArgs, LoadArgs, PingArgs};
-pub(crate) use crate::cli::args::measure::CellArgs;
-pub(crate) use crate::cli::args::measure::Local;
-pub(crate) use crate::cli::args::remote::{BlastArgs, MulticastGroup, SinkArgs, SpreadKind};
-pub(crate) use ab::AbArgs;
-pub(crate) use bench::{BenchArgs, DoctorArgs};
-pub(crate) use compare::{CompareArgs, VerdictArgs, VerdictOutput};
-pub(crate) use echo::EchoArgs;
-pub(crate) use output::{ColorWhen, OutputArgs, RunOutputArgs};
+pub(crate) use measure::{CellArgs, Local};
+pub(crate) use output::{OutputArgs, RunOutputArgs};
 pub(crate) use parse::parse;
-pub(crate) use report::ReportArgs;
-pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs, SourceArgs, Turn};
+pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs};
+pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs, LoadArgs};
 pub(crate) use search::SearchArgs;
-pub(crate) use shell::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs, SchemaOf};
-pub(crate) use socket::SocketArgs;
-pub(crate) use talk::Here;
-pub(crate) use talk::TalkArgs;
+pub(crate) use server::{EchoArgs, ServerArgs, SinkArgs};
+pub(crate) use shell::{CompletionsArgs, DoctorArgs, ExplainArgs, ManArgs, SchemaArgs};
+pub(crate) use stored::{AbArgs, CompareArgs, ReportArgs, VerdictArgs};
+pub(crate) use talk::{Here, TalkArgs};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
 
 /// The default port of servers. Arbitrary; from the contract of the command line.
 pub(crate) const PORT: u16 = 7_788;
@@ -55,37 +46,15 @@ pub struct Cli {
     pub(crate) command: Command,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Measure the UDP send/recvfrom hot path of this host: rate, loss and latency by payload size
-    ///
-    /// Without flags, it measures four payload sizes, each flat out for rate and loss, then at half
-    /// that rate for latency: flat out, latency mostly shows the depth of the receive queue.
-    Bench(Box<BenchArgs>),
-    /// Measure rate, loss and latency between two hosts: send to a sink, or receive from it
-    ///
-    /// All traffic uses one UDP port: start `udperf sink` on the other host. The report shows where
-    /// each datagram was lost at either end; losses that neither end explains happened in the
-    /// network between them. One-way latency is reported with the error bound of the two clocks.
-    Blast(Box<BlastArgs>),
+    #[command(flatten)]
+    Measure(CellCommand),
     /// Receive on a fixed port: serve blast, and count all other datagrams
     ///
     /// Until a client has proved that it owns its address, the sink only answers its requests. It
     /// never sends to other addresses.
     Sink(Box<SinkArgs>),
-    /// Send requests to any UDP server at a fixed rate and match its responses
-    ///
-    /// An open loop by default: requests leave on schedule, independent of the server, so the
-    /// delays of a slow server are visible. A request without a reply within --timeout is a
-    /// timeout, and counts in p99 with loss. With --outstanding N, a closed loop as in dnsperf and
-    /// wrk: at most N requests are in flight, so a slow server gets fewer.
-    Load(Box<LoadArgs>),
-    /// Measure round-trip time to a UDP echo server
-    ///
-    /// Closed loop by default: one request at a time, as fast as replies arrive. With --rate, open
-    /// loop, and latency counts from the due time of each request. Round trips are never halved.
-    Ping(Box<PingArgs>),
     /// Find the highest rate at which goals hold, around bench, blast, load or ping
     ///
     /// Separately for each size and engine. The result is between a rate that passed and one that
@@ -130,42 +99,41 @@ pub(crate) enum Command {
     Man(ManArgs),
 }
 
-/// On or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Switch {
-    /// Yes
-    On,
-    /// No
-    Off,
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct FamilyArgs {
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    pub(crate) ipv6: bool,
 }
 
-/// The source of arrival times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Timestamps {
-    /// udperf, when it was read
-    User,
-    /// The kernel too, when it arrived from the device
-    Kernel,
-}
-
-/// How a worker waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Wait {
-    /// Never sleep: fastest, uses the whole core
-    Spin,
-    /// Spin for about the cost of a wake-up (100 µs), then sleep
-    Hybrid,
-    /// Sleep whenever idle, like most servers
-    Epoll,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+impl FamilyArgs {
+    pub(crate) const fn of(addr: IpAddr) -> Self {
+        Self { ipv4: addr.is_ipv4(), ipv6: addr.is_ipv6() }
     }
+
+    pub(crate) const fn has(self, addr: IpAddr) -> bool {
+        if addr.is_ipv4() { !self.ipv6 } else { !self.ipv4 }
+    }
+}
+
+/// Parses one of these words, each with its help and its value.
+fn words<T: Copy + Send + Sync + 'static, const N: usize>(
+    words: [(&'static str, &'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    let listed = words.map(|(word, help, _)| match help {
+        "" => PossibleValue::new(word),
+        help => PossibleValue::new(word).help(help),
+    });
+    PossibleValuesParser::new(listed).map(move |typed| {
+        let found = words.iter().find(|(word, ..)| *word == typed);
+        // Other words are refused before.
+        found.unwrap_or(&words[0]).2
+    })
+}
+
+fn on_off() -> impl TypedValueParser<Value = bool> {
+    words([("on", "", true), ("off", "", false)])
 }

@@ -2,22 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, ColorChoice};
 
 use crate::report::Condition;
 
-/// When to colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// Output of every command that writes a document.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
@@ -31,9 +19,9 @@ pub(crate) struct OutputArgs {
     /// Show all warnings with their full text; by default the three worst, one line each
     #[arg(short = 'v', long)]
     pub(crate) verbose: bool,
-    /// When to colour; NO_COLOR is honoured
+    /// When to colour; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(crate) color: ColorWhen,
+    pub(crate) color: ColorChoice,
 }
 
 impl OutputArgs {
@@ -43,7 +31,6 @@ impl OutputArgs {
     }
 }
 
-/// Further output of the commands that measure cells, or show measured ones.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct RunOutputArgs {
@@ -87,7 +74,6 @@ impl RunOutputArgs {
         !self.fail_if.is_empty()
     }
 
-    /// The files asked for, each with its flag, beside JSON.
     pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 5] {
         [
             ("csv", self.csv.as_deref()),
@@ -99,7 +85,6 @@ impl RunOutputArgs {
     }
 }
 
-/// A percentage, or a share below 1.
 pub(super) fn parse_share(word: &str) -> Result<f64, String> {
     crate::report::checks::metric::MetricKind::Share
         .read(word)

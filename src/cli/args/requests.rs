@@ -1,13 +1,13 @@
 //! Flags for requests, as typed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::Switch;
+use super::{on_off, words};
+use crate::payload::RequestOrder::{self, Random, Turns};
 use crate::payload::{Encoding, IdAt, MatchRule};
 
-/// Requests, and how replies are matched.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct RequestArgs {
@@ -31,11 +31,12 @@ pub(crate) struct RequestArgs {
     /// number that does not fit loses its highest digits. Without it {id} and {counter} are dec10
     /// and {random} is hex8; in --hex all are u32be and times u64be. {{ and }} are braces.
     #[arg(long, value_name = "ON|OFF", conflicts_with_all = ["preset", "pcap"])]
-    #[arg(hide_possible_values = true, verbatim_doc_comment)]
-    pub(crate) fields: Option<Switch>,
+    #[arg(value_parser = on_off(), hide_possible_values = true, verbatim_doc_comment)]
+    pub(crate) fields: Option<bool>,
     /// Order of lines, names, packets and choices: turns (one after the other) · random (by --seed)
     #[arg(long, value_name = "HOW", default_value = "turns", hide_possible_values = true)]
-    pub(crate) order: Turn,
+    #[arg(value_parser = words([("turns", "", Turns), ("random", "", Random)]))]
+    pub(crate) order: RequestOrder,
     /// Send only the datagrams of --pcap that go to this port
     #[arg(long, value_name = "N", requires = "pcap")]
     pub(crate) pcap_port: Option<u16>,
@@ -80,7 +81,6 @@ pub(crate) struct SourceArgs {
     pub(crate) pcap: Option<PathBuf>,
 }
 
-/// Flags that belong to presets; those of another preset are refused.
 #[derive(Debug, Args)]
 pub(crate) struct PresetArgs {
     /// dns: query this name
@@ -132,34 +132,27 @@ pub(crate) struct PresetArgs {
     pub(crate) message: Option<String>,
 }
 
-/// Presets by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PresetWord {
-    /// DNS queries
-    Dns,
-    /// NTP client requests
-    Ntp,
-    /// STUN binding requests
-    Stun,
-    /// memcached gets
-    MemcachedUdp,
-    /// CoAP gets
-    Coap,
-    /// A metric for statsd
-    Statsd,
-    /// A message for syslog
-    Syslog,
-    /// QUIC version negotiation
-    QuicVn,
-    /// Bytes that are returned
-    Echo,
+impl RequestArgs {
+    /// The files to read, each with its flag.
+    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 4] {
+        [
+            ("lines", self.source.lines.as_deref()),
+            ("file", self.source.file.as_deref()),
+            ("pcap", self.source.pcap.as_deref()),
+            ("names", self.preset.names.as_deref()),
+        ]
+    }
 }
 
-/// The order of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Turn {
-    /// One after the other
-    Turns,
-    /// At random
-    Random,
+pub(crate) enum PresetWord {
+    Dns,
+    Ntp,
+    Stun,
+    MemcachedUdp,
+    Coap,
+    Statsd,
+    Syslog,
+    QuicVn,
+    Echo,
 }

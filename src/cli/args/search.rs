@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::OutputArgs;
-use crate::report::Condition;
-use crate::report::checks::metric::MetricKind;
+use crate::report::{Condition, checks::metric::MetricKind};
 use crate::unit::{Nanos, PacketRate, Rate};
 
-/// Find the highest rate at which goals hold, around `bench`, `blast`, `load` or `ping`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct SearchArgs {
@@ -50,17 +48,18 @@ pub(crate) struct SearchArgs {
 }
 
 /// The maximum of `--precision`, as a share. Arbitrary: a probe is as precise.
-const WIDEST: f64 = 0.5;
+const MAX_PRECISION: f64 = 0.5;
 
-/// The minimum of `--precision`, as a share. Arbitrary: no measurement repeats that precisely, and
-/// rates differ by at least as much.
-const NARROWEST: f64 = 0.0005;
+/// The minimum of `--precision`, as a share. Arbitrary: no measurement repeats that precisely.
+const MIN_PRECISION: f64 = 0.0005;
 
 /// The maximum of N in `--repeat`. Arbitrary: more than a search has.
-const MOST_REPEATS: u32 = 25;
+const MAX_REPEATS: u32 = 25;
 
 fn parse_precision(word: &str) -> Result<f64, String> {
-    let share = MetricKind::Share.read(word).filter(|share| (NARROWEST..=WIDEST).contains(share));
+    let share = MetricKind::Share
+        .read(word)
+        .filter(|share| (MIN_PRECISION..=MAX_PRECISION).contains(share));
     share.ok_or_else(|| format!("invalid precision '{word}'; use 0.05% to 50%, such as 1%"))
 }
 
@@ -68,7 +67,7 @@ fn parse_repeat(word: &str) -> Result<(u32, u32), String> {
     let parts = word.split_once('/');
     let parts = parts.and_then(|(k, n)| Some((k.trim().parse().ok()?, n.trim().parse().ok()?)));
     parts
-        .filter(|&(k, n): &(u32, u32)| 1 <= k && k <= n && n <= MOST_REPEATS)
+        .filter(|&(k, n): &(u32, u32)| 1 <= k && k <= n && n <= MAX_REPEATS)
         .ok_or_else(|| format!("invalid repeat '{word}'; use K/N up to 25, such as 2/3"))
 }
 
@@ -100,18 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_parsed() {
+    fn parses_arguments() {
         assert_eq!(parse_precision("1%"), Ok(0.01));
         assert_eq!(parse_repeat("2/3"), Ok((2, 3)));
         assert_eq!(parse_rate("100k").map(PacketRate::pps), Ok(100e3));
-        for word in ["0%", "51%", "2", "x"] {
-            assert!(parse_precision(word).is_err(), "{word}");
-        }
-        for word in ["3/2", "0/1", "1", "1/26", "a/b"] {
-            assert!(parse_repeat(word).is_err(), "{word}");
-        }
-        for word in ["max", "50%", "1Gbit", "0"] {
-            assert!(parse_rate(word).is_err(), "{word}");
-        }
+        assert!(["0%", "51%", "2", "x"].iter().all(|word| parse_precision(word).is_err()));
+        assert!(["3/2", "0/1", "1", "1/26"].iter().all(|word| parse_repeat(word).is_err()));
+        assert!(["max", "50%", "1Gbit", "0"].iter().all(|word| parse_rate(word).is_err()));
     }
 }

@@ -1,19 +1,41 @@
-//! `udperf completions`, `udperf man` and `udperf schema`, as typed.
+//! `udperf doctor`, `explain`, `schema`, `completions` and `man`, as typed.
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ColorChoice};
 use clap_complete::Shell;
 
-/// Prints a schema.
+use super::words;
+use crate::report::schema;
+use crate::unit::parse_buffer;
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Socket buffer size that runs will request
+    #[arg(short = 'w', long, value_name = "SIZE")]
+    #[arg(value_parser = parse_buffer, default_value = "4M")]
+    pub(crate) socket_buffer: usize,
+    /// Sender threads, and receiver threads, that runs will have
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) threads: u16,
+    /// When to colour; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
     /// The kind of document
-    #[arg(value_name = "OF", default_value = "run")]
-    pub(crate) of: SchemaOf,
+    #[arg(value_name = "OF", default_value = "run", value_parser = words([
+        ("run", "Document of bench, blast, load and ping", schema::RUN),
+        ("comparison", "Document of compare and ab", schema::COMPARISON),
+        ("search", "Document of search", schema::SEARCH),
+        ("sink", "Document of sink", schema::SINK),
+        ("echo", "Document of echo", schema::ECHO),
+    ]))]
+    pub(crate) schema: &'static str,
 }
 
-/// Explains what reports contain.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Names as printed, such as stalls, p99.9, receive_buffer or 5 [default: list all]
@@ -21,22 +43,6 @@ pub(crate) struct ExplainArgs {
     pub(crate) names: Vec<String>,
 }
 
-/// A form of document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SchemaOf {
-    /// Document of bench, blast, load and ping
-    Run,
-    /// Document of compare and ab
-    Comparison,
-    /// Document of search
-    Search,
-    /// Document of sink
-    Sink,
-    /// Document of echo
-    Echo,
-}
-
-/// Prints completions.
 #[derive(Debug, Args)]
 #[command(after_long_help = COMPLETIONS)]
 pub(crate) struct CompletionsArgs {
@@ -45,7 +51,6 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
-/// Prints manual pages.
 #[derive(Debug, Args)]
 #[command(after_long_help = MAN)]
 pub(crate) struct ManArgs {

@@ -3,16 +3,15 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ColorChoice};
 
-use super::ColorWhen;
-use crate::cli::args::measure::parse_scoped;
+use super::FamilyArgs;
+use super::measure::parse_scoped;
 use crate::net::UnixName;
 use crate::payload::Encoding;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// Arguments of `talk`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 #[command(mut_args = super::help::under_heading)]
@@ -27,12 +26,8 @@ pub(crate) struct TalkArgs {
     /// Local port; 0: any free one [default: 0 with PEER, 7788 without]
     #[arg(short = 'p', long, value_name = "N")]
     pub(crate) port: Option<u16>,
-    /// Use IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6")]
-    pub(crate) ipv4: bool,
-    /// Use IPv6 only
-    #[arg(short = '6')]
-    pub(crate) ipv6: bool,
+    #[command(flatten)]
+    pub(crate) family: FamilyArgs,
     /// Over TCP: connect to PEER, or listen without one
     #[arg(long)]
     pub(crate) tcp: bool,
@@ -72,61 +67,42 @@ pub(crate) struct TalkArgs {
     /// No notices on standard error: only errors
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
-    /// When to colour; NO_COLOR is honoured
+    /// When to colour; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(crate) color: ColorWhen,
+    pub(crate) color: ColorChoice,
 }
 
-/// The local end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Here {
-    /// An address, `None` for any; and a port, if given.
-    Ip(Option<Scoped>, Option<u16>),
+    /// An address with its interface index (0: none), or any address; and a port.
+    Ip(Option<(IpAddr, u32)>, Option<u16>),
     /// A name of AF_UNIX sockets.
     Unix(UnixName),
 }
 
-/// An address, and the interface index for a link-local address; 0: none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Scoped {
-    pub(crate) ip: IpAddr,
-    pub(crate) scope_id: u32,
-}
-
-impl Scoped {
-    /// `ADDR`, or `ADDR%DEV` for IPv6.
-    fn read(word: &str) -> Option<Self> {
-        let (ip, dev) = parse_scoped(word).ok()?;
-        let Some(dev) = dev else { return Some(Self { ip, scope_id: 0 }) };
-        ip.is_ipv6().then_some(Self { ip, scope_id: sys::device_index(&dev).ok()? })
-    }
-}
-
-/// `ADDR`, `ADDR:PORT`, `[v6]:PORT`, `:PORT` or `unix:PATH`.
+/// `ADDR`, `ADDR:PORT`, `[v6]:PORT`, `:PORT` or `unix:PATH`; `%DEV` may follow an IPv6 address.
 fn parse_here(word: &str) -> Result<Here, String> {
     if let Some(name) = word.strip_prefix("unix:") {
         return Ok(Here::Unix(UnixName::new(name)));
     }
-    let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
-    if let Some(addr) = Scoped::read(bare) {
-        return Ok(Here::Ip(Some(addr), None));
-    }
-    let parts = word.rsplit_once(':').and_then(|(host, port)| {
-        let port = port.parse::<u16>().ok()?;
-        let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        match (host, bracketed) {
-            ("" | "*", _) => Some((None, port)),
-            (_, Some(v6)) => {
-                let v6 = Scoped::read(v6).filter(|v6| v6.ip.is_ipv6());
-                v6.map(|v6| (Some(v6), port))
+    let parse = || {
+        let (host, port) = match word.rsplit_once(':') {
+            // Several colons without brackets are an IPv6 address.
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, Some(port.parse().ok()?))
             }
-            (v4, None) => {
-                let v4 = Scoped::read(v4).filter(|v4| v4.ip.is_ipv4());
-                v4.map(|v4| (Some(v4), port))
-            }
+            _ => (word, None),
+        };
+        if matches!(host, "" | "*") && port.is_some() {
+            return Some(Here::Ip(None, port));
         }
-    });
-    parts.map(|(addr, port)| Here::Ip(addr, Some(port))).ok_or_else(|| {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let (ip, dev) =
+            parse_scoped(bare).ok().filter(|(ip, dev)| dev.is_none() || ip.is_ipv6())?;
+        let scope_id = dev.map_or(Ok(0), |dev| sys::device_index(&dev)).ok()?;
+        Some(Here::Ip(Some((ip, scope_id)), port))
+    };
+    parse().ok_or_else(|| {
         format!(
             "invalid local address '{word}'; use ADDR, ADDR:PORT, [v6%DEV]:PORT, :PORT or unix:PATH"
         )
@@ -163,11 +139,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn local_addresses_are_read_in_every_form() {
-        let v4 = Scoped::read("127.0.0.1");
-        let v6 = Scoped::read("::1");
+    fn parses_local_addresses() {
+        let at = |ip: &str, scope_id| Some((ip.parse().unwrap(), scope_id));
+        let (v4, v6) = (at("127.0.0.1", 0), at("::1", 0));
         if let Ok(lo) = sys::device_index("lo") {
-            let scoped = Some(Scoped { ip: "fe80::1".parse().unwrap(), scope_id: lo });
+            let scoped = at("fe80::1", lo);
             assert_eq!(parse_here("fe80::1%lo").unwrap(), Here::Ip(scoped, None));
             assert_eq!(parse_here("[fe80::1%lo]:9").unwrap(), Here::Ip(scoped, Some(9)));
         }
@@ -183,9 +159,7 @@ mod tests {
         ] {
             assert_eq!(parse_here(word).unwrap(), here, "{word}");
         }
-        for word in
-            ["", ":", "localhost:7", "127.0.0.1:", "127.0.0.1:70000", "[127.0.0.1]:7", "7788"]
-        {
+        for word in ["", ":", "localhost:7", "127.0.0.1:", "127.0.0.1:70000", "7788"] {
             assert!(parse_here(word).is_err(), "{word}");
         }
     }

@@ -1,107 +1,78 @@
 //! `udperf blast`: from here to a sink, from a sink to here, or to any receiver.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
+use super::measure::{self, MeasureContext, RunOutput, StopFlag};
 use crate::cli::args::{BlastArgs, PORT};
-use crate::cli::commands::measure;
-use crate::cli::commands::measure::{Job, RunOutput, Start};
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CliResult};
 use crate::cli::scenario;
-use crate::cli::target::{Family, in_turn, public_address_error, reach, resolve};
-use crate::document::{Clock, Report};
+use crate::cli::target::{in_turn, reach, resolve};
+use crate::document::{Clock, Report, Warning};
 use crate::net::Options;
-use crate::plan::{Machine, MissingEngine, Plan, PlannedCell, Route, Scenario, WorkerLoad};
-use crate::remote::client::{RemoteRunner, SendOnlyRunner, SinkPeer};
+use crate::plan::{MissingEngine, Scenario};
+use crate::remote::client::{RemoteRunner, SendOnlyRunner};
 use crate::remote::protocol::Key;
 use crate::report;
-use crate::run::{CellRunner, DirectionResult, RunError};
 
-pub(crate) fn run(args: &BlastArgs) -> Result<Exit, CliError> {
-    measure::run(&args.cells.output, |stop| measure(args, stop))
-}
-
-pub(crate) fn measure(args: &BlastArgs, stop: &Arc<AtomicBool>) -> Result<RunOutput, CliError> {
-    let started_at = SystemTime::now();
-    let family = Family::of(args.cells.ipv4, args.cells.ipv6);
-    let targets = resolve(&args.target, PORT, family)?;
+pub(crate) fn measure(args: &BlastArgs, stop: &StopFlag) -> CliResult<RunOutput> {
+    let targets = resolve(&args.target, PORT, args.cells.family)?;
     let key = key(args.key_file.as_deref())?;
     let quiet = args.cells.output.common.quiet;
-    let mut start = Start::on_this_host("blast", quiet, stop, started_at);
-    let nonce = nonce()?;
-    let (target, scenario, receiver) = in_turn(&targets, quiet, |target| {
-        let scenario = scenario::blast(args, target)?;
-        refuse(args, &scenario, target.ip())?;
-        let receiver = if scenario.route == Route::SendOnly {
+    let mut context = MeasureContext::new("blast", quiet, stop);
+    let nonce = u64::from_ne_bytes(random()?);
+    if args.no_peer {
+        let (target, scenario) = in_turn(&targets, quiet, |target| {
+            let scenario = scenario::blast(args, target)?;
             reach(&scenario, target, targets.last() != Some(&target))?;
-            Receiver::Unknown(SendOnlyRunner::new(target, nonce as u16))
-        } else {
-            let options = Options {
-                bind: SocketAddr::new(scenario.bind, args.port),
-                dev: scenario.ip.dev.clone(),
-                ..Options::default()
-            };
-            Receiver::Sink(Box::new(RemoteRunner::open(target, &options, key.clone(), nonce)?))
-        };
-        Ok((target, scenario, receiver))
-    })?;
-    if let Receiver::Sink(sink) = &receiver {
-        lack(&mut start.machine, sink.peer().missing);
+            Ok((target, scenario))
+        })?;
+        let runner = SendOnlyRunner::new(target, nonce as u16);
+        return measure::measure(context, scenario, runner, Some(target), |_report, _runner| {});
     }
-    let asked = scenario.clone();
-    let job = Job::new(start, scenario, receiver, Some(target));
-    measure::measure(job, |report, receiver| {
-        if let Receiver::Sink(sink) = receiver {
-            add_sink(report, sink, &asked);
+    let (target, scenario, runner) = in_turn(&targets, quiet, |target| {
+        let scenario = scenario::blast(args, target)?;
+        let options = Options {
+            bind: SocketAddr::new(scenario.bind, args.port),
+            dev: scenario.ip.dev.clone(),
+            ..Options::default()
+        };
+        let runner = RemoteRunner::open(target, &options, key.clone(), nonce)?;
+        Ok((target, scenario, runner))
+    })?;
+    // Engines that the sink lacks.
+    for MissingEngine { engine, why } in runner.peer.missing.clone() {
+        let missing = &mut context.machine.missing;
+        if !missing.iter().any(|known| known.engine == engine) {
+            missing.push(MissingEngine { engine, why: format!("on the sink: {why}") });
         }
+    }
+    let requested = scenario.clone();
+    measure::measure(context, scenario, runner, Some(target), |report, runner| {
+        add_sink(report, runner, &requested);
     })
 }
 
-enum Receiver {
-    Sink(Box<RemoteRunner>),
-    Unknown(SendOnlyRunner),
-}
-
-impl CellRunner for Receiver {
-    fn measure(
-        &mut self,
-        plan: &Plan,
-        cell: &PlannedCell,
-        load: WorkerLoad,
-        stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
-    ) -> Result<Vec<DirectionResult>, RunError> {
-        match self {
-            Self::Sink(sink) => sink.measure(plan, cell, load, stop, tick),
-            Self::Unknown(alone) => alone.measure(plan, cell, load, stop, tick),
-        }
-    }
-}
-
-fn add_sink(report: &mut Report, sink: &RemoteRunner, asked: &Scenario) {
-    // The clocks have been compared during the whole run.
-    let peer = sink.peer();
-    report.host.peer = Some(Box::new(report::host(&peer.facts)));
-    report.clock = clock(&peer);
-    let of_sink = report::sink_warnings(&peer.facts, asked);
-    let here = std::mem::take(&mut report.warnings);
+fn add_sink(report: &mut Report, sink: &RemoteRunner, scenario: &Scenario) {
+    let facts = &sink.peer.facts;
+    report.host.peer = Some(Box::new(report::host(facts)));
+    report.clock = clock(sink);
+    let mut warnings = report::sink_warnings(facts, scenario);
     // If both ends are on one host, each warning appears once.
-    let said = |warning: &crate::document::Warning| {
+    let is_known = |warning: &Warning| {
         let code = warning.code.trim_start_matches("sink_");
-        peer.same_clock && here.iter().any(|here| here.code == code)
+        sink.control.same_clock && report.warnings.iter().any(|known| known.code == code)
     };
-    let of_sink: Vec<_> = of_sink.into_iter().filter(|warning| !said(warning)).collect();
-    report.warnings = here.into_iter().chain(of_sink).collect();
+    warnings.retain(|warning| !is_known(warning));
+    report.warnings.extend(warnings);
 }
 
-fn clock(peer: &SinkPeer) -> Option<Clock> {
-    if peer.same_clock {
+/// The sink's clock, by comparisons during the run.
+fn clock(sink: &RemoteRunner) -> Option<Clock> {
+    if sink.control.same_clock {
         return Some(Clock::same());
     }
-    let offset = peer.offset?;
+    let offset = sink.control.offset()?;
     Some(Clock {
         same: false,
         offset_ns: offset.offset_ns,
@@ -112,52 +83,22 @@ fn clock(peer: &SinkPeer) -> Option<Clock> {
     })
 }
 
-/// Adds the engines that the sink lacks.
-fn lack(machine: &mut Machine, missing: Vec<MissingEngine>) {
-    for MissingEngine { engine, why } in missing {
-        if !machine.missing.iter().any(|lacking| lacking.engine == engine) {
-            machine.missing.push(MissingEngine { engine, why: format!("on the sink: {why}") });
-        }
-    }
-}
-
-fn refuse(args: &BlastArgs, scenario: &Scenario, target: IpAddr) -> Result<(), CliError> {
-    let why = if target == IpAddr::from([255, 255, 255, 255]) && !args.broadcast {
-        "it is a broadcast address; use --broadcast to send there".to_owned()
-    } else if (target.is_multicast() || args.broadcast) && !args.no_peer {
-        "a multicast or broadcast address is not a sink; use --no-peer, and see the counters of \
-         the sinks"
-            .to_owned()
-    } else if let Some(why) = public_address_error(target, args.allow_public, &scenario.rates) {
-        why
-    } else {
-        return Ok(());
+pub(crate) fn key(file: Option<&Path>) -> CliResult<Option<Key>> {
+    let (from, bytes) = match (file, std::env::var_os(KEY_VARIABLE)) {
+        (Some(path), _) => (path.display().to_string(), std::fs::read(path)),
+        (None, Some(value)) => (KEY_VARIABLE.to_owned(), Ok(value.into_encoded_bytes())),
+        (None, None) => return Ok(None),
     };
-    Err(CliError::Target { target: args.target.clone(), why })
-}
-
-pub(crate) fn key(file: Option<&Path>) -> Result<Option<Key>, CliError> {
-    let (from, bytes) = match file {
-        Some(path) => {
-            let from = path.display().to_string();
-            let bytes = std::fs::read(path)
-                .map_err(|source| CliError::Key { from: from.clone(), why: source.to_string() })?;
-            (from, bytes)
-        }
-        None => match std::env::var_os(KEY_VARIABLE) {
-            Some(value) => (KEY_VARIABLE.to_owned(), value.into_encoded_bytes()),
-            None => return Ok(None),
-        },
-    };
-    Key::from_bytes(&bytes)
-        .map(Some)
-        .map_err(|error| CliError::Key { from, why: error.to_string() })
+    let key = bytes.map_err(|error| error.to_string());
+    let key = key.and_then(|bytes| Key::from_bytes(&bytes).map_err(|error| error.to_string()));
+    key.map(Some).map_err(|why| CliError::Key { from, why })
 }
 
 /// The variable that holds a key. As the contract of the command line has it.
 const KEY_VARIABLE: &str = "UDPERF_KEY";
 
-/// An unpredictable number.
-pub(crate) fn nonce() -> Result<u64, CliError> {
-    getrandom::u64().map_err(|error| CliError::Random { why: error.to_string() })
+pub(crate) fn random<const N: usize>() -> CliResult<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| CliError::Random { why: error.to_string() })?;
+    Ok(bytes)
 }

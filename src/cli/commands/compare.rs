@@ -1,67 +1,57 @@
 //! `udperf compare`: from stored runs to a verdict.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::cli::args::{CompareArgs, VerdictArgs, VerdictOutput};
-use crate::cli::document::head;
-use crate::cli::error::{CliError, Exit};
-use crate::cli::noise;
-use crate::cli::output::{Outputs, warn_stderr};
-use crate::compare;
-use crate::compare::{Comparison, METRICS, Rules, SideRuns, Verdict, store};
+use super::measure::head;
+use crate::cli::args::{CompareArgs, VerdictArgs};
+use crate::cli::error::{CliError, CliResult, Exit, usage};
+use crate::cli::output::{OutputTarget, Outputs, pretty, warn_stderr};
+use crate::compare::noise::{self, NoiseProfile};
+use crate::compare::{self, Comparison, METRICS, Rules, RunFacts, SideRuns, Verdict, store};
 use crate::document::Report;
-use crate::host;
-use crate::host::Depth;
-use crate::report::checks::metric::Metric;
+use crate::host::{self, Depth};
+use crate::report::checks::metric::{Better, Metric, list};
 use crate::report::format::RenderOptions;
 
-pub(crate) fn run(args: &CompareArgs) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let started_at = SystemTime::now();
-    let mut outputs = outputs(&args.output)?;
+    let mut outputs = Outputs::check::<Comparison>(&args.output.common, &args.output.files())?;
+    outputs.is_repeatable = true;
     let inputs = [Some(&args.base), Some(&args.new), args.verdict.noise.as_ref()];
-    outputs.spare(inputs.into_iter().flatten().map(PathBuf::as_path))?;
+    outputs.protect(inputs.into_iter().flatten().map(PathBuf::as_path))?;
     let metrics = metrics(&args.verdict)?;
-    let mut load = |path: &Path| load(path, &args.output, &mut outputs);
+    let load = |path: &Path| load(path, args.output.common.quiet, &outputs);
     let (base, new) = (load(&args.base)?, load(&args.new)?);
-    let noise = noise::read(args.verdict.noise.as_deref())?;
-    let shown = |path: &Path| path.display().to_string();
-    let (base_from, new_from) = (shown(&args.base), shown(&args.new));
-    let (base, new): (Vec<&Report>, Vec<&Report>) = (base.iter().collect(), new.iter().collect());
-    let comparison = compare::compare(compare::RunFacts {
+    let noise = read_noise(args.verdict.noise.as_deref(), false)?;
+    let [base_from, new_from] = [&args.base, &args.new].map(|path| path.display().to_string());
+    let comparison = compare::compare(RunFacts {
         head: head("compare", started_at, &host::survey(Depth::Quick)),
-        base: SideRuns { from: &base_from, reports: &base },
-        new: SideRuns { from: &new_from, reports: &new },
+        base: SideRuns { from: &base_from, reports: &base.iter().collect::<Vec<_>>() },
+        new: SideRuns { from: &new_from, reports: &new.iter().collect::<Vec<_>>() },
+        any_scenario: args.any_scenario,
+        noise: noise.as_ref().map(|(profile, from)| (profile, from.as_str())),
         rules: &rules(&args.verdict),
         metrics: &metrics,
         named: !args.verdict.metrics.is_empty(),
-        any_scenario: args.any_scenario,
-        noise: noise.as_ref().map(|(book, from)| (book, from.as_str())),
     })?;
     write(&comparison, &outputs, &args.verdict)?;
     Ok(exit(&comparison, &args.verdict))
 }
 
-fn load(
-    path: &Path,
-    output: &VerdictOutput,
-    outputs: &mut Outputs,
-) -> Result<Vec<Report>, CliError> {
+fn load(path: &Path, quiet: bool, outputs: &Outputs) -> CliResult<Vec<Report>> {
     let store::Loaded { runs, skipped } = store::load(path)?;
-    outputs.spare(runs.iter().map(|run| run.path.as_path()))?;
-    if !output.common.quiet {
-        for (path, why) in skipped {
-            warn_stderr(&format!("skipped {}: {why}", path.display()));
-        }
+    outputs.protect(runs.iter().map(|run| run.path.as_path()))?;
+    for (path, why) in skipped.iter().filter(|_| !quiet) {
+        warn_stderr(&format!("skipped {}: {why}", path.display()));
     }
     let mut reports: Vec<Report> = Vec::new();
     for store::Stored { path, report } in runs {
         // A copy does not count as a run.
         if reports.contains(&report) {
-            warn_stderr(&format!(
-                "{} is a copy of another run, and is not counted",
-                path.display()
-            ));
+            let path = path.display();
+            warn_stderr(&format!("{path} is a copy of another run, and is not counted"));
         } else {
             reports.push(report);
         }
@@ -69,12 +59,10 @@ fn load(
     Ok(reports)
 }
 
-pub(crate) fn metrics(args: &VerdictArgs) -> Result<Vec<&'static Metric>, CliError> {
-    let named = |name: &str| {
-        Metric::named(name.trim()).ok_or_else(|| {
-            let list = crate::report::checks::metric::list();
-            CliError::Contradiction(format!("--metric '{name}': unknown metric; use one of {list}"))
-        })
+pub(crate) fn metrics(args: &VerdictArgs) -> CliResult<Vec<&'static Metric>> {
+    let named = |name: &str| match Metric::named(name.trim()) {
+        Some(metric) => Ok(metric),
+        None => usage(format!("--metric '{name}': unknown metric; use one of {}", list())),
     };
     if args.metrics.is_empty() {
         return METRICS.into_iter().map(named).collect();
@@ -82,9 +70,8 @@ pub(crate) fn metrics(args: &VerdictArgs) -> Result<Vec<&'static Metric>, CliErr
     let mut metrics: Vec<&'static Metric> = Vec::new();
     for name in &args.metrics {
         let metric = named(name)?;
-        if metric.better == crate::report::checks::metric::Better::Neither {
-            let why = format!("--metric {name} is neither better nor worse; choose another");
-            return Err(CliError::Contradiction(why));
+        if metric.better == Better::Neither {
+            return usage(format!("--metric {name} is neither better nor worse; choose another"));
         }
         if !metrics.iter().any(|known| known.name == metric.name) {
             metrics.push(metric);
@@ -102,19 +89,77 @@ pub(crate) fn exit(comparison: &Comparison, args: &VerdictArgs) -> Exit {
         Verdict::CannotCompare => Exit::Invalid,
         Verdict::Worse => Exit::ConditionHeld,
         Verdict::Undecided if !args.allow_undecided => Exit::Undecided,
-        Verdict::Undecided | Verdict::Better | Verdict::Same => Exit::Well,
+        Verdict::Undecided | Verdict::Better | Verdict::Same => Exit::Success,
     }
-}
-
-pub(crate) fn outputs(output: &VerdictOutput) -> Result<Outputs, CliError> {
-    Outputs::check::<Comparison>(&output.common, &output.files())
 }
 
 pub(crate) fn write(
     comparison: &Comparison,
     outputs: &Outputs,
     args: &VerdictArgs,
-) -> Result<(), CliError> {
+) -> CliResult<()> {
     let is_strict = !args.allow_undecided;
     outputs.write(comparison, &RenderOptions { is_strict, ..RenderOptions::default() })
+}
+
+/// The noise profile and its path; `None` if there is none, or `none` was asked for. The default
+/// file need not exist, nor one that `is_new`.
+pub(crate) fn read_noise(
+    option: Option<&Path>,
+    is_new: bool,
+) -> CliResult<Option<(NoiseProfile, String)>> {
+    let Some(path) = noise_path(option) else { return Ok(None) };
+    let is_optional = is_new || option.is_none();
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_optional => {
+            return Ok(None);
+        }
+        read => read.map_err(|error| format!("{}; measure it with udperf ab", error.kind())),
+    };
+    let profile = text.and_then(|text| {
+        let profile: NoiseProfile = serde_json::from_str(&text)
+            .map_err(|error| format!("not a noise file of udperf ({error}); remove it"))?;
+        let (schema, expected) = (&profile.schema, noise::SCHEMA);
+        if schema == expected {
+            return Ok(profile);
+        }
+        Err(format!("its schema is {schema}, not {expected}; remove it"))
+    });
+    let name = path.display().to_string();
+    profile.map(|profile| Some((profile, name))).map_err(|why| CliError::Input {
+        flag: "noise",
+        path,
+        why,
+    })
+}
+
+/// Writes the profile; returns its path, if any.
+pub(crate) fn write_noise(
+    option: Option<&Path>,
+    profile: &NoiseProfile,
+) -> CliResult<Option<String>> {
+    let Some((target, path)) = noise_target(option)? else { return Ok(None) };
+    target.write(&pretty(profile))?;
+    Ok(Some(path.display().to_string()))
+}
+
+/// The file, checked to be writable; creates the folder of the default one.
+pub(crate) fn noise_target(option: Option<&Path>) -> CliResult<Option<(OutputTarget, PathBuf)>> {
+    let Some(path) = noise_path(option) else { return Ok(None) };
+    if let (None, Some(folder)) = (option, path.parent()) {
+        let failed = |source| CliError::File { flag: "noise", path: path.clone(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    Ok(Some((OutputTarget::check("noise", &path)?, path)))
+}
+
+fn noise_path(option: Option<&Path>) -> Option<PathBuf> {
+    if let Some(path) = option {
+        return (path.as_os_str() != "none").then(|| path.to_owned());
+    }
+    let folder =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // The XDG Base Directory Specification, 0.8.
+    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
+    Some(state.join("udperf/noise.json"))
 }

@@ -1,80 +1,49 @@
 //! Commands that measure cells: from a scenario to a report, its files, and an exit code.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, atomic::AtomicBool};
 use std::time::SystemTime;
 
 #[cfg(unix)]
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli::args::RunOutputArgs;
-use crate::cli::document::{add_host_facts, assemble};
-use crate::cli::error::{CliError, Exit, INTERRUPTED};
-use crate::cli::guard::guarded;
-use crate::cli::judge::{apply, is_of_target, judge, validity_guarded};
-use crate::cli::output::{Outputs, warn_stderr};
-use crate::cli::progress;
-use crate::document::{Cell, Report, Warning};
-use crate::host;
-use crate::host::{Depth, HostFacts, Throttle};
+use crate::cli::error::{CliError, CliResult, Exit, guarded};
+use crate::cli::output::warn_stderr;
+use crate::cli::progress::ProgressLine;
+use crate::document::{Cell, Head, MAX_MISSED, Report, SCHEMA, Tool};
+use crate::engine::URING_IS_BUILT_IN;
+use crate::host::{self, Depth, HostFacts, Throttle};
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
-use crate::report;
-use crate::report::checks::validity::{ends_invalid, invalid_lines};
-use crate::report::format::RenderOptions;
-use crate::report::format::text::style::distinct;
-use crate::report::{CellContext, CellFacts, CodeName};
-use crate::run;
-use crate::run::{CellRunner, MeasuredCell, Observer, Progress, RunOutcome};
+use crate::report::{self, CellContext, CellFacts, CodeName, HostRequirements};
+use crate::run::{self, CellRunner, MeasuredCell, Observer, Progress, RunError, RunOutcome};
 use crate::sys;
 
-/// A command that measures: what it was started with, and this host before anything is pinned.
-pub(crate) struct Start<'a> {
-    pub(crate) kind: &'static str,
-    pub(crate) quiet: bool,
-    pub(crate) stop: &'a Arc<AtomicBool>,
-    pub(crate) started_at: SystemTime,
-    pub(crate) facts: HostFacts,
+/// Whether a signal asked the run to end.
+pub(crate) type StopFlag = Arc<AtomicBool>;
+
+/// What a command was started with, and this host before anything is pinned.
+pub(crate) struct MeasureContext<'a> {
+    kind: &'static str,
+    quiet: bool,
+    stop: &'a StopFlag,
+    started_at: SystemTime,
+    facts: HostFacts,
     pub(crate) machine: Machine,
-}
-
-impl<'a> Start<'a> {
-    /// Reads this host before anything is pinned: the cores of this thread are among the facts.
-    pub(crate) fn on_this_host(
-        kind: &'static str,
-        quiet: bool,
-        stop: &'a Arc<AtomicBool>,
-        started_at: SystemTime,
-    ) -> Self {
-        let facts = host::survey(Depth::Quick);
-        let machine = host::machine(&facts);
-        Self { kind, quiet, stop, started_at, facts, machine }
-    }
-}
-
-pub(crate) struct Job<'a, B> {
-    start: Start<'a>,
-    scenario: Scenario,
-    runner: B,
-    towards: Option<SocketAddr>,
     /// Engines that `all` or `auto` omits because this host does not support them.
     pub(crate) left_out: Vec<MissingEngine>,
     /// Names the error codes of the protocol, if responses carry any.
     pub(crate) code_name: Option<CodeName<'a>>,
 }
 
-impl<'a, B: CellRunner> Job<'a, B> {
-    /// The job of a command; `towards`: the destination, if it is an IP address.
-    pub(crate) fn new(
-        mut start: Start<'a>,
-        scenario: Scenario,
-        runner: B,
-        towards: Option<SocketAddr>,
-    ) -> Self {
-        start.facts.device = towards
-            .and_then(|to| host::device_towards(to, scenario.bind, scenario.ip.dev.as_deref()));
-        Self { start, scenario, runner, towards, left_out: Vec::new(), code_name: None }
+impl<'a> MeasureContext<'a> {
+    /// Reads this host before anything is pinned: the cores of this thread are among the facts.
+    pub(crate) fn new(kind: &'static str, quiet: bool, stop: &'a StopFlag) -> Self {
+        let started_at = SystemTime::now();
+        let facts = host::survey(Depth::Quick);
+        let machine = host::machine(&facts);
+        let (left_out, code_name) = (Vec::new(), None);
+        Self { kind, quiet, stop, started_at, facts, machine, left_out, code_name }
     }
 }
 
@@ -85,46 +54,29 @@ pub(crate) struct RunOutput {
     pub(crate) interrupted: bool,
 }
 
-/// Runs a command that measures: checks its files, measures, prints, writes and judges.
-pub(crate) fn run(
-    output: &RunOutputArgs,
-    measure: impl FnOnce(&Arc<AtomicBool>) -> Result<RunOutput, CliError>,
-) -> Result<Exit, CliError> {
-    let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
-    let RunOutput { mut report, error, interrupted } = measure(&stop_on_signals()?)?;
-    let gated = guarded("gates", || {
-        apply(&mut report, output);
-        Ok(())
-    });
-    write(&report, output, &outputs)?;
-    gated?;
-    match error {
-        // The report states the reason: the target could not be measured.
-        Some(CliError::Run(error)) if is_of_target(&error) && ends_invalid(&report, false) => {
-            warn_stderr(&error.to_string());
-            Ok(if interrupted { Exit::Interrupted } else { judge(&report, output, "") })
-        }
-        Some(error) => Err(error),
-        None if interrupted => Ok(Exit::Interrupted),
-        None => guarded("gates", || Ok(judge(&report, output, ""))),
-    }
-}
-
+/// Measures the cells of a scenario; `target`: the destination, if it is an IP address. `complete`
+/// adds what only this command knows.
 pub(crate) fn measure<B: CellRunner>(
-    job: Job<'_, B>,
+    context: MeasureContext<'_>,
+    scenario: Scenario,
+    mut runner: B,
+    target: Option<SocketAddr>,
     complete: impl FnOnce(&mut Report, &B),
-) -> Result<RunOutput, CliError> {
-    let Job { start, scenario, mut runner, towards, left_out, code_name } = job;
-    let Start { kind, quiet, stop, started_at, facts, mut machine } = start;
+) -> CliResult<RunOutput> {
+    let MeasureContext { kind, quiet, stop, started_at, .. } = context;
+    let MeasureContext { mut facts, mut machine, left_out, code_name, .. } = context;
+    facts.device =
+        target.and_then(|to| host::device_towards(to, scenario.bind, scenario.ip.dev.as_deref()));
     let throttle = Throttle::begin();
     // Errors in the scenario are reported before any trial.
     Plan::new(scenario.clone(), &machine)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
-    let choice = auto.then(|| run::choose(&scenario, &machine, &mut runner, stop)).transpose()?;
-    machine.fastest = choice.as_ref().map(|choice| choice.engine);
+    let choose = || run::choose(&scenario, &machine, &mut runner, stop);
+    let (fastest, choice) = auto.then(choose).transpose()?.unzip();
+    machine.fastest = fastest;
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
-    let line = progress::ProgressLine::new(quiet);
+    let line = ProgressLine::new(quiet);
     let (cells, bug) = (Vec::new(), None);
     let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells, bug };
     let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut runner, stop, &mut recorder);
@@ -139,22 +91,92 @@ pub(crate) fn measure<B: CellRunner>(
     let counted = counted(&cells);
     let mut report = guarded(&format!("document of {counted}"), || {
         assemble(kind, &plan, &facts, cells, started_at)
-    })?;
+    })??;
     // A part that fails from here on is missing from the document, which is still written.
     let host_facts = guarded("host facts", || {
-        report.choice = choice.as_ref().map(report::choice);
-        add_host_facts(&mut report, &plan.scenario, towards, &throttle);
-        Ok(())
+        report.choice = choice;
+        add_host_facts(&mut report, &plan.scenario, target, &throttle);
     });
     bugs.extend(host_facts.err());
-    let details = guarded("details of the command", || {
-        complete(&mut report, &runner);
-        Ok(())
-    });
+    let details = guarded("details of the command", || complete(&mut report, &runner));
     bugs.extend(details.err());
-    bugs.extend(validity_guarded(&mut report, |report| report, report::judge_validity));
+    if let Err(bug) = guarded("validity", || report::judge_validity(&mut report)) {
+        // What was not judged is not valid.
+        report.valid = false;
+        bugs.push(bug);
+    }
     let error = bugs.into_iter().next().or(error);
     Ok(RunOutput { report, error, interrupted })
+}
+
+fn assemble(
+    kind: &str,
+    plan: &Plan,
+    facts: &HostFacts,
+    cells: Vec<Cell>,
+    started_at: SystemTime,
+) -> CliResult<Report> {
+    let scenario = serde_json::to_value(&plan.scenario).map_err(|error| CliError::Bug {
+        part: "scenario".to_owned(),
+        reason: error.to_string(),
+    })?;
+    let Head { schema, kind, tool, command, started_at, host } = head(kind, started_at, facts);
+    Ok(Report {
+        schema,
+        kind,
+        tool,
+        command,
+        started_at,
+        host,
+        scenario,
+        clock: None,
+        input: None,
+        choice: None,
+        path_mtu: None,
+        cpu_throttling: None,
+        warnings: report::left_out(&plan.left_out)
+            .chain(report::over_loopback(&plan.scenario))
+            .chain(report::host_warnings(facts, HostRequirements::of(plan)))
+            .collect(),
+        valid: true,
+        invalid_because: Vec::new(),
+        max_missed: MAX_MISSED,
+        gates: Vec::new(),
+        cells,
+    })
+}
+
+pub(crate) fn head(kind: &str, started_at: SystemTime, facts: &HostFacts) -> Head {
+    Head {
+        schema: SCHEMA.to_owned(),
+        kind: kind.to_owned(),
+        tool: Tool {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: option_env!("UDPERF_GIT").map(str::to_owned),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
+        },
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        host: report::host(facts),
+    }
+}
+
+/// Adds what this host reports after the run: the path MTU, and throttling by a CPU quota.
+fn add_host_facts(
+    report: &mut Report,
+    scenario: &Scenario,
+    target: Option<SocketAddr>,
+    throttle: &Throttle,
+) {
+    if let Some(target) = target.filter(|_| scenario.route.sends()) {
+        let Scenario { bind, ip, .. } = scenario;
+        report.path_mtu = host::path_mtu(target, *bind, ip.dev.as_deref());
+        let warnings: Vec<_> = report::size_warnings(report, target.is_ipv6(), ip.df).collect();
+        report.warnings.extend(warnings);
+    }
+    report.cpu_throttling = throttle.end();
+    report.warnings.extend(report.cpu_throttling.as_ref().and_then(report::throttled));
 }
 
 /// A short summary of the measured cells, printed if the document could not be built.
@@ -168,7 +190,7 @@ fn counted(cells: &[Cell]) -> String {
 
 /// Shows progress and builds the document of each cell at once, which bounds memory.
 struct Recorder<'a> {
-    line: progress::ProgressLine,
+    line: ProgressLine,
     plan: &'a Plan,
     facts: &'a HostFacts,
     code_name: Option<CodeName<'a>>,
@@ -184,17 +206,15 @@ impl Observer for Recorder<'_> {
 
     fn measured(&mut self, measured: MeasuredCell) -> Option<MeasuredCell> {
         let (plan, MeasuredCell { cell, load, direction, result }) = (self.plan, measured);
-        let (cell, result) = (&cell, &result);
-        let code_name = self.code_name;
+        let (cell, result, code_name) = (&cell, &result, self.code_name);
         let facts = CellFacts { plan, cell, load, direction, result, code_name };
-        let sent = result.tx.sent;
-        let received = result.rx.received;
+        let (sent, received) = (result.tx.tally.sent, result.rx.tally.received);
         let part = format!("cell {} (sent {sent}, received {received})", cell.id);
         let document = guarded(&part, || {
             let mut document = report::cell(facts);
             let context = CellContext::of(plan, self.facts, result);
             document.warnings = report::cell_warnings(&document, &context);
-            Ok(document)
+            document
         });
         match document {
             Ok(document) => self.cells.push(document),
@@ -207,26 +227,13 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// Writes the report; if standard output gets JSON, its warnings go to standard error.
-pub(crate) fn write(
-    report: &Report,
-    output: &RunOutputArgs,
-    outputs: &Outputs,
-) -> Result<(), CliError> {
-    let options = RenderOptions { conditions: &output.fail_if, ..RenderOptions::default() };
-    let written = outputs.write(report, &options);
-    if output.common.json_to_stdout() && !output.common.quiet {
-        let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
-        for Warning { code, message } in distinct(report.warnings.iter().chain(cells)) {
-            warn_stderr(&format!("{code}: {message}"));
-        }
-        invalid_lines(report).iter().for_each(|line| warn_stderr(line));
-    }
-    written
+/// Whether a run ended early for a reason that its report gives about the target.
+pub(crate) const fn is_of_target(error: &RunError) -> bool {
+    matches!(error, RunError::NothingDelivered { .. } | RunError::Stuck { .. })
 }
 
 /// A flag that any ending signal sets; it never ends the program, which has state to restore.
-pub(crate) fn stop_gently() -> Result<Arc<AtomicBool>, CliError> {
+pub(crate) fn stop_gently() -> CliResult<StopFlag> {
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     let all = [SIGINT, SIGTERM, SIGHUP, signal_hook::consts::SIGQUIT];
@@ -240,10 +247,10 @@ pub(crate) fn stop_gently() -> Result<Arc<AtomicBool>, CliError> {
 
 /// A flag that the first SIGINT, SIGTERM or SIGHUP sets. A second signal within half a second is
 /// the same one; a later one ends the program at once.
-pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
+pub(crate) fn stop_on_signals() -> CliResult<StopFlag> {
     #[cfg(unix)]
     let (all, keep) = ([SIGINT, SIGTERM, SIGHUP], [SIGHUP]);
     #[cfg(not(unix))]
     let (all, keep) = ([SIGINT, SIGTERM], []);
-    sys::stop_on_signals(&all, &keep, INTERRUPTED.into()).map_err(CliError::Signals)
+    sys::stop_on_signals(&all, &keep, Exit::Interrupted as i32).map_err(CliError::Signals)
 }

@@ -1,82 +1,74 @@
-//! `udperf report`: kept runs, shown again.
+//! `udperf report`: stored runs, shown again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::run::{apply_gates, judge, write};
 use crate::cli::args::{ReportArgs, RunOutputArgs};
-use crate::cli::commands::measure;
-use crate::cli::error::{CliError, Exit};
-use crate::cli::guard::guarded;
-use crate::cli::judge;
+use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::compare::history::{Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::document::Report;
-use crate::report::checks::validity::invalid_lines;
 use crate::report::format::text::Style;
 use crate::report::format::{Document, Format, RenderOptions, csv, html, junit, markdown};
-use crate::report::{Condition, RenderError};
+use crate::report::{Condition, RenderError, checks::validity::invalid_lines};
 
-pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ReportArgs) -> CliResult {
     let output = &args.output;
     let mut outputs = Outputs::check::<Report>(&output.common, &output.files())?;
-    outputs.spare(args.files.iter().map(PathBuf::as_path))?;
+    outputs.is_repeatable = true;
+    outputs.protect(args.files.iter().map(PathBuf::as_path))?;
     if let [path] = &args.files[..]
         && !args.history
         && let Some(found) = store::other(path)
     {
-        return other(&found?, output, &outputs);
+        return show_other(&found?, output, &outputs);
     }
     let mut runs = load(args)?;
-    outputs.spare(runs.iter().map(|run| run.path.as_path()))?;
+    outputs.protect(runs.iter().map(|run| run.path.as_path()))?;
     let gated = guarded("gates", || {
-        runs.iter_mut().for_each(|run| judge::apply(&mut run.report, output));
-        Ok(())
+        runs.iter_mut().for_each(|run| apply_gates(&mut run.report, output));
     });
     if args.history {
         gated?;
-        return over_time(&runs, args, &outputs);
+        return show_history(&runs, args, &outputs);
     }
-    let [run] = &runs[..] else { return several(runs, gated, output, &outputs) };
-    let written = measure::write(&run.report, output, &outputs);
-    written.map_err(|error| name_run(error, &runs))?;
+    let [run] = &runs[..] else { return show_several(runs, gated, output, &outputs) };
+    write(&run.report, output, &outputs).map_err(|error| name_run(error, &runs))?;
     gated?;
-    guarded("gates", || Ok(judge::judge(&run.report, output, "")))
+    guarded("gates", || judge(&run.report, output, ""))
 }
 
-fn other(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> Result<Exit, CliError> {
-    let refuse = |flag: &str| {
-        let why =
-            format!("--{flag} needs a run, but this is a document of kind '{}'", found.kind());
-        Err(CliError::Contradiction(why))
-    };
-    let of_runs = [("max-missed", args.max_missed.is_some()), ("fail-if", args.is_gated())];
-    if let Some((flag, _)) = of_runs.into_iter().find(|(_, is_given)| *is_given) {
-        return refuse(flag);
-    }
-    fn write<D: Document>(
-        document: &D,
-        outputs: &Outputs,
-        refuse: impl Fn(&str) -> Result<Exit, CliError>,
-    ) -> Result<Exit, CliError> {
+fn show_other(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> CliResult {
+    fn write<D: Document>(found: &Other, document: &D, outputs: &Outputs) -> CliResult<()> {
         match outputs.unsupported::<D>() {
-            Some(flag) => refuse(flag),
-            None => outputs.write(document, &RenderOptions::default()).map(|()| Exit::Well),
+            Some(flag) => refuse(found, flag),
+            None => outputs.write(document, &RenderOptions::default()),
         }
     }
-    let exit = match found {
-        Other::Verdict(document) => write(&**document, outputs, refuse),
-        Other::Search(document) => write(&**document, outputs, refuse),
-        Other::Sink(document) => write(&**document, outputs, refuse),
-        Other::Echo(document) => write(&**document, outputs, refuse),
+    fn refuse(found: &Other, flag: &str) -> CliResult<()> {
+        let kind = found.kind();
+        usage(format!("--{flag} needs a run, but this is a document of kind '{kind}'"))
+    }
+    if args.max_missed.is_some() {
+        refuse(found, "max-missed")?;
+    }
+    if args.is_gated() {
+        refuse(found, "fail-if")?;
+    }
+    match found {
+        Other::Verdict(document) => write(found, &**document, outputs),
+        Other::Search(document) => write(found, &**document, outputs),
+        Other::Sink(document) => write(found, &**document, outputs),
+        Other::Echo(document) => write(found, &**document, outputs),
     }?;
-    Ok(if found.is_invalid() { Exit::Invalid } else { exit })
+    Ok(if found.is_invalid() { Exit::Invalid } else { Exit::Success })
 }
 
 /// All runs in the order of the arguments, oldest first in each folder, each file once.
-fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
-    let mut runs: Vec<Stored> = Vec::new();
-    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+fn load(args: &ReportArgs) -> CliResult<Vec<Stored>> {
+    let (mut runs, mut seen) = (Vec::new(), BTreeSet::new());
     for path in &args.files {
         let loaded = store::load(path)?;
         if !args.output.common.quiet {
@@ -98,14 +90,12 @@ fn load(args: &ReportArgs) -> Result<Vec<Stored>, CliError> {
 
 /// Names the file of the run whose histogram or start cannot be read.
 fn name_run(error: CliError, runs: &[Stored]) -> CliError {
+    let CliError::Format(source) = error else { return error };
     let is_faulty = |run: &&Stored| html::render(&[("", &run.report)]).is_err();
-    match (error, runs) {
-        (CliError::Format(source), [run]) => CliError::Kept { path: run.path.clone(), source },
-        (CliError::Format(source), runs) => match runs.iter().find(is_faulty) {
-            Some(run) => CliError::Kept { path: run.path.clone(), source },
-            None => CliError::Format(source),
-        },
-        (error, _) => error,
+    let faulty = if let [run] = runs { Some(run) } else { runs.iter().find(is_faulty) };
+    match faulty {
+        Some(run) => CliError::Stored { path: run.path.clone(), source },
+        None => CliError::Format(source),
     }
 }
 
@@ -122,14 +112,17 @@ impl Runs {
         html::render(&named)
     }
 
-    fn markdown(&self) -> String {
-        let one = |(path, report): &(String, &Report)| {
-            format!("## {}\n\n{}", markdown::escape(path), markdown::render(report))
-        };
-        self.named().iter().map(one).collect::<Vec<_>>().join("\n")
+    fn join(&self, text: impl Fn(&str, &Report) -> String) -> String {
+        let texts = self.0.iter().map(|run| text(&run.path.display().to_string(), &run.report));
+        texts.collect::<Vec<_>>().join("\n")
     }
 
-    /// The suites of all runs, each with its run's path.
+    fn markdown(&self) -> String {
+        self.join(|path, report| {
+            format!("## {}\n\n{}", markdown::escape(path), markdown::render(report))
+        })
+    }
+
     fn junit(&self, conditions: &[Condition]) -> Result<String, RenderError> {
         let mut all = Vec::new();
         for (path, report) in self.named() {
@@ -152,20 +145,18 @@ impl Document for Runs {
     ];
 
     fn text(&self, style: Style) -> String {
-        let one = |(path, report): &(String, &Report)| format!("{path}\n\n{}", report.text(style));
-        self.named().iter().map(one).collect::<Vec<_>>().join("\n")
+        self.join(|path, report| format!("{path}\n\n{}", report.text(style)))
     }
 }
 
-fn several(
+fn show_several(
     runs: Vec<Stored>,
-    gated: Result<(), CliError>,
+    gated: CliResult<()>,
     output: &RunOutputArgs,
     outputs: &Outputs,
-) -> Result<Exit, CliError> {
+) -> CliResult {
     if let Some(flag) = outputs.unsupported::<Runs>() {
-        let why = format!("--{flag} needs one run, got {}; give one file", runs.len());
-        return Err(CliError::Contradiction(why));
+        return usage(format!("--{flag} needs one run, got {}; give one file", runs.len()));
     }
     let runs = Runs(runs);
     let options = RenderOptions { conditions: &output.fail_if, ..RenderOptions::default() };
@@ -173,43 +164,38 @@ fn several(
     gated?;
     let judge = |run: &Stored| {
         let name = format!("{}: ", run.path.display());
-        guarded("gates", || Ok(judge::judge(&run.report, output, &name)))
+        guarded("gates", || judge(&run.report, output, &name))
     };
     let exits = runs.0.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
     // Invalid takes precedence over a condition that held, and that over success.
     let worst = [Exit::Invalid, Exit::ConditionHeld].into_iter().find(|exit| exits.contains(exit));
-    Ok(worst.unwrap_or(Exit::Well))
+    Ok(worst.unwrap_or(Exit::Success))
 }
 
-fn over_time(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> Result<Exit, CliError> {
+fn show_history(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> CliResult {
     if let Some(flag) = outputs.unsupported::<History>() {
-        let why = format!("--history has no --{flag}; omit one of them");
-        return Err(CliError::Contradiction(why));
+        return usage(format!("--history has no --{flag}; omit one of them"));
     }
-    let filter = Filter { metrics: args.metric.clone(), cells: args.cell.clone() };
     for run in runs.iter().filter(|run| !run.report.valid && !args.output.common.quiet) {
         for line in invalid_lines(&run.report) {
             warn_stderr(&format!("{}: {line}", run.path.display()));
         }
     }
+    let filter = Filter { metrics: args.metric.clone(), cells: args.cell.clone() };
     let history = history(runs, &filter);
-    if history.series.is_empty() {
-        return Err(CliError::NothingToShow(nothing(runs, args)));
+    if !history.series.is_empty() {
+        return outputs.write(&history, &RenderOptions::default()).map(|()| Exit::Success);
     }
-    outputs.write(&history, &RenderOptions::default()).map(|()| Exit::Well)
-}
-
-fn nothing(runs: &[Stored], args: &ReportArgs) -> String {
     let has = match runs.len() {
         1 => "the run has no cell".to_owned(),
         count => format!("none of {count} runs has a cell"),
     };
-    match &args.cell[..] {
+    Err(CliError::NothingToShow(match &args.cell[..] {
         [] => format!("{has} with this metric; choose another --metric"),
         cells => format!(
-            "{has} that fits --cell {} and has this metric; omit --cell to see all, or \
-             choose another --metric",
+            "{has} that fits --cell {} and has this metric; omit --cell to see all, or choose \
+             another --metric",
             cells.join(" ")
         ),
-    }
+    }))
 }

@@ -1,59 +1,59 @@
-//! `udperf completions`, `udperf man` and `udperf schema`.
+//! `udperf doctor`, `explain`, `completions` and `man`.
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
-use crate::cli::args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf};
-use crate::cli::error::{CliError, Exit};
-use crate::cli::output::{OutputTarget, print};
-use crate::report::schema;
+use crate::cli::args::{Cli, CompletionsArgs, DoctorArgs, ExplainArgs, ManArgs};
+use crate::cli::error::{CliError, CliResult, EXITS, Exit, usage};
+use crate::cli::output::{OutputTarget, color, print};
+use crate::host::{self, Depth};
+use crate::report::checks::topics::{Topic, topics};
+use crate::report::{self, HostRequirements, format::text::wrap};
 
-/// What pages are of.
+/// The version in manual pages.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
 
-pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
-    print(match args.of {
-        SchemaOf::Run => schema::RUN,
-        SchemaOf::Comparison => schema::COMPARISON,
-        SchemaOf::Search => schema::SEARCH,
-        SchemaOf::Sink => schema::SINK,
-        SchemaOf::Echo => schema::ECHO,
-    })
+pub(crate) fn doctor(args: &DoctorArgs) -> CliResult {
+    let mut facts = host::survey(Depth::Full);
+    facts.device = host::default_device();
+    let requirements = HostRequirements {
+        socket_buffer: args.socket_buffer,
+        threads: usize::from(args.threads),
+        ..HostRequirements::default()
+    };
+    let checks = report::check_host(&facts, requirements);
+    print(&report::doctor(&checks, &facts, color(args.color)))
 }
 
-pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {
+pub(crate) fn completions(args: &CompletionsArgs) -> CliResult {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "udperf", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
-pub(crate) fn man(args: &ManArgs) -> Result<Exit, CliError> {
+pub(crate) fn man(args: &ManArgs) -> CliResult {
     let mut program = Cli::command().disable_help_subcommand(true);
     // Gives commands the names that they have as pages: udperf-bench.
     program.build();
     if let Some(folder) = &args.dir {
-        std::fs::create_dir_all(folder).map_err(|source| CliError::File {
-            flag: "dir",
-            path: folder.clone(),
-            source,
-        })?;
+        let failed = |source| CliError::File { flag: "dir", path: folder.clone(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
         let pages = std::iter::once(&program).chain(program.get_subcommands());
         let pages: Vec<(OutputTarget, String)> = pages
             .map(|command| {
                 let path = folder.join(format!("{}.1", name(command)));
                 Ok((OutputTarget::check("dir", &path)?, page(command)?))
             })
-            .collect::<Result<_, CliError>>()?;
+            .collect::<CliResult<_>>()?;
         pages.iter().try_for_each(|(target, text)| target.write(text))?;
-        return Ok(Exit::Well);
+        return Ok(Exit::Success);
     }
-    let Some(asked) = &args.command else { return print(&page(&program)?) };
-    match program.find_subcommand(asked) {
+    let Some(word) = &args.command else { return print(&page(&program)?) };
+    match program.find_subcommand(word) {
         Some(command) => print(&page(command)?),
         None => {
             let names: Vec<_> = program.get_subcommands().map(Command::get_name).collect();
-            let why = format!("unknown command '{asked}'; use one of {}", names.join(", "));
-            Err(CliError::Contradiction(why))
+            usage(format!("unknown command '{word}'; use one of {}", names.join(", ")))
         }
     }
 }
@@ -62,16 +62,83 @@ fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
-fn page(command: &Command) -> Result<String, CliError> {
+fn page(command: &Command) -> CliResult<String> {
     let mut text = Vec::new();
-    let failed =
-        |error: std::io::Error| CliError::Render { what: "manual page", reason: error.to_string() };
-    Man::new(command.clone())
-        .source(SOURCE)
-        .manual("udperf manual")
-        .render(&mut text)
-        .map_err(failed)?;
+    let page = Man::new(command.clone()).source(SOURCE).manual("udperf manual");
+    page.render(&mut text).map_err(CliError::Stdout)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Columns of the text. Arbitrary: what every terminal has.
+const WIDTH: usize = 80;
+
+/// Columns before the long text. Arbitrary.
+const INDENT: usize = 2;
+
+pub(crate) fn explain(args: &ExplainArgs) -> CliResult {
+    if args.names.is_empty() {
+        return print(&short());
+    }
+    let texts: Result<Vec<_>, _> = args.names.iter().map(|name| long(name)).collect();
+    print(&texts?.join("\n"))
+}
+
+fn all() -> Vec<Topic> {
+    let exits = EXITS.iter().map(|(exit, title, text)| Topic {
+        kind: "exit code",
+        name: (*exit as u8).to_string(),
+        title,
+        text: (*text).to_owned(),
+    });
+    topics().into_iter().chain(exits).collect()
+}
+
+fn short() -> String {
+    let mut out = String::new();
+    let mut kind = "";
+    for topic in all() {
+        if topic.kind != kind {
+            let blank = if kind.is_empty() { "" } else { "\n" };
+            kind = topic.kind;
+            out += &format!("{blank}{kind}:\n");
+        }
+        out += &format!("  {:<22} {}\n", topic.name, topic.title);
+    }
+    out
+}
+
+fn long(name: &str) -> CliResult<String> {
+    let lower = name.strip_prefix("sink_").unwrap_or(name).to_lowercase();
+    if lower.trim().is_empty() {
+        return Ok(short());
+    }
+    let all = all();
+    let found = all.iter().filter(|topic| topic.name.to_lowercase() == lower);
+    let texts: Vec<_> = found.map(topic_page).collect();
+    if !texts.is_empty() {
+        return Ok(texts.join("\n"));
+    }
+    let names = all.iter().map(|topic| topic.name.as_str());
+    let mut near: Vec<_> = names.map(|name| (strsim::jaro(&lower, name), name)).collect();
+    near.retain(|(likeness, name)| *likeness > NEAR || name.contains(&lower));
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near: Vec<_> = near.into_iter().take(3).map(|(_, name)| name).collect();
+    let hint = match near.is_empty() {
+        true => "`udperf explain` lists all names".to_owned(),
+        false => format!("did you mean {}?", near.join(", ")),
+    };
+    let cut = if name.chars().nth(WIDTH).is_some() { "…" } else { "" };
+    let name: String = name.chars().take(WIDTH).collect();
+    usage(format!("cannot explain '{name}{cut}': unknown name; {hint}"))
+}
+
+/// Likeness from which a name is suggested, arbitrary: as clap does.
+const NEAR: f64 = 0.7;
+
+fn topic_page(topic: &Topic) -> String {
+    let title = format!("{} {}: {}\n", topic.kind, topic.name, topic.title);
+    let lines = wrap(&topic.text, WIDTH - INDENT, 0);
+    lines.iter().fold(title, |page, line| format!("{page}{:INDENT$}{line}\n", ""))
 }
 
 #[cfg(test)]
@@ -79,7 +146,7 @@ mod tests {
     use super::*;
     use crate::compare::Comparison;
     use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
-    use crate::report::schema::schema_of;
+    use crate::report::schema::{self, schema_of};
 
     #[test]
     fn schemas_are_those_of_the_structures() {
@@ -99,5 +166,54 @@ mod tests {
             let advice = "UDPERF_UPDATE_DOCS=1 cargo test --lib schemas";
             assert!(current == committed, "docs/schema/{word}.json is not current: {advice}");
         }
+    }
+
+    fn manual() -> String {
+        let mut out = "# Explanations\n\nWhat `udperf explain NAME` prints. Generated: run \
+                       `UDPERF_UPDATE_DOCS=1 cargo test --lib explain` after a change.\n"
+            .to_owned();
+        let mut kind = "";
+        for topic in all() {
+            if topic.kind != kind {
+                kind = topic.kind;
+                out += &format!("\n## {}{}s\n", kind[..1].to_uppercase(), &kind[1..]);
+            }
+            out += &format!("\n### {}\n\n**{}**\n\n{}\n", topic.name, topic.title, topic.text);
+        }
+        out
+    }
+
+    #[test]
+    fn the_manual_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explain.md");
+        if std::env::var_os("UDPERF_UPDATE_DOCS").is_some() {
+            std::fs::write(path, manual()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), manual());
+    }
+
+    #[test]
+    fn explains_names_and_suggests_similar_ones() {
+        for (name, part) in [
+            ("receive_buffer_loss", "--socket-buffer"),
+            ("sink_busy_host", "warning busy_host: "),
+            ("CPU TX/RX", "column CPU tx/rx: "),
+            ("5", "exit code 5: "),
+            (" ", &short()),
+        ] {
+            assert!(long(name).unwrap().contains(part), "{name}");
+        }
+        for (name, part) in [
+            ("recieve_buffer_loss", "did you mean receive_buffer_loss"),
+            ("stall", "stalls"),
+            ("§", "lists all names"),
+        ] {
+            let error = long(name).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(long(&"x".repeat(100_000)).unwrap_err().to_string().len() < 200);
+        let text = short();
+        assert!(all().iter().all(|topic| text.contains(topic.title)));
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, CliResult, usage};
 use crate::sys;
 
 /// Folders whose files stand for open ones: these are written in place, whatever they lead to.
@@ -16,22 +16,21 @@ const OPEN_FILES: [&str; 2] = ["/proc", "/dev/fd"];
 /// Symbolic links that are followed in a row; as path_resolution(7).
 const LINKS: usize = 40;
 
-/// How long to wait for room in a pipe before looking again; arbitrary.
-const ROOM_NS: u64 = 100_000_000;
+/// Interval between checks whether a full pipe accepts data; arbitrary.
+const PIPE_WAIT_NS: u64 = 100_000_000;
 
 /// A file to be written at the end of a run, checked before it.
 #[derive(Debug)]
 pub(crate) struct OutputTarget {
     pub(super) flag: &'static str,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl OutputTarget {
     /// Checks that the file can be written; leaves nothing behind.
-    pub(crate) fn check(flag: &'static str, path: &Path) -> Result<Self, CliError> {
+    pub(crate) fn check(flag: &'static str, path: &Path) -> CliResult<Self> {
         if path.as_os_str() == "-" {
-            let why = format!("--{flag} does not go to standard output; name a file, not '-'");
-            return Err(CliError::Contradiction(why));
+            return usage(format!("--{flag} does not go to standard output; name a file, not '-'"));
         }
         let target = Self { flag, path: path.to_owned() };
         let result = target.file().and_then(|file| match file {
@@ -44,13 +43,12 @@ impl OutputTarget {
         Ok(target)
     }
 
-    /// Writes the whole file or leaves it unchanged.
-    pub(crate) fn write(&self, text: &str) -> Result<(), CliError> {
+    pub(crate) fn write(&self, text: &str) -> CliResult<()> {
         let result = self.file().and_then(|file| match file {
             Some(file) => {
-                let mut whole = beside(&file)?;
-                whole.write_all(text.as_bytes())?;
-                whole.persist(&file).map(drop).map_err(|error| error.error)
+                let mut temporary = beside(&file)?;
+                temporary.write_all(text.as_bytes())?;
+                temporary.persist(&file).map(drop).map_err(|error| error.error)
             }
             None => write_in_place(&sys::open_without_waiting(&self.path)?, text.as_bytes()),
         });
@@ -60,14 +58,9 @@ impl OutputTarget {
         }
     }
 
-    /// The same for all paths to one file.
     pub(super) fn identity(&self) -> PathBuf {
         let path = self.file().ok().flatten().unwrap_or_else(|| self.path.clone());
         path.canonicalize().unwrap_or(path)
-    }
-
-    pub(super) fn is_file(&self) -> bool {
-        self.path.is_file()
     }
 
     /// The file to replace, behind all symbolic links; `None` for what is written in place.
@@ -118,7 +111,6 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     Ok((folder.unwrap_or_else(|| Path::new(".")), name))
 }
 
-/// A temporary file in the same folder, to replace the path.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -135,14 +127,13 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Writes all, and waits while a pipe is full.
 fn write_in_place(mut to: &File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => bytes = &bytes[count..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                sys::wait_writable(to, ROOM_NS);
+                sys::wait_writable(to, PIPE_WAIT_NS);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -156,79 +147,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_whole_or_untouched() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.json");
-        std::fs::write(&path, "old").unwrap();
-        let target = OutputTarget::check("json", &path).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        target.write("new").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_found_before() {
+    fn writes_all_or_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("file"), "").unwrap();
-        let long = "x".repeat(300);
-        for name in ["", "no/such/file", "new/", "new/.", "file/", "file/x", &long] {
+        std::fs::write(at("file"), "old").unwrap();
+        for name in ["", "no/such/file", "new/", "new/.", "file/", "file/x", &"x".repeat(300)] {
             assert!(OutputTarget::check("csv", &at(name)).is_err(), "{name}");
         }
         for path in ["", "-", "..", "/"] {
             assert!(OutputTarget::check("csv", Path::new(path)).is_err(), "{path}");
         }
+        let target = OutputTarget::check("json", &at("file")).unwrap();
+        assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "old");
+        target.write("new").unwrap();
+        assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn one_file_has_one_identity() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("d")).unwrap();
-        let of =
-            |name: &str| OutputTarget::check("csv", &folder.path().join(name)).unwrap().identity();
-        assert_eq!(of("d/x"), of("./d/../d/x"));
-        assert_ne!(of("d/x"), of("x"));
-    }
-
-    #[test]
     #[cfg(unix)]
-    fn a_device_stays_a_device() {
-        let target = OutputTarget::check("hdr", Path::new("/dev/null")).unwrap();
-        target.write("gone").unwrap();
-        assert!(!Path::new("/dev/null").is_file());
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_link_stays_a_link() {
+    fn follows_links() {
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("d")).unwrap();
         std::fs::write(at("d/old"), "old").unwrap();
-        symlink("d/old", at("to_old")).unwrap();
-        symlink("to_old", at("twice")).unwrap();
-        symlink("d/new", at("to_new")).unwrap();
-        symlink("/dev/null", at("to_null")).unwrap();
-        symlink("loop", at("loop")).unwrap();
-        symlink("no/such", at("lost")).unwrap();
+        for (to, link) in [
+            ("d/old", "to_old"),
+            ("to_old", "twice"),
+            ("d/new", "to_new"),
+            ("/dev/null", "to_null"),
+            ("loop", "loop"),
+            ("no/such", "broken"),
+        ] {
+            symlink(to, at(link)).unwrap();
+        }
         for name in ["to_old", "twice", "to_new", "to_null"] {
             OutputTarget::check("csv", &at(name)).unwrap().write(name).unwrap();
             assert!(at(name).is_symlink(), "{name}");
         }
         assert_eq!(std::fs::read_to_string(at("d/old")).unwrap(), "twice");
         assert_eq!(std::fs::read_to_string(at("d/new")).unwrap(), "to_new");
-        for name in ["loop", "lost"] {
+        assert!(!Path::new("/dev/null").is_file());
+        for name in ["loop", "broken"] {
             assert!(OutputTarget::check("csv", &at(name)).is_err(), "{name}");
         }
     }
 
     #[test]
     #[cfg(unix)]
-    fn an_open_file_is_written_in_place() {
+    fn writes_open_files_in_place() {
         use std::os::fd::AsRawFd;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("open");
@@ -242,7 +210,6 @@ mod tests {
         }
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "text more more ");
-        let same = open.metadata().unwrap().len();
-        assert_eq!(same, 15, "the file is still the one that was opened");
+        assert_eq!(open.metadata().unwrap().len(), 15, "the file was not replaced");
     }
 }

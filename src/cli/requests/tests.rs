@@ -2,76 +2,64 @@ use clap::Parser;
 
 use super::*;
 use crate::cli::error::Exit;
-use crate::payload::{IdAt, MatchRule, Number};
+use crate::payload::{IdAt, MatchRule, Number, RequestOrder};
+use crate::unit::Nanos;
 
 #[derive(Debug, Parser)]
-struct Alone {
-    target: String,
+struct Flags {
     #[command(flatten)]
     requests: RequestArgs,
 }
 
-fn typed(words: &[&str]) -> Result<Vec<Spec>, String> {
-    sized(words, &[])
-}
-
-fn sized(words: &[&str], sizes: &[usize]) -> Result<Vec<Spec>, String> {
-    let words = ["load", "host:1"].iter().chain(words);
-    let args = Alone::try_parse_from(words).map_err(|error| error.to_string())?;
-    assert_eq!(args.target, "host:1");
-    specs(&args.requests, sizes).map_err(|error| error.to_string())
+fn specs_of(words: &[&str], sizes: &[usize]) -> Result<Vec<Spec>, String> {
+    let flags = Flags::try_parse_from(["load"].iter().chain(words));
+    let flags = flags.map_err(|error| error.to_string())?;
+    specs(&flags.requests, sizes).map_err(|error| error.to_string())
 }
 
 fn one(words: &[&str]) -> Spec {
-    let mut specs = typed(words).unwrap();
-    assert_eq!(specs.len(), 1);
-    specs.remove(0)
+    let specs = specs_of(words, &[]).unwrap();
+    let [spec] = &specs[..] else { panic!("{words:?}") };
+    spec.clone()
+}
+
+fn preset(preset: Preset) -> Spec {
+    Spec::of(RequestSource::Preset(preset))
 }
 
 #[test]
-fn presets_have_flags_of_their_own() {
-    let words = ["--preset", "dns", "--name", "a.example", "--type", "AAAA", "--dnssec"];
-    let usual = Dns { rtype: "AAAA".to_owned(), dnssec: true, ..Dns::of("a.example") };
-    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(usual))));
-    let words = ["--preset", "dns", "--name", "a", "--no-edns", "--no-recursion"];
-    let bare = Dns { edns: None, recursion: false, ..Dns::of("a") };
-    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(bare))));
-    let words = ["--edns", "--preset", "dns", "--name", "a", "--random-subdomain", "8"];
-    let random = Dns { random_subdomain: Some(8), ..Dns::of("a") };
-    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(random))));
-    let words = ["--preset", "dns", "--name", "a", "--edns=4096"];
-    let long = Dns { edns: Some(4_096), ..Dns::of("a") };
-    assert_eq!(one(&words), Spec::of(RequestSource::Preset(Preset::Dns(long))));
-    for (words, preset) in [
-        (&["ntp"][..], Preset::Ntp),
-        (&["stun", "--fingerprint"], Preset::Stun(Stun { fingerprint: true })),
-        (&["memcached-udp"], Preset::Memcached(Memcached { key: "udperf".to_owned() })),
-        (&["statsd"], Preset::Statsd("udperf.requests:1|c".to_owned())),
-        (&["syslog", "--message", "x"], Preset::Syslog("x".to_owned())),
-        (&["quic-vn"], Preset::QuicVn),
+fn presets_have_their_own_flags() {
+    let (dns, a) = (Preset::Dns, || Dns::of("a"));
+    for (words, expected) in [
         (
-            &["coap", "--path", "a", "--non-confirmable"],
-            Preset::Coap(Coap { path: "a".to_owned(), confirmable: false }),
+            "dns --name a --type AAAA --dnssec",
+            dns(Dns { rtype: "AAAA".into(), dnssec: true, ..a() }),
         ),
+        ("dns --name a --no-edns --no-recursion", dns(Dns { edns: None, recursion: false, ..a() })),
+        ("dns --edns --name a --random-subdomain 8", dns(Dns { random_subdomain: Some(8), ..a() })),
+        ("dns --name a --edns=4096", dns(Dns { edns: Some(4_096), ..a() })),
+        ("ntp", Preset::Ntp),
+        ("stun --fingerprint", Preset::Stun { fingerprint: true }),
+        ("memcached-udp", Preset::Memcached { key: "udperf".into() }),
+        ("statsd", Preset::Statsd("udperf.requests:1|c".into())),
+        ("syslog --message x", Preset::Syslog("x".into())),
+        ("quic-vn", Preset::QuicVn),
+        ("echo", Preset::Echo { size: 64 }),
+        ("coap --path a --non-confirmable", Preset::Coap { path: "a".into(), confirmable: false }),
     ] {
-        let words = [&["--preset"], words].concat();
-        assert_eq!(one(&words), Spec::of(RequestSource::Preset(preset)), "{words:?}");
-        one(&words).compile(1).unwrap();
+        let words: Vec<_> = ["--preset"].into_iter().chain(words.split(' ')).collect();
+        let spec = one(&words);
+        assert_eq!(spec, preset(expected), "{words:?}");
+        spec.compile(1).unwrap();
     }
-}
-
-#[test]
-fn echoes_come_in_sizes() {
-    let echo = |size| Spec::of(RequestSource::Preset(Preset::Echo(Echo { size })));
-    assert_eq!(one(&["--preset", "echo"]), echo(64));
-    let specs = sized(&["--preset", "echo"], &[64, 1_472]).unwrap();
-    assert_eq!(specs, [echo(64), echo(1_472)]);
-    let error = sized(&["--text", "a"], &[64]).unwrap_err();
+    let specs = specs_of(&["--preset", "echo"], &[64, 1_472]).unwrap();
+    assert_eq!(specs, [64, 1_472].map(|size| preset(Preset::Echo { size })));
+    let error = specs_of(&["--text", "a"], &[64]).unwrap_err();
     assert!(error.starts_with("--size is for --preset echo"), "{error}");
 }
 
 #[test]
-fn templates_take_all_that_goes_with_them() {
+fn templates_have_options() {
     let words = ["--text", "é{id}", "--encoding", "latin1", "--match", "id@4", "--order", "random"];
     let spec = one(&words);
     assert_eq!(spec.source, RequestSource::Text("é{id}".to_owned()));
@@ -83,60 +71,48 @@ fn templates_take_all_that_goes_with_them() {
 }
 
 #[test]
-fn files_are_read() {
+fn reads_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("requests");
     let name = path.to_str().unwrap();
-    let write = |bytes: &[u8]| std::fs::write(&path, bytes).unwrap();
-    write(b"a.example MX\n");
-    assert_eq!(one(&["--lines", name]).source, RequestSource::Lines(b"a.example MX\n".to_vec()));
+    let bytes = b"a.example MX\n\xFF\n".to_vec();
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(one(&["--lines", name]).source, RequestSource::Lines(bytes.clone()));
     let spec = one(&["--file", name]);
-    assert_eq!(spec.source, RequestSource::File(b"a.example MX\n".to_vec()));
+    assert_eq!(spec.source, RequestSource::File(bytes.clone()));
     assert!(!spec.fields && one(&["--file", name, "--fields", "on"]).fields);
-    let spec = one(&["--pcap", name, "--pcap-port", "53"]);
-    let bytes = b"a.example MX\n".to_vec();
-    assert_eq!(spec.source, RequestSource::Capture { bytes, port: Some(53) });
-    let spec = one(&["--preset", "dns", "--names", name]);
-    let names = Names::Lines { bytes: b"a.example MX\n".to_vec(), strict: false };
-    assert_eq!(spec.source, RequestSource::Preset(Preset::Dns(Dns { names, ..Dns::of("") })));
-    write(b"a\n\xFF\n");
-    let words = ["--preset", "dns", "--names", name, "--names-strict"];
-    let names = Names::Lines { bytes: b"a\n\xFF\n".to_vec(), strict: true };
-    assert_eq!(
-        one(&words).source,
-        RequestSource::Preset(Preset::Dns(Dns { names, ..Dns::of("") }))
-    );
-    write(&[0; 65_508]);
-    let error = typed(&["--file", name]).unwrap_err();
+    let capture = RequestSource::Capture { bytes: bytes.clone(), port: Some(53) };
+    assert_eq!(one(&["--pcap", name, "--pcap-port", "53"]).source, capture);
+    for (flag, strict) in [(None, false), (Some("--names-strict"), true)] {
+        let words: Vec<_> = ["--preset", "dns", "--names", name].into_iter().chain(flag).collect();
+        let names = Names::Lines { bytes: bytes.clone(), strict };
+        assert_eq!(one(&words), preset(Preset::Dns(Dns { names, ..Dns::of("") })));
+    }
+    std::fs::write(&path, [0; 65_508]).unwrap();
+    let error = specs_of(&["--file", name], &[]).unwrap_err();
     assert!(error.contains("more than 65507 bytes"), "{error}");
-    write(&[0; 65_507]);
+    std::fs::write(&path, [0; 65_507]).unwrap();
     one(&["--file", name]).compile(1).unwrap();
-    let error = typed(&["--pcap", folder.path().join("none").to_str().unwrap()]).unwrap_err();
+    let none = folder.path().join("none");
+    let error = specs_of(&["--pcap", none.to_str().unwrap()], &[]).unwrap_err();
     assert!(error.starts_with("cannot read ") && error.contains("no such file"), "{error}");
 }
 
 #[test]
-fn what_does_not_go_together_is_refused() {
+fn rejects_flags_that_do_not_fit() {
     for (words, part) in [
-        (&[][..], "--preset <NAME>|--text <TEXT>"),
-        (&["--text", "a", "--hex", "00"], "cannot be used with"),
-        (&["--hex", "00", "--encoding", "gbk"], "cannot be used with"),
-        (&["--preset", "ntp", "--id-at", "0:u8"], "cannot be used with"),
-        (&["--text", "a", "--name", "b"], "--preset"),
-        (&["--text", "a", "--pcap-port", "53"], "--pcap"),
-        (&["--text", "a", "--match", "dn"], "use preset, id@OFFSET"),
-        (&["--text", "a", "--encoding", "utf-9"], "is unknown"),
-        (&["--text", "a", "--id-at", "0:u3"], "use OFFSET:FORMAT"),
-        (&["--preset", "dns"], "give --name NAME or --names FILE"),
-        (&["--preset", "dns", "--name", "a", "--dnssec", "--no-edns"], "cannot be used with"),
-        (&["--preset", "dns", "--name", "a", "--edns=100"], "100"),
-        (&["--preset", "dns", "--name", "a", "--names-strict"], "cannot be used with"),
-        (&["--preset", "dns", "--names-strict"], "--names <FILE>"),
-        (&["--preset", "ntp", "--name", "a"], "--name is for --preset dns; omit it"),
-        (&["--preset", "ntp", "--message", "a"], "--preset statsd and --preset syslog"),
+        ("--text a --name b", "--preset"),
+        ("--text a --pcap-port 53", "--pcap"),
+        ("--text a --encoding utf-9", "is unknown"),
+        ("--text a --id-at 0:u3", "use OFFSET:FORMAT"),
+        ("--text a --match dn", "use preset, id@OFFSET"),
+        ("--preset dns --name a --edns=100", "100"),
+        ("--preset dns --names-strict", "--names <FILE>"),
+        ("--preset ntp --name a", "--name is for --preset dns; omit it"),
+        ("--preset ntp --message a", "--preset statsd and --preset syslog"),
     ] {
-        let error = typed(words).unwrap_err();
-        assert!(error.contains(part), "{words:?}: {error}");
+        let error = specs_of(&words.split(' ').collect::<Vec<_>>(), &[]).unwrap_err();
+        assert!(error.contains(part), "{words}: {error}");
     }
 }
 
@@ -145,21 +121,48 @@ fn errors_name_the_flag_and_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("requests");
     std::fs::write(&path, b"a\n{x} y z\n").unwrap();
-    let name = path.to_str().unwrap();
+    let file = path.to_str().unwrap();
     for (words, start, exit) in [
-        (&["--lines", name][..], format!("--lines {name}: line 2: '{{x}}'"), Exit::Failed),
-        (&["--pcap", name], format!("--pcap {name}: not a capture"), Exit::Failed),
-        (&["--text", "{x}"], "--text: '{x}', character 1".to_owned(), Exit::Usage),
-        (&["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
+        (vec!["--lines", file], format!("--lines {file}: line 2: '{{x}}'"), Exit::Failed),
+        (vec!["--text", "{x}"], "--text: '{x}', character 1".to_owned(), Exit::Usage),
+        (vec!["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
         (
-            &["--preset", "dns", "--names", name, "--names-strict"],
-            format!("--preset dns --names {name}: line 2: '{{x}} y z' is not a question"),
+            vec!["--preset", "dns", "--names-strict", "--names", file],
+            format!("--preset dns --names {file}: line 2: '{{x}} y z' is not a question"),
             Exit::Failed,
         ),
     ] {
-        let args = Alone::try_parse_from([&["load", "host:1"], words].concat()).unwrap();
-        let error = compile(&args.requests, &[], 1).unwrap_err();
+        let flags = Flags::try_parse_from(["load"].into_iter().chain(words)).unwrap();
+        let error = compile(&flags.requests, &[], 1).unwrap_err();
         assert!(error.to_string().starts_with(&start), "{error}");
         assert_eq!(error.exit(), exit);
+    }
+}
+
+#[test]
+fn reports_gaps_longer_than_the_run() {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let [one, three] = [Limit::Time(Nanos(HOUR_NS)), Limit::Time(Nanos(3 * HOUR_NS))];
+    let short = Limit::Time(Nanos::from_millis(10_000));
+    let (single, several) =
+        (&[10, 10, HOUR_NS, 10][..], &[10, HOUR_NS, 10, 3 * HOUR_NS, 2 * HOUR_NS, 10][..]);
+    let times = |gaps: &[u64]| -> Vec<u64> {
+        (0..=gaps.len()).map(|count| gaps[..count].iter().sum()).collect()
+    };
+    let all = "(3 leaps, the longest 10800 s after request 4)";
+    let two = "(2 leaps, the longest 10800 s after request 4)";
+    for (gaps, limit, start, parts) in [
+        (single, short, "after request 3, ", &["3600 s ahead, longer", "not sent"][..]),
+        (single, Limit::Count(5), "after request 3, ", &["3600 s ahead, and", "--time"]),
+        (several, Limit::Count(7), "after request 2, ", &["3600 s ahead (", all]),
+        (several, Limit::Count(5), "after request 2, ", &[two]),
+        (several, one, "after request 4, ", &[two]),
+    ] {
+        let text = leap(&times(gaps), limit).unwrap();
+        assert!(text.starts_with(start), "{text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+    for (gaps, limit) in [(single, one), (single, Limit::Count(3)), (several, three)] {
+        assert_eq!(leap(&times(gaps), limit), None);
     }
 }

@@ -1,9 +1,8 @@
 //! A comparison in the formats that CI servers and code hosts read.
 
-pub(crate) mod benchmark;
-pub(crate) mod bmf;
-pub(crate) mod junit;
-pub(crate) mod markdown;
+mod figures;
+mod junit;
+mod markdown;
 
 use super::{Comparison, text};
 use crate::report::format::text::Style;
@@ -21,15 +20,15 @@ impl Document for Comparison {
             name: "benchmark of rates",
             flag: "benchmark",
             suffix: "-bigger.json",
-            render: |comparison, _| Ok(benchmark::render(comparison, "higher")),
+            render: |comparison, _| Ok(figures::benchmark(comparison, "higher")),
         },
         Format {
             name: "benchmark of costs",
             flag: "benchmark",
             suffix: "-smaller.json",
-            render: |comparison, _| Ok(benchmark::render(comparison, "lower")),
+            render: |comparison, _| Ok(figures::benchmark(comparison, "lower")),
         },
-        Format::new("Bencher file", "bmf", |comparison, _| Ok(Some(bmf::render(comparison)))),
+        Format::new("Bencher file", "bmf", |comparison, _| Ok(Some(figures::bmf(comparison)))),
     ];
 
     fn text(&self, style: Style) -> String {

@@ -2,70 +2,60 @@
 
 use std::collections::BTreeMap;
 
-use crate::document::{Cell, Device, Host, Report};
+use crate::document::{Cell, Device, Report};
 
+/// The named parts of a property; a single value has an empty name.
+type Parts = BTreeMap<String, String>;
+
+/// Properties of a run by name; `None` if unknown, which is no change.
 #[derive(Debug, Clone)]
-pub(super) struct RunContext {
-    /// Single values.
-    facts: [(&'static str, Option<String>); 5],
-    /// Values with several named parts; `None` if the document lacks them.
-    tuning: [(&'static str, Option<BTreeMap<String, String>>); 5],
-}
+pub(super) struct RunContext([(&'static str, Option<Parts>); 10]);
 
 impl RunContext {
     pub(super) fn of(report: &Report, cell: &Cell) -> Self {
-        let Host { kernel, governor, .. } = &report.host;
+        let host = &report.host;
         let engine = &cell.engine;
         let active = match &engine.rx_active {
             Some(rx) if *rx != engine.tx_active => format!("{}/{rx}", engine.tx_active),
             _ => engine.tx_active.clone(),
         };
-        Self {
-            facts: [
-                ("git", report.tool.git.clone()),
-                ("version", Some(report.tool.version.clone())),
-                ("kernel", kernel.clone()),
-                ("governor", governor.clone()),
-                ("engine", Some(active)),
-            ],
-            tuning: tuning(&report.host),
-        }
+        let single = |value: &str| Some(Parts::from([(String::new(), value.to_owned())]));
+        // Unknown, these are a value of their own.
+        let or_unknown = |value: &Option<String>| single(value.as_deref().unwrap_or("?"));
+        let parameter = |word: &str| {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            (name.to_owned(), value.to_owned())
+        };
+        let command_line = host.kernel_command_line.as_ref();
+        Self([
+            ("git", or_unknown(&report.tool.git)),
+            ("version", single(&report.tool.version)),
+            ("kernel", or_unknown(&host.kernel)),
+            ("governor", or_unknown(&host.governor)),
+            ("engine", single(&active)),
+            ("turbo", host.turbo.and_then(|on| single(if on { "on" } else { "off" }))),
+            ("mitigations", host.mitigations.clone()),
+            (
+                "command line",
+                command_line.map(|line| line.split_whitespace().map(parameter).collect()),
+            ),
+            ("sysctls", Some(host.sysctls.clone()).filter(|all| !all.is_empty())),
+            ("device", host.device.as_ref().map(device)),
+        ])
     }
 
-    /// The changes from here to `new`; unknown tuning is no change.
+    /// The changes from here to `new`.
     pub(super) fn changes(&self, new: &Self) -> Vec<Change> {
-        let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "?".to_owned());
-        let facts = self.facts.iter().zip(&new.facts);
-        let facts = facts
-            .filter(|((_, from), (_, to))| from != to)
-            .map(|((what, from), (_, to))| Change { what, from: unknown(from), to: unknown(to) });
-        let tuning = self.tuning.iter().zip(&new.tuning);
-        let tuning = tuning.filter_map(|((what, from), (_, to))| {
+        let all = self.0.iter().zip(&new.0).filter_map(|((what, from), (_, to))| {
             let (from, to) = (from.as_ref()?, to.as_ref()?);
             (from != to).then(|| Change { what, from: only(from, to), to: only(to, from) })
         });
-        facts.chain(tuning).collect()
+        all.collect()
     }
 }
 
-fn tuning(host: &Host) -> [(&'static str, Option<BTreeMap<String, String>>); 5] {
-    let turbo = |on| BTreeMap::from([(String::new(), if on { "on" } else { "off" }.to_owned())]);
-    let word = |word: &str| {
-        let (name, value) = word.split_once('=').unwrap_or((word, ""));
-        (name.to_owned(), value.to_owned())
-    };
-    let line = host.kernel_command_line.as_ref();
-    [
-        ("turbo", host.turbo.map(turbo)),
-        ("mitigations", host.mitigations.clone()),
-        ("command line", line.map(|line| line.split_whitespace().map(word).collect())),
-        ("sysctls", Some(host.sysctls.clone()).filter(|all| !all.is_empty())),
-        ("device", host.device.as_ref().map(device)),
-    ]
-}
-
 /// The main properties of a device.
-fn device(device: &Device) -> BTreeMap<String, String> {
+fn device(device: &Device) -> Parts {
     let number = |number: Option<u64>| number.map(|number| number.to_string());
     let found = [
         ("name", Some(device.name.clone())),
@@ -80,7 +70,7 @@ fn device(device: &Device) -> BTreeMap<String, String> {
 }
 
 /// The settings that differ in the others; `-` if none.
-fn only(these: &BTreeMap<String, String>, others: &BTreeMap<String, String>) -> String {
+fn only(these: &Parts, others: &Parts) -> String {
     let differs = these.iter().filter(|(name, value)| others.get(*name) != Some(value));
     let word = |(name, value): (&String, &String)| match (name.is_empty(), value.is_empty()) {
         (true, _) => value.clone(),
@@ -104,67 +94,53 @@ pub(crate) struct Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Host;
     use crate::report::fixture;
 
-    fn changes(edit: fn(&mut Host), again: fn(&mut Host)) -> Vec<(&'static str, String, String)> {
-        let mut report = fixture::default_run();
-        edit(&mut report.host);
-        let before = RunContext::of(&report, &report.cells[0]);
-        again(&mut report.host);
-        let after = RunContext::of(&report, &report.cells[0]);
-        let changes = before.changes(&after).into_iter();
-        changes.map(|change| (change.what, change.from, change.to)).collect()
+    fn changes(hosts: [&Host; 2]) -> String {
+        let report = fixture::default_run();
+        let [before, after] = hosts.map(|host| {
+            let report = Report { host: host.clone(), ..report.clone() };
+            RunContext::of(&report, &report.cells[0])
+        });
+        let all = before.changes(&after).into_iter();
+        all.map(|Change { what, from, to }| format!("{what}: {from} > {to}\n")).collect()
     }
 
-    fn map(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn parts(of: &[(&str, &str)]) -> Parts {
         of.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     #[test]
-    fn of_tuning_only_what_differs_is_told() {
-        let found = changes(
-            |host| {
-                host.turbo = Some(true);
-                host.mitigations = Some(map(&[("mds", "Not affected"), ("tsa", "Vulnerable")]));
-                host.kernel_command_line = Some("nosmt idle=poll".to_owned());
-                host.sysctls = map(&[("a", "1"), ("b", "2")]);
-                let (name, mtu) = ("eth0".to_owned(), Some(1_500));
-                host.device = Some(Device { name, mtu, ..Device::default() });
-            },
-            |host| {
-                host.turbo = Some(false);
-                host.mitigations = Some(map(&[("mds", "Not affected"), ("tsa", "Mitigation: x")]));
-                host.kernel_command_line = Some("nosmt idle=poll tsc=reliable".to_owned());
-                host.sysctls = map(&[("a", "1"), ("b", "3")]);
-                host.device.as_mut().unwrap().mtu = Some(9_000);
-            },
-        );
-        let change = |what, from: &str, to: &str| (what, from.to_owned(), to.to_owned());
-        let expected = [
-            change("turbo", "on", "off"),
-            change("mitigations", "tsa=Vulnerable", "tsa=Mitigation: x"),
-            change("command line", "-", "tsc=reliable"),
-            change("sysctls", "b=2", "b=3"),
-            change("device", "mtu=1500", "mtu=9000"),
-        ];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_document_that_knows_nothing_of_it_is_no_change() {
-        let bare: fn(&mut Host) = |host| {
-            (host.turbo, host.mitigations, host.device) = (None, None, None);
-            host.kernel_command_line = None;
-            host.sysctls.clear();
+    fn lists_the_parts_that_differ() {
+        let device = |mtu| Some(Device { name: "eth0".to_owned(), mtu, ..Device::default() });
+        let before = Host {
+            turbo: Some(true),
+            mitigations: Some(parts(&[("mds", "Not affected"), ("tsa", "Vulnerable")])),
+            kernel_command_line: Some("nosmt idle=poll".to_owned()),
+            sysctls: parts(&[("a", "1"), ("b", "2")]),
+            device: device(Some(1_500)),
+            ..Host::default()
         };
-        let full: fn(&mut Host) = |host| {
-            host.turbo = Some(true);
-            host.mitigations = Some(map(&[("tsa", "Vulnerable")]));
-            host.kernel_command_line = Some("nosmt".to_owned());
-            host.sysctls = map(&[("a", "1")]);
-            host.device = Some(Device::default());
+        let after = Host {
+            turbo: Some(false),
+            mitigations: Some(parts(&[("mds", "Not affected"), ("tsa", "Mitigation: x")])),
+            kernel_command_line: Some("nosmt idle=poll tsc=reliable".to_owned()),
+            sysctls: parts(&[("a", "1"), ("b", "3")]),
+            device: device(Some(9_000)),
+            governor: Some("performance".to_owned()),
+            ..Host::default()
         };
-        assert_eq!(changes(bare, full), []);
-        assert_eq!(changes(full, bare), []);
+        let expected = "governor: ? > performance
+turbo: on > off
+mitigations: tsa=Vulnerable > tsa=Mitigation: x
+command line: - > tsc=reliable
+sysctls: b=2 > b=3
+device: mtu=1500 > mtu=9000
+";
+        assert_eq!(changes([&before, &after]), expected);
+        // Unknown tuning is no change.
+        let unknown = Host::default();
+        assert_eq!([changes([&before, &unknown]), changes([&unknown, &before])], ["", ""]);
     }
 }

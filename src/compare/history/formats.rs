@@ -1,14 +1,16 @@
 //! A history as text, CSV, Markdown, and a page.
 
 use super::{Change, History, Point, Series};
+use crate::compare::judge::unit;
+use crate::compare::pairs::group;
+use crate::compare::show;
 use crate::report::RenderError;
 use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::report::format::html::{self, Chart, Frame};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
-use crate::report::format::text::style::{WIDEST, distinct};
+use crate::report::format::text::style::{Color, Styler, align, columns, distinct};
 use crate::report::format::{Document, Format};
-use crate::unit::{show_bits, show_nanos, show_pps};
 
 /// Columns of its tables, each with whether it is aligned left.
 const COLUMNS: [(&str, bool); 8] = [
@@ -31,8 +33,8 @@ const WARNED: char = '!';
 /// Marks a value of an invalid run. Arbitrary.
 const INVALID: char = '✗';
 
-/// Between two columns, and before the first; as in the table of cells.
-const GAP: &str = "  ";
+/// Before the first column; as in the table of cells.
+const MARGIN: &str = "  ";
 
 impl Document for History {
     /// Arbitrary order.
@@ -48,13 +50,13 @@ impl Document for History {
 }
 
 /// One table per scenario, host and metric, a line per run, newest last.
-pub(crate) fn text(history: &History, style: Style) -> String {
+fn text(history: &History, style: Style) -> String {
+    let styler = Styler { color: style.color };
     let mut out = String::new();
-    for (scenario, host) in ways(history) {
-        let title = format!("{scenario} · {host}");
-        out += &if style.color { format!("\u{1b}[1m{title}\u{1b}[0m\n") } else { title + "\n" };
-        for (metric, series) in by_metric(history, &scenario, &host) {
-            out += &format!("\n{}\n", heading(metric));
+    for (title, series) in by_scenario(history) {
+        out += &(styler.paint(Color::Title, &title.join(" · ")) + "\n");
+        for series in by_metric(series) {
+            out += &format!("\n{}\n", heading(&series));
             out += &table(&series, style.width);
         }
         out.push('\n');
@@ -63,14 +65,14 @@ pub(crate) fn text(history: &History, style: Style) -> String {
     out.trim_end().to_owned() + "\n"
 }
 
-pub(crate) fn markdown(history: &History) -> String {
+fn markdown(history: &History) -> String {
     let (titles, left) = (COLUMNS.map(|(title, _)| title), COLUMNS.map(|(_, is_left)| is_left));
     let mut parts = Vec::new();
-    for (scenario, host) in ways(history) {
-        parts.push(format!("### {} · {}", md::escape(&scenario), md::escape(&host)));
-        for (metric, series) in by_metric(history, &scenario, &host) {
-            parts.push(format!("**{}**", md::escape(&heading(metric))));
-            let rows: Vec<Vec<String>> = lines(&series).map(|line| line.to_row()).collect();
+    for (title, series) in by_scenario(history) {
+        parts.push(format!("### {}", md::escape(&title.join(" · "))));
+        for series in by_metric(series) {
+            parts.push(format!("**{}**", md::escape(&heading(&series))));
+            let rows: Vec<_> = lines(&series).map(|line| line.to_row()).collect();
             parts.push(md::table(&titles, &left, &rows));
         }
     }
@@ -78,7 +80,7 @@ pub(crate) fn markdown(history: &History) -> String {
 }
 
 /// A history as CSV, one row per point: times in ns, rates per second, loss as a share of 1.
-pub(crate) fn csv(history: &History) -> Result<String, RenderError> {
+fn csv(history: &History) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let names = "started_at,git,host,cell,metric,value,n,scenario,doubts,file,invalid_because";
     writer.write_record(names.split(','))?;
@@ -103,16 +105,16 @@ pub(crate) fn csv(history: &History) -> Result<String, RenderError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-pub(crate) fn html(history: &History) -> String {
+fn html(history: &History) -> String {
     const TITLE: &str = "udperf · history";
     let mut body = html::element("h1", TITLE);
-    for (scenario, host) in ways(history) {
-        body += &("<section>\n".to_owned() + &html::element("h2", &scenario));
-        body += &html::element("p class=\"quiet\"", &host);
-        for (metric, series) in by_metric(history, &scenario, &host) {
+    for ([scenario, host], series) in by_scenario(history) {
+        body += &("<section>\n".to_owned() + &html::element("h2", scenario));
+        body += &html::element("p class=\"quiet\"", host);
+        for series in by_metric(series) {
             let charts: Vec<_> = series.iter().map(|series| chart(series)).collect();
             let rows: Vec<_> = lines(&series).map(|line| line.to_row()).collect();
-            body += &html::element("h3", &heading(metric));
+            body += &html::element("h3", &heading(&series));
             body += &(html::gallery(&charts) + &html::table(&[], &COLUMNS, &rows));
         }
         body += "</section>\n";
@@ -120,32 +122,24 @@ pub(crate) fn html(history: &History) -> String {
     html::page(TITLE, &body)
 }
 
-fn ways(history: &History) -> Vec<(String, String)> {
-    let ways = history.series.iter().map(|series| (series.scenario.clone(), series.host.clone()));
-    distinct(ways)
+/// The series of each scenario and host.
+fn by_scenario(history: &History) -> Vec<([&str; 2], Vec<&Series>)> {
+    group(history.series.iter().map(|one| ([one.scenario.as_str(), one.host.as_str()], one)))
 }
 
-fn by_metric<'a>(
-    history: &'a History,
-    scenario: &str,
-    host: &str,
-) -> Vec<(&'static Metric, Vec<&'a Series>)> {
-    let mut groups: Vec<(&'static Metric, Vec<&Series>)> = Vec::new();
-    let of_way = |series: &&Series| series.scenario == scenario && series.host == host;
-    for series in history.series.iter().filter(of_way) {
-        match groups.iter_mut().find(|(metric, _)| metric.name == series.metric.name) {
-            Some((_, group)) => group.push(series),
-            None => groups.push((series.metric, vec![series])),
-        }
-    }
-    groups
+/// The series of each metric.
+fn by_metric(series: Vec<&Series>) -> impl Iterator<Item = Vec<&Series>> {
+    let groups = group(series.into_iter().map(|one| (one.metric.name, one)));
+    groups.into_iter().map(|(_, series)| series)
 }
 
-fn heading(metric: &Metric) -> String {
-    match metric.better {
-        Better::Higher => format!("{}, higher is better", metric.name),
-        Better::Lower => format!("{}, lower is better", metric.name),
-        Better::Neither => metric.name.to_owned(),
+/// The metric of these series.
+fn heading(series: &[&Series]) -> String {
+    let Metric { name, better, .. } = series[0].metric;
+    match better {
+        Better::Higher => format!("{name}, higher is better"),
+        Better::Lower => format!("{name}, lower is better"),
+        Better::Neither => (*name).to_owned(),
     }
 }
 
@@ -165,12 +159,10 @@ impl Line<'_> {
     /// To the minute, if it is a time.
     fn date(&self) -> String {
         let text = &self.point.started_at;
-        match humantime::parse_rfc3339(text) {
-            Ok(_) => {
-                text.chars().take("2026-07-18T12:00".len()).collect::<String>().replace('T', " ")
-            }
-            Err(_) => text.clone(),
+        if humantime::parse_rfc3339(text).is_err() {
+            return text.clone();
         }
+        text.chars().take("2026-07-18T12:00".len()).collect::<String>().replace('T', " ")
     }
 
     fn git(&self) -> String {
@@ -178,7 +170,7 @@ impl Line<'_> {
     }
 
     fn value(&self) -> String {
-        show(self.series.metric.kind, self.point.value)
+        show(self.series.metric, self.point.value)
     }
 
     /// The value, and a mark if the run is invalid or has warnings.
@@ -231,44 +223,27 @@ impl Line<'_> {
 }
 
 fn table(series: &[&Series], width: usize) -> String {
-    let mut cell = "";
-    let rows: Vec<([String; 6], String)> = lines(series)
-        .map(|line| {
-            // Shown once for all its runs.
-            let name =
-                if line.at == 0 || cell != line.series.cell { &line.series.cell } else { "" };
-            cell = &line.series.cell;
-            let columns = [
-                name.to_owned(),
-                line.date(),
-                line.git(),
-                line.marked(),
-                line.change(),
-                line.bar(),
-            ];
-            (columns, line.changes())
-        })
-        .collect();
-    let widest = |at: usize| {
-        rows.iter().map(|(row, _)| row[at].chars().count()).max().unwrap_or(0).min(WIDEST)
+    let row = |line: Line<'_>| {
+        // Shown once for all its runs.
+        let cell = if line.at == 0 { line.series.cell.clone() } else { String::new() };
+        let (date, git, change) = (line.date(), line.git(), line.change());
+        [cell, date, git, line.marked(), change, line.bar(), line.changes()]
     };
-    let widths: [usize; 6] = std::array::from_fn(widest);
+    let rows: Vec<_> = lines(series).map(row).collect();
+    let is_used = |column: &usize| rows.iter().any(|row| !row[*column].is_empty());
+    let used: Vec<usize> = (0..7).filter(is_used).collect();
+    let shown: Vec<Vec<String>> =
+        rows.iter().map(|row| used.iter().map(|&column| row[column].clone()).collect()).collect();
+    let table = align(&shown, |at| !matches!(used[at], 3 | 4));
+    let cell_width = rows.iter().map(|row| columns(&row[0])).max().unwrap_or(0);
+    let indent = " ".repeat(2 * MARGIN.len() + cell_width);
     let mut out = String::new();
-    for (row, changes) in &rows {
-        let shown = row.iter().zip(widths).enumerate().filter(|(_, (_, width))| *width > 0);
-        let padded = shown.map(|(at, (text, width))| match at {
-            3 | 4 => format!("{GAP}{text:>width$}"),
-            _ => format!("{GAP}{text:<width$}"),
-        });
-        let mut line: String = padded.collect();
-        if line.chars().count() + GAP.len() + changes.chars().count() > width {
-            line.truncate(line.trim_end().len());
-            line += &format!("\n{}{changes}", " ".repeat(2 * GAP.len() + widths[0]));
-        } else {
-            line += &format!("{GAP}{changes}");
-        }
-        out += line.trim_end();
-        out.push('\n');
+    for (line, [.., changes]) in table.lines().zip(&rows) {
+        let is_wide = MARGIN.len() + columns(line) > width && !changes.is_empty();
+        out += &match line.strip_suffix(changes).filter(|_| is_wide) {
+            Some(rest) => format!("{MARGIN}{}\n{indent}{changes}\n", rest.trim_end()),
+            None => format!("{MARGIN}{line}\n"),
+        };
     }
     out += &footnote(series, &format!("{INVALID} invalid"), |point| &point.invalid_because);
     out + &footnote(series, &format!("{WARNED} has warnings in the run"), |point| &point.warnings)
@@ -276,22 +251,14 @@ fn table(series: &[&Series], width: usize) -> String {
 
 fn footnote(series: &[&Series], mark: &str, of: fn(&Point) -> &[String]) -> String {
     let codes = distinct(lines(series).flat_map(|line| of(line.point)).map(String::as_str));
-    match codes.is_empty() {
-        true => String::new(),
-        false => format!("{GAP}{mark}: {}\n", codes.join(", ")),
-    }
+    if codes.is_empty() { String::new() } else { format!("{MARGIN}{mark}: {}\n", codes.join(", ")) }
 }
 
-fn show(kind: MetricKind, value: f64) -> String {
-    if value.is_infinite() {
-        return "infinite".to_owned();
-    }
-    match kind {
-        MetricKind::Share => format!("{:.3}%", value * 100.0),
-        MetricKind::Time => show_nanos(value.round() as u64),
-        MetricKind::Packets => show_pps(value),
-        MetricKind::Bits => show_bits(value),
-        MetricKind::Count | MetricKind::Number => format!("{value}"),
+fn show(metric: &Metric, value: f64) -> String {
+    match metric.kind {
+        _ if value.is_infinite() => "infinite".to_owned(),
+        MetricKind::Count => value.to_string(),
+        kind => show::value(unit(kind), value),
     }
 }
 
@@ -300,7 +267,7 @@ fn chart(series: &Series) -> Chart {
     let highest = series.highest();
     let top = if highest > 0.0 { highest } else { 1.0 };
     let last = series.points.len().saturating_sub(1).max(1) as f64;
-    // A line that touches the edge is hard to see. Arbitrary: a tenth, a twentieth of the room.
+    // A line that touches the edge is hard to see. Arbitrary: a tenth, a twentieth.
     let frame = Frame { x: (-last / 20.0, last * 1.05), y: (0.0, top * 1.1) };
     let all = series.points.iter().enumerate();
     let line = |at: usize| Line { series, at, point: &series.points[at] };
@@ -310,7 +277,7 @@ fn chart(series: &Series) -> Chart {
     if series.points.len() > 1 {
         days.push((last, day(series.points.len() - 1)));
     }
-    let tick = |value| (value, show(series.metric.kind, value));
+    let tick = |value| (value, show(series.metric, value));
     let ticks = [(0.0, "0".to_owned()), tick(top / 2.0), tick(top)];
     let newest = line(series.points.len() - 1);
     let caption = [newest.value(), newest.change()].join(" ");

@@ -21,11 +21,16 @@ pub(super) fn scenario(report: &Report) -> String {
     let scenario = &report.scenario;
     let mut words = vec![report.kind.clone()];
     words.extend(peer_words(report));
-    let asking = &scenario["asking"];
-    words.extend(asking["requests"].as_str().map(str::to_owned));
-    words.extend(asking["outstanding"].as_u64().map(|most| format!("{most} outstanding")));
-    words.extend(asking["timeout_ns"].as_u64().map(|ns| format!("timeout {}", show_nanos(ns))));
-    words.extend(limit(&scenario["limit"]));
+    let options = &scenario["asking"];
+    words.extend(options["requests"].as_str().map(str::to_owned));
+    words.extend(options["outstanding"].as_u64().map(|most| format!("{most} outstanding")));
+    words.extend(options["timeout_ns"].as_u64().map(|ns| format!("timeout {}", show_nanos(ns))));
+    // A time such as `500ms`, or a number of datagrams.
+    let limit = scenario["limit"].as_str();
+    words.extend(limit.map(|text| match text.parse::<Nanos>() {
+        Ok(time) => show_nanos(time.0),
+        Err(_) => text.to_owned(),
+    }));
     let number = |name: &str, default: u64| scenario[name].as_u64().filter(|&is| is != default);
     words.extend(number("streams", 1).map(|streams| format!("{streams} streams")));
     words.extend(number("threads", 1).map(|threads| format!("{threads} threads")));
@@ -33,9 +38,9 @@ pub(super) fn scenario(report: &Report) -> String {
     let buffer = number("socket_buffer", DEFAULT_BUFFER);
     words.extend(buffer.map(|bytes| format!("socket buffers {}", show_bytes(bytes))));
     let word = |name: &str, default: &str| scenario[name].as_str().filter(|&is| is != default);
-    words.extend(word("pace", "even").map(|pace| format!("pace {pace}")));
-    words.extend(word("wait", "hybrid").map(|wait| format!("wait {wait}")));
-    words.extend(word("pin", "auto").map(|pin| format!("pin {pin}")));
+    for (name, default) in [("pace", "even"), ("wait", "hybrid"), ("pin", "auto")] {
+        words.extend(word(name, default).map(|word| format!("{name} {word}")));
+    }
     words.extend(word("timestamps", "user").map(|by| format!("{by} timestamps")));
     if scenario["connect"].as_bool() == Some(false) {
         words.push("unconnected".to_owned());
@@ -57,21 +62,19 @@ pub(super) fn scenario(report: &Report) -> String {
 /// The target, without ports, which are often ephemeral.
 fn peer_words(report: &Report) -> Vec<String> {
     let text = |name: &str| report.scenario[name].as_str().filter(|text| !text.is_empty());
-    let mut words = Vec::new();
-    words.extend(text("route").filter(|&route| !matches!(route, "within" | "ask")));
-    let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-    match text("unix") {
-        Some(_) => words.push("unix".to_owned()),
-        None => {
-            words.extend(text("target").map(|target| format!("to {}", without_port(target))));
-            // On one host, addresses tell the path.
-            let within = text("target").is_none();
-            let bind = text("bind").filter(|&bind| within && bind != "127.0.0.1");
-            words.extend(bind.map(|bind| format!("from {bind}")));
-            words.extend(text("to").map(|to| format!("to {to}")));
-            words.extend(text("to_netns").map(|netns| format!("in {netns}")));
-        }
+    let route = text("route").filter(|&route| !matches!(route, "within" | "ask"));
+    let mut words: Vec<String> = route.into_iter().map(str::to_owned).collect();
+    if text("unix").is_some() {
+        words.push("unix".to_owned());
+        return words;
     }
+    words.extend(text("target").map(|target| format!("to {}", without_port(target))));
+    // On one host, addresses tell the path.
+    let is_one_host = text("target").is_none();
+    let bind = text("bind").filter(|&bind| is_one_host && bind != "127.0.0.1");
+    words.extend(bind.map(|bind| format!("from {bind}")));
+    words.extend(text("to").map(|to| format!("to {to}")));
+    words.extend(text("to_netns").map(|netns| format!("in {netns}")));
     words
 }
 
@@ -87,13 +90,6 @@ fn without_port(target: &str) -> &str {
     }
 }
 
-/// How long a cell was measured: `500ms` or a number of datagrams.
-fn limit(limit: &Value) -> Option<String> {
-    let text = limit.as_str()?;
-    let time = text.parse::<Nanos>().ok();
-    Some(time.map_or_else(|| text.to_owned(), |time| show_nanos(time.0)))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -102,45 +98,43 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn what_is_as_usual_has_no_word() {
+    fn scenario_omits_defaults_and_ports() {
         let mut report = fixture::report_of(Vec::new());
         assert_eq!(scenario(&report), "bench, 500 ms");
+        let mut load = report.clone();
         report.scenario["ip"] = json!({"dscp": 46, "df": true, "ttl": null, "dev": "eth0"});
         report.scenario["connect"] = json!(false);
         report.scenario["streams"] = json!(8);
         report.scenario["limit"] = json!("1000 datagrams");
         report.scenario["socket_buffer"] = json!(212_992);
+        for ignored in ["seed", "trials"] {
+            report.scenario[ignored] = json!(9);
+        }
+        report.tool.profile = "debug".to_owned();
         assert_eq!(
             scenario(&report),
             "bench, 1000 datagrams, 8 streams, socket buffers 208 KiB, unconnected, dev eth0, \
-             dscp 46, df"
+             dscp 46, df, debug build"
         );
-    }
-
-    #[test]
-    fn servers_are_told_by_their_host() {
-        let mut report = fixture::report_of(Vec::new());
-        report.kind = "load".to_owned();
-        report.scenario["route"] = json!("ask");
-        report.scenario["bind"] = json!("0.0.0.0");
-        report.scenario["asking"] = json!({"requests": "ntp", "timeout_ns": 1_000_000_000});
-        report.scenario["target"] = json!("127.0.0.1:26436");
-        let words = "load, to 127.0.0.1, ntp, timeout 1.00 s, 500 ms";
-        assert_eq!(scenario(&report), words);
-        report.scenario["target"] = json!("127.0.0.1:4000");
-        assert_eq!(scenario(&report), words);
-        for (target, host) in
-            [("[::1]:53", "::1"), ("::1", "::1"), ("ns.test", "ns.test"), ("ns:53", "ns")]
-        {
-            assert_eq!(without_port(target), host);
+        load.kind = "load".to_owned();
+        load.scenario["route"] = json!("ask");
+        load.scenario["bind"] = json!("0.0.0.0");
+        load.scenario["asking"] = json!({"requests": "ntp", "timeout_ns": 1_000_000_000});
+        for (target, host) in [
+            ("127.0.0.1:26436", "127.0.0.1"),
+            ("[::1]:53", "::1"),
+            ("::1", "::1"),
+            ("ns.test", "ns.test"),
+            ("ns:53", "ns"),
+        ] {
+            load.scenario["target"] = json!(target);
+            let expected = format!("load, to {host}, ntp, timeout 1.00 s, 500 ms");
+            assert_eq!(scenario(&load), expected);
         }
-    }
-
-    #[test]
-    fn an_empty_document_does_no_harm() {
-        let mut report = fixture::report_of(Vec::new());
         report.scenario = Value::Null;
-        assert_eq!(scenario(&report), "bench");
+        assert_eq!(scenario(&report), "bench, debug build");
         assert_eq!(host(&Host::default()), "unnamed host");
+        report.host.hostname = Some("bench-2".to_owned());
+        assert_eq!(host(&report.host), "bench-2 · AMD EPYC · 2 CPUs");
     }
 }

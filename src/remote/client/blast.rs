@@ -1,33 +1,26 @@
-//! Runs cells with a sink. The client configures the sink's workers, starts and ends the phases,
-//! and combines the results of both sides.
+//! Runs cells with a sink, whose results it combines with those of this host, or without one.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use super::error::RemoteError;
-use crate::clock::Offset;
-use crate::host::HostFacts;
+use super::cell::{POLL_INTERVAL, RemoteCell};
+use super::control_client::{ControlClient, RemoteError};
+use super::sanitize::{clean, clean_outages};
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::host::device::is_ours;
 use crate::measure::{CellResult, CutShort, OneWay, RxResult, Topology, TxResult};
-use crate::net::steer::PROBE_PHASE;
+use crate::net::steer::{PROBE_PHASE, SLOT_SHIFT};
 use crate::net::{Options, Udp};
 use crate::plan::{
-    Direction, Limit, MissingEngine, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
+    Direction, Limit, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
 };
-use crate::remote::client::cell::{POLL_INTERVAL, RemoteCell};
-use crate::remote::client::control_client::ControlClient;
-use crate::remote::client::sanitize::{clean, clean_outages};
 use crate::remote::protocol::Key;
-use crate::remote::protocol::spec::{
-    CellSpec, ControlRequest, ControlResponse, Directions, PeerFacts, Ready, SideResults,
-};
-use crate::run::RunError;
-use crate::run::session::{CellRunner, DirectionResult};
+use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, PeerFacts, Ready};
 use crate::run::worker::options;
 use crate::run::worker_pool::WorkerPool;
+use crate::run::{CellRunner, DirectionResult, Phase, PhaseState, RunError};
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
@@ -35,39 +28,19 @@ use crate::wire::{Header, encode};
 /// The most announcements of each receiving socket: 5 s at one per 20 ms. Arbitrary.
 const ANNOUNCEMENTS: u32 = 250;
 
-/// The sink of a run.
-#[derive(Debug, Clone)]
-pub struct SinkPeer {
-    /// Its address.
-    pub target: SocketAddr,
-    /// Its version of udperf.
-    pub version: String,
-    /// Its host.
-    pub facts: HostFacts,
-    /// Engines that it lacks.
-    pub missing: Vec<MissingEngine>,
-    /// Its receivers of each client.
-    pub receivers: u16,
-    /// Whether both ends read the same clock.
-    pub same_clock: bool,
-    /// Whether both ends are in one network namespace.
-    pub same_network: bool,
-    /// The offset of its clock; `None` if no comparison has succeeded.
-    pub offset: Option<Offset>,
-}
+/// Tags without a slot of a sink, except 0 and that of control messages; see `net/steer.rs`.
+const TAGS_WITHOUT_SLOT: u16 = (1 << SLOT_SHIFT) - 2;
 
 /// Runs cells with a sink.
-pub struct RemoteRunner {
-    control: ControlClient,
-    peer: SinkPeer,
+pub(crate) struct RemoteRunner {
+    pub(crate) control: ControlClient,
+    pub(crate) peer: PeerFacts,
+    topology: Topology,
 }
 
 impl RemoteRunner {
     /// Connects to the sink at this address, from a socket with these options.
-    ///
-    /// # Errors
-    /// [`RunError`], after 10 s without a response.
-    pub fn open(
+    pub(crate) fn open(
         target: SocketAddr,
         options: &Options,
         key: Option<Key>,
@@ -76,35 +49,24 @@ impl RemoteRunner {
         let socket = Udp::open(options)?;
         socket.connect(target)?;
         let mut control = ControlClient::open(socket.socket, target, key, nonce)?;
-        let ControlResponse::Host(response) = control.call(&ControlRequest::Host)? else {
-            return Err(RemoteError::Damaged(target).into());
+        let ControlResponse::Host(peer) = control.call(&ControlRequest::Host)? else {
+            return Err(control.damaged());
         };
-        let response = clean(&*response).ok_or(RemoteError::Damaged(target))?;
-        let PeerFacts { version, facts, missing, clock, network, receivers } = response;
+        let peer = clean(&*peer).ok_or_else(|| control.damaged())?;
         control.compare();
-        if clock.is_some() && clock == sys::clock_identity() {
-            control.trust_same_clock();
-        }
-        let peer = SinkPeer {
-            target,
-            version,
-            facts,
-            missing,
-            receivers,
-            same_clock: control.same_clock,
-            // Virtual machines from one snapshot share all identities except addresses.
-            same_network: network.is_some()
-                && network == sys::network_identity()
-                && is_ours(target),
-            offset: control.offset(),
+        // Unless the comparisons so far contradict it.
+        control.same_clock = peer.clock.is_some()
+            && peer.clock == sys::clock_identity()
+            && control.offset().is_none_or(|o| o.offset_ns.unsigned_abs() <= o.bound_ns);
+        // Virtual machines from one snapshot share all identities except addresses.
+        let same_network =
+            peer.network.is_some() && peer.network == sys::network_identity() && is_ours(target);
+        let topology = match (same_network, control.same_clock) {
+            (true, _) => Topology::SameNetns,
+            (false, true) => Topology::SameHost,
+            (false, false) => Topology::Remote,
         };
-        Ok(Self { control, peer })
-    }
-
-    /// The sink, with the present estimate of its clock's offset.
-    #[must_use]
-    pub fn peer(&self) -> SinkPeer {
-        SinkPeer { offset: self.control.offset(), ..self.peer.clone() }
+        Ok(Self { control, peer, topology })
     }
 
     fn prepare_cell(
@@ -113,15 +75,15 @@ impl RemoteRunner {
         cell: &PlannedCell,
         load: WorkerLoad,
     ) -> Result<RemoteCell<'_>, RunError> {
+        let control = &self.control;
         let spec = spec(plan, cell, load);
-        let ControlResponse::Ready(ready) =
-            self.control.call(&ControlRequest::Prepare(spec.clone()))?
+        let ControlResponse::Ready(ready) = control.call(&ControlRequest::Prepare(spec.clone()))?
         else {
-            return Err(self.damaged());
+            return Err(control.damaged());
         };
-        let target = data_address(self.peer.target, &ready);
+        let target = data_address(control.target, &ready);
         let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
-        if spec.directions.reverse {
+        if spec.reverse {
             let mut announcers = Vec::new();
             for config in plan.rx_configs(cell) {
                 let options = Options { ports: pool.ports(), ..options(&config.common) };
@@ -132,34 +94,22 @@ impl RemoteRunner {
             }
             self.announce(&announcers, &ready)?;
         }
-        if spec.directions.forward {
+        if spec.forward {
             for config in plan.tx_configs(cell, load) {
                 pool.add_sender(config, target, None)?;
             }
         }
-        Ok(RemoteCell {
-            control: &self.control,
-            target: self.peer.target,
-            receivers: self.peer.receivers,
-            spec,
-            pool,
-            tag: ready.tag,
-            load,
-        })
+        Ok(RemoteCell { control, receivers: self.peer.receivers, spec, pool, tag: ready.tag })
     }
 
     /// Sends from the receiving sockets until the sink knows them, so that firewalls let its
-    /// datagrams through, and the sink sends only to addresses that asked for it.
+    /// datagrams through, and the sink sends only to addresses that announced themselves.
     fn announce(&self, sockets: &[Udp], ready: &Ready) -> Result<(), RunError> {
         for _ in 0..ANNOUNCEMENTS {
             for (worker, socket) in sockets.iter().enumerate() {
                 let mut payload = [0; 32];
-                let header = Header {
-                    tag: ready.tag | PROBE_PHASE,
-                    flow: worker as u16,
-                    ..Header::default()
-                };
-                encode(header, &mut payload);
+                let tag = ready.tag | PROBE_PHASE;
+                encode(Header { tag, flow: worker as u16, ..Header::default() }, &mut payload);
                 payload[16..].copy_from_slice(&ready.secret);
                 // Lost announcements are repeated.
                 let _ = socket.socket.send(&payload);
@@ -167,41 +117,57 @@ impl RemoteRunner {
             match self.control.call(&ControlRequest::Reached)? {
                 ControlResponse::Reached(true) => return Ok(()),
                 ControlResponse::Reached(false) => thread::sleep(POLL_INTERVAL),
-                _ => return Err(self.damaged()),
+                _ => return Err(self.control.damaged()),
             }
         }
-        Err(RemoteError::NotReached(self.peer.target).into())
+        Err(RemoteError::NotReached(self.control.target).into())
     }
 
-    fn damaged(&self) -> RunError {
-        RemoteError::Damaged(self.peer.target).into()
+    fn direction_result(
+        &self,
+        direction: Direction,
+        (tx, rx): (TxResult, RxResult),
+        (sent, received): (u64, u64),
+    ) -> DirectionResult {
+        let warmup = (sent, sent.saturating_sub(received));
+        let result = CellResult { warmup, ..CellResult::of(tx, Some(rx), self.topology) };
+        DirectionResult { direction: Some(direction), result, error: None }
     }
 
-    fn topology(&self) -> Topology {
-        match (self.peer.same_network, self.peer.same_clock) {
-            (true, _) => Topology::SameNetns,
-            (false, true) => Topology::SameHost,
-            (false, false) => Topology::Remote,
+    /// The sending side of a cell whose sink was lost, with the cause. What arrived is unknown.
+    fn without_sink(
+        &self,
+        remote: RemoteCell<'_>,
+        delta: CounterDelta,
+        id: &str,
+        error: RunError,
+    ) -> Result<Vec<DirectionResult>, RunError> {
+        if !remote.spec.forward {
+            return Err(error);
         }
+        remote.pool.abort();
+        let mut tx = remote.pool.collect(id)?.0.unwrap_or_default();
+        delta.into_tx(&mut tx);
+        let cut_short = Some(CutShort::PeerLost);
+        let result = CellResult { cut_short, ..CellResult::of(tx, None, self.topology) };
+        let (direction, error) = (Some(Direction::Forward), Some(error));
+        Ok(vec![DirectionResult { direction, result, error }])
     }
 }
 
-/// The sink's side of a cell.
 fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
     let scenario = &plan.scenario;
-    let directions = Directions {
-        forward: scenario.route.sends(),
-        reverse: matches!(scenario.route, Route::Reverse | Route::Both),
-    };
-    let both = u16::from(directions.forward) + u16::from(directions.reverse);
+    let forward = scenario.route.sends();
+    let reverse = matches!(scenario.route, Route::Reverse | Route::Both);
     CellSpec {
-        directions,
+        forward,
+        reverse,
         engine: cell.engine,
         size: cell.size,
         load,
         streams: scenario.streams,
         threads: scenario.threads,
-        client_threads: both * scenario.threads,
+        client_threads: (u16::from(forward) + u16::from(reverse)) * scenario.threads,
         time: match scenario.limit {
             Limit::Time(time) => Some(time.max(scenario.warmup)),
             Limit::Count(_) => None,
@@ -216,8 +182,8 @@ fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
 
 /// The address that data goes to: the sink's port, unless it names another one.
 pub(super) fn data_address(target: SocketAddr, ready: &Ready) -> SocketAddr {
-    let port = ready.ports.first().copied();
-    port.map_or(target, |port| SocketAddr::new(target.ip(), port))
+    let port = ready.ports.first();
+    port.map_or(target, |port| SocketAddr::new(target.ip(), *port))
 }
 
 /// The address that the sink's data comes from. An address of another family is ignored.
@@ -240,94 +206,117 @@ impl CellRunner for RemoteRunner {
         stop: &Arc<AtomicBool>,
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<DirectionResult>, RunError> {
-        self.control.compare();
+        let control = &self.control;
+        control.compare();
         let mut remote = self.prepare_cell(plan, cell, load)?;
-        let warmup = plan.scenario.warmup;
+        let Scenario { warmup, limit, bind, ip, .. } = &plan.scenario;
         let mut warmup_counts = [(0, 0); 2];
-        if warmup > Nanos::ZERO {
-            let mut phase = remote.begin(Limit::Time(warmup), stop)?;
-            let there = remote.finish(&mut phase, Limit::Time(warmup), stop, tick)?;
+        if *warmup > Nanos::ZERO {
+            let limit = Limit::Time(*warmup);
+            let (mut phase, _) = remote.begin(limit, stop)?;
+            let there = remote.finish(&mut phase, limit, stop, tick)?;
             let here = &phase.running;
             warmup_counts = [(here.sent, there.received), (there.sent, here.received)];
-            self.control.take_corrections();
+            control.take_corrections();
         }
-        let limit = plan.scenario.limit;
-        let Scenario { bind, ip, .. } = &plan.scenario;
-        let dev = ip.dev.as_deref();
-        let counters = CounterSnapshot::begin_towards(self.peer.target, *bind, dev);
-        let mut phase = remote.begin(limit, stop)?;
-        let ended = remote.finish(&mut phase, limit, stop, tick);
+        let counters = CounterSnapshot::begin_towards(control.target, *bind, ip.dev.as_deref());
+        let (mut phase, offset_ns) = remote.begin(*limit, stop)?;
+        let ended = remote.finish(&mut phase, *limit, stop, tick);
         let delta = counters.end();
-        let corrections = self.control.take_corrections();
-        self.control.compare();
-        let there = ended.and_then(|_| match self.control.call(&ControlRequest::Collect)? {
+        let corrections = control.take_corrections();
+        control.compare();
+        let there = ended.and_then(|_| match control.call(&ControlRequest::Collect)? {
             ControlResponse::SideResults(there) => Ok(there),
-            _ => Err(self.damaged()),
+            _ => Err(control.damaged()),
         });
         let there = match there {
-            Ok(there) => there,
+            Ok(there) => *there,
             Err(error) => return self.without_sink(remote, delta, &cell.id, error),
         };
-        let (error_ns, bound) = remote.correction(&phase, corrections);
-        let (directions, bias) = (remote.spec.directions, phase.bias.0 as i64);
+        let (error_ns, bound) = remote.correction(&phase, offset_ns, corrections);
+        let (CellSpec { forward, reverse, .. }, bias) = (remote.spec, phase.bias.0 as i64);
         let (tx, rx) = remote.pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
         delta.into_both(&mut tx, &mut rx);
-        let SideResults { tx: tx_there, rx: rx_there } = *there;
         let mut parts = Vec::new();
-        if directions.forward {
-            let rx = correct_latency(rx_there.unwrap_or_default(), -(bias + error_ns), bound);
-            parts.push(self.direction_result(Direction::Forward, tx, rx, warmup_counts[0]));
+        if forward {
+            let rx = correct_latency(there.rx.unwrap_or_default(), -(bias + error_ns), bound);
+            parts.push(self.direction_result(Direction::Forward, (tx, rx), warmup_counts[0]));
         }
-        if directions.reverse {
+        if reverse {
             let rx = correct_latency(rx, -(bias - error_ns), bound);
-            let tx = clean_outages(tx_there.unwrap_or_default());
-            parts.push(self.direction_result(Direction::Reverse, tx, rx, warmup_counts[1]));
+            let tx = clean_outages(there.tx.unwrap_or_default());
+            parts.push(self.direction_result(Direction::Reverse, (tx, rx), warmup_counts[1]));
         }
         Ok(parts)
     }
 }
 
-impl RemoteRunner {
-    fn direction_result(
-        &self,
-        direction: Direction,
-        tx: TxResult,
-        rx: RxResult,
-        warmup_counts: (u64, u64),
-    ) -> DirectionResult {
-        let warmup = (warmup_counts.0, warmup_counts.0.saturating_sub(warmup_counts.1));
-        let result = CellResult { warmup, ..CellResult::of(tx, Some(rx), self.topology()) };
-        DirectionResult { direction: Some(direction), result, error: None }
-    }
-
-    /// The sending side of a cell whose sink was lost, with the cause. What arrived is unknown.
-    fn without_sink(
-        &self,
-        remote: RemoteCell<'_>,
-        delta: CounterDelta,
-        id: &str,
-        error: RunError,
-    ) -> Result<Vec<DirectionResult>, RunError> {
-        if !remote.spec.directions.forward {
-            return Err(error);
-        }
-        remote.pool.abort();
-        let (tx, _) = remote.pool.collect(id)?;
-        let mut tx = tx.unwrap_or_default();
-        delta.into_tx(&mut tx);
-        let cut_short = Some(CutShort::PeerLost);
-        let result = CellResult { cut_short, ..CellResult::of(tx, None, self.topology()) };
-        let (direction, error) = (Some(Direction::Forward), Some(error));
-        Ok(vec![DirectionResult { direction, result, error }])
-    }
-}
-
-/// Corrects all latencies by a clock error.
 fn correct_latency(mut rx: RxResult, by_ns: i64, bound: Nanos) -> RxResult {
     if by_ns != 0 || bound > Nanos::ZERO {
         rx.latency = OneWay::shifted(&rx.latency, by_ns, bound);
         rx.samples.iter_mut().for_each(|sample| *sample = sample.shifted(by_ns));
     }
     rx
+}
+
+/// Runs cells without a sink.
+#[derive(Debug)]
+pub(crate) struct SendOnlyRunner {
+    target: SocketAddr,
+    tag: u16,
+    /// Whether an earlier cell sent without an unreachable error.
+    reached: bool,
+}
+
+impl SendOnlyRunner {
+    /// Sends to this address; phases use the tags after this one.
+    pub(crate) const fn new(target: SocketAddr, tag: u16) -> Self {
+        Self { target, tag, reached: false }
+    }
+
+    fn run_phase(
+        &mut self,
+        pool: &WorkerPool,
+        limit: Limit,
+        load: WorkerLoad,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<(), RunError> {
+        // No slot: if the target is a sink, it counts these as unsolicited.
+        self.tag = self.tag % TAGS_WITHOUT_SLOT + 2;
+        let control = PhaseState::new(Arc::clone(stop), pool.senders());
+        let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
+        pool.begin_senders(&Phase { epoch, tag: self.tag, limit, load, control });
+        pool.await_end(&mut pool.running(), tick)
+    }
+}
+
+impl CellRunner for SendOnlyRunner {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &PlannedCell,
+        load: WorkerLoad,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<DirectionResult>, RunError> {
+        let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
+        for mut config in plan.tx_configs(cell, load) {
+            config.abort_on_unreachable &= !self.reached;
+            pool.add_sender(config, self.target, None)?;
+        }
+        let Scenario { warmup, limit, bind, ip, .. } = &plan.scenario;
+        if *warmup > Nanos::ZERO {
+            self.run_phase(&pool, Limit::Time(*warmup), load, stop, tick)?;
+        }
+        let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
+        self.run_phase(&pool, *limit, load, stop, tick)?;
+        let delta = counters.end();
+        let mut tx = pool.collect(&cell.id)?.0.unwrap_or_default();
+        delta.into_tx(&mut tx);
+        self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
+        let result = CellResult::of(tx, None, Topology::Remote);
+        Ok(vec![DirectionResult { direction: Some(Direction::Forward), result, error: None }])
+    }
 }

@@ -1,5 +1,4 @@
-//! Decodes and checks bytes as bodies of control messages as both ends do, without a socket or a
-//! thread, for fuzzing.
+//! Decodes and checks bodies of control messages as both ends do, without a socket, for fuzzing.
 
 use std::net::SocketAddr;
 
@@ -7,20 +6,17 @@ use super::blast::{data_address, source_of};
 use crate::measure::OneWay;
 use crate::pace::{Due, Part};
 use crate::remote::client::sanitize::clean;
-use crate::remote::protocol::spec::{
-    CellSpec, ClockNote, ControlRequest, ControlResponse, SideResults,
-};
+use crate::remote::protocol::spec::{CellSpec, ClockNote, ControlRequest, ControlResponse};
 use crate::run::send_job::pace;
 use crate::unit::Nanos;
 
 /// What bytes decode as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct Bodies {
-    /// A request.
     pub request: bool,
     /// A request that a sink accepts.
     pub accepted: bool,
-    /// A response.
     pub response: bool,
     /// A clock correction.
     pub note: bool,
@@ -29,14 +25,13 @@ pub struct Bodies {
 /// The datagrams of a schedule to step through. Arbitrary: a few batches.
 const MAX_DATAGRAMS: u64 = 256;
 
-/// Decodes bytes as each kind of body, at the time `now` of the reader, and processes them as far
-/// as a reader does before it opens or sends anything.
-#[must_use]
+/// Decodes bytes as each kind of body at the time `now`, and processes them as far as a reader does
+/// before it opens or sends anything.
 pub fn read_bodies(bytes: &[u8], now: Nanos) -> Bodies {
     let request = postcard::from_bytes::<ControlRequest>(bytes).ok();
     let accepted = request.as_ref().is_some_and(|request| match request {
         ControlRequest::Prepare(spec) => is_accepted(spec),
-        ControlRequest::Start(order) => order.objection(now).is_none(),
+        ControlRequest::Start(order) => order.check(now).is_ok(),
         _ => true,
     });
     let response = postcard::from_bytes::<ControlResponse>(bytes).map(process_response).is_ok();
@@ -46,7 +41,7 @@ pub fn read_bodies(bytes: &[u8], now: Nanos) -> Bodies {
 
 /// Whether a sink accepts this cell; then steps through its schedule.
 fn is_accepted(spec: &CellSpec) -> bool {
-    if spec.objection().is_some() {
+    if spec.check().is_err() {
         return false;
     }
     let most = usize::from(spec.batch.unwrap_or(64));
@@ -74,10 +69,9 @@ fn process_response(response: ControlResponse) {
             let _ = (data_address(target, &ready), source_of(target, &ready));
         }
         ControlResponse::SideResults(results) => {
-            let SideResults { rx, .. } = *results;
+            let latency = results.rx.unwrap_or_default().latency;
             for by_ns in [i64::MIN / 2, -1_000, 1_000, i64::MAX / 2] {
-                let latency = rx.as_ref().map(|rx| &rx.latency);
-                drop(latency.map(|latency| OneWay::shifted(latency, by_ns, Nanos(1))));
+                drop(OneWay::shifted(&latency, by_ns, Nanos(1)));
             }
         }
         _ => {}
@@ -87,10 +81,9 @@ fn process_response(response: ControlResponse) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::HostFacts;
     use crate::measure::{RxResult, TxResult};
     use crate::plan::{Limit, WorkerLoad};
-    use crate::remote::protocol::spec::{Directions, PeerFacts, PhaseEnd, PhaseSpec, Ready};
+    use crate::remote::protocol::spec::{PeerFacts, PhaseEnd, PhaseSpec, Ready, SideResults};
     use crate::unit::PacketRate;
 
     /// Changed and random bodies. Arbitrary: a second or two.
@@ -99,66 +92,57 @@ mod tests {
     /// The reader's clock.
     const NOW: Nanos = Nanos::from_millis(5_000);
 
-    /// A request or a response of every kind that has a body.
-    fn bodies() -> (Vec<ControlRequest>, Vec<ControlResponse>) {
+    /// Requests of every kind.
+    fn requests() -> Vec<ControlRequest> {
         let rate = PacketRate::from_pps(1e4).unwrap();
         let over = Nanos::from_millis(1_000);
-        let cell = |load| {
-            let directions = Directions { forward: true, reverse: true };
-            let (time, batch) = (Some(over), Some(8));
-            let spec = CellSpec::example();
-            ControlRequest::Prepare(CellSpec { directions, load, streams: 4, time, batch, ..spec })
-        };
         let limit = Limit::Time(over);
         let order = PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over };
-        let ended = PhaseEnd { end: NOW, finished: NOW, sent_to: vec![1, 2], sent: 3, received: 4 };
-        let requests = vec![
-            cell(WorkerLoad::FlatOut),
-            cell(WorkerLoad::Even(rate)),
-            cell(WorkerLoad::Burst(rate, 32)),
-            cell(WorkerLoad::Poisson(rate, 7)),
-            cell(WorkerLoad::Ramp(rate, rate, over)),
+        let ended = PhaseEnd { end: NOW, sent_to: vec![1, 2], ..PhaseEnd::default() };
+        let loads = [
+            WorkerLoad::FlatOut,
+            WorkerLoad::Even(rate),
+            WorkerLoad::Burst(rate, 32),
+            WorkerLoad::Poisson(rate, 7),
+            WorkerLoad::Ramp(rate, rate, over),
+        ];
+        let cell =
+            |load| CellSpec { load, time: Some(over), batch: Some(8), ..CellSpec::example() };
+        let others = [
             ControlRequest::Host,
             ControlRequest::Start(order),
             ControlRequest::Finish(ended),
             ControlRequest::Stop,
             ControlRequest::Collect,
         ];
-        let peer = PeerFacts {
-            version: "0.1.0".to_owned(),
-            facts: HostFacts { hostname: Some("a host".to_owned()), ..HostFacts::default() },
-            missing: Vec::new(),
-            clock: Some("a clock".to_owned()),
-            network: None,
-            receivers: 2,
-        };
-        let ready = Ready { tag: 64, ports: vec![9], source: None, secret: [7; 16] };
+        loads.map(|load| ControlRequest::Prepare(cell(load))).into_iter().chain(others).collect()
+    }
+
+    /// Responses of every kind that has a body.
+    fn responses() -> [ControlResponse; 5] {
+        let clock = Some("a clock".to_owned());
+        let ready = Ready { tag: 64, ports: vec![9], ..Ready::default() };
         let mut rx = RxResult { flows: vec![5, 6], workers: vec![11], ..RxResult::default() };
         for value in 1..40 {
             rx.latency.from_schedule.record(value * value * 1_000);
             rx.latency.from_send.record(value * 1_000);
         }
         let results = SideResults { tx: Some(TxResult::default()), rx: Some(rx) };
-        let responses = vec![
-            ControlResponse::Host(Box::new(peer)),
+        [
+            ControlResponse::Host(Box::new(PeerFacts { clock, ..PeerFacts::default() })),
             ControlResponse::Ready(ready),
             ControlResponse::Reached(true),
-            ControlResponse::TooLate,
             ControlResponse::SideResults(Box::new(results)),
             ControlResponse::Refused("no".to_owned()),
-        ];
-        (requests, responses)
+        ]
     }
 
     #[test]
-    fn unchanged_and_changed_bodies_are_read() {
-        let (requests, responses) = bodies();
-        let requests = requests.iter().map(|body| postcard::to_stdvec(body).unwrap());
-        let responses = responses.iter().map(|body| postcard::to_stdvec(body).unwrap());
+    fn reads_unchanged_and_changed_bodies() {
         let note = postcard::to_stdvec(&ClockNote { shift_ns: -5 }).unwrap();
         assert!(read_bodies(&note, NOW).note);
         let mut bodies = vec![note];
-        for body in requests {
+        for body in requests().iter().map(|body| postcard::to_stdvec(body).unwrap()) {
             let read = read_bodies(&body, NOW);
             assert!(read.request && read.accepted, "{read:?}");
             for len in 0..body.len() {
@@ -166,28 +150,26 @@ mod tests {
             }
             bodies.push(body);
         }
-        for body in responses {
+        for body in responses().iter().map(|body| postcard::to_stdvec(body).unwrap()) {
             assert!(read_bodies(&body, NOW).response);
             bodies.push(body);
         }
         let mut random = fastrand::Rng::with_seed(0);
-        let mut next = || random.u64(..);
         let [mut requests, mut accepted, mut responses] = [0; 3];
         for round in 0..INPUTS {
-            let mut bytes = bodies[next() as usize % bodies.len()].clone();
+            let mut bytes = bodies[random.usize(..bodies.len())].clone();
             if round % 5 == 0 {
-                bytes = (0..next() % 64).map(|_| next() as u8).collect();
+                bytes = (0..random.usize(..64)).map(|_| random.u8(..)).collect();
             }
-            for _ in 0..next() % 4 {
-                let at = next() as usize % bytes.len().max(1);
+            for _ in 0..random.usize(..4) {
+                let at = random.usize(..bytes.len().max(1));
                 let end = (at + 1).min(bytes.len());
-                match next() % 5 {
+                match random.u8(..4) {
                     0 => bytes.truncate(at),
-                    1 => drop(bytes.splice(at..at, next().to_be_bytes())),
+                    1 => drop(bytes.splice(at..at, random.u64(..).to_be_bytes())),
                     // The largest number that fits.
                     2 => drop(bytes.splice(at..end, [0xFF; 9].into_iter().chain([1]))),
-                    3 => bytes[at..end].fill(next() as u8),
-                    _ => bytes[at..end].iter_mut().for_each(|byte| *byte ^= 1 << (round % 8)),
+                    _ => bytes[at..end].fill(random.u8(..)),
                 }
             }
             let read = read_bodies(&bytes, NOW);
@@ -195,7 +177,7 @@ mod tests {
             accepted += usize::from(read.accepted);
             responses += usize::from(read.response);
         }
-        // Changed ones got beyond the first checks, and some of them beyond the objections.
+        // Changed ones got beyond the first checks, and some of them beyond the limits.
         let counts = (requests, accepted, responses);
         assert!(requests > accepted, "{counts:?}");
         assert!(accepted.min(responses) > INPUTS / 20, "{counts:?}");

@@ -1,39 +1,61 @@
 //! Calls to a sink. A thread sends them, and compares clocks meanwhile.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{Builder, JoinHandle};
 
 use mio::Waker;
 use mio::net::UdpSocket;
 
-use super::error::RemoteError;
 use crate::clock::Offset;
 use crate::remote::client::clock_corrections::ClockCorrections;
-use crate::remote::client::control_thread::{
-    ControlFailure, ControlOrder, ControlState, ControlThread,
-};
-use crate::remote::client::sanitize::printable;
+use crate::remote::client::control_thread::{ControlOrder, ControlState, ControlThread};
+use crate::remote::lock;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{ControlRequest, ControlResponse};
+use crate::remote::rpc::CallError;
 use crate::run::RunError;
-use crate::unit::Nanos;
+use crate::unit::{Keep, Nanos, strip_control};
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RemoteError {
+    #[error("{0}: cannot set up polling: {1}; raise the limit of open files (ulimit -n)")]
+    Poll(SocketAddr, io::Error),
+    #[error("{0}: {1}")]
+    Call(SocketAddr, CallError),
+    #[error("the sink at {0} refuses: {1}")]
+    Refused(SocketAddr, String),
+    #[error("{0}: the sink's response cannot be decoded; run the same udperf at both ends")]
+    Damaged(SocketAddr),
+    #[error(
+        "{0}: the sink got no datagram from the receiving ports; if a firewall passes only some \
+         ports, set them with --port-range"
+    )]
+    NotReached(SocketAddr),
+    #[error("{0}: could not synchronise the start time; check the path for loss and delay")]
+    NeverInTime(SocketAddr),
+}
+
+impl From<RemoteError> for RunError {
+    fn from(error: RemoteError) -> Self {
+        Self::Remote(Box::new(error))
+    }
+}
 
 pub(crate) struct ControlClient {
     orders: Sender<ControlOrder>,
-    waker: Arc<Waker>,
+    waker: Waker,
     thread: Option<JoinHandle<()>>,
-    shared: Arc<ControlState>,
+    pub(super) shared: Arc<ControlState>,
     /// Whether both ends read the same clock.
     pub(crate) same_clock: bool,
-    target: SocketAddr,
+    pub(super) target: SocketAddr,
 }
 
 impl ControlClient {
-    /// Starts the thread, on a socket that is connected to the sink.
-    pub(crate) fn open(
+    pub(super) fn open(
         socket: UdpSocket,
         target: SocketAddr,
         key: Option<Key>,
@@ -42,93 +64,72 @@ impl ControlClient {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(ControlState::default());
         let (worker, waker) = ControlThread::new(socket, key.as_ref(), nonce, inbox, &shared)
-            .map_err(|error| RemoteError::Link(target, error))?;
+            .map_err(|error| RemoteError::Poll(target, error))?;
         let thread = Builder::new()
             .name("udperf-control".to_owned())
             .spawn(move || worker.run())
             .map_err(|source| RunError::Spawn { source })?;
-        let (thread, same_clock) = (Some(thread), false);
-        Ok(Self { orders, waker: Arc::new(waker), thread, shared, same_clock, target })
+        Ok(Self { orders, waker, thread: Some(thread), shared, same_clock: false, target })
     }
 
-    pub(crate) fn call(&self, request: &ControlRequest) -> Result<ControlResponse, RunError> {
-        let damaged = |_| RemoteError::Damaged(self.target);
-        let body = postcard::to_stdvec(request).map_err(damaged)?;
+    pub(super) fn call(&self, request: &ControlRequest) -> Result<ControlResponse, RunError> {
+        let body = postcard::to_stdvec(request).map_err(|_| self.damaged())?;
         let (sender, answer) = mpsc::channel();
-        self.order(|thread| thread.call(body, sender));
+        self.send(|thread| thread.call(body, sender));
         // The thread always replies, unless it panicked.
-        let thread_died = RunError::Panicked { id: "control".to_owned() };
-        let answer = answer.recv().map_err(|_| thread_died)?;
-        let body = answer.map_err(|failure| match failure {
-            ControlFailure::Call(error) => RemoteError::Call(self.target, error),
-            ControlFailure::Unreachable(why) => RemoteError::NoPort(self.target, why),
-        })?;
-        match postcard::from_bytes(&body).map_err(damaged)? {
+        let answer = answer.recv().map_err(|_| RunError::Panicked { id: "control".to_owned() })?;
+        let body = answer.map_err(|error| RemoteError::Call(self.target, error))?;
+        match postcard::from_bytes(&body).map_err(|_| self.damaged())? {
             ControlResponse::Refused(why) => {
-                Err(RemoteError::Refused(self.target, printable(&why)).into())
+                Err(RemoteError::Refused(self.target, strip_control(&why, Keep::Nothing)).into())
             }
             response => Ok(response),
         }
     }
 
-    /// Whether the session has failed; the next call returns why.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.shared.failed.load(Ordering::Relaxed)
+    pub(super) fn damaged(&self) -> RunError {
+        RemoteError::Damaged(self.target).into()
     }
 
-    /// Sets until when the sink may be unreachable: the end of a phase; zero: it may not.
-    pub(crate) fn set_busy_until(&self, at: Nanos) {
-        self.shared.busy_until_ns.store(at.0, Ordering::Relaxed);
-    }
-
-    /// Records that a sender saw the sink's port closed: the sink must respond soon.
-    pub(crate) fn suspect_closed_port(&self) {
-        self.shared.port_seen_closed.store(true, Ordering::Relaxed);
-    }
-
-    /// Treats both clocks as the same one, unless the comparisons so far contradict it.
-    pub(crate) fn trust_same_clock(&mut self) {
-        let estimate = self.shared.clocks().estimate();
-        self.same_clock =
-            estimate.is_none_or(|offset| offset.offset_ns.unsigned_abs() <= offset.bound_ns);
-    }
-
-    pub(crate) fn compare(&self) {
-        let (sender, done) = mpsc::channel();
-        self.order(move |thread| {
-            thread.burst();
-            let _ = sender.send(());
-        });
-        let _ = done.recv();
+    pub(super) fn compare(&self) {
+        self.order(ControlThread::burst);
     }
 
     /// The offset of the sink's clock; `None` if no comparison has succeeded.
     pub(crate) fn offset(&self) -> Option<Offset> {
-        if self.same_clock { Some(Offset::same_clock()) } else { self.shared.clocks().estimate() }
-    }
-
-    /// The shortest round-trip time of all comparisons.
-    pub(crate) fn rtt(&self) -> Nanos {
-        self.shared.clocks().estimate().map_or(Nanos::ZERO, |offset| Nanos(offset.min_rtt_ns))
-    }
-
-    /// Starts correcting the clocks of a phase's receivers for drift.
-    pub(crate) fn start_corrections(&self, corrections: ClockCorrections) {
-        if !self.same_clock {
-            self.order(|thread| thread.start_corrections(corrections));
+        if self.same_clock {
+            Some(Offset::same_clock())
+        } else {
+            lock(&self.shared.clocks).estimate()
         }
     }
 
-    pub(crate) fn take_corrections(&self) -> Option<ClockCorrections> {
-        let (sender, corrections) = mpsc::channel();
-        self.order(move |thread| {
-            let _ = sender.send(thread.corrections.take());
-        });
-        corrections.recv().ok().flatten()
+    pub(super) fn rtt(&self) -> Nanos {
+        lock(&self.shared.clocks).estimate().map_or(Nanos::ZERO, |offset| Nanos(offset.min_rtt_ns))
     }
 
-    fn order(&self, order: impl FnOnce(&mut ControlThread) + Send + 'static) {
-        // A dead thread shows when a response is awaited.
+    pub(super) fn start_corrections(&self, corrections: ClockCorrections) {
+        if !self.same_clock {
+            self.send(|thread| thread.start_corrections(corrections));
+        }
+    }
+
+    pub(super) fn take_corrections(&self) -> Option<ClockCorrections> {
+        self.order(|thread| thread.corrections.take()).flatten()
+    }
+
+    /// Orders work, and waits for its result; `None` if the thread died.
+    fn order<T: Send + 'static>(
+        &self,
+        order: impl FnOnce(&mut ControlThread) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, result) = mpsc::channel();
+        self.send(move |thread| drop(sender.send(order(thread))));
+        result.recv().ok()
+    }
+
+    fn send(&self, order: impl FnOnce(&mut ControlThread) + Send + 'static) {
+        // A dead thread shows when a result is awaited.
         let _ = self.orders.send(Box::new(order));
         let _ = self.waker.wake();
     }
@@ -136,7 +137,7 @@ impl ControlClient {
 
 impl Drop for ControlClient {
     fn drop(&mut self) {
-        self.order(ControlThread::close_session);
+        self.send(ControlThread::close_session);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

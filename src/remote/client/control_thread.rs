@@ -2,8 +2,8 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mio::net::UdpSocket;
@@ -13,6 +13,7 @@ use crate::clock::{Clock, OffsetEstimator};
 use crate::engine::explained;
 use crate::net::MAX_DATAGRAM;
 use crate::remote::client::clock_corrections::ClockCorrections;
+use crate::remote::lock;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::ClockNote;
 use crate::remote::rpc::{CallError, ClientEvent, MAX_KEPT, RpcClient};
@@ -23,66 +24,46 @@ use crate::unit::Nanos;
 /// How long a sink may be silent before the session fails. Arbitrary: enough for a path that loses
 /// half of all datagrams, and it bounds the wait for a killed sink.
 const PATIENCE: Nanos = Nanos::from_millis(10_000);
-
-/// How long a sink must be unreachable before the session fails: a sink needs time to start.
-/// Arbitrary.
+/// How long a sink may be unreachable: it needs time to start. Arbitrary.
 const GRACE: Nanos = Nanos::from_millis(2_000);
-
-/// The longest time of a call while the sink responds without finishing. Arbitrary: many times what
-/// ten thousand sockets or a lossy path take.
+/// The longest time of a call. Arbitrary: many times what ten thousand sockets take.
 const ANSWER_TIMEOUT: Nanos = Nanos::from_millis(60_000);
-
 /// How often clocks are compared while a cell runs: seldom enough not to disturb it (arbitrary),
 /// and 50 ppm of drift are only 5 µs.
 const SYNC_INTERVAL: Nanos = Nanos::from_millis(100);
-
-/// Exchanges in a burst, before and after a cell. Arbitrary: the fastest of 16 is near the minimum
-/// of the path.
+/// Exchanges in a burst. Arbitrary: the fastest of 16 is near the minimum of the path.
 const BURST: u32 = 16;
-
 /// The timeout of one exchange in a burst; arbitrary, longer than most paths take.
 const BURST_WAIT: Nanos = Nanos::from_millis(100);
-
 /// The longest time of a burst, whatever is lost; arbitrary.
 const BURST_LIMIT: Nanos = Nanos::from_millis(300);
-
-/// How long to spin for a reply, so that the wake-up does not count as path delay: the round trip
-/// of a local network. Arbitrary.
+/// How long to spin for a reply, so that the wake-up does not count as path delay. Arbitrary.
 const SPIN: Nanos = Nanos::from_micros(500);
+/// A short sleep; arbitrary, the shortest of mio.
+const SHORT_SLEEP: Duration = Duration::from_millis(1);
+/// How long to wait for the end of the session; arbitrary. Without it, the sink times out.
+const CLOSE_TIMEOUT: Nanos = Nanos::from_millis(300);
 
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
 
-/// Why the session failed.
-#[derive(Debug, Clone)]
-pub(super) enum ControlFailure {
-    Call(CallError),
-    /// The sink is unreachable: its port is closed, or it was never reached.
-    Unreachable(Unreachable),
-}
-
-/// Work for the thread.
 pub(super) type ControlOrder = Box<dyn FnOnce(&mut ControlThread) + Send>;
 
-/// Gets the response to a call.
-type Reply = Sender<Result<Vec<u8>, ControlFailure>>;
+/// Gets the response to a call, or why the session failed.
+type Reply = Sender<Result<Vec<u8>, CallError>>;
 
 /// State that the thread shares without orders.
 #[derive(Debug, Default)]
 pub(super) struct ControlState {
-    clocks: Mutex<OffsetEstimator>,
+    pub(super) clocks: Mutex<OffsetEstimator>,
+    /// Whether the session has failed; the next call returns why.
     pub(super) failed: AtomicBool,
-    /// The end of the running phase on the local clock; 0 if no phase runs, or its end is unknown.
+    /// The end of the running phase, until when the sink may be unreachable; 0 if no phase runs, or
+    /// its end is unknown.
     pub(super) busy_until_ns: AtomicU64,
     /// Whether a sender saw the sink's port closed. ICMP errors are rate-limited (icmp_ratelimit of
     /// icmp(7)), so those of the control socket may be suppressed.
     pub(super) port_seen_closed: AtomicBool,
-}
-
-impl ControlState {
-    pub(super) fn clocks(&self) -> MutexGuard<'_, OffsetEstimator> {
-        self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 pub(super) struct ControlThread {
@@ -100,14 +81,13 @@ pub(super) struct ControlThread {
     out: Vec<Vec<u8>>,
     buffer: Vec<u8>,
     /// When the sink's last message arrived; [`Nanos::NEVER`] before the first.
-    heard_at: Nanos,
+    received_at: Nanos,
     synced: u64,
-    failure: Option<ControlFailure>,
+    failure: Option<CallError>,
     is_over: bool,
 }
 
 impl ControlThread {
-    /// The thread for a socket that is connected to the sink, and its waker.
     pub(super) fn new(
         mut socket: UdpSocket,
         key: Option<&Key>,
@@ -131,7 +111,7 @@ impl ControlThread {
             unreachable: None,
             out: Vec::new(),
             buffer: vec![0; MAX_DATAGRAM],
-            heard_at: Nanos::NEVER,
+            received_at: Nanos::NEVER,
             synced: 0,
             failure: None,
             is_over: false,
@@ -140,45 +120,31 @@ impl ControlThread {
     }
 
     pub(super) fn run(mut self) {
-        let mut events = Events::with_capacity(4);
         while !self.is_over {
-            self.handle_orders();
-            self.step();
-            let now = Clock::Monotonic.now();
-            let wake_at = self.rpc.deadline().map_or(self.sync_at, |at| at.min(self.sync_at));
-            let most = Duration::from_millis(wake_at.since(now).0.div_ceil(1_000_000).min(1_000));
-            // An interrupted poll is one without events.
-            let _ = self.poll.poll(&mut events, Some(most));
-        }
-    }
-
-    fn handle_orders(&mut self) {
-        loop {
-            match self.inbox.try_recv() {
-                Ok(order) => order(self),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => return self.close_session(),
+            while let Ok(order) = self.inbox.try_recv() {
+                order(&mut self);
             }
+            self.step();
+            let wake_at = self.rpc.deadline().unwrap_or(Nanos::NEVER).min(self.sync_at);
+            let left = wake_at - Clock::Monotonic.now();
+            self.sleep(Duration::from_millis(left.0.div_ceil(1_000_000).min(1_000)));
         }
     }
 
-    /// Sends a request, and passes its response to `reply`.
     pub(super) fn call(&mut self, body: Vec<u8>, reply: Reply) {
         (self.pending, self.pending_since) = (Some(reply), Clock::Monotonic.now());
         if let Some(failure) = self.failure.clone() {
             self.answer(Err(failure));
         } else if let Err(error) = self.rpc.request(body, self.pending_since) {
-            self.answer(Err(ControlFailure::Call(error)));
+            self.answer(Err(error));
         }
     }
 
-    /// Corrects the clocks of a phase from now on.
     pub(super) fn start_corrections(&mut self, corrections: ClockCorrections) {
         self.corrections = Some(corrections);
         self.sync_at = Clock::Monotonic.now();
     }
 
-    /// Reads messages, sends retries that are due, and compares clocks.
     fn step(&mut self) {
         self.read();
         let now = Clock::Monotonic.now();
@@ -191,16 +157,16 @@ impl ControlThread {
         if let Some((since, why)) = self.unreachable
             && now.since(since) > GRACE
         {
-            self.fail(ControlFailure::Unreachable(why));
+            self.fail(CallError::Unreachable(why));
         }
         // During a phase, an outage may end before the sink is needed again.
         let busy_until = Nanos(self.shared.busy_until_ns.load(Ordering::Relaxed));
-        let heard_at = self.heard_at.max(busy_until.min(self.heard_at + MAX_KEPT));
-        if now.since(heard_at) > PATIENCE {
-            self.fail(ControlFailure::Call(CallError::Silent(PATIENCE)));
+        let received_at = self.received_at.max(busy_until.min(self.received_at + MAX_KEPT));
+        if now.since(received_at) > PATIENCE {
+            self.fail(CallError::Silent(PATIENCE));
         }
         if self.pending.is_some() && now.since(self.pending_since) > ANSWER_TIMEOUT {
-            self.fail(ControlFailure::Call(CallError::Unfinished(ANSWER_TIMEOUT)));
+            self.fail(CallError::Unfinished(ANSWER_TIMEOUT));
         }
         if now >= self.sync_at {
             self.sync(now);
@@ -217,7 +183,7 @@ impl ControlThread {
                 Ok(len) => {
                     let event = self.rpc.on_datagram(&self.buffer[..len], now, &mut self.out);
                     if event.is_some() {
-                        (self.unreachable, self.heard_at) = (None, now);
+                        (self.unreachable, self.received_at) = (None, now);
                         self.shared.port_seen_closed.store(false, Ordering::Relaxed);
                     }
                     self.handle_event(event);
@@ -233,9 +199,10 @@ impl ControlThread {
     /// After the first message of the sink, only a closed port counts: links and routes may
     /// recover.
     fn note_unreachable(&mut self, error: &io::Error, now: Nanos) {
-        let was_heard = self.heard_at != Nanos::NEVER;
         let why = explained(sys::send_error_of(error), &self.socket).unreachable();
-        if let Some(why) = why.filter(|why| why.is_closed_port() || !was_heard) {
+        if let Some(why) = why
+            && (why.is_closed_port() || self.received_at == Nanos::NEVER)
+        {
             let since = self.unreachable.map_or(now, |(since, _)| since);
             self.unreachable = Some((since, with_neighbour(why)));
         }
@@ -244,27 +211,27 @@ impl ControlThread {
     fn handle_event(&mut self, event: Option<ClientEvent>) {
         match event {
             Some(ClientEvent::Answer(body)) => self.answer(Ok(body)),
-            Some(ClientEvent::Failed(error)) => self.fail(ControlFailure::Call(error)),
+            Some(ClientEvent::Failed(error)) => self.fail(error),
             Some(ClientEvent::Closed) => self.is_over = true,
             Some(ClientEvent::Synced(sample)) => {
-                let _ = self.shared.clocks().push(sample);
+                let _ = lock(&self.shared.clocks).push(sample);
                 self.synced += 1;
-                self.corrections
-                    .iter_mut()
-                    .for_each(|corrections| corrections.confirm(sample.t1_ns));
+                if let Some(corrections) = &mut self.corrections {
+                    corrections.confirm(sample.t1_ns);
+                }
             }
             Some(ClientEvent::Opened(_)) => self.sync_at = Clock::Monotonic.now(),
             None => {}
         }
     }
 
-    fn fail(&mut self, failure: ControlFailure) {
+    fn fail(&mut self, failure: CallError) {
         let failure = self.failure.get_or_insert(failure).clone();
         self.shared.failed.store(true, Ordering::Relaxed);
         self.answer(Err(failure));
     }
 
-    fn answer(&mut self, answer: Result<Vec<u8>, ControlFailure>) {
+    fn answer(&mut self, answer: Result<Vec<u8>, CallError>) {
         if let Some(pending) = self.pending.take() {
             let _ = pending.send(answer);
         }
@@ -279,13 +246,11 @@ impl ControlThread {
         }
     }
 
-    /// Starts a clock comparison, and sends the present correction with it.
     fn sync(&mut self, now: Nanos) {
         let mut note = Vec::new();
         if let Some(corrections) = &mut self.corrections {
-            let believed = corrections.offset_ns;
-            let estimate = self.shared.clocks().estimate();
-            let shift_ns = estimate.map_or(0, |known| known.at(now.0).saturating_sub(believed));
+            let offset_ns = lock(&self.shared.clocks).estimate().map(|offset| offset.at(now.0));
+            let shift_ns = offset_ns.map_or(0, |ns| ns.saturating_sub(corrections.offset_ns));
             corrections.push(now.0, shift_ns);
             if let Some(receivers) = &corrections.receivers {
                 receivers.shift(-shift_ns);
@@ -306,14 +271,12 @@ impl ControlThread {
             }
             self.sync(began);
             self.send();
-            while self.synced == before
-                && Clock::Monotonic.now().since(began) < BURST_WAIT
-                && !self.is_over
-            {
+            let waited = || Clock::Monotonic.now() - began;
+            while self.synced == before && waited() < BURST_WAIT && !self.is_over {
                 self.read();
                 self.send();
-                if Clock::Monotonic.now().since(began) > SPIN {
-                    let _ = self.poll.poll(&mut Events::with_capacity(4), Some(SHORT_SLEEP));
+                if waited() > SPIN {
+                    self.sleep(SHORT_SLEEP);
                 }
             }
         }
@@ -322,20 +285,15 @@ impl ControlThread {
     pub(super) fn close_session(&mut self) {
         let began = Clock::Monotonic.now();
         self.rpc.close(began);
-        let mut events = Events::with_capacity(4);
-        while !self.is_over && Clock::Monotonic.now().since(began) < CLOSE_TIMEOUT {
-            let event = self.rpc.poll(Clock::Monotonic.now(), &mut self.out);
-            self.handle_event(event);
-            self.send();
-            let _ = self.poll.poll(&mut events, Some(SHORT_SLEEP));
-            self.read();
+        while !self.is_over && Clock::Monotonic.now() - began < CLOSE_TIMEOUT {
+            self.step();
+            self.sleep(SHORT_SLEEP);
         }
         self.is_over = true;
     }
+
+    /// Sleeps until a datagram or an order arrives, or for this time.
+    fn sleep(&mut self, most: Duration) {
+        let _ = self.poll.poll(&mut Events::with_capacity(4), Some(most));
+    }
 }
-
-/// A short sleep; arbitrary, the shortest of mio.
-const SHORT_SLEEP: Duration = Duration::from_millis(1);
-
-/// How long to wait for the end of the session; arbitrary. Without it, the sink times out.
-const CLOSE_TIMEOUT: Nanos = Nanos::from_millis(300);

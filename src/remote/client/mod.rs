@@ -1,6 +1,6 @@
 //! The client of a two-host run.
 //!
-//! - `blast`: runs cells with a sink; `cell`: the phases of one; `send_only`: sends without a sink
+//! - `blast`: runs cells with a sink, or without one; `cell`: the phases of one
 //! - `control_client`: calls to the sink; `control_thread`: its thread, which also compares clocks;
 //!   `clock_corrections`: the corrections of a phase
 //! - `sanitize`: makes text of the sink safe to print; `bodies`: decoding, for fuzzing
@@ -11,10 +11,7 @@ mod cell;
 mod clock_corrections;
 mod control_client;
 mod control_thread;
-mod error;
 mod sanitize;
-mod send_only;
 
-pub use crate::remote::client::send_only::SendOnlyRunner;
-pub use blast::{RemoteRunner, SinkPeer};
+pub(crate) use blast::{RemoteRunner, SendOnlyRunner};
 pub use bodies::{Bodies, read_bodies};

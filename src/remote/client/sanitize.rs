@@ -16,12 +16,13 @@ pub(super) fn clean<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
 
 fn clean_text(value: &mut Value) {
     match value {
-        Value::String(text) => *text = printable(text),
+        Value::String(text) => *text = strip_control(text, Keep::Nothing),
         Value::Array(values) => values.iter_mut().for_each(clean_text),
         Value::Object(values) => {
             values.values_mut().for_each(clean_text);
-            let values_by_name = std::mem::take(values).into_iter();
-            *values = values_by_name.map(|(name, value)| (printable(&name), value)).collect();
+            let entries = std::mem::take(values).into_iter();
+            let clean_name = |name: String| strip_control(&name, Keep::Nothing);
+            *values = entries.map(|(name, value)| (clean_name(name), value)).collect();
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -33,53 +34,34 @@ pub(super) fn clean_outages(mut tx: TxResult) -> TxResult {
     tx
 }
 
-/// Text of another host, safe to print on a line.
-pub(super) fn printable(text: &str) -> String {
-    strip_control(text, Keep::Nothing)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::document::{Device, Irq};
+    use crate::document::{Device, Outage};
     use crate::host::HostFacts;
-    use crate::measure::{Cause, OutageCounts};
-    use crate::unit::Nanos;
 
     /// Text that clears a terminal.
-    fn hostile() -> String {
-        "\u{1b}[2J".to_owned()
-    }
+    const HOSTILE: &str = "\u{1b}[2J";
 
     #[test]
-    fn facts_of_the_sink_have_no_control_characters() {
+    fn removes_control_characters_from_facts_and_outages() {
+        let hostile = || HOSTILE.to_owned();
         let facts = HostFacts {
             hostname: Some(hostile()),
             sysctls: BTreeMap::from([(hostile(), hostile())]),
             steal_share: Some(0.1),
-            device: Some(Device {
-                rps_cpus: Some(vec![hostile()]),
-                irqs: Some(vec![Irq { number: 1, name: None, cpus: hostile() }]),
-                offloads: Some(BTreeMap::from([(hostile(), true)])),
-                ..Device::default()
-            }),
+            device: Some(Device { rps_cpus: Some(vec![hostile()]), ..Device::default() }),
             ..HostFacts::default()
         };
-        let count = |facts: &HostFacts| format!("{facts:?}").matches("\\u{1b}").count();
-        assert_eq!(count(&facts), 6);
-        let cleaned = clean(&facts).unwrap();
-        assert_eq!((count(&cleaned), cleaned.steal_share), (0, Some(0.1)));
-    }
-
-    #[test]
-    fn outages_of_another_host_are_bounded_and_printable() {
-        let cause = Cause { what: hostile(), said_by: Some(hostile()), message: hostile() };
-        let outage = OutageCounts { from: Nanos::ZERO, until: Nanos::ZERO, cause, errors: 1 };
+        let (what, said_by, message) = (hostile(), Some(hostile()), hostile());
+        let outage = Outage { what, said_by, message, errors: 1, ..Outage::default() };
         let tx = TxResult { outages: vec![outage; OUTAGES + 1], ..TxResult::default() };
-        let outages = clean_outages(tx).outages;
-        assert_eq!(outages.len(), OUTAGES);
-        assert!(!format!("{outages:?}").contains("\\u{1b}"), "{:?}", outages[0]);
+        let count = |text: String| text.matches("\\u{1b}").count();
+        assert_eq!(count(format!("{facts:?} {:?}", tx.outages[0])), 4 + 3);
+        let (facts, outages) = (clean(&facts).unwrap(), clean_outages(tx).outages);
+        assert_eq!(count(format!("{facts:?} {outages:?}")), 0);
+        assert_eq!((facts.steal_share, outages.len()), (Some(0.1), OUTAGES));
     }
 }

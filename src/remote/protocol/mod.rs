@@ -26,29 +26,21 @@ pub use reason::{CloseReason, RejectReason};
 
 /// The tag of every control message; data never has it, since it has no slot. Arbitrary.
 pub const CONTROL_TAG: u16 = 0x0001;
-
 /// The version of this protocol. Changes when an older end would misread a newer one.
-pub const VERSION: u8 = 5;
-
+pub const VERSION: u8 = 6;
 /// Bytes before the body. From the layout above.
 pub const HEAD_LEN: usize = 21;
-
 /// The longest message in bytes: with the headers of IPv6, UDP (40 + 8) and a tunnel, below the
 /// 1280 that every path carries (RFC 8200 §5).
 pub const LONGEST: usize = 1_200;
-
 /// The longest body in bytes, and so the longest request. From the layout above.
 pub const LONGEST_BODY: usize = LONGEST - HEAD_LEN - MAC_LEN;
-
 /// Bytes of an answer in one chunk: a body without its offset.
 pub const CHUNK_LEN: usize = LONGEST_BODY - 4;
-
 /// The longest note of a sync in bytes. Arbitrary: eight counters.
 pub const LONGEST_NOTE: usize = 64;
-
 /// Bytes of a cookie, which is a code like that of a message.
 pub const COOKIE_LEN: usize = MAC_LEN;
-
 /// Bytes of a Hello, padded to the length of Challenge: no reply to an unproved client is longer
 /// than its message. From the layouts of both.
 pub const HELLO_LEN: usize = HEAD_LEN + COOKIE_LEN + MAC_LEN;
@@ -79,7 +71,7 @@ pub enum Body<'a> {
     Request(&'a [u8]),
     /// Server: the request is in progress.
     Working,
-    /// Server: the whole answer.
+    /// Server: the answer.
     Answer(&'a [u8]),
     /// Server: the length in bytes of an answer that is too long for one message.
     Large(u32),

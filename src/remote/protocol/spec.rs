@@ -4,13 +4,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{RxResult, TxResult};
-
 use crate::host::HostFacts;
+use crate::measure::{RxResult, TxResult};
 use crate::plan::{EnginePair, LONGEST, Limit, MAX_BATCH, MissingEngine, WorkerLoad};
 use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 
-/// A request of the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ControlRequest {
     Host,
@@ -25,12 +23,10 @@ pub(crate) enum ControlRequest {
     Collect,
 }
 
-/// A response of the sink.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ControlResponse {
     Host(Box<PeerFacts>),
     Ready(Ready),
-    /// Whether all announcements have arrived.
     Reached(bool),
     /// The phase begins at the requested time.
     Started,
@@ -43,10 +39,8 @@ pub(crate) enum ControlResponse {
     Refused(String),
 }
 
-/// A sink and its host.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct PeerFacts {
-    pub(crate) version: String,
     pub(crate) facts: HostFacts,
     pub(crate) missing: Vec<MissingEngine>,
     /// Equal at both ends only if they read the same clock.
@@ -56,17 +50,10 @@ pub(crate) struct PeerFacts {
     pub(crate) receivers: u16,
 }
 
-/// The directions of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Directions {
-    pub(crate) forward: bool,
-    pub(crate) reverse: bool,
-}
-
-/// The sink's side of a cell.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CellSpec {
-    pub(crate) directions: Directions,
+    pub(crate) forward: bool,
+    pub(crate) reverse: bool,
     pub(crate) engine: EnginePair,
     pub(crate) size: PayloadSize,
     pub(crate) load: WorkerLoad,
@@ -87,24 +74,19 @@ pub(crate) struct CellSpec {
 
 /// The most senders of a client. Arbitrary: more than any host has cores.
 const MAX_THREADS: u16 = 256;
-
-/// The most flows of a client: their windows take 128 MiB in each receiver if all arrive out of
-/// order. Arbitrary.
+/// The most flows of a client. Arbitrary: their windows take up to 128 MiB in each receiver.
 const MAX_STREAMS: u16 = 16_384;
-
 /// The largest burst; as on the command line.
 const MAX_BURST: u32 = 65_536;
-
-/// How far ahead a phase may begin; its workers cannot be stopped before. A little more than the
-/// longest lead that a client tries. Arbitrary.
+/// How far ahead a phase may begin. Arbitrary: a little more than the longest lead of a client.
 const MAX_AHEAD: Nanos = Nanos::from_millis(15_000);
 
 impl CellSpec {
-    /// Why every sink refuses this cell, which no plan has checked; `None`: it is valid.
-    pub(crate) fn objection(&self) -> Option<&'static str> {
+    /// Checks the limits of every sink.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
         let rates_are_sound = match self.load {
             WorkerLoad::FlatOut => true,
-            // Captures are asked with, and never sent to a sink.
+            // Only requests replay captures.
             WorkerLoad::Recorded(..) => false,
             WorkerLoad::Even(rate) | WorkerLoad::Poisson(rate, _) => rate.is_sound(),
             WorkerLoad::Burst(rate, size) => rate.is_sound() && (1..=MAX_BURST).contains(&size),
@@ -116,19 +98,19 @@ impl CellSpec {
         let size = self.size.largest();
         let null = EnginePair::NULL;
         if self.threads == 0 || self.streams < self.threads {
-            Some("each thread needs a stream; use more --streams")
+            Err("each thread needs a stream; use more --streams")
         } else if self.streams > MAX_STREAMS {
-            Some("at most 16,384 streams between hosts; use fewer --streams")
+            Err("at most 16,384 streams between hosts; use fewer --streams")
         } else if self.threads > MAX_THREADS {
-            Some("at most 256 threads; use fewer --threads")
+            Err("at most 256 threads; use fewer --threads")
         } else if self.engine.tx == null.tx || self.engine.rx == null.rx {
-            Some("the engine null does not use the network; use another engine")
+            Err("the engine null does not use the network; use another engine")
         } else if !(MIN_PAYLOAD..=MAX_PAYLOAD).contains(&size) {
-            Some("payload sizes are 16 to 65,507 bytes; change --size")
+            Err("payload sizes are 16 to 65,507 bytes; change --size")
         } else if !rates_are_sound || !batch_is_sound {
-            Some("a rate, a burst or a batch is out of bounds; run the same udperf at both ends")
+            Err("a rate, a burst or a batch is out of bounds; run the same udperf at both ends")
         } else {
-            None
+            Ok(())
         }
     }
 }
@@ -137,7 +119,8 @@ impl CellSpec {
 impl CellSpec {
     pub(crate) fn example() -> Self {
         Self {
-            directions: Directions { forward: true, reverse: false },
+            forward: true,
+            reverse: false,
             engine: EnginePair::PLAIN,
             size: PayloadSize::Fixed(64),
             load: WorkerLoad::FlatOut,
@@ -155,16 +138,17 @@ impl CellSpec {
 }
 
 impl PhaseSpec {
-    /// Why the phase cannot begin, at `now`; `None`: it can.
-    pub(crate) fn objection(&self, now: Nanos) -> Option<&'static str> {
+    /// Checks whether the phase can begin, at `now`.
+    pub(crate) fn check(&self, now: Nanos) -> Result<(), &'static str> {
         let long = matches!(self.limit, Limit::Time(time) if time > LONGEST);
-        let far = self.epoch.since(now) > MAX_AHEAD || self.rx_epoch > self.epoch;
-        (long || far).then_some("a phase begins within 15 s and takes a day at most")
+        if long || self.epoch.since(now) > MAX_AHEAD || self.rx_epoch > self.epoch {
+            return Err("a phase begins within 15 s and takes a day at most");
+        }
+        Ok(())
     }
 }
 
-/// The addresses and tags of a cell.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Ready {
     /// The tag of the first phase; its low bits count phases.
     pub(crate) tag: u16,
@@ -177,7 +161,6 @@ pub(crate) struct Ready {
     pub(crate) secret: [u8; 16],
 }
 
-/// A phase to begin.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct PhaseSpec {
     pub(crate) tag: u16,
@@ -193,9 +176,9 @@ pub(crate) struct PhaseSpec {
 /// The end of a phase on one side.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct PhaseEnd {
-    /// When the senders' window ended, since the receivers' epoch.
+    /// When the senders' window ended, since the receivers' epoch; zero without senders.
     pub(crate) end: Nanos,
-    /// When the latest sender finished, since then.
+    /// When the latest sender finished, since the same.
     pub(crate) finished: Nanos,
     /// Datagrams sent to each receiver; empty if unknown.
     pub(crate) sent_to: Vec<u64>,
@@ -203,14 +186,12 @@ pub(crate) struct PhaseEnd {
     pub(crate) received: u64,
 }
 
-/// The results of the sink.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SideResults {
     pub(crate) tx: Option<TxResult>,
     pub(crate) rx: Option<RxResult>,
 }
 
-/// A clock correction, the note of a clock comparison.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct ClockNote {
     /// How far the sink's clock is ahead of the estimate at the start of the phase.
@@ -223,48 +204,49 @@ mod tests {
     use crate::unit::PacketRate;
 
     #[test]
-    fn a_cell_outside_the_bounds_is_refused() {
+    fn rejects_cells_outside_the_bounds() {
         let rate = PacketRate::from_pps(1e3).unwrap();
-        assert_eq!(CellSpec::example().objection(), None);
-        let paced = CellSpec { load: WorkerLoad::Burst(rate, 32), ..CellSpec::example() };
-        assert_eq!(paced.objection(), None);
-        // A rate of 0, as no parser gives it.
+        // A rate of 0, which no parser returns.
         let zero: PacketRate = postcard::from_bytes(&[0]).unwrap();
-        let wrong = [
-            CellSpec { threads: 0, ..CellSpec::example() },
-            CellSpec { streams: 1, ..CellSpec::example() },
-            CellSpec { streams: 16_385, ..CellSpec::example() },
-            CellSpec { threads: 257, streams: 257, ..CellSpec::example() },
-            CellSpec { engine: EnginePair::NULL, ..CellSpec::example() },
-            CellSpec { size: PayloadSize::Fixed(15), ..CellSpec::example() },
-            CellSpec { size: PayloadSize::Fixed(65_508), ..CellSpec::example() },
-            CellSpec { batch: Some(0), ..CellSpec::example() },
-            CellSpec { batch: Some(1_025), ..CellSpec::example() },
-            CellSpec { load: WorkerLoad::Even(zero), ..CellSpec::example() },
-            CellSpec { load: WorkerLoad::Burst(rate, 0), ..CellSpec::example() },
-            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::ZERO), ..CellSpec::example() },
-            CellSpec { load: WorkerLoad::Ramp(rate, rate, Nanos::NEVER), ..CellSpec::example() },
+        let spec = CellSpec::example;
+        assert_eq!(spec().check(), Ok(()));
+        assert_eq!(CellSpec { load: WorkerLoad::Burst(rate, 32), ..spec() }.check(), Ok(()));
+        let loads = [
+            WorkerLoad::Even(zero),
+            WorkerLoad::Burst(rate, 0),
+            WorkerLoad::Ramp(rate, rate, Nanos::ZERO),
+            WorkerLoad::Ramp(rate, rate, Nanos::NEVER),
         ];
-        for spec in wrong {
-            assert!(spec.objection().is_some(), "{spec:?}");
+        let wrong = [
+            CellSpec { threads: 0, ..spec() },
+            CellSpec { streams: 1, ..spec() },
+            CellSpec { streams: 16_385, ..spec() },
+            CellSpec { threads: 257, streams: 257, ..spec() },
+            CellSpec { engine: EnginePair::NULL, ..spec() },
+            CellSpec { size: PayloadSize::Fixed(15), ..spec() },
+            CellSpec { size: PayloadSize::Fixed(65_508), ..spec() },
+            CellSpec { batch: Some(0), ..spec() },
+            CellSpec { batch: Some(1_025), ..spec() },
+        ];
+        for spec in wrong.into_iter().chain(loads.map(|load| CellSpec { load, ..spec() })) {
+            assert!(spec.check().is_err(), "{spec:?}");
         }
     }
 
     #[test]
-    fn a_phase_neither_waits_nor_lasts_for_ever() {
+    fn rejects_phases_that_begin_late_or_take_long() {
         let now = Nanos::from_millis(5_000);
         let epoch = now + MAX_AHEAD;
         let limit = Limit::Time(LONGEST);
         let sound = PhaseSpec { tag: 64, epoch, rx_epoch: now, limit, window_end: Nanos::NEVER };
-        assert_eq!(sound.objection(now), None);
+        assert_eq!(sound.check(now), Ok(()));
         let wrong = [
             PhaseSpec { epoch: epoch + Nanos(1), ..sound },
-            PhaseSpec { epoch: Nanos::NEVER, rx_epoch: Nanos::NEVER, ..sound },
             PhaseSpec { rx_epoch: epoch + Nanos(1), ..sound },
             PhaseSpec { limit: Limit::Time(LONGEST + Nanos(1)), ..sound },
         ];
         for phase in wrong {
-            assert!(phase.objection(now).is_some(), "{phase:?}");
+            assert!(phase.check(now).is_err(), "{phase:?}");
         }
     }
 }

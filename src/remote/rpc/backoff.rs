@@ -1,32 +1,27 @@
-//! Exponential back-off with jitter, so that clients that start together do not stay in step.
+//! Retries with exponential back-off, and long answers, fetched in chunks.
 
 use fastrand::Rng;
 
+use crate::remote::protocol::CHUNK_LEN;
 use crate::unit::Nanos;
 
 /// The first interval before any round trip is measured. Arbitrary: longer than most paths.
 const UNMEASURED: Nanos = Nanos::from_millis(100);
-
 /// The shortest first interval. Arbitrary: a busy server's thread may wait as long for its core.
 const SHORTEST: Nanos = Nanos::from_millis(10);
-
 /// The longest interval after doubling. Arbitrary: fifty tries within the usual patience of 10 s.
 /// If half is lost each way, one try in four succeeds, and all fifty fail once in a million times.
 const LONGEST: Nanos = Nanos::from_millis(200);
-
 /// The longest first interval, for long round trips. Arbitrary: five tries within 10 s.
 const LONGEST_FIRST: Nanos = Nanos::from_millis(2_000);
-
-/// The first interval in round trips. Arbitrary: more than TCP's initial timeout of three (RFC 6298
-/// §2).
+/// The first interval in round trips. Arbitrary: more than TCP's initial three (RFC 6298 §2).
 const ROUND_TRIPS: u64 = 4;
 
-/// A random interval around `gap`: three to five quarters of it.
+/// Three to five quarters of `gap`, so that clients that start together do not stay in step.
 fn with_jitter(gap: Nanos, random: &mut Rng) -> Nanos {
     Nanos(gap.0 - gap.0 / 4 + random.u64(..=gap.0 / 2))
 }
 
-/// The smoothed round-trip time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RoundTrip(Option<Nanos>);
 
@@ -46,7 +41,6 @@ impl RoundTrip {
     }
 }
 
-/// A message that is sent until it is answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retry {
     due: Nanos,
@@ -56,7 +50,6 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// For a message that is due at once.
     pub(super) fn new(now: Nanos, rtt: RoundTrip) -> Self {
         Self { due: now, gap: rtt.first_gap(), last: now, tries: 0 }
     }
@@ -87,16 +80,82 @@ impl Retry {
     }
 }
 
+/// Chunks requested at the same time. Arbitrary: 18 KiB, which fits any socket buffer.
+const WINDOW: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct ChunkedResponse {
+    len: usize,
+    /// Up to the last chunk requested: memory follows requests, not the announced length.
+    bytes: Vec<u8>,
+    open: Vec<(usize, Retry)>,
+}
+
+impl ChunkedResponse {
+    pub(super) fn new(len: usize) -> Self {
+        Self { len, bytes: Vec::new(), open: Vec::with_capacity(WINDOW) }
+    }
+
+    /// Calls `request` with each offset that is due.
+    pub(super) fn due(
+        &mut self,
+        now: Nanos,
+        rtt: RoundTrip,
+        random: &mut Rng,
+        mut request: impl FnMut(usize),
+    ) {
+        while self.open.len() < WINDOW && self.bytes.len() < self.len {
+            self.open.push((self.bytes.len(), Retry::new(now, rtt)));
+            self.bytes.resize(self.len.min(self.bytes.len() + CHUNK_LEN), 0);
+        }
+        for (offset, retry) in &mut self.open {
+            if retry.fire(now, random) {
+                request(*offset);
+            }
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Nanos> {
+        self.open.iter().map(|(_, retry)| retry.due()).min()
+    }
+
+    /// Stores a chunk. Returns `None` if it was not requested, else the round-trip time if known.
+    pub(super) fn insert(
+        &mut self,
+        offset: usize,
+        part: &[u8],
+        now: Nanos,
+    ) -> Option<Option<Nanos>> {
+        let at = self.open.iter().position(|(open, _)| *open == offset)?;
+        if part.len() != CHUNK_LEN.min(self.len - offset) {
+            return None;
+        }
+        self.bytes.get_mut(offset..offset + part.len())?.copy_from_slice(part);
+        let (_, retry) = self.open.swap_remove(at);
+        Some(retry.round_trip(now))
+    }
+
+    /// The answer, once it is complete.
+    pub(super) fn complete(&mut self) -> Option<Vec<u8>> {
+        let is_complete = self.open.is_empty() && self.bytes.len() == self.len;
+        is_complete.then(|| std::mem::take(&mut self.bytes))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn measured(rtt: Option<Nanos>) -> RoundTrip {
+        let mut measured = RoundTrip::default();
+        measured.add_sample(rtt);
+        measured
+    }
+
     #[test]
     fn intervals_double_up_to_the_longest() {
         let mut random = Rng::with_seed(1);
-        let mut rtt = RoundTrip::default();
-        rtt.add_sample(Some(Nanos::from_millis(5)));
-        let mut retry = Retry::new(Nanos(7), rtt);
+        let mut retry = Retry::new(Nanos(7), measured(Some(Nanos::from_millis(5))));
         for gap in [20_u64, 40, 80, 160, 200, 200, 200] {
             let now = retry.due();
             assert!(now == Nanos(7) || !retry.fire(now - Nanos(1), &mut random));
@@ -108,18 +167,27 @@ mod tests {
             assert_eq!(round_trip, (retry.tries() == 1).then_some(Nanos(9)));
         }
         assert_eq!(retry.tries(), 7);
+        for (rtt, first) in [
+            (None, UNMEASURED),
+            (Some(Nanos(30)), SHORTEST),
+            (Some(Nanos::from_millis(20)), Nanos::from_millis(80)),
+            (Some(Nanos::NEVER), LONGEST_FIRST),
+        ] {
+            assert_eq!(measured(rtt).first_gap(), first);
+        }
     }
 
     #[test]
-    fn the_first_interval_follows_the_round_trip_within_bounds() {
-        let first = |rtt: Option<u64>| {
-            let mut measured = RoundTrip::default();
-            measured.add_sample(rtt.map(Nanos::from_micros));
-            measured.first_gap()
-        };
-        assert_eq!(first(None), UNMEASURED);
-        assert_eq!(first(Some(30)), SHORTEST);
-        assert_eq!(first(Some(20_000)), Nanos::from_millis(80));
-        assert_eq!(first(Some(u64::MAX / 1_000)), LONGEST_FIRST);
+    fn stores_only_requested_chunks() {
+        let (mut random, mut offsets) = (Rng::with_seed(1), Vec::new());
+        let mut chunks = ChunkedResponse::new(1 << 40);
+        chunks.due(Nanos(5), RoundTrip::default(), &mut random, |offset| offsets.push(offset));
+        assert_eq!((offsets.len(), chunks.bytes.len()), (WINDOW, WINDOW * CHUNK_LEN));
+        let part = [7; CHUNK_LEN];
+        assert_eq!(chunks.insert(1, &part, Nanos(9)), None);
+        assert_eq!(chunks.insert(CHUNK_LEN, &part[1..], Nanos(9)), None);
+        assert_eq!(chunks.insert(CHUNK_LEN, &part, Nanos(9)), Some(Some(Nanos(4))));
+        assert_eq!(chunks.insert(CHUNK_LEN, &part, Nanos(9)), None);
+        assert_eq!(chunks.complete(), None);
     }
 }

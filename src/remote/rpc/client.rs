@@ -1,27 +1,25 @@
 //! The client of a session.
 
-mod receive;
-
 use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use super::backoff::{Retry, RoundTrip};
-use super::error::CallError;
+use super::backoff::{ChunkedResponse, Retry, RoundTrip};
+use super::{CallError, LONGEST_ANSWER};
 use crate::clock::Sample;
 use crate::remote::protocol::{
-    Body, COOKIE_LEN, Key, LONGEST_BODY, LONGEST_NOTE, Message, Seal, encode,
+    Body, COOKIE_LEN, Fault, Key, LONGEST_BODY, LONGEST_NOTE, Message, RejectReason, Seal, decode,
+    encode, peek,
 };
-use crate::remote::rpc::chunks::ChunkedResponse;
 use crate::unit::Nanos;
 
-/// The number of consecutive refused tries after which unproved refusals are believed. Arbitrary:
-/// damage does not hit three in a row; a wrong key does.
+/// Consecutive refused tries after which unproved refusals are accepted. Arbitrary: damage does not
+/// hit three in a row; a wrong key does.
 const REFUSED_TRIES: u32 = 3;
-
+/// The most stale cookies that are replaced. Arbitrary: late copies on a bad path cause a few.
+const STALE_COOKIES: u32 = 10;
 /// The most tries to close a session; without success, the server times out. Arbitrary.
 const CLOSE_TRIES: u32 = 5;
-
 /// The most syncs that wait for a reply; a new one replaces the oldest. Arbitrary.
 const SYNCS: usize = 32;
 
@@ -30,10 +28,9 @@ const SYNCS: usize = 32;
 pub enum ClientEvent {
     /// The session with this id, the same at both ends, is open.
     Opened(u64),
-    /// The whole answer to the pending request.
+    /// The complete answer to the pending request.
     Answer(Vec<u8>),
-    /// A reply to a sync. The server reads its clock once, so its times are equal, and its work
-    /// counts as return path.
+    /// A reply to a sync. Both times of the server are equal: it reads its clock once.
     Synced(Sample),
     /// The session is closed.
     Closed,
@@ -51,19 +48,13 @@ enum State {
     Over,
 }
 
-/// The pending request.
 #[derive(Debug)]
 struct PendingCall {
     number: u32,
     body: Vec<u8>,
-    progress: CallProgress,
-}
-
-#[derive(Debug)]
-enum CallProgress {
-    Waiting,
-    Sent(Retry),
-    Fetching(ChunkedResponse),
+    retry: Retry,
+    /// The answer, if it is long.
+    chunks: Option<ChunkedResponse>,
 }
 
 /// A client: one session, one request at a time.
@@ -73,7 +64,6 @@ enum CallProgress {
 #[derive(Debug)]
 pub struct RpcClient {
     seal: Seal,
-    public: Seal,
     nonce: u64,
     patience: Nanos,
     random: Rng,
@@ -96,11 +86,9 @@ pub struct RpcClient {
 impl RpcClient {
     /// A client without a session. `nonce` must be random and new; `seed` varies the retry
     /// intervals; the session fails after `patience` of silence.
-    #[must_use]
     pub fn new(key: Option<&Key>, nonce: u64, seed: u64, patience: Nanos) -> Self {
         Self {
             seal: Seal::new(key),
-            public: Seal::new(None),
             nonce,
             patience,
             random: Rng::with_seed(seed),
@@ -129,8 +117,7 @@ impl RpcClient {
     /// Starts a request. The next [`Self::poll`], due at once, sends it.
     ///
     /// # Errors
-    /// [`CallError::RequestTooLong`] beyond [`LONGEST_BODY`], [`CallError::Unanswered`] while one
-    /// is outstanding, [`CallError::Over`] after the end.
+    /// [`CallError`]: it is too long, another one is pending, or the session is over.
     pub fn request(&mut self, body: Vec<u8>, now: Nanos) -> Result<(), CallError> {
         if body.len() > LONGEST_BODY {
             return Err(CallError::RequestTooLong(body.len()));
@@ -141,69 +128,57 @@ impl RpcClient {
         if matches!(self.state, State::Closing { .. } | State::Over) {
             return Err(CallError::Over);
         }
-        self.number = self.number.checked_add(1).ok_or(CallError::Over)?;
+        self.number += 1;
         self.open(now);
-        let progress = match self.state {
-            State::Ready { .. } => {
-                self.silent_since = now;
-                CallProgress::Sent(Retry::new(now, self.rtt))
-            }
-            _ => CallProgress::Waiting,
-        };
-        self.pending = Some(PendingCall { number: self.number, body, progress });
+        if self.session().is_some() {
+            self.silent_since = now;
+        }
+        let (number, retry) = (self.number, Retry::new(now, self.rtt));
+        self.pending = Some(PendingCall { number, body, retry, chunks: None });
         Ok(())
     }
 
-    /// Sends a clock comparison once, with a note, which is cut to [`LONGEST_NOTE`] bytes. Returns
-    /// whether it was sent: only if the session is open.
+    /// Sends a clock comparison once, with a note, which is cut to [`LONGEST_NOTE`] bytes, if the
+    /// session is open; returns whether it is.
     pub fn sync(&mut self, note: &[u8], now: Nanos, out: &mut Vec<Vec<u8>>) -> bool {
         let State::Ready { session } = self.state else { return false };
-        let Some(number) = self.sync.checked_add(1) else { return false };
-        self.sync = number;
+        self.sync += 1;
         if self.syncs.len() == SYNCS {
             self.syncs.pop_front();
         }
-        self.syncs.push_back((number, now));
-        let note = &note[..note.len().min(LONGEST_NOTE)];
-        let body = Body::Sync(now.0, note);
-        out.push(encode(&Message { session, number, body }, &self.seal));
+        self.syncs.push_back((self.sync, now));
+        let body = Body::Sync(now.0, &note[..note.len().min(LONGEST_NOTE)]);
+        out.push(encode(&Message { session, number: self.sync, body }, &self.seal));
         true
     }
 
-    /// Closes the session and drops a pending request. [`ClientEvent::Closed`] follows, after a few
-    /// tries at the latest.
+    /// Closes the session, and drops a pending request; [`ClientEvent::Closed`] follows.
     pub fn close(&mut self, now: Nanos) {
-        let session = match self.state {
-            State::Closing { .. } | State::Over => return,
-            State::Ready { session } => Some(session),
-            _ => None,
-        };
-        self.pending = None;
-        self.state = State::Closing { session, retry: Retry::new(now, self.rtt) };
+        if !matches!(self.state, State::Closing { .. } | State::Over) {
+            self.pending = None;
+            let retry = Retry::new(now, self.rtt);
+            self.state = State::Closing { session: self.session(), retry };
+        }
     }
 
     /// Whether the session has ended or failed; no event follows.
-    #[must_use]
     pub const fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
 
     /// The id of the open session.
-    #[must_use]
     pub const fn session(&self) -> Option<u64> {
         if let State::Ready { session } = self.state { Some(session) } else { None }
     }
 
     /// When to call [`Self::poll`] next.
-    #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
         let due = match &self.state {
             State::Hello(retry) | State::Open { retry, .. } => Some(retry.due()),
             State::Closing { retry, .. } => return Some(retry.due()),
-            State::Ready { .. } => match &self.pending.as_ref()?.progress {
-                CallProgress::Waiting => None,
-                CallProgress::Sent(retry) => Some(retry.due()),
-                CallProgress::Fetching(chunks) => chunks.next_due(),
+            State::Ready { .. } => match self.pending.as_ref()? {
+                PendingCall { chunks: Some(chunks), .. } => chunks.next_due(),
+                PendingCall { retry, .. } => Some(retry.due()),
             },
             State::Fresh | State::Over => return None,
         };
@@ -213,12 +188,12 @@ impl RpcClient {
 
     /// Sends messages and retries that are due; ends the session at a timeout.
     pub fn poll(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) -> Option<ClientEvent> {
-        if let Some(event) = self.end(now) {
-            self.finish();
-            return Some(event);
+        let end = self.end(now);
+        match end {
+            Some(_) => self.finish(),
+            None => self.send_due(now, out),
         }
-        self.send_due(now, out);
-        None
+        end
     }
 
     /// The event that ends the session now, if any.
@@ -232,15 +207,14 @@ impl RpcClient {
             State::Ready { .. } if self.pending.is_some() => (false, false),
             _ => return None,
         };
-        let patience = self.patience;
-        if now >= self.silent_since + patience {
+        if now >= self.silent_since + self.patience {
             let answered = !matches!(self.state, State::Hello(_));
             let silence = if answered { CallError::Silent } else { CallError::NoSink };
             let cause = self.refused.take().or_else(|| self.likely_cause.take());
-            let cause = cause.filter(|_| opening).unwrap_or_else(|| silence(patience));
+            let cause = cause.filter(|_| opening).unwrap_or_else(|| silence(self.patience));
             return Some(ClientEvent::Failed(cause));
         }
-        // The server had the whole interval to reply, too, if the refusal was forged.
+        // If the refusal was forged, the server had all of the interval to reply, too.
         if opening && due && self.refused.is_some() {
             self.refused_tries += 1;
             self.likely_cause = self.refused.take();
@@ -272,22 +246,143 @@ impl RpcClient {
             State::Open { cookie, retry } => (retry, nonce, 0, Body::Open(*cookie)),
             State::Closing { session: Some(session), retry } => (retry, *session, 0, Body::Close),
             State::Ready { session } => match &mut self.pending {
-                Some(PendingCall { number, body, progress: CallProgress::Sent(retry) }) => {
-                    (retry, *session, *number, Body::Request(body))
-                }
-                Some(PendingCall { number, progress: CallProgress::Fetching(chunks), .. }) => {
+                Some(PendingCall { number, chunks: Some(chunks), .. }) => {
                     return chunks.due(now, self.rtt, random, |offset| {
                         // The length of the answer has 32 bits.
                         send(*session, *number, Body::Pull(offset as u32));
                     });
                 }
-                _ => return,
+                Some(PendingCall { number, body, retry, .. }) => {
+                    (retry, *session, *number, Body::Request(body))
+                }
+                None => return,
             },
             _ => return,
         };
         if retry.fire(now, random) {
             send(session, number, body);
         }
+    }
+
+    /// Handles a datagram of the server; ignores those of other sessions.
+    pub fn on_datagram(
+        &mut self,
+        bytes: &[u8],
+        now: Nanos,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Option<ClientEvent> {
+        let decoded = decode(bytes, &self.seal);
+        let event = match (decoded, &self.state) {
+            (Ok(message), State::Hello(_) | State::Open { .. })
+                if message.session == self.nonce =>
+            {
+                self.on_opening(message.body, now)
+            }
+            (Ok(message), State::Ready { session }) if message.session == *session => {
+                self.on_ready(&message, now)
+            }
+            (Ok(message), State::Closing { session, .. }) if *session == Some(message.session) => {
+                let is_end = matches!(message.body, Body::Closed(_) | Body::Refused(_));
+                is_end.then(|| self.finish()).map(|()| ClientEvent::Closed)
+            }
+            (Err(fault), State::Hello(_) | State::Open { .. }) => {
+                self.refused = self.unproved_refusal(bytes, fault).or_else(|| self.refused.take());
+                None
+            }
+            _ => None,
+        };
+        if event.is_none() || matches!(event, Some(ClientEvent::Opened(_))) {
+            self.send_due(now, out);
+        }
+        event
+    }
+
+    /// A refusal with the public key or of another version, which may explain a timeout.
+    fn unproved_refusal(&self, bytes: &[u8], fault: Fault) -> Option<CallError> {
+        let head = peek(bytes).ok().filter(|head| head.session == self.nonce)?;
+        let refusal = head.refusal()?;
+        if fault == Fault::Version {
+            return Some(CallError::Version(head.version));
+        }
+        decode(bytes, &Seal::new(None)).is_ok().then_some(CallError::Refused(refusal))
+    }
+
+    fn on_opening(&mut self, body: Body<'_>, now: Nanos) -> Option<ClientEvent> {
+        let event = match (&self.state, body) {
+            (State::Hello(retry), Body::Challenge(cookie)) => {
+                self.rtt.add_sample(retry.round_trip(now));
+                self.state = State::Open { cookie, retry: Retry::new(now, self.rtt) };
+                None
+            }
+            (State::Open { retry, .. }, Body::Opened(session)) => {
+                self.rtt.add_sample(retry.round_trip(now));
+                self.state = State::Ready { session };
+                if let Some(pending) = &mut self.pending {
+                    pending.retry = Retry::new(now, self.rtt);
+                }
+                Some(ClientEvent::Opened(session))
+            }
+            // Get a new cookie. If a late copy of Open was refused, this only costs a round trip.
+            (State::Open { retry, .. }, Body::Refused(RejectReason::Stale))
+                if retry.tries() > 0 && self.stale < STALE_COOKIES =>
+            {
+                self.stale += 1;
+                self.state = State::Hello(Retry::new(now, self.rtt));
+                return None;
+            }
+            // The server could not verify the message, which may only have been damaged.
+            (_, Body::Refused(refusal)) if refusal.code() <= RejectReason::KeyDiffers.code() => {
+                self.refused = Some(CallError::Refused(refusal));
+                return None;
+            }
+            (State::Open { .. }, Body::Refused(refusal)) => {
+                return self.fail(CallError::Refused(refusal));
+            }
+            _ => return None,
+        };
+        self.silent_since = now;
+        (self.refused, self.likely_cause, self.refused_tries) = (None, None, 0);
+        event
+    }
+
+    fn on_ready(&mut self, message: &Message<'_>, now: Nanos) -> Option<ClientEvent> {
+        match message.body {
+            Body::SyncReply(times) => return self.synced(message.number, times, now),
+            Body::Closed(reason) => return self.fail(CallError::Closed(reason)),
+            Body::Refused(refusal) => return self.fail(CallError::Refused(refusal)),
+            _ => {}
+        }
+        let pending = self.pending.as_mut().filter(|pending| pending.number == message.number)?;
+        let answer = match (&mut pending.chunks, message.body) {
+            (None, Body::Working) => None,
+            (None, Body::Answer(bytes)) => Some(bytes.to_vec()),
+            (None, Body::Large(len)) if len as usize > LONGEST_ANSWER => {
+                return self.fail(CallError::AnswerTooLong(len));
+            }
+            (None, Body::Large(len)) => {
+                pending.chunks = Some(ChunkedResponse::new(len as usize));
+                None
+            }
+            (Some(chunks), Body::Chunk(offset, bytes)) => {
+                self.rtt.add_sample(chunks.insert(offset as usize, bytes, now)?);
+                chunks.complete()
+            }
+            _ => return None,
+        };
+        self.silent_since = now;
+        answer.map(|answer| {
+            self.pending = None;
+            ClientEvent::Answer(answer)
+        })
+    }
+
+    fn synced(&mut self, number: u32, times: [u64; 3], now: Nanos) -> Option<ClientEvent> {
+        let [t1_ns, t2_ns, t3_ns] = times;
+        let at = self.syncs.iter().position(|sync| *sync == (number, Nanos(t1_ns)))?;
+        self.syncs.remove(at);
+        self.silent_since = now;
+        self.rtt.add_sample(Some(now.since(Nanos(t1_ns))));
+        Some(ClientEvent::Synced(Sample { t1_ns, t2_ns, t3_ns, t4_ns: now.0 }))
     }
 }
 

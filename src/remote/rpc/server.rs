@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::error::{AnswerError, LONGEST_ANSWER};
-use super::table::{RpcSession, Table, Work};
+use super::cookie::CookieIssuer;
+use super::table::{RpcSession, Table};
+use super::{AnswerError, LONGEST_ANSWER};
 use crate::remote::protocol::{
-    Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, RejectReason,
-    Seal, decode, encode, peek,
+    Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, Peek,
+    RejectReason, Seal, decode, encode, peek,
 };
-use crate::remote::rpc::cookie::CookieIssuer;
 use crate::unit::Nanos;
 
 /// An event of a session, for the application.
@@ -24,30 +24,13 @@ pub enum ServerEvent {
     Closed(CloseReason),
 }
 
-/// Why a control message was ignored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ignored {
-    /// It is malformed, damaged, or for another key.
-    Fault(Fault),
-    /// It belongs to a session of another address.
-    OtherAddress,
-    /// Only servers send this.
-    Reflected,
-    /// A request that is old, skips a number, or arrives before the last one is answered.
-    OutOfTurn,
-    /// It requests a chunk that does not exist.
-    NoSuchPart,
-}
-
 /// How a server handled a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerOutcome {
     /// It is not a control message.
     NotControl,
-    /// It had no effect.
-    Ignored(Ignored),
-    /// A refusal was sent.
-    Refused(RejectReason),
+    /// It was ignored or refused.
+    Rejected,
     /// It was handled.
     Done,
     /// It was handled, with an event of this session.
@@ -64,8 +47,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 64 sessions, 10 s. Arbitrary: more clients than one host can serve undisturbed; the usual
-    /// patience of a client.
+    /// Arbitrary: more clients than one host can serve undisturbed; the usual patience of a client.
     fn default() -> Self {
         Self { sessions: 64, idle: Nanos::from_millis(10_000) }
     }
@@ -79,22 +61,15 @@ pub type Outgoing = Vec<(SocketAddr, Vec<u8>)>;
 pub struct RpcServer {
     cookies: CookieIssuer,
     seal: Seal,
-    public: Seal,
     limits: Limits,
     table: Table,
 }
 
 impl RpcServer {
     /// A server without sessions. `secret` must be random and new.
-    #[must_use]
     pub fn new(secret: &[u8; 32], key: Option<&Key>, limits: Limits) -> Self {
-        Self {
-            cookies: CookieIssuer::new(secret),
-            seal: Seal::new(key),
-            public: Seal::new(None),
-            limits,
-            table: Table::default(),
-        }
+        let (cookies, seal) = (CookieIssuer::new(secret), Seal::new(key));
+        Self { cookies, seal, limits, table: Table::default() }
     }
 
     /// Refuses new sessions; open ones continue.
@@ -103,13 +78,11 @@ impl RpcServer {
     }
 
     /// The number of open sessions.
-    #[must_use]
     pub fn sessions(&self) -> usize {
         self.table.open.len()
     }
 
     /// The number of ended sessions that are remembered, for some 10 s; bounded.
-    #[must_use]
     pub fn remembered(&self) -> usize {
         self.table.ended.len()
     }
@@ -120,20 +93,15 @@ impl RpcServer {
         self.table.closing = sessions;
     }
 
-    /// When the last message of an open session arrived.
-    #[must_use]
-    pub fn heard(&self, session: u64) -> Option<Nanos> {
-        self.table.open.get(&session).map(|session| session.heard)
-    }
-
-    /// Lets a session be silent until this time, the end of a phase; its idle time counts from
-    /// there.
-    pub fn keep(&mut self, session: u64, until: Nanos) {
-        self.table.keep(session, until);
+    /// Lets a session be silent until this time, the end of a phase, from which its idle time
+    /// counts; returns when its last message arrived.
+    pub fn keep(&mut self, session: u64, until: Nanos) -> Option<Nanos> {
+        let session = self.table.open.get_mut(&session)?;
+        session.kept_until = until;
+        Some(session.received_at)
     }
 
     /// When to call [`Self::tick`] next.
-    #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
         self.table.deadline(self.limits.idle)
     }
@@ -149,60 +117,27 @@ impl RpcServer {
         let message = match decode(bytes, &self.seal) {
             Ok(message) => message,
             Err(Fault::NotControl) => return ServerOutcome::NotControl,
-            Err(fault) => return self.reject_unproved(from, bytes, fault, out),
+            Err(fault) => {
+                out.extend(reject_unproved(bytes, fault).map(|refusal| (from, refusal)));
+                return ServerOutcome::Rejected;
+            }
         };
-        let nonce = message.session;
-        match message.body {
+        let Message { session, number, body } = message;
+        let (reply, outcome) = match body {
             Body::Hello => {
-                let cookie = self.cookies.cookie(&from, nonce, now);
-                self.send(from, nonce, 0, Body::Challenge(cookie), out);
-                ServerOutcome::Done
+                let cookie = self.cookies.cookie(&from, session, now);
+                (Some(Body::Challenge(cookie)), ServerOutcome::Done)
             }
-            Body::Open(cookie) => self.open(from, nonce, &cookie, now, out),
+            Body::Open(cookie) => self.open(from, session, &cookie, now),
             Body::Request(_) | Body::Pull(_) | Body::Sync(..) | Body::Close => {
-                self.in_session(from, &message, now, out)
+                in_session(&mut self.table, from, message, now)
             }
-            _ => ServerOutcome::Ignored(Ignored::Reflected),
-        }
-    }
-
-    /// Refuses a Hello that cannot be verified, so that its client need not wait for a timeout.
-    /// Uses the public key, because the keys differ, and sends no more bytes than it got.
-    fn reject_unproved(
-        &self,
-        from: SocketAddr,
-        bytes: &[u8],
-        fault: Fault,
-        out: &mut Outgoing,
-    ) -> ServerOutcome {
-        let Some(seen) = peek(bytes).filter(|seen| seen.hello) else {
-            return ServerOutcome::Ignored(Ignored::Fault(fault));
+            // Only servers send the others.
+            _ => (None, ServerOutcome::Rejected),
         };
-        let refusal = match fault {
-            Fault::Version => RejectReason::Version,
-            Fault::Keyed if seen.keyed => RejectReason::KeyUnknown,
-            Fault::Keyed => RejectReason::KeyNeeded,
-            Fault::Mac if seen.keyed => RejectReason::KeyDiffers,
-            _ => return ServerOutcome::Ignored(Ignored::Fault(fault)),
-        };
-        let message = Message { session: seen.session, number: 0, body: Body::Refused(refusal) };
-        out.push((from, encode(&message, &self.public)));
-        ServerOutcome::Refused(refusal)
-    }
-
-    fn send(&self, to: SocketAddr, session: u64, number: u32, body: Body<'_>, out: &mut Outgoing) {
-        out.push((to, encode(&Message { session, number, body }, &self.seal)));
-    }
-
-    fn refuse(
-        &self,
-        to: SocketAddr,
-        session: u64,
-        refusal: RejectReason,
-        out: &mut Outgoing,
-    ) -> ServerOutcome {
-        self.send(to, session, 0, Body::Refused(refusal), out);
-        ServerOutcome::Refused(refusal)
+        let reply = reply.map(|body| encode(&Message { session, number, body }, &self.seal));
+        out.extend(reply.map(|reply| (from, reply)));
+        outcome
     }
 
     fn open(
@@ -211,83 +146,32 @@ impl RpcServer {
         nonce: u64,
         cookie: &[u8; COOKIE_LEN],
         now: Nanos,
-        out: &mut Outgoing,
-    ) -> ServerOutcome {
+    ) -> (Option<Body<'static>>, ServerOutcome) {
         if !self.cookies.is_valid(cookie, &from, nonce, now) {
-            return self.refuse(from, nonce, RejectReason::Stale, out);
+            return refuse(RejectReason::Stale);
         }
         self.table.forget(now);
-        if let Some(session) = self.table.of_client(from, nonce) {
-            if self.table.get(session).is_none() {
-                return self.refuse(from, nonce, RejectReason::Ended, out);
+        let (session, outcome) = match self.table.by_client.get(&(from, nonce)) {
+            Some(session) if self.table.open.contains_key(session) => {
+                (*session, ServerOutcome::Done)
             }
-            self.send(from, nonce, 0, Body::Opened(session), out);
-            return ServerOutcome::Done;
-        }
-        if self.table.is_full(self.limits.sessions, &from) {
-            return self.refuse(from, nonce, RejectReason::Busy, out);
-        }
-        let mut session = self.cookies.session();
-        while self.table.get(session).is_some() {
-            session = self.cookies.session();
-        }
-        self.table.insert(session, from, nonce, now);
-        self.send(from, nonce, 0, Body::Opened(session), out);
-        ServerOutcome::Event(session, ServerEvent::Opened(from))
-    }
-
-    fn in_session(
-        &mut self,
-        from: SocketAddr,
-        message: &Message<'_>,
-        now: Nanos,
-        out: &mut Outgoing,
-    ) -> ServerOutcome {
-        let (id, number) = (message.session, message.number);
-        let Some(session) = self.table.get(id) else {
-            return self.refuse(from, id, RejectReason::NoSession, out);
-        };
-        if session.from != from {
-            return ServerOutcome::Ignored(Ignored::OtherAddress);
-        }
-        session.heard = session.heard.max(now);
-        let reply = match message.body {
-            Body::Request(body) => match request(session, number) {
-                RequestOrder::New => {
-                    let event = ServerEvent::Requested(number, body.to_vec());
-                    return ServerOutcome::Event(id, event);
-                }
-                RequestOrder::Repeated => reply(&session.work),
-                RequestOrder::OutOfOrder => return ServerOutcome::Ignored(Ignored::OutOfTurn),
-            },
-            Body::Pull(offset) => match part(session, number, offset) {
-                Some(part) => part,
-                None => return ServerOutcome::Ignored(Ignored::NoSuchPart),
-            },
-            Body::Sync(t1, note) => {
-                let is_news = number > session.noted && !note.is_empty();
-                if is_news {
-                    session.noted = number;
-                }
-                self.send(from, id, number, Body::SyncReply([t1, now.0, now.0]), out);
-                return match is_news {
-                    true => ServerOutcome::Event(id, ServerEvent::Noted(note.to_vec())),
-                    false => ServerOutcome::Done,
-                };
+            Some(_) => return refuse(RejectReason::Ended),
+            None if self.table.is_full(self.limits.sessions, &from) => {
+                return refuse(RejectReason::Busy);
             }
-            _ => {
-                self.close(id, CloseReason::Asked, now, out);
-                return ServerOutcome::Event(id, ServerEvent::Closed(CloseReason::Asked));
+            None => {
+                let session = self.cookies.session();
+                self.table.insert(session, from, nonce, now);
+                (session, ServerOutcome::Event(session, ServerEvent::Opened(from)))
             }
         };
-        out.push((from, encode(&Message { session: id, number, body: reply }, &self.seal)));
-        ServerOutcome::Done
+        (Some(Body::Opened(session)), outcome)
     }
 
     /// Answers a request, at any time. The answer is kept for retries until the next request.
     ///
     /// # Errors
-    /// [`AnswerError`]: no request waits for this answer, or it is too long. Sends nothing then.
+    /// [`AnswerError`].
     pub fn answer(
         &mut self,
         session: u64,
@@ -295,23 +179,23 @@ impl RpcServer {
         body: Vec<u8>,
         out: &mut Outgoing,
     ) -> Result<(), AnswerError> {
-        let open = self.table.get(session).ok_or(AnswerError::Gone)?;
-        if open.taken != number || !matches!(open.work, Work::InProgress) {
-            return Err(AnswerError::NotAsked);
-        }
+        let open = self.table.open.get_mut(&session);
+        let waits = |open: &&mut RpcSession| open.number == number && open.answer.is_none();
+        let open = open.filter(waits).ok_or(AnswerError::NoRequest)?;
         if body.len() > LONGEST_ANSWER {
-            return Err(AnswerError::TooLong(body.len()));
+            return Err(AnswerError::TooLong);
         }
-        open.work = Work::Answered(body);
-        let message = Message { session, number, body: reply(&open.work) };
+        let message = Message { session, number, body: reply(Some(&body)) };
         out.push((open.from, encode(&message, &self.seal)));
+        open.answer = Some(body);
         Ok(())
     }
 
     /// Closes a session, if it exists, and notifies its client once.
     pub fn close(&mut self, session: u64, why: CloseReason, now: Nanos, out: &mut Outgoing) {
         if let Some(from) = self.table.remove(session, now) {
-            self.send(from, session, 0, Body::Closed(why), out);
+            let message = Message { session, number: 0, body: Body::Closed(why) };
+            out.push((from, encode(&message, &self.seal)));
         }
     }
 
@@ -333,42 +217,86 @@ impl RpcServer {
     }
 }
 
-/// The order of a request's number.
-enum RequestOrder {
-    New,
-    Repeated,
-    OutOfOrder,
+const fn refuse(reason: RejectReason) -> (Option<Body<'static>>, ServerOutcome) {
+    (Some(Body::Refused(reason)), ServerOutcome::Rejected)
 }
 
-/// Accepts a request with the next number, once.
-fn request(session: &mut RpcSession, number: u32) -> RequestOrder {
-    if number == session.taken && !matches!(session.work, Work::Idle) {
-        return RequestOrder::Repeated;
+/// Handles a message of a session.
+fn in_session<'a>(
+    table: &'a mut Table,
+    from: SocketAddr,
+    Message { session: id, number, body }: Message<'_>,
+    now: Nanos,
+) -> (Option<Body<'a>>, ServerOutcome) {
+    if body == Body::Close && table.open.get(&id).is_some_and(|session| session.from == from) {
+        table.remove(id, now);
+        let (reply, closed) =
+            (Body::Closed(CloseReason::Requested), ServerEvent::Closed(CloseReason::Requested));
+        return (Some(reply), ServerOutcome::Event(id, closed));
     }
-    // A correct client has the last answer before its next request.
-    let is_next = session.taken.checked_add(1) == Some(number);
-    if !is_next || matches!(session.work, Work::InProgress) {
-        return RequestOrder::OutOfOrder;
+    let Some(session) = table.open.get_mut(&id) else {
+        return refuse(RejectReason::NoSession);
+    };
+    if session.from != from {
+        return (None, ServerOutcome::Rejected);
     }
-    session.taken = number;
-    session.work = Work::InProgress;
-    RequestOrder::New
+    session.received_at = session.received_at.max(now);
+    match body {
+        // A correct client has the last answer before its next request.
+        Body::Request(body)
+            if session.number.checked_add(1) == Some(number) && session.answer.is_some() =>
+        {
+            (session.number, session.answer) = (number, None);
+            (None, ServerOutcome::Event(id, ServerEvent::Requested(number, body.to_vec())))
+        }
+        Body::Request(_) if number == session.number && number > 0 => {
+            (Some(reply(session.answer.as_deref())), ServerOutcome::Done)
+        }
+        Body::Pull(offset) => match chunk(session, number, offset) {
+            Some(chunk) => (Some(chunk), ServerOutcome::Done),
+            None => (None, ServerOutcome::Rejected),
+        },
+        Body::Sync(t1, note) => {
+            let outcome = if number > session.noted && !note.is_empty() {
+                session.noted = number;
+                ServerOutcome::Event(id, ServerEvent::Noted(note.to_vec()))
+            } else {
+                ServerOutcome::Done
+            };
+            (Some(Body::SyncReply([t1, now.0, now.0])), outcome)
+        }
+        _ => (None, ServerOutcome::Rejected),
+    }
 }
 
-/// The reply to a request.
-fn reply(work: &Work) -> Body<'_> {
-    match work {
-        Work::Idle | Work::InProgress => Body::Working,
-        Work::Answered(bytes) if bytes.len() <= LONGEST_BODY => Body::Answer(bytes),
+/// The refusal of a Hello that cannot be verified, so that its client need not wait for a timeout.
+/// It has the public key, because the keys differ, and is shorter than the Hello.
+fn reject_unproved(bytes: &[u8], fault: Fault) -> Option<Vec<u8>> {
+    let hello = peek(bytes).ok().filter(Peek::is_hello)?;
+    let refusal = match fault {
+        Fault::Version => RejectReason::Version,
+        Fault::Keyed if hello.is_keyed() => RejectReason::KeyUnknown,
+        Fault::Keyed => RejectReason::KeyNeeded,
+        Fault::Mac if hello.is_keyed() => RejectReason::KeyDiffers,
+        _ => return None,
+    };
+    let message = Message { session: hello.session, number: 0, body: Body::Refused(refusal) };
+    Some(encode(&message, &Seal::new(None)))
+}
+
+/// The reply to a request; `None`: it is in progress.
+fn reply(answer: Option<&[u8]>) -> Body<'_> {
+    match answer {
+        None => Body::Working,
+        Some(bytes) if bytes.len() <= LONGEST_BODY => Body::Answer(bytes),
         // Shorter than LONGEST_ANSWER, which 32 bits hold.
-        Work::Answered(bytes) => Body::Large(bytes.len() as u32),
+        Some(bytes) => Body::Large(bytes.len() as u32),
     }
 }
 
 /// A chunk of the last answer.
-fn part(session: &RpcSession, number: u32, offset: u32) -> Option<Body<'_>> {
-    let Work::Answered(bytes) = &session.work else { return None };
-    let rest = bytes.get(offset as usize..).filter(|_| number == session.taken)?;
+fn chunk(session: &RpcSession, number: u32, offset: u32) -> Option<Body<'_>> {
+    let rest = session.answer.as_ref()?.get(offset as usize..)?;
     let bytes = &rest[..rest.len().min(CHUNK_LEN)];
-    (!bytes.is_empty()).then_some(Body::Chunk(offset, bytes))
+    (number == session.number && !bytes.is_empty()).then_some(Body::Chunk(offset, bytes))
 }

@@ -10,47 +10,39 @@ use crate::unit::Nanos;
 /// The most ended sessions that are remembered, so that a replayed message cannot reopen one.
 /// Arbitrary; with more, new sessions wait for at most 10 s.
 const ENDED: usize = 1_024;
-
 /// The number of those that any host may have, however few are free; arbitrary.
 const LEAST_SHARE: usize = 8;
-
 /// How long a silent session in a phase is kept beyond its idle time. Arbitrary: longer than a
-/// router takes to restart, and short enough to free the resources of a vanished client.
+/// router takes to restart.
 pub const MAX_KEPT: Nanos = Nanos::from_millis(60_000);
-
-/// The state of a session's last request.
-#[derive(Debug)]
-pub(super) enum Work {
-    Idle,
-    InProgress,
-    Answered(Vec<u8>),
-}
 
 /// A session whose client has proved its address.
 #[derive(Debug)]
 pub(super) struct RpcSession {
     pub(super) from: SocketAddr,
     nonce: u64,
-    pub(super) heard: Nanos,
-    kept_until: Nanos,
-    pub(super) taken: u32,
-    pub(super) work: Work,
+    pub(super) received_at: Nanos,
+    /// The end of a phase, until when it may be silent, within [`MAX_KEPT`].
+    pub(super) kept_until: Nanos,
+    /// The number of its last request; 0 before the first.
+    pub(super) number: u32,
+    /// The answer to that; `None` while it is in progress.
+    pub(super) answer: Option<Vec<u8>>,
     pub(super) noted: u32,
 }
 
 impl RpcSession {
     /// When its idle time begins.
     fn silent_since(&self) -> Nanos {
-        self.heard.max(self.kept_until.min(self.heard + MAX_KEPT))
+        self.received_at.max(self.kept_until.min(self.received_at + MAX_KEPT))
     }
 }
 
-/// All sessions.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) open: BTreeMap<u64, RpcSession>,
     /// Open and ended sessions, so that a repeated Open has no effect.
-    by_client: HashMap<(SocketAddr, u64), u64>,
+    pub(super) by_client: HashMap<(SocketAddr, u64), u64>,
     /// Ended sessions, in the order in which they may be forgotten.
     pub(super) ended: VecDeque<(Nanos, SocketAddr, u64)>,
     /// The number of open and ended sessions of each host.
@@ -72,28 +64,13 @@ impl Table {
             || host_count >= left.max(LEAST_SHARE)
     }
 
-    /// The session of this client and nonce, open or ended.
-    pub(super) fn of_client(&self, from: SocketAddr, nonce: u64) -> Option<u64> {
-        self.by_client.get(&(from, nonce)).copied()
-    }
-
-    pub(super) fn get(&mut self, id: u64) -> Option<&mut RpcSession> {
-        self.open.get_mut(&id)
-    }
-
     pub(super) fn insert(&mut self, id: u64, from: SocketAddr, nonce: u64, now: Nanos) {
-        let (heard, kept_until, work) = (now, now, Work::Idle);
-        let session = RpcSession { from, nonce, heard, kept_until, taken: 0, work, noted: 0 };
+        let (received_at, kept_until, answer) = (now, now, Some(Vec::new()));
+        let session =
+            RpcSession { from, nonce, received_at, kept_until, number: 0, answer, noted: 0 };
         self.open.insert(id, session);
         self.by_client.insert((from, nonce), id);
         *self.by_host.entry(host(&from)).or_default() += 1;
-    }
-
-    /// Lets a session be silent until this time, within [`MAX_KEPT`].
-    pub(super) fn keep(&mut self, id: u64, until: Nanos) {
-        if let Some(session) = self.open.get_mut(&id) {
-            session.kept_until = until;
-        }
     }
 
     /// Ends a session and remembers it until its cookies are invalid.
@@ -118,13 +95,11 @@ impl Table {
         }
     }
 
-    /// Sessions that were silent for this time.
     pub(super) fn silent(&self, idle: Nanos, now: Nanos) -> Vec<u64> {
         let silent = |session: &RpcSession| now >= session.silent_since() + idle;
         self.open.iter().filter(|(_, session)| silent(session)).map(|(id, _)| *id).collect()
     }
 
-    /// When the next session times out or is forgotten.
     pub(super) fn deadline(&self, idle: Nanos) -> Option<Nanos> {
         let silent = self.open.values().map(|session| session.silent_since() + idle).min();
         let forgotten = self.ended.front().map(|(until, ..)| *until);
@@ -153,10 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn no_host_keeps_out_the_others() {
+    fn no_host_excludes_the_others() {
         let mut table = Table::default();
-        let first = fill(&mut table, 1);
-        assert_eq!((first, table.ended.len()), (ENDED / 2, ENDED / 2));
+        assert_eq!((fill(&mut table, 1), table.ended.len()), (ENDED / 2, ENDED / 2));
         // Each next host gets half of what is free; the sixth still gets some.
         for host in 2..=6 {
             assert!(fill(&mut table, host) >= LEAST_SHARE, "{host}");
@@ -171,18 +145,17 @@ mod tests {
     fn a_session_in_a_phase_outlasts_an_outage() {
         let mut table = Table::default();
         let second = |count: u64| Nanos::from_millis(count * 1_000);
-        table.insert(7, from(1, 1), 7, second(1));
         let idle = second(10);
-        assert_eq!(table.silent(idle, second(11)), [7]);
-        table.keep(7, second(30));
-        assert_eq!(table.deadline(idle), Some(second(40)));
-        assert!(table.silent(idle, second(39)).is_empty());
-        assert_eq!(table.silent(idle, second(40)), [7]);
+        table.insert(7, from(1, 1), 7, second(1));
         // A phase of a day does not keep it for as long.
-        table.keep(7, second(86_400));
-        assert_eq!(table.silent(idle, second(11) + MAX_KEPT), [7]);
-        table.keep(7, Nanos::ZERO);
-        assert_eq!(table.silent(idle, second(11)), [7]);
+        for (kept_until, ends) in
+            [(0, second(11)), (30, second(40)), (86_400, second(11) + MAX_KEPT)]
+        {
+            table.open.get_mut(&7).unwrap().kept_until = second(kept_until);
+            assert_eq!(table.deadline(idle), Some(ends));
+            assert!(table.silent(idle, ends - Nanos(1)).is_empty());
+            assert_eq!(table.silent(idle, ends), [7]);
+        }
     }
 
     #[test]

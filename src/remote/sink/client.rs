@@ -7,23 +7,22 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 use super::SinkEvent;
-use super::session::{SessionCommand, SinkSession, SinkShared, SinkTallies};
+use super::session::{Liveness, SessionRequest, SinkSession, SinkShared};
 use crate::clock::Clock;
-use crate::measure::ClientStats;
+use crate::measure::{ClientStats, RxTally, SinkTally};
 use crate::net::Group;
+use crate::remote::lock;
 use crate::remote::protocol::{CloseReason, Tagger};
 use crate::remote::rpc::RpcServer;
-use crate::remote::sink::liveness::Liveness;
 use crate::run::RunError;
-use crate::unit::Nanos;
 
 pub(super) struct Client {
-    pub(super) from: SocketAddr,
-    pub(super) opened_at: Nanos,
-    /// Without it, the thread ends after the commands it has.
-    pub(super) commands: Option<Sender<SessionCommand>>,
-    pub(super) liveness: Arc<Liveness>,
-    pub(super) thread: JoinHandle<SinkTallies>,
+    /// As the session begins.
+    pub(super) stats: ClientStats,
+    /// Without it, the thread ends after the requests it has.
+    pub(super) requests: Option<Sender<SessionRequest>>,
+    pub(super) liveness: Arc<Mutex<Liveness>>,
+    thread: JoinHandle<ClientStats>,
 }
 
 impl Client {
@@ -34,69 +33,55 @@ impl Client {
         (id, from, called_address): (u64, SocketAddr, Option<IpAddr>),
         reply: impl Fn(u32, Vec<u8>) + Send + 'static,
     ) -> Result<Self, RunError> {
-        let (commands, inbox) = mpsc::channel();
+        let (requests, inbox) = mpsc::channel();
         let tagger = Tagger::new(&shared.options.secret);
-        let secret = tagger.tag(&[b"where a socket of a client is", &id.to_be_bytes()]);
-        let opened_at = Clock::Monotonic.now();
-        let liveness = Arc::new(Liveness::at(opened_at));
+        let now = Clock::Monotonic.now();
+        let liveness = Arc::new(Mutex::new(Liveness::at(now)));
+        let (time, rx, why) = ((now, now), RxTally::default(), String::new());
+        let stats = ClientStats { from, time, cells: 0, rx, lost: 0, sent: 0, why };
         let session = SinkSession {
             shared: Arc::clone(shared),
             sockets: Arc::clone(sockets),
             liveness: Arc::clone(&liveness),
-            from,
             called_address,
-            secret,
+            secret: tagger.tag(&[b"where a socket of a client is", &id.to_be_bytes()]),
             cell: None,
             watching_errors: false,
             device_towards_client: Default::default(),
-            served: SinkTallies::default(),
+            reported_sent: None,
+            stats: stats.clone(),
         };
         let thread = Builder::new()
             .name("udperf-session".to_owned())
             .spawn(move || session.run(&inbox, &reply))
             .map_err(|source| RunError::Spawn { source })?;
-        Ok(Self { from, opened_at, commands: Some(commands), liveness, thread })
+        Ok(Self { stats, requests: Some(requests), liveness, thread })
     }
 
-    /// The results of the session; waits for its thread.
     fn stats(self, why: CloseReason) -> ClientStats {
         // A thread that panicked has reported it on standard error.
-        let SinkTallies { cells, sent, rx, lost, .. } = self.thread.join().unwrap_or_default();
-        let (from, time) = (self.from, (self.opened_at, Clock::Monotonic.now()));
-        ClientStats { from, time, cells, rx, lost, sent, why: why.to_string() }
+        let stats = self.thread.join().unwrap_or(self.stats);
+        let time = (stats.time.0, Clock::Monotonic.now());
+        ClientStats { time, why: why.to_string(), ..stats }
     }
 }
 
 /// Clients that are listed one by one; later ones are only counted. Arbitrary: some hundred KiB.
 const MAX_SERVED: usize = 4_096;
 
-/// Sessions that are closing, and the results of closed ones.
-#[derive(Default)]
-pub(super) struct ClosingSessions {
-    pub(super) closing: Vec<(Client, CloseReason)>,
-    pub(super) served: Vec<ClientStats>,
-    /// The number of clients beyond [`MAX_SERVED`].
-    pub(super) served_more: u64,
-}
-
-impl ClosingSessions {
-    /// Adds a session; without commands, its thread ends by itself.
-    pub(super) fn add(&mut self, mut client: Client, why: CloseReason) {
-        client.commands = None;
-        self.closing.push((client, why));
-    }
-
-    /// Collects the results of sessions whose threads have ended, without waiting for others.
-    pub(super) fn reap(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
-        let ended = |(client, _): &mut (Client, CloseReason)| client.thread.is_finished();
-        for (client, why) in self.closing.extract_if(.., ended) {
-            let stats = client.stats(why);
-            on_sink_event(SinkEvent::Closed(&stats));
-            if self.served.len() < MAX_SERVED {
-                self.served.push(stats);
-            } else {
-                self.served_more += 1;
-            }
+/// Adds the results of sessions whose threads have ended, without waiting for others.
+pub(super) fn reap(
+    closing: &mut Vec<(Client, CloseReason)>,
+    tally: &mut SinkTally,
+    on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
+) {
+    for (client, why) in closing.extract_if(.., |(client, _)| client.thread.is_finished()) {
+        let stats = client.stats(why);
+        on_sink_event(SinkEvent::Closed(&stats));
+        if tally.served.len() < MAX_SERVED {
+            tally.served.push(stats);
+        } else {
+            tally.served_more += 1;
         }
     }
 }
@@ -104,12 +89,11 @@ impl ClosingSessions {
 /// Updates the liveness of all sessions; returns those whose clients are unreachable.
 pub(super) fn find_lost(clients: &HashMap<u64, Client>, rpc: &mut RpcServer) -> Vec<u64> {
     let now = Clock::Monotonic.now();
-    for (session, client) in clients {
-        rpc.keep(*session, client.liveness.busy_until());
-    }
-    let is_lost = |(session, client): &(&u64, &Client)| {
-        rpc.heard(**session).into_iter().for_each(|at| client.liveness.heard(at));
-        client.liveness.is_lost(now)
+    let mut is_lost = |(session, client): &(&u64, &Client)| {
+        let mut liveness = lock(&client.liveness);
+        liveness.received_at =
+            rpc.keep(**session, liveness.busy_until).unwrap_or(liveness.received_at);
+        liveness.is_lost(now)
     };
-    clients.iter().filter(is_lost).map(|(session, _)| *session).collect()
+    clients.iter().filter(|client| is_lost(client)).map(|(session, _)| *session).collect()
 }

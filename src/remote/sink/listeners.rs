@@ -1,35 +1,107 @@
-//! The listening sockets: each counts datagrams of no session and those that the kernel drops; all
-//! after the first have a thread each.
+//! The listening sockets. The event loop of the server reads the first of each address, where
+//! control messages arrive; all others have a thread each.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::slice::from_ref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::SinkOptions;
 use crate::clock::Clock;
-use crate::measure::{ListenerTally, Numbered, Snapshot, UnsolicitedTraffic};
+use crate::measure::{ListenerTally, Numbered, SinkTally, Snapshot, UnsolicitedTraffic};
 use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
 use crate::net::{
     Bound, BoundSender, Group, GroupOptions, MAX_DATAGRAM, Options, Udp, max_queued, pin_to,
 };
 use crate::payload::answer_ping;
+use crate::remote::lock;
+use crate::remote::rpc::Outgoing;
 use crate::run::{Drops, RunError};
+use crate::sys::{self, LocalAddr};
 use crate::unit::Nanos;
 use crate::wire::decode_own;
 
-/// The counters of one listening socket.
+/// The first listener of each address, and the local address that each client uses.
+#[derive(Debug, Default)]
+pub(super) struct ControlSockets {
+    pub(super) sockets: Vec<Bound>,
+    /// By client with an open session.
+    pub(super) called: HashMap<SocketAddr, LocalAddr>,
+}
+
+impl ControlSockets {
+    /// Registers all sockets; their tokens are their indices.
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        self.sockets
+            .iter_mut()
+            .enumerate()
+            .try_for_each(|(at, socket)| registry.register(socket, Token(at), Interest::READABLE))
+    }
+
+    /// Sends messages from the addresses that clients use, `latest` among them; clients retry.
+    pub(super) fn send(&mut self, out: &mut Outgoing, latest: Option<&BoundSender>) {
+        for (to, message) in out.drain(..) {
+            let called = match latest {
+                Some(sender) if sender.from == Some(to) => sender.called,
+                _ => self.called.get(&to).copied(),
+            };
+            let _sent = self.sockets.iter_mut().any(|socket| socket.send_to(&message, to, called));
+        }
+    }
+}
+
+/// Pins the event loop to its core while there is no session. During a session, receivers run on
+/// the same cores, and the session threads that the loop starts must not inherit its affinity.
+#[derive(Debug)]
+pub(super) struct AffinityGuard {
+    /// The core, unless pinning failed.
+    pub(super) core: Option<usize>,
+    allowed: Vec<usize>,
+    is_pinned: bool,
+}
+
+impl AffinityGuard {
+    /// Pins the calling thread, if the core and the present affinity are known.
+    pub(super) fn on(core: Option<usize>) -> Self {
+        let allowed = core.and_then(|_| sys::affinity()).unwrap_or_default();
+        let core = core.filter(|_| !allowed.is_empty());
+        let mut affinity = Self { core, allowed, is_pinned: false };
+        affinity.pin();
+        affinity
+    }
+
+    pub(super) fn pin(&mut self) {
+        if let Some(core) = self.core.filter(|_| !self.is_pinned) {
+            self.is_pinned = pin_to(core).is_ok();
+            self.core = self.core.filter(|_| self.is_pinned);
+        }
+    }
+
+    pub(super) fn unpin(&mut self) {
+        if self.is_pinned {
+            self.is_pinned = !sys::set_affinity(&self.allowed);
+        }
+    }
+}
+
+impl Drop for AffinityGuard {
+    fn drop(&mut self) {
+        self.unpin();
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct ControlListener {
-    at: SocketAddr,
+    pub(super) at: SocketAddr,
     /// A duplicate of the socket, to read its kernel counters.
-    counter_socket: Option<Udp>,
+    counter_socket: Udp,
     drops: Drops,
     requested: usize,
     pub(super) core: Option<usize>,
@@ -37,14 +109,11 @@ pub(super) struct ControlListener {
 }
 
 impl ControlListener {
-    /// For the socket at `at`, for which a receive buffer of `requested` bytes was asked.
-    pub(super) fn new(at: SocketAddr, requested: usize, counter_socket: Option<Udp>) -> Self {
+    pub(super) fn new(at: SocketAddr, requested: usize, counter_socket: Udp) -> Self {
         let mut drops = Drops::default();
-        if let Some(socket) = &counter_socket {
-            drops.restart(from_ref(&socket.socket));
-        }
-        let unsolicited =
-            UnsolicitedTraffic { since: Clock::Monotonic.now(), ..UnsolicitedTraffic::default() };
+        drops.restart(from_ref(&counter_socket.socket));
+        let since = Clock::Monotonic.now();
+        let unsolicited = UnsolicitedTraffic { since, ..UnsolicitedTraffic::default() };
         Self { at, counter_socket, drops, requested, core: None, unsolicited }
     }
 
@@ -54,37 +123,27 @@ impl ControlListener {
 
     /// The most datagrams that the receive buffer holds: at the end, no more are read.
     pub(super) fn waiting(&self) -> usize {
-        max_queued(self.granted().unwrap_or(self.requested))
+        max_queued(self.counter_socket.receive_buffer.unwrap_or(self.requested))
     }
 
-    /// The size of the receive buffer that the system granted, in bytes.
-    fn granted(&self) -> Option<usize> {
-        self.counter_socket.as_ref()?.receive_buffer
-    }
-
+    /// The counts so far. Call it before the kernel's 32-bit counter of drops wraps.
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        Snapshot { drops: self.sample(), ..self.unsolicited.snapshot() }
+        let drops = self.drops.sample(from_ref(&self.counter_socket.socket));
+        Snapshot { drops, ..self.unsolicited.snapshot() }
     }
 
-    /// Datagrams dropped so far. Call it before the kernel's 32-bit counter wraps.
-    fn sample(&mut self) -> u64 {
-        let socket = self.counter_socket.as_ref();
-        socket.map_or(0, |socket| self.drops.sample(from_ref(&socket.socket)))
-    }
-
-    /// The final counts, of the socket and by source.
-    fn end(mut self) -> (ListenerTally, UnsolicitedTraffic) {
-        self.sample();
-        let granted = self.granted();
-        let tally = ListenerTally {
+    /// Adds the final counts to a tally.
+    pub(super) fn end(mut self, tally: &mut SinkTally) {
+        self.snapshot();
+        tally.listeners.push(ListenerTally {
             at: self.at,
             core: self.core,
-            datagrams: self.unsolicited.datagrams,
+            datagrams: self.unsolicited.totals.datagrams,
             drops: self.drops.known_total(),
             asked: self.requested as u64,
-            granted: granted.map(|bytes| bytes as u64),
-        };
-        (tally, self.unsolicited)
+            granted: self.counter_socket.receive_buffer.map(|bytes| bytes as u64),
+        });
+        tally.unsolicited.merge(self.unsolicited);
     }
 }
 
@@ -100,16 +159,6 @@ fn numbered(datagram: &[u8]) -> Option<Numbered> {
     })
 }
 
-/// The final counts of all listeners.
-pub(super) fn sum(
-    all: impl Iterator<Item = ControlListener>,
-) -> (Vec<ListenerTally>, UnsolicitedTraffic) {
-    let (tallies, each): (Vec<_>, Vec<_>) = all.map(ControlListener::end).unzip();
-    let mut sum = UnsolicitedTraffic::default();
-    each.into_iter().for_each(|unsolicited| sum.merge(unsolicited));
-    (tallies, sum)
-}
-
 /// How often a loop reports progress and checks whether to end; arbitrary.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
@@ -121,18 +170,16 @@ pub(super) struct ListenerThreads {
     is_over: Arc<AtomicBool>,
 }
 
-/// The state of a running listener thread.
 #[derive(Debug, Default)]
 struct ListenerProgress {
     /// The counts, updated every [`TICK`].
     snapshot: Mutex<Snapshot>,
     /// When the last datagram arrived, in ns of the monotonic clock; only the thread writes it.
-    heard_ns: AtomicU64,
+    received_ns: AtomicU64,
 }
 
 impl ListenerThreads {
-    /// Opens the listeners of one address. Returns the first one, for the event loop of the server;
-    /// starts a thread for each other. `answers`: they answer pings.
+    /// Opens the listeners of one address; returns the first one. `answers`: they answer pings.
     pub(super) fn listen(
         &mut self,
         socket: &Options,
@@ -140,26 +187,19 @@ impl ListenerThreads {
         answers: bool,
     ) -> Result<(Group, Option<(UdpSocket, ControlListener)>), RunError> {
         let threads = usize::from(options.threads);
-        let group = GroupOptions {
-            socket: socket.clone(),
-            listeners: threads,
-            per_slot: threads,
-            steer: true,
-        };
+        let (buffer, socket) = (socket.buffer, socket.clone());
+        let group = GroupOptions { socket, listeners: threads, per_slot: threads, steer: true };
         let group = Group::open(&group)?;
-        let accounts = group.listener_handles()?.into_iter();
-        let accounts = accounts.map(|counter_socket| {
-            ControlListener::new(group.local(), socket.buffer, Some(counter_socket))
-        });
-        let mut all = group.listeners()?.into_iter().zip(accounts);
+        let listener = |counter_socket| ControlListener::new(group.local(), buffer, counter_socket);
+        let listeners = group.listener_handles()?.into_iter().map(listener);
+        let mut all = group.listeners()?.into_iter().zip(listeners);
         let first = all.next();
-        for (other, (socket, listener)) in all.enumerate() {
-            self.add(other + 1, socket, listener, options.core(other + 1), answers)?;
+        for (worker, (socket, listener)) in (1..).zip(all) {
+            self.add(worker, socket, listener, options.core(worker), answers)?;
         }
         Ok((group, first))
     }
 
-    /// Starts the thread of a listener; `answers`: it answers pings.
     fn add(
         &mut self,
         worker: usize,
@@ -180,14 +220,12 @@ impl ListenerThreads {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let each = self.progress.iter();
-        let each = each.map(|one| *one.snapshot.lock().unwrap_or_else(PoisonError::into_inner));
+        let each = self.progress.iter().map(|one| *lock(&one.snapshot));
         each.fold(Snapshot::default(), Snapshot::and)
     }
 
-    /// When the last datagram arrived at any of them.
-    pub(super) fn heard_at(&self) -> Nanos {
-        let each = self.progress.iter().map(|one| one.heard_ns.load(Ordering::Relaxed));
+    pub(super) fn received_at(&self) -> Nanos {
+        let each = self.progress.iter().map(|one| one.received_ns.load(Ordering::Relaxed));
         Nanos(each.max().unwrap_or(0))
     }
 
@@ -214,7 +252,6 @@ fn count(
     is_over: &AtomicBool,
     progress: &ListenerProgress,
 ) -> ControlListener {
-    // It also works unpinned.
     listener.core = core.filter(|&core| pin_to(core).is_ok());
     let mut socket = Bound::udp(socket);
     let Ok(mut poll) = Poll::new() else { return listener };
@@ -224,32 +261,26 @@ fn count(
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut show_at = Nanos::ZERO;
     let mut left = listener.waiting();
-    loop {
+    while left > 0 {
         // Datagrams that wait in the buffer at the end are counted.
         let ends = is_over.load(Ordering::Relaxed);
-        if ends && left == 0 {
-            break;
-        }
         left -= usize::from(ends);
-        let moment = Clock::Monotonic.now();
-        if moment >= show_at {
-            show_at = moment + Nanos::from(TICK);
-            let snapshot = listener.snapshot();
-            *progress.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        let now = Clock::Monotonic.now();
+        if now >= show_at {
+            show_at = now + Nanos::from(TICK);
+            *lock(&progress.snapshot) = listener.snapshot();
         }
         match socket.recv_from(&mut buffer) {
             Ok(BoundSender { len, from, called, to_many }) => {
-                progress.heard_ns.store(moment.0, Ordering::Relaxed);
+                progress.received_ns.store(now.0, Ordering::Relaxed);
                 let Some(sender) = from else { continue };
-                listener.count(sender, &buffer[..len], moment);
+                listener.count(sender, &buffer[..len], now);
                 if answers && !to_many && answer_ping(&mut buffer[..len]) {
                     socket.send_to(&buffer[..len], sender, called);
                 }
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && ends => break,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if ends {
-                    break;
-                }
                 let _ = poll.poll(&mut events, Some(TICK));
             }
             Err(_) => {}
@@ -265,13 +296,34 @@ mod tests {
     #[test]
     fn listeners_end_with_their_owner() {
         let socket = Options { bind: ([127, 0, 0, 1], 0).into(), ..Options::default() };
-        let Ok(udp) = Udp::open(&socket) else { panic!("a socket of loopback") };
+        let udp = Udp::open(&socket).unwrap();
         let mut others = ListenerThreads::default();
-        let listener = ControlListener::new(udp.local, 65_536, None);
+        let listener = ControlListener::new(udp.local, 65_536, udp.duplicate().unwrap());
         others.add(1, udp.socket, listener, None, false).unwrap();
         let is_over = Arc::downgrade(&others.is_over);
         drop(others);
         // The thread held the last reference.
         assert!(is_over.upgrade().is_none());
+    }
+
+    #[test]
+    fn unpinning_restores_the_affinity() {
+        let Some(before) = sys::affinity().filter(|cores| cores.len() > 1) else {
+            eprintln!("SKIPPED: there are no two cores to choose from");
+            return;
+        };
+        let core = before[before.len() - 1];
+        let mut affinity = AffinityGuard::on(Some(core));
+        assert_eq!((affinity.core, sys::affinity()), (Some(core), Some(vec![core])));
+        affinity.unpin();
+        assert_eq!(sys::affinity(), Some(before.clone()));
+        affinity.pin();
+        assert_eq!(sys::affinity(), Some(vec![core]));
+        drop(affinity);
+        assert_eq!(sys::affinity(), Some(before.clone()));
+        // A core that does not exist.
+        assert_eq!(AffinityGuard::on(Some(1_000)).core, None);
+        assert_eq!(AffinityGuard::on(None).core, None);
+        assert_eq!(sys::affinity(), Some(before));
     }
 }

@@ -1,5 +1,4 @@
-//! The event loop of a sink: passes control messages to their sessions, and counts all other
-//! datagrams.
+//! The event loop of a sink: passes control messages to their sessions, and counts the rest.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,20 +11,19 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::client::{Client, ClosingSessions, find_lost};
-use super::listeners::{ControlListener, ListenerThreads, TICK, sum};
-use super::session::{SessionCommand, SinkShared};
+use super::client::{Client, find_lost, reap};
+use super::listeners::{AffinityGuard, ControlListener, ControlSockets, ListenerThreads, TICK};
+use super::session::SinkShared;
 use super::{SinkEnd, SinkEvent, SinkOptions};
 use crate::clock::Clock;
 use crate::host::HostFacts;
 use crate::measure::{SinkTally, Snapshot};
 use crate::net::{Bound, BoundSender, Group, MAX_DATAGRAM};
 use crate::payload::answer_ping;
+use crate::remote::lock;
 use crate::remote::protocol::CloseReason;
 use crate::remote::protocol::spec::ClockNote;
 use crate::remote::rpc::{AnswerError, Limits, Outgoing, RpcServer, ServerEvent, ServerOutcome};
-use crate::remote::sink::affinity::AffinityGuard;
-use crate::remote::sink::sockets::ControlSockets;
 use crate::run::RunError;
 use crate::sys;
 use crate::unit::Nanos;
@@ -33,41 +31,34 @@ use crate::unit::Nanos;
 /// How long the loop spins after a control message before it sleeps: clock comparisons arrive in
 /// bursts, and a wake-up (60 µs, measured) would count as path delay. Arbitrary.
 const SPIN: Nanos = Nanos::from_micros(300);
-
 /// The most datagrams read from one socket before the next socket; arbitrary.
 const READ_BURST: usize = 256;
-
 /// The most events of one poll; arbitrary, others stay for the next poll.
 const EVENTS: usize = 64;
-
 /// The token of the waker; those of sockets count from 0.
 const WAKE: Token = Token(usize::MAX);
 
 /// Serves until it is stopped, or until the end that the options set.
-///
-/// # Errors
-/// [`RunError`] if it cannot listen or poll.
-pub fn serve(
+pub(crate) fn serve(
     options: &SinkOptions,
     facts: &HostFacts,
-    stop: &Arc<AtomicBool>,
+    stop: &AtomicBool,
     on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
 ) -> Result<(SinkTally, SinkEnd), RunError> {
     sys::raise_open_files();
     // Read before the sockets exist, so that no datagram is earlier.
     let began = Clock::Monotonic.now();
-    let mut server = Server::open(options, facts)?;
-    server.locals.iter().for_each(|&local| on_sink_event(SinkEvent::Listening(local)));
-    let end = server.run(stop, on_sink_event);
-    Ok((server.close(began, on_sink_event), end))
+    let mut server = Server::open(options, facts, on_sink_event)?;
+    let end = server.run(stop);
+    Ok((server.close(began), end))
 }
 
 type Reply = (u64, u32, Vec<u8>);
 
-struct Server {
+struct Server<'a> {
     shared: Arc<SinkShared>,
+    on_sink_event: &'a mut dyn FnMut(SinkEvent<'_>),
     socket_sets: Vec<Arc<Mutex<Group>>>,
-    locals: Vec<SocketAddr>,
     /// The first listener of each: control messages arrive there.
     control: ControlSockets,
     listeners: Vec<ControlListener>,
@@ -81,14 +72,20 @@ struct Server {
     /// Whether pings are answered: not if a key is required, and not by a multicast group.
     answers_pings: bool,
     listener_threads: ListenerThreads,
-    closing: ClosingSessions,
+    /// Sessions whose threads are about to end.
+    closing: Vec<(Client, CloseReason)>,
+    tally: SinkTally,
     buffer: Vec<u8>,
-    heard_at: Nanos,
+    received_at: Nanos,
     control_at: Nanos,
 }
 
-impl Server {
-    fn open(options: &SinkOptions, facts: &HostFacts) -> Result<Self, RunError> {
+impl<'a> Server<'a> {
+    fn open(
+        options: &SinkOptions,
+        facts: &HostFacts,
+        on_sink_event: &'a mut dyn FnMut(SinkEvent<'_>),
+    ) -> Result<Self, RunError> {
         let wait = |source| RunError::Wait { source };
         let poll = Poll::new().map_err(wait)?;
         let waker = Waker::new(poll.registry(), WAKE).map_err(wait)?;
@@ -97,8 +94,8 @@ impl Server {
         let shared = SinkShared { options: options.clone(), facts: facts.clone(), busy, budget };
         let mut server = Self {
             shared: Arc::new(shared),
+            on_sink_event,
             socket_sets: Vec::new(),
-            locals: Vec::new(),
             control: ControlSockets::default(),
             listeners: Vec::new(),
             affinity: AffinityGuard::on(None),
@@ -111,9 +108,10 @@ impl Server {
             answers_pings: options.key.is_none()
                 && options.sockets.iter().all(|socket| socket.join.is_none()),
             listener_threads: ListenerThreads::default(),
-            closing: ClosingSessions::default(),
+            closing: Vec::new(),
+            tally: SinkTally::default(),
             buffer: vec![0; MAX_DATAGRAM],
-            heard_at: Clock::Monotonic.now(),
+            received_at: Clock::Monotonic.now(),
             control_at: Nanos::ZERO,
         };
         for socket in &options.sockets {
@@ -123,27 +121,25 @@ impl Server {
                 server.control.sockets.push(Bound::udp(receiver));
                 server.listeners.push(listener);
             }
-            server.locals.push(group.local());
             server.socket_sets.push(Arc::new(Mutex::new(group)));
         }
         server.control.register(server.poll.registry()).map_err(wait)?;
         // Last, so that the listener threads do not inherit the affinity.
         server.affinity = AffinityGuard::on(options.core(0));
-        server.listeners.iter_mut().for_each(|one| one.core = server.affinity.core());
+        for listener in &mut server.listeners {
+            listener.core = server.affinity.core;
+            (server.on_sink_event)(SinkEvent::Listening(listener.at));
+        }
         Ok(server)
     }
 
-    fn run(
-        &mut self,
-        stop: &Arc<AtomicBool>,
-        on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
-    ) -> SinkEnd {
+    fn run(&mut self, stop: &AtomicBool) -> SinkEnd {
         let mut events = Events::with_capacity(EVENTS);
         let mut tick_at = Nanos::ZERO;
         loop {
-            let has_more = self.read(on_sink_event);
+            let has_more = self.read();
             self.reply();
-            self.tick(on_sink_event);
+            self.tick();
             self.control.send(&mut self.out, None);
             let now = Clock::Monotonic.now();
             if now >= tick_at {
@@ -156,19 +152,19 @@ impl Server {
                 }
                 let unsolicited = self.listeners.iter_mut().map(ControlListener::snapshot);
                 let unsolicited = unsolicited.fold(self.listener_threads.snapshot(), Snapshot::and);
-                on_sink_event(SinkEvent::Tick(self.clients.len(), unsolicited));
+                (self.on_sink_event)(SinkEvent::Tick(self.clients.len(), unsolicited));
             }
             if stop.load(Ordering::Relaxed) {
                 return SinkEnd::Stopped;
             }
-            let is_idle = self.clients.is_empty() && self.closing.closing.is_empty();
-            if self.shared.options.once && is_idle && !self.closing.served.is_empty() {
+            let is_idle = self.clients.is_empty() && self.closing.is_empty();
+            if self.shared.options.once && is_idle && !self.tally.served.is_empty() {
                 return SinkEnd::Once;
             }
             if !is_idle {
-                self.heard_at = now;
+                self.received_at = now;
             }
-            let silent = now.since(self.heard_at.max(self.listener_threads.heard_at()));
+            let silent = now.since(self.received_at.max(self.listener_threads.received_at()));
             if is_idle && self.shared.options.idle.is_some_and(|idle| silent > idle) {
                 return SinkEnd::Idle;
             }
@@ -177,24 +173,22 @@ impl Server {
             }
             let due = self.rpc.deadline().map_or(Nanos::NEVER, |at| at.since(now));
             let most = TICK.min(Duration::from_millis(due.0.div_ceil(1_000_000).max(1)));
-            // Interrupted is as good as nothing ready.
             let _ = self.poll.poll(&mut events, Some(most));
         }
     }
 
     /// Reads datagrams; returns whether more may wait.
-    fn read(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) -> bool {
+    fn read(&mut self) -> bool {
         let mut has_more = false;
         for at in 0..self.control.sockets.len() {
             for turn in 0..READ_BURST {
                 match self.control.sockets[at].recv_from(&mut self.buffer) {
                     Ok(sender @ BoundSender { from: Some(from), .. }) => {
-                        self.handle_datagram(at, from, sender, on_sink_event);
+                        self.handle_datagram(at, from, sender);
                     }
-                    // Its sender is unknown.
                     Ok(BoundSender { len, from: None, .. }) => {
-                        self.heard_at = Clock::Monotonic.now();
-                        self.listeners[at].unsolicited.count_nameless(len, self.heard_at);
+                        self.received_at = Clock::Monotonic.now();
+                        self.listeners[at].unsolicited.count_nameless(len, self.received_at);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // An ICMP error for a message; its client retries.
@@ -206,13 +200,7 @@ impl Server {
         has_more
     }
 
-    fn handle_datagram(
-        &mut self,
-        group: usize,
-        from: SocketAddr,
-        sender: BoundSender,
-        on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
-    ) {
+    fn handle_datagram(&mut self, group: usize, from: SocketAddr, sender: BoundSender) {
         let now = Clock::Monotonic.now();
         let BoundSender { len, to_many, .. } = sender;
         let datagram = &self.buffer[..len];
@@ -223,37 +211,31 @@ impl Server {
             self.rpc.on_datagram(from, datagram, now, &mut self.out)
         };
         match outcome {
-            ServerOutcome::Ignored(_) | ServerOutcome::Refused(_) => {
-                self.heard_at = now;
+            ServerOutcome::Rejected => {
+                self.received_at = now;
                 self.listeners[group].unsolicited.stray_control += 1;
             }
             ServerOutcome::NotControl => {
-                self.heard_at = now;
+                self.received_at = now;
                 self.listeners[group].count(from, datagram, now);
                 // A reply is no longer than the request.
                 if self.answers_pings && !to_many && answer_ping(&mut self.buffer[..len]) {
-                    self.control.answer(group, &sender, &self.buffer[..len]);
+                    self.control.sockets[group].send_to(&self.buffer[..len], from, sender.called);
                 }
             }
-            ServerOutcome::Done => (self.heard_at, self.control_at) = (now, now),
+            ServerOutcome::Done => (self.received_at, self.control_at) = (now, now),
             ServerOutcome::Event(session, event) => {
-                (self.heard_at, self.control_at) = (now, now);
+                (self.received_at, self.control_at) = (now, now);
                 if matches!(event, ServerEvent::Opened(_)) {
                     self.control.called.extend(sender.from.zip(sender.called));
                 }
-                self.on_event(group, session, event, on_sink_event);
+                self.on_event(group, session, event);
             }
         }
         self.control.send(&mut self.out, Some(&sender));
     }
 
-    fn on_event(
-        &mut self,
-        group: usize,
-        session: u64,
-        event: ServerEvent,
-        on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
-    ) {
+    fn on_event(&mut self, group: usize, session: u64, event: ServerEvent) {
         match event {
             ServerEvent::Opened(from) => {
                 self.affinity.unpin();
@@ -263,33 +245,28 @@ impl Server {
                         if self.shared.options.once {
                             self.rpc.stop_admitting();
                         }
-                        on_sink_event(SinkEvent::Opened(from));
+                        (self.on_sink_event)(SinkEvent::Opened(from));
                     }
                     // No thread could be started; other sessions continue.
                     Err(_) => self.end(session, CloseReason::Failed),
                 }
             }
             ServerEvent::Requested(number, body) => {
-                self.command(session, SessionCommand::Request(number, body));
+                // Closes a session whose thread has died.
+                let client = self.clients.get(&session);
+                let requests = client.and_then(|client| client.requests.as_ref());
+                if requests.is_some_and(|requests| requests.send((number, body)).is_err()) {
+                    self.end(session, CloseReason::Failed);
+                }
             }
             ServerEvent::Noted(note) => {
                 if let Ok(ClockNote { shift_ns }) = postcard::from_bytes(&note)
                     && let Some(client) = self.clients.get(&session)
-                    && client.liveness.shift(shift_ns)
                 {
-                    self.command(session, SessionCommand::Shift);
+                    lock(&client.liveness).shift(shift_ns);
                 }
             }
             ServerEvent::Closed(why) => self.begin_closing(session, why),
-        }
-    }
-
-    /// Sends a command to a session; closes it if its thread has died.
-    fn command(&mut self, session: u64, command: SessionCommand) {
-        let client = self.clients.get(&session);
-        let commands = client.and_then(|client| client.commands.as_ref());
-        if commands.is_some_and(|commands| commands.send(command).is_err()) {
-            self.end(session, CloseReason::Failed);
         }
     }
 
@@ -298,14 +275,15 @@ impl Server {
         self.begin_closing(session, why);
     }
 
-    /// Lets the thread of a session end.
     fn begin_closing(&mut self, session: u64, why: CloseReason) {
-        if let Some(client) = self.clients.remove(&session) {
-            if !self.clients.values().any(|other| other.from == client.from) {
-                self.control.called.remove(&client.from);
+        if let Some(mut client) = self.clients.remove(&session) {
+            if !self.clients.values().any(|other| other.stats.from == client.stats.from) {
+                self.control.called.remove(&client.stats.from);
             }
-            self.closing.add(client, why);
-            self.rpc.set_closing(self.closing.closing.len());
+            // Without requests, its thread ends by itself.
+            client.requests = None;
+            self.closing.push((client, why));
+            self.rpc.set_closing(self.closing.len());
         }
     }
 
@@ -324,43 +302,41 @@ impl Server {
         while let Ok((session, number, body)) = self.replies.1.try_recv() {
             let answered = self.rpc.answer(session, number, body, &mut self.out);
             // A closed session needs no response. Without one, an open session would wait for ever.
-            if matches!(answered, Err(AnswerError::TooLong(_))) {
+            if answered == Err(AnswerError::TooLong) {
                 self.end(session, CloseReason::Failed);
             }
         }
     }
 
-    /// Closes sessions that have been silent for too long.
-    fn tick(&mut self, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) {
+    fn tick(&mut self) {
         for session in self.rpc.tick(Clock::Monotonic.now(), &mut self.out) {
             self.begin_closing(session, CloseReason::Idle);
         }
-        self.closing.reap(on_sink_event);
-        self.rpc.set_closing(self.closing.closing.len());
+        reap(&mut self.closing, &mut self.tally, self.on_sink_event);
+        self.rpc.set_closing(self.closing.len());
     }
 
     /// Closes all sessions and ends all threads.
-    fn close(mut self, began: Nanos, on_sink_event: &mut dyn FnMut(SinkEvent<'_>)) -> SinkTally {
+    fn close(mut self, began: Nanos) -> SinkTally {
         self.rpc.stop_admitting();
         let waiting = self.listeners.iter().map(ControlListener::waiting).max().unwrap_or(0);
         for _ in 0..waiting.div_ceil(READ_BURST) {
-            if !self.read(on_sink_event) {
+            if !self.read() {
                 break;
             }
         }
         self.rpc.close_all(CloseReason::GoingDown, Clock::Monotonic.now(), &mut self.out);
         self.control.send(&mut self.out, None);
-        for (_, client) in self.clients.drain() {
-            self.closing.add(client, CloseReason::GoingDown);
+        for session in self.clients.keys().copied().collect::<Vec<_>>() {
+            self.begin_closing(session, CloseReason::GoingDown);
         }
-        while !self.closing.closing.is_empty() {
-            self.closing.reap(on_sink_event);
+        while !self.closing.is_empty() {
+            reap(&mut self.closing, &mut self.tally, self.on_sink_event);
             thread::sleep(Duration::from_millis(1));
         }
-        let (listeners, unsolicited) =
-            sum(self.listeners.into_iter().chain(self.listener_threads.end()));
-        let ClosingSessions { served, served_more, .. } = self.closing;
-        let time = (began, Clock::Monotonic.now());
-        SinkTally { served, served_more, unsolicited, listeners, time }
+        for listener in self.listeners.into_iter().chain(self.listener_threads.end()) {
+            listener.end(&mut self.tally);
+        }
+        SinkTally { time: (began, Clock::Monotonic.now()), ..self.tally }
     }
 }

@@ -1,46 +1,83 @@
 //! The thread of a session: executes the requests of one client, one after the other.
 
 use std::cell::OnceCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::SinkOptions;
 use super::budget::Budget;
-use super::cell::SinkCell;
+use super::cell::{Outcome, SinkCell};
 use crate::clock::Clock;
 use crate::document::Device;
 use crate::host::HostFacts;
-use crate::measure::RxTally;
+use crate::measure::ClientStats;
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
+use crate::remote::lock;
 use crate::remote::protocol::spec::{
     ControlRequest, ControlResponse, PeerFacts, PhaseEnd, PhaseSpec, SideResults,
 };
-use crate::remote::sink::liveness::Liveness;
-use crate::run::RunError;
+use crate::run::{PhaseState, RunError};
 use crate::sys;
 use crate::unit::{Nanos, PacketRate, show_pps};
 
-/// How often a sending session checks whether its client is reachable; arbitrary, seldom enough not
-/// to disturb.
+/// How often a sending session checks whether its client is reachable; arbitrary.
 const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
-
-/// The same while the shared sockets queue ICMP errors, which take space from datagrams. Arbitrary:
-/// some thousand errors fit into a listener's buffer.
+/// The same while shared sockets queue ICMP errors. Arbitrary: thousands fit into their buffers.
 const ERROR_POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long a client must be silent before ICMP errors end its session. Clients send every 100 ms.
+/// Arbitrary: as long as a client waits for an unreachable sink.
+const GRACE: Nanos = Nanos::from_millis(2_000);
+/// The largest clock correction in ns. Arbitrary: 200 ppm of drift, a lot, take an hour for it.
+const MAX_SHIFT_NS: u64 = 1_000_000_000;
 
-/// A command for the thread of a session.
+/// The number and the body of a request.
+pub(super) type SessionRequest = (u32, Vec<u8>);
+
+/// State of a session that its thread and the event loop share.
 #[derive(Debug)]
-pub(super) enum SessionCommand {
-    Request(u32, Vec<u8>),
-    /// The client has sent a clock correction; it is in [`Liveness`].
-    Shift,
+pub(super) struct Liveness {
+    /// When the client's last message arrived.
+    pub(super) received_at: Nanos,
+    /// Whether ICMP errors reported the client as unreachable after [`GRACE`] of silence.
+    unreachable: bool,
+    /// The end of the running phase; zero if no phase runs, or its end is unknown.
+    pub(super) busy_until: Nanos,
+    /// The receivers of the last phase.
+    receivers: Option<Arc<PhaseState>>,
 }
 
-/// State that all sessions share.
+impl Liveness {
+    pub(super) const fn at(now: Nanos) -> Self {
+        Self { received_at: now, unreachable: false, busy_until: Nanos::ZERO, receivers: None }
+    }
+
+    fn is_silent(&self, now: Nanos) -> bool {
+        now.since(self.received_at) > GRACE
+    }
+
+    /// Whether the client is unreachable and still silent; resets the record.
+    pub(super) fn is_lost(&mut self, now: Nanos) -> bool {
+        std::mem::take(&mut self.unreachable) && self.is_silent(now)
+    }
+
+    fn end_phase(&mut self) {
+        (self.receivers, self.busy_until) = (None, Nanos::ZERO);
+    }
+
+    /// Applies a clock correction. Implausibly large ones are ignored.
+    pub(super) fn shift(&self, by_ns: i64) {
+        if let Some(receivers) = &self.receivers
+            && by_ns.unsigned_abs() <= MAX_SHIFT_NS
+        {
+            receivers.shift(by_ns);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct SinkShared {
     pub(super) options: SinkOptions,
@@ -50,35 +87,10 @@ pub(super) struct SinkShared {
     pub(super) budget: Arc<Budget>,
 }
 
-/// The sum over the cells of one client.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct SinkTallies {
-    pub(super) cells: u64,
-    pub(super) sent: u64,
-    pub(super) rx: RxTally,
-    pub(super) lost: u64,
-    /// Datagrams that the client reports as sent in the last phase.
-    reported_sent: Option<u64>,
-}
-
-impl SinkTallies {
-    fn add(&mut self, results: &SideResults) {
-        self.cells += 1;
-        self.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
-        if let Some(side) = &results.rx {
-            // Reported by the client, so it may be any number.
-            let lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
-            self.lost = self.lost.saturating_add(lost);
-            self.rx.merge(&side.tally);
-        }
-    }
-}
-
 pub(super) struct SinkSession {
     pub(super) shared: Arc<SinkShared>,
     pub(super) sockets: Arc<Mutex<Group>>,
-    pub(super) liveness: Arc<Liveness>,
-    pub(super) from: SocketAddr,
+    pub(super) liveness: Arc<Mutex<Liveness>>,
     /// The local address that the client uses, if known.
     pub(super) called_address: Option<IpAddr>,
     pub(super) secret: [u8; 16],
@@ -87,29 +99,31 @@ pub(super) struct SinkSession {
     pub(super) watching_errors: bool,
     /// The device on the route to the client, looked up once so as not to disturb other sessions.
     pub(super) device_towards_client: OnceCell<Option<Device>>,
-    pub(super) served: SinkTallies,
+    /// Datagrams that the client reports as sent in the last phase.
+    pub(super) reported_sent: Option<u64>,
+    pub(super) stats: ClientStats,
 }
 
 impl SinkSession {
-    /// Executes commands until the sender is dropped.
+    /// Executes requests until the sender is dropped.
     pub(super) fn run(
         mut self,
-        commands: &Receiver<SessionCommand>,
+        requests: &Receiver<SessionRequest>,
         reply: &dyn Fn(u32, Vec<u8>),
-    ) -> SinkTallies {
+    ) -> ClientStats {
         loop {
-            let command = match &self.cell {
-                Some(SinkCell { pool, phase: Some(_), .. }) if pool.senders() > 0 => commands
+            let request = match &self.cell {
+                Some(SinkCell { pool, phase: Some(_), .. }) if pool.senders() > 0 => requests
                     .recv_timeout(match self.watching_errors {
                         true => ERROR_POLL_INTERVAL,
                         false => CLIENT_CHECK_INTERVAL,
                     }),
-                _ => commands.recv().map_err(Into::into),
+                _ => requests.recv().map_err(Into::into),
             };
-            match command {
+            match request {
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => self.check_client(),
-                Ok(SessionCommand::Request(number, body)) => {
+                Ok((number, body)) => {
                     self.watch_errors(false);
                     let response = match postcard::from_bytes(&body) {
                         Ok(request) => self.answer(request),
@@ -120,35 +134,28 @@ impl SinkSession {
                     // Responses consist of types that always serialise.
                     reply(number, postcard::to_stdvec(&response).unwrap_or_default());
                 }
-                Ok(SessionCommand::Shift) => {
-                    let by_ns = self.liveness.take_shift();
-                    if let Some(cell) = &self.cell {
-                        cell.shift(by_ns);
-                    }
-                }
             }
         }
         self.discard_cell();
-        self.served
+        self.stats
     }
 
     /// Checks whether the client is reachable. ICMP errors may arrive at any socket of the port, so
     /// after a silence all sockets without another reader are checked. The event loop decides
     /// whether the session ends.
     fn check_client(&mut self) {
-        let silent = self.liveness.is_silent(Clock::Monotonic.now());
+        let silent = lock(&self.liveness).is_silent(Clock::Monotonic.now());
         let Some(cell) = self.cell.as_ref().filter(|_| silent) else {
             return self.watch_errors(false);
         };
-        // An error from before the silence proves nothing. One at a socket of the session may
-        // concern another client, which the silence makes unlikely.
+        // An error from before the silence proves nothing.
         let phase = cell.phase.as_ref();
-        let is_unreachable = phase.is_some_and(|phase| phase.tx.take_unreachable());
+        let is_unreachable = phase.is_some_and(|(phase, _)| phase.tx.control.take_unreachable());
         let known_targets: Vec<_> = cell.targets.iter().flatten().copied().collect();
         if !self.watching_errors {
             self.watch_errors(true);
         } else if is_unreachable || self.sockets().refused(&known_targets) {
-            self.liveness.lose();
+            lock(&self.liveness).unreachable = true;
             self.watch_errors(false);
         }
     }
@@ -163,41 +170,35 @@ impl SinkSession {
 
     fn answer(&mut self, request: ControlRequest) -> ControlResponse {
         let response = match request {
-            ControlRequest::Host => Ok(ControlResponse::Host(Box::new(self.facts()))),
+            ControlRequest::Host => Ok(ControlResponse::Host(Box::new(PeerFacts {
+                facts: HostFacts { device: self.device(), ..self.shared.facts.clone() },
+                missing: crate::host::machine(&self.shared.facts).missing,
+                clock: sys::clock_identity(),
+                network: sys::network_identity(),
+                receivers: self.receivers(),
+            }))),
             ControlRequest::Prepare(spec) => self.prepare(spec),
             ControlRequest::Reached => self.reached(),
-            ControlRequest::Start(order) => Ok(self.start(order)),
+            ControlRequest::Start(order) => self.start(order),
             ControlRequest::Finish(ended) => self.finish(&ended),
             ControlRequest::Stop => {
-                if let Some(SinkCell { phase: Some(phase), .. }) = &self.cell {
+                if let Some(SinkCell { phase: Some((phase, _)), .. }) = &self.cell {
                     phase.halt.store(true, Ordering::Relaxed);
                 }
                 Ok(ControlResponse::Done)
             }
             ControlRequest::Collect => self.collect(),
         };
-        response.unwrap_or_else(|error: RunError| {
+        response.unwrap_or_else(|error| {
             self.discard_cell();
             ControlResponse::Refused(error.to_string())
         })
     }
 
-    fn facts(&self) -> PeerFacts {
-        let shared = &self.shared;
-        let machine = crate::host::machine(&shared.facts);
-        PeerFacts {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            facts: HostFacts { device: self.device(), ..shared.facts.clone() },
-            missing: machine.missing,
-            clock: sys::clock_identity(),
-            network: sys::network_identity(),
-            receivers: self.receivers(),
-        }
-    }
-
     /// The device of the listening address, or of the route to the client.
     pub(super) fn device(&self) -> Option<Device> {
-        let towards = || crate::host::device_towards(self.from, self.sockets().local().ip(), None);
+        let towards =
+            || crate::host::device_towards(self.stats.from, self.sockets().local().ip(), None);
         let listening = self.shared.facts.device.clone();
         listening.or_else(|| self.device_towards_client.get_or_init(towards).clone())
     }
@@ -205,79 +206,73 @@ impl SinkSession {
     /// The source address of the senders, if it is not the address that the client uses.
     pub(super) fn source(&self) -> Option<IpAddr> {
         let called_address = self.called_address?;
-        let source = crate::host::source_towards(self.from, self.sockets().local().ip())?;
+        let source = crate::host::source_towards(self.stats.from, self.sockets().local().ip())?;
         (source != called_address).then_some(source)
     }
 
-    /// The receivers of this client.
     pub(super) fn receivers(&self) -> u16 {
         if self.sockets().can_steer() { self.shared.options.threads } else { 1 }
     }
 
     pub(super) fn sockets(&self) -> MutexGuard<'_, Group> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sockets)
     }
 
-    fn start(&mut self, order: PhaseSpec) -> ControlResponse {
-        let max_time = self.shared.options.max_time;
-        let too_long = match order.limit {
-            Limit::Time(time) => max_time.is_some_and(|most| time > most),
-            Limit::Count(_) => max_time.is_some(),
-        };
-        if too_long {
-            let why = "the phase is longer than the sink's --max-time";
-            return ControlResponse::Refused(why.into());
-        }
-        if let Some(why) = order.objection(Nanos(sys::monotonic_ns())) {
-            return ControlResponse::Refused(why.to_owned());
-        }
-        self.served.reported_sent = None;
-        let until = match order.limit {
-            Limit::Time(time) => Nanos(order.epoch.0.saturating_add(time.0)),
-            Limit::Count(_) => Nanos::ZERO,
-        };
-        let response = match &mut self.cell {
-            Some(cell) => cell.start(order),
-            None => ControlResponse::Refused("there is no cell to start".into()),
-        };
-        if matches!(response, ControlResponse::Started) {
-            self.liveness.set_busy_until(until);
-        }
-        response
-    }
-
-    fn finish(&mut self, ended: &PhaseEnd) -> Result<ControlResponse, RunError> {
-        self.served.reported_sent = Some(ended.sent);
-        let Some(cell) = &mut self.cell else {
-            return Ok(ControlResponse::Refused("there is no cell to finish".into()));
-        };
-        let began = cell.phase.as_ref().map(|phase| phase.began);
-        let response = cell.finish(ended)?;
-        self.liveness.set_busy_until(Nanos::ZERO);
-        if let ControlResponse::Finished(there) = &response
-            && let Some((most, began)) = self.shared.options.max_rate.zip(began)
+    fn start(&mut self, order: PhaseSpec) -> Outcome {
+        if let Some(most) = self.shared.options.max_time
+            && !matches!(order.limit, Limit::Time(time) if time <= most)
         {
-            let time = Nanos(sys::monotonic_ns()) - began;
-            if there.received as f64 > allowed(most, cell.spec.load, time) {
-                self.discard_cell();
-                let most = show_pps(most.pps());
-                let why = format!("received more than the sink's --max-rate of {most} allows");
-                return Ok(ControlResponse::Refused(why));
+            return Err("the phase is longer than the sink's --max-time".into());
+        }
+        order.check(Nanos(sys::monotonic_ns()))?;
+        self.reported_sent = None;
+        lock(&self.liveness).end_phase();
+        let cell = self.cell.as_mut().ok_or("there is no cell to start")?;
+        let response = cell.start(order)?;
+        if let Some((phase, _)) = &cell.phase {
+            let mut liveness = lock(&self.liveness);
+            liveness.receivers = Some(Arc::clone(&phase.rx));
+            if let Limit::Time(time) = order.limit {
+                liveness.busy_until = order.epoch + time;
             }
         }
         Ok(response)
     }
 
-    fn collect(&mut self) -> Result<ControlResponse, RunError> {
-        let Some(results) = self.end_cell() else {
-            return Ok(ControlResponse::Refused("there is no cell to collect".into()));
-        };
-        let results = results?;
-        self.served.add(&results);
+    fn finish(&mut self, ended: &PhaseEnd) -> Outcome {
+        self.reported_sent = Some(ended.sent);
+        let cell = self.cell.as_mut().ok_or("there is no cell to finish")?;
+        let began = cell.phase.as_ref().map(|(phase, _)| phase.began());
+        let response = cell.finish(ended)?;
+        lock(&self.liveness).busy_until = Nanos::ZERO;
+        if let ControlResponse::Finished(there) = &response
+            && let Some((most, began)) = self.shared.options.max_rate.zip(began)
+        {
+            let time = Nanos(sys::monotonic_ns()) - began;
+            if there.received as f64 > allowed(most, cell.spec.load, time) {
+                let most = show_pps(most.pps());
+                return Err(
+                    format!("received more than the sink's --max-rate of {most} allows").into()
+                );
+            }
+        }
+        Ok(response)
+    }
+
+    fn collect(&mut self) -> Outcome {
+        let results = self.end_cell().ok_or("there is no cell to collect")??;
+        let stats = &mut self.stats;
+        stats.cells += 1;
+        stats.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
+        if let Some(side) = &results.rx {
+            // Reported by the client, so it may be any number.
+            let lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
+            stats.lost = stats.lost.saturating_add(lost);
+            stats.rx.merge(&side.tally);
+        }
         Ok(ControlResponse::SideResults(Box::new(results)))
     }
 
-    /// Ends the present cell, if any, and returns its results.
     fn end_cell(&mut self) -> Option<Result<SideResults, RunError>> {
         let mut cell = self.cell.take()?;
         cell.abandon();
@@ -294,10 +289,9 @@ impl SinkSession {
         }))
     }
 
-    /// Ends the present cell without results.
     pub(super) fn discard_cell(&mut self) {
         self.watch_errors(false);
-        self.liveness.set_busy_until(Nanos::ZERO);
+        lock(&self.liveness).end_phase();
         // Its error was reported to the client.
         drop(self.end_cell());
     }
@@ -323,6 +317,19 @@ fn allowed(most: PacketRate, load: WorkerLoad, time: Nanos) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_silent_client_is_lost() {
+        let mut liveness = Liveness::at(Nanos(5));
+        let late = Nanos(6) + GRACE;
+        assert!(!liveness.is_silent(Nanos(5) + GRACE) && liveness.is_silent(late));
+        assert!(!liveness.is_lost(late), "no ICMP error");
+        liveness.unreachable = true;
+        assert!(!liveness.is_lost(Nanos(5) + GRACE), "a message arrived since");
+        assert!(!liveness.is_lost(late), "the record was reset");
+        liveness.unreachable = true;
+        assert!(liveness.is_lost(late));
+    }
 
     #[test]
     fn received_counts_are_compared_with_the_limit() {

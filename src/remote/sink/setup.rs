@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::cell::SinkCell;
+use super::cell::{Outcome, SinkCell};
 use super::session::SinkSession;
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PROBE_PHASE, SLOT_SHIFT};
@@ -11,60 +11,53 @@ use crate::plan::{IpOptions, RxConfig, TxConfig, WaitKind, WorkerConfig};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
 use crate::run::RunError;
 use crate::run::worker_pool::WorkerPool;
-use crate::unit::show_pps;
+use crate::unit::{PacketRate, show_pps};
 use crate::wire::decode_own;
 
-/// The most datagrams read per socket in one check for announcements. Arbitrary: more than any
-/// client sends.
+/// The most announcements read per socket at a time. Arbitrary: more than any client sends.
 const MAX_ANNOUNCEMENTS: u32 = 65_536;
 
 impl SinkSession {
-    /// Why this sink refuses a cell; `None`: it accepts.
-    fn objection(&self, spec: &CellSpec) -> Option<String> {
+    /// Checks the limits of this sink.
+    fn check(&self, spec: &CellSpec) -> Result<(), String> {
         let options = &self.shared.options;
-        let rate = spec.load.peak_pps();
-        if let Some(most) = options.max_rate
-            && rate.is_none_or(|rate| rate > most.pps())
+        if let Some(most) = options.max_rate.map(PacketRate::pps)
+            && spec.load.peak_pps().is_none_or(|rate| rate > most)
         {
-            return Some(format!(
+            return Err(format!(
                 "the sink's --max-rate is {}; use a lower --rate, or --max-rate of a search",
-                show_pps(most.pps())
+                show_pps(most)
             ));
         }
         if let Some(most) = options.max_time
             && spec.time.is_none_or(|time| time > most)
         {
-            return Some(format!("the sink's --max-time is {most}; use a shorter --time"));
+            return Err(format!("the sink's --max-time is {most}; use a shorter --time"));
         }
-        spec.objection().map(str::to_owned)
+        spec.check().map_err(str::to_owned)
     }
 
-    pub(super) fn prepare(&mut self, spec: CellSpec) -> Result<ControlResponse, RunError> {
+    pub(super) fn prepare(&mut self, spec: CellSpec) -> Outcome {
         self.discard_cell();
-        if let Some(why) = self.objection(&spec) {
-            return Ok(ControlResponse::Refused(why));
-        }
+        self.check(&spec)?;
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
-        let lease = match self.shared.budget.reserve(&spec, self.receivers().into()) {
-            Ok(lease) => lease,
-            Err(why) => return Ok(ControlResponse::Refused(why)),
-        };
+        let lease = self.shared.budget.reserve(&spec, self.receivers().into())?;
         let slot = self.sockets().take_slot(buffer)?;
         let mut pool = WorkerPool::new(spec.streams, None);
         self.shared.busy.fetch_add(slot.receivers(), Ordering::Relaxed);
         let targets = vec![None; usize::from(spec.threads)];
-        if spec.directions.forward
+        if spec.forward
             && let Err(error) = self.receive(&mut pool, &spec, &slot)
         {
             // Closes their sockets before the slot is free again.
             let _ = pool.collect("sink");
             self.release_slot(&slot);
-            return Err(error);
+            return Err(error.into());
         }
         let spread = if spec.by_hash { BY_SOURCE } else { 0 };
         let tag = (slot.number << SLOT_SHIFT) | spread | slot.phase;
         let ports = slot.port.into_iter().collect();
-        let source = if spec.directions.reverse { self.source() } else { None };
+        let source = if spec.reverse { self.source() } else { None };
         let ready = Ready { tag, ports, source, secret: self.secret };
         let device = self.device().map(|device| device.name);
         let (phase, counters) = (None, None);
@@ -105,7 +98,7 @@ impl SinkSession {
             core: (!cores.is_empty()).then(|| cores[at % cores.len()]),
             wait: match options.wait {
                 WaitKind::Hybrid if is_crowded => WaitKind::Epoll,
-                asked => asked,
+                wait => wait,
             },
             batch: spec.batch.map(usize::from),
             size: spec.size,
@@ -121,10 +114,8 @@ impl SinkSession {
 
     /// Reads announcements of the client's receiving sockets; sets up the senders once all sockets
     /// are known. An announcement must have the secret and come from the proved address.
-    pub(super) fn reached(&mut self) -> Result<ControlResponse, RunError> {
-        let Some(mut cell) = self.cell.take() else {
-            return Ok(ControlResponse::Refused("there is no cell".into()));
-        };
+    pub(super) fn reached(&mut self) -> Outcome {
+        let mut cell = self.cell.take().ok_or("there is no cell")?;
         let mut payload = [0; 64];
         let expected = (cell.slot.number << SLOT_SHIFT) | PROBE_PHASE;
         let tags = [expected, expected | BY_SOURCE];
@@ -139,7 +130,8 @@ impl SinkSession {
                 let announcement = &payload[..len.min(payload.len())];
                 let header = tags.iter().find_map(|&tag| decode_own(announcement, tag));
                 let has_secret = announcement.get(16..32) == Some(&self.secret[..]);
-                if let Some(header) = header.filter(|_| has_secret && from.ip() == self.from.ip())
+                if let Some(header) =
+                    header.filter(|_| has_secret && from.ip() == self.stats.from.ip())
                     && let Some(target) = cell.targets.get_mut(usize::from(header.flow))
                 {
                     *target = Some(from);
@@ -147,8 +139,8 @@ impl SinkSession {
             }
         }
         let all = cell.targets.iter().all(Option::is_some);
-        let wanted = all && cell.pool.senders() == 0;
-        let added = if wanted { self.add_senders(&mut cell) } else { Ok(()) };
+        let is_due = all && cell.pool.senders() == 0;
+        let added = if is_due { self.add_senders(&mut cell) } else { Ok(()) };
         self.cell = Some(cell);
         added?;
         Ok(ControlResponse::Reached(all))
@@ -173,9 +165,7 @@ impl SinkSession {
                 abort_on_unreachable: false,
                 answers: false,
                 // Send timestamps need a socket of its own for each sender.
-                stamps: cell.spec.stamps
-                    && !cell.spec.directions.forward
-                    && of <= cell.slot.sockets.len(),
+                stamps: cell.spec.stamps && !cell.spec.forward && of <= cell.slot.sockets.len(),
             };
             let Some(target) = target else { continue };
             cell.pool.add_sender(config, target, Some(socket))?;

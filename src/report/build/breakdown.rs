@@ -20,26 +20,18 @@ pub(super) fn latency_breakdown(of: &measure::LatencyBreakdown) -> Option<Legs> 
 
 fn part(of: &LatencyHistograms, bound: Nanos) -> Option<Leg> {
     let (mean_ns, max_ns) = (of.mean_ns()?, of.max_ns()?);
-    let (known, limits) = figures(of, 0, bound.0);
+    let [known, limits] = figures(of, 0, bound.0);
     let limits = UpperLimits { p99_99_ns: None, p99_with_loss_ns: None, ..limits };
-    Some(Leg {
-        min_ns: known.min_ns,
-        mean_ns,
-        p50_ns: known.p50_ns,
-        p90_ns: known.p90_ns,
-        p99_ns: known.p99_ns,
-        p99_9_ns: known.p99_9_ns,
-        max_ns,
+    Some(copy_fields!(Leg from known { min_ns, p50_ns, p90_ns, p99_ns, p99_9_ns }
+        mean_ns: mean_ns,
+        max_ns: max_ns,
         upper_limits: (bound > Nanos::ZERO).then_some(limits),
-    })
+    ))
 }
 
-/// Figures in ns of which only some may be known; upper limits are those of the others.
-type Figures = UpperLimits;
-
 /// The figures of a distribution that are not below the bound, and the limits of those that are.
-pub(super) fn figures(of: &LatencyHistograms, lost: u64, bound_ns: u64) -> (Figures, UpperLimits) {
-    let (mut known, mut limits) = (Figures::default(), UpperLimits::default());
+pub(super) fn figures(of: &LatencyHistograms, lost: u64, bound_ns: u64) -> [UpperLimits; 2] {
+    let [mut known, mut limits] = [UpperLimits::default(); 2];
     for (ns, known, limit) in [
         (of.min_ns(), &mut known.min_ns, &mut limits.min_ns),
         (of.mean_ns(), &mut known.mean_ns, &mut limits.mean_ns),
@@ -57,7 +49,7 @@ pub(super) fn figures(of: &LatencyHistograms, lost: u64, bound_ns: u64) -> (Figu
     ] {
         (*known, *limit) = bounded(ns, bound_ns);
     }
-    (known, limits)
+    [known, limits]
 }
 
 #[cfg(test)]

@@ -1,64 +1,18 @@
 //! Counts: the ledger, packets, and what the kernel counted.
 
-use crate::document::{Kernel, Ledger, LostAt, Packets, Refused};
-use crate::measure::{self, CellResult, DropCounters, Topology};
-
-pub(super) fn refused(counts: measure::SendErrorCounts) -> Refused {
-    let measure::SendErrorCounts { would_block, no_buffers, unreachable, too_big, other } = counts;
-    Refused { would_block, no_buffers, unreachable, too_big, other }
-}
+use crate::document::{Kernel, Packets};
+use crate::measure::{CellResult, Topology};
 
 pub(super) fn packets(result: &CellResult) -> Packets {
-    let CellResult { tx, rx, super_packets, .. } = result;
+    let (tx, rx) = (&result.tx, &result.rx.tally);
     let known = |count: u64| (!result.one_ended).then_some(count);
-    Packets {
-        sent: tx.packets,
+    let (segments_at_first, segments_at_last) = tx.segments.unzip();
+    copy_fields!(Packets from rx {}; known { uncut, truncated, no_buffers }
+        sent: tx.tally.packets,
         received: known(rx.packets),
-        uncut: known(rx.uncut),
-        segments_at_first: super_packets.segments_at_first,
-        segments_at_last: super_packets.segments_at_last,
-        truncated: known(rx.truncated),
-        no_buffers: known(rx.no_buffers),
-    }
-}
-
-pub(super) fn ledger_of(ledger: &measure::LedgerCounts, result: &CellResult) -> Ledger {
-    let at = ledger.lost_at;
-    let known = |count: u64| (!result.one_ended).then_some(count);
-    let place = |count: Option<u64>| known(count?);
-    let words = |places: DropCounters| {
-        (!result.one_ended).then(|| places.words().map(str::to_owned).collect())
-    };
-    Ledger {
-        attempted: ledger.attempted,
-        sent: ledger.sent,
-        refused: refused(ledger.refused),
-        received: known(ledger.received),
-        lost: known(ledger.lost),
-        lost_at: LostAt {
-            receive_buffer: place(at.receive_buffer),
-            backlog: place(at.backlog),
-            device: place(at.device),
-            qdisc: place(at.qdisc),
-            tx_device: place(at.tx_device),
-            checksum: place(at.checksum),
-            no_port: place(at.no_port),
-            rx_ip: place(at.rx_ip),
-            reassembly: place(at.reassembly),
-            tx_ip: place(at.tx_ip),
-            neighbour: place(at.neighbour),
-        },
-        unaccounted: known(ledger.unaccounted),
-        estimated: words(ledger.estimated),
-        shared: words(ledger.shared),
-        arrived: known(ledger.arrived),
-        duplicate: known(ledger.duplicate),
-        late: known(ledger.late),
-        reordered: known(ledger.reordered),
-        reorder_extent: known(result.rx.reorder_extent),
-        foreign: known(ledger.foreign),
-        corrupt: known(ledger.corrupt),
-    }
+        segments_at_first: segments_at_first,
+        segments_at_last: segments_at_last,
+    )
 }
 
 pub(super) fn kernel(result: &CellResult) -> Kernel {
@@ -91,6 +45,7 @@ pub(super) fn kernel(result: &CellResult) -> Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Ledger;
     use crate::measure::{KernelDelta, RxResult, TxResult, TxTally, UdpCounters};
 
     #[test]
@@ -100,7 +55,7 @@ mod tests {
         let tally = TxTally { sent: 9, packets: 9, ..TxTally::default() };
         let half = TxResult { tally, kernel, ..TxResult::default() };
         let one = CellResult::of(half.clone(), None, Topology::Remote);
-        let ledger = ledger_of(&one.ledger(), &one);
+        let ledger = one.ledger();
         assert_eq!((ledger.sent, ledger.attempted), (9, 9));
         let sender = Ledger { attempted: 9, sent: 9, ..Ledger::default() };
         assert_eq!(ledger, sender, "all else is null");
@@ -109,7 +64,7 @@ mod tests {
         assert_eq!((counted.out_datagrams, counted.qdisc_drops), (Some(9), Some(3)));
         assert_eq!((counted.in_datagrams, counted.device_drops), (None, None));
         let two = CellResult::of(half, Some(RxResult::default()), Topology::Remote);
-        let ledger = ledger_of(&two.ledger(), &two);
+        let ledger = two.ledger();
         assert_eq!((ledger.received, ledger.lost, ledger.late), (Some(0), Some(9), Some(0)));
         assert_eq!((ledger.lost_at.qdisc, ledger.unaccounted), (Some(3), Some(6)));
     }

@@ -5,7 +5,7 @@ use crate::document::{FlowCounts, FlowSpread, Flows};
 /// How many of the worst flows are listed; the contract's figure.
 const WORST: usize = 10;
 
-/// How flows fared, of what each sent and received; `None` for one.
+/// Statistics of flows by datagrams sent and received; `None` for a single flow.
 pub(super) fn flows(all: &[(u64, u64)]) -> Option<Flows> {
     if all.len() < 2 {
         return None;
@@ -35,7 +35,7 @@ pub(super) fn flows(all: &[(u64, u64)]) -> Option<Flows> {
     })
 }
 
-/// Jain's index; `None` of nothing.
+/// Jain's fairness index; `None` if nothing was received.
 fn fairness(all: &[u64]) -> Option<f64> {
     let sum: f64 = all.iter().map(|&count| count as f64).sum();
     let squares: f64 = all.iter().map(|&count| (count as f64).powi(2)).sum();
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_flows_are_listed() {
+    fn lists_the_worst_flows() {
         assert_eq!(flows(&[(9, 9)]), None);
         let even = flows(&[(5, 5), (5, 5), (5, 5)]).unwrap();
         assert_eq!((even.fairness, even.loss_max, even.starved), (Some(1.0), Some(0.0), 0));

@@ -1,9 +1,22 @@
-//! From what was measured to a cell of the document.
+//! From measurements to documents.
+
+/// A structure with fields of a source that have the same names, some mapped, and other fields.
+macro_rules! copy_fields {
+    (
+        $name:ident from $source:ident { $($same:ident),* $(,)? }
+        $(; $map:ident { $($one:ident),+ $(,)? })? $($field:ident: $value:expr,)*
+    ) => {
+        $name {
+            $($same: $source.$same,)* $($($one: $map($source.$one),)+)? $($field: $value,)*
+        }
+    };
+}
 
 mod breakdown;
 mod counts;
 pub mod echo;
 mod flows;
+mod host;
 mod requests;
 pub mod sink;
 mod usage;
@@ -14,33 +27,33 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use crate::document::{
-    Cell, Choice, Engine, Failed, Latency, LeftOut, Outage, OutsideStalls, Schedule, Side,
-    SocketBuffer, Spread, StallSum, Stalls, Tried, UpperLimits,
+    Cell, Engine, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread, Stalls, UpperLimits,
 };
-use crate::measure::{self, CellResult, CutShort, Topology};
+use crate::measure::{self, CellResult, CutShort, RxResult, Topology, TxResult};
 use crate::plan::{self, Direction, EngineKind, Limit, Plan, Scenario, TxKind, WorkerLoad};
+pub use crate::report::build::host::host;
 pub use crate::report::build::requests::CodeName;
 use crate::report::build::requests::exchange;
 use crate::unit::PayloadSize;
 use breakdown::{figures, latency_breakdown};
-use counts::{kernel, ledger_of, packets};
+use counts::{kernel, packets};
 use flows::flows;
-use usage::{kind, per_datagram, switches};
+use usage::per_datagram;
 
-/// What a cell of the document is made of.
+/// The facts about a cell that its document holds.
 #[derive(Clone, Copy)]
 pub struct CellFacts<'a> {
-    /// What was decided for all cells.
+    /// The plan of the run.
     pub plan: &'a Plan,
-    /// What was to be measured.
+    /// The planned cell.
     pub cell: &'a plan::PlannedCell,
-    /// At what load.
+    /// The load of each worker.
     pub load: WorkerLoad,
-    /// Which way; `None` where both ends are here.
+    /// The direction; `None` if both ends are on this host.
     pub direction: Option<Direction>,
-    /// What was measured.
+    /// The measured cell.
     pub result: &'a CellResult,
-    /// What error codes of the protocol are called, where there is one.
+    /// Names the error codes of the protocol, if there is one.
     pub code_name: Option<CodeName<'a>>,
 }
 
@@ -50,24 +63,25 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     let CellFacts { plan, cell, load, direction, result, code_name } = facts;
     let scenario = &plan.scenario;
     let ledger = result.ledger();
+    let lost = ledger.lost.unwrap_or(0);
     // Replies that were matched with other requests have no known latency.
     let is_mixed_up = scenario.asking.as_ref().is_some_and(|asking| asking.in_order)
-        && result.exchange.is_some_and(|exchange| exchange.timeouts > 0);
+        && result.rx.exchange.is_some_and(|exchange| exchange.timeouts > 0);
     let (latency, from_send) = match is_mixed_up {
         true => (None, None),
-        false => latencies(result, &ledger, load),
+        false => latencies(result, lost, load),
     };
     let paced = load != WorkerLoad::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
-    let both = !result.one_ended;
+    let (tx, rx, both) = (&result.tx, &result.rx, !result.one_ended);
     Cell {
         id: match direction {
-            // Of two directions, each has a name of its own.
+            // Each of two directions has its own id.
             Some(Direction::Reverse) => format!("{}/reverse", cell.id),
             _ => cell.id.clone(),
         },
         direction: direction.map(|direction| direction.word().to_owned()),
-        ends: (!result.one_ended).then(|| ends(result.ends).to_owned()),
+        ends: both.then(|| ends(result.ends).to_owned()),
         trial: cell.trial,
         engine: Engine {
             tx: cell.engine.tx.word().to_owned(),
@@ -83,7 +97,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         rate_pps: load.mean_pps(),
         pace: paced.then(|| scenario.pace.to_string()),
         wait: plan.wait.word().to_owned(),
-        elapsed_ns: result.elapsed.0,
+        elapsed_ns: tx.end.0,
         calibration: cell.calibration,
         cut_short: result.cut_short.is_some(),
         cut_short_because: result.cut_short.map(|why| because(why).to_owned()),
@@ -91,54 +105,25 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         rx: both.then(|| rx_side(plan, direction, result)),
         per_datagram: per_datagram(result),
         packets: packets(result),
-        ledger: ledger_of(&ledger, result),
-        flows: both.then(|| flows(&result.flows)).flatten(),
-        workers: both.then(|| result.workers.clone()),
+        flows: both.then(|| flows(&result.flows())).flatten(),
+        workers: both.then(|| rx.workers.clone()),
         latency,
         from_send,
-        to_socket: stamped(&result.latency.to_socket, "schedule", result, ledger.lost),
-        in_socket: stamped(&result.latency.in_socket, "kernel", result, ledger.lost),
-        legs: result.legs.as_deref().and_then(latency_breakdown),
-        schedule: result.timing.as_ref().map(schedule),
-        jitter_ns: result.jitter.map(|jitter| jitter.0),
+        to_socket: stamped(&rx.latency.to_socket, "schedule", result, lost),
+        in_socket: stamped(&rx.latency.in_socket, "kernel", result, lost),
+        legs: result.breakdown.as_deref().and_then(latency_breakdown),
+        schedule: tx.timing.as_ref().map(schedule),
+        jitter_ns: result.jitter().map(|jitter| jitter.0),
         stalls: Stalls {
-            tx: stall_sum(result.tx_stalls),
-            rx: both.then(|| stall_sum(result.rx_stalls)),
-            stolen_ns: result.stolen.map(|stolen| stolen.0),
+            tx: tx.stalls,
+            rx: both.then_some(rx.stalls),
+            stolen_ns: result.stolen().map(|stolen| stolen.0),
         },
         kernel: kernel(result),
         exchange: exchange(scenario.asking.as_ref(), result, code_name),
-        outages: result.outages.iter().map(outage).collect(),
+        outages: tx.outages.clone(),
         warnings: Vec::new(),
-    }
-}
-
-/// Why `auto` does not take a pair whose super-packets no trial has shown to be cut on this path.
-const UNCUT: &str = "no trial showed that this path cuts its segments, and a rate of segments that \
-                     stay uncut is no rate of single datagrams; name it to measure it";
-
-/// What `auto` stood for, in the document.
-#[must_use]
-pub fn choice(choice: &plan::EngineTrial) -> Choice {
-    let tried =
-        |(pair, pps): &(plan::EnginePair, f64)| Tried { engine: pair.to_string(), pps: *pps };
-    let failed = |(pair, why): &(plan::EnginePair, String)| Failed {
-        engine: pair.to_string(),
-        why: why.clone(),
-    };
-    let left_out = |(pair, pps): &(plan::EnginePair, f64)| LeftOut {
-        engine: pair.to_string(),
-        pps: *pps,
-        why: UNCUT.to_owned(),
-    };
-    Choice {
-        asked: "auto".to_owned(),
-        engine: choice.engine.to_string(),
-        size: choice.size.mean().round() as u64,
-        trial_ns: choice.trial.0,
-        trials: choice.tried.iter().map(tried).collect(),
-        left_out: choice.uncut.iter().map(left_out).collect(),
-        failed: choice.failed.iter().map(failed).collect(),
+        ledger,
     }
 }
 
@@ -151,45 +136,34 @@ const fn because(cut_short: CutShort) -> &'static str {
     }
 }
 
-fn outage(outage: &measure::OutageCounts) -> Outage {
-    Outage {
-        from_ns: outage.from.0,
-        until_ns: outage.until.0,
-        what: outage.cause.what.clone(),
-        said_by: outage.cause.said_by.clone(),
-        message: outage.cause.message.clone(),
-        errors: outage.errors,
-    }
-}
-
-/// How it was sent at the end: without super-packets, `gso` is nothing but `batch`.
-fn tx_active(asked: TxKind, result: &CellResult) -> TxKind {
-    match result.super_packets.segments_at_last {
-        Some(1) if asked == TxKind::Gso => TxKind::Batch,
-        _ => asked,
+/// The engine in use at the end: without super-packets, `gso` is `batch`.
+fn tx_active(requested: TxKind, result: &CellResult) -> TxKind {
+    match result.tx.segments {
+        Some((_, 1)) if requested == TxKind::Gso => TxKind::Batch,
+        _ => requested,
     }
 }
 
 fn tx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Side {
-    let tx = &result.tx;
+    let TxResult { tally, buffer: granted, usage, .. } = &result.tx;
     let here = direction != Some(Direction::Reverse);
     Side {
         cores: cores(here.then_some(&plan.tx_cores)),
-        socket_buffer: buffer(&plan.scenario, result.sockets.send_buffer),
-        ..side(result, [tx.sent, tx.bytes, tx.syscalls], result.tx_usage)
+        socket_buffer: buffer(&plan.scenario, *granted),
+        ..side(result, [tally.sent, tally.bytes, tally.syscalls], *usage)
     }
 }
 
 fn rx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Side {
-    let rx = &result.rx;
+    let RxResult { tally, buffer: granted, usage, .. } = &result.rx;
     let here = direction != Some(Direction::Forward);
-    // One that asks hears on the same core.
+    // With requests, one core sends and receives.
     let apart = plan.scenario.asking.is_none();
     Side {
         datagrams_after_window: after_window(plan, direction, result),
         cores: cores((here && apart).then_some(&plan.rx_cores)),
-        socket_buffer: buffer(&plan.scenario, result.sockets.receive_buffer),
-        ..side(result, [rx.received, rx.bytes, rx.syscalls], result.rx_usage)
+        socket_buffer: buffer(&plan.scenario, *granted),
+        ..side(result, [tally.received, tally.bytes, tally.syscalls], *usage)
     }
 }
 
@@ -198,6 +172,7 @@ fn side(
     [datagrams, bytes, syscalls]: [u64; 3],
     usage: measure::Usage,
 ) -> Side {
+    let kind = |with_kernel| if with_kernel { "user+kernel" } else { "user" };
     Side {
         datagrams,
         datagrams_in_window: datagrams,
@@ -206,9 +181,9 @@ fn side(
         bits_per_second: result.per_second(bytes as f64 * 8.0),
         syscalls,
         cpu_ns: usage.cpu.map(|cpu| cpu.0),
-        context_switches: switches(usage),
+        context_switches: usage.context_switches,
         instructions: usage.instructions.map(|all| all.count),
-        instructions_kind: kind(usage),
+        instructions_kind: usage.instructions.map(|all| kind(all.with_kernel).to_owned()),
         ..Side::default()
     }
 }
@@ -221,7 +196,7 @@ const fn ends(ends: Topology) -> &'static str {
     }
 }
 
-/// The cores of all workers of one side, where they are here and all are pinned.
+/// The cores of all workers of a side, if they are on this host and all pinned.
 fn cores(of: Option<&Vec<Option<usize>>>) -> Vec<u64> {
     of.into_iter()
         .flatten()
@@ -234,31 +209,30 @@ fn buffer(scenario: &Scenario, granted: Option<u64>) -> SocketBuffer {
     SocketBuffer { asked: scenario.socket_buffer as u64, granted }
 }
 
-/// Datagrams read after the window; unknown if the receiver learnt its end too late.
+/// Datagrams read after the window; `None` if the receiver did not know its end in time.
 fn after_window(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Option<u64> {
     let planned = matches!(plan.scenario.limit, Limit::Time(_)) && result.cut_short.is_none();
-    let rx = &result.rx;
+    let rx = &result.rx.tally;
     (planned || direction.is_none()).then(|| rx.received.saturating_sub(rx.read_in_window))
 }
 
 fn latencies(
     result: &CellResult,
-    ledger: &measure::LedgerCounts,
+    lost: u64,
     load: WorkerLoad,
 ) -> (Option<Latency>, Option<Latency>) {
-    let whole = &result.latency;
-    let stalls = result.tx_stalls.count.max(result.rx_stalls.count);
-    let in_stall = (stalls > 0).then_some(&whole.in_stall);
-    // A slot that was never sent kept its user waiting for ever, as a lost datagram does.
-    let missed = result.timing.as_ref().map_or(0, |timing| timing.missed);
-    let never = ledger.lost.saturating_add(missed);
-    let from_schedule = latency(&whole.from_schedule, "schedule", result, never, in_stall);
+    let all = &result.rx.latency;
+    let stalls = result.tx.stalls.count.max(result.rx.stalls.count);
+    let in_stall = (stalls > 0).then_some(&all.in_stall);
+    // A missed slot is infinitely late, like a lost datagram.
+    let missed = result.tx.timing.as_ref().map_or(0, |timing| timing.missed);
+    let never = lost.saturating_add(missed);
+    let from_schedule = latency(&all.from_schedule, "schedule", result, never, in_stall);
     // Without a schedule, the intended moment is the departure.
-    let sent = if load == WorkerLoad::FlatOut { &whole.from_schedule } else { &whole.from_send };
-    (from_schedule, latency(sent, "send", result, ledger.lost, None))
+    let sent = if load == WorkerLoad::FlatOut { &all.from_schedule } else { &all.from_send };
+    (from_schedule, latency(sent, "send", result, lost, None))
 }
 
-/// A part of the latency that begins or ends with the kernel's timestamp.
 fn stamped(
     part: &measure::LatencyHistograms,
     from: &str,
@@ -269,62 +243,51 @@ fn stamped(
     Some(Latency { timestamp: "kernel".to_owned(), ..latency })
 }
 
-fn latency(
-    from: &measure::LatencyHistograms,
-    word: &str,
+pub(super) fn latency(
+    all: &measure::LatencyHistograms,
+    from: &str,
     result: &CellResult,
     lost: u64,
     in_stall: Option<&measure::LatencyHistograms>,
 ) -> Option<Latency> {
-    // What the receiver's kernel stamped, the same host's clock ends.
-    let bound_ns = if word == "kernel" { 0 } else { result.latency.bound.0 };
-    let stdev_ns = from.stdev_ns()?;
-    let (known, limits) = figures(from, lost, bound_ns);
-    let batch_max = result.rx.batch_max;
+    // Both timestamps are from the receiver's host.
+    let bound_ns = if from == "kernel" { 0 } else { result.rx.latency.bound.0 };
+    let stdev_ns = all.stdev_ns()?;
+    let [known, limits] = figures(all, lost, bound_ns);
+    let batch_max = result.rx.tally.batch_max;
     // Flat out, a batch shares the clock read of its departure too.
-    let batched = batch_max > 1 || result.timing.is_none();
-    Some(Latency {
-        kind: if result.exchange.is_some() { "round_trip" } else { "one_way" }.to_owned(),
-        from: word.to_owned(),
+    let batched = batch_max > 1 || result.tx.timing.is_none();
+    Some(copy_fields!(Latency from known {
+        min_ns, mean_ns, p50_ns, p90_ns, p99_ns, p99_9_ns, p99_99_ns, max_ns, p99_with_loss_ns,
+    }
+        kind: if result.rx.exchange.is_some() { "round_trip" } else { "one_way" }.to_owned(),
+        from: from.to_owned(),
         timestamp: if batched { "per_batch" } else { "per_datagram" }.to_owned(),
-        batch_max,
-        count: from.count(),
-        bound_ns,
-        min_ns: known.min_ns,
-        mean_ns: known.mean_ns,
-        stdev_ns,
-        p50_ns: known.p50_ns,
-        p90_ns: known.p90_ns,
-        p99_ns: known.p99_ns,
-        p99_9_ns: known.p99_9_ns,
-        p99_99_ns: known.p99_99_ns,
-        max_ns: known.max_ns,
-        clamped: from.clamped(),
-        p99_with_loss_ns: known.p99_with_loss_ns,
+        batch_max: batch_max,
+        count: all.count(),
+        bound_ns: bound_ns,
+        stdev_ns: stdev_ns,
+        clamped: all.clamped(),
         upper_limits: (bound_ns > 0).then_some(limits),
-        outside_stalls: in_stall.and_then(|part| outside(from, part, bound_ns)),
-        histogram: encode(from.histogram()),
-    })
+        outside_stalls: in_stall.and_then(|part| outside(all, part, bound_ns)),
+        histogram: encode(all.histogram()),
+    ))
 }
 
 fn outside(
-    whole: &measure::LatencyHistograms,
+    all: &measure::LatencyHistograms,
     part: &measure::LatencyHistograms,
     bound_ns: u64,
 ) -> Option<OutsideStalls> {
-    let rest = whole.without(part)?;
-    let (known, limits) = figures(&rest, 0, bound_ns);
+    let rest = all.without(part)?;
+    let [known, limits] = figures(&rest, 0, bound_ns);
     let UpperLimits { p50_ns, p99_ns, p99_9_ns, max_ns, .. } = limits;
     let limits = UpperLimits { p50_ns, p99_ns, p99_9_ns, max_ns, ..UpperLimits::default() };
-    Some(OutsideStalls {
+    Some(copy_fields!(OutsideStalls from known { p50_ns, p99_ns, p99_9_ns, max_ns }
         count: rest.count(),
         overlapped: part.count(),
-        p50_ns: known.p50_ns,
-        p99_ns: known.p99_ns,
-        p99_9_ns: known.p99_9_ns,
-        max_ns: known.max_ns,
         upper_limits: (bound_ns > 0).then_some(limits),
-    })
+    ))
 }
 
 /// HdrHistogram V2, deflated, base64: what its log tools read.
@@ -350,10 +313,6 @@ fn schedule(timing: &measure::Timing) -> Schedule {
 
 pub(super) fn spread(of: &measure::LatencyHistograms) -> Spread {
     Spread { p50_ns: of.quantile_ns(0.5), p99_ns: of.quantile_ns(0.99), max_ns: of.max_ns() }
-}
-
-fn stall_sum(stalls: measure::StallCounts) -> StallSum {
-    StallSum { count: stalls.count, total_ns: stalls.total.0, max_ns: stalls.max.0 }
 }
 
 #[cfg(test)]

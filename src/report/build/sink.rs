@@ -1,14 +1,15 @@
 //! From what a sink counted to its document.
 
+use std::net::SocketAddr;
+
 use crate::document::{
-    Head, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
-    SocketBuffer,
+    Head, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource, SocketBuffer,
 };
 use crate::host::HostFacts;
 use crate::measure::{
     ClientStats, ListenerTally, SinkTally, UnsolicitedSource, UnsolicitedTraffic,
 };
-use crate::report::checks::warnings::{doubles_buffers, of_listeners};
+use crate::report::checks::warnings::{doubles_buffers, listener_warnings};
 use crate::unit::Nanos;
 
 /// The document of these counters; `host` is where they were counted.
@@ -24,27 +25,22 @@ pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
         listeners: tally.listeners.iter().map(listener).collect(),
         stray_control: tally.unsolicited.stray_control,
         cpu_throttling: None,
-        warnings: of_listeners(tally, doubles_buffers(host)),
+        warnings: listener_warnings(tally, doubles_buffers(host)),
     }
 }
 
 fn client(served: &ClientStats, began: Nanos) -> SinkClient {
-    let (came, left) = served.time;
-    SinkClient {
+    let (first, last) = served.time;
+    let rx = &served.rx;
+    copy_fields!(SinkClient from rx { received, bytes, duplicate, late, foreign, corrupt }
         from: served.from.to_string(),
-        came_ns: came.since(began).0,
-        left_ns: left.since(began).0,
+        came_ns: first.since(began).0,
+        left_ns: last.since(began).0,
         cells: served.cells,
-        received: served.rx.received,
-        bytes: served.rx.bytes,
         lost: served.lost,
-        duplicate: served.rx.duplicate,
-        late: served.rx.late,
-        foreign: served.rx.foreign,
-        corrupt: served.rx.corrupt,
         sent: served.sent,
         why: served.why.clone(),
-    }
+    )
 }
 
 fn listener(listener: &ListenerTally) -> SinkListener {
@@ -58,42 +54,44 @@ fn listener(listener: &ListenerTally) -> SinkListener {
 }
 
 fn others(unsolicited: &UnsolicitedTraffic, began: Nanos) -> SinkOthers {
-    let gaps = &unsolicited.gaps;
+    let UnsolicitedTraffic { totals, gaps, .. } = unsolicited;
     let mut sources: Vec<_> = unsolicited.sources.iter().collect();
     // The address decides between equals, so that equal runs have equal reports.
-    sources.sort_by_key(|(from, source)| (std::cmp::Reverse(source.datagrams), **from));
-    let source = |(from, source): (&std::net::SocketAddr, &UnsolicitedSource)| SinkSource {
-        from: from.to_string(),
-        datagrams: source.datagrams,
-        bytes: source.bytes,
-        size_min: source.size_min,
-        size_max: source.size_max,
-        first_ns: source.first.since(began).0,
-        last_ns: source.last.since(began).0,
-        gap_max_ns: source.gap_max.0,
-        sequences: source.sequences().map(|counts| SinkSequences {
-            unique: counts.unique,
-            lost: counts.lost,
-            duplicate: counts.duplicate,
-            late: counts.late,
-            reordered: counts.reordered,
-            other: source.datagrams.saturating_sub(counts.arrived()),
-        }),
-    };
+    sources.sort_by_key(|(from, source)| (std::cmp::Reverse(source.totals.datagrams), **from));
+    let (size_min, size_max) = totals.size.unzip();
+    let (first, last) = totals.span.unzip();
+    let since = |at: Option<Nanos>| at.map(|at| at.since(began).0);
     SinkOthers {
-        datagrams: unsolicited.datagrams,
-        bytes: unsolicited.bytes,
+        datagrams: totals.datagrams,
+        bytes: totals.bytes,
         sizes: unsolicited.sizes.to_vec(),
-        size_min: unsolicited.size.map(|(least, _)| least),
-        size_max: unsolicited.size.map(|(_, most)| most),
-        first_ns: unsolicited.span.map(|(first, _)| first.since(began).0),
-        last_ns: unsolicited.span.map(|(_, last)| last.since(began).0),
-        gap_mean_ns: unsolicited.gap_mean().map(|gap| gap.0),
+        size_min,
+        size_max,
+        first_ns: since(first),
+        last_ns: since(last),
+        gap_mean_ns: totals.gap_mean().map(|gap| gap.0),
         gap_p50_ns: gaps.quantile_ns(0.5),
         gap_p99_ns: gaps.quantile_ns(0.99),
         gap_max_ns: gaps.max_ns(),
-        sources: sources.into_iter().map(source).collect(),
+        sources: sources.into_iter().map(|(from, one)| source(*from, one, began)).collect(),
         of_other_sources: unsolicited.of_others,
+    }
+}
+
+fn source(from: SocketAddr, source: &UnsolicitedSource, began: Nanos) -> SinkSource {
+    let totals = &source.totals;
+    let (size_min, size_max) = totals.size.unwrap_or_default();
+    let (first, last) = totals.span.unwrap_or_default();
+    SinkSource {
+        from: from.to_string(),
+        datagrams: totals.datagrams,
+        bytes: totals.bytes,
+        size_min,
+        size_max,
+        first_ns: first.since(began).0,
+        last_ns: last.since(began).0,
+        gap_max_ns: source.gap_max.0,
+        sequences: source.sequences(),
     }
 }
 
@@ -104,9 +102,10 @@ mod tests {
     use super::*;
     use crate::measure::{Numbered, RxTally};
     use crate::report::format::text;
+    use crate::report::{hostile, schema};
 
     fn tally() -> SinkTally {
-        let from = |port: u16| std::net::SocketAddr::from(([192, 0, 2, 1], port));
+        let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
         let mut unsolicited =
             UnsolicitedTraffic { stray_control: 3, ..UnsolicitedTraffic::default() };
         for at in 0..5 {
@@ -130,34 +129,28 @@ mod tests {
         SinkTally { served, unsolicited, listeners, time, ..SinkTally::default() }
     }
 
-    fn shown(tally: &SinkTally) -> String {
-        let style = text::Style { color: false, width: 100, verbose: false };
-        text::sink(&sink(Head::default(), tally, &HostFacts::default()), style)
+    fn document(tally: &SinkTally) -> SinkDocument {
+        sink(Head::default(), tally, &HostFacts::default())
+    }
+
+    fn shown(document: &SinkDocument) -> String {
+        text::sink(document, text::Style { color: false, width: 100, verbose: false })
     }
 
     #[test]
-    fn a_document_reads_back_and_keeps_to_its_schema() {
-        let document = sink(Head::default(), &tally(), &HostFacts::default());
-        crate::report::schema::read_back(&document, crate::report::schema::SINK);
-        let others = &document.others;
-        assert_eq!((others.size_min, others.size_max), (Some(60), Some(64)));
-        assert_eq!(others.gap_mean_ns, Some(1_000));
-    }
-
-    #[test]
-    fn counts_of_any_size_are_shown() {
-        let mut value =
-            serde_json::to_value(sink(Head::default(), &tally(), &HostFacts::default())).unwrap();
+    fn reads_back_and_shows_counts_of_any_size() {
+        let mut value = schema::read_back(&document(&tally()), schema::SINK);
+        let others = &value["others"];
+        assert_eq!((&others["size_min"], &others["size_max"]), (&60.into(), &64.into()));
+        assert_eq!(others["gap_mean_ns"], 1_000);
         let client = value["clients"][0].clone();
         value["clients"].as_array_mut().unwrap().push(client);
         // Classes beyond those of any datagram.
         value["others"]["sizes"] = serde_json::json!(vec![1; 70]);
         let read = |value: &serde_json::Value| SinkDocument::deserialize(value);
-        crate::report::hostile::enlarge(&mut value, |value| read(value).is_ok());
-        let text = text::sink(
-            &read(&value).unwrap(),
-            text::Style { color: false, width: 200, verbose: false },
-        );
+        hostile::enlarge(&mut value, |value| read(value).is_ok());
+        let style = text::Style { color: false, width: 200, verbose: false };
+        let text = text::sink(&read(&value).unwrap(), style);
         for part in ["≤9223372036854775808 18,446", "· larger 18,446", "duplicate 18,446"] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
@@ -165,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_text_has_drops_and_stray_messages() {
-        let text = shown(&tally());
+        let text = shown(&document(&tally()));
         for part in [
             "1,234  2 KiB    55     0  asked",
             "of clients    foreign 6",
@@ -183,11 +176,12 @@ mod tests {
         }
         let mut clean = tally();
         (clean.unsolicited.stray_control, clean.listeners[1].drops) = (0, Some(0));
-        let text = shown(&clean);
+        let text = shown(&document(&clean));
         for none in ["dropped", "stray", "!"] {
             assert!(!text.contains(none), "{none} is in:\n{text}");
         }
         clean.listeners[1].drops = None;
-        assert!(shown(&clean).contains("dropped       unknown"), "{}", shown(&clean));
+        let text = shown(&document(&clean));
+        assert!(text.contains("dropped       unknown"), "{text}");
     }
 }

@@ -2,12 +2,14 @@ use super::*;
 use crate::unit::Nanos;
 
 #[test]
-fn the_rate_of_a_cell_counts_all_that_was_due_in_its_window() {
+fn rates_count_datagrams_due_in_the_window() {
     // Three datagrams that all arrive after the last departure, one that does not, and a tail.
     for (received, read_in_window) in [(3, 0), (4, 1), (600, 550), (0, 0)] {
-        let mut result = CellResult { elapsed: Nanos(3_000_000_000), ..CellResult::default() };
-        (result.rx.received, result.rx.read_in_window) = (received, read_in_window);
-        result.rx.bytes = received * 64;
+        let mut result = CellResult::default();
+        result.tx.end = Nanos(3_000_000_000);
+        let tally = &mut result.rx.tally;
+        (tally.received, tally.read_in_window) = (received, read_in_window);
+        tally.bytes = received * 64;
         let plan = plan();
         let side = rx_side(&plan, None, &result);
         assert_eq!(side.pps, result.delivered_pps());
@@ -22,7 +24,7 @@ fn the_rate_of_a_cell_counts_all_that_was_due_in_its_window() {
 fn datagrams_after_a_window_of_unknown_end_are_unknown() {
     let mut plan = plan();
     let mut result = CellResult::default();
-    (result.rx.received, result.rx.read_in_window) = (9, 4);
+    (result.rx.tally.received, result.rx.tally.read_in_window) = (9, 4);
     let tail = |plan: &Plan, result: &CellResult, direction| {
         rx_side(plan, direction, result).datagrams_after_window
     };
@@ -36,15 +38,18 @@ fn datagrams_after_a_window_of_unknown_end_are_unknown() {
 }
 
 #[test]
-fn wild_counts_of_another_host_do_not_panic() {
+fn huge_counts_of_another_host_do_not_panic() {
     let plan = plan();
     let all = u64::MAX;
-    let mut wild = CellResult { ends: Topology::Remote, ..CellResult::default() };
-    wild.tx = measure::TxTally { sent: all, packets: all, bytes: all, ..wild.tx };
-    wild.tx.refused.no_buffers = all;
-    wild.tx.refused.other = all;
-    wild.rx.received = all;
-    (wild.rx.arrived, wild.rx.bytes, wild.rx.duplicate) = (all, all, all);
+    let mut huge = CellResult { ends: Topology::Remote, ..CellResult::default() };
+    let (tx, rx) = (&mut huge.tx.tally, &mut huge.rx.tally);
+    (tx.sent, tx.packets, tx.bytes) = (all, all, all);
+    (tx.refused.no_buffers, tx.refused.other) = (all, all);
+    (rx.arrived, rx.bytes, rx.duplicate) = (all, all, all);
+    (rx.read_in_window, rx.syscalls_in_window) = (1, all);
+    let switches = crate::document::ContextSwitches { voluntary: all, involuntary: 1 };
+    (huge.rx.usage.cpu, huge.rx.usage.context_switches) = (Some(Nanos(all)), Some(switches));
+    huge.tx.usage = huge.rx.usage;
     let udp = measure::UdpCounters { in_datagrams: all, rcvbuf_errors: all, ..Default::default() };
     let ip = measure::IpCounters { in_discards: all, reassembly: all, ..Default::default() };
     let kernel = measure::KernelDelta {
@@ -57,22 +62,25 @@ fn wild_counts_of_another_host_do_not_panic() {
         qdisc: Some(all),
         ..Default::default()
     };
-    (wild.kernel, wild.tx_kernel) = (kernel, Some(kernel));
-    wild.elapsed = Nanos(1);
-    (wild.tx_stalls.count, wild.rx_stalls.count) = (all, all);
-    wild.timing = Some(measure::Timing { scheduled: all, missed: all, ..Default::default() });
-    wild.latency.from_schedule.record(all);
-    wild.exchange = Some(measure::RequestCounts { stale: all, ..Default::default() });
-    wild.flows = vec![(all, 0), (all, all)];
-    wild.workers = vec![all, all];
+    (huge.rx.kernel, huge.tx.kernel) = (kernel, kernel);
+    huge.tx.end = Nanos(1);
+    (huge.tx.stalls.count, huge.rx.stalls.count) = (all, all);
+    huge.tx.timing = Some(measure::Timing { scheduled: all, missed: all, ..Default::default() });
+    huge.rx.latency.from_schedule.record(all);
+    huge.rx.exchange = Some(measure::RequestCounts { stale: all, ..Default::default() });
+    (huge.tx.flows, huge.rx.flows) = (vec![all, all], vec![0, all]);
+    huge.rx.workers = vec![all, all];
     for received in [0, 1, all] {
-        wild.rx.received = received;
+        huge.rx.tally.received = received;
         let (load, direction) = (WorkerLoad::FlatOut, Some(Direction::Forward));
-        let (planned, result) = (&plan.cells[0], &wild);
+        let (planned, result) = (&plan.cells[0], &huge);
         let facts =
             CellFacts { plan: &plan, cell: planned, load, direction, result, code_name: None };
-        assert_eq!(cell(facts).ledger.sent, all);
-        let _ = wild.ledger().broken_identity();
+        let cell = cell(facts);
+        let costs = &cell.per_datagram;
+        assert_eq!((cell.ledger.sent, costs.context_switches), (all, None));
+        assert!(received == 0 || costs.cpu_ns > Some(1e17) && costs.syscalls > Some(1e17));
+        let _ = measure::ledger_identities(&huge.ledger());
     }
 }
 
@@ -83,12 +91,11 @@ fn plan() -> Plan {
 #[test]
 fn figures_below_the_bound_are_withheld() {
     let mut result = CellResult::default();
-    result.latency.bound = Nanos(100);
-    let (mut whole, mut part) =
-        (measure::LatencyHistograms::default(), measure::LatencyHistograms::default());
-    (1..=100).for_each(|step| whole.record(step * 2));
+    result.rx.latency.bound = Nanos(100);
+    let [mut all, mut part] = [(); 2].map(|()| measure::LatencyHistograms::default());
+    (1..=100).for_each(|step| all.record(step * 2));
     part.record(200);
-    let one = latency(&whole, "schedule", &result, 0, Some(&part)).unwrap();
+    let one = latency(&all, "schedule", &result, 0, Some(&part)).unwrap();
     assert_eq!(
         (one.bound_ns, one.count, one.max_ns, one.mean_ns),
         (100, 100, Some(200), Some(101))
@@ -97,10 +104,10 @@ fn figures_below_the_bound_are_withheld() {
     assert_eq!(one.p99_with_loss_ns, Some(198));
     let outside = one.outside_stalls.unwrap();
     assert_eq!((outside.p50_ns, outside.p99_ns), (Some(100), Some(198)));
-    result.latency.bound = Nanos(190);
-    let one = latency(&whole, "send", &result, 0, Some(&part)).unwrap();
+    result.rx.latency.bound = Nanos(190);
+    let one = latency(&all, "send", &result, 0, Some(&part)).unwrap();
     assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
-    // The true value may be as much above what was measured as the bound is wide.
+    // The true value may exceed the measured one by the bound.
     let limits = one.upper_limits.unwrap();
     assert_eq!((limits.min_ns, limits.p50_ns, limits.p90_ns), (Some(192), Some(290), Some(370)));
     assert_eq!((limits.p99_ns, limits.p99_with_loss_ns), (None, None));
@@ -109,16 +116,16 @@ fn figures_below_the_bound_are_withheld() {
     let outside = one.outside_stalls.unwrap();
     let limits = outside.upper_limits.unwrap();
     assert_eq!((outside.p50_ns, limits.p50_ns, limits.p99_ns), (None, Some(290), None));
-    result.latency.bound = Nanos(201);
-    let one = latency(&whole, "send", &result, 0, Some(&part)).unwrap();
+    result.rx.latency.bound = Nanos(201);
+    let one = latency(&all, "send", &result, 0, Some(&part)).unwrap();
     assert_eq!((one.max_ns, one.upper_limits.unwrap().max_ns), (None, Some(401)));
     let outside = one.outside_stalls.unwrap();
     assert_eq!((outside.max_ns, outside.upper_limits.unwrap().max_ns), (None, Some(399)));
-    result.latency.bound = Nanos(190);
-    // What falls among the lost has no limit.
-    let one = latency(&whole, "send", &result, 2, None).unwrap();
+    result.rx.latency.bound = Nanos(190);
+    // A percentile among lost datagrams has no limit.
+    let one = latency(&all, "send", &result, 2, None).unwrap();
     assert_eq!((one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns), (None, None));
-    // From the kernel's stamp to the read, both on the receiver's host.
-    let one = latency(&whole, "kernel", &result, 0, None).unwrap();
+    // Both timestamps are from the receiver's host.
+    let one = latency(&all, "kernel", &result, 0, None).unwrap();
     assert_eq!((one.bound_ns, one.min_ns, one.p50_ns), (0, Some(2), Some(100)));
 }

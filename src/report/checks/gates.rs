@@ -14,10 +14,7 @@ pub fn gates(report: &Report, conditions: &[Condition]) -> Vec<Gate> {
                 expr: condition.to_string(),
                 cell: cell.map(|cell| cell.id.clone()),
                 trial: cell.map(|cell| cell.trial),
-                held: match failure {
-                    None => Some(false),
-                    Some(_) => value.is_some().then_some(true),
-                },
+                held: if failure.is_none() { Some(false) } else { value.as_ref().map(|_| true) },
                 value,
             }
         });

@@ -1,6 +1,5 @@
 //! The named figures of a cell: unit, place in the document, and which way is better.
 
-use super::with_loss::{WithLoss, p99_with_loss};
 use crate::document::{Cell, Latency, Schedule};
 use crate::unit::{Nanos, Rate, parse_count, sum_counts};
 
@@ -67,14 +66,13 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
-    /// Whether all that is known of it in this cell is an upper limit.
+    /// Whether only an upper limit of it is known in this cell.
     #[must_use]
     pub fn is_withheld(&self, cell: &Cell) -> bool {
         (self.of)(cell).is_none() && (self.at_most)(cell).is_some()
     }
 
-    /// Whether it describes this cell: at `max` latency is the queue, and at a rate pps is that
-    /// rate.
+    /// Whether it describes this cell: at `max` latency is the queue, at a rate pps is that rate.
     #[must_use]
     pub fn suits(&self, cell: &Cell) -> bool {
         match self.cells {
@@ -96,11 +94,6 @@ const fn metric(
 
 const fn rate(name: &'static str, kind: MetricKind, of: fn(&Cell) -> Option<f64>) -> Metric {
     Metric { better: Better::Higher, ..metric(name, kind, Cells::FlatOut, of) }
-}
-
-/// A metric that is neither better nor worse.
-const fn amount(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
-    Metric { better: Better::Neither, ..count(name, of) }
 }
 
 const fn time(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
@@ -154,8 +147,8 @@ pub static METRICS: [Metric; 38] = [
     rate("tx_pps", MetricKind::Packets, |c| c.tx.pps),
     rate("rx_bits", MetricKind::Bits, |c| c.rx.as_ref()?.bits_per_second),
     rate("tx_bits", MetricKind::Bits, |c| c.tx.bits_per_second),
-    amount("sent", |c| Some(c.ledger.sent as f64)),
-    amount("received", |c| Some(c.ledger.received? as f64)),
+    Metric { better: Better::Neither, ..count("sent", |c| Some(c.ledger.sent as f64)) },
+    Metric { better: Better::Neither, ..count("received", |c| Some(c.ledger.received? as f64)) },
     count("lost", |c| Some(c.ledger.lost? as f64)),
     count("unaccounted", |c| Some(c.ledger.unaccounted? as f64)),
     count("refused", |c| {
@@ -208,13 +201,13 @@ impl MetricKind {
     #[must_use]
     pub fn read(self, value: &str) -> Option<f64> {
         let number: Option<f64> = value.parse().ok();
+        let count = || parse_count(value).ok().map(|count| count as f64);
         match self {
             Self::Share => match value.strip_suffix('%') {
                 Some(percent) => {
                     let percent: f64 = percent.trim().parse().ok()?;
+                    // Divided by 100, 0.7 would be less than 0.007, which would then exceed it.
                     let share = || format!("{percent}e-2").parse().ok();
-                    // Divided by 100, 0.7 would be less than 0.007, and just that loss would exceed
-                    // it.
                     (0.0..=100.0).contains(&percent).then(share)?
                 }
                 // From 1 on it could as well be meant as a percentage.
@@ -222,21 +215,15 @@ impl MetricKind {
             },
             Self::Time if number.is_some() => None,
             Self::Time => value.parse().ok().map(|nanos: Nanos| nanos.0 as f64),
-            // As a rate to send at, zero would be none; as a limit it is a good one.
+            // Zero is not a rate to send at, but it is a limit.
             Self::Packets | Self::Bits | Self::Count if number == Some(0.0) => Some(0.0),
-            Self::Packets => match value.parse() {
-                Ok(Rate::Pps(rate)) => Some(rate.pps()),
+            Self::Packets | Self::Bits => match (self, value.parse().ok()?) {
+                (Self::Packets, Rate::Pps(rate)) => Some(rate.pps()),
+                (Self::Bits, Rate::Bits(bits)) => Some(bits),
                 _ => None,
             },
-            Self::Bits => match value.parse() {
-                Ok(Rate::Bits(bits)) => Some(bits),
-                _ => None,
-            },
-            Self::Count => parse_count(value).ok().map(|count| count as f64),
-            Self::Number => {
-                let count = || parse_count(value).ok().map(|count| count as f64);
-                number.filter(|number| number.is_finite()).or_else(count)
-            }
+            Self::Count => count(),
+            Self::Number => number.filter(|number| number.is_finite()).or_else(count),
         }
     }
 
@@ -283,4 +270,41 @@ fn significant(value: f64) -> f64 {
     let decimals = (5 - value.abs().log10().floor() as i32).max(0);
     let factor = 10_f64.powi(decimals);
     (value * factor).round() / factor
+}
+
+/// The 99th percentile of latency that counts lost datagrams as infinitely slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WithLoss {
+    Known(u64),
+    /// It falls among lost datagrams.
+    Infinite,
+    /// It is below the bound; its upper limit in ns.
+    Below(u64),
+}
+
+/// Distinguishes the two reasons of `null` in the document; latency is from the schedule.
+pub(crate) fn p99_with_loss(cell: &Cell) -> Option<WithLoss> {
+    let latency = cell.latency.as_ref()?;
+    if let Some(ns) = latency.p99_with_loss_ns {
+        return Some(WithLoss::Known(ns));
+    }
+    // It is at least p99: if p99 is above the bound, this is not withheld.
+    if latency.p99_ns.is_some() || is_infinite(cell, 0.99) == Some(true) {
+        return Some(WithLoss::Infinite);
+    }
+    Some(WithLoss::Below(latency.limits().p99_with_loss_ns?))
+}
+
+/// Whether the percentile falls among lost or missed datagrams; `None` without latency.
+pub(crate) fn is_infinite(cell: &Cell, quantile: f64) -> Option<bool> {
+    let received = cell.latency.as_ref()?.count;
+    let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
+    let never = cell.ledger.lost.unwrap_or(0).saturating_add(missed);
+    Some((received.saturating_add(never) as f64 * quantile).ceil() > received as f64)
+}
+
+/// Marks a percentile of received datagrams that is infinite with loss; empty if it is not.
+pub(crate) fn of_received(cell: &Cell, quantile: f64) -> &'static str {
+    let is_infinite = is_infinite(cell, quantile) == Some(true);
+    if is_infinite { " (of received; infinite with loss)" } else { "" }
 }

@@ -1,29 +1,12 @@
-//! Decides whether a run tested what was asked; every format and exit code uses the decision.
+//! Decides whether a run is valid; every format and exit code uses the decision.
 
 #[cfg(test)]
 mod tests;
 
 use crate::document::{
-    Cell, Exchange, Found, InvalidReason, Outage, Refused, Report, SearchDocument,
+    Cell, Exchange, Found, InvalidReason, Outage, Refused, Report, Schedule, SearchDocument,
 };
-
-/// Code of a target that was unreachable throughout.
-pub const UNREACHABLE: &str = "target_unreachable";
-
-/// Code of the reason that depends on `--max-missed`.
-pub(super) const SCHEDULE_MISSED: &str = "schedule_missed";
-
-/// Code of a document without cells.
-pub(super) const NOTHING_MEASURED: &str = "nothing_measured";
-
-/// Code of a cell that sent nothing.
-pub(super) const NOTHING_SENT: &str = "nothing_sent";
-
-/// Code of a cell of which no datagram arrived.
-pub(super) const NOTHING_ARRIVED: &str = "nothing_arrived";
-
-/// Code of a cell of which no request was answered.
-pub(super) const NOTHING_ANSWERED: &str = "nothing_answered";
+use crate::report::checks::warning_codes::{self as codes, Code};
 
 /// A cell that was cut short is judged only if it sent for this long. Arbitrary: the default of
 /// `--timeout`, longer than any path takes.
@@ -42,10 +25,10 @@ const ICMP_GAP_NS: u64 = 1_500_000_000;
 /// apart, before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)).
 const NEIGHBOUR_GAP_NS: u64 = 5_000_000_000;
 
-/// Whether nothing is known to have reached the target: the exit code is 5 even without a gate.
+/// Whether no datagram is known to have reached the target: the exit code is 5 even without a gate.
 #[must_use]
 pub fn tested_nothing(reason: &InvalidReason) -> bool {
-    reason.code != SCHEDULE_MISSED
+    reason.code != codes::SCHEDULE_MISSED.name
 }
 
 /// Whether the exit code is 5; `gated`: it depends on the figures (`--fail-if`, `search`, ...).
@@ -65,14 +48,9 @@ pub fn invalid_lines(report: &Report) -> Vec<String> {
         let cell = report.cell_named(one.cell.as_deref(), one.trial);
         cell.and_then(missed_share).unwrap_or(0.0)
     };
-    let mut codes: Vec<&str> = Vec::new();
-    reasons.iter().for_each(|one| {
-        if !codes.contains(&one.code.as_str()) {
-            codes.push(&one.code);
-        }
-    });
-    let line = |code: &&str| {
-        let alike: Vec<_> = reasons.iter().filter(|one| one.code == **code).collect();
+    let is_first = |at: usize| reasons[..at].iter().all(|one| one.code != reasons[at].code);
+    let line = |at: usize| {
+        let alike: Vec<_> = reasons.iter().filter(|one| one.code == reasons[at].code).collect();
         // The first one of several that are equal.
         let first = alike.iter().copied().rev().max_by(|a, b| worst(a).total_cmp(&worst(b)))?;
         let more = match alike.len() - 1 {
@@ -82,12 +60,20 @@ pub fn invalid_lines(report: &Report) -> Vec<String> {
         };
         Some(format!("Invalid: {}{more}", first.line()))
     };
-    codes.iter().filter_map(line).collect()
+    (0..reasons.len()).filter(|&at| is_first(at)).filter_map(line).collect()
 }
 
 /// Adds reasons to `invalid_because` and sets `valid`; an invalid document stays invalid.
 pub fn judge_validity(report: &mut Report) {
-    for reason in invalid_reasons(report) {
+    let cells = report.cells.iter();
+    let mut reasons: Vec<_> =
+        cells.flat_map(|cell| invalid_cell(cell, report.max_missed)).collect();
+    if report.cells.is_empty() {
+        let message = "nothing was measured: the document has no cell; run it again".to_owned();
+        let code = codes::NOTHING_MEASURED.name.to_owned();
+        reasons.push(InvalidReason { code, message, cell: None, trial: None });
+    }
+    for reason in reasons {
         let known = |one: &InvalidReason| {
             (&one.code, &one.cell, one.trial) == (&reason.code, &reason.cell, reason.trial)
         };
@@ -107,26 +93,15 @@ pub fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
     judge_validity(report);
 }
 
-/// Why this document did not test what was asked, by its cells; empty where it did.
-#[must_use]
-pub fn invalid_reasons(report: &Report) -> Vec<InvalidReason> {
-    if report.cells.is_empty() {
-        let message = "nothing was measured: the document has no cell; run it again";
-        let (code, message) = (NOTHING_MEASURED.to_owned(), message.to_owned());
-        return vec![InvalidReason { code, message, cell: None, trial: None }];
-    }
-    report.cells.iter().flat_map(|cell| invalid_cell(cell, report.max_missed)).collect()
-}
-
 /// Why this cell is invalid; `max_missed` is the share of its schedule that may be missed, 0 to 1.
 #[must_use]
 pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
     let reasons = untested(cell).into_iter().chain(missed(cell, max_missed));
-    let named = |(code, message): (&str, String)| {
-        let (code, cell_id) = (code.to_owned(), Some(cell.id.clone()));
-        InvalidReason { code, message, cell: cell_id, trial: Some(cell.trial) }
+    let of_cell = |(code, message): Reason| {
+        let (code, id) = (code.name.to_owned(), Some(cell.id.clone()));
+        InvalidReason { code, message, cell: id, trial: Some(cell.trial) }
     };
-    reasons.map(named).collect()
+    reasons.map(of_cell).collect()
 }
 
 /// Judges a search: invalid if no trial of a size and engine was valid.
@@ -142,11 +117,9 @@ fn invalid_search(found: &Found) -> Option<InvalidReason> {
     if found.low_pps.is_some() || codes.any(|code| code.is_none()) {
         return None;
     }
-    let message = format!(
-        "none of {} trials tested what was asked ({code}); run the inner command at one --rate to \
-         see why",
-        found.trials.len()
-    );
+    let trials = found.trials.len();
+    let text = format!("none of {trials} trials was valid ({code})");
+    let message = text + "; run the inner command at one --rate to see why";
     Some(InvalidReason { code: code.clone(), message, cell: Some(found.id.clone()), trial: None })
 }
 
@@ -154,7 +127,6 @@ const fn noun(cell: &Cell) -> &'static str {
     if cell.exchange.is_some() { "requests" } else { "datagrams" }
 }
 
-/// Number of errors that reported the target or its network as unreachable.
 fn unreachable(cell: &Cell) -> u64 {
     let exchange = cell.exchange.as_ref().map_or(0, |exchange| exchange.unreachable);
     cell.ledger.refused.unreachable.max(exchange)
@@ -183,12 +155,13 @@ fn covered_ns(outage: &Outage) -> (u64, u64) {
     (outage.from_ns.saturating_sub(gap_ns), outage.until_ns.saturating_add(gap_ns))
 }
 
-/// Nothing was sent, or nothing of it arrived or was answered.
-fn untested(cell: &Cell) -> Option<(&'static str, String)> {
+type Reason = (&'static Code, String);
+
+fn untested(cell: &Cell) -> Option<Reason> {
     let (sent, unreachable) = (cell.ledger.sent, unreachable(cell));
     let has_errors = unreachable > 0;
     if sent == 0 {
-        // Stopped before the first datagram, a cell says nothing.
+        // A cell that was stopped before its first datagram is not judged.
         let stopped = cell.cut_short && cell.ledger.attempted == 0;
         return (!stopped).then(|| nothing_sent(cell));
     }
@@ -220,7 +193,7 @@ fn untested(cell: &Cell) -> Option<(&'static str, String)> {
     }
 }
 
-fn nothing_sent(cell: &Cell) -> (&'static str, String) {
+fn nothing_sent(cell: &Cell) -> Reason {
     let Refused { would_block, no_buffers, unreachable, too_big, other } = cell.ledger.refused;
     let reasons = [
         (unreachable, "the target is unreachable: check the address and the route to it"),
@@ -231,62 +204,49 @@ fn nothing_sent(cell: &Cell) -> (&'static str, String) {
     ];
     let attempted = cell.ledger.attempted;
     let largest = reasons.into_iter().rev().max_by_key(|(count, _)| *count);
-    match largest.filter(|(count, _)| *count > 0) {
-        Some((_, why)) => {
-            let code = if unreachable == attempted { UNREACHABLE } else { NOTHING_SENT };
-            (code, format!("none of {attempted} {} could be sent: {why}", noun(cell)))
-        }
-        None => {
-            let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
-            let why = format!("nothing was sent: {missed} slots of the schedule were missed");
-            (NOTHING_SENT, why + "; use a longer --time or a lower --rate")
-        }
+    if let Some((1.., why)) = largest {
+        let all = unreachable == attempted;
+        let code = if all { &codes::TARGET_UNREACHABLE } else { &codes::NOTHING_SENT };
+        return (code, format!("none of {attempted} {} could be sent: {why}", noun(cell)));
     }
+    let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
+    let why = format!("nothing was sent: {missed} slots of the schedule were missed");
+    (&codes::NOTHING_SENT, why + "; use a longer --time or a lower --rate")
 }
 
-fn nothing_arrived(cell: &Cell) -> (&'static str, String) {
-    let message = format!(
-        "none of {} datagrams arrived; check the address, the port and firewalls on the path",
-        cell.ledger.sent
-    );
-    (NOTHING_ARRIVED, message)
+fn nothing_arrived(cell: &Cell) -> Reason {
+    let text = format!("none of {} datagrams arrived", cell.ledger.sent);
+    (&codes::NOTHING_ARRIVED, text + "; check the address, the port and firewalls on the path")
 }
 
-fn nothing_answered(exchange: &Exchange) -> (&'static str, String) {
-    let Exchange { requests, unmatched, .. } = exchange;
-    let why = if *unmatched > 0 {
-        format!("{unmatched} datagrams came back, but none answers a request; see --match")
-    } else {
-        "check the address, the port, firewalls, and that the server answers such requests"
-            .to_owned()
+fn nothing_answered(exchange: &Exchange) -> Reason {
+    let why = match exchange.unmatched {
+        0 => "check the address, the port, firewalls, and that the server answers such requests"
+            .to_owned(),
+        unmatched => {
+            format!("{unmatched} datagrams came back, but none answers a request; see --match")
+        }
     };
-    (NOTHING_ANSWERED, format!("none of {requests} requests was answered; {why}"))
+    let message = format!("none of {} requests was answered; {why}", exchange.requests);
+    (&codes::NOTHING_ANSWERED, message)
 }
 
-fn target_unreachable(cell: &Cell) -> (&'static str, String) {
-    let message = format!(
-        "target unreachable throughout ({} {}, errors {}); check the address and the port, and \
-         that the server runs",
-        noun(cell),
-        cell.ledger.sent,
-        unreachable(cell)
-    );
-    (UNREACHABLE, message)
+fn target_unreachable(cell: &Cell) -> Reason {
+    let (noun, sent, errors) = (noun(cell), cell.ledger.sent, unreachable(cell));
+    let text = format!("target unreachable throughout ({noun} {sent}, errors {errors})");
+    let fix = "; check the address and the port, and that the server runs";
+    (&codes::TARGET_UNREACHABLE, text + fix)
 }
 
-fn missed(cell: &Cell, max_missed: f64) -> Option<(&'static str, String)> {
-    let schedule = cell.schedule.as_ref()?;
+fn missed(cell: &Cell, max_missed: f64) -> Option<Reason> {
     let share = missed_share(cell).filter(|share| *share > max_missed)?;
+    let Schedule { missed, scheduled, .. } = cell.schedule.as_ref()?;
+    let (noun, share, most) = (noun(cell), percent(share), percent(max_missed));
     let message = format!(
-        "{} of {} {} ({}) were missed, more than --max-missed {}; {}",
-        schedule.missed,
-        schedule.scheduled,
-        noun(cell),
-        percent(share),
-        percent(max_missed),
-        missed_remedy(cell.exchange.as_ref(), schedule.missed)
+        "{missed} of {scheduled} {noun} ({share}) were missed, more than --max-missed {most}; {}",
+        missed_remedy(cell.exchange.as_ref(), *missed)
     );
-    Some((SCHEDULE_MISSED, message))
+    Some((&codes::SCHEDULE_MISSED, message))
 }
 
 fn percent(share: f64) -> String {

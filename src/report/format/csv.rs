@@ -1,12 +1,9 @@
-//! The document as CSV: a row a cell, for spreadsheets and data frames.
+//! The document as CSV, one row per cell, for spreadsheets and data frames.
 
-mod trials;
-
-pub use trials::trials;
-
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::document::{Cell, Report};
+use crate::document::{Cell, Report, SearchDocument};
 use crate::report::error::RenderError;
 use crate::unit::sum_counts;
 
@@ -46,7 +43,11 @@ const COLUMNS: &str = "\
     exchange.repeated_labels exchange.reused_message_ids latency.upper_limits.mean_ns \
     latency.upper_limits.max_ns latency.outside_stalls.upper_limits.max_ns";
 
-/// What names have instead of the beginning of the path.
+/// Columns of the trials of a search, after its id: paths in a trial.
+const OF_TRIALS: &str =
+    "rate_pps time_ns purpose sent_pps delivered_pps loss p50_ns p99_ns verdict";
+
+/// Beginnings of paths, and their form in names.
 const SHORTENED: [(&str, &str); 5] = [
     ("ledger.", ""),
     ("schedule.lag", "lag"),
@@ -63,8 +64,8 @@ fn name(path: &str) -> String {
     shortened.unwrap_or_else(|| path.to_owned()).replace('.', "_")
 }
 
-/// A cell as JSON, with limits of mean and maximum where older documents give them as measured.
-fn json(cell: &Cell) -> Value {
+/// A cell whose mean and maximum are bounded, too, which older documents have as measured.
+fn bounded(cell: &Cell) -> Cell {
     let mut cell = cell.clone();
     if let Some(latency) = &mut cell.latency {
         let (bound_ns, mut limits) = (latency.bound_ns, latency.upper_limits.unwrap_or_default());
@@ -78,11 +79,16 @@ fn json(cell: &Cell) -> Value {
             outside.upper_limits = Some(limits);
         }
     }
-    // Made of strings, numbers and lists, which cannot fail to serialise.
-    serde_json::to_value(cell).unwrap_or_default()
+    cell
 }
 
-/// The field of a column; unknown is empty.
+/// The fields of these columns; unknown is empty.
+pub(super) fn fields(value: &impl Serialize, paths: &str) -> Vec<String> {
+    // Made of strings, numbers and lists, which cannot fail to serialise.
+    let value = serde_json::to_value(value).unwrap_or_default();
+    paths.split(' ').map(|path| field(&value, path)).collect()
+}
+
 fn field(cell: &Value, path: &str) -> String {
     match (path, path.split('.').try_fold(cell, |value, step| value.get(step))) {
         ("outages", Some(Value::Array(all))) => all.len().to_string(),
@@ -95,7 +101,9 @@ fn field(cell: &Value, path: &str) -> String {
         (_, None | Some(Value::Null)) => String::new(),
         (_, Some(Value::String(text))) => text.clone(),
         // Without the decimals of a whole number.
-        (_, Some(Value::Number(number))) if number.is_f64() => or_empty(number.as_f64()),
+        (_, Some(Value::Number(number))) if number.is_f64() => {
+            number.as_f64().unwrap_or_default().to_string()
+        }
         (_, Some(value)) => value.to_string(),
     }
 }
@@ -113,24 +121,18 @@ fn validity(report: &Report, cell: &Cell) -> [String; 2] {
 }
 
 /// The cells of a document, calibration included, below a row of names.
-///
-/// # Errors
-/// [`RenderError::Csv`], which would be a bug.
-pub fn render(report: &Report) -> Result<String, RenderError> {
+pub(crate) fn render(report: &Report) -> Result<String, RenderError> {
     rows([], std::iter::once(([], report)))
 }
 
-/// The cells of several documents, two columns before those of one: `file`, what the document is
-/// called here, and `started_at`.
-///
-/// # Errors
-/// [`RenderError::Csv`], which would be a bug.
-pub fn render_all(reports: &[(String, &Report)]) -> Result<String, RenderError> {
+/// The cells of several documents, after two columns: `file`, the given name of the document, and
+/// `started_at`.
+pub(crate) fn render_all(reports: &[(String, &Report)]) -> Result<String, RenderError> {
     let run = |(file, report): &(String, &Report)| [file.clone(), report.started_at.clone()];
     rows(["file", "started_at"], reports.iter().map(|one| (run(one), one.1)))
 }
 
-/// The cells of these documents, each behind the first columns of its document.
+/// The cells of these documents, each after the first columns of its document.
 fn rows<'a, const N: usize>(
     first: [&str; N],
     reports: impl Iterator<Item = ([String; N], &'a Report)>,
@@ -140,10 +142,20 @@ fn rows<'a, const N: usize>(
     writer.write_record(first.map(str::to_owned).into_iter().chain(names))?;
     for (run, report) in reports {
         for cell in &report.cells {
-            let json = json(cell);
-            let fields = COLUMNS.split(' ').map(|path| field(&json, path));
-            let columns = fields.chain(validity(report, cell));
-            writer.write_record(run.iter().cloned().chain(columns))?;
+            let fields = fields(&bounded(cell), COLUMNS).into_iter();
+            writer.write_record(run.iter().cloned().chain(fields).chain(validity(report, cell)))?;
+        }
+    }
+    finish(writer)
+}
+
+/// All trials of a search, below a row of names.
+pub(crate) fn trials(document: &SearchDocument) -> Result<String, RenderError> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(["search"].into_iter().chain(OF_TRIALS.split(' ')))?;
+    for found in &document.searches {
+        for trial in &found.trials {
+            writer.write_record([found.id.clone()].into_iter().chain(fields(trial, OF_TRIALS)))?;
         }
     }
     finish(writer)
@@ -155,16 +167,12 @@ fn finish(writer: ::csv::Writer<Vec<u8>>) -> Result<String, RenderError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn or_empty<T: ToString>(value: Option<T>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
-    use crate::report::fixture;
+    use crate::report::{fixture, hostile, judge_validity};
 
     fn rows(report: &Report) -> Vec<HashMap<String, String>> {
         let text = render(report).unwrap();
@@ -176,44 +184,25 @@ mod tests {
     fn each_cell_is_a_row_with_named_columns() {
         let mut report = fixture::default_run();
         report.cells[0].latency = None;
-        fixture::two_clocks(&mut report.cells[3], 12_000);
         report.cells[5].warnings.push(fixture::warning("late_generator", "x"));
         fixture::one_ended(&mut report.cells[6]);
         report.cells[6].ledger.refused.unreachable = report.cells[6].ledger.sent;
-        crate::report::judge_validity(&mut report);
+        judge_validity(&mut report);
         let rows = rows(&report);
         assert_eq!(rows.len(), 24);
-        let expected: [(usize, &str, &[&str]); 6] = [
-            (0, "", &["lost_at_tx_device", "rate_pps", "latency_p99_ns", "schedule_missed"]),
-            (0, "", &["lost_at_qdisc", "warnings", "per_datagram_instructions", "invalid_because"]),
-            (6, "", &["rx_pps", "received", "unaccounted", "stalls_rx_count", "packets_uncut"]),
-            (3, "", &["latency_p50_ns", "latency_upper_limits_p99_ns", "from_send_p50_ns"]),
-            (1, "", &["latency_upper_limits_p50_ns"]),
-            (3, "20535", &["latency_upper_limits_p50_ns", "from_send_upper_limits_p50_ns"]),
-        ];
-        for (at, value, names) in expected {
-            names.iter().for_each(|name| assert_eq!(rows[at][*name], value, "{name}"));
-        }
         for (at, name, value) in [
             (0, "id", "plain/64/max"),
             (0, "valid", "true"),
-            (0, "ends", "together"),
             (0, "rx_pps", "271000"),
             (0, "lost_at_receive_buffer", "0"),
-            (0, "per_datagram_syscalls", "2"),
-            (1, "rate", "50%"),
+            (0, "lost_at_tx_device", ""),
+            (0, "latency_p99_ns", ""),
+            (0, "warnings", ""),
             (1, "rate_pps", "135500"),
-            (1, "stalls_tx_count", "1"),
             (1, "lag_p99_ns", "630"),
-            (1, "latency_bound_ns", "0"),
-            (3, "latency_bound_ns", "12000"),
-            (3, "latency_p99_ns", "74943"),
             (4, "lost", "16382"),
-            (4, "engine_rx", "gro"),
-            (5, "schedule_missed", "1203"),
             (5, "warnings", "segments_never_cut;late_generator"),
-            (6, "tx_pps", "262000"),
-            (6, "direction", "forward"),
+            (6, "rx_pps", ""),
             (6, "valid", "false"),
             (6, "invalid_because", "target_unreachable"),
         ] {
@@ -226,41 +215,36 @@ mod tests {
         let mut cell = fixture::cell("plain", 64, "50%", 135e3);
         fixture::stall(&mut cell, 290_000);
         fixture::two_clocks(&mut cell, 300_000);
-        let mut report = fixture::report_of(vec![cell]);
         // Older documents give mean and maximum as measured.
-        report.cells.push(report.cells[0].clone());
-        let latency = report.cells[1].latency.as_mut().unwrap();
-        let [mean, max] =
-            [latency.upper_limits.unwrap().mean_ns, latency.upper_limits.unwrap().max_ns]
-                .map(|limit| limit.unwrap());
-        (latency.mean_ns, latency.max_ns) = (Some(mean - 300_000), Some(max - 300_000));
-        latency.upper_limits = None;
-        let outside = latency.outside_stalls.as_ref().unwrap().max_ns.unwrap() + 300_000;
-        for row in rows(&report) {
-            for (name, limit) in [
-                ("latency_mean_ns", mean),
-                ("latency_max_ns", max),
-                ("outside_stalls_max_ns", outside),
+        let mut older = cell.clone();
+        let latency = older.latency.as_mut().unwrap();
+        let limits = latency.upper_limits.take().unwrap();
+        latency.mean_ns = limits.mean_ns.map(|limit| limit - 300_000);
+        latency.max_ns = limits.max_ns.map(|limit| limit - 300_000);
+        let outside = latency.outside_stalls.as_ref().unwrap().max_ns.unwrap();
+        for row in rows(&fixture::report_of(vec![cell, older])) {
+            for (column, limit) in [
+                ("latency{}_mean_ns", limits.mean_ns),
+                ("latency{}_max_ns", limits.max_ns),
+                ("outside_stalls{}_max_ns", Some(outside + 300_000)),
             ] {
-                assert_eq!(row[name], "", "{name}");
-                let limits = name.replace("latency_", "latency_upper_limits_");
-                let limits = limits.replace("stalls_max", "stalls_upper_limits_max");
-                assert_eq!(row[&limits], limit.to_string(), "{limits}");
+                assert_eq!(row[&column.replace("{}", "")], "", "{column}");
+                let shown = &row[&column.replace("{}", "_upper_limits")];
+                assert_eq!(*shown, limit.unwrap().to_string(), "{column}");
             }
         }
     }
 
     #[test]
     fn every_column_is_a_field_of_the_document_and_has_its_own_name() {
-        let cell = json(&crate::report::hostile::cell("50%", true));
+        let cell = serde_json::to_value(bounded(&hostile::cell("50%", true))).unwrap();
+        let mut names = HashSet::new();
         for path in COLUMNS.split(' ') {
             let found = path.split('.').try_fold(&cell, |value, step| value.get(step));
-            assert!(found.is_some(), "{path}");
+            assert!(found.is_some() && names.insert(name(path)), "{path}");
         }
-        let names: std::collections::HashSet<_> = COLUMNS.split(' ').map(name).collect();
-        assert_eq!(names.len(), COLUMNS.split(' ').count());
         let text = render(&fixture::report_of(Vec::new())).unwrap();
-        assert!(text.starts_with("id,trial,engine_tx,"), "without cells the names remain");
+        assert!(text.starts_with("id,trial,engine_tx,"), "names without cells: {text}");
         assert_eq!(text.lines().count(), 1);
     }
 }

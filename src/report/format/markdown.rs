@@ -1,14 +1,14 @@
 //! The document as Markdown, as GitHub renders it: for a merge request, or an issue.
 
-use super::text::{Grid, Outline, Title, outline};
+use super::text::{Outline, Title, outline};
 use crate::document::Report;
 use crate::report::checks::gates::TITLES;
 use crate::unit::{Keep, strip_control};
 
-/// The text report in Markdown. Nothing in the document is taken for markup.
-#[must_use]
-pub fn render(report: &Report) -> String {
-    let Outline { invalid, title, settings, first, grid, gates, notes, warnings } = outline(report);
+/// The text report in Markdown, with all markup of the document escaped.
+pub(crate) fn render(report: &Report) -> String {
+    let Outline { invalid, title, settings, limits, grid, gates, notes, warnings } =
+        outline(report);
     let bold = |text: &String| format!("> **{}**", escape(text));
     let mut parts: Vec<_> = invalid.iter().map(bold).collect();
     parts.push(format!("### {}", escape(&title)));
@@ -17,10 +17,12 @@ pub fn render(report: &Report) -> String {
         // Two blanks at its end break a line.
         parts.push(lines.join("  \n"));
     }
-    parts.extend(first.iter().map(bold));
+    parts.extend(limits.iter().map(bold));
     if let Some(grid) = &grid {
         parts.extend(groups(&grid.columns));
-        parts.push(draw(grid));
+        let titles: Vec<_> = grid.columns.iter().map(|title| title.text.as_str()).collect();
+        let left: Vec<_> = grid.columns.iter().map(|title| title.is_left).collect();
+        parts.push(table(&titles, &left, &grid.rows));
     }
     if !gates.is_empty() {
         parts.push(table(&TITLES, &[true, true, false, true], &gates));
@@ -36,38 +38,25 @@ pub fn render(report: &Report) -> String {
             about => format!("- {} [{}]", escape(message), escape(about)),
         };
         let list = warnings.iter().map(line).collect::<Vec<_>>().join("\n");
-        let count = warnings.len();
-        let summary = format!("<summary>Warnings ({count})</summary>");
+        let summary = format!("<summary>Warnings ({})</summary>", warnings.len());
         parts.push(format!("<details>\n{summary}\n\n{list}\n\n</details>"));
     }
     parts.join("\n\n") + "\n"
 }
 
-/// What columns have in common, which a table of Markdown has no room for.
+/// The groups of columns as a line, because tables of Markdown have one row of titles.
 fn groups(columns: &[Title]) -> Option<String> {
-    let mut named: Vec<(&str, Vec<String>)> = Vec::new();
-    for Title { text, group, .. } in columns.iter().filter(|title| !title.group.is_empty()) {
-        match named.iter_mut().find(|(name, _)| name == group) {
-            Some((_, titles)) => titles.push(escape(text)),
-            None => named.push((group, vec![escape(text)])),
-        }
-    }
-    let named: Vec<_> = named
-        .iter()
-        .map(|(name, titles)| format!("{}: {}", titles.join(", "), escape(name)))
-        .collect();
-    (!named.is_empty()).then(|| format!("*{}.*", named.join("; ")))
+    let columns = columns.iter().filter(|title| !title.group.is_empty()).collect::<Vec<_>>();
+    let groups = columns.chunk_by(|one, next| one.group == next.group).map(|columns| {
+        let titles: Vec<_> = columns.iter().map(|title| escape(&title.text)).collect();
+        format!("{}: {}", titles.join(", "), escape(&columns[0].group))
+    });
+    let groups: Vec<_> = groups.collect();
+    (!groups.is_empty()).then(|| format!("*{}.*", groups.join("; ")))
 }
 
-fn draw(grid: &Grid) -> String {
-    let titles: Vec<_> = grid.columns.iter().map(|title| title.text.as_str()).collect();
-    let left: Vec<_> = grid.columns.iter().map(|title| title.is_left).collect();
-    table(&titles, &left, &grid.rows)
-}
-
-/// A table of Markdown; what is not `left` is aligned to the right.
-#[must_use]
-pub fn table(titles: &[&str], left: &[bool], rows: &[Vec<String>]) -> String {
+/// A table of Markdown; columns that are not `left` are aligned to the right.
+pub(crate) fn table(titles: &[&str], left: &[bool], rows: &[Vec<String>]) -> String {
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
     let rule = |&left: &bool| if left { ":---" } else { "---:" }.to_owned();
     let mut lines = vec![
@@ -79,14 +68,13 @@ pub fn table(titles: &[&str], left: &[bool], rows: &[Vec<String>]) -> String {
 }
 
 /// Text for a line or a cell of a table, with markup escaped (GitHub Flavored Markdown, 2.4, 4.10).
-#[must_use]
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let text = strip_control(text, Keep::Nothing);
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
-            // GitHub would call whoever has that name.
+            // GitHub would notify the user of that name.
             '@' if rest.peek().is_some_and(|next| next.is_alphanumeric()) => {
                 out.push_str("@\u{200b}");
             }
@@ -106,7 +94,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn the_table_is_one_of_markdown() {
+    fn a_report_has_tables_lists_and_details() {
         let mut report = fixture::default_run();
         report.cells.truncate(4);
         report.scenario["engines"] = serde_json::json!(["plain", "batch"]);
@@ -130,25 +118,5 @@ AMD EPYC · 2 cores · Linux 6.18.44 · KVM
         assert!(text.contains(table), "{text}");
         assert!(text.contains("<summary>Warnings (1)</summary>"), "{text}");
         assert!(text.contains("- **ledger** sent "), "{text}");
-    }
-
-    #[test]
-    fn text_of_a_document_is_escaped() {
-        let hostile = "<script>x</script> | [a](b) `c` *d* __e__\r\n# f";
-        let mut report = fixture::default_run();
-        report.host.hostname = Some(hostile.to_owned());
-        report.host.kernel = Some(hostile.to_owned());
-        report.kind = hostile.to_owned();
-        report.cells[0].warnings.push(fixture::warning("x", hostile));
-        for cell in &mut report.cells {
-            cell.id = cell.id.replace("plain", hostile);
-        }
-        let text = render(&report);
-        assert!(!text.contains("<script"), "{text}");
-        assert!(!text.contains("[a](b)"), "{text}");
-        let columns = |line: &str| line.replace("\\|", "").matches('|').count();
-        let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| ")).collect();
-        assert_eq!(rows.len(), 14);
-        assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{text}");
     }
 }

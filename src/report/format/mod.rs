@@ -3,7 +3,6 @@
 pub mod csv;
 pub mod hdr;
 pub mod html;
-pub mod json;
 pub mod junit;
 pub mod markdown;
 mod markup;
@@ -17,24 +16,21 @@ use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
 use text::Style;
 
 /// A rendered file; `None` if there is nothing to write.
-pub type Rendered = Result<Option<String>, RenderError>;
+pub(crate) type Rendered = Result<Option<String>, RenderError>;
 
-/// An output format of documents of type `D`.
+/// An output format of documents of one kind.
 #[derive(Debug)]
-pub struct Format<D> {
-    /// Its name in errors.
-    pub name: &'static str,
-    /// The flag that asks for it, without dashes.
-    pub flag: &'static str,
+pub(crate) struct Format<D> {
+    pub(crate) name: &'static str,
+    /// Without dashes.
+    pub(crate) flag: &'static str,
     /// Appended to the path; empty unless the flag names a prefix of several files.
-    pub suffix: &'static str,
-    /// Renders a document.
-    pub render: fn(&D, &RenderOptions<'_>) -> Rendered,
+    pub(crate) suffix: &'static str,
+    pub(crate) render: fn(&D, &RenderOptions<'_>) -> Rendered,
 }
 
 impl<D> Format<D> {
-    /// A format with one file.
-    pub const fn new(
+    pub(crate) const fn new(
         name: &'static str,
         flag: &'static str,
         render: fn(&D, &RenderOptions<'_>) -> Rendered,
@@ -44,73 +40,103 @@ impl<D> Format<D> {
 }
 
 impl<D: Serialize> Format<D> {
-    /// JSON, which every kind of document has.
-    pub const fn json() -> Self {
-        Self::new("JSON", "json", |document, _| Ok(Some(json::render(document))))
+    pub(crate) const fn json() -> Self {
+        Self::new("JSON", "json", |document, _| Ok(Some(json(document))))
     }
 }
 
-/// Options of the command line that some formats need.
+/// Indented JSON that ends in a line break.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    // Documents are made of strings, numbers and lists, which cannot fail to serialise.
+    serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RenderOptions<'a> {
-    /// The conditions of `--fail-if`, for JUnit.
-    pub conditions: &'a [Condition],
+pub(crate) struct RenderOptions<'a> {
+    /// For JUnit.
+    pub(crate) conditions: &'a [Condition],
     /// Whether an undecided verdict counts as a failure in JUnit.
-    pub is_strict: bool,
+    pub(crate) is_strict: bool,
 }
 
 /// A document that is shown as text and written in its formats.
-pub trait Document: Sized + 'static {
+pub(crate) trait Document: Sized + 'static {
     /// All formats of this kind of document, beside text.
     const FORMATS: &'static [Format<Self>];
 
-    /// The document for a terminal.
     fn text(&self, style: Style) -> String;
 }
 
-impl Document for Report {
-    /// Arbitrary order.
-    const FORMATS: &'static [Format<Self>] = &[
-        Format::json(),
-        Format::new("CSV", "csv", |run, _| csv::render(run).map(Some)),
-        Format::new("HDR log", "hdr", |run, _| hdr::render(run).map(Some)),
-        Format::new("Markdown", "markdown", |run, _| Ok(Some(markdown::render(run)))),
-        Format::new("page", "html", |run, _| html::render(&[("", run)]).map(Some)),
-        Format::new("JUnit", "junit", |run, options| {
-            let suites = junit::conditions(run, options.conditions);
-            Ok(Some(junit::render(&format!("udperf {}", run.kind), &suites)))
-        }),
-    ];
+/// Declares the text of a kind of document, and its formats besides JSON.
+macro_rules! document {
+    ($kind:ty, $text:path, $($format:expr),*) => {
+        impl Document for $kind {
+            /// In any order.
+            const FORMATS: &'static [Format<Self>] = &[Format::json(), $($format),*];
 
-    fn text(&self, style: Style) -> String {
-        text::render(self, style)
-    }
+            fn text(&self, style: Style) -> String {
+                $text(self, style)
+            }
+        }
+    };
 }
 
-impl Document for SearchDocument {
-    /// Arbitrary order.
-    const FORMATS: &'static [Format<Self>] =
-        &[Format::json(), Format::new("CSV", "csv", |search, _| csv::trials(search).map(Some))];
+document!(SinkDocument, text::sink,);
+document!(EchoDocument, text::echo,);
+document!(
+    SearchDocument,
+    text::search,
+    Format::new("CSV", "csv", |search, _| csv::trials(search).map(Some))
+);
+document!(
+    Report,
+    text::render,
+    Format::new("CSV", "csv", |run, _| csv::render(run).map(Some)),
+    Format::new("HDR log", "hdr", |run, _| hdr::render(run).map(Some)),
+    Format::new("Markdown", "markdown", |run, _| Ok(Some(markdown::render(run)))),
+    Format::new("page", "html", |run, _| html::render(&[("", run)]).map(Some)),
+    Format::new("JUnit", "junit", |run, options| {
+        let suites = junit::conditions(run, options.conditions);
+        Ok(Some(junit::render(&format!("udperf {}", run.kind), &suites)))
+    })
+);
 
-    fn text(&self, style: Style) -> String {
-        text::search(self, style)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
 
-impl Document for SinkDocument {
-    /// Arbitrary order.
-    const FORMATS: &'static [Format<Self>] = &[Format::json()];
-
-    fn text(&self, style: Style) -> String {
-        text::sink(self, style)
-    }
-}
-
-impl Document for EchoDocument {
-    /// Arbitrary order.
-    const FORMATS: &'static [Format<Self>] = &[Format::json()];
-
-    fn text(&self, style: Style) -> String {
-        text::echo(self, style)
+    #[test]
+    fn text_of_a_document_is_escaped() {
+        let hostile =
+            "</title><script>x</script> | [a](b) `c` *d* __e__\r\n# f \"'><img src=x>\u{1b}[2J";
+        let mut report = fixture::default_run();
+        let host = &mut report.host;
+        for place in [&mut host.hostname, &mut host.kernel, &mut report.tool.git] {
+            *place = Some(hostile.to_owned());
+        }
+        for place in [&mut report.kind, &mut report.started_at, &mut report.tool.version] {
+            hostile.clone_into(place);
+        }
+        report.command.push(hostile.to_owned());
+        report.scenario["bind"] = hostile.into();
+        report.warnings.push(fixture::warning(hostile, hostile));
+        for cell in &mut report.cells {
+            cell.id = cell.id.replace("plain", hostile);
+        }
+        let page = html::render(&[(hostile, &report)]).unwrap();
+        let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+        let document = roxmltree::Document::parse_with_options(&page, options).unwrap();
+        let is_foreign = |tag: &str| ["script", "img"].contains(&tag);
+        assert!(!document.descendants().any(|node| is_foreign(node.tag_name().name())));
+        let text = markdown::render(&report);
+        assert!(!text.contains("<script") && !text.contains("[a](b)"), "{text}");
+        let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| ")).collect();
+        assert_eq!(rows.len(), 14);
+        assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{text}");
+        let noncharacters = "\u{fffe}\u{ffff}\u{1fffe}\u{10ffff}\u{fdd0}\u{fdef}";
+        let shown = markup::escape(&format!("{noncharacters}\u{fdcf}\u{fdf0}\u{fffd}é"));
+        assert_eq!(shown, "\u{fffd}".repeat(6) + "\u{fdcf}\u{fdf0}\u{fffd}é");
     }
 }

@@ -2,35 +2,29 @@
 
 use std::io;
 
-use super::{EventHandler, Sockets, Stage, Step, Talk};
-use crate::talk::datagrams::SendOutcome;
+use super::{Emit, Sockets, Stage, Step, StepResult, Talk};
 use crate::talk::error::is_unreachable;
 use crate::talk::{PeerAddr, TalkError, TalkEvent, TalkInput, Transport};
-use crate::unit::Nanos;
 
-/// Maximum number of datagrams kept for another address of the peer's name. Arbitrary: a refusal
-/// arrives within one round trip, during which few lines are typed.
+/// Maximum datagrams kept for another address of the peer's name. Arbitrary: few lines are typed
+/// in the round trip that a refusal takes.
 const MAX_UNANSWERED: usize = 64;
 
 impl Talk {
     /// Handles the next input, if it can be sent.
-    pub(super) fn take_input(
-        &mut self,
-        now: Nanos,
-        emit: EventHandler<'_>,
-    ) -> Result<Step, TalkError> {
+    pub(super) fn take_input(&mut self, emit: Emit<'_>) -> StepResult {
         let pending = self.options.unattended && (self.busy() || self.peers.target().is_none());
         let at_a_stage = matches!(self.stage, Stage::Free | Stage::SendFirst | Stage::Reply(_));
-        let soon = now.since(self.sent_at) < self.options.pause;
+        let soon = self.now.since(self.sent_at) < self.options.pause;
         if pending || soon || !at_a_stage {
             return Ok(Step::Idle);
         }
         let Ok(input) = self.inputs.try_recv() else { return Ok(Step::Idle) };
         match input {
-            TalkInput::Line(bytes) => self.line(bytes, now, emit)?,
+            TalkInput::Line(bytes) => self.line(bytes, emit)?,
             TalkInput::Quit(end) => return Ok(Step::End(end)),
             TalkInput::Fail(error) => return Err(error),
-            TalkInput::End => return self.end_of_input(now),
+            TalkInput::End => return self.end_of_input(),
             TalkInput::Invalid(text) => emit(TalkEvent::InvalidInput(&text))?,
             TalkInput::Peers => {
                 let target = self.peers.target().map(|peer| peer.number);
@@ -43,16 +37,15 @@ impl Talk {
             TalkInput::ChooseAddr(_) if self.options.via.is_stream() => {
                 emit(TalkEvent::NoSuchPeer)?;
             }
-            TalkInput::ChooseAddr(who) => {
-                let number = self.peers.find_or_add(who).number;
+            TalkInput::ChooseAddr(addr) => {
+                let number = self.peers.find_or_add(addr).number;
                 emit(TalkEvent::Chosen(self.peers.choose(Some(number))))?;
             }
         }
         Ok(Step::Progress)
     }
 
-    /// Handles the end of input.
-    fn end_of_input(&mut self, now: Nanos) -> Result<Step, TalkError> {
+    fn end_of_input(&mut self) -> StepResult {
         match self.stage {
             Stage::SendFirst => return Err(TalkError::NoLine),
             Stage::Reply(_) => self.stage = Stage::Flushing,
@@ -60,29 +53,21 @@ impl Talk {
             _ if !self.options.via.has_peer() => {}
             _ => {
                 self.stage = Stage::Lingering;
-                self.active_at = now;
+                self.active_at = self.now;
             }
         }
-        if matches!(self.stage, Stage::Lingering | Stage::Flushing)
-            && let Sockets::Streams(streams) = &mut self.sockets
-        {
-            streams.end();
+        if matches!(self.stage, Stage::Lingering | Stage::Flushing) {
+            self.sockets.end_streams();
         }
         Ok(Step::Progress)
     }
 
-    /// Sends a line.
-    fn line(
-        &mut self,
-        bytes: Vec<u8>,
-        now: Nanos,
-        emit: EventHandler<'_>,
-    ) -> Result<(), TalkError> {
+    fn line(&mut self, bytes: Vec<u8>, emit: Emit<'_>) -> Result<(), TalkError> {
         let Some(peer) = self.peers.target().cloned() else {
             return emit(TalkEvent::NoPeer);
         };
-        self.active_at = now;
-        self.sent_at = now;
+        self.active_at = self.now;
+        self.sent_at = self.now;
         match &mut self.sockets {
             Sockets::Datagrams(_) => {
                 let via = &self.options.via;
@@ -90,24 +75,21 @@ impl Talk {
                 if others && self.unanswered.len() < MAX_UNANSWERED {
                     self.unanswered.push(bytes.clone());
                 }
-                self.waiting.push_back((peer.who, bytes));
+                self.waiting.push_back((peer.addr, bytes));
             }
-            Sockets::Streams(streams) => {
-                if !streams.send(&peer, &bytes) {
-                    if !self.options.unattended {
-                        return emit(TalkEvent::NoSuchPeer);
-                    }
-                    return Err(TalkError::Broken(peer.who, io::ErrorKind::NotConnected.into()));
+            Sockets::Streams(streams) => match streams.send(&peer, &bytes) {
+                true => {}
+                false if self.options.unattended => {
+                    return Err(TalkError::Broken(peer.addr, io::ErrorKind::NotConnected.into()));
                 }
-            }
+                false => return emit(TalkEvent::NoSuchPeer),
+            },
         }
         match self.stage {
-            Stage::SendFirst => self.stage = Stage::AwaitReply(now + self.options.linger),
+            Stage::SendFirst => self.stage = Stage::AwaitReply(self.now + self.options.linger),
             Stage::Reply(_) => {
                 self.stage = Stage::Flushing;
-                if let Sockets::Streams(streams) = &mut self.sockets {
-                    streams.end();
-                }
+                self.sockets.end_streams();
             }
             _ => {}
         }
@@ -115,7 +97,7 @@ impl Talk {
     }
 
     /// Whether refused data goes to another address of the peer's name.
-    pub(super) fn try_next_addr(&mut self, error: &TalkError, now: Nanos) -> bool {
+    pub(super) fn try_next_addr(&mut self, error: &TalkError) -> bool {
         let (peer, others) = match &mut self.options.via {
             Transport::TcpConnect(_) => return true,
             Transport::Udp { peer: Some(peer), others, .. } if !others.is_empty() => (peer, others),
@@ -128,37 +110,36 @@ impl Talk {
             _ => return false,
         }
         *peer = others.remove(0);
-        let who = PeerAddr::Ip(*peer);
+        let addr = PeerAddr::Ip(*peer);
         let number = self.peers.find_or_add(refused.clone()).number;
-        self.peers.rename(number, who.clone());
+        self.peers.rename(number, addr.clone());
         self.waiting.retain(|(to, _)| *to != refused);
-        self.waiting.extend(self.unanswered.iter().map(|bytes| (who.clone(), bytes.clone())));
+        self.waiting.extend(self.unanswered.iter().map(|bytes| (addr.clone(), bytes.clone())));
         if let Stage::AwaitReply(until) = &mut self.stage {
-            *until = now + self.options.linger;
+            *until = self.now + self.options.linger;
         }
-        self.active_at = now;
+        self.active_at = self.now;
         true
     }
 
-    /// Sends queued data.
-    pub(super) fn flush(&mut self, emit: EventHandler<'_>) -> Result<(), TalkError> {
-        while let Some((to, bytes)) = self.waiting.front() {
-            let Sockets::Datagrams(datagrams) = &mut self.sockets else { break };
+    pub(super) fn flush(&mut self, emit: Emit<'_>) -> Result<(), TalkError> {
+        while let (Sockets::Datagrams(datagrams), Some((to, bytes))) =
+            (&mut self.sockets, self.waiting.front())
+        {
             match datagrams.send(to, bytes) {
-                SendOutcome::Full => return Ok(()),
-                SendOutcome::Sent => {}
-                SendOutcome::Failed(error) if self.try_next_addr(&error, self.sent_at) => {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) if self.try_next_addr(&error) => {
                     emit(TalkEvent::SendFailed(&error))?;
                     emit(TalkEvent::Chosen(self.peers.target()))?;
-                    return self.flush(emit);
+                    continue;
                 }
-                SendOutcome::Failed(error) => {
-                    let absent = error.is_absence();
-                    if self.options.once || self.options.unattended && !absent {
-                        return Err(error);
-                    }
-                    emit(TalkEvent::SendFailed(&error))?;
+                Err(error)
+                    if self.options.once || self.options.unattended && !error.is_absence() =>
+                {
+                    return Err(error);
                 }
+                Err(error) => emit(TalkEvent::SendFailed(&error))?,
             }
             self.waiting.pop_front();
         }

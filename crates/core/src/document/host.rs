@@ -1,8 +1,10 @@
-//! The host.
+//! The first fields of every document, and the host.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use crate::sys::{CgroupLimits, CpuThrottling, Irq};
 
 /// Properties of a host that affect measurements.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -34,8 +36,7 @@ pub struct Host {
     pub cgroup: Option<CgroupLimits>,
     /// Whether physical cores run two threads at once.
     pub smt_active: Option<bool>,
-    /// Whether the CPUs may clock above their nominal frequency; `null` if the kernel does not
-    /// report it.
+    /// Whether CPUs may exceed their nominal frequency; `null` if the kernel does not report it.
     pub turbo: Option<bool>,
     /// Frequency governor; `null` where there is no frequency scaling.
     pub governor: Option<String>,
@@ -50,8 +51,7 @@ pub struct Host {
     /// Other network settings by name, e.g. `net.core.busy_poll`.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
-    /// The network device of datagrams: towards the peer, or of a sink's address. `null` if there
-    /// is none, or it is unknown.
+    /// The device of datagrams: towards the peer, or of a sink's address; `null` if unknown.
     pub device: Option<Device>,
     /// The kernel's clock source.
     pub clocksource: Option<String>,
@@ -77,31 +77,6 @@ pub struct Host {
     pub capabilities: Vec<Capability>,
     /// The peer's host, if any.
     pub peer: Option<Box<Self>>,
-}
-
-/// CPU throttling of the measuring process, from the control group that was throttled longest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct CpuThrottling {
-    /// The quota as in `cpu.max`: microseconds of CPU time, and per how many microseconds.
-    pub cpu_max: String,
-    /// Periods of the run in which the quota was used up (`nr_throttled` of `cpu.stat`).
-    pub nr_throttled: u64,
-    /// How long the group was stopped meanwhile in ns, all CPUs together (`throttled_usec`).
-    pub throttled_ns: u64,
-}
-
-/// Limits of control groups in the format of version 2: `max` is no limit. Of nested groups the
-/// smallest limit counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct CgroupLimits {
-    /// Microseconds of CPU time, and per how many microseconds: `200000 100000` is two CPUs.
-    pub cpu_max: Option<String>,
-    /// Bytes of memory.
-    pub memory_max: Option<String>,
-    /// CPUs it may run on, such as `0-3,8`.
-    pub cpus: Option<String>,
 }
 
 /// A network device; unknown values are `null`.
@@ -140,18 +115,6 @@ pub struct Device {
     pub channels: Option<BTreeMap<String, u64>>,
 }
 
-/// An interrupt of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Irq {
-    /// Its number.
-    pub number: u32,
-    /// Its name in the driver.
-    pub name: Option<String>,
-    /// The CPUs that may take it, such as `0-3,8`.
-    pub cpus: String,
-}
-
 /// A capability of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -162,4 +125,36 @@ pub struct Capability {
     pub available: bool,
     /// Why not, or with what limits.
     pub detail: String,
+}
+
+/// The first fields of every document.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Head {
+    /// Always `udperf/1`.
+    pub schema: String,
+    /// Which command made it.
+    pub kind: String,
+    /// The program that made it.
+    pub tool: Tool,
+    /// Its arguments, the program's name first.
+    pub command: Vec<String>,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The host it ran on.
+    pub host: Host,
+}
+
+/// The version and build of a program.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Tool {
+    /// Its version.
+    pub version: String,
+    /// The short commit of the sources; with `+` if they had changes.
+    pub git: Option<String>,
+    /// `release` (any optimised build) or `debug`.
+    pub profile: String,
+    /// Optional features of the build.
+    pub features: Vec<String>,
 }

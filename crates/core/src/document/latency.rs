@@ -109,8 +109,7 @@ pub struct UpperLimits {
 /// A latency in ns, or its upper limit if it is below the bound. At most one of the two is known.
 pub type Bounded = (Option<u64>, Option<u64>);
 
-/// Applies a bound to a measured latency: below the bound, only the upper limit (measured plus
-/// bound) is known.
+/// Below the bound, only the upper limit of a latency is known: the measured latency plus bound.
 pub fn bounded(ns: Option<u64>, bound_ns: u64) -> Bounded {
     match ns {
         Some(ns) if ns < bound_ns => (None, Some(ns.saturating_add(bound_ns))),
@@ -177,4 +176,57 @@ impl OutsideStalls {
 /// The known figure or limit; if neither is known, this limit.
 fn or_limit(known: Bounded, limit_ns: Option<u64>) -> Bounded {
     if known == (None, None) { (None, limit_ns) } else { known }
+}
+
+/// The latency breakdown of a sample of datagrams by timestamps of both kernels. For each datagram,
+/// the parts add up to `total`, and so do their means, except for rounding.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Legs {
+    /// Number of datagrams: about one per millisecond and sender, the first of a batch.
+    pub samples: u64,
+    /// Error bound (±) of `path` and `total`: how exactly the offset of the two clocks is known. 0:
+    /// one clock, exact. Smaller minima and percentiles are `null`. Means and maxima are as
+    /// measured, so that means add up. `upper_limits` has the limits of the smaller figures.
+    pub bound_ns: u64,
+    /// From the intended moment to the clock read of the batch that left; 0 without a schedule.
+    pub lag: Leg,
+    /// From there to the driver of the network device, through the system call.
+    pub system_call: Leg,
+    /// From there to the receiver's kernel.
+    pub path: Leg,
+    /// From there to the application's read.
+    pub in_socket: Leg,
+    /// The whole latency.
+    pub total: Leg,
+}
+
+/// One part of the latency in ns.
+#[derive(Debug, Clone, Default, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Leg {
+    /// Exact minimum.
+    pub min_ns: Option<u64>,
+    /// Exact mean.
+    pub mean_ns: u64,
+    /// Median, within 0.1 %, as all percentiles.
+    pub p50_ns: Option<u64>,
+    /// 90th percentile.
+    pub p90_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// 99.9th percentile.
+    pub p99_9_ns: Option<u64>,
+    /// Exact maximum.
+    pub max_ns: u64,
+    /// Upper limits of figures below `bound_ns`; `null` if that is 0, and within one host.
+    #[serde(default)]
+    pub upper_limits: Option<UpperLimits>,
+}
+
+impl Leg {
+    /// Upper limits of the figures that are `None`, in a leg that is known within this bound.
+    pub fn limits(&self, bound_ns: u64) -> UpperLimits {
+        self.upper_limits.unwrap_or_else(|| UpperLimits::assumed(bound_ns))
+    }
 }

@@ -46,7 +46,7 @@ pub struct Ledger {
 }
 
 /// Refused datagrams by reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refused {
     /// The socket's send buffer was full (EAGAIN).
@@ -61,57 +61,72 @@ pub struct Refused {
     pub other: u64,
 }
 
-/// Lost datagrams by place; `null` if this system does not count them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LostAt {
-    /// The receiving socket's buffer was full.
-    pub receive_buffer: Option<u64>,
-    /// A CPU's backlog was full (`net.core.netdev_max_backlog`), of either host.
-    pub backlog: Option<u64>,
-    /// An interface of the receiver dropped them.
-    pub device: Option<u64>,
-    /// A queueing discipline of the sender dropped them.
-    pub qdisc: Option<u64>,
-    /// An interface of the sender dropped them; a veth(4) pair also counts drops of its peer.
-    pub tx_device: Option<u64>,
-    /// The checksum was wrong.
-    pub checksum: Option<u64>,
-    /// The port was not bound.
-    pub no_port: Option<u64>,
-    /// The IP layer of the receiver discarded them: wrong headers or addresses, no route to the
-    /// sender (reverse path filter). Older documents lack this field and the three below.
-    #[serde(default)]
-    pub rx_ip: Option<u64>,
-    /// Datagrams with a missing fragment.
-    #[serde(default)]
-    pub reassembly: Option<u64>,
-    /// The IP layer of the sender discarded them, and did not refuse them.
-    #[serde(default)]
-    pub tx_ip: Option<u64>,
-    /// The next hop did not answer address resolution (ARP, neighbour discovery), so they never
-    /// left the sender.
-    #[serde(default)]
-    pub neighbour: Option<u64>,
+/// Defines the locations where datagrams are lost once: as an enum, and as a count for each.
+macro_rules! drop_locations {
+    ($($(#[$doc:meta])* $location:ident $(#[$attribute:meta])* $field:ident,)+) => {
+        /// A location where datagrams are lost.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum DropLocation {
+            $($(#[$doc])* $location,)+
+        }
+
+        impl DropLocation {
+            /// All, in the order of the document.
+            pub const ALL: &[Self] = &[$(Self::$location),+];
+
+            /// Its name in the document.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$location => stringify!($field),)+
+                }
+            }
+        }
+
+        /// Lost datagrams by place; `null` if this system does not count them.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub struct LostAt {
+            $($(#[$doc])* $(#[$attribute])* pub $field: Option<u64>,)+
+        }
+
+        impl LostAt {
+            /// All places by their names.
+            pub fn places(&self) -> [(&'static str, Option<u64>); DropLocation::ALL.len()] {
+                [$((stringify!($field), self.$field)),+]
+            }
+
+            /// The count of a location.
+            pub const fn at_mut(&mut self, location: DropLocation) -> &mut Option<u64> {
+                match location {
+                    $(DropLocation::$location => &mut self.$field,)+
+                }
+            }
+        }
+    };
 }
 
-impl LostAt {
-    /// All places by their names.
-    pub fn places(&self) -> [(&'static str, Option<u64>); 11] {
-        let Self { receive_buffer, backlog, device, qdisc, tx_device, checksum, .. } = *self;
-        let Self { no_port, rx_ip, reassembly, tx_ip, neighbour, .. } = *self;
-        [
-            ("receive_buffer", receive_buffer),
-            ("backlog", backlog),
-            ("device", device),
-            ("qdisc", qdisc),
-            ("tx_device", tx_device),
-            ("checksum", checksum),
-            ("no_port", no_port),
-            ("rx_ip", rx_ip),
-            ("reassembly", reassembly),
-            ("tx_ip", tx_ip),
-            ("neighbour", neighbour),
-        ]
-    }
+drop_locations! {
+    /// The receiving socket's buffer was full.
+    ReceiveBuffer receive_buffer,
+    /// A CPU's backlog was full (`net.core.netdev_max_backlog`), of either host.
+    Backlog backlog,
+    /// An interface of the receiver dropped them.
+    Device device,
+    /// A queueing discipline of the sender dropped them.
+    Qdisc qdisc,
+    /// An interface of the sender dropped them; a veth(4) pair also counts drops of its peer.
+    TxDevice tx_device,
+    /// The checksum was wrong.
+    Checksum checksum,
+    /// The port was not bound.
+    NoPort no_port,
+    /// The IP layer of the receiver discarded them: wrong headers or addresses, no route to the
+    /// sender (reverse path filter). Older documents lack this field and the three below.
+    RxIp #[serde(default)] rx_ip,
+    /// Datagrams with a missing fragment.
+    Reassembly #[serde(default)] reassembly,
+    /// The IP layer of the sender discarded them, and did not refuse them.
+    TxIp #[serde(default)] tx_ip,
+    /// Not sent: the next hop did not answer address resolution (ARP, neighbour discovery).
+    Neighbour #[serde(default)] neighbour,
 }

@@ -1,41 +1,30 @@
 //! The document: one versioned JSON object that every output format reads. Counters are integers,
 //! times integer nanoseconds, rates numbers per second; unknown values are `null`, never 0.
 
-mod breakdown;
-mod echo;
-mod head;
 mod host;
-mod input;
 mod latency;
 mod ledger;
-mod outage;
-mod packets;
-mod remote;
-mod requests;
+mod parts;
 mod search;
 mod sink;
-mod usage;
 mod validity;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::document::breakdown::{Leg, Legs};
-pub use crate::document::remote::{Clock, FlowCounts, FlowSpread, Flows};
-pub use crate::document::requests::Exchange;
-pub use echo::EchoDocument;
-pub use head::{Head, Tool};
-pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Host, Irq};
-pub use input::{CaptureClock, InputSummary};
-pub use latency::{Bounded, Latency, OutsideStalls, UpperLimits, bounded};
-pub use ledger::{Ledger, LostAt, Refused};
-pub use outage::Outage;
-pub use packets::{Choice, Failed, LeftOut, Packets, Tried};
+pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Head, Host, Irq, Tool};
+pub use latency::{Bounded, Latency, Leg, Legs, OutsideStalls, UpperLimits, bounded};
+pub use ledger::{DropLocation, Ledger, LostAt, Refused};
+pub use parts::{
+    CaptureClock, Choice, Clock, ContextSwitches, Exchange, Failed, FlowCounts, FlowSpread, Flows,
+    InputSummary, LeftOut, Outage, Packets, PerDatagram, Tried,
+};
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
     TrialFigures, TrialVerdict, Verified,
 };
-pub use sink::{SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource};
-pub use usage::{ContextSwitches, PerDatagram};
+pub use sink::{
+    EchoDocument, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
+};
 pub use validity::{Gate, InvalidReason, MAX_MISSED};
 
 /// Name and version of the schema.
@@ -70,8 +59,7 @@ pub struct Report {
     /// unknown, or if this host sent no datagrams.
     #[serde(default)]
     pub path_mtu: Option<u64>,
-    /// How a CPU quota throttled this process during the run; `null` without a quota, or if the
-    /// system does not report it.
+    /// How a CPU quota throttled this process; `null` without a quota, or if it is unknown.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
     /// Warnings about the whole run.
@@ -83,8 +71,7 @@ pub struct Report {
     /// Why the run is invalid; empty if it is valid.
     #[serde(default)]
     pub invalid_because: Vec<InvalidReason>,
-    /// Share of a cell's schedule that may be missed, 0 to 1; if more was missed, the run is
-    /// invalid.
+    /// Share of a cell's schedule that may be missed in a valid run, 0 to 1.
     #[serde(default = "validity::max_missed")]
     pub max_missed: f64,
     /// The result of each `--fail-if` in each cell it was checked in; empty without `--fail-if`.
@@ -128,7 +115,7 @@ pub struct Cell {
     /// `forward`: from this host to the peer; `reverse`: from the peer; `null`: without a peer.
     pub direction: Option<String>,
     /// Where the two ends were: `together`, in one network namespace, so that every datagram is in
-    /// some counter; `apart`, in two of one host; `remote`, on two hosts, with an unobserved
+    /// some counter; `apart`, in two of one host; `across`, on two hosts, with an unobserved
     /// network between; `null` if the other end is unknown.
     pub ends: Option<String>,
     /// The trial, from 0.
@@ -149,8 +136,7 @@ pub struct Cell {
     pub rate_pps: Option<f64>,
     /// The schedule; `null` for `max`.
     pub pace: Option<String>,
-    /// How workers waited: `spin`, `hybrid` or `epoll`. Hybrid becomes epoll if both ends share a
-    /// core.
+    /// How workers waited: `spin`, `hybrid` or `epoll`; no hybrid on a core that both ends share.
     pub wait: String,
     /// The senders' window in ns: every datagram sent was due in it.
     pub elapsed_ns: u64,
@@ -312,7 +298,7 @@ pub struct Stalls {
 }
 
 /// Stalls of one side.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StallSum {
     /// How many.
@@ -348,8 +334,7 @@ pub struct Kernel {
     pub device_drops: Option<u64>,
     /// Dropped by the same kind of interfaces on transmit, at the senders.
     pub tx_device_drops: Option<u64>,
-    /// Dropped by queueing disciplines of those, at the senders; includes refused sends
-    /// (`refused.no_buffers`).
+    /// Dropped by their queueing disciplines, at the senders; includes `refused.no_buffers`.
     pub qdisc_drops: Option<u64>,
     /// Received and discarded by the IP layer (InHdrErrors, InAddrErrors, InDiscards, InNoRoutes,
     /// IPReversePathFilter), network namespace. Older documents lack this field and all below.
@@ -359,8 +344,7 @@ pub struct Kernel {
     /// namespace. Fragments dropped at the memory limit count one by one.
     #[serde(default)]
     pub reassembly_failures: Option<u64>,
-    /// Discarded by the IP layer on transmit (OutDiscards), the senders' network namespace;
-    /// includes refused sends.
+    /// Discarded by the IP layer on transmit (OutDiscards) at the senders; includes refused sends.
     #[serde(default)]
     pub ip_out_discards: Option<u64>,
     /// Not sent without a route (OutNoRoutes), the senders' network namespace.

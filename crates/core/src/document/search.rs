@@ -49,8 +49,7 @@ pub struct Found {
     pub p99_ns: Option<u64>,
     /// The verification at a lower rate; `null` if it is undecided, or there is no lower rate.
     pub verified: Option<Verified>,
-    /// The highest rate sent at `high_pps` in generator-limited trials that count; `null` without
-    /// such trials.
+    /// The highest rate sent at `high_pps` in generator-limited trials; `null` without such trials.
     pub generator_pps: Option<f64>,
     /// Trials that were disturbed: repeated, or counted as failed after several.
     pub disturbed: u64,
@@ -140,21 +139,8 @@ pub enum TrialVerdict {
     Fail,
     /// All held, but the generator sent less than requested.
     GeneratorLimited,
-    /// A goal failed, or less was sent, while workers stalled, or the generator was late or lost
-    /// replies.
+    /// A goal failed or less was sent: workers stalled, or the generator lagged or lost replies.
     Disturbed,
-}
-
-impl TrialVerdict {
-    /// Its word in the document.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::GeneratorLimited => "generator_limited",
-            Self::Disturbed => "disturbed",
-        }
-    }
 }
 
 /// A trial.

@@ -1,8 +1,8 @@
-//! The document of a sink.
+//! The documents of a sink and of an echo server.
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuThrottling, Head, SocketBuffer, Warning};
+use super::{CpuThrottling, Head, Refused, SocketBuffer, Spread, Warning};
 
 /// The clients and counters of a sink, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,14 +19,12 @@ pub struct SinkDocument {
     pub more_clients: u64,
     /// Datagrams outside sessions.
     pub others: SinkOthers,
-    /// The sockets that receive these datagrams and control messages: the first one of each
-    /// address, then all others.
+    /// The sockets that receive these and control messages: first one per address, then the others.
     pub listeners: Vec<SinkListener>,
     /// Control messages outside sessions: late, repeated or unreadable ones, and those of refused
     /// clients. No other counter includes them.
     pub stray_control: u64,
-    /// How a CPU quota throttled the sink; `null` without a quota, or if the system does not report
-    /// it.
+    /// How a CPU quota throttled the sink; `null` without a quota, or if it is unknown.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
     /// Warnings about these figures.
@@ -39,8 +37,7 @@ pub struct SinkDocument {
 pub struct SinkListener {
     /// Where it is bound.
     pub at: String,
-    /// The core that its worker was pinned to; for the first one, while there was no client.
-    /// `null`: none.
+    /// The core of its worker, for the first one without clients; `null` if not pinned.
     pub core: Option<u64>,
     /// Datagrams read there outside sessions.
     pub datagrams: u64,
@@ -101,8 +98,7 @@ pub struct SinkOthers {
     pub first_ns: Option<u64>,
     /// When the last one arrived.
     pub last_ns: Option<u64>,
-    /// The mean gap between one datagram and the next, over all sources and listeners; `null` below
-    /// two.
+    /// The mean gap between datagrams of all sources and listeners; `null` below two.
     pub gap_mean_ns: Option<u64>,
     /// Median gap between one datagram and the next at the same listener, over all sources.
     pub gap_p50_ns: Option<u64>,
@@ -136,14 +132,13 @@ pub struct SinkSource {
     pub last_ns: u64,
     /// The longest gap between two of its datagrams at the same listener.
     pub gap_max_ns: u64,
-    /// Its datagrams by sequence number; `null` unless most of them carry udperf's header, as with
-    /// `blast --no-peer`.
+    /// Its datagrams by sequence number; `null` unless most carry udperf's header (`--no-peer`).
     #[serde(default)]
     pub sequences: Option<SinkSequences>,
 }
 
 /// Datagrams of one source by their sequence numbers, those of warm-ups included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SinkSequences {
     /// Distinct sequence numbers.
@@ -159,4 +154,74 @@ pub struct SinkSequences {
     pub reordered: u64,
     /// Datagrams without a sequence number of udperf.
     pub other: u64,
+}
+
+/// The counters of an echo server, `kind` `echo`. Each datagram has one outcome: `received` =
+/// `returned` + all of `refused` + `dropped` + `unanswered` + `overflow` + `waiting`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EchoDocument {
+    /// The first fields; `kind` is `echo`.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The engine: `plain`, `batch`, `offload` or `uring`.
+    pub engine: String,
+    /// Workers, each with a socket of its own.
+    pub threads: u64,
+    /// How they waited: `spin`, `hybrid` or `epoll`.
+    pub wait: String,
+    /// How long each reply was delayed; `null`: not at all.
+    pub delay_ns: Option<u64>,
+    /// Datagrams to drop as requested: `1%`, `1/8`; `null`: none.
+    pub drop: Option<String>,
+    /// How long it served in ns.
+    pub elapsed_ns: u64,
+    /// From the first datagram to the last one, in ns; `null` without datagrams.
+    pub active_ns: Option<u64>,
+    /// Datagrams received.
+    pub received: u64,
+    /// Their payload in bytes.
+    pub received_bytes: u64,
+    /// Packets received: datagrams, or super-packets of several.
+    pub packets: u64,
+    /// Truncated datagrams.
+    pub truncated: u64,
+    /// Datagrams returned.
+    pub returned: u64,
+    /// Their payload in bytes.
+    pub returned_bytes: u64,
+    /// Datagrams returned per second of `active_ns`; `null` below two datagrams.
+    pub pps: Option<f64>,
+    /// Replies that the system refused.
+    pub refused: Refused,
+    /// Datagrams dropped by `--drop`.
+    pub dropped: u64,
+    /// Datagrams whose sender might answer the reply, or has no address.
+    pub unanswered: u64,
+    /// Datagrams that exceeded the delay queue.
+    pub overflow: u64,
+    /// Datagrams in the delay queue at the end.
+    pub waiting: u64,
+    /// How late delayed replies left.
+    pub lateness: Option<Spread>,
+    /// ICMP errors for replies, up to the size of the error queue; such replies count as returned.
+    pub told_unreachable: u64,
+    /// Super-packets that the system refused, returned as single datagrams.
+    pub cut: u64,
+    /// Datagrams dropped at full receive buffers; `null` if the system does not count them.
+    pub socket_drops: Option<u64>,
+    /// System calls that received or sent, without those that waited.
+    pub syscalls: u64,
+    /// Receive calls that found the queue empty.
+    pub empty_calls: u64,
+    /// Receive calls that failed for another reason.
+    pub errors: u64,
+    /// CPU time of all workers in ns; `null` if unknown.
+    pub cpu_ns: Option<u64>,
+    /// Number of sender addresses, up to the limit of the table.
+    pub clients: u64,
+    /// Whether there were more.
+    pub more_clients: bool,
+    /// Datagrams received by each worker.
+    pub by_worker: Vec<u64>,
 }

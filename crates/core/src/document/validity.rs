@@ -33,8 +33,7 @@ pub struct Gate {
     pub cell: Option<String>,
     /// Its trial, from 0; `null` where no cell was measured.
     pub trial: Option<u32>,
-    /// Whether the condition held, which fails the run; `null` where it could not be checked,
-    /// which fails the run, too.
+    /// Whether the condition held; `null` if it could not be checked. Both fail the run.
     pub held: Option<bool>,
     /// The measured value with its unit; `null` where it is unknown.
     pub value: Option<String>,

@@ -1,8 +1,8 @@
 //! The echo server: workers share a port, and each returns the datagrams that the kernel gives it.
 //!
 //! It never answers its own port number, port 0, or the ports of inetd(8) services: with a forged
-//! source address, two servers could answer each other forever. Do not expose it to the internet.
-//! A server on another port could still be made to answer.
+//! source address, two servers could answer each other forever. Do not expose it to the internet: a
+//! server on another port could still answer.
 
 mod delay;
 mod policy;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use mio::Interest;
 
 use self::delay::Queue;
-use self::turn::{Shared, TurnDone, respond};
+use self::turn::{Shared, respond};
 use crate::clock::Clock;
 use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
@@ -31,37 +31,32 @@ use crate::run::worker::waiter;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How often the end conditions are checked; arbitrary, unnoticeable to people.
+/// How often the end conditions, and the end of the workers, are checked; arbitrary.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// How often the end of the workers is checked; arbitrary.
 const JOIN_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Options of an echo server.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct EchoOptions {
     /// The socket to listen on.
     pub socket: Options,
     /// Whether a socket at `[::]` accepts IPv4, too.
     pub dual: bool,
-    /// The engine.
     pub engine: EchoKind,
     /// Workers, each with its own socket; 0 counts as 1.
     pub threads: u16,
     /// Cores for workers, in turn; empty: not pinned.
     pub cores: Vec<usize>,
-    /// How workers wait.
     pub wait: WaitKind,
-    /// How long each reply is delayed.
     pub delay: Option<Nanos>,
     /// Which datagrams are not answered; each worker applies it separately.
     pub drop: Option<DropRule>,
-    /// The seed of random decisions.
     pub seed: u64,
-    /// End after so many datagrams; the rest of the last batch is answered, too.
+    /// Maximum datagrams; the rest of the last batch is answered, too.
     pub count: Option<u64>,
-    /// End after so long.
     pub time: Option<Nanos>,
-    /// End after so long without a datagram.
+    /// Maximum time without a datagram.
     pub idle: Option<Nanos>,
 }
 
@@ -76,21 +71,17 @@ pub enum EchoEvent {
 
 /// Why an echo server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other variants are as named")]
 pub enum EchoEnd {
-    /// It was stopped from outside.
     Stopped,
     /// It received the requested number of datagrams.
     Count,
-    /// Its time was over.
     Time,
     /// No datagram arrived for the idle time.
     Idle,
 }
 
-/// Runs an echo server until `stop` or the options end it.
-///
-/// # Errors
-/// [`RunError`] if it cannot listen, or a worker cannot be set up.
+/// Runs an echo server until `stop` or the options end it; an error if a worker cannot be set up.
 pub fn echo(
     options: &EchoOptions,
     stop: &AtomicBool,
@@ -145,7 +136,6 @@ pub fn echo(
     failed.map_or(Ok((tally, end)), Err)
 }
 
-/// Waits until the server should end.
 fn supervise(
     options: &EchoOptions,
     stop: &AtomicBool,
@@ -186,22 +176,19 @@ fn supervise(
 
 fn run_worker(
     options: &EchoOptions,
-    worker: usize,
+    number: usize,
     udp: Udp,
     shared: &Shared,
     ready: Sender<Result<(), NetError>>,
 ) -> EchoTally {
-    let pinned = match options.cores.as_slice() {
-        [] => Ok(()),
-        cores => pin_to(cores[worker % cores.len()]),
-    };
-    if let Err(error) = pinned {
+    let core = options.cores.iter().cycle().nth(number);
+    if let Err(error) = core.map_or(Ok(()), |core| pin_to(*core)) {
         let _ = ready.send(Err(error.into()));
         return EchoTally::default();
     }
-    let (ipv6, anywhere) = (udp.local.is_ipv6(), udp.local.ip().is_unspecified());
-    let worker = EchoWorker { options, number: worker, port: udp.local.port(), shared, ready };
-    let socket = udp.socket;
+    let (port, ipv6) = (udp.local.port(), udp.local.is_ipv6());
+    let (socket, anywhere) = (udp.socket, udp.local.ip().is_unspecified());
+    let worker = EchoWorker { options, number, port, shared, ready };
     match options.engine {
         EchoKind::Plain if anywhere && sys::enable_pktinfo(&socket, ipv6).is_ok() => {
             worker.run(PlainEchoAnywhere::new(socket, ipv6))
@@ -223,43 +210,29 @@ struct EchoWorker<'a> {
 
 impl EchoWorker<'_> {
     fn run<R: Responder>(self, responder: std::io::Result<R>) -> EchoTally {
-        let Self { options, number: worker, port, shared, ready } = self;
-        let set_up = responder
-            .map_err(|source| NetError::Engine { engine: options.engine.word(), source })
-            .and_then(|responder| Ok((responder, waiter(options.wait, Interest::READABLE)?)));
-        let (mut responder, mut waiter) = match set_up {
+        let Self { options, number, port, shared, ready } = self;
+        let set_up = || {
+            let failed = |source| NetError::Engine { engine: options.engine.word(), source };
+            Ok((responder.map_err(failed)?, waiter(options.wait, Interest::READABLE)?))
+        };
+        let (mut responder, mut waiter) = match set_up() {
             Ok(both) => both,
             Err(error) => {
                 let _ = ready.send(Err(error));
                 return EchoTally::default();
             }
         };
-        let seed = options.seed.wrapping_add(worker as u64);
+        let seed = options.seed.wrapping_add(number as u64);
         let dropper = options.drop.map(|rule| Dropper::new(rule, seed));
-        let mut policy = ReplyPolicy::new(port, dropper, options.delay.map(Queue::new));
+        let policy = ReplyPolicy::new(port, dropper, options.delay.map(Queue::new));
         if options.delay.is_some() {
             sys::set_timer_slack_ns(TIMER_SLACK_NS);
         }
         let _ = ready.send(Ok(()));
         drop(ready);
         let cpu = sys::thread_cpu_ns();
-        let done = respond(&mut responder, &mut policy, &mut waiter, shared, worker);
+        let tally = respond(&mut responder, policy, &mut waiter, shared, number);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
-        EchoTally { cpu, ..tally(&done, policy) }
-    }
-}
-
-fn tally(done: &TurnDone, policy: ReplyPolicy) -> EchoTally {
-    EchoTally {
-        counters: done.counters,
-        dropped: policy.dropped,
-        unanswered: policy.unanswered,
-        overflow: policy.overflow,
-        waiting: policy.queue.as_ref().map_or(0, Queue::datagrams),
-        socket_drops: done.drops.known_total(),
-        active: done.active,
-        clients: policy.clients,
-        lateness: policy.queue.map(|queue| queue.lateness).unwrap_or_default(),
-        ..EchoTally::default()
+        EchoTally { cpu, ..tally }
     }
 }

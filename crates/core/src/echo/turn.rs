@@ -6,25 +6,20 @@ use super::delay::Queue;
 use crate::clock::Clock;
 use crate::echo::policy::ReplyPolicy;
 use crate::engine::echo::{EchoCounters, Responder};
+use crate::measure::EchoTally;
 use crate::net::Waiter;
 use crate::run::receive::{Drops, SAMPLE_EVERY};
-use crate::unit::Nanos;
 
-/// State shared by the workers and their supervisor.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     order: AtomicU8,
-    /// Datagrams that each worker has received.
     received: Vec<Counter>,
-    /// Number of datagrams after which all workers end.
     count: Option<u64>,
 }
 
-/// The order to continue. Arbitrary value, as for the other orders.
+/// Orders: to continue, to end once the delay queue is empty, and to end at once. Arbitrary values.
 const RUN: u8 = 0;
-/// The order to end once the delay queue is empty.
 const DRAIN: u8 = 1;
-/// The order to end at once.
 const STOP: u8 = 2;
 
 /// A counter in a cache line of its own (64 bytes, in pairs on x86-64).
@@ -33,7 +28,6 @@ const STOP: u8 = 2;
 struct Counter(AtomicU64);
 
 impl Shared {
-    /// State of so many workers, which end after `count` datagrams.
     pub(super) fn new(workers: usize, count: Option<u64>) -> Self {
         let received = (0..workers).map(|_| Counter::default()).collect();
         Self { order: AtomicU8::new(RUN), received, count }
@@ -43,7 +37,7 @@ impl Shared {
         self.received.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
     }
 
-    /// Starts draining once the workers received enough; an order to stop remains.
+    /// Starts draining once the workers received enough, unless they were stopped.
     #[inline]
     fn end_when_enough(&self) {
         if self.count.is_some_and(|count| self.received() >= count) {
@@ -57,39 +51,32 @@ impl Shared {
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct TurnDone {
-    pub(super) counters: EchoCounters,
-    pub(super) drops: Drops,
-    /// When the first and the last datagram was received.
-    pub(super) active: Option<(Nanos, Nanos)>,
-}
-
 pub(super) fn respond(
     responder: &mut impl Responder,
-    policy: &mut ReplyPolicy,
+    mut policy: ReplyPolicy,
     waiter: &mut Waiter,
     shared: &Shared,
     worker: usize,
-) -> TurnDone {
+) -> EchoTally {
     let clock = Clock::Monotonic;
-    let mut done = TurnDone::default();
-    done.drops.restart(responder.sockets());
+    let (mut counters, mut active) = (EchoCounters::default(), None);
+    let mut drops = Drops::default();
+    drops.restart(responder.sockets());
     let mut sample_at = clock.now() + SAMPLE_EVERY;
     loop {
         // The one clock read of this turn.
         let now = clock.now();
         let queue = policy.queue.as_mut();
-        let sent = queue.is_some_and(|queue| queue.release(now, responder, &mut done.counters));
-        let before = done.counters.received;
+        let sent = queue.is_some_and(|queue| queue.release(now, responder, &mut counters));
+        let before = counters.received;
         let order = shared.order.load(Ordering::Relaxed);
-        // After an order to end, nothing more is received, so that the worker does end.
-        let drained = order != RUN || responder.turn(policy, &mut done.counters);
-        let received = done.counters.received > before;
+        // After an order to end, the worker receives no more.
+        let drained = order != RUN || responder.turn(&mut policy, &mut counters);
+        let received = counters.received > before;
         if received {
             waiter.busy(now, responder.sockets());
-            done.active = Some((done.active.map_or(now, |(first, _)| first), now));
-            shared.received[worker].0.store(done.counters.received, Ordering::Relaxed);
+            active = Some((active.map_or(now, |(first, _)| first), now));
+            shared.received[worker].0.store(counters.received, Ordering::Relaxed);
             shared.end_when_enough();
         }
         let due = policy.queue.as_ref().and_then(Queue::due);
@@ -103,7 +90,7 @@ pub(super) fn respond(
         }
         if now > sample_at {
             sample_at = now + SAMPLE_EVERY;
-            done.drops.sample(responder.sockets());
+            drops.sample(responder.sockets());
         }
         if drained && !received && !sent {
             let sockets = responder.sockets();
@@ -113,6 +100,13 @@ pub(super) fn respond(
             };
         }
     }
-    done.drops.sample(responder.sockets());
-    done
+    drops.sample(responder.sockets());
+    EchoTally {
+        counters,
+        waiting: policy.queue.as_ref().map_or(0, Queue::datagrams),
+        socket_drops: drops.known_total(),
+        active,
+        lateness: policy.queue.map(|queue| queue.lateness).unwrap_or_default(),
+        ..policy.tally
+    }
 }

@@ -9,7 +9,6 @@ const ARENA_LEN: usize = 256 * 1024;
 /// A cache line in bytes; slots begin at multiples of it. 64 on x86-64 and most of arm64.
 pub(super) const CACHE_LINE: usize = 64;
 
-/// Slots of one length.
 #[derive(Debug)]
 pub(super) struct Arena {
     bytes: Vec<u8>,
@@ -47,12 +46,10 @@ impl Arena {
         Self { bytes: vec![0xFF; slot_len * slots], stride: slot_len }
     }
 
-    /// How many slots there are.
     pub(super) fn len(&self) -> usize {
         self.bytes.len() / self.stride
     }
 
-    /// Distance of slots in bytes.
     #[inline]
     pub(super) const fn stride(&self) -> usize {
         self.stride
@@ -65,13 +62,11 @@ impl Arena {
         &mut self.bytes[..len]
     }
 
-    /// All slots, one by one.
     #[inline]
     pub(super) fn slots(&self) -> ChunksExact<'_, u8> {
         self.bytes.chunks_exact(self.stride)
     }
 
-    /// All slots, one by one, to be written.
     #[inline]
     pub(super) fn slots_mut(&mut self) -> ChunksExactMut<'_, u8> {
         self.bytes.chunks_exact_mut(self.stride)

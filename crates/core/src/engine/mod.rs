@@ -25,14 +25,10 @@ macro_rules! arena_slots {
 mod arena;
 mod batch;
 pub mod echo;
-mod gro;
-mod gso;
-mod inbox;
-mod kinds;
 mod null;
+mod offload;
 mod pair;
 mod plain;
-mod plain_timestamped;
 pub mod probe;
 pub mod table;
 #[cfg(udperf_uring)]
@@ -42,14 +38,13 @@ mod uring;
 mod uring;
 
 pub use batch::{BatchRx, BatchTx};
-pub use gro::GroRx;
-pub use gso::GsoTx;
-pub use kinds::{EchoKind, EnginePair, RxKind, TxKind};
 pub use null::{NullLink, NullRx, NullTx};
+pub use offload::{GroRx, GsoTx};
 pub use pair::EngineError;
-pub use plain::{PlainRx, PlainTx};
-pub use plain_timestamped::StampedRx;
-pub use table::{ENGINES, EngineKind, EngineRow, UnknownEngineId};
+pub use plain::{PlainRx, PlainTx, StampedRx};
+pub use table::{
+    ENGINES, EchoKind, EngineKind, EnginePair, EngineRow, RxKind, TxKind, UnknownEngineId,
+};
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 
 use std::io;
@@ -64,6 +59,7 @@ const SEGMENTS: usize = 128;
 
 /// Result of one push.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct Push {
     /// Datagrams sent, the first ones of the lease.
     pub sent: usize,
@@ -71,14 +67,13 @@ pub struct Push {
     pub packets: u64,
     /// Datagrams refused after those sent: one, or all of a super-packet. No later one was tried.
     pub refused: usize,
-    /// Why; `None` where none was refused.
     pub error: Option<SendError>,
-    /// System calls made.
     pub syscalls: u64,
 }
 
 /// Result of one pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct Pull {
     /// Datagrams to visit.
     pub datagrams: usize,
@@ -90,19 +85,18 @@ pub struct Pull {
     pub truncated: u64,
     /// How often no provided buffer was free (ENOBUFS); datagrams then wait in the socket.
     pub no_buffers: u64,
-    /// System calls made.
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
     pub errors: u64,
     /// Of those, errors that report the peer as unreachable (ICMP).
     pub unreachable: u64,
-    /// The error number of the latest of those.
+    /// That of the latest of those.
     pub errno: Option<UnreachableErrno>,
     /// Whether the queue was found empty.
     pub drained: bool,
 }
 
-/// The segments of super-packets, for engines that send such.
+/// The segments of super-packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Segments {
     /// Datagrams that one super-packet held at first.
@@ -111,7 +105,7 @@ pub struct Segments {
     pub now: usize,
 }
 
-/// A way of sending: lease slots, stamp them, push, reclaim.
+/// A way of sending: lease slots, stamp them, push.
 pub trait Tx {
     /// What it sends on.
     type Socket: Datagram;
@@ -134,13 +128,10 @@ pub trait Tx {
     /// sequence number: it decides the payload's size.
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push;
 
-    /// Super-packets, where this makes such.
+    /// Super-packets, if it sends such.
     fn segments(&self) -> Option<Segments> {
         None
     }
-
-    /// Takes back slots that have left, where the kernel borrows them.
-    fn reclaim(&mut self) {}
 
     /// The sockets by flow, or the one of all, for waiting; none where there are none.
     fn sockets(&mut self) -> &mut [Self::Socket] {
@@ -156,8 +147,7 @@ pub trait Rx {
     /// Receives what there is, up to a batch.
     fn pull(&mut self) -> Pull;
 
-    /// Shows each datagram of the latest pull in order of arrival, and its time in the socket, if
-    /// the kernel reports it.
+    /// Visits each datagram of the latest pull in order, with its time in the socket, if known.
     fn each(&self, visit: impl FnMut(&[u8], Option<Nanos>));
 
     /// Whether the socket receives, and drops, whole super-packets.
@@ -180,16 +170,13 @@ pub trait Rx {
     }
 }
 
-/// Result of sending some messages.
+/// The result of sending messages; `left` counts those sent.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sent {
-    /// Messages sent, the first ones.
     left: usize,
     /// Datagrams of the message that was refused.
     refused: usize,
-    /// Why.
     error: Option<SendError>,
-    /// System calls made.
     syscalls: u64,
 }
 
@@ -233,7 +220,7 @@ fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent 
     Sent { left, refused, error: Some(error), syscalls: 1 }
 }
 
-/// Why the first message was not sent; `None` for a signal: the caller retries.
+/// Why the first message was not sent; `None` after a signal: the caller retries.
 // cold: a refusal
 fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
     let error = match sys::send_error_of(error) {
@@ -259,7 +246,6 @@ pub fn explained(error: SendError, socket: &impl Datagram) -> SendError {
     queued.filter(same).unwrap_or(error)
 }
 
-/// Counts the messages of a recvmmsg(2).
 #[inline]
 fn count<'a>(messages: impl Iterator<Item = RecvMessage<'a>>) -> Pull {
     let mut pull = Pull::default();
@@ -276,35 +262,17 @@ fn count<'a>(messages: impl Iterator<Item = RecvMessage<'a>>) -> Pull {
 }
 
 impl Pull {
-    /// Adds the counts of a failed receive call.
     #[inline]
     fn add_failure(&mut self, error: &io::Error) {
-        let failed = failed_pull(error);
-        self.errors += failed.errors;
-        self.unreachable += failed.unreachable;
-        self.errno = failed.errno.or(self.errno);
-        self.drained |= failed.drained;
+        let (kind, unreachable) = (error.kind(), sys::send_error_of(error).unreachable());
+        self.errors +=
+            u64::from(!matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted));
+        self.unreachable += u64::from(unreachable.is_some());
+        self.errno = unreachable.map(|why| why.errno).or(self.errno);
+        self.drained |= kind == io::ErrorKind::WouldBlock;
     }
 }
 
-/// The result of a failed receive call.
-#[inline]
-fn failed_pull(error: &io::Error) -> Pull {
-    let unreachable = sys::send_error_of(error).unreachable();
-    Pull {
-        errors: u64::from(!matches!(
-            error.kind(),
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-        )),
-        unreachable: u64::from(unreachable.is_some()),
-        errno: unreachable.map(|why| why.errno),
-        drained: error.kind() == io::ErrorKind::WouldBlock,
-        syscalls: 1,
-        ..Pull::default()
-    }
-}
-
-/// Lengths of the slots' payloads, if they vary.
 // cold: set-up
 fn lens(size: PayloadSize, slots: usize) -> Vec<u16> {
     match size {

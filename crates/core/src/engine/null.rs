@@ -1,5 +1,5 @@
-//! No system call at all: the sender's side takes all that the receiver's keeps up with, and that
-//! makes what was taken. What is left is our own cost a datagram, the ceiling of every engine.
+//! No system call at all: the sender counts datagrams, and the receiver makes as many. What is left
+//! is the cost of udperf itself per datagram, the limit of every engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,18 +11,17 @@ use super::{Pull, Push, Rx, Tx};
 use crate::sys::SendError;
 use crate::unit::{Nanos, PayloadSize};
 
-/// Datagrams a push or pull; the segments of a GSO super-packet, the engine whose ceiling this is.
+/// Datagrams per push or pull: as many as a GSO super-packet has segments.
 const BATCH: usize = 64;
 
 /// Maximum datagrams on their way. Arbitrary: more than a batch, and quickly drained.
 const UNDER_WAY: u64 = 1 << 16;
 
-/// Looks at a full link before a datagram is refused. Arbitrary: a running receiver makes room
-/// within a few thousand.
+/// Looks at a full link before a refusal. Arbitrary: a running receiver needs a few thousand.
 const LOOKS: u32 = 1 << 20;
 
-/// The state shared by both null engines: the datagrams that each flow took, and bytes 4 to 11 of
-/// the latest one, which begin with its intended time.
+/// The state shared by both null engines: the number of datagrams of each flow, and bytes 4 to 11
+/// of the latest one, which begin with its intended time.
 #[derive(Debug)]
 pub struct NullLink {
     flows: Vec<Flow>,
@@ -33,7 +32,7 @@ pub struct NullLink {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Flow {
-    taken: AtomicU64,
+    sent: AtomicU64,
     word: AtomicU64,
     made: Made,
 }
@@ -44,7 +43,7 @@ struct Flow {
 struct Made(AtomicU64);
 
 impl NullLink {
-    /// A link of so many flows.
+    /// A link with this number of flows.
     pub fn new(flows: usize) -> Arc<Self> {
         Self::with_room(flows, UNDER_WAY)
     }
@@ -61,26 +60,27 @@ impl NullLink {
     /// Resets an unused link for the next phase.
     pub fn reset(&self) {
         for flow in &self.flows {
-            flow.taken.store(0, Ordering::Relaxed);
+            flow.sent.store(0, Ordering::Relaxed);
             flow.word.store(0, Ordering::Relaxed);
             flow.made.0.store(0, Ordering::Relaxed);
         }
     }
 }
 
-/// Takes all datagrams.
+/// Counts datagrams as sent.
 #[derive(Debug)]
 pub struct NullTx {
     link: Arc<NullLink>,
     first_flow: usize,
     arena: Arena,
+    sockets: [UdpSocket; 0],
 }
 
 impl NullTx {
     /// Takes datagrams of this size on the flows of `link` from `first_flow` on.
     // cold: set-up
     pub fn new(link: Arc<NullLink>, first_flow: usize, size: PayloadSize) -> Self {
-        Self { link, first_flow, arena: Arena::new(size.largest(), BATCH) }
+        Self { link, first_flow, arena: Arena::new(size.largest(), BATCH), sockets: [] }
     }
 }
 
@@ -91,15 +91,7 @@ impl Tx for NullTx {
         self.arena.len()
     }
 
-    #[inline]
-    fn lease(&mut self, want: usize) -> &mut [u8] {
-        self.arena.lease(want)
-    }
-
-    #[inline]
-    fn stride(&self) -> usize {
-        self.arena.stride()
-    }
+    arena_slots!();
 
     #[inline]
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
@@ -116,7 +108,7 @@ impl Tx for NullTx {
         if let Some(word) = word {
             flow.word.store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
-        flow.taken.store(first_sequence + count as u64, Ordering::Release);
+        flow.sent.store(first_sequence + count as u64, Ordering::Release);
         Push { sent: count, packets: count as u64, ..Push::default() }
     }
 }
@@ -159,10 +151,10 @@ impl<S: FnMut(&mut [u8], usize, u64, u64)> Rx for NullRx<S> {
         let at = self.next_flow;
         self.next_flow = (at + 1) % self.made.len();
         let flow = &self.link.flows[self.first_flow + at];
-        let taken = flow.taken.load(Ordering::Acquire);
+        let sent = flow.sent.load(Ordering::Acquire);
         let slots = self.arena.len();
         let (first, word) = (self.made[at], flow.word.load(Ordering::Relaxed));
-        self.pulled = usize::try_from(taken - first).unwrap_or(slots).min(slots);
+        self.pulled = usize::try_from(sent - first).unwrap_or(slots).min(slots);
         for (slot, sequence) in self.arena.slots_mut().take(self.pulled).zip(first..) {
             (self.stamp)(slot, self.first_flow + at, sequence, word);
         }

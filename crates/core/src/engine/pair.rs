@@ -3,23 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::kinds::{EnginePair, RxKind, TxKind};
-use super::table::{ENGINES, EngineKind, EngineRow, rx_words, tx_words, words};
+use super::table::{ENGINES, EngineKind, EnginePair, EngineRow, RxKind, TxKind, words};
 
 /// A word that is no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum EngineError {
     #[error(
-        "engine '{asked}' is unknown; use auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
+        "engine '{requested}' is unknown; use auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
          (receiving) one of {}",
-        words(|row| row.pair().is_some()), tx_words(), rx_words()
+        words(|row| row.pair().is_some()), words(|row| row.moves() && row.tx.is_some()),
+        words(|row| row.moves() && row.rx.is_some())
     )]
-    Unknown { asked: String },
-    #[error("engine '{asked}' only {does}; use {instead}")]
-    OneSided { asked: String, does: &'static str, instead: &'static str },
-    #[error("engine '{asked}' cannot work: null has no socket; use null on both sides")]
-    HalfNull { asked: String },
+    Unknown { requested: String },
+    #[error("engine '{requested}' only {does}; use {instead}")]
+    OneSided { requested: String, does: &'static str, instead: &'static str },
+    #[error("engine '{requested}' cannot work: null has no socket; use null on both sides")]
+    HalfNull { requested: String },
 }
 
 impl EnginePair {
@@ -40,7 +40,7 @@ impl FromStr for EnginePair {
     type Err = EngineError;
 
     fn from_str(word: &str) -> Result<Self, EngineError> {
-        let unknown = || EngineError::Unknown { asked: word.to_owned() };
+        let unknown = || EngineError::Unknown { requested: word.to_owned() };
         // As it is typed, and as cells' ids have it.
         let pair = match word.split_once(['/', '+']) {
             Some((tx, rx)) => Self {
@@ -50,14 +50,14 @@ impl FromStr for EnginePair {
             None => {
                 let engine = EngineRow::named(word).ok_or_else(unknown)?;
                 return engine.pair().ok_or_else(|| EngineError::OneSided {
-                    asked: word.to_owned(),
+                    requested: word.to_owned(),
                     does: if engine.tx.is_some() { "sends" } else { "receives" },
                     instead: engine.instead,
                 });
             }
         };
         if (pair.tx == TxKind::Null) != (pair.rx == RxKind::Null) {
-            return Err(EngineError::HalfNull { asked: word.to_owned() });
+            return Err(EngineError::HalfNull { requested: word.to_owned() });
         }
         Ok(pair)
     }
@@ -78,37 +78,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn engines_are_read_alone_and_in_pairs() {
-        for (word, pair) in [
-            ("plain", EnginePair::PLAIN),
-            ("plain/plain", EnginePair::PLAIN),
-            ("offload", EnginePair::OFFLOAD),
-            ("gso/gro", EnginePair::OFFLOAD),
-            ("gso+gro", EnginePair::OFFLOAD),
-            ("gso/batch", EnginePair { tx: TxKind::Gso, rx: RxKind::Batch }),
+    fn parses_engines_and_pairs() {
+        let gso_batch = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
+        for (word, pair, shown) in [
+            ("plain", EnginePair::PLAIN, "plain"),
+            ("plain/plain", EnginePair::PLAIN, "plain"),
+            ("batch", EnginePair::BATCH, "batch"),
+            ("offload", EnginePair::OFFLOAD, "offload"),
+            ("gso/gro", EnginePair::OFFLOAD, "offload"),
+            ("gso+gro", EnginePair::OFFLOAD, "offload"),
+            ("gso/batch", gso_batch, "gso+batch"),
         ] {
             assert_eq!(word.parse(), Ok(pair), "{word}");
+            assert_eq!(pair.to_string(), shown);
         }
         let error = |word: &str| word.parse::<EnginePair>().unwrap_err();
-        assert!(error("gso").to_string().starts_with("engine 'gso' only sends; use offload ("));
-        assert!(error("gro").to_string().starts_with("engine 'gro' only receives; use offload ("));
+        for (word, message) in [
+            ("gso", "engine 'gso' only sends; use offload ("),
+            ("gro", "engine 'gro' only receives; use offload ("),
+            (
+                "warp",
+                "engine 'warp' is unknown; use auto, all, plain, batch, offload, uring, null, or \
+                 TX/RX: TX (sending) one of plain, batch, gso, uring; RX (receiving) one of plain, \
+                 batch, gro, uring",
+            ),
+        ] {
+            assert!(error(word).to_string().starts_with(message), "{}", error(word));
+        }
         assert!(matches!(error("null/plain"), EngineError::HalfNull { .. }));
-        for word in ["warp", "gro/gso", "plain/", "", "auto/plain", "plain/offload"] {
+        for word in ["gro/gso", "plain/", "", "auto/plain", "plain/offload"] {
             assert!(matches!(error(word), EngineError::Unknown { .. }), "{word}");
         }
-        assert_eq!(
-            error("warp").to_string(),
-            "engine 'warp' is unknown; use auto, all, plain, batch, offload, uring, null, or \
-             TX/RX: TX (sending) one of plain, batch, gso, uring; RX (receiving) one of plain, \
-             batch, gro, uring"
-        );
-    }
-
-    #[test]
-    fn names_of_pairs_are_short_where_they_can_be() {
-        assert_eq!(EnginePair::OFFLOAD.to_string(), "offload");
-        assert_eq!(EnginePair::BATCH.to_string(), "batch");
-        assert_eq!("gso/uring".parse::<EnginePair>().unwrap().to_string(), "gso+uring");
         assert_eq!(EnginePair::matrix().count(), 16);
     }
 

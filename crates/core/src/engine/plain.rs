@@ -1,11 +1,13 @@
-//! One system call a datagram: `send` or `send_to`, and `recv_from`.
+//! One system call a datagram: `send` or `send_to`, and `recv_from`; `recvmsg` with timestamps.
+
+use std::io;
 
 use mio::net::UdpSocket;
 
 use super::arena::Arena;
-use super::{Pull, Push, Rx, Tx, len_at, lens, place};
+use super::{Pull, Push, Rx, Tx, len_at, lens, place, waited};
 use crate::net::Datagram;
-use crate::sys::{SendError, send_error_of};
+use crate::sys::{self, RecvBatch, RecvMetadata, SendError, send_error_of};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Unpaced datagrams that share one clock read (24 ns, measured): 4 keep our own work at 10 ns per
@@ -34,8 +36,7 @@ pub struct PlainTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> PlainTx<S> {
-    /// Sends on these sockets, one per flow or one for all; to `to`, or connected. `fill` writes
-    /// the payload, once.
+    /// Sends on the sockets, one per flow or one for all. `fill` writes the payload, once.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -80,7 +81,7 @@ impl<S: Datagram> Tx for PlainTx<S> {
                     push.sent += 1;
                     push.packets += 1;
                 }
-                // A signal: nothing left and nothing was refused; the caller comes again.
+                // A signal: no datagram was sent or refused; the caller retries.
                 Err(SendError::Interrupted) => break,
                 Err(refusal) => {
                     (push.refused, push.error) = (1, Some(refusal));
@@ -168,6 +169,61 @@ impl<S: Datagram> Rx for PlainRx<S> {
     }
 }
 
+/// Receives each datagram by a call of its own, with its sender's address and its timestamp.
+#[derive(Debug)]
+pub struct StampedRx<S: Datagram = UdpSocket> {
+    socket: S,
+    calls: RecvBatch,
+    read_ns: u64,
+    /// Datagrams the next pull may take, as in [`super::PlainRx`].
+    limit: usize,
+}
+
+impl<S: Datagram> StampedRx<S> {
+    /// Receives datagrams of this size. Fails if the system has no timestamps.
+    // cold: set-up
+    pub fn new(socket: S, size: PayloadSize) -> io::Result<Self> {
+        sys::set_timestamps(&socket)?;
+        let metadata = RecvMetadata { stamps: true, ..RecvMetadata::default() };
+        let calls = RecvBatch::new(RX_BATCH, size.largest() + SLACK, metadata);
+        Ok(Self { socket, calls, read_ns: 0, limit: 1 })
+    }
+}
+
+impl<S: Datagram> Rx for StampedRx<S> {
+    type Socket = S;
+
+    #[inline]
+    fn pull(&mut self) -> Pull {
+        let mut pull = Pull::default();
+        self.calls.restart();
+        for _ in 0..self.limit {
+            pull.syscalls += 1;
+            if let Err(error) = self.calls.recv_one(&self.socket) {
+                pull.add_failure(&error);
+                break;
+            }
+            pull.datagrams += 1;
+        }
+        pull.packets = pull.datagrams as u64;
+        pull.truncated = self.calls.messages().map(|message| u64::from(message.truncated)).sum();
+        self.read_ns = sys::realtime_ns();
+        self.limit = if pull.drained { 1 } else { (self.limit * 2).min(self.calls.slots()) };
+        pull
+    }
+
+    #[inline]
+    fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
+        for message in self.calls.messages() {
+            visit(message.payload, waited(message.stamp_ns, self.read_ns));
+        }
+    }
+
+    fn sockets(&mut self) -> &mut [S] {
+        std::slice::from_mut(&mut self.socket)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +245,23 @@ mod tests {
         // After an empty queue, one again.
         let expected = [(1, false), (2, false), (4, false), (6, true), (1, false), (0, true)];
         assert_eq!(pulls, expected);
+    }
+
+    #[test]
+    fn an_icmp_error_is_reported_as_unreachable() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(closed).unwrap();
+        // The port is closed: over loopback the ICMP error is there when send(2) returns.
+        socket.send(b"anybody?").unwrap();
+        let size = PayloadSize::Fixed(64);
+        let mut rx = match StampedRx::new(UdpSocket::from_std(socket), size) {
+            Ok(rx) => rx,
+            Err(error) => return eprintln!("SKIPPED: no receive timestamps: {error}"),
+        };
+        let pull = rx.pull();
+        assert_eq!((pull.errors, pull.unreachable, pull.drained), (1, 1, false));
+        assert!(rx.pull().drained);
     }
 }

@@ -1,8 +1,67 @@
 //! The table of engines: every list of engines, help text, error text and wire id comes from it.
 
-use super::kinds::{EchoKind, EnginePair, RxKind, TxKind};
+use serde::{Deserialize, Serialize};
+
 use super::probe::{self, ProbeFinding, capability};
 use crate::document::Capability;
+
+/// One way of sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
+#[allow(missing_docs, reason = "`ENGINES` describes them")]
+pub enum TxKind {
+    Plain,
+    Batch,
+    Gso,
+    Uring,
+    Null,
+}
+
+/// One way of receiving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
+#[allow(missing_docs, reason = "`ENGINES` describes them")]
+pub enum RxKind {
+    Plain,
+    Batch,
+    Gro,
+    Uring,
+    Null,
+}
+
+/// One way of returning datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "`ENGINES` describes them")]
+pub enum EchoKind {
+    Plain,
+    Batch,
+    Offload,
+    Uring,
+}
+
+/// How to send and how to receive: one word for both, or `TX/RX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EnginePair {
+    /// The sending side.
+    pub tx: TxKind,
+    /// The receiving side.
+    pub rx: RxKind,
+}
+
+impl EnginePair {
+    /// `send` and `recvfrom`, the hot path that most servers use.
+    pub const PLAIN: Self = Self { tx: TxKind::Plain, rx: RxKind::Plain };
+    /// `sendmmsg` and `recvmmsg`.
+    pub const BATCH: Self = Self { tx: TxKind::Batch, rx: RxKind::Batch };
+    /// Super-packets that are sent whole and received as single datagrams.
+    pub const GSO_BATCH: Self = Self { tx: TxKind::Gso, rx: RxKind::Batch };
+    /// Super-packets from end to end.
+    pub const OFFLOAD: Self = Self { tx: TxKind::Gso, rx: RxKind::Gro };
+    /// io_uring at both ends.
+    pub const URING: Self = Self { tx: TxKind::Uring, rx: RxKind::Uring };
+    /// No system call.
+    pub const NULL: Self = Self { tx: TxKind::Null, rx: RxKind::Null };
+}
 
 /// A row of [`ENGINES`].
 #[derive(Debug)]
@@ -145,6 +204,11 @@ impl EngineRow {
         ENGINES.iter().find(|row| row.word == word)
     }
 
+    /// Whether it moves datagrams and is one kind of its own.
+    pub(super) fn moves(&self) -> bool {
+        self.wire_id.is_some() && self.word != TxKind::Null.word()
+    }
+
     /// The engines of both sides, where the word alone means both.
     pub fn pair(&self) -> Option<EnginePair> {
         Some(EnginePair { tx: self.tx?, rx: self.rx? })
@@ -170,21 +234,6 @@ pub fn probe() -> Vec<Capability> {
 pub fn words(test: impl Fn(&EngineRow) -> bool) -> String {
     let rows = ENGINES.iter().filter(|row| test(row));
     rows.map(|row| row.word).collect::<Vec<_>>().join(", ")
-}
-
-/// Rows that move datagrams and are one kind of their own.
-fn moves(row: &EngineRow) -> bool {
-    row.wire_id.is_some() && row.word != TxKind::Null.word()
-}
-
-/// Ways of sending that move datagrams, as a list of words.
-pub(super) fn tx_words() -> String {
-    words(|row| moves(row) && row.tx.is_some())
-}
-
-/// Ways of receiving that move datagrams, as a list of words.
-pub(super) fn rx_words() -> String {
-    words(|row| moves(row) && row.rx.is_some())
 }
 
 /// The one-line help of `--engine`.

@@ -1,13 +1,14 @@
-//! Reads the kernel's counters before and after a phase.
+//! Counters read before and after a phase: the kernel's, usage of a worker, CPU throttling.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::device::{name_at, name_towards};
-use crate::measure::{IpCounters, KernelCounters, KernelDelta, RxResult, TxResult, UdpCounters};
+use crate::document::{ContextSwitches, CpuThrottling};
+use crate::measure::{Instructions, KernelCounters, KernelDelta, RxResult, TxResult, Usage};
 use crate::net::enter_netns;
-use crate::sys::{self, NetLink};
+use crate::sys::{self, InstructionCounter, NetLink};
 use crate::unit::Nanos;
 
 /// Interval of address resolution probes: `retrans_time_ms` (arp(7), RFC 4861 section 10).
@@ -20,6 +21,8 @@ pub struct CounterSnapshot {
     counters: Option<KernelCounters>,
     /// The devices on the path; `None`: unknown, so all devices count.
     path: Option<Vec<NetLink>>,
+    /// The network namespace, if it is another one.
+    netns: Option<PathBuf>,
     stolen_ns: Option<u64>,
     /// The target, and the device of the route.
     target: Option<(SocketAddr, Option<String>)>,
@@ -39,7 +42,7 @@ pub struct CounterDelta {
 impl CounterSnapshot {
     /// Reads all counters; those of devices only on the path of `device`, if known.
     pub fn begin(device: Option<&str>) -> Self {
-        Self::begin_maybe(false, device)
+        Self::of(device.and_then(sys::device_stack), None, stolen_ns())
     }
 
     /// The same for senders to `target` from `bind`, or by `device`.
@@ -48,26 +51,22 @@ impl CounterSnapshot {
         Self::begin(device.as_deref()).towards(target, device.as_deref())
     }
 
-    /// The same, but without IP counters if the datagrams do not use IP (`beside_ip`).
+    /// The same without counters if the datagrams do not use IP (`beside_ip`).
     pub fn begin_maybe(beside_ip: bool, device: Option<&str>) -> Self {
-        let path = device.filter(|_| !beside_ip).and_then(sys::device_stack);
-        let counters = (!beside_ip).then(|| read(path.as_deref()));
-        Self::of(counters, path, sys::stolen_ns())
+        let snapshot = Self::begin(device.filter(|_| !beside_ip));
+        Self { counters: snapshot.counters.filter(|_| !beside_ip), ..snapshot }
     }
 
     /// Reads those of another network namespace, on the path of the device with this address.
     pub fn begin_in(netns: &Path, at: Option<IpAddr>) -> Self {
         let path = within(netns, || sys::device_stack(&name_at(at?)?)).flatten();
-        Self::of(Some(read_in(netns, path.as_deref())), path, None)
+        Self::of(path, Some(netns.to_owned()), None)
     }
 
-    fn of(
-        counters: Option<KernelCounters>,
-        path: Option<Vec<NetLink>>,
-        stolen_ns: Option<u64>,
-    ) -> Self {
+    fn of(path: Option<Vec<NetLink>>, netns: Option<PathBuf>, stolen_ns: Option<u64>) -> Self {
+        let counters = Some(read(netns.as_deref(), path.as_deref()));
         let began_ns = sys::monotonic_ns();
-        Self { counters, path, stolen_ns, target: None, unresolved: None, began_ns }
+        Self { counters, path, netns, stolen_ns, target: None, unresolved: None, began_ns }
     }
 
     /// Also checks address resolution of the next hop towards this target.
@@ -80,16 +79,8 @@ impl CounterSnapshot {
 
     /// Reads them again.
     pub fn end(&self) -> CounterDelta {
-        self.delta_since(|| read(self.path.as_deref()))
-    }
-
-    /// Reads those of the other network namespace again.
-    pub fn end_in(&self, netns: &Path) -> CounterDelta {
-        self.delta_since(|| read_in(netns, self.path.as_deref()))
-    }
-
-    fn delta_since(&self, now: impl FnOnce() -> KernelCounters) -> CounterDelta {
-        let since = |then: &KernelCounters| now().since(then, None);
+        let now = || read(self.netns.as_deref(), self.path.as_deref());
+        let since = |then: &KernelCounters| now().since(then);
         let mut kernel = self.counters.as_ref().map(since).unwrap_or_default();
         let target = self.target.as_ref();
         let now = target.and_then(|(to, device)| sys::neighbour_unresolved(*to, device.as_deref()));
@@ -102,7 +93,7 @@ impl CounterSnapshot {
             let probes = sys::monotonic_ns().saturating_sub(self.began_ns) / PROBE_EVERY_NS + 1;
             kernel.device_sent = kernel.device_sent.map(|sent| sent.saturating_sub(probes));
         }
-        let stolen = sys::stolen_ns().zip(self.stolen_ns);
+        let stolen = stolen_ns().zip(self.stolen_ns);
         CounterDelta { kernel, stolen: stolen.map(|(now, then)| Nanos(now.saturating_sub(then))) }
     }
 }
@@ -126,44 +117,106 @@ impl CounterDelta {
     }
 }
 
-/// The counters of another network namespace; all unknown if it cannot be entered.
-fn read_in(netns: &Path, path: Option<&[NetLink]>) -> KernelCounters {
-    within(netns, || read(path)).unwrap_or_default()
-}
-
 /// Runs a function in a thread in this network namespace; `None` if it cannot be entered.
-fn within<T: Send>(netns: &Path, look: impl FnOnce() -> T + Send) -> Option<T> {
-    let look = || enter_netns(netns).ok().map(|()| look());
+fn within<T: Send>(netns: &Path, read: impl FnOnce() -> T + Send) -> Option<T> {
+    let read = || enter_netns(netns).ok().map(|()| read());
     // A panic is reported on standard error.
-    thread::scope(|scope| scope.spawn(look).join().ok().flatten())
+    thread::scope(|scope| scope.spawn(read).join().ok().flatten())
 }
 
-/// Reads all counters.
-fn read(path: Option<&[NetLink]>) -> KernelCounters {
-    let udp = sys::udp_counters().map(|snmp| UdpCounters {
-        in_datagrams: snmp.in_datagrams,
-        no_ports: snmp.no_ports,
-        out_datagrams: snmp.out_datagrams,
-        rcvbuf_errors: snmp.rcvbuf_errors,
-        in_csum_errors: snmp.in_csum_errors,
-        sndbuf_errors: snmp.sndbuf_errors,
-    });
-    let ip = sys::ip_counters().map(|snmp| IpCounters {
-        in_discards: snmp.in_discards,
-        reassembly: snmp.reassembly,
-        reassembly_no_room: snmp.reassembly_no_room,
-        out_discards: snmp.out_discards,
-        out_no_routes: snmp.out_no_routes,
-        frag_fails: snmp.frag_fails,
-    });
+/// CPU time that the hypervisor took from this machine since boot.
+fn stolen_ns() -> Option<u64> {
+    sys::host::cpu_time().map(|time| time.stolen_ns)
+}
+
+/// The counters of this network namespace or another one; all unknown if it cannot be entered.
+fn read(netns: Option<&Path>, path: Option<&[NetLink]>) -> KernelCounters {
+    if let Some(netns) = netns {
+        return within(netns, || read(None, path)).unwrap_or_default();
+    }
     let devices = sys::device_drops(path);
     KernelCounters {
-        udp,
-        ip,
+        udp: sys::udp_counters(),
+        ip: sys::ip_counters(),
         backlog: sys::backlog_drops(),
         device: devices.map(|drops| drops.rx),
         tx_device: devices.map(|drops| drops.tx),
         device_sent: devices.map(|drops| drops.sent),
         qdisc: sys::qdisc_drops(path),
+    }
+}
+
+/// Measures the usage of its thread. Create it before the start barrier: it makes system calls.
+#[derive(Debug, Default)]
+pub struct Meter {
+    instructions: Option<InstructionCounter>,
+}
+
+impl Meter {
+    /// The meter of the calling thread; [`Self::default`] has no instruction counter.
+    pub fn of_this_thread() -> Self {
+        Self { instructions: InstructionCounter::of_this_thread() }
+    }
+
+    /// The usage so far, in the same thread: up to three system calls, no allocation.
+    pub fn read(&self) -> Usage {
+        let read = |counter: &InstructionCounter| {
+            Some(Instructions { count: counter.read()?, with_kernel: counter.with_kernel() })
+        };
+        let switches = sys::context_switches()
+            .map(|all| ContextSwitches { voluntary: all.voluntary, involuntary: all.involuntary });
+        Usage {
+            context_switches: switches,
+            instructions: self.instructions.as_ref().and_then(read),
+            cpu: sys::thread_cpu_ns().map(Nanos),
+        }
+    }
+}
+
+/// Throttling counters of this process's control groups before a run.
+#[derive(Debug)]
+pub struct Throttle(Vec<(PathBuf, CpuThrottling)>);
+
+impl Throttle {
+    /// Reads them.
+    pub fn begin() -> Self {
+        Self(sys::host::cpu_throttling())
+    }
+
+    /// The throttling since then of the group that was throttled longest; `None` without a quota.
+    pub fn end(&self) -> Option<CpuThrottling> {
+        longest(&self.0, &sys::host::cpu_throttling())
+    }
+}
+
+fn longest(
+    then: &[(PathBuf, CpuThrottling)],
+    now: &[(PathBuf, CpuThrottling)],
+) -> Option<CpuThrottling> {
+    let since = |(group, now): &(PathBuf, CpuThrottling)| {
+        let (_, then) = then.iter().find(|(other, _)| other == group)?;
+        let nr_throttled = now.nr_throttled.saturating_sub(then.nr_throttled);
+        let throttled_ns = now.throttled_ns.saturating_sub(then.throttled_ns);
+        Some(CpuThrottling { nr_throttled, throttled_ns, ..now.clone() })
+    };
+    now.iter().filter_map(since).max_by_key(|one| (one.throttled_ns, one.nr_throttled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_the_group_throttled_longest() {
+        let group = |group: &str, nr_throttled, throttled_ns| {
+            let cpu_max = format!("{group} 100000");
+            (group.into(), CpuThrottling { cpu_max, nr_throttled, throttled_ns })
+        };
+        let then = [group("5000", 3, 900), group("7000", 1, 100)];
+        let now = [group("5000", 4, 950), group("7000", 9, 700), group("9000", 50, 9_999)];
+        let cpu_max = "7000 100000".to_owned();
+        let expected = CpuThrottling { cpu_max, nr_throttled: 8, throttled_ns: 600 };
+        assert_eq!(longest(&then, &now), Some(expected));
+        assert_eq!(longest(&[], &now), None);
     }
 }

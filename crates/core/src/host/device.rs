@@ -2,15 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 
-use crate::document::{Device, Irq};
-use crate::sys::{self, Address};
+use crate::document::Device;
+use crate::sys::{self, scope_of};
 
-/// A documentation address (RFC 5737 section 3), which follows the default route; gets no datagram.
+/// Devices with their addresses.
+type Addresses = [(String, SocketAddr)];
+
+/// A documentation address (RFC 5737 section 3), which follows the default route, and the discard
+/// service (RFC 863). It gets no datagram.
 const DEFAULT_ROUTE_TARGET: SocketAddr =
-    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), DISCARD));
-
-/// The discard service (RFC 863); any port works, as no datagram is sent.
-const DISCARD: u16 = 9;
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9));
 
 /// The device of datagrams from `bind` to `target` in the network namespace of the calling thread:
 /// `dev` if given. `None` without a route, or if the device is unknown or ambiguous.
@@ -25,10 +26,8 @@ pub fn name_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Opti
     if let Some(dev) = dev {
         return Some(dev.to_owned());
     }
-    let addresses = sys::device::addresses();
-    let path =
-        path(&addresses, target, || local(bind, target).or_else(|| local(any(target), target)));
-    path.map(str::to_owned)
+    let local = || local(bind, target).or_else(|| local(any(target), target));
+    path(&sys::device::addresses(), target, local).map(str::to_owned)
 }
 
 /// The source address of datagrams from `bind` to `target` in this thread's network namespace;
@@ -39,10 +38,7 @@ pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
 
 /// The device of the address that a receiver is bound to; `None` for the unspecified address.
 pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
-    match dev {
-        Some(dev) => device_facts(dev),
-        None => device_facts(&name_at(bind)?),
-    }
+    device_facts(&dev.map(str::to_owned).or_else(|| name_at(bind))?)
 }
 
 /// The name of the device that has this address.
@@ -66,12 +62,12 @@ pub fn default_device() -> Option<Device> {
 
 /// The device towards this target on a host with these addresses; `local` gives the local address.
 fn path(
-    addresses: &[Address],
+    addresses: &Addresses,
     target: SocketAddr,
     local: impl FnOnce() -> Option<SocketAddr>,
 ) -> Option<&str> {
     // Datagrams to our own addresses pass the loopback device.
-    let ours = addresses.iter().any(|address| address.ip == target.ip());
+    let ours = addresses.iter().any(|(_, address)| address.ip() == target.ip());
     if ours || target.ip().is_loopback() || target.ip().is_unspecified() {
         return loopback(addresses, Ipv4Addr::LOCALHOST.into());
     }
@@ -82,18 +78,18 @@ fn path(
 }
 
 /// The loopback device, if this is one of its addresses.
-fn loopback(addresses: &[Address], ip: IpAddr) -> Option<&str> {
-    let first = addresses.iter().find(|address| address.ip.is_loopback())?;
-    ip.is_loopback().then_some(&*first.device)
+fn loopback(addresses: &Addresses, ip: IpAddr) -> Option<&str> {
+    let (device, _) = addresses.iter().find(|(_, address)| address.ip().is_loopback())?;
+    ip.is_loopback().then_some(&**device)
 }
 
 /// The one device that has this address.
-fn owner(addresses: &[Address], address: SocketAddr) -> Option<&str> {
-    let scope = if let SocketAddr::V6(v6) = address { v6.scope_id() } else { 0 };
-    let has = |found: &&Address| {
-        found.ip == address.ip() && (scope == 0 || found.scope == 0 || found.scope == scope)
+fn owner(addresses: &Addresses, address: SocketAddr) -> Option<&str> {
+    let scope = scope_of(&address);
+    let has = |found: &SocketAddr| {
+        found.ip() == address.ip() && (scope == 0 || [0, scope].contains(&scope_of(found)))
     };
-    let mut owners = addresses.iter().filter(has).map(|found| &*found.device);
+    let mut owners = addresses.iter().filter(|(_, found)| has(found)).map(|(device, _)| &**device);
     let first = owners.next()?;
     owners.all(|other| other == first).then_some(first)
 }
@@ -101,23 +97,16 @@ fn owner(addresses: &[Address], address: SocketAddr) -> Option<&str> {
 /// The path MTU from `bind` to the target in bytes, as the kernel knows it now; `None` without a
 /// route, or if the system does not report it. Sends no datagram.
 pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u64> {
-    let socket = unconnected(bind, target)?;
-    if let Some(dev) = dev {
-        sys::bind_device(&socket, dev).ok()?;
-    }
-    socket.connect(target).ok()?;
-    sys::path_mtu(&socket, target.is_ipv6())
+    sys::path_mtu(&connected(bind, target, dev)?, target.is_ipv6())
 }
 
 /// The local address of the route from `bind` to the target.
 fn local(bind: IpAddr, target: SocketAddr) -> Option<SocketAddr> {
-    let socket = unconnected(bind, target)?;
-    socket.connect(target).ok()?;
-    socket.local_addr().ok()
+    connected(bind, target, None)?.local_addr().ok()
 }
 
-/// An unconnected socket for the target.
-fn unconnected(bind: IpAddr, target: SocketAddr) -> Option<UdpSocket> {
+/// A socket that is connected to the target.
+fn connected(bind: IpAddr, target: SocketAddr, dev: Option<&str>) -> Option<UdpSocket> {
     let bind = match (bind, target) {
         // A link-local address needs its scope.
         (IpAddr::V6(ip), SocketAddr::V6(to)) => SocketAddrV6::new(ip, 0, 0, to.scope_id()).into(),
@@ -126,6 +115,10 @@ fn unconnected(bind: IpAddr, target: SocketAddr) -> Option<UdpSocket> {
     let socket = UdpSocket::bind(bind).ok()?;
     // Required for broadcast addresses.
     socket.set_broadcast(true).ok()?;
+    if let Some(dev) = dev {
+        sys::bind_device(&socket, dev).ok()?;
+    }
+    socket.connect(target).ok()?;
     Some(socket)
 }
 
@@ -137,19 +130,18 @@ fn any(target: SocketAddr) -> IpAddr {
 /// The settings of this device; `None` if there is none.
 fn device_facts(name: &str) -> Option<Device> {
     use sys::device;
-    let count = |queues: usize| queues as u64;
-    let irq = |irq: sys::InterruptLine| Irq { number: irq.number, name: irq.name, cpus: irq.cpus };
+    let queues = |kind| device::queues(name, kind).map(|queues| queues as u64);
     let found = Device {
         name: name.to_owned(),
         driver: device::driver(name),
         mtu: device::mtu(name),
         speed_mbit: device::speed_mbit(name),
         qdisc: device::qdisc(name),
-        rx_queues: device::queues(name, "rx").map(count),
-        tx_queues: device::queues(name, "tx").map(count),
+        rx_queues: queues("rx"),
+        tx_queues: queues("tx"),
         rps_cpus: device::queue_masks(name, "rx", "rps_cpus"),
         xps_cpus: device::queue_masks(name, "tx", "xps_cpus"),
-        irqs: device::irqs(name).map(|irqs| irqs.into_iter().map(irq).collect()),
+        irqs: device::irqs(name),
         offloads: device::offloads(name),
         rings: device::rings(name),
         coalescing: device::coalescing(name),
@@ -163,26 +155,23 @@ fn device_facts(name: &str) -> Option<Device> {
 mod tests {
     use super::*;
 
-    fn host() -> Vec<Address> {
-        let address = |device: &str, ip: &str, scope| Address {
-            device: device.into(),
-            ip: ip.parse().unwrap(),
-            scope,
-        };
-        vec![
-            address("lo", "127.0.0.1", 0),
-            address("lo", "203.0.113.7", 0),
-            address("eth0", "10.0.0.1", 0),
-            address("eth1", "10.1.0.1", 0),
-            address("eth0", "fe80::1", 2),
-            address("eth1", "fe80::1", 3),
-            address("eth2", "10.2.0.1", 0),
-            address("eth3", "10.2.0.1", 0),
-        ]
+    fn host() -> Vec<(String, SocketAddr)> {
+        let address = |(device, ip): (&str, &str)| (device.to_owned(), ip.parse().unwrap());
+        let addresses = [
+            ("lo", "127.0.0.1:0"),
+            ("lo", "203.0.113.7:0"),
+            ("eth0", "10.0.0.1:0"),
+            ("eth1", "10.1.0.1:0"),
+            ("eth0", "[fe80::1%2]:0"),
+            ("eth1", "[fe80::1%3]:0"),
+            ("eth2", "10.2.0.1:0"),
+            ("eth3", "10.2.0.1:0"),
+        ];
+        addresses.map(address).to_vec()
     }
 
     #[test]
-    fn the_device_is_that_of_the_local_address() {
+    fn finds_the_device_of_the_local_address() {
         for (target, local, device) in [
             ("10.0.0.2:1", "10.0.0.1:5", Some("eth0")),
             ("192.0.2.9:1", "10.1.0.1:5", Some("eth1")),
@@ -192,7 +181,7 @@ mod tests {
             ("127.0.0.9:1", "127.0.0.1:5", Some("lo")),
             ("10.1.0.1:1", "10.1.0.1:5", Some("lo")),
             ("203.0.113.7:1", "203.0.113.7:5", Some("lo")),
-            // Two devices have it; loopback leads nowhere; no device has it.
+            // On two devices; on loopback only; on no device.
             ("10.2.0.9:1", "10.2.0.1:5", None),
             ("192.0.2.9:1", "203.0.113.7:5", None),
             ("192.0.2.9:1", "10.9.9.9:5", None),
@@ -203,29 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn own_addresses_are_recognised() {
-        let ours = |target: &str| is_ours(target.parse().unwrap());
-        assert!(ours("127.0.0.1:7788") && ours("127.9.9.9:7788"));
-        assert!(!ours("192.0.2.1:7788"), "no device has it");
-    }
-
-    #[test]
-    fn the_path_mtu_of_loopback_is_known() {
-        let target: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let mtu = path_mtu(target, Ipv4Addr::LOCALHOST.into(), None);
-        // That of a route is 65,535 at most (`IP_MAX_MTU`), that of the device one more.
-        assert!(mtu.is_none_or(|mtu| mtu >= 65_535), "{mtu:?}");
-        assert_eq!(path_mtu(target, Ipv4Addr::LOCALHOST.into(), Some("no-such-dev")), None);
-    }
-
-    #[test]
-    fn a_bound_address_selects_its_device() {
-        if sys::device::addresses().is_empty() {
-            return eprintln!("SKIPPED: this system does not report addresses");
+    fn queries_the_routes_of_this_host() {
+        assert!(["127.0.0.1:7788", "127.9.9.9:7788"].iter().all(|to| is_ours(to.parse().unwrap())));
+        assert!(!is_ours("192.0.2.1:7788".parse().unwrap()), "no device has it");
+        let (target, lo) = ("127.0.0.1:9".parse().unwrap(), Ipv4Addr::LOCALHOST.into());
+        // A route has at most 65,535 (`IP_MAX_MTU`), the device one more.
+        assert!(path_mtu(target, lo, None).is_none_or(|mtu| mtu >= 65_535));
+        assert_eq!(path_mtu(target, lo, Some("no-such-dev")), None);
+        assert_eq!(device_at(lo, Some("no-such-dev")), None);
+        assert_eq!(device_at(Ipv4Addr::UNSPECIFIED.into(), None), None);
+        if !sys::device::addresses().is_empty() {
+            assert_eq!(device_at(lo, None).unwrap().name, "lo");
         }
-        let at = |ip: &str| device_at(ip.parse().unwrap(), None).map(|device| device.name);
-        assert_eq!(at("127.0.0.1").as_deref(), Some("lo"));
-        assert_eq!(at("0.0.0.0"), None);
-        assert_eq!(device_at(Ipv4Addr::LOCALHOST.into(), Some("no-such-dev")), None);
     }
 }

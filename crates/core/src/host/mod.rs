@@ -2,14 +2,8 @@
 
 pub mod counters;
 pub mod device;
-mod facts;
-mod probe;
 mod survey;
-mod throttle;
-mod usage;
 
+pub use counters::{Meter, Throttle};
 pub use device::{default_device, device_at, device_towards, path_mtu, source_towards};
-pub use facts::{HostFacts, ThrottledTime};
-pub use survey::{Depth, machine, survey};
-pub use throttle::Throttle;
-pub use usage::{Meter, Reading};
+pub use survey::{Depth, HostFacts, machine, survey};

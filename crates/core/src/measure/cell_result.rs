@@ -1,30 +1,12 @@
-//! The result of the workers of one cell.
+//! The result of one cell.
 
+use super::ledger::sent_only;
 use super::{
-    KernelDelta, Kernels, LatencyBreakdown, LedgerCounts, OneWay, OutageCounts, RequestCounts,
-    RxResult, RxTally, Server, StallCounts, Timing, Topology, TxResult, TxTally, Usage,
+    Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, Topology, TxResult,
+    attribute_losses,
 };
+use crate::document::Ledger;
 use crate::unit::Nanos;
-
-/// Socket buffers in bytes as granted (Linux grants twice the request), the smallest of all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sockets {
-    /// SO_SNDBUF of the senders.
-    pub send_buffer: Option<u64>,
-    /// SO_RCVBUF of the receivers.
-    pub receive_buffer: Option<u64>,
-}
-
-/// Super-packets of a cell.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SuperPackets {
-    /// Datagrams that one held at first; `None`: the sender makes none.
-    pub segments_at_first: Option<u64>,
-    /// Datagrams that one held at the end; 1: there were none any more.
-    pub segments_at_last: Option<u64>,
-    /// Whether the receiver takes them whole, so that its socket drops them whole.
-    pub taken_whole: bool,
-}
 
 /// Why a cell ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,45 +23,19 @@ pub enum CutShort {
 
 /// All that was measured in one cell, merged over its workers.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "other fields are as named")]
 pub struct CellResult {
-    /// The senders' window: all that was sent was due in it; see [`TxResult::end`].
-    pub elapsed: Nanos,
-    pub tx: TxTally,
-    pub rx: RxTally,
-    pub super_packets: SuperPackets,
-    /// Counters of the receivers' kernel.
-    pub kernel: KernelDelta,
-    /// Counters of the senders' kernel; `None` if they are the same.
-    pub tx_kernel: Option<KernelDelta>,
-    pub ends: Topology,
-    /// Usage of the senders; with requests, receipt of the replies included.
-    pub tx_usage: Usage,
-    /// Usage of the receivers; unknown if senders receive, too.
-    pub rx_usage: Usage,
-    pub sockets: Sockets,
-    pub latency: OneWay,
-    /// The same leg by leg, of a sample; `None` without timestamps of both kernels.
-    pub legs: Option<Box<LatencyBreakdown>>,
-    /// Punctuality; `None` flat out.
-    pub timing: Option<Timing>,
-    /// RFC 3550 jitter, mean over flows; `None` where no flow received two datagrams.
-    pub jitter: Option<Nanos>,
-    pub tx_stalls: StallCounts,
-    pub rx_stalls: StallCounts,
-    /// Time that the hypervisor took from this host's CPUs during the cell, all CPUs.
-    pub stolen: Option<Nanos>,
-    /// Datagrams sent and received by flow.
-    pub flows: Vec<(u64, u64)>,
-    /// Datagrams received by each receiver.
-    pub workers: Vec<u64>,
-    /// Outcomes of requests, if datagrams are requests: received is matched, foreign unmatched.
-    pub exchange: Option<RequestCounts>,
-    /// Whether nothing is known of the receiving end, and so of what became of what was sent.
+    /// The senders; [`TxResult::end`] is the length of the cell.
+    pub tx: TxResult,
+    /// The receivers. If they are unknown, only outcomes of requests may be set.
+    pub rx: RxResult,
+    /// Whether the receivers are unknown, and so what became of the datagrams sent.
     pub one_ended: bool,
+    /// Where the two ends are.
+    pub ends: Topology,
+    /// Latency breakdown of a sample; `None` without timestamps of both kernels.
+    pub breakdown: Option<Box<LatencyBreakdown>>,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
-    pub outages: Vec<OutageCounts>,
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
 }
@@ -109,8 +65,8 @@ impl PacketCounts {
         self.packets_sent < self.sent && self.uncut > self.arrived / 2 && !joined
     }
 
-    /// Whether most of them were sent in super-packets, and these were cut on the way. Neither this
-    /// nor [`Self::are_uncut`] holds where most were sent one by one: that shows nothing.
+    /// Whether most of them were sent in super-packets, and these were cut on the way. If most were
+    /// sent one by one, neither this nor [`Self::are_uncut`] holds.
     pub fn were_cut(&self, ends: Topology) -> bool {
         self.packets_sent < self.sent / 2 && self.arrived > 0 && !self.are_uncut(ends)
     }
@@ -120,121 +76,187 @@ impl PacketCounts {
 /// lost packets and the shorter last one of a phase change the mean. Arbitrary.
 const SAME_PACKETS: f64 = 0.99;
 
-/// Removes what was received beyond what was sent, which is forged, and returns the sum.
-fn take_forged(flows: &mut [(u64, u64)]) -> u64 {
-    let mut sum = 0_u64;
-    for (sent, received) in flows {
-        sum = sum.saturating_add(received.saturating_sub(*sent));
-        *received = (*received).min(*sent);
-    }
-    sum
-}
-
 impl CellResult {
-    /// Combines both ends; without the receivers', arrivals are unknown.
-    pub fn of(tx: TxResult, rx: Option<RxResult>, ends: Topology) -> Self {
+    /// Combines both ends; without receivers, arrivals are unknown.
+    pub fn of(mut tx: TxResult, rx: Option<RxResult>, ends: Topology) -> Self {
         let one_ended = rx.is_none();
-        let rx = rx.unwrap_or_default();
-        // A worker that gave up did not know of what came back later.
-        let is_unreachable = tx.unreachable && rx.tally.received == 0;
-        let received = rx.flows.iter().copied().chain(std::iter::repeat(0));
-        let mut flows: Vec<(u64, u64)> = tx.flows.iter().copied().zip(received).collect();
-        let ours = !one_ended && rx.exchange.is_none();
-        let forged = if ours { take_forged(&mut flows) } else { 0 };
-        let mut rx_tally = rx.tally;
-        rx_tally.received = rx_tally.received.saturating_sub(forged);
-        rx_tally.corrupt = rx_tally.corrupt.saturating_add(forged);
-        let (segments_at_first, segments_at_last) = tx.segments.unzip();
-        let super_packets = SuperPackets {
-            segments_at_first,
-            segments_at_last,
-            taken_whole: rx.takes_super_packets,
+        let mut rx = rx.unwrap_or_default();
+        let cut_short = match (tx.stuck, tx.stopped) {
+            // A worker that gave up did not know of replies that came later.
+            (true, _) if tx.unreachable && rx.tally.received == 0 => Some(CutShort::Unreachable),
+            (true, _) => Some(CutShort::Stuck),
+            (_, true) => Some(CutShort::Interrupted),
+            _ => None,
         };
-        Self {
-            elapsed: tx.end,
-            flows,
-            workers: rx.workers,
-            exchange: rx.exchange,
-            one_ended,
-            tx: tx.tally,
-            rx: rx_tally,
-            super_packets,
-            kernel: rx.kernel,
-            tx_kernel: (ends != Topology::SameNetns || one_ended).then_some(tx.kernel),
-            ends,
-            tx_usage: tx.usage,
-            rx_usage: rx.usage,
-            sockets: Sockets { send_buffer: tx.buffer, receive_buffer: rx.buffer },
-            legs: LatencyBreakdown::of(&tx.samples, &rx.samples, rx.latency.bound).map(Box::new),
-            latency: rx.latency,
-            timing: tx.timing,
-            jitter: rx.jitter.0.0.checked_div(rx.jitter.1).map(Nanos),
-            tx_stalls: tx.stalls,
-            rx_stalls: rx.stalls,
-            stolen: match (tx.stolen, rx.stolen) {
-                (Some(a), Some(b)) if ends == Topology::Remote => Some(a + b),
-                (one, other) => one.or(other),
-            },
-            warmup: (0, 0),
-            cut_short: match (tx.stuck, tx.stopped) {
-                (true, _) if is_unreachable => Some(CutShort::Unreachable),
-                (true, _) => Some(CutShort::Stuck),
-                (_, true) => Some(CutShort::Interrupted),
-                _ => None,
-            },
-            outages: tx.outages,
+        if rx.exchange.is_none() {
+            remove_forged(&tx, &mut rx);
+        }
+        let (sent, received) = (std::mem::take(&mut tx.samples), std::mem::take(&mut rx.samples));
+        let breakdown = LatencyBreakdown::of(&sent, &received, rx.latency.bound).map(Box::new);
+        Self { tx, rx, one_ended, ends, breakdown, warmup: (0, 0), cut_short }
+    }
+
+    /// Datagrams sent and received by flow.
+    pub fn flows(&self) -> Vec<(u64, u64)> {
+        let received = self.rx.flows.iter().copied().chain(std::iter::repeat(0));
+        self.tx.flows.iter().copied().zip(received).collect()
+    }
+
+    /// RFC 3550 jitter, mean over flows; `None` if no flow received two datagrams.
+    pub fn jitter(&self) -> Option<Nanos> {
+        let (sum, flows) = self.rx.jitter;
+        sum.0.checked_div(flows).map(Nanos)
+    }
+
+    /// Time that hypervisors took from the CPUs of all hosts during the cell.
+    pub fn stolen(&self) -> Option<Nanos> {
+        match (self.tx.stolen, self.rx.stolen) {
+            (Some(tx), Some(rx)) if self.ends == Topology::Remote => Some(tx + rx),
+            (tx, rx) => tx.or(rx),
         }
     }
 
     /// Rate of datagrams due in the senders' window and received at any time; `None` if the window
     /// has no length. Without receivers, the rate sent.
     pub fn delivered_pps(&self) -> Option<f64> {
-        let count = if self.one_ended { self.tx.sent } else { self.rx.received };
+        let count = if self.one_ended { self.tx.tally.sent } else { self.rx.tally.received };
         self.per_second(count as f64)
     }
 
     /// `count` per second of the senders' window; `None` if it has no length.
     pub fn per_second(&self, count: f64) -> Option<f64> {
-        (self.elapsed > Nanos::ZERO).then(|| count / self.elapsed.as_secs_f64())
+        (self.tx.end > Nanos::ZERO).then(|| count / self.tx.end.as_secs_f64())
     }
 
     /// Whether most datagrams were sent in super-packets that were cut on the way.
     pub fn was_cut(&self) -> bool {
+        let (tx, rx) = (&self.tx.tally, &self.rx.tally);
         PacketCounts {
-            sent: self.tx.sent,
-            packets_sent: self.tx.packets,
-            arrived: self.rx.arrived,
-            packets_received: self.rx.packets,
-            uncut: self.rx.uncut,
+            sent: tx.sent,
+            packets_sent: tx.packets,
+            arrived: rx.arrived,
+            packets_received: rx.packets,
+            uncut: rx.uncut,
         }
         .were_cut(self.ends)
     }
 
     /// Every datagram by outcome.
-    pub fn ledger(&self) -> LedgerCounts {
-        let whole = self.super_packets.taken_whole;
-        LedgerCounts::attribute_losses(&self.tx, &self.rx, &self.kernels(), whole)
+    pub fn ledger(&self) -> Ledger {
+        let (tx, rx) = (&self.tx.tally, &self.rx.tally);
+        match self.one_ended {
+            true => sent_only(tx),
+            false => attribute_losses(tx, rx, &self.kernels(), self.rx.takes_super_packets),
+        }
     }
 
     /// The kernel counters of both ends.
     pub fn kernels(&self) -> Kernels {
-        let server =
-            self.exchange.map(|asked| Server { receive_buffer: self.drops_of_server(&asked) });
-        Kernels { rx: self.kernel, tx: self.tx_kernel, ends: self.ends, server }
+        let drops = |requests| Server { receive_buffer: self.drops_of_server(requests) };
+        let apart = self.ends != Topology::SameNetns || self.one_ended;
+        Kernels {
+            rx: self.rx.kernel,
+            tx: apart.then_some(self.tx.kernel),
+            ends: self.ends,
+            server: self.rx.exchange.as_ref().map(drops),
+        }
     }
 
     /// Drops at receive buffers of this network namespace that may be those of the server of
     /// requests: drops without ours, and without those that other traffic may have had.
-    fn drops_of_server(&self, asked: &RequestCounts) -> Option<u64> {
-        let udp =
-            self.kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;
-        let here = self.kernel.sockets.unwrap_or(0);
-        let replies = self.rx.arrived + asked.continued + asked.stale;
-        let ours = self.tx.sent.saturating_add(replies).saturating_add(here);
+    fn drops_of_server(&self, requests: &RequestCounts) -> Option<u64> {
+        let kernel = &self.rx.kernel;
+        let udp = kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;
+        let here = kernel.sockets.unwrap_or(0);
+        let replies = self.rx.tally.arrived + requests.continued + requests.stale;
+        let ours = self.tx.tally.sent.saturating_add(replies).saturating_add(here);
         let others = udp.in_datagrams.saturating_add(udp.rcvbuf_errors).saturating_sub(ours);
         Some(udp.rcvbuf_errors.saturating_sub(here).saturating_sub(others))
     }
 }
 
+/// Counts datagrams received beyond those sent as corrupt: they are forged.
+fn remove_forged(tx: &TxResult, rx: &mut RxResult) {
+    for (received, &sent) in rx.flows.iter_mut().zip(&tx.flows) {
+        let forged = received.saturating_sub(sent);
+        *received -= forged;
+        rx.tally.received = rx.tally.received.saturating_sub(forged);
+        rx.tally.corrupt = rx.tally.corrupt.saturating_add(forged);
+    }
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::document::Outage;
+    use crate::measure::OneWay;
+
+    #[test]
+    fn counts_forged_datagrams_as_corrupt() {
+        let tx = TxResult { flows: vec![7, 5, 3], ..TxResult::default() };
+        let mut rx = RxResult { flows: vec![8, 4, 3], ..RxResult::default() };
+        (rx.tally.received, rx.tally.arrived) = (15, 15);
+        let result = CellResult::of(tx, Some(rx), Topology::Remote);
+        assert_eq!(result.flows(), [(7, 7), (5, 4), (3, 3)]);
+        let rx = result.rx.tally;
+        assert_eq!((rx.received, rx.corrupt, rx.arrived), (14, 1, 15));
+    }
+
+    #[test]
+    fn segments_are_uncut_if_packets_arrive_as_they_were_sent() {
+        let segments = |packets_received, uncut| PacketCounts {
+            sent: 12_800,
+            packets_sent: 100,
+            arrived: 12_800,
+            packets_received,
+            uncut,
+        };
+        for ends in [Topology::SameNetns, Topology::SameHost, Topology::Remote] {
+            let single = PacketCounts { packets_sent: 12_800, ..segments(100, 12_800) };
+            // Joined by the receiver if that is another host.
+            let is_joined = ends == Topology::Remote;
+            for (counts, are_uncut, were_cut) in [
+                (segments(100, 12_800), true, false),
+                (segments(12_800, 0), false, true),
+                (single, false, false),
+                (segments(260, 12_800), !is_joined, is_joined),
+            ] {
+                let found = (counts.are_uncut(ends), counts.were_cut(ends));
+                assert_eq!(found, (are_uncut, were_cut), "{ends:?}: {counts:?}");
+            }
+        }
+        let lossy =
+            PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
+        assert!(lossy.are_uncut(Topology::Remote));
+        assert!(!PacketCounts::default().are_uncut(Topology::SameNetns));
+    }
+
+    #[test]
+    fn an_earlier_outage_is_not_why_a_sender_gave_up() {
+        for (unreachable, received, expected) in [
+            (false, 0, CutShort::Stuck),
+            (true, 0, CutShort::Unreachable),
+            (true, 1, CutShort::Stuck),
+        ] {
+            let outages = vec![Outage::default()];
+            let tx = TxResult { stuck: true, unreachable, outages, ..TxResult::default() };
+            let mut rx = RxResult::default();
+            rx.tally.received = received;
+            let result = CellResult::of(tx, Some(rx), Topology::SameNetns);
+            assert_eq!(result.cut_short, Some(expected));
+        }
+    }
+
+    #[test]
+    fn merges_latencies_with_the_wider_bound() {
+        let mut one = OneWay::default();
+        one.from_schedule.record(1_500);
+        one.in_socket.record(100);
+        let mut one = one.shifted(-1_000, Nanos(12));
+        assert_eq!((one.from_schedule.min_ns(), one.in_socket.min_ns()), (Some(500), Some(100)));
+        for (bound, expected) in [(7, 12), (30, 30), (7, 30)] {
+            one.merge(&OneWay { bound: Nanos(bound), ..OneWay::default() });
+            assert_eq!(one.bound, Nanos(expected));
+        }
+    }
+}

@@ -75,6 +75,8 @@ pub fn read_histogram(bytes: &[u8]) -> Result<Histogram<u64>, HistogramError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use hdrhistogram::serialization::{Serializer, V2DeflateSerializer, V2Serializer};
 
     use super::*;
@@ -93,18 +95,23 @@ mod tests {
         bytes
     }
 
-    /// As on the wire: a cookie, the length of the stream, the stream.
+    /// The encoding of a histogram that claims so many bytes of counts.
+    fn claiming(len: usize) -> Vec<u8> {
+        let mut bytes = plain(&histogram());
+        bytes[4..8].copy_from_slice(&(len as u32).to_be_bytes());
+        bytes
+    }
+
+    /// A cookie, the length of the stream, the stream.
     fn deflated(plain: &[u8]) -> Vec<u8> {
-        use std::io::Write;
         let mut stream = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
         stream.write_all(plain).unwrap();
         let stream = stream.finish().unwrap();
-        let len = u32::try_from(stream.len()).unwrap().to_be_bytes();
-        [V2_DEFLATED.as_slice(), &len, &stream].concat()
+        [V2_DEFLATED.as_slice(), &(stream.len() as u32).to_be_bytes(), &stream].concat()
     }
 
     #[test]
-    fn both_forms_are_read() {
+    fn reads_both_forms() {
         let histogram = histogram();
         let mut library = Vec::new();
         V2DeflateSerializer::new().serialize(&histogram, &mut library).unwrap();
@@ -117,37 +124,26 @@ mod tests {
     }
 
     #[test]
-    fn claimed_lengths_are_checked_before_memory_is_taken() {
-        let mut bytes = plain(&histogram());
-        for (claimed, refused) in [(u32::MAX, true), (1 << 24, true), (LONGEST as u32, false)] {
-            bytes[4..8].copy_from_slice(&claimed.to_be_bytes());
+    fn checks_lengths_before_memory_is_allocated() {
+        for (len, refused) in [(u32::MAX as usize, true), (1 << 24, true), (LONGEST, false)] {
+            let bytes = claiming(len);
             for bytes in [&bytes, &deflated(&bytes)] {
                 let error = read_histogram(bytes).unwrap_err();
-                let too_long = HistogramError::TooLong { len: claimed as usize };
-                assert_eq!(error == too_long, refused, "{claimed}: {error}");
+                assert_eq!(error == HistogramError::TooLong { len }, refused, "{len}: {error}");
             }
         }
-    }
-
-    #[test]
-    fn a_stream_that_inflates_to_more_than_any_histogram_is_cut() {
-        let header = &plain(&histogram())[..HEADER_LEN];
-        let mut bomb = [header, &vec![0; 16 << 20]].concat();
-        bomb[4..8].copy_from_slice(&(16_u32 << 20).to_be_bytes());
-        let bytes = deflated(&bomb);
+        // A stream that inflates to more than any histogram is cut.
+        let len = 16 << 20;
+        let bytes = deflated(&[&claiming(len)[..HEADER_LEN], &vec![0; len]].concat());
         assert!(bytes.len() < 100_000, "{}", bytes.len());
-        assert_eq!(read_histogram(&bytes), Err(HistogramError::TooLong { len: 16 << 20 }));
+        assert_eq!(read_histogram(&bytes), Err(HistogramError::TooLong { len }));
     }
 
     #[test]
-    fn finer_digits_and_endless_zeroes_are_refused() {
+    fn rejects_finer_digits_and_endless_zeroes() {
         let fine = Histogram::<u64>::new_with_bounds(1, 1_000, 5).unwrap();
-        let error = read_histogram(&plain(&fine));
-        assert_eq!(error, Err(HistogramError::TooFine { digits: 5 }));
-        let mut bytes = plain(&histogram());
-        bytes.truncate(HEADER_LEN);
-        bytes.extend([0xFF; 12]);
-        bytes[4..8].copy_from_slice(&12_u32.to_be_bytes());
+        assert_eq!(read_histogram(&plain(&fine)), Err(HistogramError::TooFine { digits: 5 }));
+        let bytes = [&claiming(12)[..HEADER_LEN], &[0xFF; 12]].concat();
         assert!(matches!(read_histogram(&bytes), Err(HistogramError::Damaged { .. })));
         for len in 0..HEADER_LEN {
             assert!(read_histogram(&bytes[..len]).is_err(), "{len}");

@@ -2,29 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// UDP counters of a network namespace, `/proc/net/snmp` and `snmp6` added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
-pub struct UdpCounters {
-    pub in_datagrams: u64,
-    pub no_ports: u64,
-    pub out_datagrams: u64,
-    pub rcvbuf_errors: u64,
-    pub in_csum_errors: u64,
-    pub sndbuf_errors: u64,
-}
-
-/// Drops in the IP layer of a network namespace, IPv4 and IPv6 added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
-pub struct IpCounters {
-    pub in_discards: u64,
-    pub reassembly: u64,
-    pub reassembly_no_room: u64,
-    pub out_discards: u64,
-    pub out_no_routes: u64,
-    pub frag_fails: u64,
-}
+pub use crate::sys::{IpCounters, UdpCounters};
 
 /// The increase of the named counters.
 macro_rules! gained {
@@ -42,8 +20,7 @@ pub struct KernelCounters {
     pub udp: Option<UdpCounters>,
     /// Of the network namespace.
     pub ip: Option<IpCounters>,
-    /// CPUs, and packets that found the backlog of each full, modulo 2³²,
-    /// `/proc/net/softnet_stat`.
+    /// CPUs, and packets that found the backlog of each full, modulo 2³² (softnet_stat).
     pub backlog: Option<Vec<(u32, u32)>>,
     /// Dropped by the interfaces on the way, or, where those are not known, by all of the
     /// namespace, on their way in, `/proc/net/dev`.
@@ -71,12 +48,12 @@ pub struct KernelDelta {
     pub neighbour_unresolved: Option<bool>,
 }
 
-/// The kernel's counter of a queueing discipline has so many bits (`struct gnet_stats_queue`).
+/// The bits of the kernel's counter of a queueing discipline (`struct gnet_stats_queue`).
 const QDISC_MASK: u64 = u32::MAX as u64;
 
 impl KernelCounters {
-    /// The increase since `earlier`; `sockets`: drops at our receiving sockets.
-    pub fn since(&self, earlier: &Self, sockets: Option<u64>) -> KernelDelta {
+    /// The increase since `earlier`, without drops at sockets.
+    pub fn since(&self, earlier: &Self) -> KernelDelta {
         let less = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
         let udp = gained!(UdpCounters, self.udp, earlier.udp; in_datagrams, no_ports, out_datagrams,
             rcvbuf_errors, in_csum_errors, sndbuf_errors);
@@ -84,10 +61,8 @@ impl KernelCounters {
         let ip = gained!(IpCounters, self.ip, earlier.ip; in_discards, reassembly,
             reassembly_no_room, out_discards, out_no_routes, frag_fails);
         KernelDelta {
-            sockets,
             udp,
             ip,
-            neighbour_unresolved: None,
             device_sent: less(self.device_sent, earlier.device_sent),
             backlog: backlog_since(self.backlog.as_deref(), earlier.backlog.as_deref()),
             device: less(self.device, earlier.device),
@@ -96,6 +71,7 @@ impl KernelCounters {
                 // Right for a sum of several as well, as long as all together dropped less.
                 now.wrapping_sub(then) & QDISC_MASK
             }),
+            ..KernelDelta::default()
         }
     }
 }
@@ -109,46 +85,103 @@ fn backlog_since(now: Option<&[(u32, u32)]>, then: Option<&[(u32, u32)]>) -> Opt
     now.iter().zip(then).map(gained).sum()
 }
 
+/// The kernel counters of both ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kernels {
+    /// Counters of the receivers.
+    pub rx: KernelDelta,
+    /// Counters of the senders; `None` if they are the same.
+    pub tx: Option<KernelDelta>,
+    /// Where the two ends are.
+    pub ends: Topology,
+    /// Requests were sent to a server that is not udperf.
+    pub server: Option<Server>,
+}
+
+/// Kernel counters of requests that a server that is not udperf may have lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Drops at receive buffers of its network namespace, except those that udperf or others may
+    /// have had; `None` if it is in another namespace than udperf.
+    pub receive_buffer: Option<u64>,
+}
+
+/// Where the two ends of a cell are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// In one network namespace: one set of kernel counters covers both.
+    #[default]
+    SameNetns,
+    /// On one host: each has its own counters, except for those of the host.
+    SameHost,
+    /// On two hosts; the network between them has no counters.
+    Remote,
+}
+
+impl From<KernelDelta> for Kernels {
+    fn from(rx: KernelDelta) -> Self {
+        Self { rx, ..Self::default() }
+    }
+}
+
+impl Kernels {
+    /// Counters of the senders.
+    pub fn at_senders(&self) -> &KernelDelta {
+        self.tx.as_ref().unwrap_or(&self.rx)
+    }
+
+    /// Drops at full backlogs, receiver's and sender's. The counter covers a host: if both ends
+    /// read the same one, the longer reading is all of it. An interface counts its drops there as
+    /// well (kernel: `enqueue_to_backlog`; a veth(4) also its peer's), so more than those are
+    /// others'.
+    pub(super) fn backlogs(&self) -> (Option<u64>, Option<u64>) {
+        let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
+        let ours = |drops: u64, by: Option<u64>| by.map_or(drops, |by| drops.min(by));
+        if self.ends == Topology::Remote {
+            return (rx.map(|drops| ours(drops, self.rx.device)), tx);
+        }
+        let leaving = self.at_senders().tx_device.unwrap_or(0);
+        let by = self.rx.device.map(|device| device.saturating_add(leaving));
+        (rx.max(tx).map(|drops| ours(drops, by)), None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_incomplete_datagram_fails_once() {
-        let at = |given_up: u64, waiting| {
-            let ip = IpCounters { reassembly: given_up + waiting, ..IpCounters::default() };
+        let at = |failed: u64, waiting| {
+            let ip = IpCounters { reassembly: failed + waiting, ..IpCounters::default() };
             KernelCounters { ip: Some(ip), ..KernelCounters::default() }
         };
-        let since = |now: KernelCounters, then: KernelCounters| {
-            now.since(&then, None).ip.unwrap().reassembly
-        };
-        assert_eq!(since(at(0, 5), at(0, 0)), 5);
-        assert_eq!(since(at(5, 0), at(0, 5)), 0, "the cell before had them");
-        assert_eq!(since(at(5, 2), at(0, 5)), 2);
+        // In the second case, the cell before had them.
+        for (now, then, expected) in
+            [(at(0, 5), at(0, 0), 5), (at(5, 0), at(0, 5), 0), (at(5, 2), at(0, 5), 2)]
+        {
+            assert_eq!(now.since(&then).ip.unwrap().reassembly, expected);
+        }
     }
 
     #[test]
-    fn a_counter_that_wrapped_still_has_its_gain() {
-        let at = |qdisc| KernelCounters { qdisc: Some(qdisc), ..KernelCounters::default() };
-        let since = |now, then| at(now).since(&at(then), None).qdisc;
-        assert_eq!(since(12, 5), Some(7));
-        // One of two went round.
-        assert_eq!(since(100 + 3, 100 + QDISC_MASK), Some(4));
-        assert_eq!(at(3).since(&KernelCounters::default(), None).qdisc, None);
-    }
-
-    #[test]
-    fn the_counter_of_each_cpu_wraps_by_itself() {
-        let at = |cpus: &[(u32, u32)]| KernelCounters {
+    fn counters_wrap_separately() {
+        let at = |qdisc, cpus: &[(u32, u32)]| KernelCounters {
+            qdisc,
             backlog: Some(cpus.to_vec()),
             ..KernelCounters::default()
         };
-        let since = |now: &[_], then: &[_]| at(now).since(&at(then), None).backlog;
         let then = [(0, u32::MAX - 1), (1, 7), (2, u32::MAX)];
-        assert_eq!(since(&[(0, 3), (1, 9), (2, 0)], &then), Some(5 + 2 + 1));
-        assert_eq!(since(&then, &then), Some(0));
-        // A CPU was added or removed: its earlier counter is unknown.
-        assert_eq!(since(&then[..2], &then), None);
-        assert_eq!(since(&[(0, 3), (1, 9), (3, 0)], &then), None);
+        for (qdiscs, now, expected) in [
+            ((Some(12), Some(5)), &[(0, 3), (1, 9), (2, 0)][..], (Some(7), Some(5 + 2 + 1))),
+            // One of two queues wrapped.
+            ((Some(100 + 3), Some(100 + QDISC_MASK)), &then, (Some(4), Some(0))),
+            // A CPU was added or removed: its earlier counter is unknown.
+            ((Some(3), None), &then[..2], (None, None)),
+            ((None, Some(3)), &[(0, 3), (1, 9), (3, 0)], (None, None)),
+        ] {
+            let delta = at(qdiscs.0, now).since(&at(qdiscs.1, &then));
+            assert_eq!((delta.qdisc, delta.backlog), expected);
+        }
     }
 }

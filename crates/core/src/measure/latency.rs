@@ -1,8 +1,10 @@
-//! A latency histogram, with exact count, minimum, maximum, mean and deviation.
+//! A latency histogram, with exact count, minimum, maximum, mean and deviation; and jitter.
 
 mod packed;
 
 use hdrhistogram::Histogram;
+
+use crate::unit::Nanos;
 
 /// The highest latency in the histogram, in nanoseconds: 60 s; higher ones count as clamped, and
 /// enter maximum, mean and deviation exactly. Arbitrary: longer than any drain waits.
@@ -21,22 +23,13 @@ pub struct LatencyHistograms {
     sum_ns: u128,
     sum_of_squares: u128,
     clamped: u64,
-    below_zero: u64,
 }
 
 impl Default for LatencyHistograms {
     fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS)
             .expect("1 ns to 60 s at 3 digits is within what HdrHistogram allows");
-        Self {
-            histogram,
-            min_ns: u64::MAX,
-            max_ns: 0,
-            sum_ns: 0,
-            sum_of_squares: 0,
-            clamped: 0,
-            below_zero: 0,
-        }
+        Self { histogram, min_ns: u64::MAX, max_ns: 0, sum_ns: 0, sum_of_squares: 0, clamped: 0 }
     }
 }
 
@@ -80,7 +73,7 @@ impl LatencyHistograms {
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
         // A peer may report anything.
-        add_counts!(self, other; sum_ns, sum_of_squares, clamped, below_zero);
+        add_counts!(self, other; sum_ns, sum_of_squares, clamped);
     }
 
     /// Clears it for the next phase, keeping the memory.
@@ -92,7 +85,7 @@ impl LatencyHistograms {
         self.histogram.reset();
         (self.min_ns, self.max_ns) = (u64::MAX, 0);
         (self.sum_ns, self.sum_of_squares) = (0, 0);
-        (self.clamped, self.below_zero) = (0, 0);
+        self.clamped = 0;
     }
 
     /// How many latencies were taken.
@@ -103,11 +96,6 @@ impl LatencyHistograms {
     /// How many lay above [`HIGHEST_NS`].
     pub const fn clamped(&self) -> u64 {
         self.clamped
-    }
-
-    /// How many [`LatencyHistograms::shifted`] would have moved below 0.
-    pub const fn below_zero(&self) -> u64 {
-        self.below_zero
     }
 
     /// The exact smallest, in ns; `None` when empty.
@@ -177,7 +165,6 @@ impl LatencyHistograms {
         rest.sum_ns = self.sum_ns.checked_sub(part.sum_ns)?;
         rest.sum_of_squares = self.sum_of_squares.checked_sub(part.sum_of_squares)?;
         rest.clamped = self.clamped.checked_sub(part.clamped)?;
-        rest.below_zero = self.below_zero.checked_sub(part.below_zero)?;
         rest.max_ns = match rest.clamped {
             0 => rest.histogram.max().min(self.max_ns),
             // Its own place above the histogram is not known, but that of the whole is.
@@ -188,8 +175,7 @@ impl LatencyHistograms {
     }
 
     /// The same latencies, each longer by so many ns (shorter if negative), for a clock offset that
-    /// became known at the end. Negative results are 0, counted in
-    /// [`LatencyHistograms::below_zero`]; clamped ones stay clamped.
+    /// became known at the end. Negative results are 0; clamped ones stay clamped.
     ///
     /// Minimum and maximum stay exact, and without such zeros mean and deviation; all else is as
     /// exact as the buckets before.
@@ -198,13 +184,12 @@ impl LatencyHistograms {
             return self.clone();
         }
         let by = i128::from(by_ns);
-        let mut moved =
-            Self { clamped: self.clamped, below_zero: self.below_zero, ..Self::default() };
-        moved.min_ns = self.min_ns.saturating_add_signed(by_ns);
-        moved.max_ns = self.max_ns.saturating_add_signed(by_ns);
+        let mut shifted = Self { clamped: self.clamped, ..Self::default() };
+        shifted.min_ns = self.min_ns.saturating_add_signed(by_ns);
+        shifted.max_ns = self.max_ns.saturating_add_signed(by_ns);
         let (mut sum, mut squares) = self.moments_shifted(by);
         // Those beyond the histogram are in its last bucket, and their own place is not known.
-        moved.histogram.saturating_record_n(HIGHEST_NS, self.clamped);
+        shifted.histogram.saturating_record_n(HIGHEST_NS, self.clamped);
         for bucket in self.histogram.iter_recorded() {
             // Not below its minimum, so that no latency counts as negative if the minimum is not.
             let highest = bucket.value_iterated_to().min(HIGHEST_NS);
@@ -217,18 +202,17 @@ impl LatencyHistograms {
                 // At least what they took from the sum, and at most what they gave the squares.
                 sum = sum.saturating_sub((lowest + by).saturating_mul(i128::from(count)));
                 squares = squares.map(|all| all - (to * to).saturating_mul(count.into()));
-                moved.below_zero += count;
             }
             let to = u64::try_from(to.max(0)).unwrap_or(u64::MAX);
-            moved.histogram.saturating_record_n(to, count);
-            moved.clamped += if to > HIGHEST_NS { count } else { 0 };
+            shifted.histogram.saturating_record_n(to, count);
+            shifted.clamped += if to > HIGHEST_NS { count } else { 0 };
         }
-        moved.sum_ns = sum.max(0).unsigned_abs();
-        moved.sum_of_squares = squares.map_or(u128::MAX, |all| all.max(0).unsigned_abs());
-        moved
+        shifted.sum_ns = sum.max(0).unsigned_abs();
+        shifted.sum_of_squares = squares.map_or(u128::MAX, |all| all.max(0).unsigned_abs());
+        shifted
     }
 
-    /// Sum and sum of squares with each value moved, below zero too: Σ(x+b)² = Σx² + 2bΣx + nb².
+    /// Sum and sum of squares with each value shifted, below zero too: Σ(x+b)² = Σx² + 2bΣx + nb².
     /// No squares where they do not fit.
     fn moments_shifted(&self, by: i128) -> (i128, Option<i128>) {
         let count = i128::from(self.count());
@@ -243,6 +227,50 @@ impl LatencyHistograms {
     }
 }
 
+/// The jitter of one flow: J += (|D| − J) / 16, RFC 3550 section 6.4.1, where D is the change in
+/// transit time from one received datagram to the next in order of arrival.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InterarrivalJitter {
+    last_transit_ns: Option<u64>,
+    /// Sixteen times the estimate, as in appendix A.8, so that integers lose no precision.
+    scaled_ns: u64,
+    /// Whether there were two to compare.
+    compared: bool,
+}
+
+impl InterarrivalJitter {
+    /// Takes the transit time of a datagram.
+    #[inline]
+    pub fn record(&mut self, transit_ns: u64) {
+        if let Some(last) = self.last_transit_ns.replace(transit_ns) {
+            let change = transit_ns.abs_diff(last);
+            self.compared = true;
+            self.scaled_ns = (self.scaled_ns + change).saturating_sub((self.scaled_ns + 8) >> 4);
+        }
+    }
+
+    /// Takes `count` more datagrams with the transit time of the latest one.
+    #[inline]
+    pub fn repeat(&mut self, count: u64) {
+        if self.last_transit_ns.is_none() || count == 0 {
+            return;
+        }
+        self.compared = true;
+        for _ in 0..count {
+            // Below 8 it stays, by the rounding of appendix A.8.
+            if self.scaled_ns < 8 {
+                break;
+            }
+            self.scaled_ns -= (self.scaled_ns + 8) >> 4;
+        }
+    }
+
+    /// The estimate; `None` before the second datagram.
+    pub const fn estimate(&self) -> Option<Nanos> {
+        if self.compared { Some(Nanos(self.scaled_ns >> 4)) } else { None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,39 +281,41 @@ mod tests {
         latency
     }
 
-    #[test]
-    fn exact_figures_stay_exact() {
-        let latency = of(&[123_457, 2, 1_000_003]);
-        assert_eq!(latency.min_ns(), Some(2));
-        assert_eq!(latency.max_ns(), Some(1_000_003));
-        assert_eq!(latency.mean_ns(), Some(374_487));
-        assert_eq!(latency.stdev_ns(), Some(445_169));
-        assert_eq!(latency.quantile_ns(1.0), Some(1_000_003));
+    fn figures(latency: &LatencyHistograms) -> [Option<u64>; 4] {
+        [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns()]
     }
 
     #[test]
-    fn figures_are_none_without_latencies_and_clamped_above_the_bound() {
-        let latency = of(&[]);
-        let moments = [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns()];
-        assert_eq!(moments, [None; 4]);
-        assert_eq!([latency.quantile_ns(0.5), latency.quantile_with_lost_ns(0.99, 5)], [None; 2]);
-        let latency = of(&[HIGHEST_NS, HIGHEST_NS + 1, u64::MAX]);
-        assert_eq!((latency.clamped(), latency.count()), (2, 3));
-        assert_eq!(latency.max_ns(), Some(u64::MAX));
+    fn figures_are_exact() {
+        let latency = of(&[123_457, 2, 1_000_003]);
+        assert_eq!(figures(&latency), [2, 1_000_003, 374_487, 445_169].map(Some));
+        assert_eq!(latency.quantile_ns(1.0), Some(1_000_003));
+        let none = of(&[]);
+        assert_eq!(figures(&none), [None; 4]);
+        assert_eq!([none.quantile_ns(0.5), none.quantile_with_lost_ns(0.99, 5)], [None; 2]);
+        let mut clamped = of(&[HIGHEST_NS, HIGHEST_NS + 1, u64::MAX]);
+        clamped.record_n(HIGHEST_NS + 1, 2);
+        assert_eq!((clamped.clamped(), clamped.count()), (4, 5));
+        assert_eq!(clamped.max_ns(), Some(u64::MAX));
+        clamped.reset();
+        assert_eq!(figures(&clamped), [None; 4]);
     }
 
     #[test]
     fn figures_of_clamped_latencies_stay_in_order() {
         let (low, high) = (HIGHEST_NS + 40_000_000_000, HIGHEST_NS + 50_000_000_000);
         let whole = of(&[low, high]);
-        let parts = [of(&[]), of(&[low]), of(&[high])];
-        for rest in parts.iter().filter_map(|part| whole.without(part)).chain([
-            whole.clone(),
+        let without_low = whole.without(&of(&[low])).unwrap();
+        for rest in [
+            whole.without(&of(&[])).unwrap(),
+            whole.without(&of(&[high])).unwrap(),
             whole.shifted(-1_000),
             whole.shifted(-(HIGHEST_NS as i64)),
             whole.shifted(1_000),
-            whole.without(&of(&[low])).unwrap().shifted(-7),
-        ]) {
+            without_low.shifted(-7),
+            without_low,
+            whole,
+        ] {
             let (min, max) = (rest.min_ns().unwrap(), rest.max_ns().unwrap());
             assert!(min <= max, "{min} {max}");
             assert_eq!(rest.clamped(), rest.count());
@@ -297,14 +327,15 @@ mod tests {
         }
         // One within the histogram and one above: what is left is the one, or the other.
         let mixed = of(&[5, high]);
-        let rest = mixed.without(&of(&[5])).unwrap();
-        assert_eq!((rest.clamped(), rest.max_ns()), (1, Some(high)));
-        let rest = mixed.without(&of(&[high])).unwrap();
-        assert_eq!((rest.clamped(), rest.min_ns(), rest.max_ns()), (0, Some(5), Some(5)));
+        for (part, clamped, max) in [(5, 1, high), (high, 0, 5)] {
+            let rest = mixed.without(&of(&[part])).unwrap();
+            assert_eq!((rest.clamped(), rest.max_ns()), (clamped, Some(max)));
+            assert_eq!(rest.min_ns() == Some(5), clamped == 0);
+        }
     }
 
     #[test]
-    fn lost_ones_push_percentiles_up() {
+    fn lost_datagrams_raise_percentiles() {
         let values: Vec<_> = (1..=99).collect();
         let latency = of(&values);
         assert_eq!(latency.quantile_with_lost_ns(0.99, 0), latency.quantile_ns(0.99));
@@ -313,47 +344,36 @@ mod tests {
     }
 
     #[test]
-    fn taking_a_part_out_leaves_the_rest() {
-        let whole = of(&[10, 20, 30, 5_000]);
-        let rest = whole.without(&of(&[5_000])).unwrap();
-        assert_eq!((rest.count(), rest.max_ns(), rest.mean_ns()), (3, Some(30), Some(20)));
-        assert!(of(&[1]).without(&of(&[2])).is_none());
-    }
-
-    #[test]
-    fn negative_latencies_count_as_zero() {
+    fn shifts_keep_parts_and_count_negative_latencies_as_zero() {
         let shifted = of(&[10, 200, 500]).shifted(-200);
-        assert_eq!((shifted.min_ns(), shifted.max_ns()), (Some(0), Some(300)));
-        assert_eq!((shifted.below_zero(), shifted.count()), (1, 3));
-        assert_eq!((shifted.mean_ns(), shifted.stdev_ns()), (Some(100), Some(141)));
-        assert_eq!(shifted.shifted(-1).below_zero(), 3);
+        assert_eq!(figures(&shifted), [0, 300, 100, 141].map(Some));
+        assert_eq!(shifted.count(), 3);
         assert_eq!(of(&[]).shifted(9).count(), 0);
-    }
-
-    #[test]
-    fn a_shift_knows_what_was_clamped_and_keeps_parts_parts() {
         let whole = of(&[7, 70_000, 71_000, HIGHEST_NS, HIGHEST_NS + 5]);
         let shifted = whole.shifted(-1);
         assert_eq!((shifted.clamped(), shifted.max_ns()), (1, Some(HIGHEST_NS + 4)));
         assert_eq!(whole.shifted(1).clamped(), 2);
         let rest = whole.shifted(-69_999).without(&of(&[70_000]).shifted(-69_999)).unwrap();
-        assert_eq!((rest.count(), rest.below_zero()), (4, 1));
+        assert_eq!(rest.count(), 4);
         assert_eq!(whole.shifted(i64::MIN).max_ns(), Some(0));
         assert_eq!(whole.shifted(i64::MAX).clamped(), 5);
+        let rest = of(&[10, 20, 30, 5_000]).without(&of(&[5_000])).unwrap();
+        assert_eq!((rest.count(), rest.max_ns(), rest.mean_ns()), (3, Some(30), Some(20)));
+        assert!(of(&[1]).without(&of(&[2])).is_none());
+    }
+
+    fn jitter(transits: impl IntoIterator<Item = u64>) -> InterarrivalJitter {
+        let mut jitter = InterarrivalJitter::default();
+        transits.into_iter().for_each(|transit_ns| jitter.record(transit_ns));
+        jitter
     }
 
     #[test]
-    fn many_at_once_equal_as_many_single_ones() {
-        let (mut at_once, mut singly) =
-            (LatencyHistograms::default(), LatencyHistograms::default());
-        for (ns, count) in [(0, 3), (5_000, 64), (HIGHEST_NS + 1, 2), (9, 0)] {
-            at_once.record_n(ns, count);
-            (0..count).for_each(|_| singly.record(ns));
-        }
-        assert_eq!(at_once.histogram, singly.histogram);
-        assert_eq!(at_once.stdev_ns(), singly.stdev_ns());
-        assert_eq!((at_once.min_ns(), at_once.clamped()), (singly.min_ns(), singly.clamped()));
-        at_once.reset();
-        assert_eq!(at_once.count(), 0);
+    fn estimates_converge() {
+        assert_eq!(jitter([]).estimate(), None);
+        assert_eq!(jitter([5_000]).estimate(), None);
+        assert_eq!(jitter([5_000; 100]).estimate(), Some(Nanos(0)));
+        let alternating = jitter((0..1_000).map(|i| if i % 2 == 0 { 1_000 } else { 4_000 }));
+        assert!(alternating.estimate().unwrap().0.abs_diff(3_000) <= 1);
     }
 }

@@ -8,115 +8,102 @@
 //! arrived   = received + duplicate + late + foreign + corrupt
 //! ```
 
-mod attribution;
-mod identities;
-mod places;
+mod losses;
+mod steps;
 
-use super::kernel::KernelDelta;
-use crate::measure::counters::SendErrorCounts;
-pub use identities::{LedgerIdentity, LedgerTerms};
-pub use places::{DropCounters, DropCounts, DropLocation};
+use self::losses::LossAttribution;
+use self::steps::{AttributionStep, Evidence, STEPS};
+use super::kernel::Kernels;
+use super::{RxTally, TxTally, combine};
+use crate::document::{Ledger, LostAt};
 
-/// The kernel counters of both ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kernels {
-    /// Counters of the receivers.
-    pub rx: KernelDelta,
-    /// Counters of the senders; `None` if they are the same.
-    pub tx: Option<KernelDelta>,
-    /// Where the two ends are.
-    pub ends: Topology,
-    /// Requests were sent to a server that is not udperf.
-    pub server: Option<Server>,
-}
-
-/// Kernel counters of requests that a server that is not udperf may have lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Server {
-    /// Drops at receive buffers of its network namespace, except those that udperf or others may
-    /// have had; `None` if it is in another namespace than udperf.
-    pub receive_buffer: Option<u64>,
-}
-
-impl From<KernelDelta> for Kernels {
-    fn from(rx: KernelDelta) -> Self {
-        Self { rx, ..Self::default() }
+/// Compares the counts of both ends and attributes the losses to what the kernels counted. A
+/// location is charged with no more than is still unexplained, nearest to the receiver first: the
+/// counter of our socket is exact, those of the namespace may include other datagrams.
+///
+/// The kernel counts a super-packet as one wherever it drops it before it is cut; `taken_whole`:
+/// also at the receiving socket, which does not cut it.
+pub fn attribute_losses(
+    tx: &TxTally,
+    rx: &RxTally,
+    kernels: &Kernels,
+    taken_whole: bool,
+) -> Ledger {
+    let lost = tx.sent.saturating_sub(rx.received);
+    let mut losses = LossAttribution::new(tx, rx, lost, taken_whole, kernels);
+    let evidence = Evidence::new(tx, kernels);
+    let mut lost_at = LostAt::default();
+    for AttributionStep(_, location, rule) in STEPS {
+        let charged = rule(&mut losses, &evidence);
+        let count = lost_at.at_mut(*location);
+        *count = combine(*count, charged, u64::saturating_add);
+    }
+    Ledger {
+        received: Some(rx.received),
+        lost: Some(lost),
+        lost_at,
+        unaccounted: Some(losses.datagrams),
+        estimated: Some(losses.estimated()),
+        shared: Some(losses.shared(kernels.server.is_some())),
+        arrived: Some(rx.arrived),
+        duplicate: Some(rx.duplicate),
+        late: Some(rx.late),
+        reordered: Some(rx.reordered),
+        reorder_extent: Some(rx.reorder_extent),
+        foreign: Some(rx.foreign),
+        corrupt: Some(rx.corrupt),
+        ..sent_only(tx)
     }
 }
 
-impl Kernels {
-    /// Counters of the senders.
-    pub fn at_senders(&self) -> &KernelDelta {
-        self.tx.as_ref().unwrap_or(&self.rx)
-    }
-
-    /// Drops at full backlogs, receiver's and sender's. The counter covers a host: if both ends
-    /// read the same one, the longer reading is all of it. An interface counts its drops there as
-    /// well (kernel: `enqueue_to_backlog`; a veth(4) also its peer's), so more than those are
-    /// others'.
-    fn backlogs(&self) -> (Option<u64>, Option<u64>) {
-        let (rx, tx) = (self.rx.backlog, self.tx.and_then(|kernel| kernel.backlog));
-        let ours = |drops: u64, by: Option<u64>| by.map_or(drops, |by| drops.min(by));
-        if self.ends == Topology::Remote {
-            return (rx.map(|drops| ours(drops, self.rx.device)), tx);
-        }
-        let leaving = self.at_senders().tx_device.unwrap_or(0);
-        let by = self.rx.device.map(|device| device.saturating_add(leaving));
-        (rx.max(tx).map(|drops| ours(drops, by)), None)
-    }
+/// The ledger of senders whose receivers are unknown.
+pub(super) fn sent_only(tx: &TxTally) -> Ledger {
+    let attempted = tx.sent.saturating_add(tx.refused.total());
+    Ledger { attempted, sent: tx.sent, refused: tx.refused, ..Ledger::default() }
 }
 
-/// Every datagram of a measurement, by outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`document::Ledger` describes the fields")]
-pub struct LedgerCounts {
-    pub attempted: u64,
-    pub sent: u64,
-    pub refused: SendErrorCounts,
-    pub received: u64,
-    pub lost: u64,
-    pub lost_at: DropCounts,
-    pub unaccounted: u64,
-    pub estimated: DropCounters,
-    pub shared: DropCounters,
-    pub arrived: u64,
-    pub duplicate: u64,
-    pub late: u64,
-    pub reordered: u64,
-    pub foreign: u64,
-    pub corrupt: u64,
+/// One identity of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerIdentity {
+    /// The identity, as a formula.
+    pub name: &'static str,
+    /// The left side; `None` if a term is unknown.
+    pub left: Option<u128>,
+    /// The right side.
+    pub right: u128,
 }
 
-impl LedgerCounts {
-    /// The four identities with this ledger's counts.
-    pub fn identities(&self) -> [LedgerIdentity; 4] {
-        LedgerTerms {
-            attempted: self.attempted,
-            sent: self.sent,
-            refused: self.refused.total().into(),
-            received: Some(self.received),
-            lost: Some(self.lost),
-            lost_at: u128::from(self.lost_at.total()) + u128::from(self.unaccounted),
-            arrived: Some(self.arrived),
-            others: [self.duplicate, self.late, self.foreign, self.corrupt].map(Some),
-        }
-        .identities()
-    }
-
-    /// The first identity that does not hold, as a formula; `None`: all hold.
-    pub fn broken_identity(&self) -> Option<&'static str> {
-        self.identities().into_iter().find(|one| !one.holds()).map(|one| one.name)
+impl LedgerIdentity {
+    /// Whether it holds, or cannot be checked because a term is unknown.
+    pub fn holds(&self) -> bool {
+        self.left.is_none_or(|left| left == self.right)
     }
 }
 
-/// Where the two ends of a cell are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Topology {
-    /// In one network namespace: one set of kernel counters covers both.
-    #[default]
-    SameNetns,
-    /// On one host: each has its own counters, but for those of the whole host.
-    SameHost,
-    /// On two hosts, and what is between them counts for neither.
-    Remote,
+/// The four identities: of `attempted`, `sent`, `lost` and `arrived`, in this order.
+pub fn ledger_identities(ledger: &Ledger) -> [LedgerIdentity; 4] {
+    let &Ledger { attempted, sent, received, lost, arrived, .. } = ledger;
+    let &Ledger { duplicate, late, foreign, corrupt, unaccounted, .. } = ledger;
+    // 128 bits hold the sum of any counts of a peer or a document.
+    fn sum(terms: impl IntoIterator<Item = Option<u64>>) -> u128 {
+        terms.into_iter().flatten().map(u128::from).sum()
+    }
+    let refused = sum(ledger.refused.counts().map(Some));
+    let lost_at = ledger.lost_at.places().map(|(_, count)| count);
+    let all_arrived = sum([received, duplicate, late, foreign, corrupt]);
+    let identity =
+        |name, left: Option<u64>, right| LedgerIdentity { name, left: left.map(u128::from), right };
+    [
+        identity("attempted = sent + refused", Some(attempted), u128::from(sent) + refused),
+        identity("sent = received + lost", received.and(lost).map(|_| sent), sum([received, lost])),
+        identity("lost = lost_at + unaccounted", lost, sum(lost_at) + sum([unaccounted])),
+        identity(
+            "arrived = received + duplicate + late + foreign + corrupt",
+            received.and(duplicate).and(late).and(arrived),
+            all_arrived,
+        ),
+    ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Requests and replies, counted.
+//! Requests and replies, counted; replies in several datagrams.
 //!
 //! ```text
 //! requests = matched + timeouts
@@ -111,36 +111,113 @@ impl RequestCounts {
     }
 }
 
+/// The role of a datagram in its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartSeen {
+    /// The first to arrive of its reply.
+    First,
+    /// One of several; others are missing.
+    Another,
+    /// The one that completes the reply.
+    Last,
+    /// A duplicate.
+    Again,
+}
+
+/// How far beyond the first missing datagram an arrival is remembered: the bits of a word. A reply
+/// that is reordered by more stays incomplete.
+const AHEAD: u64 = u64::BITS as u64;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Reply {
+    /// The request that it answers, counted from 1; 0: none.
+    request: u64,
+    /// All datagrams below this one have arrived.
+    next: u64,
+    /// Which of those from `next` on have arrived, one bit each.
+    ahead: u64,
+}
+
+/// The replies to the latest requests of a worker.
+#[derive(Debug)]
+pub struct Parts {
+    replies: Box<[Reply]>,
+}
+
+impl Parts {
+    /// For as many requests at once, rounded up to a power of two.
+    // cold: set-up
+    pub fn new(requests: u64) -> Self {
+        let slots = requests.next_power_of_two();
+        Self { replies: (0..slots).map(|_| Reply::default()).collect() }
+    }
+
+    /// Whether any datagram of the reply to this request has come.
+    #[inline]
+    pub fn has_begun(&self, request: u64) -> bool {
+        self.replies[self.slot(request)].request == request + 1
+    }
+
+    #[inline]
+    fn slot(&self, request: u64) -> usize {
+        // A power of two.
+        request as usize & (self.replies.len() - 1)
+    }
+
+    /// Datagram `index` of the `of` that answer this request has come; `index` is below `of`.
+    #[inline]
+    pub fn note(&mut self, request: u64, index: u16, of: u16) -> PartSeen {
+        let at = self.slot(request);
+        let reply = &mut self.replies[at];
+        let is_first = reply.request != request + 1;
+        if is_first {
+            *reply = Reply { request: request + 1, ..Reply::default() };
+        }
+        let Some(beyond) = u64::from(index).checked_sub(reply.next) else { return PartSeen::Again };
+        if beyond < AHEAD {
+            if reply.ahead >> beyond & 1 == 1 {
+                return PartSeen::Again;
+            }
+            reply.ahead |= 1 << beyond;
+            let complete = reply.ahead.trailing_ones();
+            reply.ahead = reply.ahead.checked_shr(complete).unwrap_or(0);
+            reply.next += u64::from(complete);
+        }
+        match (reply.next == u64::from(of), is_first) {
+            (true, _) => PartSeen::Last,
+            (false, true) => PartSeen::First,
+            (false, false) => PartSeen::Another,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use PartSeen::{Again, Another, First, Last};
 
     #[test]
-    fn more_codes_than_there_are_is_no_count() {
+    fn rejects_more_codes_than_the_limit() {
         let mut codes = Codes::default();
         codes.count(5);
-        let read = |codes: &Codes| {
-            postcard::from_bytes::<Codes>(&postcard::to_stdvec(codes).unwrap()).ok()
-        };
-        assert_eq!(read(&codes), Some(codes));
-        codes.used = CODES;
-        assert!(read(&codes).is_some());
-        codes.used = CODES + 1;
-        assert_eq!(read(&codes), None);
+        for (used, is_valid) in [(1, true), (CODES, true), (CODES + 1, false)] {
+            codes.used = used;
+            let bytes = postcard::to_stdvec(&codes).unwrap();
+            assert_eq!(postcard::from_bytes(&bytes).ok(), is_valid.then_some(codes));
+        }
     }
 
     #[test]
-    fn counts_of_a_peer_add_up_to_the_most_there_is() {
-        let mut codes = Codes { others: u64::MAX, ..Codes::default() };
-        codes.add(1, u64::MAX);
-        let wild = RequestCounts { errors: codes, timeouts: u64::MAX, ..RequestCounts::default() };
-        let mut sum = wild;
-        sum.merge(&wild);
+    fn merging_does_not_overflow() {
+        let mut errors = Codes { others: u64::MAX, ..Codes::default() };
+        errors.add(1, u64::MAX);
+        let mut sum = RequestCounts { errors, timeouts: u64::MAX, ..RequestCounts::default() };
+        sum.merge(&sum.clone());
         assert_eq!((sum.timeouts, sum.errors.total()), (u64::MAX, u64::MAX));
     }
 
     #[test]
-    fn codes_are_counted_one_by_one_up_to_a_limit() {
+    fn counts_codes_separately_up_to_a_limit() {
         let mut codes = Codes::default();
         (0..CODES as u16 + 3).for_each(|code| codes.count(code));
         codes.count(2);
@@ -150,5 +227,35 @@ mod tests {
         sum.count(7);
         sum.merge(&codes);
         assert_eq!((sum.iter().next(), sum.total()), (Some((7, 2)), CODES as u64 + 5));
+    }
+
+    #[test]
+    fn a_reply_is_complete_when_each_datagram_has_come_once() {
+        for (indices, of, expected) in [
+            (&[0, 1, 2][..], 3, &[First, Another, Last][..]),
+            (&[2, 0, 1], 3, &[First, Another, Last]),
+            (&[0, 0, 1, 2, 2], 3, &[First, Again, Another, Last, Again]),
+            (&[1, 1, 0], 3, &[First, Again, Another]),
+            // Too far ahead.
+            (&[0, 70, 1], 71, &[First, Another, Another]),
+        ] {
+            let mut parts = Parts::new(3);
+            let seen: Vec<_> = indices.iter().map(|&index| parts.note(7, index, of)).collect();
+            assert_eq!(seen, expected, "{indices:?}");
+        }
+    }
+
+    #[test]
+    fn long_replies_do_not_mix_with_their_neighbours() {
+        let mut parts = Parts::new(4);
+        let mut last = None;
+        for index in 0..u16::MAX {
+            last = Some(parts.note(1, index, u16::MAX));
+            assert_eq!(parts.note(2, 0, 2), if index == 0 { First } else { Again });
+        }
+        assert_eq!(last, Some(Last));
+        assert_eq!(parts.note(5, 0, 2), First, "it takes the slot of request 1");
+        let word: Vec<_> = (0..64).rev().map(|index| parts.note(6, index, 64)).collect();
+        assert_eq!((word[0], word[62], word[63]), (First, Another, Last));
     }
 }

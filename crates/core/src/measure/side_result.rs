@@ -1,11 +1,14 @@
 //! What one side of a cell measured; the two sides may come from two hosts.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelDelta, LatencyHistograms, OutageCounts, RequestCounts, RxSample, RxTally, SAME_OUTAGE,
-    StallCounts, TxSample, TxTally, Usage, combine, merge_outages,
+    KernelDelta, LatencyHistograms, RequestCounts, RxTally, SAME_OUTAGE, TxTally, Usage, combine,
+    merge_outages,
 };
+use crate::document::{Outage, StallSum};
 use crate::unit::Nanos;
 
 /// The results of the senders of one host.
@@ -18,7 +21,7 @@ pub struct TxResult {
     pub tally: TxTally,
     /// How punctual they were; `None` flat out.
     pub timing: Option<Timing>,
-    pub stalls: StallCounts,
+    pub stalls: StallSum,
     /// Their usage up to their last departure, including the receipt of replies.
     pub usage: Usage,
     /// The smallest socket buffer granted, in bytes.
@@ -34,13 +37,13 @@ pub struct TxResult {
     #[serde(skip)]
     pub unreachable: bool,
     pub stopped: bool,
-    pub outages: Vec<OutageCounts>,
+    pub outages: Vec<Outage>,
     pub kernel: KernelDelta,
     pub stolen: Option<Nanos>,
 }
 
 impl TxResult {
-    /// Adds what another worker of the same host measured, whose flows come behind.
+    /// Adds another worker of the same host, with later flows.
     pub fn merge(&mut self, other: Self) {
         self.end = self.end.max(other.end);
         self.tally.merge(&other.tally);
@@ -69,7 +72,7 @@ impl TxResult {
 pub struct RxResult {
     pub tally: RxTally,
     pub latency: OneWay,
-    pub stalls: StallCounts,
+    pub stalls: StallSum,
     /// Their usage up to the end of the senders' window; empty if senders are the same threads.
     pub usage: Usage,
     /// Whether their sockets take super-packets whole.
@@ -89,7 +92,7 @@ pub struct RxResult {
 }
 
 impl RxResult {
-    /// Adds what another worker of the same host measured. Any worker may have got any flow.
+    /// Adds another worker of the same host. Any worker may have received any flow.
     pub fn merge(&mut self, other: Self) {
         self.tally.merge(&other.tally);
         self.latency.merge(&other.latency);
@@ -124,12 +127,11 @@ pub struct OneWay {
     pub from_send: LatencyHistograms,
     /// Those of `from_schedule` that overlapped a stall of either end.
     pub in_stall: LatencyHistograms,
-    /// From the intended moment to the kernel's receive timestamp; empty without such.
+    /// From the intended moment to the kernel's receive timestamp; empty without timestamps.
     pub to_socket: LatencyHistograms,
     /// From there to the application's read.
     pub in_socket: LatencyHistograms,
-    /// The uncertainty, ±, of those between two hosts' clocks: all but `in_socket`. Zero: one
-    /// clock.
+    /// The uncertainty (±) between two hosts' clocks, of all but `in_socket`. Zero: one clock.
     pub bound: Nanos,
 }
 
@@ -144,7 +146,7 @@ impl OneWay {
         self.bound = self.bound.max(other.bound);
     }
 
-    /// The same with a receiver's clock corrected by so many ns, and known within `bound`.
+    /// The same with a receiver's clock corrected by this many ns, known within `bound`.
     pub fn shifted(&self, by_ns: i64, bound: Nanos) -> Self {
         Self {
             from_schedule: self.from_schedule.shifted(by_ns),
@@ -180,23 +182,161 @@ impl Timing {
     }
 }
 
+/// Samples that one sender takes at most. Arbitrary: 320 KiB, and a p99.9 with eight beyond it.
+pub const TX_SAMPLES: usize = 8_192;
+/// Samples that one receiver takes at most. Arbitrary: those of four senders.
+pub const RX_SAMPLES: usize = 4 * TX_SAMPLES;
+
+/// A datagram at the sending end; moments are since the senders' epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct TxSample {
+    pub flow: u16,
+    pub sequence: u64,
+    /// When it was due.
+    pub intended: Nanos,
+    /// The clock read of its batch.
+    pub departure: Nanos,
+    /// When the driver got it.
+    pub stamp: Nanos,
+}
+
+/// A datagram at the receiving end; moments are since the receivers' epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct RxSample {
+    pub flow: u16,
+    pub sequence: u64,
+    /// When the kernel took it from the device.
+    pub stamp: Nanos,
+    /// When it was read.
+    pub read: Nanos,
+}
+
+impl RxSample {
+    /// The same with the clock corrected by this many ns.
+    pub fn shifted(self, by_ns: i64) -> Self {
+        let shift = |at: Nanos| Nanos(at.0.saturating_add_signed(by_ns));
+        Self { stamp: shift(self.stamp), read: shift(self.read), ..self }
+    }
+}
+
+/// The parts of all samples that both ends know; they add up to the total, and so do their means:
+///
+/// ```text
+/// intended ─ lag ─ departure ─ system call ─ send stamp ─ path ─ receive stamp ─ socket ─ read
+/// ```
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "`document::Legs` describes other fields")]
+pub struct LatencyBreakdown {
+    pub lag: LatencyHistograms,
+    pub system_call: LatencyHistograms,
+    pub path: LatencyHistograms,
+    pub in_socket: LatencyHistograms,
+    pub total: LatencyHistograms,
+    /// The uncertainty, ±, of path and total. Zero: one clock.
+    pub bound: Nanos,
+}
+
+impl LatencyBreakdown {
+    /// Combines what both ends know of the same datagrams; `None` without a common one.
+    ///
+    /// Stamps of the calendar clock, converted to the monotonic one, may be tens of ns off. On one
+    /// clock, the send stamp is never later than the receive stamp; on two, a negative path is 0.
+    pub fn of(tx: &[TxSample], rx: &[RxSample], bound: Nanos) -> Option<Self> {
+        let received: HashMap<_, _> =
+            rx.iter().map(|sample| ((sample.flow, sample.sequence), sample)).collect();
+        let mut parts = Self { bound, ..Self::default() };
+        for sent in tx {
+            if let Some(received) = received.get(&(sent.flow, sent.sequence)) {
+                parts.add(sent, received);
+            }
+        }
+        (parts.total.count() > 0).then_some(parts)
+    }
+
+    /// How many datagrams.
+    pub fn samples(&self) -> u64 {
+        self.total.count()
+    }
+
+    fn add(&mut self, sent: &TxSample, received: &RxSample) {
+        let one_clock = self.bound == Nanos::ZERO;
+        let stamp = if one_clock { sent.stamp.min(received.stamp) } else { sent.stamp };
+        let stamp = stamp.max(sent.departure);
+        let parts = [
+            sent.departure.since(sent.intended),
+            stamp.since(sent.departure),
+            received.stamp.since(stamp),
+            received.read.since(received.stamp),
+        ];
+        let total = parts.into_iter().fold(Nanos::ZERO, |sum, part| sum + part);
+        let all = [&mut self.lag, &mut self.system_call, &mut self.path, &mut self.in_socket];
+        all.into_iter().zip(parts).for_each(|(all, part)| all.record(part.0));
+        self.total.record(total.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_unreachable_if_every_worker_that_gave_up_says_so() {
-        let side = |stuck, unreachable| TxResult { stuck, unreachable, ..TxResult::default() };
+    fn a_target_is_unreachable_if_every_stuck_worker_reports_it() {
+        let side = |(stuck, unreachable)| TxResult { stuck, unreachable, ..TxResult::default() };
         for (one, other, unreachable) in [
-            (side(true, true), side(true, true), true),
-            (side(true, true), side(false, false), true),
-            (side(true, true), side(true, false), false),
-            (side(true, false), side(false, false), false),
+            ((true, true), (true, true), true),
+            ((true, true), (false, false), true),
+            ((true, true), (true, false), false),
+            ((true, false), (false, false), false),
         ] {
-            for (mut sum, more) in [(one.clone(), other.clone()), (other, one)] {
-                sum.merge(more);
+            for (one, other) in [(one, other), (other, one)] {
+                let mut sum = side(one);
+                sum.merge(side(other));
                 assert_eq!((sum.stuck, sum.unreachable), (true, unreachable));
             }
+        }
+    }
+
+    fn sent(sequence: u64, at: [u64; 3]) -> TxSample {
+        let [intended, departure, stamp] = at.map(Nanos);
+        TxSample { flow: 3, sequence, intended, departure, stamp }
+    }
+
+    fn received(sequence: u64, at: [u64; 2]) -> RxSample {
+        let [stamp, read] = at.map(Nanos);
+        RxSample { flow: 3, sequence, stamp, read }
+    }
+
+    /// The number of samples, and the mean of each part.
+    fn means(tx: &[TxSample], rx: &[RxSample], bound: u64) -> Option<(u64, [u64; 5])> {
+        let of = LatencyBreakdown::of(tx, rx, Nanos(bound))?;
+        assert_eq!(of.bound, Nanos(bound));
+        let parts = [&of.lag, &of.system_call, &of.path, &of.in_socket, &of.total];
+        Some((of.samples(), parts.map(|part| part.mean_ns().unwrap())))
+    }
+
+    #[test]
+    fn parts_of_samples_of_both_ends_add_up() {
+        let tx = [sent(1, [10, 12, 20]), sent(2, [20, 20, 30]), sent(7, [9, 99, 999])];
+        let rx = [received(2, [34, 50]), received(1, [22, 32]), received(8, [1, 2])];
+        assert_eq!(means(&tx, &rx, 0), Some((2, [1, 9, 3, 13, 26])));
+        assert_eq!(means(&tx, &rx[2..], 0), None);
+        assert_eq!(means(&[TxSample { flow: 4, ..tx[0] }], &rx, 0), None);
+    }
+
+    #[test]
+    fn a_clock_offset_makes_no_part_negative() {
+        let (tx, rx) = ([sent(0, [10, 20, 35])], [received(0, [30, 40])]);
+        let shifted = rx.map(|sample| sample.shifted(7));
+        for (tx, rx, bound, expected) in [
+            (tx, rx, 0, [10, 10, 0, 10, 30]),
+            ([sent(0, [10, 20, 15])], rx, 0, [10, 0, 10, 10, 30]),
+            // Stamps of one host's clock are kept.
+            (tx, rx, 8, [10, 15, 0, 10, 35]),
+            (tx, shifted, 8, [10, 15, 2, 10, 37]),
+        ] {
+            assert_eq!(means(&tx, &rx, bound), Some((1, expected)));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Stalls: when the CPU was taken away from a worker.
 
-use serde::{Deserialize, Serialize};
-
+use crate::document::StallSum;
 use crate::unit::Nanos;
 
 /// The shortest gap between two clock reads of a worker that counts as a stall. A batch of 16 sends
@@ -9,23 +8,11 @@ use crate::unit::Nanos;
 /// (measured on a 2-core virtual machine).
 pub const STALL_THRESHOLD: Nanos = Nanos::from_millis(1);
 
-/// Number and length of the stalls of a worker.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StallCounts {
-    /// Gaps above [`STALL_THRESHOLD`], or above what the worker's batches may take.
-    pub count: u64,
-    /// Their sum.
-    pub total: Nanos,
-    /// The longest one.
-    pub max: Nanos,
-}
-
-impl StallCounts {
+impl StallSum {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.count = self.count.saturating_add(other.count);
-        self.total += other.total;
-        self.max = self.max.max(other.max);
+        add_counts!(self, other; count, total_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
     }
 }
 
@@ -33,13 +20,13 @@ impl StallCounts {
 /// slowest takes alone (3 to 4 µs measured).
 const DATAGRAM_NS: u64 = 4_000;
 
-/// Watches a worker's clock reads.
+/// Finds stalls in the clock reads of a worker.
 #[derive(Debug, Clone, Copy)]
 pub struct StallMeter {
     threshold: Nanos,
     last: Nanos,
     ended: Nanos,
-    stalls: StallCounts,
+    stalls: StallSum,
 }
 
 impl Default for StallMeter {
@@ -49,16 +36,16 @@ impl Default for StallMeter {
 }
 
 impl StallMeter {
-    /// For a worker that moves so many datagrams between two clock reads.
+    /// For a worker that moves this many datagrams between two clock reads.
     pub fn of_batches(datagrams: usize) -> Self {
         let threshold = STALL_THRESHOLD.max(Nanos(datagrams as u64 * DATAGRAM_NS));
         let (last, ended) = (Nanos::ZERO, Nanos::ZERO);
-        Self { threshold, last, ended, stalls: StallCounts::default() }
+        Self { threshold, last, ended, stalls: StallSum::default() }
     }
 
     /// Begins a phase at `now`.
     pub fn start(&mut self, now: Nanos) {
-        *self = Self { last: now, ended: Nanos::ZERO, stalls: StallCounts::default(), ..*self };
+        *self = Self { last: now, ended: Nanos::ZERO, stalls: StallSum::default(), ..*self };
     }
 
     /// Takes a clock read; true where a stall has just ended.
@@ -70,16 +57,14 @@ impl StallMeter {
     }
 
     fn note(&mut self, now: Nanos, gap: Nanos) -> bool {
-        self.stalls.count += 1;
-        self.stalls.total += gap;
-        self.stalls.max = self.stalls.max.max(gap);
+        self.stalls.merge(&StallSum { count: 1, total_ns: gap.0, max_ns: gap.0 });
         self.ended = now;
         true
     }
 
-    /// Excludes the time up to `now`, in which a system call waited as asked.
+    /// Excludes the time up to `now`, in which a system call waited on purpose.
     #[inline]
-    pub fn excuse(&mut self, now: Nanos) {
+    pub fn exclude_until(&mut self, now: Nanos) {
         self.last = now;
     }
 
@@ -90,7 +75,7 @@ impl StallMeter {
     }
 
     /// All stalls so far.
-    pub const fn stalls(&self) -> StallCounts {
+    pub const fn stalls(&self) -> StallSum {
         self.stalls
     }
 }
@@ -100,15 +85,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unexcused_long_gaps_count() {
+    fn only_unexpected_long_gaps_count() {
         let mut meter = StallMeter::default();
         meter.start(Nanos(10));
         assert!(!meter.observe(Nanos(500_000)));
         assert!(meter.observe(Nanos(5_500_000)));
-        meter.excuse(Nanos(50_000_000));
+        meter.exclude_until(Nanos(50_000_000));
         assert!(!meter.observe(Nanos(50_000_001)));
-        let StallCounts { count, total, max } = meter.stalls();
-        assert_eq!((count, total, max), (1, Nanos(5_000_000), Nanos(5_000_000)));
+        let (total_ns, max_ns) = (5_000_000, 5_000_000);
+        assert_eq!(meter.stalls(), StallSum { count: 1, total_ns, max_ns });
         assert_eq!(meter.ended(), Nanos(5_500_000));
     }
 }

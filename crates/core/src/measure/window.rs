@@ -1,4 +1,8 @@
-//! The sequence window of one flow: which numbers are new, repeated, reordered or too old.
+//! The sequence window of one flow: which numbers are new, repeated, reordered or too old; and the
+//! numbers of a source that sends udperf's header.
+
+use crate::document::SinkSequences;
+use crate::unit::Nanos;
 
 /// Sequence numbers a window remembers. At 64 segments a GRO read and a receive buffer of 4 MiB a
 /// few thousand datagrams are under way at most; 65,536 leaves room for a path that reorders by a
@@ -92,12 +96,13 @@ impl Window {
         self.write();
         self.clear(self.next, sequence);
         self.next = sequence + 1;
-        self.set_fresh(sequence);
+        let (word, bit) = Self::place(sequence);
+        self.bits[word] |= bit;
         self.written = self.next;
     }
 
-    /// Brings the bits up to date, as far back as they reach.
     fn write(&mut self) {
+        // As far back as the bits reach.
         let mut at = self.written.max(self.next.saturating_sub(WINDOW));
         while at < self.next {
             let (word, bit) = (((at % WINDOW) / WORD) as usize, at % WORD);
@@ -127,16 +132,10 @@ impl Window {
         Arrival::Reordered(behind)
     }
 
+    /// The word of a number, and its bit in that.
     #[inline]
     fn place(sequence: u64) -> (usize, u64) {
         (((sequence % WINDOW) / WORD) as usize, 1 << (sequence % WORD))
-    }
-
-    /// Marks a number whose bit may still be set by the one a window before.
-    #[inline]
-    fn set_fresh(&mut self, sequence: u64) {
-        let (word, bit) = Self::place(sequence);
-        self.bits[word] |= bit;
     }
 
     /// Clears the places of the numbers from `from` up to, not including, `to`.
@@ -159,39 +158,170 @@ impl Window {
     }
 }
 
+/// The shortest plausible mean gap between datagrams of a flow, in ns. Arbitrary: ten times the
+/// rate that one socket of a fast host reaches with super-packets.
+const LEAST_GAP_NS: u64 = 4;
+/// Datagrams that may share the first moment of a phase. From `UIO_MAXIOV`, messages of a system
+/// call, times `UDP_MAX_SEGMENTS`, datagrams of a message.
+const AT_ONCE: u64 = 1_024 * 128;
+
+/// The header fields of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// Tag and flow: numbers begin at 0 with each.
+    pub phase: u32,
+    /// Its number.
+    pub sequence: u64,
+    /// When it was due, since the phase began.
+    pub intended: Nanos,
+}
+
+impl Numbered {
+    /// Whether a sender can have reached this number by then; random bytes mostly fail here.
+    const fn is_plausible(&self) -> bool {
+        self.sequence <= AT_ONCE + self.intended.0 / LEAST_GAP_NS
+    }
+}
+
+impl SinkSequences {
+    /// All datagrams that carried a number.
+    pub const fn arrived(&self) -> u64 {
+        self.unique + self.duplicate + self.late
+    }
+
+    /// Adds those of another phase, or of another listener.
+    pub(super) const fn add(&mut self, other: &Self) {
+        // Forged numbers make up any loss.
+        add_counts!(self, other; unique, lost, duplicate, late, reordered);
+    }
+}
+
+/// Follows the numbers of one source.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sequences {
+    ended: SinkSequences,
+    /// The current phase, without its missing numbers.
+    counts: SinkSequences,
+    phase: u32,
+    previous: Option<u32>,
+    /// The first number that counts: 0, or the first one seen if the socket was opened later.
+    first: u64,
+    /// One more than the highest number seen.
+    next: u64,
+    /// A number too far ahead to be believed before a later one confirms it.
+    ahead: Option<u64>,
+    window: Window,
+}
+
+impl Sequences {
+    /// Begins with the first datagram of a source; `None` if its number is not plausible.
+    pub(super) fn begin(numbered: Numbered, listened: Nanos) -> Option<Self> {
+        if !numbered.is_plausible() {
+            return None;
+        }
+        let mut begun = Self::default();
+        begun.begin_phase(numbered, listened);
+        begun.arrive(numbered.sequence);
+        Some(begun)
+    }
+
+    /// Counts one if its number is plausible.
+    pub(super) fn count(&mut self, numbered: Numbered, listened: Nanos) {
+        if !numbered.is_plausible() {
+            return;
+        }
+        if self.previous == Some(numbered.phase) {
+            self.ended.late += 1;
+            return;
+        }
+        if self.phase != numbered.phase {
+            self.ended = self.counts();
+            self.previous = Some(self.phase);
+            self.begin_phase(numbered, listened);
+        }
+        self.arrive(numbered.sequence);
+    }
+
+    pub(super) fn counts(&self) -> SinkSequences {
+        let mut sum = self.ended;
+        sum.add(&self.counts);
+        let missing = (self.next - self.first).saturating_sub(self.counts.unique);
+        sum.lost = sum.lost.saturating_add(missing);
+        sum
+    }
+
+    fn begin_phase(&mut self, numbered: Numbered, listened: Nanos) {
+        let from_its_start = numbered.intended <= listened;
+        self.first = if from_its_start { 0 } else { numbered.sequence };
+        (self.phase, self.next) = (numbered.phase, self.first);
+        self.counts = SinkSequences::default();
+        self.ahead = None;
+        self.window.reset();
+    }
+
+    fn arrive(&mut self, sequence: u64) {
+        let Some(number) = sequence.checked_sub(self.first) else {
+            self.counts.late += 1;
+            return;
+        };
+        match self.window.arrive(number) {
+            Arrival::InOrder => {
+                self.counts.unique += 1;
+                self.ahead = None;
+            }
+            Arrival::Reordered(_) => {
+                self.counts.unique += 1;
+                self.counts.reordered += 1;
+            }
+            Arrival::Duplicate => self.counts.duplicate += 1,
+            Arrival::Late => self.counts.late += 1,
+            Arrival::Ahead => return self.arrive_ahead(number),
+        }
+        self.next = self.next.max(sequence + 1);
+    }
+
+    /// A number far ahead counts with another one near it; one that stays alone is damaged.
+    fn arrive_ahead(&mut self, number: u64) {
+        match self.ahead.replace(number) {
+            Some(held) if number != held && number.abs_diff(held) <= WINDOW => {
+                self.window.jump(number.min(held));
+                self.counts.unique += 1;
+                self.arrive(self.first + number.max(held));
+            }
+            _ => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Arrival::{Ahead, Duplicate, InOrder, Late, Reordered};
 
     #[test]
-    fn each_arrival_is_classified() {
+    fn classifies_arrivals_at_the_edges_of_the_window() {
         let mut window = Window::default();
-        assert_eq!(window.arrive(0), Arrival::InOrder);
-        assert_eq!(window.arrive(3), Arrival::InOrder);
-        assert_eq!(window.arrive(1), Arrival::Reordered(2));
-        assert_eq!(window.arrive(1), Arrival::Duplicate);
-        assert_eq!(window.arrive(3), Arrival::Duplicate);
-        assert_eq!(window.arrive(2), Arrival::Reordered(1));
-        assert_eq!(window.arrive(4), Arrival::InOrder);
-        assert_eq!(window.arrive(4 + WINDOW), Arrival::InOrder);
-        assert_eq!(window.arrive(4), Arrival::Late);
-        assert_eq!(window.arrive(5), Arrival::Reordered(WINDOW - 1));
-        assert_eq!(window.arrive(5), Arrival::Duplicate);
-        assert_eq!(window.arrive(6 + 2 * WINDOW), Arrival::Ahead);
-        assert_eq!((window.next(), window.arrive(5 + WINDOW)), (5 + WINDOW, Arrival::InOrder));
-        window.jump(1 << 40);
-        assert_eq!(window.arrive(1 << 40), Arrival::Duplicate);
-        assert_eq!(window.arrive((1 << 40) + 1), Arrival::InOrder);
-        assert_eq!(window.arrive((1 << 40) - 1), Arrival::Reordered(2));
+        for (sequence, expected) in [
+            (4 + WINDOW, Ahead),
+            (4, InOrder),
+            (4 + WINDOW, InOrder),
+            (4, Late),
+            (5, Reordered(WINDOW - 1)),
+            (5, Duplicate),
+            (6 + 2 * WINDOW, Ahead),
+            (5 + WINDOW, InOrder),
+        ] {
+            assert_eq!(window.arrive(sequence), expected, "{sequence}");
+        }
         window.reset();
-        assert_eq!(window.arrive(0), Arrival::InOrder);
+        assert_eq!(window.arrive(0), InOrder);
     }
 
     #[test]
-    fn a_closed_window_takes_nothing() {
+    fn any_arrival_is_late_in_a_closed_window() {
         let mut window = Window::closed();
         for sequence in [0, 1, 5, WINDOW, (1 << 48) - 1, 0] {
-            assert_eq!(window.arrive(sequence), Arrival::Late, "{sequence}");
+            assert_eq!(window.arrive(sequence), Late, "{sequence}");
             window.reset();
         }
     }
@@ -199,19 +329,52 @@ mod tests {
     #[test]
     fn a_row_equals_single_arrivals() {
         for (first, count) in [(0, 1), (0, 64), (3, 200), (63, 2), (WINDOW - 5, 70), (10, WINDOW)] {
-            let (mut row, mut singly) = (Window::default(), Window::default());
-            for sequence in 0..first {
-                row.arrive(sequence);
-                singly.arrive(sequence);
-            }
+            let [mut row, mut singly] = [first, first + count].map(|numbers| {
+                let mut window = Window::default();
+                assert!((0..numbers).all(|sequence| window.arrive(sequence) == InOrder));
+                window
+            });
             row.advance(count);
-            for sequence in first..first + count {
-                assert_eq!(singly.arrive(sequence), Arrival::InOrder);
-            }
-            for window in [&mut row, &mut singly] {
-                window.write();
-            }
+            row.write();
+            singly.write();
             assert_eq!((row.next, row.bits), (singly.next, singly.bits), "{first} {count}");
         }
+    }
+
+    fn numbered(&(phase, sequence): &(u32, u64)) -> Numbered {
+        Numbered { phase, sequence, intended: Nanos(sequence * 1_000) }
+    }
+
+    #[test]
+    fn each_number_has_its_outcome() {
+        let (long, short, far) = (Nanos::from_millis(1), Nanos(1_000), 3 * WINDOW);
+        for (all, listened, expected) in [
+            // Missing, reordered, repeated.
+            (&[(2, 1), (2, 0), (2, 4), (2, 4), (2, 3)][..], long, [4, 1, 1, 0, 2]),
+            // Each phase begins at 0, and further arrivals of the previous one are late.
+            (&[(2, 0), (2, 2), (3, 1), (2, 1), (3, 2)], long, [4, 2, 0, 1, 0]),
+            // Numbers sent before the socket was opened are not lost.
+            (&[(2, 500), (2, 499), (2, 503)], short, [2, 2, 0, 1, 0]),
+            (&[(2, 500), (2, 499), (2, 503)], long, [3, 501, 0, 0, 1]),
+            // Numbers far ahead count once another is near.
+            (&[(2, 0), (2, far), (2, 1)], long, [2, 0, 0, 0, 0]),
+            (&[(2, 0), (2, far), (2, far + 1), (2, far + 2)], long, [4, far - 1, 0, 0, 0]),
+            (&[(2, 0), (2, far + 1), (2, far), (2, far + 2)], long, [4, far - 1, 0, 0, 0]),
+        ] {
+            let mut sequences = Sequences::begin(numbered(&all[0]), listened).unwrap();
+            all[1..].iter().for_each(|one| sequences.count(numbered(one), listened));
+            let SinkSequences { unique, lost, duplicate, late, reordered, .. } = sequences.counts();
+            assert_eq!([unique, lost, duplicate, late, reordered], expected, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_that_looks_like_a_header_has_no_plausible_number() {
+        // Id 17 of DNS, one question, and EDNS.
+        let sequence = 0x0001_0000_0000;
+        let query = Numbered { phase: 17 << 16, sequence, intended: Nanos(0x0001_0377_7777) };
+        assert!(Sequences::begin(query, Nanos::from_millis(1)).is_none());
+        let burst = Numbered { sequence: AT_ONCE, intended: Nanos::ZERO, ..query };
+        assert!(Sequences::begin(burst, Nanos::ZERO).is_some());
     }
 }

@@ -25,7 +25,7 @@ pub struct Bound {
 pub struct BoundSender {
     /// Bytes of the datagram.
     pub len: usize,
-    /// The sender; `None`: it has no name.
+    /// The sender, if it has a name.
     pub from: Option<SocketAddr>,
     /// The address to reply from; `None`: the system chooses.
     pub called: Option<LocalAddr>,

@@ -1,19 +1,18 @@
-//! Sockets of a server that share one UDP port. The first bytes of each datagram select the socket:
-//! listeners get control messages and unsolicited datagrams, and each session has a slot of
-//! sockets.
+//! Sockets of a server that share one UDP port. The first bytes of each datagram select the socket
+//! by the program of [`crate::net::steer`]: listeners get control messages and unsolicited
+//! datagrams, and each session has a slot of sockets.
 //!
-//! [`crate::net::steer`] steers. The kernel numbers the sockets of a port in the order of bind(2),
-//! and moves the last one into the gap that a closed one leaves. So no socket is closed while the
-//! group exists; a pool keeps released slots for the next session.
+//! The kernel numbers the sockets of a port in the order of bind(2), and gives the number of a
+//! closed one to the last one. So the group closes no socket; a pool holds released slots.
 //!
-//! No socket may be connected: the kernel would deliver the peer's datagrams to it past the
+//! No socket may be connected: the kernel would deliver the peer's datagrams to it without the
 //! program. No socket may stay in an event queue: sessions get duplicates, and closing a duplicate
 //! does not remove it from the queue.
 //!
 //! The program cannot steer ICMP errors: the kernel delivers them to the socket that its hash
-//! selects (`__udp4_lib_err`, net/ipv4/udp.c). Error reports fill the receive buffer until they are
-//! read, whichever socket caused them. So they are disabled, except while the sender of a slot
-//! reads them ([`Udp::report_queue_drops`]), and while [`Group::set_error_reports`] enables them.
+//! selects (`__udp4_lib_err`, net/ipv4/udp.c), where they fill the receive buffer until they are
+//! read. So they are disabled, except while the sender of a slot reads them
+//! ([`Udp::report_queue_drops`]), and while [`Group::set_error_reports`] enables them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,8 +22,8 @@ use mio::net::UdpSocket;
 use socket2::{SockRef, Socket};
 
 use super::options::Options;
-use super::socket::{SocketError, Udp, bind, prepare};
-use super::steer::{Layout, MAX_SLOTS, program};
+use super::socket::{SocketError, Udp, bind, bind_shared, local_of, prepare};
+use super::steer::{MAX_SLOTS, program};
 use crate::sys;
 
 /// SO_RCVBUF of a free slot, in bytes: the kernel raises it to its minimum (`SOCK_MIN_RCVBUF`,
@@ -77,19 +76,21 @@ impl Slot {
 #[derive(Debug)]
 pub struct Group {
     options: GroupOptions,
-    local: SocketAddr,
     can_steer: bool,
     listeners: Vec<Socket>,
-    /// The sockets of each slot, by its number less one; empty without steering.
-    slots: Vec<Vec<Socket>>,
-    /// Number of slots, in use or free.
-    numbered: u16,
+    /// Slots in use or free, by their number less one.
+    slots: Vec<PooledSlot>,
     /// Free slots, the longest free one first.
     free: VecDeque<u16>,
-    /// The next phase of each slot, by its number less one.
-    phases: Vec<u16>,
     /// Slots that the program steers to: up to the highest one in use.
     attached: usize,
+}
+
+#[derive(Debug)]
+struct PooledSlot {
+    /// Empty without steering.
+    sockets: Vec<Socket>,
+    next_phase: u16,
 }
 
 impl Group {
@@ -98,21 +99,16 @@ impl Group {
         let mut options = options.clone();
         options.listeners = options.listeners.max(1);
         options.per_slot = options.per_slot.max(1);
-        // The first one is bound before it shares, so that no other process shares the port.
+        // It only shares the port after bind(2), so that no other process shares it.
         let first = new_unbound(&options.socket)?;
         bind(&first, &options.socket)?;
-        let local = first.local_addr().ok().and_then(|local| local.as_socket());
-        let local = local.unwrap_or(options.socket.bind);
-        options.socket.bind = local;
+        options.socket.bind = local_of(&first, options.socket.bind);
         let mut group = Self {
             options,
-            local,
             can_steer: false,
             listeners: vec![first],
             slots: Vec::new(),
-            numbered: 0,
             free: VecDeque::new(),
-            phases: Vec::new(),
             attached: 0,
         };
         group.share()?;
@@ -130,12 +126,11 @@ impl Group {
         }
         if self.options.listeners == 1 {
             // The kernel attaches a program only to a port with two sockets.
-            self.slots = vec![self.open_slot()?];
+            self.slots.push(self.open_slot()?);
         }
         self.can_steer = self.attach(0).is_ok();
         if self.can_steer {
-            self.numbered = self.slots.len() as u16;
-            self.free.extend(1..=self.numbered);
+            self.free.extend(1..=self.slots.len() as u16);
         } else {
             // All datagrams have to reach the remaining socket.
             self.listeners.truncate(1);
@@ -151,7 +146,7 @@ impl Group {
 
     /// The address of the group with the actual port.
     pub const fn local(&self) -> SocketAddr {
-        self.local
+        self.options.socket.bind
     }
 
     /// Duplicates of the listeners. Control messages arrive at the first one, other datagrams of no
@@ -169,17 +164,17 @@ impl Group {
     /// SO_SNDBUF and SO_RCVBUF in bytes.
     pub fn take_slot(&mut self, buffer: usize) -> Result<Slot, SocketError> {
         let number = self.next_free_number()?;
-        self.phases.resize(usize::from(self.numbered), 0);
         let steered = self.steer_to(self.attached.max(number.into()));
-        if let Err(source) = steered {
-            self.free.push_front(number);
-            return Err(SocketError::Join { addr: self.local, source });
-        }
-        let slot = if self.can_steer {
-            self.slot_from_pool(number, buffer)
-        } else {
-            self.slot_with_own_port(number, buffer)
-        };
+        let steered = steered.map_err(|source| SocketError::Join { addr: self.local(), source });
+        let slot = steered.and_then(|()| {
+            let pooled = &self.slots[usize::from(number) - 1];
+            let sockets = match self.can_steer {
+                true => self.pooled_sockets(pooled, buffer)?,
+                false => vec![self.own_socket(buffer)?],
+            };
+            let port = sockets.first().filter(|_| !self.can_steer).map(|own| own.local.port());
+            Ok(Slot { number, phase: pooled.next_phase, port, sockets })
+        });
         if slot.is_err() {
             self.free.push_front(number);
         }
@@ -188,36 +183,31 @@ impl Group {
 
     /// Releases a slot after its sockets were closed, if it is in use; `phase`: its next phase.
     pub fn release_slot(&mut self, number: u16, phase: u16) {
-        if number == 0 || number > self.numbered || self.free.contains(&number) {
+        if self.pooled(number).is_none() || self.free.contains(&number) {
             return;
         }
-        for socket in self.slots.get(usize::from(number) - 1).into_iter().flatten() {
-            // Failed resets are repeated when the slot is taken.
-            let _ = sys::reset_rx_options(socket);
-            let _ = sys::disable_recverr(socket, self.local.is_ipv6());
+        for socket in self.pooled(number).into_iter().flat_map(|slot| &slot.sockets) {
+            // A failed reset is repeated when the slot is taken.
+            let _ = self.reset(socket);
             let limit = granted(socket);
             let _ = socket.set_recv_buffer_size(IDLE_BUFFER);
             drain(socket, limit);
         }
         self.free.push_back(number);
-        if let Some(next) = self.phases.get_mut(usize::from(number) - 1) {
-            *next = phase;
-        }
+        self.slots[usize::from(number) - 1].next_phase = phase;
         // Late datagrams of free slots go to the listeners; if that fails, they are discarded.
-        let taken = (1..=self.numbered).rev().find(|number| !self.free.contains(number));
-        let _ = self.steer_to(taken.unwrap_or(0).into());
+        let highest =
+            (1..=self.slots.len() as u16).rev().find(|number| !self.free.contains(number));
+        let _ = self.steer_to(highest.unwrap_or(0).into());
     }
 
     /// Enables or disables error reports of listeners and free slots. While enabled, call
     /// [`Self::refused`] often: see above.
     pub fn set_error_reports(&self, on: bool) {
         for socket in self.idle() {
-            let ipv6 = self.local.is_ipv6();
+            let set = if on { sys::report_queue_drops } else { sys::disable_recverr };
             // If that fails, no errors are found.
-            let _ = match on {
-                true => sys::report_queue_drops(socket, ipv6),
-                false => sys::disable_recverr(socket, ipv6),
-            };
+            let _ = set(socket, self.local().is_ipv6());
         }
     }
 
@@ -226,9 +216,12 @@ impl Group {
         let mut found = false;
         for socket in self.idle() {
             sys::take_queued_errors(socket, |peer, error| {
-                let like = |one: &SocketAddr| peer.is_some_and(|peer| same(peer, *one));
+                // Without the scope.
+                let same = |one: &SocketAddr| {
+                    peer.is_some_and(|peer| (peer.ip(), peer.port()) == (one.ip(), one.port()))
+                };
                 let closed = error.unreachable().is_some_and(|why| why.is_closed_port());
-                found |= closed && peers.iter().any(like);
+                found |= closed && peers.iter().any(same);
             });
         }
         found
@@ -236,8 +229,18 @@ impl Group {
 
     /// Sockets whose errors no session reads.
     fn idle(&self) -> impl Iterator<Item = &Socket> {
-        let free = self.free.iter().filter_map(|&number| self.slots.get(usize::from(number) - 1));
-        self.listeners.iter().chain(free.flatten())
+        let free = self.free.iter().filter_map(|&number| self.pooled(number));
+        self.listeners.iter().chain(free.flat_map(|slot| &slot.sockets))
+    }
+
+    fn pooled(&self, number: u16) -> Option<&PooledSlot> {
+        self.slots.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// Removes the options of the previous session.
+    fn reset(&self, socket: &Socket) -> io::Result<()> {
+        sys::reset_rx_options(socket)?;
+        sys::disable_recverr(socket, self.local().is_ipv6())
     }
 
     /// Steers to so many slots.
@@ -254,73 +257,62 @@ impl Group {
         if let Some(number) = self.free.pop_front() {
             return Ok(number);
         }
-        if self.numbered == MAX_SLOTS {
-            return Err(SocketError::Slots { addr: self.local, slots: MAX_SLOTS });
+        if self.slots.len() == usize::from(MAX_SLOTS) {
+            return Err(SocketError::Slots { addr: self.local(), slots: MAX_SLOTS });
         }
-        if self.can_steer {
-            let slot = self.open_slot()?;
-            self.slots.push(slot);
-        }
-        self.numbered += 1;
-        Ok(self.numbered)
+        self.slots.push(match self.can_steer {
+            true => self.open_slot()?,
+            false => PooledSlot { sockets: Vec::new(), next_phase: 0 },
+        });
+        Ok(self.slots.len() as u16)
     }
 
-    /// A slot of the pool.
-    fn slot_from_pool(&self, number: u16, buffer: usize) -> Result<Slot, SocketError> {
-        let sockets = self.slots.get(usize::from(number) - 1).into_iter().flatten();
-        let sockets = sockets.map(|socket| {
-            let plain = sys::reset_rx_options(socket)
-                .and_then(|()| sys::disable_recverr(socket, self.local.is_ipv6()));
-            plain.map_err(|source| SocketError::Create { source })?;
+    /// The sockets of a slot of the pool.
+    fn pooled_sockets(&self, slot: &PooledSlot, buffer: usize) -> Result<Vec<Udp>, SocketError> {
+        let prepared = slot.sockets.iter().map(|socket| {
+            self.reset(socket).map_err(|source| SocketError::Create { source })?;
             drain(socket, granted(socket));
-            // The kernel grants less silently; what it granted is read back.
+            // The kernel may grant less; the granted size is read back.
             let _ = socket.set_send_buffer_size(buffer);
             let _ = socket.set_recv_buffer_size(buffer);
             self.duplicate(socket)
         });
-        let phase = self.phases[usize::from(number) - 1];
-        Ok(Slot { number, phase, port: None, sockets: sockets.collect::<Result<_, _>>()? })
+        prepared.collect()
     }
 
-    /// A slot at its own port.
-    fn slot_with_own_port(&self, number: u16, buffer: usize) -> Result<Slot, SocketError> {
+    /// A socket at its own port.
+    fn own_socket(&self, buffer: usize) -> Result<Udp, SocketError> {
         let mut options = Options { buffer, join: None, ..self.options.socket.clone() };
         options.bind.set_port(0);
-        let socket = Udp::open(&options)?;
-        let phase = self.phases[usize::from(number) - 1];
-        Ok(Slot { number, phase, port: Some(socket.local.port()), sockets: vec![socket] })
+        Udp::open(&options)
     }
 
     /// Another socket of the port.
     fn join(&self, buffer: usize) -> Result<Socket, SocketError> {
         let socket = new_unbound(&Options { buffer, join: None, ..self.options.socket.clone() })?;
         // All members of a multicast group get its datagrams: only the first socket joins.
-        sys::join_no_group(&socket, self.local.is_ipv6());
-        let addr = self.local;
-        let joined = sys::set_reuse_port(&socket).and_then(|()| socket.bind(&addr.into()));
-        joined.map_err(|source| SocketError::Join { addr, source })?;
+        sys::join_no_group(&socket, self.local().is_ipv6());
+        bind_shared(&socket, self.local())?;
         Ok(socket)
     }
 
     /// The sockets of another slot, not yet in the program.
-    fn open_slot(&self) -> Result<Vec<Socket>, SocketError> {
-        (0..self.options.per_slot).map(|_| self.join(IDLE_BUFFER)).collect()
+    fn open_slot(&self) -> Result<PooledSlot, SocketError> {
+        let sockets = (0..self.options.per_slot).map(|_| self.join(IDLE_BUFFER));
+        Ok(PooledSlot { sockets: sockets.collect::<Result<_, _>>()?, next_phase: 0 })
     }
 
     /// Attaches the program for so many slots.
     fn attach(&self, slots: usize) -> io::Result<()> {
-        let layout = Layout {
-            ipv6: self.local.is_ipv6(),
-            listeners: self.options.listeners as u32,
-            per_slot: self.options.per_slot as u32,
-            slots: slots as u32,
-        };
-        sys::attach_steering(&self.listeners[0], &program(&layout))
+        let GroupOptions { listeners, per_slot, .. } = self.options;
+        let ipv6 = self.local().is_ipv6();
+        let program = program(ipv6, listeners as u32, per_slot as u32, slots as u32);
+        sys::attach_steering(&self.listeners[0], &program)
     }
 
     fn duplicate(&self, socket: &Socket) -> Result<Udp, SocketError> {
         let copy = socket.try_clone().map_err(|source| SocketError::Create { source })?;
-        Ok(Udp::of(copy, self.local))
+        Ok(Udp::of(copy, self.local()))
     }
 }
 
@@ -330,11 +322,6 @@ fn new_unbound(options: &Options) -> Result<Socket, SocketError> {
     let prepared = sys::disable_recverr(&socket, ipv6)
         .and_then(|()| if ipv6 { socket.set_only_v6(true) } else { Ok(()) });
     prepared.map(|()| socket).map_err(|source| SocketError::Create { source })
-}
-
-/// Whether both are the same address and port, ignoring the scope.
-fn same(one: SocketAddr, other: SocketAddr) -> bool {
-    (one.ip(), one.port()) == (other.ip(), other.port())
 }
 
 /// SO_RCVBUF as granted, in bytes; the maximum if unknown.

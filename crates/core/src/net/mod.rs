@@ -1,29 +1,31 @@
 //! Sockets, waiting for them, and placement of threads on cores.
 
 mod bound;
-mod datagram;
 mod group;
-mod multicast;
-mod netns;
 mod options;
-mod pin;
-mod ports;
 mod socket;
 pub mod steer;
 pub mod stream;
+mod thread;
 pub mod unix;
 mod wait;
 
 pub use bound::{Bound, BoundSender, MAX_DATAGRAM};
-pub use datagram::Datagram;
 pub use group::{Group, GroupOptions, Slot, max_queued};
-pub use netns::{NetnsError, enter_netns};
-pub use options::Options;
-pub use pin::{PinError, TIMER_SLACK_NS, pin_to};
-pub use ports::Ports;
+pub use options::{Options, Ports};
 pub use socket::{SocketError, Udp, message_of};
+pub use thread::{NetnsError, PinError, TIMER_SLACK_NS, enter_netns, pin_to};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};
 pub use wait::{Waited, Waiter};
+
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
+
+use mio::event::Source;
+use mio::net::UdpSocket;
+
+use crate::sys::{self, Handle, SendError};
 
 /// An error of sockets, waiting or thread placement.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,62 @@ pub enum NetError {
     #[error(transparent)]
     Netns(#[from] NetnsError),
     #[error("cannot set up engine {engine}: {source}; run `udperf doctor` for details")]
-    Engine { engine: &'static str, source: std::io::Error },
+    Engine { engine: &'static str, source: io::Error },
     #[error("cannot wait for sockets: {source}; raise the limit of open files (ulimit -n)")]
-    Poll { source: std::io::Error },
+    Poll { source: io::Error },
+}
+
+/// A non-blocking datagram socket of any family; engines are generic over it.
+pub trait Datagram: Source + Handle + Debug {
+    /// The address type of sends from unconnected sockets.
+    type Address: Copy + Debug;
+
+    /// The error of a batch call that stopped after its first message without a reason.
+    fn unreported() -> SendError;
+
+    /// The address as a socket address.
+    fn ip(to: Self::Address) -> SocketAddr;
+
+    /// Sends to the peer that the socket is connected to.
+    fn send(&self, payload: &[u8]) -> io::Result<usize>;
+
+    /// Sends to this address.
+    fn send_to(&self, payload: &[u8], to: Self::Address) -> io::Result<usize>;
+
+    /// Receives a datagram with its sender's address; returns its length.
+    fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize>;
+
+    /// Empties the error queue; returns the latest error.
+    fn drain_error_queue(&self) -> Option<SendError>;
+}
+
+impl Datagram for UdpSocket {
+    type Address = SocketAddr;
+
+    fn unreported() -> SendError {
+        SendError::Untold
+    }
+
+    fn ip(to: SocketAddr) -> SocketAddr {
+        to
+    }
+
+    #[inline]
+    fn send(&self, payload: &[u8]) -> io::Result<usize> {
+        Self::send(self, payload)
+    }
+
+    #[inline]
+    fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
+        Self::send_to(self, payload, to)
+    }
+
+    #[inline]
+    fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize> {
+        Self::recv_from(self, slot).map(|(received, _from)| received)
+    }
+
+    fn drain_error_queue(&self) -> Option<SendError> {
+        sys::take_latest_error(self)
+    }
 }

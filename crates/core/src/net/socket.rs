@@ -1,16 +1,12 @@
 //! UDP sockets with requested and granted options.
 
-mod error;
-
-pub use error::{SocketError, message_of};
-
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use mio::net::UdpSocket;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
-use super::multicast::{join, send_multicast};
 use super::options::Options;
 use crate::sys;
 
@@ -23,7 +19,7 @@ pub struct Udp {
     pub local: SocketAddr,
     /// Granted SO_SNDBUF in bytes: limited by `net.core.wmem_max`, and doubled by the kernel.
     pub send_buffer: Option<usize>,
-    /// SO_RCVBUF as granted, likewise.
+    /// Granted SO_RCVBUF in bytes, likewise.
     pub receive_buffer: Option<usize>,
 }
 
@@ -37,11 +33,12 @@ impl Udp {
 
     /// Wraps a socket that is bound to `addr`.
     pub(super) fn of(socket: Socket, addr: SocketAddr) -> Self {
-        let local = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(addr);
-        let (send_buffer, receive_buffer) =
-            (socket.send_buffer_size().ok(), socket.recv_buffer_size().ok());
-        let socket = UdpSocket::from_std(socket.into());
-        Self { socket, local, send_buffer, receive_buffer }
+        Self {
+            local: local_of(&socket, addr),
+            send_buffer: socket.send_buffer_size().ok(),
+            receive_buffer: socket.recv_buffer_size().ok(),
+            socket: UdpSocket::from_std(socket.into()),
+        }
     }
 
     /// Opens `count` sockets that share one address and port; the kernel distributes datagrams by a
@@ -52,11 +49,10 @@ impl Udp {
         count: usize,
         dual: bool,
     ) -> Result<Vec<Self>, SocketError> {
-        let one = |options: &Options| {
+        let one = || {
             let socket = prepare(options)?;
             if options.bind.is_ipv6() {
-                let source = |source| SocketError::Create { source };
-                socket.set_only_v6(!dual).map_err(source)?;
+                socket.set_only_v6(!dual).map_err(|source| SocketError::Create { source })?;
                 if dual {
                     // Error reports are enabled per family.
                     let _ = sys::report_queue_drops(&socket, false);
@@ -64,10 +60,9 @@ impl Udp {
             }
             Ok(socket)
         };
-        let first = one(options)?;
+        let first = one()?;
         bind(&first, options)?;
-        let addr = first.local_addr().ok().and_then(|local| local.as_socket());
-        let addr = addr.unwrap_or(options.bind);
+        let addr = local_of(&first, options.bind);
         let joined = |source| SocketError::Join { addr, source };
         if count > 1 {
             // Only after bind(2), so that no other process shares the port.
@@ -75,9 +70,8 @@ impl Udp {
         }
         let mut all = vec![Self::of(first, addr)];
         for _ in 1..count {
-            let next = one(options)?;
-            let bound = sys::set_reuse_port(&next).and_then(|()| next.bind(&addr.into()));
-            bound.map_err(joined)?;
+            let next = one()?;
+            bind_shared(&next, addr)?;
             all.push(Self::of(next, addr));
         }
         Ok(all)
@@ -86,7 +80,7 @@ impl Udp {
     /// Another handle of the same socket.
     pub fn duplicate(&self) -> Result<Self, SocketError> {
         let copy = SockRef::from(&self.socket).try_clone();
-        Ok(Self::of(copy.map_err(|source| SocketError::Create { source })?, self.local))
+        copy.map(|copy| Self::of(copy, self.local)).map_err(|source| SocketError::Create { source })
     }
 
     /// Makes the kernel report drops of queueing disciplines as errors, as for all sockets but
@@ -102,17 +96,38 @@ impl Udp {
     }
 }
 
+/// The local address of a socket; `addr` if the system does not report it.
+pub(super) fn local_of(socket: &Socket, addr: SocketAddr) -> SocketAddr {
+    socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(addr)
+}
+
+/// A non-blocking socket of this type.
+pub(super) fn create(
+    addr: SocketAddr,
+    kind: Type,
+    protocol: Protocol,
+) -> Result<Socket, SocketError> {
+    let create = || {
+        let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
+        socket.set_nonblocking(true).map(|()| socket)
+    };
+    create().map_err(|source| SocketError::Create { source })
+}
+
 /// A socket with its options, not yet bound.
 pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
-    let domain = Domain::for_address(options.bind);
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
-        .map_err(|source| SocketError::Create { source })?;
+    let socket = create(options.bind, Type::DGRAM, Protocol::UDP)?;
     // The kernel may grant less; the granted size is read back after bind(2).
     let _ = socket.set_send_buffer_size(options.buffer);
     let _ = socket.set_recv_buffer_size(options.buffer);
     set_options(&socket, options)?;
-    socket.set_nonblocking(true).map_err(|source| SocketError::Create { source })?;
     Ok(socket)
+}
+
+/// Adds a socket to the others on this address.
+pub(super) fn bind_shared(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
+    let bound = sys::set_reuse_port(socket).and_then(|()| socket.bind(&addr.into()));
+    bound.map_err(|source| SocketError::Join { addr, source })
 }
 
 /// Binds the socket, to the next free port of a range if there is one.
@@ -129,16 +144,15 @@ pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError
             Err(source) => return Err(SocketError::Bind { addr, source }),
         }
     }
-    Err(SocketError::Ports { ip: addr.ip(), range: ports.range() })
+    Err(SocketError::Ports { ip: addr.ip(), range: ports.range.clone() })
 }
 
 /// Makes the kernel report drops of queueing disciplines.
 fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), SocketError> {
-    let (option, flag, hint) = ("IP_RECVERR", "IPv6", ", or use a kernel of 2.2 or later");
     sys::report_queue_drops(socket, addr.is_ipv6()).map_err(|source| SocketError::Option {
-        option,
-        flag,
-        hint,
+        option: "IP_RECVERR",
+        flag: "IPv6",
+        hint: ", or use a kernel of 2.2 or later",
         addr,
         source,
     })
@@ -167,11 +181,8 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
         sys::forbid_fragments(socket, ipv6).map_err(refused("don't fragment", "--df", ""))?;
     }
     if let Some(dev) = &options.dev {
-        sys::bind_device(socket, dev).map_err(refused(
-            "the device",
-            "--dev",
-            ", or name a device that `ip link` lists",
-        ))?;
+        let hint = ", or name a device that `ip link` lists";
+        sys::bind_device(socket, dev).map_err(refused("the device", "--dev", hint))?;
     }
     if options.only_v6 && ipv6 {
         socket.set_only_v6(true).map_err(refused("IPV6_V6ONLY", "IPv6", ""))?;
@@ -189,30 +200,124 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The index of the device; 0 (the system chooses) without one.
+fn device_index(device: Option<&String>) -> io::Result<u32> {
+    device.map_or(Ok(0), |device| sys::device_index(device))
+}
 
-    fn options(bind: &str) -> Options {
-        let bind = bind.parse().unwrap();
-        Options { bind, buffer: 65_536, dscp: Some(46), ttl: Some(3), ..Options::default() }
+/// The IPv4 address that selects the device: the bound one, unless it is unspecified or a group.
+fn device_address(options: &Options) -> Ipv4Addr {
+    match options.bind.ip() {
+        IpAddr::V4(ip) if !ip.is_multicast() => ip,
+        _ => Ipv4Addr::UNSPECIFIED,
     }
+}
 
-    #[test]
-    fn port_and_buffers_are_read_back() {
-        let udp = Udp::open(&options("127.0.0.1:0")).unwrap();
-        assert_ne!(udp.local.port(), 0);
-        assert!(udp.receive_buffer.unwrap() >= 65_536);
+/// Sends multicast on the requested device. An IPv4 socket bound to a device needs no interface.
+fn send_multicast(socket: &Socket, options: &Options) -> io::Result<()> {
+    let ttl = options.ttl.map(u32::from);
+    if options.bind.is_ipv6() {
+        socket.set_multicast_if_v6(device_index(options.dev.as_ref())?)?;
+        socket.set_multicast_loop_v6(true)?;
+        return ttl.map_or(Ok(()), |ttl| socket.set_multicast_hops_v6(ttl));
     }
+    if options.dev.is_none() {
+        socket.set_multicast_if_v4(&device_address(options))?;
+    }
+    socket.set_multicast_loop_v4(true)?;
+    ttl.map_or(Ok(()), |ttl| socket.set_multicast_ttl_v4(ttl))
+}
 
-    #[test]
-    fn errors_say_what_to_do() {
-        let first = Udp::open(&options("127.0.0.1:0")).unwrap();
-        let error = Udp::open(&options(&first.local.to_string())).unwrap_err().to_string();
-        let port = first.local;
-        let expected = "address in use; choose another --port or stop the other process";
-        assert_eq!(error, format!("cannot bind {port}: {expected}"));
-        let error = Udp::open(&options("192.0.2.1:0")).unwrap_err().to_string();
-        assert!(error.contains("not an address of this host"), "{error}");
+/// Joins a multicast group.
+fn join(socket: &Socket, options: &Options, group: IpAddr) -> io::Result<()> {
+    let dev = options.join_dev.as_ref().or(options.dev.as_ref());
+    match group {
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, device_index(dev)?),
+        IpAddr::V4(group) if dev.is_none() => {
+            socket.join_multicast_v4(&group, &device_address(options))
+        }
+        IpAddr::V4(group) => {
+            let by = InterfaceIndexOrAddress::Index(device_index(dev)?);
+            socket.join_multicast_v4_n(&group, &by)
+        }
+    }
+}
+
+/// A socket that could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages describe the variants")]
+pub enum SocketError {
+    #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
+    Create { source: io::Error },
+    #[error("cannot bind {addr}: {}; {}", reason(.source), bind_hint(.source))]
+    Bind { addr: SocketAddr, source: io::Error },
+    #[error(
+        "cannot bind {ip}: no port of {}-{} is free; give a wider range, or fewer --streams",
+        range.start(), range.end()
+    )]
+    Ports { ip: IpAddr, range: RangeInclusive<u16> },
+    #[error(
+        "cannot add a socket to those on {addr}: {}; serve fewer sessions at once, or use fewer \
+         --threads", reason(.source)
+    )]
+    Join { addr: SocketAddr, source: io::Error },
+    #[error(
+        "all {slots} sessions that {addr} can hold are taken; wait until one ends, or start \
+         another server at another --port"
+    )]
+    Slots { addr: SocketAddr, slots: u16 },
+    #[error(
+        "cannot connect {from} to {to}: {}; {}", connect_reason(.source), connect_hint(.source)
+    )]
+    Connect { from: SocketAddr, to: SocketAddr, source: io::Error },
+    #[error("cannot set {option} on {addr}: {}; remove {flag}{hint}", reason(.source))]
+    Option {
+        option: &'static str,
+        flag: &'static str,
+        hint: &'static str,
+        addr: SocketAddr,
+        source: io::Error,
+    },
+}
+
+fn connect_reason(error: &io::Error) -> String {
+    let unreachable = sys::send_error_of(error).unreachable();
+    unreachable.map_or_else(|| reason(error), |why| why.to_string())
+}
+
+/// The system's message in lower case, without the error number.
+pub fn message_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "not an address of this host".to_owned(),
+        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
+        _ => message_of(error),
+    }
+}
+
+/// What to do after a failed connect.
+fn connect_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        // The error of connect(2) for broadcast addresses.
+        io::ErrorKind::PermissionDenied => "for a broadcast address, use --broadcast",
+        _ if sys::send_error_of(error).unreachable().is_some() => {
+            "check the address and the routes (ip route get ADDRESS)"
+        }
+        _ => "check the addresses",
+    }
+}
+
+/// What to do after a failed bind.
+fn bind_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another --port or stop the other process",
+        io::ErrorKind::AddrNotAvailable => "choose a --bind (or --to) address that `ip addr` lists",
+        io::ErrorKind::PermissionDenied => "choose a --port of 1024 or above",
+        _ => "choose another --bind or --port",
     }
 }

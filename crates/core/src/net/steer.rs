@@ -9,7 +9,7 @@
 
 use crate::sys::Instruction;
 
-/// How far a tag is shifted down to give the number of its slot; 0 is no slot.
+/// Right shift from a tag to the number of its slot; 0 is no slot.
 pub const SLOT_SHIFT: u32 = 6;
 
 /// Maximum number of slots: the remaining bits of a 16-bit tag, without 0.
@@ -35,7 +35,8 @@ pub const CONTROL_TAG: u16 = 1;
 /// Bytes of a tag and a flow; shorter datagrams belong to no slot.
 const STEERED_LEN: u32 = 4;
 
-/// Classes, sizes, modes and operations of `include/uapi/linux/bpf_common.h`, put together.
+/// Instruction codes, from the classes, sizes, modes and operations of
+/// `include/uapi/linux/bpf_common.h`.
 mod code {
     /// Load a word, half word or byte of the packet: `BPF_LD | BPF_W, BPF_H, BPF_B | BPF_ABS`.
     pub(super) const LOAD: u16 = 0x20;
@@ -89,29 +90,16 @@ const V6_SOURCE: [u32; 4] = [IP_HEADER + 8, IP_HEADER + 12, IP_HEADER + 16, IP_H
 /// Offsets of the next-header field of IPv6 and of the next header (RFC 8200).
 const V6_NEXT: (u32, u32) = (IP_HEADER + 6, IP_HEADER + 40);
 
-/// UDP's number (IANA).
+/// UDP's protocol number (IANA).
 const UDP: u32 = 17;
 
-/// Knuth's multiplier: 2³² by the golden ratio, rounded to odd. It spreads neighbours far apart.
+/// Knuth's multiplier, 2³² divided by the golden ratio and rounded to odd: separates near values.
 const SPREAD: u32 = 0x9E37_79B1;
 
 /// Memory cells of the program: first candidate socket, their number, the hash. Arbitrary.
 const FIRST: u32 = 0;
 const COUNT: u32 = 1;
 const HASH: u32 = 2;
-
-/// The sockets of a port: first the listeners, then those of each slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Layout {
-    /// Whether the sockets speak IPv6.
-    pub(super) ipv6: bool,
-    /// Sockets that get what belongs to no slot; at least 1.
-    pub(super) listeners: u32,
-    /// Sockets of each slot; at least 1.
-    pub(super) per_slot: u32,
-    /// Slots that exist.
-    pub(super) slots: u32,
-}
 
 const fn step(code: u16, operand: u32) -> Instruction {
     Instruction { code, if_true: 0, if_false: 0, operand }
@@ -121,9 +109,9 @@ const fn jump(code: u16, operand: u32, if_true: u8, if_false: u8) -> Instruction
     Instruction { code, if_true, if_false, operand }
 }
 
-/// The program for a layout.
-pub(super) fn program(layout: &Layout) -> Vec<Instruction> {
-    let Layout { ipv6, listeners, per_slot, slots } = *layout;
+/// The program for a port with so many listeners, then so many slots of `per_slot` sockets each;
+/// there is at least one listener and one socket per slot.
+pub(super) fn program(ipv6: bool, listeners: u32, per_slot: u32, slots: u32) -> Vec<Instruction> {
     let mut program = vec![
         step(code::LOAD_LEN, 0),
         jump(code::IF_AT_LEAST, STEERED_LEN, 0, 20),

@@ -6,9 +6,9 @@ use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Socket, Type};
 
-use super::socket::SocketError;
+use super::socket::{SocketError, create, local_of};
 use crate::sys;
 
 /// The backlog of listeners. Arbitrary: connections are accepted at once.
@@ -54,16 +54,8 @@ impl Listener for TcpListener {
     }
 }
 
-fn create(addr: SocketAddr) -> Result<Socket, SocketError> {
-    let create = || {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true).map(|()| socket)
-    };
-    create().map_err(|source| SocketError::Create { source })
-}
-
 fn bind(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
-    // Ended connections otherwise keep a port for minutes (TIME_WAIT, RFC 9293).
+    // Ended connections otherwise occupy a port for minutes (TIME_WAIT, RFC 9293).
     #[cfg(unix)]
     let _ = socket.set_reuse_address(true);
     socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source })
@@ -75,33 +67,27 @@ pub fn connect_tcp(
     from: Option<SocketAddr>,
     to: SocketAddr,
 ) -> Result<Box<dyn Stream>, SocketError> {
-    let socket = create(to)?;
+    let socket = create(to, Type::STREAM, Protocol::TCP)?;
     from.map_or(Ok(()), |from| bind(&socket, from))?;
-    // Typed lines leave at once.
     let _ = socket.set_tcp_nodelay(true);
     let stream = TcpStream::from_std(socket.into());
     match socket2::SockRef::from(&stream).connect(&to.into()) {
         Err(source) if !sys::is_connecting(&source) => {
-            let from = from.unwrap_or_else(|| any_like(to));
-            Err(SocketError::Connect { from, to, source })
+            let any = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+            Err(SocketError::Connect { from: from.unwrap_or(any), to, source })
         }
         _ => Ok(Box::new(stream)),
     }
 }
 
-/// The unspecified address of the same family.
-fn any_like(addr: SocketAddr) -> SocketAddr {
-    if addr.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() }
-}
-
 /// Listens at an address; returns it with the actual port, too.
 pub fn listen_tcp(at: SocketAddr) -> Result<(Box<dyn Listener>, SocketAddr), SocketError> {
-    let socket = create(at)?;
+    let socket = create(at, Type::STREAM, Protocol::TCP)?;
     if at.is_ipv6() {
         socket.set_only_v6(true).map_err(|source| SocketError::Create { source })?;
     }
     bind(&socket, at)?;
     socket.listen(QUEUE).map_err(|source| SocketError::Bind { addr: at, source })?;
-    let local = socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(at);
+    let local = local_of(&socket, at);
     Ok((Box::new(TcpListener::from_std(socket.into())), local))
 }

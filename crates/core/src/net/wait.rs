@@ -9,13 +9,9 @@ use mio::{Events, Interest, Poll, Token};
 use crate::sys;
 use crate::unit::Nanos;
 
-/// How long hybrid waiting spins before it sleeps: about the cost of a wake-up, so that waiting
-/// costs at most twice the cheaper way. A blocking round trip with two took 63 µs (measured).
-const HYBRID_SPIN: Nanos = Nanos::from_micros(100);
-
 /// How long after its latest sleep a busy worker deregisters its sockets, as registered ones cost
-/// the sender about 0.3 µs per datagram (measured). Arbitrary: ten times [`HYBRID_SPIN`].
-const LEAVE_AFTER: Nanos = Nanos::from_millis(1);
+/// the sender about 0.3 µs per datagram (measured). Arbitrary: ten times [`Waiter::HYBRID`].
+const DEREGISTER_AFTER: Nanos = Nanos::from_millis(1);
 
 /// Maximum sleep, after which a worker checks whether to stop. Arbitrary: unnoticeable to people.
 const MAX_SLEEP: Duration = Duration::from_millis(20);
@@ -52,7 +48,7 @@ pub struct Waiter {
     /// Whether it has slept since it was last busy.
     slept: bool,
     /// Whether the sockets are registered.
-    watching: bool,
+    registered: bool,
     /// Whether they stay registered while busy.
     keep_registered: bool,
 }
@@ -60,8 +56,9 @@ pub struct Waiter {
 impl Waiter {
     /// Never sleeps.
     pub const SPIN: Nanos = Nanos::NEVER;
-    /// Spins for about the cost of a wake-up.
-    pub const HYBRID: Nanos = HYBRID_SPIN;
+    /// Spins for about the cost of a wake-up, so that waiting costs at most twice the cheaper way.
+    /// A blocking round trip with two wake-ups took 63 µs (measured).
+    pub const HYBRID: Nanos = Nanos::from_micros(100);
     /// Sleeps at once.
     pub const EPOLL: Nanos = Nanos::ZERO;
 
@@ -75,7 +72,7 @@ impl Waiter {
             busy_at: Nanos::ZERO,
             woke_at: Nanos::ZERO,
             slept: false,
-            watching: false,
+            registered: false,
             keep_registered: false,
         })
     }
@@ -84,14 +81,19 @@ impl Waiter {
     #[inline]
     pub fn busy(&mut self, now: Nanos, sockets: &mut [impl Source]) {
         self.busy_at = now;
-        if self.watching {
-            self.stay_or_leave(now, sockets);
+        if self.registered {
+            self.deregister_later(now, sockets);
         }
     }
 
     /// Resets times for a new phase, which has another origin.
     pub fn restart(&mut self) {
         (self.busy_at, self.woke_at) = (Nanos::ZERO, Nanos::ZERO);
+    }
+
+    #[inline]
+    fn spins(&self, now: Nanos) -> bool {
+        now.since(self.busy_at) < self.spin_for
     }
 
     /// Waits for the moment `at`, without mio, which sleeps whole milliseconds. Sleeps until close
@@ -104,8 +106,7 @@ impl Waiter {
             _ => SLEEP_MARGIN,
         };
         if at.since(now) <= margin {
-            std::hint::spin_loop();
-            return Waited::Spun;
+            return spin();
         }
         let until = (at - margin).min(now + Nanos::from(MAX_SLEEP));
         sys::sleep_until_ns(until.0);
@@ -116,38 +117,31 @@ impl Waiter {
     /// `draining`: sleeps are short, as the end may come without a datagram.
     #[inline]
     pub fn idle(&mut self, now: Nanos, draining: bool, sockets: &mut [impl Source]) -> Waited {
-        if now.since(self.busy_at) < self.spin_for {
-            std::hint::spin_loop();
-            return Waited::Spun;
+        if self.spins(now) {
+            return spin();
         }
-        let limit = if draining { MIN_SLEEP } else { MAX_SLEEP };
-        self.sleep(now, limit, sockets)
+        self.sleep(now, if draining { MIN_SLEEP } else { MAX_SLEEP }, sockets)
     }
 
     /// As [`Self::idle`], but at most until `at`. Sleeps on the sockets in whole milliseconds that
-    /// end well before `at`, then spins, so that arrivals are seen at once. Without spinning, it
+    /// end well before `at`, then spins, so that arrivals are noticed at once. Without spinning, it
     /// sleeps through the rest.
     #[inline]
     pub fn idle_until(&mut self, at: Nanos, now: Nanos, sockets: &mut [impl Source]) -> Waited {
         let left = at.since(now + SLEEP_MARGIN).0 / Nanos::from(MIN_SLEEP).0;
-        if left > 0 && now.since(self.busy_at) >= self.spin_for {
+        if left > 0 && !self.spins(now) {
             let limit = MAX_SLEEP.min(MIN_SLEEP * left.min(u64::from(u32::MAX)) as u32);
             return self.sleep(now, limit, sockets);
         }
-        if self.spin_for == Self::EPOLL {
-            return self.until(at, now);
-        }
-        std::hint::spin_loop();
-        Waited::Spun
+        if self.spin_for == Self::EPOLL { self.until(at, now) } else { spin() }
     }
 
-    /// Like [`Self::idle`], for one full socket of many. Registers only that socket: registering
+    /// As [`Self::idle`], for one full socket of many. Registers only that socket: registering
     /// thousands takes longer than the sleep and would be measured as a stall.
     #[inline]
     pub fn idle_on(&mut self, now: Nanos, socket: &mut impl Source) -> Waited {
-        if now.since(self.busy_at) < self.spin_for {
-            std::hint::spin_loop();
-            return Waited::Spun;
+        if self.spins(now) {
+            return spin();
         }
         // Without registration, the sleep has its full length.
         let registered = self.poll.registry().register(socket, Token(0), self.interest).is_ok();
@@ -160,27 +154,26 @@ impl Waiter {
 
     fn sleep(&mut self, now: Nanos, limit: Duration, sockets: &mut [impl Source]) -> Waited {
         self.slept = true;
-        if !self.watching {
-            self.enter(sockets);
-        }
+        self.register(sockets);
         let _ = self.poll.poll(&mut self.events, Some(limit));
         Waited::Slept(now + Nanos::from(limit))
     }
 
-    /// Registers the sockets. A ready one is reported at once, so no arrival is slept through.
-    fn enter(&mut self, sockets: &mut [impl Source]) {
+    /// Registers the sockets. A ready one is reported at once, so that no arrival is missed.
+    fn register(&mut self, sockets: &mut [impl Source]) {
+        if self.registered {
+            return;
+        }
         for (at, socket) in sockets.iter_mut().enumerate() {
             // A socket without registration is late, but loses no datagram.
             let _ = self.poll.registry().register(socket, Token(at), self.interest);
         }
-        self.watching = true;
+        self.registered = true;
     }
 
     /// Keeps these sockets registered, so that the event queue reports which are ready.
     pub fn watch(&mut self, sockets: &mut [impl Source]) {
-        if !self.watching {
-            self.enter(sockets);
-        }
+        self.register(sockets);
         self.keep_registered = true;
     }
 
@@ -196,17 +189,14 @@ impl Waiter {
         mark: impl FnMut(usize),
     ) -> Waited {
         let margin = if self.spin_for == Self::EPOLL { Nanos::ZERO } else { SLEEP_MARGIN };
-        if now.since(self.busy_at) < self.spin_for || at.since(now) <= margin {
-            if self.watching {
+        if self.spins(now) || at.since(now) <= margin {
+            if self.registered {
                 self.poll_sockets(Nanos::ZERO, mark);
             }
-            std::hint::spin_loop();
-            return Waited::Spun;
+            return spin();
         }
         self.slept = true;
-        if !self.watching {
-            self.enter(sockets);
-        }
+        self.register(sockets);
         let limit = (at - margin).since(now).min(Nanos::from(MAX_SLEEP));
         self.poll_sockets(limit, mark);
         Waited::Slept(now + limit)
@@ -221,25 +211,25 @@ impl Waiter {
         self.events.iter().for_each(|event| mark(event.token().0));
     }
 
-    /// Deregisters the sockets once the worker was busy for a while without a sleep.
-    fn stay_or_leave(&mut self, now: Nanos, sockets: &mut [impl Source]) {
+    /// Deregisters the sockets if the worker was busy for a while without a sleep.
+    fn deregister_later(&mut self, now: Nanos, sockets: &mut [impl Source]) {
         if std::mem::take(&mut self.slept) {
             self.woke_at = now;
         }
-        if self.spin_for > Self::EPOLL
-            && !self.keep_registered
-            && now.since(self.woke_at) > LEAVE_AFTER
-        {
-            self.leave(sockets);
+        let is_over = now.since(self.woke_at) > DEREGISTER_AFTER;
+        if is_over && self.spin_for > Self::EPOLL && !self.keep_registered {
+            for socket in sockets {
+                let _ = self.poll.registry().deregister(socket);
+            }
+            self.registered = false;
         }
     }
+}
 
-    fn leave(&mut self, sockets: &mut [impl Source]) {
-        for socket in sockets {
-            let _ = self.poll.registry().deregister(socket);
-        }
-        self.watching = false;
-    }
+#[inline]
+fn spin() -> Waited {
+    std::hint::spin_loop();
+    Waited::Spun
 }
 
 #[cfg(test)]
@@ -269,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_one_of_many_sockets_registers_that_one() {
+    fn idle_on_registers_only_its_socket() {
         let socket = |_| Counted(UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap(), 0);
         let mut sockets = (0..16).map(socket).collect::<Vec<_>>();
         let mut waiter = Waiter::new(Waiter::EPOLL, Interest::WRITABLE).unwrap();

@@ -1,29 +1,29 @@
-//! The moments of a schedule, one after the other, in nanoseconds since the start.
+//! The moments of a schedule in nanoseconds since the start.
 
 use fastrand::Rng;
 
 use crate::unit::{PacketRate, hash_u64};
 
-/// Thousandths of a nanosecond-second: a rate in thousandths of a datagram a second has a period
-/// of this many nanoseconds divided by it.
+/// The period in nanoseconds is this number divided by the rate in thousandths of a datagram a
+/// second.
 const NS_MILLI: u128 = 1_000_000_000_000;
 
-/// How arrivals follow each other.
+/// The distribution of slots.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Arrivals {
     /// At equal distances.
     Even(PacketRate),
-    /// Groups of so many at once, the groups at equal distances; the rate is the mean.
+    /// Groups of this size at equal distances; the rate is the mean.
     Burst(PacketRate, u32),
     /// Independent of each other: exponential gaps, from a seed.
     Poisson(PacketRate, u64),
-    /// From one rate to another, linearly, over so many nanoseconds, then on at the last one.
+    /// Linearly from one rate to another over this time in ns, then at the second one.
     Ramp(PacketRate, PacketRate, u64),
-    /// At these moments in nanoseconds, which never decrease; then the same again.
+    /// At these moments in ns, which never decrease, repeatedly.
     Recorded(&'static [u64]),
 }
 
-/// The part of a common schedule that one worker takes: every `of`-th slot from `index` on, so that
+/// The part of a common schedule that one worker has: every `of`-th slot from `index` on, so that
 /// workers are staggered and share nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
@@ -70,7 +70,7 @@ impl Slots {
     }
 }
 
-/// Steps of an exact rational length: the i-th is ⌊i · step⌋, by carrying the remainder along.
+/// Steps of an exact rational length: the i-th moment is ⌊i · step⌋; the remainder is carried.
 #[derive(Debug, Clone)]
 pub struct SlotGrid {
     at_ns: u64,
@@ -84,19 +84,15 @@ pub struct SlotGrid {
 
 impl SlotGrid {
     fn new(rate: PacketRate, group: u32, part: Part) -> Self {
-        let divisor = u128::from(rate.milli_pps());
-        let group_ns_milli = NS_MILLI * u128::from(group);
-        let first = group_ns_milli * u128::from(part.index);
-        let step = group_ns_milli * u128::from(part.of);
-        Self {
-            at_ns: (first / divisor) as u64,
-            remainder: (first % divisor) as u64,
-            step_ns: (step / divisor) as u64,
-            step_remainder: (step % divisor) as u64,
-            divisor: rate.milli_pps(),
-            group,
-            left_in_group: group,
-        }
+        let divisor = rate.milli_pps();
+        let split = |groups: u64| {
+            let ns_milli = NS_MILLI * u128::from(group) * u128::from(groups);
+            ((ns_milli / u128::from(divisor)) as u64, (ns_milli % u128::from(divisor)) as u64)
+        };
+        let (at_ns, remainder) = split(part.index);
+        let (step_ns, step_remainder) = split(part.of);
+        let left_in_group = group;
+        Self { at_ns, remainder, step_ns, step_remainder, divisor, group, left_in_group }
     }
 
     #[inline]
@@ -116,7 +112,7 @@ impl SlotGrid {
     }
 }
 
-/// Exponential gaps. Each worker has its own generator at its share of the rate: the sum of
+/// Exponential gaps. Each worker has its own generator at its part of the rate: the sum of
 /// independent Poisson processes is one at the sum of their rates.
 #[derive(Debug, Clone)]
 pub struct Poisson {
@@ -128,7 +124,7 @@ pub struct Poisson {
 impl Poisson {
     fn new(rate: PacketRate, seed: u64, part: Part) -> Self {
         let mean_gap_ns = 1e9 / rate.pps() * part.of as f64;
-        // Hashed: seeds or workers next to each other must not draw the same sequence shifted.
+        // Hashed, so that consecutive seeds or workers do not draw the same sequence shifted.
         let random = Rng::with_seed(hash_u64(seed.wrapping_add(hash_u64(part.index))));
         let mut poisson = Self { at_ns: 0.0, mean_gap_ns, random };
         poisson.next_ns();
@@ -145,9 +141,6 @@ impl Poisson {
     }
 }
 
-/// The least mean gap of a capture, in ns: a million a second. Arbitrary: only floods have less.
-const LEAST_GAP_NS: u64 = 1_000;
-
 /// The moments of a capture, repeated; each round begins a mean gap after the last moment.
 #[derive(Debug, Clone)]
 pub struct Recorded {
@@ -159,13 +152,13 @@ pub struct Recorded {
 
 impl Recorded {
     fn new(moments_ns: &'static [u64], part: Part) -> Self {
-        let last_ns = moments_ns.last().copied().unwrap_or_default();
-        let gaps = (moments_ns.len() as u64).saturating_sub(1);
-        // A single moment has no gap; arbitrary.
-        let gap_ns = last_ns.checked_div(gaps).unwrap_or(1_000_000_000);
-        // Where all have one moment, a round still takes time.
-        let least_ns = (moments_ns.len() as u64).saturating_mul(LEAST_GAP_NS);
-        let period_ns = last_ns.saturating_add(gap_ns).max(least_ns);
+        /// The minimum mean gap, as all moments may be the same, and the gap of a single moment.
+        /// Arbitrary: only floods have more than a million a second.
+        const MIN_GAP_NS: u64 = 1_000;
+        const SINGLE_GAP_NS: u64 = 1_000_000_000;
+        let (len, last_ns) = (moments_ns.len() as u64, moments_ns.last().copied().unwrap_or(0));
+        let gap_ns = last_ns.checked_div(len.saturating_sub(1)).unwrap_or(SINGLE_GAP_NS);
+        let period_ns = last_ns.saturating_add(gap_ns).max(len.saturating_mul(MIN_GAP_NS));
         Self { moments_ns, slot: part.index, stride: part.of, period_ns }
     }
 
@@ -203,10 +196,10 @@ impl Ramp {
     fn next_ns(&mut self) -> u64 {
         let slot = self.slot as f64;
         self.slot += self.stride;
-        // A slot within a millionth of the end is the first one after it: the rest is rounding.
+        // A slot within a millionth of the end counts as after it: rounding.
         let at_ns = if slot + 1e-6 < self.total {
             let growth = (self.to_per_ns - self.from_per_ns) / self.over_ns;
-            // The root of the quadratic in the form that stays exact when growth is near zero.
+            // The form of the root that stays exact when growth is near zero.
             let root = (self.from_per_ns * self.from_per_ns + 2.0 * growth * slot).max(0.0).sqrt();
             2.0 * slot / (self.from_per_ns + root)
         } else {
@@ -232,24 +225,23 @@ mod tests {
     const ALONE: Part = Part { index: 0, of: 1 };
 
     #[test]
-    fn a_recording_repeats_and_is_shared() {
-        let arrivals = Arrivals::Recorded(&[0, 5_000, 100_000]);
-        let expected = [0, 5_000, 100_000, 150_000, 155_000, 250_000, 300_000];
-        assert_eq!(slots(arrivals, ALONE, 7), expected);
-        assert_eq!(slots(arrivals, Part { index: 1, of: 2 }, 3), [5_000, 150_000, 250_000]);
-        assert_eq!(slots(Arrivals::Recorded(&[7]), ALONE, 2), [7, 1_000_000_014]);
-        // All at one moment: a round takes a microsecond each all the same.
-        assert_eq!(slots(Arrivals::Recorded(&[0; 2]), ALONE, 5), [0, 0, 2_000, 2_000, 4_000]);
+    fn computes_recorded_and_burst_slots() {
+        let half = Part { index: 1, of: 2 };
+        let capture = Arrivals::Recorded(&[0, 5_000, 100_000]);
+        let burst = Arrivals::Burst(rate(1_000.0), 3);
+        for (arrivals, part, expected) in [
+            (capture, ALONE, &[0, 5_000, 100_000, 150_000, 155_000, 250_000, 300_000][..]),
+            (capture, half, &[5_000, 150_000, 250_000]),
+            (Arrivals::Recorded(&[7]), ALONE, &[7, 1_000_000_014]),
+            (Arrivals::Recorded(&[0; 2]), ALONE, &[0, 0, 2_000, 2_000, 4_000]),
+            (burst, ALONE, &[0, 0, 0, 3_000_000, 3_000_000, 3_000_000, 6_000_000]),
+        ] {
+            assert_eq!(slots(arrivals, part, expected.len()), expected);
+        }
     }
 
     #[test]
-    fn bursts_share_their_moment() {
-        let got = slots(Arrivals::Burst(rate(1_000.0), 3), ALONE, 7);
-        assert_eq!(got, [0, 0, 0, 3_000_000, 3_000_000, 3_000_000, 6_000_000]);
-    }
-
-    #[test]
-    fn parts_interleave_to_the_whole() {
+    fn parts_interleave() {
         let arrivals = Arrivals::Ramp(rate(1_000.0), rate(90_000.0), 1_000_000_000);
         let whole = slots(arrivals, ALONE, 300);
         let mut parts: Vec<_> =
@@ -272,13 +264,12 @@ mod tests {
     #[test]
     fn poisson_workers_share_no_sequence() {
         for seed in [0, 1, 2, 8, 42, u64::MAX] {
-            let arrivals = Arrivals::Poisson(rate(1_000.0), seed);
-            let gaps = |index| -> Vec<u64> {
+            let gaps = |index| -> std::collections::BTreeSet<u64> {
+                let arrivals = Arrivals::Poisson(rate(1_000.0), seed);
                 let all = slots(arrivals, Part { index, of: 3 }, 500);
                 all.windows(2).map(|pair| pair[1] - pair[0]).collect()
             };
-            let first: std::collections::BTreeSet<_> = gaps(0).into_iter().collect();
-            let shared = gaps(1).into_iter().filter(|gap| first.contains(gap)).count();
+            let shared = gaps(0).intersection(&gaps(1)).count();
             assert!(shared < 10, "seed {seed}: {shared} of 499 gaps are the same");
         }
     }
@@ -286,13 +277,13 @@ mod tests {
     #[test]
     fn poisson_is_repeatable_and_has_its_mean() {
         let arrivals = Arrivals::Poisson(rate(100_000.0), 42);
-        let a = slots(arrivals, ALONE, 100_000);
-        assert_eq!(a, slots(arrivals, ALONE, 100_000));
-        assert_ne!(a, slots(Arrivals::Poisson(rate(100_000.0), 43), ALONE, 100_000));
+        let all = slots(arrivals, ALONE, 100_000);
+        assert_eq!(all, slots(arrivals, ALONE, 100_000));
+        assert_ne!(all, slots(Arrivals::Poisson(rate(100_000.0), 43), ALONE, 100_000));
         // 100,000 exponential gaps of 10 µs: the sum has a standard deviation of 0.3 %.
-        assert!(a.last().unwrap().abs_diff(1_000_000_000) < 20_000_000);
-        let variance =
-            a.windows(2).map(|w| ((w[1] - w[0]) as f64 - 1e4).powi(2)).sum::<f64>() / 1e5;
-        assert!((variance.sqrt() / 1e4 - 1.0).abs() < 0.05);
+        assert!(all.last().unwrap().abs_diff(1_000_000_000) < 20_000_000);
+        let gaps = all.windows(2).map(|pair| (pair[1] - pair[0]) as f64 - 1e4);
+        let deviation = (gaps.map(|gap| gap.powi(2)).sum::<f64>() / 1e5).sqrt();
+        assert!((deviation / 1e4 - 1.0).abs() < 0.05);
     }
 }

@@ -1,48 +1,52 @@
-//! UDP payloads of captures: pcap and pcapng.
+//! UDP payloads of captures, pcap and pcapng: how many packets are sent, and why others are not.
 
-mod account;
 mod link;
 mod times;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use pcap_parser::pcapng::{Block, parse_block_be, parse_block_le, parse_sectionheaderblock};
 use pcap_parser::{
     Linktype, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-use super::{PayloadError, TimestampClock};
+use self::link::SkipCause;
+use super::PayloadError;
+use crate::document::InputSummary;
 use crate::unit::MAX_PAYLOAD;
-use account::Counts;
-pub(super) use link::SkipCause;
 
-/// Bits of the number of a link type; those above report checksums at the end of frames;
-/// draft-ietf-opsawg-pcap §4.
+/// Bits of the number of a link type, without flags of checksums; draft-ietf-opsawg-pcap §4.
 const LINK_BITS: i32 = 0xFFFF;
 /// Nanoseconds of a second.
 const SECOND_NS: i128 = 1_000_000_000;
-/// The number of the obsolete Packet Block; draft-ietf-opsawg-pcapng, appendix A.
+/// The number of the obsolete Packet Block, and its bytes before the packet;
+/// draft-ietf-opsawg-pcapng, appendix A.
 const PACKET_BLOCK: u32 = 2;
-/// Bytes of a Packet Block before the packet; as above.
 const PACKET_BLOCK_LEN: usize = 20;
+/// Maximum number of link types named. Arbitrary: a capture of several devices has few.
+const NAMED: usize = 16;
+/// A hint needs one of so many packets from the busiest port. Arbitrary.
+const REPLIES_ONE_IN: u64 = 20;
 
-/// The UDP payloads of a capture.
-#[derive(Debug)]
+/// The UDP payloads of a capture, and the number of packets that are left out.
+#[derive(Debug, Default)]
 pub(super) struct Capture<'a> {
-    payloads: Vec<Payload<'a>>,
-    counts: Counts,
+    format: &'static str,
     port: Option<u16>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Payload<'a> {
-    /// When it was captured, in ns since 1970; `None` where the capture has no times.
-    time_ns: Option<i128>,
-    bytes: &'a [u8],
+    /// Each with its time in ns since 1970; `None` where the capture has no times.
+    payloads: Vec<(Option<i128>, &'a [u8])>,
+    left_out: BTreeMap<SkipCause, u64>,
+    /// The first link types of packets, [`NAMED`] of them at most.
+    links: Vec<Linktype>,
+    other_links: BTreeSet<i32>,
+    ports: BTreeMap<u16, (u64, u64)>,
+    /// Whether the file ends in the middle of a packet, or continues with an unknown structure.
+    is_cut_short: bool,
 }
 
 struct Packet<'a> {
     time_ns: Option<i128>,
     link: Linktype,
-    /// As much as was captured.
     bytes: &'a [u8],
     /// Its original length.
     len: usize,
@@ -50,37 +54,37 @@ struct Packet<'a> {
 
 struct Interface {
     link: Linktype,
-    /// Ticks of its clock in a second.
     ticks: u128,
     /// Offset to add to its times, in seconds.
     offset: i64,
 }
 
 impl Interface {
-    fn time_ns(&self, high: u32, low: u32) -> i128 {
-        let time = u128::from(high) << 32 | u128::from(low);
-        // Both factors are below 2^64.
-        let since = (time * SECOND_NS as u128 / self.ticks) as i128;
-        since + i128::from(self.offset) * SECOND_NS
+    fn packet<'a>(&self, time: Option<[u32; 2]>, bytes: &'a [u8], len: u32) -> Packet<'a> {
+        let time_ns = time.map(|[high, low]| {
+            let ticks = u128::from(high) << 32 | u128::from(low);
+            let since = (ticks * SECOND_NS as u128 / self.ticks) as i128;
+            since + i128::from(self.offset) * SECOND_NS
+        });
+        Packet { time_ns, link: self.link, bytes, len: len as usize }
     }
 }
 
 impl<'a> Capture<'a> {
-    /// Reads a capture; with a port, only what goes to it.
     pub(super) fn read(bytes: &'a [u8], port: Option<u16>) -> Result<Self, PayloadError> {
         let is_ng = parse_sectionheaderblock(bytes).is_ok();
-        let counts = Counts::new(if is_ng { "pcapng" } else { "pcap" });
-        let mut capture = Self { payloads: Vec::new(), counts, port };
+        let format = if is_ng { "pcapng" } else { "pcap" };
+        let mut capture = Self { format, port, ..Self::default() };
         if is_ng {
-            capture.blocks(bytes);
+            capture.read_blocks(bytes);
         } else {
-            capture.frames(bytes).ok_or(PayloadError::NoCapture)?;
+            capture.read_frames(bytes).ok_or(PayloadError::NoCapture)?;
         }
         Ok(capture)
     }
 
-    /// A pcap; `None` if it is none.
-    fn frames(&mut self, bytes: &'a [u8]) -> Option<()> {
+    /// Reads a pcap; `None` if it is not one.
+    fn read_frames(&mut self, bytes: &'a [u8]) -> Option<()> {
         let (mut rest, header) = parse_pcap_header(bytes).ok()?;
         let link = Linktype(header.network.0 & LINK_BITS);
         let fraction_ns = if header.is_nanosecond_precision() { 1 } else { 1_000 };
@@ -90,29 +94,29 @@ impl<'a> Capture<'a> {
             (_, false) => parse_pcap_frame,
         };
         while !rest.is_empty() {
-            let Ok((behind, frame)) = parse(rest) else {
-                self.counts.is_open = true;
+            let Ok((after, frame)) = parse(rest) else {
+                self.is_cut_short = true;
                 break;
             };
-            rest = behind;
+            rest = after;
             let seconds = i128::from(frame.ts_sec) * SECOND_NS;
             let time_ns = Some(seconds + i128::from(frame.ts_usec) * fraction_ns);
             let (bytes, len) = (frame.data, frame.origlen as usize);
-            self.take(Packet { time_ns, link, bytes, len });
+            self.add(Packet { time_ns, link, bytes, len });
         }
         Some(())
     }
 
-    fn blocks(&mut self, mut rest: &'a [u8]) {
+    fn read_blocks(&mut self, mut rest: &'a [u8]) {
         let mut is_big = false;
         let mut interfaces: Vec<Interface> = Vec::new();
         while !rest.is_empty() {
             let parse = if is_big { parse_block_be } else { parse_block_le };
-            let Ok((behind, block)) = parse(rest) else {
-                self.counts.is_open = true;
+            let Ok((after, block)) = parse(rest) else {
+                self.is_cut_short = true;
                 break;
             };
-            rest = behind;
+            rest = after;
             let packet = match block {
                 Block::SectionHeader(header) => {
                     is_big = header.big_endian();
@@ -127,19 +131,15 @@ impl<'a> Capture<'a> {
                 }
                 Block::EnhancedPacket(packet) => {
                     interfaces.get(packet.if_id as usize).and_then(|interface| {
-                        Some(Packet {
-                            time_ns: Some(interface.time_ns(packet.ts_high, packet.ts_low)),
-                            link: interface.link,
-                            bytes: packet.data.get(..packet.caplen as usize)?,
-                            len: packet.origlen as usize,
-                        })
+                        let bytes = packet.data.get(..packet.caplen as usize)?;
+                        let time = [packet.ts_high, packet.ts_low];
+                        Some(interface.packet(Some(time), bytes, packet.origlen))
                     })
                 }
                 Block::SimplePacket(packet) => interfaces.first().map(|interface| {
-                    // It has no time of its own, and may be padded.
-                    let len = packet.origlen as usize;
-                    let bytes = packet.data.get(..len).unwrap_or(packet.data);
-                    Packet { time_ns: None, link: interface.link, bytes, len }
+                    // It may be padded.
+                    let bytes = packet.data.get(..packet.origlen as usize);
+                    interface.packet(None, bytes.unwrap_or(packet.data), packet.origlen)
                 }),
                 // The number is read as little endian, whatever the section has.
                 Block::Unknown(block) => {
@@ -152,51 +152,129 @@ impl<'a> Capture<'a> {
                 _ => continue,
             };
             match packet {
-                Some(packet) => self.take(packet),
-                None => self.counts.leave_out(SkipCause::Malformed),
+                Some(packet) => self.add(packet),
+                None => self.leave_out(SkipCause::Malformed, 1),
             }
         }
     }
 
-    /// Takes the payload of a packet, or counts why not.
-    fn take(&mut self, packet: Packet<'a>) {
-        self.counts.link(packet.link);
+    fn add(&mut self, packet: Packet<'a>) {
+        if !self.links.contains(&packet.link) {
+            if self.links.len() < NAMED {
+                self.links.push(packet.link);
+            } else {
+                self.other_links.insert(packet.link.0);
+            }
+        }
         let is_cut = packet.bytes.len() < packet.len;
         match link::datagram(packet.link, packet.bytes, is_cut, self.port) {
-            Ok(datagram) if datagram.payload.len() > MAX_PAYLOAD => {
-                self.counts.leave_out(SkipCause::TooLarge);
+            Ok(udp) if udp.payload().len() > MAX_PAYLOAD => self.leave_out(SkipCause::TooLarge, 1),
+            Ok(udp) => {
+                let (from, to) = (udp.source_port(), udp.destination_port());
+                self.ports.entry(to).or_default().0 += 1;
+                if from != to {
+                    self.ports.entry(from).or_default().1 += 1;
+                }
+                self.payloads.push((packet.time_ns, udp.payload()));
             }
-            Ok(datagram) => {
-                self.counts.take(datagram.from, datagram.to);
-                let (time_ns, bytes) = (packet.time_ns, datagram.payload);
-                self.payloads.push(Payload { time_ns, bytes });
-            }
-            Err(cause) => self.counts.leave_out(cause),
+            Err(cause) => self.leave_out(cause, 1),
+        }
+    }
+
+    fn leave_out(&mut self, cause: SkipCause, count: usize) {
+        if count > 0 {
+            *self.left_out.entry(cause).or_default() += count as u64;
         }
     }
 
     /// Leaves out payloads of fewer bytes than `least`, and returns the longest of them.
-    pub(super) fn at_least(&mut self, least: usize) -> Option<usize> {
-        let short = self.payloads.iter().map(|payload| payload.bytes.len());
-        let longest = short.filter(|len| *len < least).max();
+    pub(super) fn leave_out_below(&mut self, least: usize) -> Option<usize> {
+        let short = |(_, payload): &(Option<i128>, &[u8])| payload.len() < least;
+        let longest = self.payloads.iter().filter(|one| short(one)).map(|(_, one)| one.len()).max();
         let before = self.payloads.len();
-        self.payloads.retain(|payload| payload.bytes.len() >= least);
-        self.counts.retract(before - self.payloads.len(), SkipCause::BeforeId);
+        self.payloads.retain(|one| !short(one));
+        self.leave_out(SkipCause::BeforeId, before - self.payloads.len());
         longest
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.payloads.is_empty()
+    }
+
     pub(super) fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.payloads.iter().map(|payload| payload.bytes)
+        self.payloads.iter().map(|(_, payload)| *payload)
     }
 
-    /// Send times in ns since the first packet, and the faults of the clock.
-    pub(super) fn moments(&self) -> (Vec<u64>, TimestampClock) {
-        let times: Vec<_> = self.payloads.iter().map(|payload| payload.time_ns).collect();
-        times::moments(&times)
+    /// Send times in ns since the first packet, and the summary; an error if nothing is sent.
+    pub(super) fn summary(&self) -> Result<(Vec<u64>, InputSummary), PayloadError> {
+        let times: Vec<_> = self.payloads.iter().map(|(time_ns, _)| *time_ns).collect();
+        let (moments, clock) = times::moments(&times);
+        let used = self.payloads.len() as u64;
+        let records = used + self.left_out.values().sum::<u64>();
+        let reason =
+            |(cause, count): (&SkipCause, &u64)| format!("{count} {}", cause.text(self.port));
+        let reasons = self.left_out.iter().map(reason).collect::<Vec<_>>().join(", ");
+        let mut link_types: Vec<_> = self.links.iter().map(|link| link::name(*link)).collect();
+        link_types.dedup();
+        let kind = self.kind(&link_types);
+        if used == 0 {
+            let why = match records {
+                0 => "it has no packets".to_owned(),
+                _ => format!("none of the {records} packets is sent; left out: {reasons}"),
+            };
+            return Err(PayloadError::NoDatagram { kind, why });
+        }
+        let cut_short = self.is_cut_short.then(|| {
+            let last = records + 1;
+            format!(
+                "the capture ends in the middle of packet {last}; the {records} before it are read"
+            )
+        });
+        let left_out = (used < records)
+            .then(|| format!("{kind}: {used} of {records} packets are sent; left out: {reasons}"));
+        let by_word = |(cause, count): (&SkipCause, &u64)| (cause.word().to_owned(), *count);
+        let input = InputSummary {
+            format: self.format.to_owned(),
+            link_types,
+            more_link_types: self.other_links.len() as u64,
+            records,
+            used,
+            left_out: self.left_out.iter().map(by_word).collect(),
+            clock: Some(clock),
+            notes: [cut_short, left_out, self.replies()].into_iter().flatten().collect(),
+        };
+        Ok((moments, input))
     }
 
-    pub(super) const fn counts(&self) -> &Counts {
-        &self.counts
+    fn kind(&self, link_types: &[String]) -> String {
+        let more = match self.other_links.len() {
+            0 => String::new(),
+            count => format!(", and {count} more"),
+        };
+        match link_types {
+            [] => self.format.to_owned(),
+            [one] => format!("{} of link type {one}{more}", self.format),
+            several => format!("{} of link types {}{more}", self.format, several.join(", ")),
+        }
+    }
+
+    /// A hint that some packets may be replies, by the port with the most conversations.
+    fn replies(&self) -> Option<String> {
+        let both_ways = |(_, (to, from)): &(&u16, &(u64, u64))| (*to).min(*from);
+        // Of two equal ones, the lower one is the server's.
+        let busiest = self.ports.iter().rev().max_by_key(both_ways)?;
+        let (used, (port, (_, from))) = (self.payloads.len() as u64, busiest);
+        let is_hint = both_ways(&busiest) > 0 && from * REPLIES_ONE_IN >= used;
+        (self.port.is_none() && is_hint).then(|| {
+            let share = match from * 2 == used {
+                true => format!("half of the packets ({from} of {used})"),
+                false => format!("{from} of {used} packets"),
+            };
+            format!(
+                "{share} come from port {port} and may be replies; --pcap-port {port} sends \
+                 only packets to that port"
+            )
+        })
     }
 }
 
@@ -209,17 +287,13 @@ fn packet_block<'a>(data: &'a [u8], is_big: bool, interfaces: &[Interface]) -> O
     };
     let id = *header.first_chunk()?;
     let id = if is_big { u16::from_be_bytes(id) } else { u16::from_le_bytes(id) };
+    let bytes = rest.get(..word(12)? as usize)?;
     let interface = interfaces.get(usize::from(id))?;
-    Some(Packet {
-        time_ns: Some(interface.time_ns(word(4)?, word(8)?)),
-        link: interface.link,
-        bytes: rest.get(..word(12)? as usize)?,
-        len: word(16)? as usize,
-    })
+    Some(interface.packet(Some([word(4)?, word(8)?]), bytes, word(16)?))
 }
 
 /// Ticks in a second by the option if_tsresol: a negative power of 10, or of 2 with the highest bit
-/// set; draft-ietf-opsawg-pcapng §4.2. Impossibly fine ones are taken as nanoseconds.
+/// set; draft-ietf-opsawg-pcapng §4.2. Finer ones are read as nanoseconds.
 const fn ticks(resolution: u8) -> u128 {
     let ticks = match resolution & 0x80 {
         0 => 10_u128.checked_pow(resolution as u32),

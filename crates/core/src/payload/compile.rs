@@ -1,66 +1,37 @@
-//! From pieces to requests: all combinations of choices are written out before anything is sent.
+//! Compiles pieces into requests. All combinations of choices are written out before sending.
 
+use super::PayloadError;
 use super::patch::{Patch, What};
-use super::requests::{IdAt, RequestGroup, RequestOrder, Requests, Variant};
-use super::{Input, PayloadError};
+use super::requests::{IdAt, RequestOrder, Requests, Variant};
 use crate::unit::{MAX_PAYLOAD, hash_u64};
 
-/// Maximum combinations of choices in one line. Arbitrary: a few choices of a few words each; with
-/// the longest payload a line stays below 270 MB.
+/// Maximum combinations of choices in one line. Arbitrary: 270 MB of the longest payload.
 const MAX_WAYS: usize = 4_096;
 
-/// A part of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// The same in every request.
     Bytes(Vec<u8>),
-    /// Written anew for each.
+    /// Written for each request.
     Field(What),
     /// One of several, in turns.
     Choice(Vec<Vec<u8>>),
 }
 
-/// The places of ids in all requests compiled so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ids {
-    /// In none.
-    None,
-    /// In all, here.
-    Here(IdAt),
-    /// In all, but not always at one place.
-    Moving(IdAt, IdAt),
-    /// In some.
-    Some,
-}
+/// The place of the id if all requests have it there, `None` if none has one, or what is wrong.
+pub(super) type IdPlace = Result<Option<IdAt>, PayloadError>;
 
 #[derive(Debug)]
 pub(super) struct Compiler {
-    requests: Requests,
-    ids: Option<Ids>,
+    pub(super) requests: Requests,
+    id_place: Option<IdPlace>,
     /// Bytes of all variants, each counted by how often its line sends it.
     sum: f64,
 }
 
 impl Compiler {
     pub(super) fn new(seed: u64, order: RequestOrder) -> Self {
-        let requests = Requests {
-            bytes: Vec::new(),
-            patches: Vec::new(),
-            variants: Vec::new(),
-            groups: Vec::new(),
-            order,
-            key: hash_u64(seed),
-            id: None,
-            id_bits: 0,
-            message_id_bits: None,
-            largest: 0,
-            same_len: None,
-            mean_len: 0.0,
-            recorded: None,
-            input: None,
-            notes: Vec::new(),
-        };
-        Self { requests, ids: None, sum: 0.0 }
+        let requests = Requests { order, key: hash_u64(seed), ..Requests::default() };
+        Self { requests, id_place: None, sum: 0.0 }
     }
 
     /// Adds a line: one request, or one for each combination of choices in it.
@@ -76,7 +47,7 @@ impl Compiler {
             let len = self.variant(pieces, way)?;
             self.sum += len as f64 / ways as f64;
         }
-        self.requests.groups.push(RequestGroup { first, count: index(ways)? });
+        self.requests.groups.push(first..index(self.requests.variants.len())?);
         Ok(())
     }
 
@@ -103,75 +74,50 @@ impl Compiler {
         if len > MAX_PAYLOAD {
             return Err(PayloadError::TooLong { bytes: len });
         }
-        self.note_ids(&patches);
-        let range = self.range_of(patches)?;
-        let requests = &mut self.requests;
+        let previous = requests.variants.last().copied().unwrap_or_default();
+        let range = requests.store(&patches, previous.patches)?;
         requests.same_len = match requests.variants.is_empty() {
             true => Some(len),
             false => requests.same_len.filter(|same| *same == len),
         };
         requests.largest = requests.largest.max(len);
         requests.variants.push(Variant { start, len: index(len)?, patches: range });
+        self.note_id(&patches);
         Ok(len)
     }
 
-    /// Stores patches; those of the variant before are shared if they are equal.
-    fn range_of(&mut self, patches: Vec<Patch>) -> Result<(u32, u32), PayloadError> {
+    fn note_id(&mut self, patches: &[Patch]) {
         let requests = &mut self.requests;
-        if let Some(last) = requests.variants.last() {
-            let (from, to) = last.patches;
-            if requests.patches[from as usize..to as usize] == patches[..] {
-                return Ok(last.patches);
-            }
-        }
-        let from = index(requests.patches.len())?;
-        requests.patches.extend(patches);
-        Ok((from, index(requests.patches.len())?))
-    }
-
-    fn note_ids(&mut self, patches: &[Patch]) {
-        let mut here = None;
-        let mut bits = u32::MAX;
+        let (mut here, mut bits) = (None, u32::MAX);
         for patch in patches {
-            if let What::PartOfId(number) = patch.what {
-                self.requests.message_id_bits = Some(number.bits());
-            }
-            if let What::Id(number) = patch.what {
-                here = here.or(Some(IdAt { offset: patch.offset as usize, number }));
-                bits = bits.min(number.bits());
+            match patch.what {
+                What::PartOfId(number) => requests.message_id_bits = Some(number.bits()),
+                What::Id(number) => {
+                    here = here.or(Some(IdAt { offset: patch.offset as usize, number }));
+                    bits = bits.min(number.bits());
+                }
+                _ => {}
             }
         }
-        let is_first = self.ids.is_none();
-        self.ids = Some(match (self.ids, here) {
-            (None | Some(Ids::None), None) => Ids::None,
-            (None, Some(here)) => Ids::Here(here),
-            (Some(Ids::Here(there)), Some(here)) if there != here => Ids::Moving(there, here),
-            (Some(as_before @ (Ids::Here(_) | Ids::Moving(..))), Some(_)) => as_before,
-            _ => Ids::Some,
-        });
         let bits = if here.is_some() { bits } else { 0 };
-        let before = if is_first { bits } else { self.requests.id_bits };
-        self.requests.id_bits = before.min(bits);
+        let is_first = self.id_place.is_none();
+        requests.id_bits = if is_first { bits } else { requests.id_bits.min(bits) };
+        self.id_place = Some(match (self.id_place.take(), here) {
+            (None, here) => Ok(here),
+            (Some(Ok(None)), None) => Ok(None),
+            (Some(Ok(Some(there))), Some(here)) if there != here => {
+                let (here, there) = (there.to_string(), here.to_string());
+                Err(PayloadError::MovingId { here, there })
+            }
+            (Some(before @ (Ok(Some(_)) | Err(PayloadError::MovingId { .. }))), Some(_)) => before,
+            _ => Err(PayloadError::SomeIds),
+        });
     }
 
-    /// Moments of the lines in nanoseconds since the first; unused if lines are drawn at random.
-    pub(super) fn recorded(&mut self, moments: Vec<u64>) {
-        self.requests.recorded = (self.requests.order == RequestOrder::Turns).then_some(moments);
-    }
-
-    /// The account of the file of the lines, and the notes on it.
-    pub(super) fn read_from(&mut self, input: Input, notes: Vec<String>) {
-        (self.requests.input, self.requests.notes) = (Some(input), notes);
-    }
-
-    /// Returns all that was added; an error if that is nothing.
-    pub(super) fn finish(mut self) -> Result<(Requests, Ids), PayloadError> {
-        let ids = self.ids.ok_or(PayloadError::Nothing)?;
-        if let Ids::Here(spot) = ids {
-            self.requests.id = Some(spot);
-        }
+    pub(super) fn finish(mut self) -> Result<(Requests, IdPlace), PayloadError> {
+        let id_place = self.id_place.ok_or(PayloadError::Nothing)?;
         self.requests.mean_len = self.sum / self.requests.groups.len() as f64;
-        Ok((self.requests, ids))
+        Ok((self.requests, id_place))
     }
 }
 
@@ -181,39 +127,43 @@ fn index(count: usize) -> Result<u32, PayloadError> {
 }
 
 impl Requests {
-    /// Puts an id into each request, over what stands there, last of all patches.
-    pub(super) fn put_id(&mut self, at: IdAt) -> Result<Ids, PayloadError> {
+    /// Stores patches and returns their range; the previous range if its patches are equal.
+    fn store(
+        &mut self,
+        patches: &[Patch],
+        previous: (u32, u32),
+    ) -> Result<(u32, u32), PayloadError> {
+        if self.patches[previous.0 as usize..previous.1 as usize] == *patches {
+            return Ok(previous);
+        }
+        let from = index(self.patches.len())?;
+        self.patches.extend(patches);
+        Ok((from, index(self.patches.len())?))
+    }
+
+    /// Puts an id into each request, over what stands there, as the last patch.
+    pub(super) fn put_id(&mut self, at: IdAt) -> Result<(), PayloadError> {
         let IdAt { offset, number } = at;
         let width = number.width();
-        let short = self.variants.iter().map(|variant| variant.len as usize);
-        let mut short = short.filter(|len| offset.saturating_add(width) > *len);
-        if let Some(len) = short.next() {
+        let mut lens = self.variants.iter().map(|variant| variant.len as usize);
+        if let Some(len) = lens.find(|len| offset.saturating_add(width) > *len) {
             return Err(PayloadError::IdBeyond { offset, width, len });
         }
         let patch = Patch { offset: index(offset)?, what: What::Id(number) };
-        // Each list of patches gets one of its own behind it; variants share lists as before.
         let before = std::mem::take(&mut self.patches);
-        let mut shared = None;
-        for variant in &mut self.variants {
-            let (old, new) = match shared {
-                Some((old, new)) if old == variant.patches => (old, new),
-                _ => {
-                    let from = index(self.patches.len())?;
-                    let (first, last) = variant.patches;
-                    self.patches.extend(&before[first as usize..last as usize]);
-                    self.patches.push(patch);
-                    (variant.patches, (from, index(self.patches.len())?))
-                }
-            };
-            shared = Some((old, new));
-            variant.patches = new;
+        let mut variants = std::mem::take(&mut self.variants);
+        let mut range = (0, 0);
+        for variant in &mut variants {
+            let (from, to) = variant.patches;
+            let patches = [&before[from as usize..to as usize], &[patch]].concat();
+            range = self.store(&patches, range)?;
+            variant.patches = range;
         }
-        self.id = Some(at);
+        self.variants = variants;
         self.id_bits = number.bits();
-        Ok(Ids::Here(at))
+        Ok(())
     }
 
-    /// Whether all requests are equal, except for times.
     pub(super) fn are_equal(&self) -> bool {
         self.variants.len() == 1 && self.patches.iter().all(|patch| patch.what.is_time())
     }

@@ -2,16 +2,15 @@
 
 use crate::unit::MAX_PAYLOAD;
 
-/// A payload that cannot be made as asked. Each message says what was asked, what is wrong and how
-/// to fix it.
+/// A payload that cannot be made as requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say what the variants and fields are")]
+#[expect(missing_docs, reason = "the messages describe the variants and fields")]
 pub enum PayloadError {
     #[error(
-        "encoding '{asked}' is unknown; use a label of the Encoding Standard such as utf-8, \
+        "encoding '{requested}' is unknown; use a label of the Encoding Standard such as utf-8, \
          gbk, big5, shift_jis, euc-kr, koi8-r or latin1"
     )]
-    Encoding { asked: String },
+    Encoding { requested: String },
     #[error(
         "'{character}' (U+{:04X}), character {position}, cannot be written in {encoding}; \
          omit it, or use utf-8", u32::from(*.character)
@@ -70,10 +69,10 @@ pub enum PayloadError {
     )]
     IdBeyond { offset: usize, width: usize, len: usize },
     #[error(
-        "{{id}} is not at one place in all requests: once at offset {here} as {format}, once at \
-         {there} as {other}; put it before fields of variable length, or use --match any"
+        "{{id}} is not at one place in all requests: once at {here}, once at {there} (offset and \
+         format); put it before fields of variable length, or use --match any"
     )]
-    MovingId { here: usize, format: String, there: usize, other: String },
+    MovingId { here: String, there: String },
     #[error("only some requests have an {{id}}; add it to all, or use --match any")]
     SomeIds,
     #[error("--match {rule} needs an id in the requests; write {{id}} into them, or give --id-at")]
@@ -84,16 +83,16 @@ pub enum PayloadError {
     )]
     OtherId { rule: String, place: String },
     #[error(
-        "unknown rule '{asked}'; use preset, id@OFFSET, dns, ntp, stun, memcached-udp, echo, any \
-         or none"
+        "unknown rule '{requested}'; use preset, id@OFFSET, dns, ntp, stun, memcached-udp, echo, \
+         any or none"
     )]
-    Rule { asked: String },
-    #[error("'{asked}' is not a valid id place; use OFFSET:FORMAT such as 0:u16be")]
-    Place { asked: String },
+    Rule { requested: String },
+    #[error("'{requested}' is not a valid id place; use OFFSET:FORMAT such as 0:u16be")]
+    Place { requested: String },
     #[error("'{name}' is not a DNS name: {why}; labels have 63 bytes and names 255 at most")]
     Name { name: String, why: String },
-    #[error("'{asked}' is not a record type; use A, AAAA, MX, TXT, ANY, TYPE65280 or the like")]
-    RecordType { asked: String },
+    #[error("'{requested}' is not a record type; use A, AAAA, MX, TXT, ANY, TYPE65280 or the like")]
+    RecordType { requested: String },
     #[error(
         "'{line}' is not a question: {why}; write a name, and its type unless it is that of --type"
     )]
@@ -107,8 +106,8 @@ pub enum PayloadError {
          tcpdump -w or dumpcap"
     )]
     NoCapture,
-    #[error("{kind}: {}; use a capture of whole UDP datagrams", none_of(*.packets, .reasons))]
-    NoDatagram { kind: String, packets: u64, reasons: String },
+    #[error("{kind}: {why}; use a capture of complete UDP datagrams")]
+    NoDatagram { kind: String, why: String },
     #[error("--pace recorded needs packet times: {why}; use --rate with --pace even or poisson")]
     NoPace { why: &'static str },
     #[error(
@@ -116,28 +115,19 @@ pub enum PayloadError {
          characters, and fields in hex, dec or alnum"
     )]
     Key { key: String, most: usize },
-    #[error("{what} cannot have {asked} bytes; use {least} to {most}")]
-    Size { what: &'static str, asked: usize, least: usize, most: usize },
+    #[error("{what} cannot have {requested} bytes; use {least} to {most}")]
+    Size { what: &'static str, requested: usize, least: usize, most: usize },
 }
 
-/// Fields, in messages.
+/// All fields, in messages.
 const FIELDS: &str = "fields are {id}, {counter}, {random}, {random:alnum:N}, {random:letters:N}, \
     {time:ns} (us, ms, s, rfc3339) and {choice:a|b}, the first three with :FORMAT such as :u32be";
 
 /// How to write braces that are text, in messages.
 const BRACES: &str = "{{ and }} stand for braces themselves";
 
-/// Why no packet is sent.
-fn none_of(packets: u64, reasons: &str) -> String {
-    match packets {
-        0 => "it has no packets".to_owned(),
-        _ => format!("none of the {packets} packets is sent; left out: {reasons}"),
-    }
-}
-
 impl PayloadError {
     /// The same error, with positions counted from `count` characters earlier.
-    #[must_use]
     pub(super) fn moved_by(mut self, count: usize) -> Self {
         match &mut self {
             Self::Unmappable { position, .. }

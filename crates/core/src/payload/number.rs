@@ -1,18 +1,17 @@
-//! Numbers in requests: always of the same width, so that they are written in place.
+//! Numbers of fixed width, which are written in place.
 
 use std::fmt;
 
-/// Digits of 2⁶⁴ - 1 in base 10.
+/// Digits of 2⁶⁴ - 1 in base 10 and 16.
 const LONGEST_DEC: u8 = 20;
-/// Digits of 2⁶⁴ - 1 in base 16.
 const LONGEST_HEX: u8 = 16;
 
 /// A fixed width of bytes that hold a number; one that is too large loses its highest digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Number {
-    /// So many bytes, the highest one first: `u8`, `u16be`, `u32be`, `u64be`.
+    /// So many bytes in network byte order: `u8`, `u16be`, `u32be`, `u64be`.
     Be(u8),
-    /// So many bytes, the lowest one first: `u16le`, `u32le`, `u64le`.
+    /// So many bytes in little-endian order: `u16le`, `u32le`, `u64le`.
     Le(u8),
     /// So many hexadecimal digits in lower case: `hex1` to `hex16`.
     Hex(u8),
@@ -23,9 +22,8 @@ pub enum Number {
 impl Number {
     /// Reads `u16be`, `hex8`, `dec10` and the like; `None` for anything else.
     pub fn parse(word: &str) -> Option<Self> {
-        let digits = |prefix: &str, longest: u8| {
-            let count = word.strip_prefix(prefix)?;
-            let count = count.parse::<u8>().ok().filter(|_| !count.starts_with('+'))?;
+        let count = |digits: &str, longest: u8| {
+            let count = digits.parse().ok().filter(|_| !digits.starts_with('+'))?;
             (1..=longest).contains(&count).then_some(count)
         };
         Some(match word {
@@ -36,9 +34,10 @@ impl Number {
             "u16le" => Self::Le(2),
             "u32le" => Self::Le(4),
             "u64le" => Self::Le(8),
-            _ => match digits("hex", LONGEST_HEX) {
-                Some(count) => Self::Hex(count),
-                None => Self::Dec(digits("dec", LONGEST_DEC)?),
+            _ => match word.split_at_checked(3)? {
+                ("hex", digits) => Self::Hex(count(digits, LONGEST_HEX)?),
+                ("dec", digits) => Self::Dec(count(digits, LONGEST_DEC)?),
+                _ => return None,
             },
         })
     }
@@ -152,35 +151,39 @@ impl fmt::Display for Number {
 mod tests {
     use super::*;
 
-    fn written(word: &str, value: u64) -> Vec<u8> {
-        let number = Number::parse(word).unwrap();
-        let mut out = vec![0; number.width()];
-        number.write(value, &mut out);
-        assert_eq!(number.to_string(), word);
-        out
-    }
-
     #[test]
     fn numbers_are_written_at_their_width() {
-        assert_eq!(written("u8", 0x102), [2]);
-        assert_eq!(written("u16be", 0x102), [1, 2]);
-        assert_eq!(written("u16le", 0x102), [2, 1]);
-        assert_eq!(written("u32be", 0x102), [0, 0, 1, 2]);
-        assert_eq!(written("u64le", u64::MAX - 1), [0xFE, 255, 255, 255, 255, 255, 255, 255]);
-        assert_eq!(written("hex8", 0xBEEF), *b"0000beef");
-        assert_eq!(written("hex2", 0xBEEF), *b"ef");
-        assert_eq!(written("dec3", 1_042), *b"042");
-        assert_eq!(written("dec20", u64::MAX), *b"18446744073709551615");
+        for (word, value, bytes) in [
+            ("u8", 0x102, &[2][..]),
+            ("u16be", 0x102, &[1, 2]),
+            ("u16le", 0x102, &[2, 1]),
+            ("u32be", 0x102, &[0, 0, 1, 2]),
+            ("u64le", u64::MAX - 1, &[0xFE, 255, 255, 255, 255, 255, 255, 255]),
+            ("hex8", 0xBEEF, b"0000beef"),
+            ("hex2", 0xBEEF, b"ef"),
+            ("dec3", 1_042, b"042"),
+            ("dec20", u64::MAX, b"18446744073709551615"),
+        ] {
+            let number = Number::parse(word).unwrap();
+            let mut out = vec![0; number.width()];
+            number.write(value, &mut out);
+            assert_eq!((&out[..], number.to_string().as_str()), (bytes, word));
+        }
+        assert_eq!(Number::Dec(3).bits(), 9, "512 <= 1000 < 1024");
     }
 
     #[test]
-    fn other_words_and_digits_are_no_numbers() {
-        assert_eq!(Number::Dec(3).bits(), 9, "512 <= 1000 < 1024");
-        assert_eq!(Number::Be(2).read(&[1, 2], 1), None);
-        assert_eq!(Number::Be(2).read(&[1, 2], usize::MAX), None);
-        assert_eq!(Number::Dec(3).read(b"1x3", 0), None);
-        assert_eq!(Number::Dec(20).read(b"99999999999999999999", 0), None, "beyond 64 bits");
-        assert_eq!(Number::Hex(2).read(b"BE", 0), Some(0xBE), "in either case");
+    fn invalid_formats_and_digits_are_not_read() {
+        for (number, bytes, offset, value) in [
+            (Number::Be(2), &[1, 2][..], 1, None),
+            (Number::Be(2), &[1, 2], usize::MAX, None),
+            (Number::Dec(3), b"1x3", 0, None),
+            // Beyond 64 bits.
+            (Number::Dec(20), b"99999999999999999999", 0, None),
+            (Number::Hex(2), b"BE", 0, Some(0xBE)),
+        ] {
+            assert_eq!(number.read(bytes, offset), value, "{number}");
+        }
         for word in ["", "u24be", "hex0", "hex17", "dec21", "dec", "hex+4", "u16", "DEC3"] {
             assert_eq!(Number::parse(word), None, "{word}");
         }

@@ -1,4 +1,4 @@
-//! The differences between requests: a few bytes at known offsets.
+//! The parts of requests that differ: a few bytes at known offsets.
 
 use super::number::Number;
 use crate::unit::{hash_nth, hash_u64};
@@ -19,13 +19,11 @@ const fn powers(base: u64) -> [u64; CHARACTERS + 1] {
 
 /// Bytes of [`What::Rfc3339`]: `2026-11-23T01:51:16.123456Z`.
 pub(super) const RFC3339_LEN: usize = 27;
-/// Bytes of STUN's attribute FINGERPRINT, header and all; RFC 8489 §14.7.
+/// Bytes of STUN's attribute FINGERPRINT with its header, and its mask; RFC 8489 §14.7.
 pub(super) const FINGERPRINT_LEN: usize = 8;
-/// The mask of STUN's attribute FINGERPRINT; RFC 8489 §14.7.
 const FINGERPRINT_MASK: u32 = 0x5354_554E;
-/// The characters of [`Alphabet::Alnum`].
+/// The characters of each [`Alphabet`].
 const ALNUM: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-/// The characters of [`Alphabet::Letters`].
 const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub(super) enum Alphabet {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// The id by which replies are matched.
+    /// The id for matching replies.
     Id(Number),
     /// As much of the id as fits; replies are matched by another field.
     PartOfId(Number),
@@ -57,39 +55,41 @@ pub(super) enum What {
     },
     /// Date and time of RFC 3339, in microseconds.
     Rfc3339,
-    /// STUN's attribute FINGERPRINT over all that stands before it.
+    /// STUN's attribute FINGERPRINT over all bytes before it.
     Fingerprint,
 }
 
 impl What {
-    pub(super) const fn width(self) -> usize {
+    /// Its number; `None` if it is written otherwise.
+    const fn number(self) -> Option<Number> {
         match self {
             Self::Id(number)
             | Self::PartOfId(number)
             | Self::Counter(number)
             | Self::Random { number, .. }
-            | Self::Time { number, .. } => number.width(),
-            Self::Characters { count, .. } => count as usize,
-            Self::Rfc3339 => RFC3339_LEN,
-            Self::Fingerprint => FINGERPRINT_LEN,
+            | Self::Time { number, .. } => Some(number),
+            Self::Characters { .. } | Self::Rfc3339 | Self::Fingerprint => None,
         }
     }
 
-    /// Whether it depends on when it is written.
+    #[inline]
+    pub(super) const fn width(self) -> usize {
+        match (self, self.number()) {
+            (_, Some(number)) => number.width(),
+            (Self::Characters { count, .. }, _) => count as usize,
+            (Self::Fingerprint, _) => FINGERPRINT_LEN,
+            _ => RFC3339_LEN,
+        }
+    }
+
     pub(super) const fn is_time(self) -> bool {
         matches!(self, Self::Time { .. } | Self::Rfc3339)
     }
 
-    /// Whether it is written in ASCII characters.
     pub(super) const fn is_text(self) -> bool {
-        match self {
-            Self::Id(number)
-            | Self::PartOfId(number)
-            | Self::Counter(number)
-            | Self::Random { number, .. }
-            | Self::Time { number, .. } => number.is_text(),
-            Self::Characters { .. } | Self::Rfc3339 => true,
-            Self::Fingerprint => false,
+        match self.number() {
+            Some(number) => number.is_text(),
+            None => !matches!(self, Self::Fingerprint),
         }
     }
 }
@@ -109,7 +109,6 @@ pub(super) struct Moment {
 }
 
 impl Patch {
-    /// Writes it into the request, which is long enough.
     #[inline]
     pub(super) fn apply(self, moment: Moment, request: &mut [u8]) {
         let offset = self.offset as usize;
@@ -136,9 +135,7 @@ impl Patch {
 }
 
 /// Writes characters that look random and differ for each `unique` number until all words of this
-/// length were used; after the first [`CHARACTERS`], random ones. The key selects the first word,
-/// so that words of two keys rarely collide. The constant length of the alphabet makes divisions
-/// fast.
+/// length were used; after the first [`CHARACTERS`], random ones. The key selects the first word.
 #[inline]
 fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
     let powers = const { powers(COUNT as u64) };
@@ -158,7 +155,6 @@ fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT],
     }
 }
 
-/// Writes a number in the digits of an alphabet.
 #[inline]
 fn spell<const COUNT: usize>(mut number: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
     for byte in out {
@@ -168,13 +164,12 @@ fn spell<const COUNT: usize>(mut number: u64, alphabet: &[u8; COUNT], out: &mut 
     }
 }
 
-/// Days of 400 years, after which the Gregorian calendar repeats.
+/// Days of 400 years, after which the Gregorian calendar repeats, and from 1 March of year 0 to 1
+/// January 1970.
 const DAYS_OF_ERA: u64 = 146_097;
-/// Days from 1 March of year 0 to 1 January 1970.
 const DAYS_TO_1970: u64 = 719_468;
 
-/// Writes `2026-11-23T01:51:16.123456Z`, with years that begin in March, so that leap days come
-/// last.
+/// Writes `2026-11-23T01:51:16.123456Z`. Years begin in March, so that leap days are last.
 fn rfc3339(now_ns: u64, out: &mut [u8]) {
     let (seconds, micros) = (now_ns / 1_000_000_000, now_ns / 1_000 % 1_000_000);
     let days = seconds / 86_400 + DAYS_TO_1970;
@@ -197,7 +192,6 @@ fn rfc3339(now_ns: u64, out: &mut [u8]) {
     }
 }
 
-/// The attribute FINGERPRINT; RFC 8489 §14.7.
 fn fingerprint(before: &[u8], out: &mut [u8]) {
     let sum = crc32fast::hash(before) ^ FINGERPRINT_MASK;
     let [a, b, c, d] = sum.to_be_bytes();
@@ -206,13 +200,9 @@ fn fingerprint(before: &[u8], out: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
 
-    fn date(seconds: u64) -> String {
-        let mut out = [0; RFC3339_LEN];
-        rfc3339(seconds * 1_000_000_000 + 123_456_789, &mut out);
-        String::from_utf8(out.to_vec()).unwrap()
-    }
+    use super::*;
 
     #[test]
     fn dates_are_those_of_the_calendar() {
@@ -225,42 +215,31 @@ mod tests {
             4_107_542_400, // 1 March 2100, which has no leap day
             16_725_225_600,
         ] {
+            let mut out = [0; RFC3339_LEN];
+            rfc3339(seconds * 1_000_000_000 + 123_456_789, &mut out);
             let time = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, 123_456_000);
-            assert_eq!(date(seconds), humantime::format_rfc3339_micros(time).to_string());
+            assert_eq!(out, *humantime::format_rfc3339_micros(time).to_string().as_bytes());
         }
         rfc3339(u64::MAX, &mut [0; RFC3339_LEN]);
     }
 
     #[test]
-    fn characters_repeat_only_when_all_have_been_used() {
-        // Of one, two and three letters, and as many numbers as there are such words.
+    fn characters_repeat_only_when_all_were_used() {
+        let word = |key, unique, len| {
+            let mut out = vec![0; len];
+            characters(key, unique, LETTERS, &mut out);
+            out
+        };
         for (len, count) in [(1, 26), (2, 676), (3, 17_576)] {
             for key in [0, hash_u64(1), u64::MAX] {
-                let word = |unique| {
-                    let mut out = vec![0; len];
-                    characters(key, unique, LETTERS, &mut out);
-                    out
-                };
-                let words: std::collections::BTreeSet<_> = (5..count + 5).map(word).collect();
+                let words = (5..count + 5).map(|unique| word(key, unique, len));
+                let words: BTreeSet<_> = words.collect();
                 assert_eq!(words.len() as u64, count, "{len} letters, key {key}");
-                assert_eq!(word(count), word(0));
+                assert_eq!(word(key, count, len), word(key, 0, len));
             }
         }
         // Successive words show no order, and use the whole alphabet.
-        let mut first = std::collections::BTreeSet::new();
-        for unique in 0..1_000 {
-            let mut out = [0; 8];
-            characters(hash_u64(3), unique, LETTERS, &mut out);
-            first.insert(out[0]);
-        }
+        let first: BTreeSet<_> = (0..1_000).map(|unique| word(hash_u64(3), unique, 8)[0]).collect();
         assert_eq!(first.len(), 26);
-    }
-
-    #[test]
-    fn a_patch_outside_the_request_changes_nothing() {
-        let patch = Patch { offset: 3, what: What::Id(Number::Be(2)) };
-        let mut request = [7; 4];
-        patch.apply(Moment { n: 0, unique: 0, id: 0, now_ns: 0 }, &mut request);
-        assert_eq!(request, [7; 4]);
     }
 }

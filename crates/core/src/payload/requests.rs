@@ -1,10 +1,13 @@
-//! Requests, compiled: bytes to copy and places to patch.
+//! Compiled requests: bytes to copy and places to patch.
 
+use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
-use super::input::Input;
+use super::PayloadError;
 use super::number::Number;
 use super::patch::{Moment, Patch};
+use crate::document::InputSummary;
 use crate::unit::hash_nth;
 
 /// The order of lines, questions and choices.
@@ -18,28 +21,37 @@ pub enum RequestOrder {
 }
 
 /// The bytes of a request before they are patched, and the range of its patches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Variant {
     pub(super) start: usize,
     pub(super) len: u32,
     pub(super) patches: (u32, u32),
 }
 
-/// The variants of a line or question, which share its turns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RequestGroup {
-    pub(super) first: u32,
-    /// At least one.
-    pub(super) count: u32,
-}
-
-/// The place of an id in a request or reply.
+/// The place of an id in a request or reply, as text `OFFSET:FORMAT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdAt {
     /// Its first byte, from 0.
     pub offset: usize,
     /// Its format.
     pub number: Number,
+}
+
+impl fmt::Display for IdAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.offset, self.number)
+    }
+}
+
+impl FromStr for IdAt {
+    type Err = PayloadError;
+
+    fn from_str(word: &str) -> Result<Self, PayloadError> {
+        let parsed = word.split_once(':').and_then(|(offset, format)| {
+            Some(Self { offset: offset.parse().ok()?, number: Number::parse(format)? })
+        });
+        parsed.ok_or_else(|| PayloadError::Place { requested: word.to_owned() })
+    }
 }
 
 /// Which request.
@@ -59,76 +71,42 @@ impl From<u64> for RequestNumber {
 }
 
 /// Compiled requests. Number `n` depends only on `n` and its id, except for times.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Requests {
     pub(super) bytes: Vec<u8>,
     pub(super) patches: Vec<Patch>,
     pub(super) variants: Vec<Variant>,
-    pub(super) groups: Vec<RequestGroup>,
+    /// The variants of each line or question, at least one, which share its turns.
+    pub(super) groups: Vec<Range<u32>>,
     pub(super) order: RequestOrder,
     pub(super) key: u64,
-    /// The place of the id, if it is the same in all.
-    pub(super) id: Option<IdAt>,
-    /// Bits of it that every request has.
-    pub(super) id_bits: u32,
-    /// Number of id bits in a separate field that servers use to detect duplicates.
-    pub(super) message_id_bits: Option<u32>,
-    pub(super) largest: usize,
-    pub(super) same_len: Option<usize>,
-    pub(super) mean_len: f64,
-    pub(super) recorded: Option<Vec<u64>>,
-    pub(super) input: Option<Input>,
-    pub(super) notes: Vec<String>,
+    /// How many bits of an id each request carries; 0 if requests carry none.
+    pub id_bits: u32,
+    /// Bits of the message id by which a CoAP server detects duplicates (RFC 7252 section 4.5).
+    pub message_id_bits: Option<u32>,
+    /// Bytes of the longest request, for which [`Self::write`] needs space.
+    pub largest: usize,
+    /// Bytes of each request, if all have one length.
+    pub same_len: Option<usize>,
+    /// Mean bytes of a request.
+    pub mean_len: f64,
+    /// Times of the packets of a capture in nanoseconds since the first, never decreasing; faults
+    /// of its clock, listed in `input`, are corrected.
+    pub recorded: Option<Vec<u64>>,
+    /// The summary of the file of requests; `None` if its records are not counted.
+    pub input: Option<InputSummary>,
 }
 
 impl Requests {
-    /// Bytes of the longest request, for which [`Self::write`] needs room.
-    pub const fn largest(&self) -> usize {
-        self.largest
-    }
-
-    /// Bytes of each request, where all are of one length.
-    pub const fn same_len(&self) -> Option<usize> {
-        self.same_len
-    }
-
-    /// Bytes of a request on average.
-    pub const fn mean_len(&self) -> f64 {
-        self.mean_len
-    }
-
-    /// How many bits of an id each request carries; 0 where requests carry none.
-    pub const fn id_bits(&self) -> u32 {
-        self.id_bits
-    }
-
-    /// Bits of the message id in each request, by which a CoAP server detects duplicates (RFC 7252
-    /// section 4.5); `None` for other requests.
-    pub const fn message_id_bits(&self) -> Option<u32> {
-        self.message_id_bits
-    }
-
-    /// Times of the packets of a capture, one per request, in nanoseconds since the first, never
-    /// decreasing: faults of its clock, listed in [`Self::input`], are corrected. `None` without a
-    /// capture.
-    pub fn recorded(&self) -> Option<&[u64]> {
-        self.recorded.as_deref()
-    }
-
-    /// The number of different requests before fields are filled in: lines, questions and packets,
-    /// with all their choices.
+    /// The number of different requests before fields are filled in.
     pub fn variants(&self) -> usize {
         self.variants.len()
     }
 
-    /// The account of the file of requests; `None` if it is not counted.
-    pub const fn input(&self) -> Option<&Input> {
-        self.input.as_ref()
-    }
-
-    /// Notes for the user, one sentence each.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
+    /// The bits of an id that each request carries.
+    #[inline]
+    pub fn id_mask(&self) -> u64 {
+        u64::MAX.checked_shr(u64::BITS - self.id_bits).unwrap_or(0)
     }
 
     /// Writes request number `n` into `slot` and returns its length in bytes, 0 if it does not fit.
@@ -183,8 +161,8 @@ impl Requests {
                 (((u128::from(drawn) * u128::from(count)) >> 64) as u64, drawn & 0xFFFF_FFFF)
             }
         };
-        let group = self.groups[line as usize];
-        let choice = (round % u64::from(group.count)) as u32;
-        &self.variants[(group.first + choice) as usize]
+        let group = &self.groups[line as usize];
+        let choice = (round % u64::from(group.end - group.start)) as u32;
+        &self.variants[(group.start + choice) as usize]
     }
 }

@@ -1,85 +1,77 @@
-//! Requests and rules of matching as text, for reports and for comparing runs.
+//! Requests and match rules as text, for reports and for comparing runs.
 
 use std::fmt;
 
-use super::preset::{Dns, Names, Preset};
-use super::reply::{Matching, Protocol, Rule};
+use super::protocol::{Dns, Matching, Names, Preset, Protocol, Rule};
 use super::requests::RequestOrder;
 use super::spec::{RequestSource, Spec};
 
-/// Characters of a text that are shown. Arbitrary: with the rest, a line.
+/// Characters of a text that are shown. Arbitrary: the description fits a line.
 const SHOWN: usize = 48;
 
-/// Equal only for equal specifications: length and CRC-32 stand for long parts.
+/// Differs for different specifications: length and CRC-32 stand for long parts.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields = |on: bool| if self.fields == on { "" } else { ", fields off" };
         match &self.source {
-            RequestSource::Text(text) => write!(f, "text {}{}", Short(text), fields(true))?,
-            RequestSource::Hex(text) => write!(f, "hex {}{}", Short(text), fields(true))?,
-            RequestSource::Lines(bytes) => write!(f, "lines of {}{}", Sum(bytes), fields(true))?,
-            RequestSource::File(bytes) => {
-                write!(f, "{}{}", Sum(bytes), if self.fields { ", fields on" } else { "" })?;
+            RequestSource::Text(text) => write!(f, "text {}", short(text))?,
+            RequestSource::Hex(text) => write!(f, "hex {}", short(text))?,
+            RequestSource::Lines(bytes) => write!(f, "lines of {}", sum(bytes))?,
+            RequestSource::File(bytes) => f.write_str(&sum(bytes))?,
+            RequestSource::Capture { bytes, port: None } => write!(f, "capture of {}", sum(bytes))?,
+            RequestSource::Capture { bytes, port: Some(port) } => {
+                write!(f, "capture of {}, port {port}", sum(bytes))?;
             }
-            RequestSource::Capture { bytes, port } => {
-                write!(f, "capture of {}", Sum(bytes))?;
-                if let Some(port) = port {
-                    write!(f, ", port {port}")?;
-                }
-            }
-            RequestSource::Preset(preset) => self.preset(preset, f)?,
+            RequestSource::Preset(preset) => write!(f, "{preset}")?,
         }
+        f.write_str(match (&self.source, self.fields) {
+            (RequestSource::Text(_) | RequestSource::Hex(_) | RequestSource::Lines(_), false) => {
+                ", fields off"
+            }
+            (RequestSource::File(_), true) => ", fields on",
+            _ => "",
+        })?;
         if self.encoding.name() != "UTF-8" {
-            write!(f, ", {}", self.encoding)?;
+            write!(f, ", {}", self.encoding.name())?;
         }
         if let Some(at) = self.id_at {
-            write!(f, ", id at {}:{}", at.offset, at.number)?;
+            write!(f, ", id at {at}")?;
         }
-        match self.order {
-            RequestOrder::Turns => Ok(()),
-            RequestOrder::Random => f.write_str(", in random order"),
-        }
+        f.write_str(if self.order == RequestOrder::Random { ", in random order" } else { "" })
     }
 }
 
 impl fmt::Display for Matching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = match self.protocol {
-            Protocol::Unknown | Protocol::Ping => "nothing",
-            Protocol::Dns => "id and question of DNS",
-            Protocol::Ntp => "origin timestamp of NTP",
-            Protocol::Stun => "transaction id of STUN",
-            Protocol::Memcached => "request id and key of memcached",
-            Protocol::Coap => "token of CoAP",
-            Protocol::Quic => "connection ids of QUIC",
-        };
-        match self.rule {
-            Rule::None => f.write_str("no replies"),
-            Rule::Any => f.write_str("whatever comes, in order"),
-            Rule::Id(at) => write!(f, "id at {}:{}", at.offset, at.number),
-            Rule::Echo(Some(_)) => f.write_str("the whole request"),
-            Rule::Echo(None) => f.write_str("the whole request, in order"),
-            Rule::Protocol => f.write_str(protocol),
-        }
+        f.write_str(match (self.rule, self.protocol) {
+            (Rule::None, _) => "no replies",
+            (Rule::Any, _) => "any datagram, in order",
+            (Rule::Id(at), _) => return write!(f, "id at {at}"),
+            (Rule::Echo(Some(_)), _) => "the whole request",
+            (Rule::Echo(None), _) => "the whole request, in order",
+            (_, Protocol::Unknown | Protocol::Ping) => "nothing",
+            (_, Protocol::Dns) => "id and question of DNS",
+            (_, Protocol::Ntp) => "origin timestamp of NTP",
+            (_, Protocol::Stun) => "transaction id of STUN",
+            (_, Protocol::Memcached) => "request id and key of memcached",
+            (_, Protocol::Coap) => "token of CoAP",
+            (_, Protocol::Quic) => "connection ids of QUIC",
+        })
     }
 }
 
-impl Spec {
-    fn preset(&self, preset: &Preset, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(preset.name())?;
-        match preset {
-            Preset::Dns(dns) => write!(f, " {dns}"),
-            Preset::Ntp | Preset::QuicVn => Ok(()),
-            Preset::Stun(stun) if stun.fingerprint => f.write_str(" with FINGERPRINT"),
-            Preset::Stun(_) => Ok(()),
-            Preset::Memcached(memcached) => write!(f, " get {}", Short(&memcached.key)),
-            Preset::Coap(coap) => {
-                let kind = if coap.confirmable { "CON" } else { "NON" };
-                write!(f, " {kind} get {}", Short(&coap.path))
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.about().0)?;
+        match self {
+            Self::Dns(dns) => write!(f, " {dns}"),
+            Self::Stun { fingerprint: true } => f.write_str(" with FINGERPRINT"),
+            Self::Ntp | Self::QuicVn | Self::Stun { .. } => Ok(()),
+            Self::Memcached { key } => write!(f, " get {}", short(key)),
+            Self::Coap { path, confirmable } => {
+                write!(f, " {} get {}", if *confirmable { "CON" } else { "NON" }, short(path))
             }
-            Preset::Statsd(line) | Preset::Syslog(line) => write!(f, " {}", Short(line)),
-            Preset::Echo(echo) => write!(f, " of {} bytes", echo.size),
-            Preset::Ping(ping) => write!(f, " of {} bytes", ping.size),
+            Self::Statsd(line) | Self::Syslog(line) => write!(f, " {}", short(line)),
+            Self::Echo { size } | Self::Ping { size } => write!(f, " of {size} bytes"),
         }
     }
 }
@@ -87,9 +79,9 @@ impl Spec {
 impl fmt::Display for Dns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.names {
-            Names::One(name) => write!(f, "{} {}", Short(name), self.rtype.escape_debug())?,
+            Names::One(name) => write!(f, "{} {}", short(name), self.rtype.escape_debug())?,
             Names::Lines { bytes, .. } => {
-                write!(f, "names of {}, {}", Sum(bytes), self.rtype.escape_debug())?;
+                write!(f, "names of {}, {}", sum(bytes), self.rtype.escape_debug())?;
             }
         }
         if let Some(count) = self.random_subdomain {
@@ -105,25 +97,14 @@ impl fmt::Display for Dns {
 }
 
 /// A text, or its beginning, in quotes.
-struct Short<'a>(&'a str);
-
-impl fmt::Display for Short<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(SHOWN) {
-            None => write!(f, "{:?}", self.0),
-            Some((end, _)) => {
-                let (start, whole) = (self.0.get(..end).unwrap_or_default(), self.0.as_bytes());
-                write!(f, "{start:?}… of {}", Sum(whole))
-            }
-        }
+fn short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… of {}", &text[..end], sum(text.as_bytes())),
     }
 }
 
 /// The length and checksum of bytes.
-struct Sum<'a>(&'a [u8]);
-
-impl fmt::Display for Sum<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes, CRC {:08x}", self.0.len(), crc32fast::hash(self.0))
-    }
+fn sum(bytes: &[u8]) -> String {
+    format!("{} bytes, CRC {:08x}", bytes.len(), crc32fast::hash(bytes))
 }

@@ -11,21 +11,25 @@ const MAX_CHARACTERS: u16 = 65_507;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TemplateBody {
-    /// Text, which is encoded.
     Text(Encoding),
     Hex,
     Bytes,
 }
 
-/// Reads a request. `{{` and `}}` stand for braces.
+pub(super) fn text(text: &str, seed: u64) -> Result<Vec<Piece>, PayloadError> {
+    parse(text.as_bytes(), TemplateBody::Text(Encoding::UTF_8), true, seed)
+}
+
+/// Reads a request; with `fields`, `{{` and `}}` stand for braces.
 pub(super) fn parse(
     source: &[u8],
     body: TemplateBody,
+    fields: bool,
     seed: u64,
 ) -> Result<Vec<Piece>, PayloadError> {
     let mut reader = Reader { source, body, seed, pieces: Vec::new(), fields: 0 };
     let (mut at, mut literal) = (0, 0);
-    while let Some(&byte) = source.get(at) {
+    while let Some(&byte) = source.get(at).filter(|_| fields) {
         let doubled = source.get(at + 1) == Some(&byte);
         match byte {
             b'{' | b'}' if doubled => {
@@ -43,13 +47,6 @@ pub(super) fn parse(
         }
     }
     reader.literal(literal, source.len())?;
-    Ok(reader.pieces)
-}
-
-/// Reads text, hex or bytes without fields.
-pub(super) fn plain(source: &[u8], body: TemplateBody) -> Result<Vec<Piece>, PayloadError> {
-    let mut reader = Reader { source, body, seed: 0, pieces: Vec::new(), fields: 0 };
-    reader.literal(0, source.len())?;
     Ok(reader.pieces)
 }
 
@@ -72,10 +69,8 @@ impl Reader<'_> {
         if from >= to {
             return Ok(());
         }
-        let bytes = self.bytes(&self.source[from..to]).map_err(|error| {
-            let before = self.column(from) - 1;
-            error.moved_by(before)
-        })?;
+        let bytes = self.bytes(&self.source[from..to]);
+        let bytes = bytes.map_err(|error| error.moved_by(self.column(from) - 1))?;
         self.pieces.push(Piece::Bytes(bytes));
         Ok(())
     }
@@ -98,13 +93,14 @@ impl Reader<'_> {
         let close = close.ok_or(PayloadError::Unclosed { column })?;
         let word = String::from_utf8_lossy(&rest[..close]).into_owned();
         self.fields += 1;
-        let piece = match word.strip_prefix("choice").filter(|rest| is_end(rest)) {
-            Some(words) => self.choice(words.strip_prefix(':').unwrap_or_default(), column)?,
-            None => Piece::Field(self.what(&word, column)?),
+        let (name, format) =
+            word.split_once(':').map_or((&word[..], None), |(name, format)| (name, Some(format)));
+        let piece = match name {
+            "choice" => self.choice(format.unwrap_or_default(), column)?,
+            _ => Piece::Field(self.what(&word, name, format, column)?),
         };
-        let is_text = matches!(&piece, Piece::Field(what) if what.is_text());
-        if let TemplateBody::Text(encoding) = self.body
-            && is_text
+        if let (TemplateBody::Text(encoding), Piece::Field(what)) = (self.body, &piece)
+            && what.is_text()
             && encoding.encode("0")? != b"0"
         {
             let encoding = encoding.name();
@@ -128,17 +124,18 @@ impl Reader<'_> {
         Ok(Piece::Choice(list))
     }
 
-    /// The value of a field other than a choice.
-    fn what(&self, word: &str, column: usize) -> Result<What, PayloadError> {
-        let (name, format) = match word.split_once(':') {
-            Some((name, format)) => (name, Some(format)),
-            None => (word, None),
-        };
+    fn what(
+        &self,
+        word: &str,
+        name: &str,
+        format: Option<&str>,
+        column: usize,
+    ) -> Result<What, PayloadError> {
         let bad = || PayloadError::Format { field: word.to_owned(), column };
-        let by_body = |text, hex| if self.body == TemplateBody::Hex { hex } else { text };
-        let number = |text| match format {
+        let is_hex = self.body == TemplateBody::Hex;
+        let number = |default| match format {
             Some(format) => Number::parse(format).ok_or_else(bad),
-            None => Ok(by_body(text, Number::Be(4))),
+            None => Ok(if is_hex { Number::Be(4) } else { default }),
         };
         let key = hash_u64(self.seed ^ hash_u64(self.fields));
         match name {
@@ -148,14 +145,10 @@ impl Reader<'_> {
                 Some(what) => Ok(what),
                 None => Ok(What::Random { key, number: number(Number::Hex(8))? }),
             },
-            "time" => time(format.unwrap_or("ns"), self.body == TemplateBody::Hex).ok_or_else(bad),
+            "time" => time(format.unwrap_or("ns"), is_hex).ok_or_else(bad),
             _ => Err(PayloadError::Field { field: word.to_owned(), column }),
         }
     }
-}
-
-fn is_end(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(':')
 }
 
 /// `alnum:N` and `letters:N`.
@@ -175,12 +168,10 @@ fn time(format: &str, is_hex: bool) -> Option<What> {
     if format == "rfc3339" {
         return Some(What::Rfc3339);
     }
-    let (unit, number) = match format.split_once(':') {
-        Some((unit, number)) => (unit, Some(Number::parse(number)?)),
-        None => match Number::parse(format) {
-            Some(number) => ("ns", Some(number)),
-            None => (format, None),
-        },
+    let (unit, number) = match (format.split_once(':'), Number::parse(format)) {
+        (Some((unit, number)), _) => (unit, Some(Number::parse(number)?)),
+        (None, Some(number)) => ("ns", Some(number)),
+        (None, None) => (format, None),
     };
     // The digits are enough until the year 2286.
     let (unit_ns, digits) = match unit {

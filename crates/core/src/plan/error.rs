@@ -1,9 +1,8 @@
 //! Errors of plans.
 
-use super::engines::{EngineWord, MissingEngine};
+use super::options::{EngineWord, MissingEngine, PaceKind};
 use crate::engine::EnginePair;
 use crate::engine::table::words;
-use crate::plan::options::PaceKind;
 use crate::unit::{Nanos, PayloadSize, UnitError};
 
 /// The most cells of a run. Arbitrary: at 1 s each, more than a day.
@@ -15,10 +14,10 @@ pub(super) const MAX_CELLS: u64 = 100_000;
 pub enum PlanError {
     #[error("--pin names core {core}, which this process may not run on; allowed are {allowed}")]
     NoSuchCore { core: usize, allowed: String },
-    #[error("--time {asked} is too short; use at least 1ms")]
-    NoTime { asked: Nanos },
-    #[error("--{flag} {asked} is too long; a cell can take 24 hours at most")]
-    TooLong { flag: &'static str, asked: Nanos },
+    #[error("--time {requested} is too short; use at least 1ms")]
+    NoTime { requested: Nanos },
+    #[error("--{flag} {requested} is too long; a cell can take 24 hours at most")]
+    TooLong { flag: &'static str, requested: Nanos },
     #[error("--pace {pace} needs a rate; add --rate, e.g. --rate 100k")]
     PaceWithoutRate { pace: PaceKind },
     #[error("--pace recorded needs the times of a capture; use `udperf load` with --pcap")]
@@ -49,21 +48,21 @@ pub enum PlanError {
     #[error("--port {port} with --threads {threads} needs ports above 65535; use a lower --port")]
     PortRange { port: u16, threads: u16 },
     #[error(
-        "{asked} cells are too many; the maximum is {MAX_CELLS}: shorten the lists or --trials"
+        "{requested} cells are too many; the maximum is {MAX_CELLS}: shorten the lists or --trials"
     )]
-    TooManyCells { asked: u64 },
+    TooManyCells { requested: u64 },
     #[error(
-        "--engine {asked}: {} is not available here: {}; choose another, or auto",
+        "--engine {requested}: {} is not available here: {}; choose another, or auto",
         missing.engine, missing.why
     )]
-    NoEngine { asked: EnginePair, missing: MissingEngine },
+    NoEngine { requested: EnginePair, missing: MissingEngine },
     #[error(
-        "--engine {asked}: echo has {}; name one of them, or auto",
+        "--engine {requested}: echo has {}; name one of them, or auto",
         words(|row| row.echo.is_some())
     )]
-    NoEcho { asked: EngineWord },
-    #[error("--batch {asked} is more than a system call takes; use at most {MAX_BATCH}")]
-    BatchTooLarge { asked: u16 },
+    NoEcho { requested: EngineWord },
+    #[error("--batch {requested} is more than a system call takes; use at most {MAX_BATCH}")]
+    BatchTooLarge { requested: u16 },
     #[error("at {size} bytes: {source}")]
     Rate { size: PayloadSize, source: UnitError },
 }

@@ -1,10 +1,11 @@
-//! The words of the command line, as types.
+//! Values of command line options, as types.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{EngineError, EnginePair};
 use crate::unit::Rate;
 
 /// An unknown word of an option.
@@ -12,25 +13,29 @@ use crate::unit::Rate;
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum WordError {
     #[error(
-        "pace '{asked}' is unknown; use even, burst:N, poisson, ramp:FROM..TO (rates), or for \
+        "pace '{requested}' is unknown; use even, burst:N, poisson, ramp:FROM..TO (rates), or for \
          load with --pcap, recorded"
     )]
-    Pace { asked: String },
-    #[error("invalid --pin '{asked}'; use auto, off, or cores TX:RX such as 0:1 or 0,2:1,3")]
-    Pin { asked: String },
-    #[error("invalid --drop '{asked}'; use a share such as 1%, or 1/N for every Nth")]
-    Drop { asked: String },
+    Pace { requested: String },
+    #[error("invalid --pin '{requested}'; use auto, off, or cores TX:RX such as 0:1 or 0,2:1,3")]
+    Pin { requested: String },
+    #[error("invalid --drop '{requested}'; use a share such as 1%, or 1/N for every Nth")]
+    Drop { requested: String },
 }
 
-/// Names each variant of an option.
+/// Defines an option with the name of each value on the command line and in documents.
 macro_rules! words {
-    ($kind:ident { $($variant:ident: $word:literal),* $(,)? }) => {
+    ($(#[$about:meta])* $vis:vis enum $kind:ident {
+        $($(#[$meta:meta])* $variant:ident = $word:literal,)*
+    }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $vis enum $kind { $($(#[$meta])* $variant,)* }
+
         impl $kind {
             /// Its name on the command line and in documents.
             pub const fn word(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
+                match self { $(Self::$variant => $word,)* }
             }
         }
 
@@ -42,7 +47,76 @@ macro_rules! words {
     };
 }
 
-/// How datagrams follow each other at a given rate.
+words! {
+    /// How a worker waits for its socket.
+    #[derive(Default, Serialize, Deserialize)]
+    pub enum WaitKind {
+        /// Never sleeps.
+        Spin = "spin",
+        /// Spins for about the cost of a wake-up, then sleeps.
+        #[default]
+        Hybrid = "hybrid",
+        /// Sleeps at once.
+        Epoll = "epoll",
+    }
+}
+
+words! {
+    /// The source of receive timestamps.
+    #[derive(Default)]
+    pub enum TimestampKind {
+        /// udperf, after the read.
+        #[default]
+        User = "user",
+        /// Also the kernel, on receipt from the device, which separates the time in the socket.
+        Kernel = "kernel",
+    }
+}
+
+words! {
+    /// The direction of datagrams.
+    #[derive(Default, Serialize, Deserialize)]
+    pub enum Route {
+        /// Sender and receiver are in this process.
+        #[default]
+        Local = "within",
+        /// From here to a sink.
+        Forward = "forward",
+        /// From a sink to here.
+        Reverse = "reverse",
+        /// Both at once.
+        Both = "both",
+        /// From here to a target that reports nothing.
+        SendOnly = "alone",
+        /// Requests from here and responses to the same ports.
+        Request = "ask",
+    }
+}
+
+words! {
+    /// The direction of one measurement.
+    #[derive(Hash, Serialize, Deserialize)]
+    pub enum Direction {
+        /// From here.
+        Forward = "forward",
+        /// To here.
+        Reverse = "reverse",
+    }
+}
+
+impl Route {
+    /// Whether there are senders in this process.
+    pub const fn sends(self) -> bool {
+        !matches!(self, Self::Reverse)
+    }
+
+    /// Whether there are receivers in this process, apart from its senders.
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::Local | Self::Reverse | Self::Both)
+    }
+}
+
+/// How datagrams follow each other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PaceKind {
     /// At equal distances.
@@ -57,25 +131,13 @@ pub enum PaceKind {
     Recorded,
 }
 
-/// Where the rate of a pace comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PaceShape {
-    /// From `--rate`.
-    AtRate,
-    /// From the pace.
-    OwnRates,
-}
-
-/// The largest burst that can be asked for. Arbitrary: more than any socket queue holds.
-const MAX_BURST: u32 = 65_536;
-
 impl PaceKind {
-    /// Where the rate comes from.
-    pub const fn shape(self) -> PaceShape {
-        match self {
-            Self::Ramp(..) | Self::Recorded => PaceShape::OwnRates,
-            _ => PaceShape::AtRate,
-        }
+    /// The largest burst. Arbitrary: more than any socket queue holds.
+    const MAX_BURST: u32 = 65_536;
+
+    /// Whether the pace has its own rates, and none from `--rate`.
+    pub const fn has_own_rates(self) -> bool {
+        matches!(self, Self::Ramp(..) | Self::Recorded)
     }
 }
 
@@ -83,27 +145,26 @@ impl FromStr for PaceKind {
     type Err = WordError;
 
     fn from_str(word: &str) -> Result<Self, WordError> {
-        let error = || WordError::Pace { asked: word.to_owned() };
         let absolute = |word: &str| {
             word.parse().ok().filter(|rate| matches!(rate, Rate::Pps(_) | Rate::Bits(_)))
         };
-        match word.split_once(':') {
-            None if word == "even" => Ok(Self::Even),
-            None if word == "poisson" => Ok(Self::Poisson),
-            None if word == "recorded" => Ok(Self::Recorded),
-            Some(("burst", size)) => size
+        let pace = match word.split_once(':').unwrap_or((word, "")) {
+            ("even", "") => Some(Self::Even),
+            ("poisson", "") => Some(Self::Poisson),
+            ("recorded", "") => Some(Self::Recorded),
+            ("burst", size) => size
                 .parse()
                 .ok()
-                .filter(|size| (1..=MAX_BURST).contains(size))
-                .map(Self::Burst)
-                .ok_or_else(error),
-            Some(("ramp", range)) => {
-                let (from, to) = range.split_once("..").ok_or_else(error)?;
-                let rates = absolute(from).zip(absolute(to));
-                rates.map(|(from, to)| Self::Ramp(from, to)).ok_or_else(error)
+                .filter(|size| (1..=Self::MAX_BURST).contains(size))
+                .map(Self::Burst),
+            ("ramp", range) => {
+                let rates = range.split_once("..");
+                rates.and_then(|(from, to)| Some(Self::Ramp(absolute(from)?, absolute(to)?)))
             }
-            _ => Err(error()),
-        }
+            _ => None,
+        };
+        pace.filter(|_| !word.ends_with(':'))
+            .ok_or_else(|| WordError::Pace { requested: word.to_owned() })
     }
 }
 
@@ -119,117 +180,34 @@ impl fmt::Display for PaceKind {
     }
 }
 
-/// How a worker waits for its socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum WaitKind {
-    /// Never sleeps.
-    Spin,
-    /// Spins for about the cost of a wake-up, then sleeps.
-    #[default]
-    Hybrid,
-    /// Sleeps at once.
-    Epoll,
-}
-
-words!(WaitKind { Spin: "spin", Hybrid: "hybrid", Epoll: "epoll" });
-
-/// Who takes the time of arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TimestampKind {
-    /// udperf, after the read.
-    #[default]
-    User,
-    /// Also the kernel, when it took it from the device, which separates the time in the socket.
-    Kernel,
-}
-
-words!(TimestampKind { User: "user", Kernel: "kernel" });
-
-/// Which way datagrams go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Route {
-    /// Sender and receiver are in this process.
-    #[default]
-    Local,
-    /// From here to a sink.
-    Forward,
-    /// From a sink to here.
-    Reverse,
-    /// Both at once.
-    Both,
-    /// From here to a target that reports nothing.
-    SendOnly,
-    /// Requests from here and responses to the same ports.
-    Request,
-}
-
-words!(Route {
-    Local: "within",
-    Forward: "forward",
-    Reverse: "reverse",
-    Both: "both",
-    SendOnly: "alone",
-    Request: "ask",
-});
-
-impl Route {
-    /// Whether there are senders in this process.
-    pub const fn sends(self) -> bool {
-        !matches!(self, Self::Reverse)
-    }
-
-    /// Whether there are receivers in this process, apart from its senders.
-    pub const fn receives(self) -> bool {
-        matches!(self, Self::Local | Self::Reverse | Self::Both)
-    }
-}
-
-/// The direction of one measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Direction {
-    /// From here.
-    Forward,
-    /// To here.
-    Reverse,
-}
-
-words!(Direction { Forward: "forward", Reverse: "reverse" });
-
 /// Which cores the workers run on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "fields are as named")]
 pub enum Pinning {
-    /// Distinct physical cores, as far as there are any.
+    /// Distinct physical cores, if there are enough.
     #[default]
     Auto,
-    /// Wherever the scheduler puts them.
+    /// Chosen by the scheduler.
     Off,
-    /// These: the i-th worker on the i-th, around again where there are more workers.
-    Cores {
-        /// For the senders.
-        tx: Vec<usize>,
-        /// For the receivers.
-        rx: Vec<usize>,
-    },
+    /// These, in turn.
+    Cores { tx: Vec<usize>, rx: Vec<usize> },
 }
 
 impl FromStr for Pinning {
     type Err = WordError;
 
     fn from_str(word: &str) -> Result<Self, WordError> {
-        let error = || WordError::Pin { asked: word.to_owned() };
         let cores = |list: &str| {
             list.split(',').map(|core| core.trim().parse().ok()).collect::<Option<Vec<usize>>>()
         };
+        let both = |(tx, rx)| Some(Self::Cores { tx: cores(tx)?, rx: cores(rx)? });
         match word {
             "auto" => Ok(Self::Auto),
             "off" => Ok(Self::Off),
-            _ => {
-                let (tx, rx) = word.split_once(':').ok_or_else(error)?;
-                Ok(Self::Cores {
-                    tx: cores(tx).ok_or_else(error)?,
-                    rx: cores(rx).ok_or_else(error)?,
-                })
-            }
+            _ => word
+                .split_once(':')
+                .and_then(both)
+                .ok_or_else(|| WordError::Pin { requested: word.to_owned() }),
         }
     }
 }
@@ -246,25 +224,122 @@ impl fmt::Display for Pinning {
     }
 }
 
+/// Which datagrams an echo server drops.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DropRule {
+    /// Each with this probability, from 0 to 1.
+    Share(f64),
+    /// Those whose number, counted from 1, is a multiple of this.
+    Every(u64),
+}
+
+impl FromStr for DropRule {
+    type Err = WordError;
+
+    fn from_str(word: &str) -> Result<Self, WordError> {
+        let share = |word: &str| {
+            let percent: f64 = word.trim().parse().ok()?;
+            (0.0..=100.0).contains(&percent).then_some(Self::Share(percent / 100.0))
+        };
+        let every = |(one, every): (&str, &str)| {
+            let every = every.trim().parse().ok().filter(|&every| every > 0);
+            every.filter(|_| one.trim() == "1").map(Self::Every)
+        };
+        let found = match word.strip_suffix('%') {
+            Some(percent) => share(percent),
+            None => word.split_once('/').and_then(every),
+        };
+        found.ok_or_else(|| WordError::Drop { requested: word.to_owned() })
+    }
+}
+
+impl fmt::Display for DropRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(share) => write!(f, "{}%", share * 100.0),
+            Self::Every(every) => write!(f, "1/{every}"),
+        }
+    }
+}
+
+/// One element of an engine list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EngineWord {
+    /// These engines.
+    Pair(EnginePair),
+    /// The fastest pair of a trial on this host.
+    Auto,
+    /// All pairs that are available on this host.
+    All,
+}
+
+impl FromStr for EngineWord {
+    type Err = EngineError;
+
+    fn from_str(word: &str) -> Result<Self, EngineError> {
+        match word.trim() {
+            "auto" => Ok(Self::Auto),
+            "all" => Ok(Self::All),
+            word => word.parse().map(Self::Pair),
+        }
+    }
+}
+
+impl fmt::Display for EngineWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pair(pair) => pair.fmt(f),
+            Self::Auto => f.pad("auto"),
+            Self::All => f.pad("all"),
+        }
+    }
+}
+
+/// An engine that is not available on this host or in this build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingEngine {
+    /// Its word, of either side.
+    pub engine: String,
+    /// The missing feature of the kernel or the build, and how to fix it.
+    pub why: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Checks that `words` read back as they are, and that `invalid` ones are errors.
+    fn check<T: FromStr<Err = WordError> + ToString>(words: &[&str], invalid: &[&str]) {
+        for word in words {
+            assert_eq!(word.parse::<T>().unwrap().to_string(), *word);
+        }
+        for word in invalid {
+            assert!(word.parse::<T>().is_err(), "{word}");
+        }
+    }
+
     #[test]
-    fn paces_and_pins_read_back() {
-        for word in ["even", "burst:32", "poisson", "ramp:10k..1M"] {
-            assert_eq!(word.parse::<PaceKind>().unwrap().to_string(), word);
-        }
-        for word in
-            ["", "burst", "burst:0", "burst:x", "ramp:1", "ramp:max..2", "ramp:0..1k", "odd"]
+    fn words_read_back() {
+        check::<PaceKind>(
+            &["even", "burst:32", "poisson", "ramp:10k..1M", "recorded"],
+            &["", "even:", "burst", "burst:0", "burst:x", "ramp:1", "ramp:max..2", "ramp:0..1k"],
+        );
+        check::<Pinning>(&["auto", "off", "0:1", "0,2:1,3"], &["", "0", "a:b", "0:", ":", "0;1"]);
+        check::<DropRule>(
+            &["1/8", "0.5%", "100%"],
+            &["", "1", "%", "-1%", "101%", "NaN%", "2/8", "1/0", "1/x", "/8"],
+        );
+        assert_eq!("1%".parse(), Ok(DropRule::Share(0.01)));
+        assert_eq!("1/8".parse(), Ok(DropRule::Every(8)));
+    }
+    #[test]
+    fn lists_have_auto_and_all() {
+        let offload = EngineWord::Pair(EnginePair::OFFLOAD);
+        for (text, word) in
+            [("auto", EngineWord::Auto), (" all", EngineWord::All), (" gso/gro", offload)]
         {
-            assert!(word.parse::<PaceKind>().is_err(), "{word}");
+            assert_eq!(text.parse(), Ok(word));
         }
-        for word in ["auto", "off", "0:1", "0,2:1,3"] {
-            assert_eq!(word.parse::<Pinning>().unwrap().to_string(), word);
-        }
-        for word in ["", "0", "a:b", "0:", ":", "0;1"] {
-            assert!(word.parse::<Pinning>().is_err(), "{word}");
-        }
+        assert!("auto/plain".parse::<EngineWord>().is_err());
     }
 }

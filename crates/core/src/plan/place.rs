@@ -1,25 +1,20 @@
-//! Which cores workers run on.
+//! What the machine allows: the cores of workers, and the engine of an echo server.
 
 use std::collections::BTreeSet;
 
 use super::error::PlanError;
+use super::options::{EngineWord, MissingEngine, Pinning};
 use super::scenario::Scenario;
-use crate::engine::{EngineKind, EnginePair};
-use crate::plan::engines::MissingEngine;
-use crate::plan::options::Pinning;
+use crate::engine::{ENGINES, EchoKind, EngineKind, EnginePair, EngineRow};
 
-/// Cores by worker; `None`: not pinned.
 pub(super) struct Placement {
     pub(super) tx: Vec<Option<usize>>,
     pub(super) rx: Vec<Option<usize>>,
 }
 
-/// Cores for senders and receivers.
 pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement, PlanError> {
     let workers = usize::from(scenario.threads);
-    let nowhere = Placement { tx: vec![None; workers], rx: vec![None; workers] };
     match &scenario.pin {
-        Pinning::Off => Ok(nowhere),
         Pinning::Cores { tx, rx } => {
             let unknown = tx.iter().chain(rx).find(|core| !machine.cpus.contains(core));
             if let Some(&core) = unknown.filter(|_| !machine.cpus.is_empty()) {
@@ -31,13 +26,11 @@ pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement,
                 |cores: &[usize]| (0..workers).map(|i| Some(cores[i % cores.len()])).collect();
             Ok(Placement { tx: around(tx), rx: around(rx) })
         }
-        Pinning::Auto if machine.cpus.is_empty() => Ok(nowhere),
-        Pinning::Auto => {
+        Pinning::Auto if !machine.cpus.is_empty() => {
             let order = physical_first(machine);
             let core = |i: usize| Some(order[i % order.len()]);
-            // Sender and receiver of one number are neighbours in the order: on distinct cores if
-            // there are two. With a peer, all cores are for one kind; receivers begin at the second
-            // core, in case the peer is on this host.
+            // Sender and receiver of one number get distinct cores if there are two. With a peer,
+            // receivers begin at the second core, in case the peer is on this host.
             let pair = |worker: usize| match (scenario.route.sends(), scenario.route.receives()) {
                 (true, true) => (core(2 * worker), core(2 * worker + 1)),
                 _ => (core(worker), core(worker + 1)),
@@ -45,10 +38,11 @@ pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement,
             let (tx, rx) = (0..workers).map(pair).unzip();
             Ok(Placement { tx, rx })
         }
+        _ => Ok(Placement { tx: vec![None; workers], rx: vec![None; workers] }),
     }
 }
 
-/// Whether some worker has no core to itself, so that its spinning would keep another from running.
+/// Whether workers share a core, so that one that spins would delay another.
 pub(super) fn crowded(
     scenario: &Scenario,
     tx: &[Option<usize>],
@@ -63,7 +57,6 @@ pub(super) fn crowded(
     distinct.len() < cores.len() || (cpus > 0 && tx.len() + rx.len() > cpus)
 }
 
-/// The CPUs, one of each physical core first.
 fn physical_first(machine: &Machine) -> Vec<usize> {
     let second: BTreeSet<usize> =
         machine.siblings.iter().flat_map(|group| group.iter().skip(1).copied()).collect();
@@ -73,23 +66,83 @@ fn physical_first(machine: &Machine) -> Vec<usize> {
     order
 }
 
-/// What the plan needs to know of the machine.
+/// The facts about the machine that a plan needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// CPUs that this process may run on; empty where the system does not say.
+    /// CPUs that this process may run on; empty if unknown.
     pub cpus: Vec<usize>,
     /// Groups of those that share a physical core.
     pub siblings: Vec<Vec<usize>>,
-    /// Engines that cannot be had here.
+    /// Engines that are not available.
     pub missing: Vec<MissingEngine>,
-    /// The engines that `auto` stands for: those that won when they were tried.
+    /// The fastest engines of a trial, for `auto`.
     pub fastest: Option<EnginePair>,
 }
 
 impl Machine {
-    /// Why these engines cannot be had here; `None` where they can.
+    /// Why these engines are not available; `None` if they are.
     pub fn lacks(&self, pair: EnginePair) -> Option<&MissingEngine> {
         let words = [pair.tx.word(), pair.rx.word()];
         self.missing.iter().find(|missing| words.contains(&missing.engine.as_str()))
+    }
+
+    /// The pair, or an error if one of its engines is not available.
+    pub(super) fn require(&self, pair: EnginePair) -> Result<EnginePair, PlanError> {
+        match self.lacks(pair) {
+            None => Ok(pair),
+            Some(missing) => Err(PlanError::NoEngine { requested: pair, missing: missing.clone() }),
+        }
+    }
+}
+
+impl EchoKind {
+    /// The engine that a word selects on this machine; fails for engines that do not echo or that
+    /// are not available.
+    pub fn choose(requested: EngineWord, machine: &Machine) -> Result<Self, PlanError> {
+        let EngineWord::Pair(pair) = requested else {
+            if requested == EngineWord::All {
+                return Err(PlanError::NoEcho { requested });
+            }
+            let here = EngineRow::ranked(|row| {
+                let pair = row.pair().filter(|_| row.echo.is_some());
+                pair.is_some_and(|pair| machine.lacks(pair).is_none())
+            });
+            // If not even sockets work, opening one reports the reason.
+            return Ok(here.first().and_then(|row| row.echo).unwrap_or(Self::Plain));
+        };
+        let row = ENGINES.iter().find(|row| row.pair() == Some(pair));
+        let kind = row.and_then(|row| row.echo).ok_or(PlanError::NoEcho { requested })?;
+        machine.require(pair).map(|_| kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_the_best_echo_engine_available() {
+        let choose = |word: &str, lacks: &[&str]| {
+            let missing = |engine: &&str| MissingEngine {
+                engine: (*engine).to_owned(),
+                why: "old".to_owned(),
+            };
+            let missing = lacks.iter().map(missing).collect();
+            EchoKind::choose(word.parse().unwrap(), &Machine { missing, ..Machine::default() })
+        };
+        for (word, lacks, kind) in [
+            ("auto", &[][..], EchoKind::Offload),
+            ("auto", &["gso"], EchoKind::Batch),
+            ("auto", &["gro", "batch"], EchoKind::Plain),
+            ("plain", &["gro"], EchoKind::Plain),
+            ("uring", &[], EchoKind::Uring),
+        ] {
+            assert_eq!(choose(word, lacks), Ok(kind), "{word}");
+        }
+        assert!(matches!(choose("offload", &["gro"]), Err(PlanError::NoEngine { .. })));
+        for word in ["null", "all", "gso/batch"] {
+            let error = choose(word, &[]).unwrap_err();
+            assert!(error.to_string().contains("plain, batch, offload, uring"), "{error}");
+        }
     }
 }

@@ -1,23 +1,18 @@
-//! Number of source ports that requests need, so that no id is reused while its request may still
-//! be answered.
+//! Number of source ports of requests: no id is reused while its request may still be answered.
 
-use super::scenario::{Limit, RequestOptions, Scenario};
-use super::worker_config::WorkerLoad;
+use super::scenario::{Limit, RequestOptions, Scenario, WorkerLoad};
 use crate::unit::Nanos;
 
-/// Default limit of requests that leave at once, as a server's receive buffer of the default length
+/// Default maximum requests of a batch: a server's receive buffer of the default length
 /// (net.core.rmem_default) holds few small datagrams (measured: 277 of 64 bytes).
 pub const REQUEST_BATCH: usize = 64;
 
 /// Maximum time for consecutive requests of one port. Arbitrary: all ports are used often.
 const BLOCK: Nanos = Nanos::from_micros(50);
 
-/// Requests in flight of all workers without a rate: at 1.25 s each, 1.6 million a second, more
-/// than one core sends (1.4 million, measured). 48 MiB of slots.
+/// Requests in flight of all workers without a rate, and of a worker in a closed loop: at 1.25 s
+/// each, 1.6 million and 210,000 per second; measured maxima of a core: 1.4 million and 210,000.
 const FLAT_OUT: u64 = 1 << 21;
-
-/// The same of a worker in a closed loop, where a lost one must not stop the others: 210,000 a
-/// second, about what a closed loop reaches (measured).
 const CLOSED: u64 = 1 << 18;
 
 /// Maximum number of ports by default. Arbitrary: the number of one-byte ids.
@@ -30,21 +25,20 @@ const MESSAGE_ID_PORTS: u64 = 64;
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 
 impl RequestOptions {
-    /// How long the id of an unanswered request is not reused: the timeout and a quarter.
-    /// Arbitrary: a reply that arrives even later may be matched with another request.
+    /// How long the id of an unanswered request is not reused: 1.25 times the timeout (arbitrary).
     pub const fn id_lifetime(&self) -> Nanos {
         Nanos(self.timeout.0.saturating_add(self.timeout.0 / 4))
     }
 
-    /// Ids in use at once by one worker of `of`. `pps`: its highest rate; `None`: flat out.
-    /// `window`: the most requests in flight, in a closed loop.
+    /// Ids in use at once by one worker of `of`. `pps`: its peak rate; `None`: flat out. `window`:
+    /// maximum requests in flight, in a closed loop.
     pub fn at_once(&self, pps: Option<f64>, window: Option<u64>, of: u64, batch: usize) -> u64 {
         let waiting = match (pps, window) {
             (Some(pps), _) => (pps * self.id_lifetime().as_secs_f64()) as u64,
             (None, Some(window)) => window.saturating_mul(4).max(CLOSED),
             (None, None) => FLAT_OUT / of.max(1),
         };
-        // What is about to leave, and what is about to be given up.
+        // A batch that is about to be sent, and one that is about to be given up.
         waiting.saturating_add(if pps.is_some() { 2 * batch as u64 } else { 0 })
     }
 }
@@ -52,12 +46,12 @@ impl RequestOptions {
 /// Consecutive requests of one port, a power of two: those due within 50 µs; flat out, one batch.
 pub fn block(pps: Option<f64>, batch: usize, id_bits: u32) -> usize {
     let due = pps.map_or(batch, |pps| (pps * BLOCK.as_secs_f64()) as usize);
-    // A few ids of a block are lost at either end of a row, so it has to be short beside them all.
+    // A few ids of a block are lost at either end of a row, so it must be short.
     let ids = 1_usize.checked_shl(id_bits).unwrap_or(usize::MAX);
     ((due.min(ids / 4) + 1).next_power_of_two() / 2).max(1)
 }
 
-/// The number of source ports of a cell at this load: as asked, or as many as the ids need.
+/// The number of source ports of a cell at this load: as requested, or as many as the ids need.
 pub(super) fn streams(scenario: &Scenario, load: WorkerLoad) -> u16 {
     let Some(asking) = scenario.asking.as_ref().filter(|asking| asking.spread) else {
         return scenario.streams;
@@ -119,12 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_as_many_as_ids_need() {
+    fn ports_suffice_for_ids() {
         for (id_bits, load, ports) in [
             (16, even(1_000.0), 1),
             (16, even(50_000.0), 1),
-            // 125,128 requests, in a table of 131,072, of which a port has 65,536 less a block of
-            // 4.
+            // 125,128 requests in a table of 131,072; a port has 65,536 ids less a block of 4.
             (16, even(100_000.0), 3),
             (16, WorkerLoad::FlatOut, 33),
             (64, WorkerLoad::FlatOut, 1),
@@ -137,43 +130,33 @@ mod tests {
         let two = Scenario { threads: 2, ..scenario(16) };
         assert_eq!(streams(&two, WorkerLoad::FlatOut), 34, "17 each, for 2^20 requests");
         assert_eq!(streams(&two, even(1_000.0)), 2);
-        let mut asked = Scenario { streams: 5, ..scenario(16) };
-        asked.asking.as_mut().unwrap().spread = false;
-        assert_eq!(streams(&asked, WorkerLoad::FlatOut), 5, "as asked");
+        let mut fixed = Scenario { streams: 5, ..scenario(16) };
+        fixed.asking.as_mut().unwrap().spread = false;
+        assert_eq!(streams(&fixed, WorkerLoad::FlatOut), 5);
+        assert_eq!([16, 4, 1].map(|id_bits| block(None, 64, id_bits)), [64, 4, 1]);
+        // A closed loop has no more ports than requests.
+        for (outstanding, ports) in [(1, 1), (2, 2), (100, 5), (200_000, 17)] {
+            let mut closed = scenario(16);
+            closed.asking.as_mut().unwrap().outstanding = Some(outstanding);
+            assert_eq!(streams(&closed, WorkerLoad::FlatOut), ports);
+        }
     }
 
     #[test]
-    fn a_closed_loop_has_no_more_ports_than_requests() {
-        let closed = |outstanding| {
-            let mut scenario = scenario(16);
-            scenario.asking.as_mut().unwrap().outstanding = Some(outstanding);
-            streams(&scenario, WorkerLoad::FlatOut)
-        };
-        assert_eq!([1, 2, 100, 200_000].map(closed), [1, 2, 5, 17]);
-    }
-
-    #[test]
-    fn message_ids_need_ports_of_their_own() {
-        let mut coap = scenario(64);
-        coap.asking.as_mut().unwrap().message_id_bits = Some(16);
-        coap.limit = Limit::Time(Nanos::from_millis(10_000));
-        assert_eq!(streams(&coap, even(1_000.0)), 1);
-        // 10.1 s of 10,000 requests each.
-        assert_eq!(streams(&coap, even(10_000.0)), 2);
-        assert_eq!(streams(&coap, WorkerLoad::FlatOut), 64);
-        coap.limit = Limit::Count(200_000);
-        assert_eq!(streams(&coap, even(10_000.0)), 4);
-        // After their lifetime they may come again.
-        coap.limit = Limit::Time(Nanos::from_millis(3_600_000));
-        assert_eq!(streams(&coap, even(1_000.0)), 4);
-    }
-
-    #[test]
-    fn a_row_is_short_beside_all_ids() {
-        assert_eq!(block(None, 64, 16), 64);
-        assert_eq!(block(None, 64, 4), 4);
-        assert_eq!(block(None, 64, 1), 1);
-        assert_eq!(block(Some(1_000.0), 64, 16), 1);
-        assert_eq!(block(Some(100_000.0), 64, 16), 4);
+    fn ports_suffice_for_message_ids() {
+        let ten_seconds = Limit::Time(Nanos::from_millis(10_000));
+        for (limit, load, ports) in [
+            (ten_seconds, even(1_000.0), 1),
+            // 10.1 s of 10,000 requests each.
+            (ten_seconds, even(10_000.0), 2),
+            (ten_seconds, WorkerLoad::FlatOut, 64),
+            (Limit::Count(200_000), even(10_000.0), 4),
+            // After their lifetime they may be used again.
+            (Limit::Time(Nanos::from_millis(3_600_000)), even(1_000.0), 4),
+        ] {
+            let mut coap = Scenario { limit, ..scenario(64) };
+            coap.asking.as_mut().unwrap().message_id_bits = Some(16);
+            assert_eq!(streams(&coap, load), ports, "{limit:?} {load:?}");
+        }
     }
 }

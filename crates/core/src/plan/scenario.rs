@@ -1,25 +1,25 @@
-//! The requested run, before it is known whether it is possible.
+//! The requested run, and the configurations of its workers.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::engines::EngineWord;
-use crate::engine::EnginePair;
-use crate::plan::options::{PaceKind, Pinning, Route, TimestampKind, WaitKind};
-use crate::unit::{Nanos, PayloadSize, Rate};
+use super::options::{EngineWord, PaceKind, Pinning, Route, TimestampKind, WaitKind};
+use crate::engine::{EnginePair, RxKind, TxKind};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// How long a cell measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
-    /// For this time.
+    /// This time.
     Time(Nanos),
-    /// Until so many datagrams have been sent, all workers together.
+    /// Until all workers together have sent so many datagrams.
     Count(u64),
 }
 
-/// IP options of our sockets; `None` leaves the system's default.
+/// IP options of sockets; `None` is the system's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpOptions {
     /// Differentiated services code point, 0 to 63 (RFC 2474).
@@ -28,113 +28,98 @@ pub struct IpOptions {
     pub ttl: Option<u8>,
     /// Whether fragments are forbidden.
     pub df: bool,
-    /// The device to send and receive by.
+    /// The device to bind to.
     pub dev: Option<String>,
 }
 
 /// Requests to a server, and how replies are matched.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct RequestOptions {
-    /// The requests, in words.
     pub requests: String,
-    /// How replies are matched, in words.
     pub replies: String,
-    /// How long a reply is waited for.
+    /// How long to wait for a reply.
     #[serde(rename = "timeout_ns")]
     pub timeout: Nanos,
-    /// Requests in flight at most, all workers together: a closed loop; `None`: an open one.
+    /// Maximum requests in flight of all workers, in a closed loop; `None`: an open loop.
     pub outstanding: Option<u32>,
-    /// When the requests of a capture were sent, in nanoseconds since the first; never decreasing.
+    /// Times of the requests of a capture, in nanoseconds since the first; never decreasing.
     #[serde(skip)]
     pub recorded: Option<&'static [u64]>,
     /// Whether replies carry no id, and each answers the oldest request of its port.
     pub in_order: bool,
     /// Bits of the id that distinguishes requests of one port.
     pub id_bits: u32,
-    /// Whether there are as many source ports as the ids need, and not as many as `streams` says.
+    /// Whether the number of source ports follows from the ids, and not from `streams`.
     #[serde(skip)]
     pub spread: bool,
     /// Bits of the message id by which a server detects retransmissions, if there is one.
     #[serde(skip)]
     pub message_id_bits: Option<u32>,
-    /// How many random labels there are; `None` where requests have none.
+    /// How many random labels there are; `None` if requests have none.
     #[serde(skip)]
     pub labels: Option<u64>,
 }
 
-/// A benchmark as asked for.
+/// A requested benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "other fields are as named; `PaceKind` and the like have docs")]
 pub struct Scenario {
-    /// Which way datagrams go.
     #[serde(serialize_with = "word")]
     pub route: Route,
-    /// The other end, as typed; empty where both are here.
+    /// The other end, as typed; empty if both ends are here.
     pub target: String,
-    /// Payloads, each a row.
     #[serde(serialize_with = "words")]
     pub sizes: Vec<PayloadSize>,
-    /// Engines, each a row.
     #[serde(serialize_with = "words")]
     pub engines: Vec<EngineWord>,
-    /// Rates.
     #[serde(serialize_with = "words")]
     pub rates: Vec<Rate>,
-    /// How datagrams follow each other where there is a rate.
     #[serde(serialize_with = "word")]
     pub pace: PaceKind,
-    /// How long each cell measures.
     #[serde(serialize_with = "limit")]
     pub limit: Limit,
-    /// How long each cell warms up; zero: not at all.
     #[serde(rename = "warmup_ns")]
     pub warmup: Nanos,
-    /// Repeats of every cell.
     pub trials: u32,
-    /// Flows, each its own source port.
+    /// Flows, each with its own source port.
     pub streams: u16,
-    /// Senders, and receivers.
+    /// Number of senders and of receivers.
     pub threads: u16,
-    /// Cores.
     #[serde(serialize_with = "word")]
     pub pin: Pinning,
-    /// How workers wait.
     #[serde(serialize_with = "word")]
     pub wait: WaitKind,
-    /// Datagrams a system call at most, for engines that batch; `None`: what suits each best.
+    /// Maximum datagrams per system call; `None`: the default of each engine.
     pub batch: Option<u16>,
-    /// Who says when a datagram arrived.
     #[serde(serialize_with = "word")]
     pub timestamps: TimestampKind,
-    /// SO_SNDBUF and SO_RCVBUF to ask for, in bytes.
+    /// SO_SNDBUF and SO_RCVBUF to request, in bytes.
     pub socket_buffer: usize,
-    /// Whether senders connect their sockets.
     pub connect: bool,
-    /// Local address of both ends, or of this one; without meaning where `unix` says it.
+    /// Local address of both ends, or of this one; unused with `unix`.
     pub bind: IpAddr,
-    /// What AF_UNIX receivers are named by, a path or `@NAME`: `PATH.0`, `PATH.1` …; `None`: UDP.
+    /// Name of AF_UNIX receivers, a path or `@NAME`: `PATH.0`, `PATH.1` …; `None`: UDP.
     pub unix: Option<String>,
-    /// Address of the receivers, where both ends are in this process; `None`: `bind`.
+    /// Address of the receivers, if both ends are in this process; `None`: `bind`.
     pub to: Option<IpAddr>,
-    /// File of the network namespace that these receivers are in; `None`: ours.
+    /// File of the network namespace of these receivers; `None`: that of the process.
     pub to_netns: Option<PathBuf>,
     /// Port of the first receiver; 0: any.
     pub port: u16,
-    /// IP options.
     pub ip: IpOptions,
     /// Local ports of flows, first and last; `None`: any free ones.
     pub ports: Option<(u16, u16)>,
     /// Whether to send to broadcast addresses.
     pub broadcast: bool,
-    /// Whether a sink gives flows to its receivers by a hash of where they come from.
+    /// Whether a sink assigns flows to its receivers by a hash of their source.
     pub by_hash: bool,
-    /// Requests, where datagrams are requests; `None`: they are not.
+    /// Requests; `None` if datagrams are not requests.
     pub asking: Option<RequestOptions>,
-    /// Seed of everything random.
     pub seed: u64,
 }
 
 impl Default for Scenario {
-    /// What `udperf bench` does without a flag.
     fn default() -> Self {
         Self {
             route: Route::Local,
@@ -169,6 +154,116 @@ impl Default for Scenario {
             seed: 1,
         }
     }
+}
+
+/// How the datagrams of workers follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum WorkerLoad {
+    /// As fast as possible.
+    FlatOut,
+    /// With equal gaps.
+    Even(PacketRate),
+    /// In bursts of so many.
+    Burst(PacketRate, u32),
+    /// Exponential gaps, from a seed.
+    Poisson(PacketRate, u64),
+    /// From one rate to the other over this time.
+    Ramp(PacketRate, PacketRate, Nanos),
+    /// At these moments in nanoseconds, repeatedly; their mean rate.
+    #[serde(skip)]
+    Recorded(PacketRate, &'static [u64]),
+}
+
+impl WorkerLoad {
+    /// The peak rate of all workers together; `None` flat out.
+    pub fn peak_pps(&self) -> Option<f64> {
+        match self {
+            Self::Ramp(from, to, _) => Some(from.pps().max(to.pps())),
+            other => other.mean_pps(),
+        }
+    }
+
+    /// The mean rate of all workers together; `None` flat out.
+    pub fn mean_pps(&self) -> Option<f64> {
+        match self {
+            Self::FlatOut => None,
+            Self::Even(rate)
+            | Self::Burst(rate, _)
+            | Self::Poisson(rate, _)
+            | Self::Recorded(rate, _) => Some(rate.pps()),
+            Self::Ramp(from, to, _) => Some(f64::midpoint(from.pps(), to.pps())),
+        }
+    }
+}
+
+/// The configuration common to all workers of a cell.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct WorkerConfig {
+    /// Number of this worker among its kind, from 0.
+    pub worker: usize,
+    /// The core to run on; `None`: any.
+    pub core: Option<usize>,
+    pub wait: WaitKind,
+    /// Maximum datagrams per system call; `None`: the default of the engine.
+    pub batch: Option<usize>,
+    pub size: PayloadSize,
+    /// The flows of this worker, by number.
+    pub flows: Range<u16>,
+    pub bind: SocketAddr,
+    /// The AF_UNIX name of the receiver of this number; `None`: UDP.
+    pub unix: Option<String>,
+    /// Socket buffer to request, in bytes.
+    pub socket_buffer: usize,
+    pub ip: IpOptions,
+    pub broadcast: bool,
+    /// File of the network namespace; `None`: that of the process.
+    pub netns: Option<PathBuf>,
+}
+
+/// The configuration of a sender.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct TxConfig {
+    pub common: WorkerConfig,
+    pub engine: TxKind,
+    pub connect: bool,
+    /// How many workers share the load.
+    pub of: usize,
+    /// The load of all workers together.
+    pub load: WorkerLoad,
+    pub seed: u64,
+    /// Whether to abort if the target was never reached.
+    pub abort_on_unreachable: bool,
+    /// Whether the target answers datagrams.
+    pub answers: bool,
+    /// Whether the kernel timestamps a sample of sent datagrams.
+    pub stamps: bool,
+}
+
+/// The configuration of a receiver.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct RxConfig {
+    pub common: WorkerConfig,
+    pub engine: RxKind,
+    /// Whether the kernel timestamps received datagrams.
+    pub stamps: bool,
+    /// Whether the senders are on another host, with another clock.
+    pub across: bool,
+    /// How many receivers share these flows in turn; 1: this one may get any of them.
+    pub of: usize,
+}
+
+/// The configuration of a worker that sends requests and receives replies at the same ports.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct RequestConfig {
+    pub tx: TxConfig,
+    pub rx: RxKind,
+    pub asking: RequestOptions,
+    /// Maximum requests of this worker in flight, in a closed loop.
+    pub window: Option<u64>,
 }
 
 fn word<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

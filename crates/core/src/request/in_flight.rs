@@ -1,11 +1,9 @@
-//! Requests in flight: a table of fixed slots, found by arithmetic, without allocation.
-//!
-//! The socket of a reply identifies its port, so that a few bits of the index identify the request.
-//! Slot and id of a request are reused only after its reply, or long enough after a timeout.
+//! Requests in flight: a table of fixed slots. The socket of a reply identifies its port, so that a
+//! few bits of the index identify the request. A slot and id are reused only after the reply, or
+//! long enough after a timeout.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::request::streams::StreamMap;
 use crate::unit::Nanos;
 
 /// States of a slot.
@@ -13,11 +11,10 @@ const FREE: u64 = 0;
 const OPEN: u64 = 1;
 const ANSWERED: u64 = 2;
 const TIMED_OUT: u64 = 3;
-/// Bits of the state, below those of the intended time; the rest lasts 146 years.
+/// Bits of the state, below those of the intended time, which last 146 years.
 const STATE_BITS: u32 = 2;
 const STATE: u64 = (1 << STATE_BITS) - 1;
-/// Maximum requests that one call expires or releases: below 0.1 ms, which is no stall. Arbitrary
-/// within that.
+/// Maximum requests that one call expires or releases. Arbitrary: takes below 0.1 ms.
 const MAX_WALK: u64 = 8_192;
 
 #[derive(Debug, Default)]
@@ -55,7 +52,7 @@ pub struct InFlightTable {
     slots: Box<[Slot]>,
     stream_map: StreamMap,
     head: AtomicU64,
-    /// The oldest that may still be open.
+    /// The oldest request that may be open.
     tail: AtomicU64,
     /// The oldest request whose slot and id must not be reused yet; at most `tail`.
     oldest_unreleased: AtomicU64,
@@ -64,12 +61,8 @@ pub struct InFlightTable {
 impl InFlightTable {
     /// A table for at least `wanted` requests, or as many as `id_bits` distinguish.
     pub fn new(stream_map: StreamMap, wanted: u64, id_bits: u32) -> Self {
-        let distinct = stream_map.distinct(id_bits);
-        let most = if distinct.is_power_of_two() {
-            distinct
-        } else {
-            distinct.checked_next_power_of_two().map_or(1 << 63, |above| above >> 1)
-        };
+        // The largest power of two; there is at least one id.
+        let most = 1 << stream_map.distinct(id_bits).ilog2();
         let slots = wanted.next_power_of_two().min(most);
         // Written now, so that memory is not mapped during the measurement.
         let slots = (0..slots)
@@ -108,7 +101,7 @@ impl InFlightTable {
             - (self.head.load(Ordering::Relaxed) - self.oldest_unreleased.load(Ordering::Acquire))
     }
 
-    /// Enters a request before it is sent; it counts once [`Self::set_head`] is past it.
+    /// Inserts a request before it is sent; it counts once [`Self::set_head`] is past it.
     #[inline]
     pub fn insert(&self, number: u64, pending: PendingRequest) {
         let slot = self.slot(number);
@@ -129,28 +122,31 @@ impl InFlightTable {
         is_here.then(|| self.slot(number).turn.load(Ordering::Relaxed))
     }
 
+    /// When request `number` was sent, if it is below `end`.
+    #[inline]
+    fn sent_before(&self, number: &AtomicU64, end: &AtomicU64) -> Option<Nanos> {
+        let number = number.load(Ordering::Relaxed);
+        let sent = || Nanos(self.slot(number).sent.load(Ordering::Relaxed));
+        (number < end.load(Ordering::Relaxed)).then(sent)
+    }
+
     /// When the oldest open request was sent, if there may be one.
     #[inline]
     pub fn oldest_sent(&self) -> Option<Nanos> {
-        let tail = self.tail.load(Ordering::Relaxed);
-        let sent = || Nanos(self.slot(tail).sent.load(Ordering::Relaxed));
-        (tail < self.head.load(Ordering::Relaxed)).then(sent)
+        self.sent_before(&self.tail, &self.head)
     }
 
     /// When the oldest request that blocks a slot was sent, if it was given up; otherwise `None`.
     #[inline]
     pub fn unreleased_sent(&self) -> Option<Nanos> {
-        let oldest_unreleased = self.oldest_unreleased.load(Ordering::Relaxed);
-        let sent = || Nanos(self.slot(oldest_unreleased).sent.load(Ordering::Relaxed));
-        (oldest_unreleased < self.tail.load(Ordering::Relaxed)).then(sent)
+        self.sent_before(&self.oldest_unreleased, &self.tail)
     }
 
     /// Moves the origin of time `later` than before; no request may be in flight.
     // cold: between phases
     pub fn rebase(&self, later: Nanos) {
-        for number in
-            self.oldest_unreleased.load(Ordering::Relaxed)..self.head.load(Ordering::Relaxed)
-        {
+        let first = self.oldest_unreleased.load(Ordering::Relaxed);
+        for number in first..self.head.load(Ordering::Relaxed) {
             let sent = &self.slot(number).sent;
             // Earlier times count as the new origin.
             sent.store(sent.load(Ordering::Relaxed).saturating_sub(later.0), Ordering::Relaxed);
@@ -163,8 +159,7 @@ impl InFlightTable {
         self.head.store(head, Ordering::Release);
     }
 
-    /// Cancels `count` requests from `first` on; replies to earlier ones in their slots are then
-    /// late.
+    /// Cancels `count` requests from `first` on; replies to earlier ones in their slots are late.
     // cold: the system refused them
     pub fn cancel(&self, first: u64, count: u64) {
         for number in first..first + count {
@@ -211,7 +206,7 @@ impl InFlightTable {
     /// requests, and given-up ones sent at or before `released_before`.
     #[inline]
     pub fn expire(&self, before: Option<Nanos>, released_before: Option<Nanos>) -> u64 {
-        let left_by = |slot: &Slot, moment: Option<Nanos>| {
+        let sent_by = |slot: &Slot, moment: Option<Nanos>| {
             moment.is_some_and(|moment| slot.sent.load(Ordering::Relaxed) <= moment.0)
         };
         let (head, first) = (self.head.load(Ordering::Acquire), self.tail.load(Ordering::Relaxed));
@@ -220,7 +215,7 @@ impl InFlightTable {
             let slot = self.slot(tail);
             let word = slot.word.load(Ordering::Relaxed);
             if word & STATE == OPEN {
-                if !left_by(slot, before) {
+                if !sent_by(slot, before) {
                     break;
                 }
                 slot.word.store(word & !STATE | TIMED_OUT, Ordering::Relaxed);
@@ -232,17 +227,17 @@ impl InFlightTable {
             self.tail.store(tail, Ordering::Release);
         }
         let first = self.oldest_unreleased.load(Ordering::Relaxed);
-        let mut oldest_unreleased = first;
-        while oldest_unreleased < tail && oldest_unreleased - first < MAX_WALK {
-            let slot = self.slot(oldest_unreleased);
+        let mut oldest = first;
+        while oldest < tail && oldest - first < MAX_WALK {
+            let slot = self.slot(oldest);
             let is_given_up = slot.word.load(Ordering::Relaxed) & STATE == TIMED_OUT;
-            if is_given_up && !left_by(slot, released_before) {
+            if is_given_up && !sent_by(slot, released_before) {
                 break;
             }
-            oldest_unreleased += 1;
+            oldest += 1;
         }
-        if oldest_unreleased != first {
-            self.oldest_unreleased.store(oldest_unreleased, Ordering::Release);
+        if oldest != first {
+            self.oldest_unreleased.store(oldest, Ordering::Release);
         }
         given_up
     }
@@ -254,34 +249,105 @@ impl InFlightTable {
     }
 }
 
+/// Distribution of requests over source ports: blocks go to the ports in turn, and each request has
+/// an index on its port, from 0. Its id is as many low bits of that index as the protocol allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamMap {
+    streams: u64,
+    block: u64,
+}
+
+impl StreamMap {
+    /// Blocks of `block` requests, in turn to each of `streams` ports.
+    pub fn new(streams: usize, block: usize) -> Self {
+        Self { streams: streams.max(1) as u64, block: block.max(1) as u64 }
+    }
+
+    /// The port of a request.
+    #[inline]
+    pub const fn stream(&self, number: u64) -> usize {
+        if self.streams == 1 { 0 } else { ((number / self.block) % self.streams) as usize }
+    }
+
+    /// Zero-based index of the request on its port.
+    #[inline]
+    pub const fn place(&self, number: u64) -> u64 {
+        if self.streams == 1 {
+            return number;
+        }
+        number / (self.block * self.streams) * self.block + number % self.block
+    }
+
+    /// The request that is the `place`-th of its port.
+    #[inline]
+    pub const fn number(&self, stream: usize, place: u64) -> u64 {
+        if self.streams == 1 {
+            return place;
+        }
+        place / self.block * self.block * self.streams
+            + stream as u64 * self.block
+            + place % self.block
+    }
+
+    /// How many requests from this one on go to the same port.
+    #[inline]
+    pub const fn in_row(&self, number: u64) -> u64 {
+        if self.streams == 1 { u64::MAX } else { self.block - number % self.block }
+    }
+
+    /// How many of the first `count` requests go to this port.
+    #[inline]
+    pub fn places(&self, stream: usize, count: u64) -> u64 {
+        if self.streams == 1 {
+            return count;
+        }
+        let round = self.block * self.streams;
+        let rest = (count % round).saturating_sub(stream as u64 * self.block);
+        count / round * self.block + rest.min(self.block)
+    }
+
+    /// Number of consecutive requests whose ids of so many bits are unique on each port.
+    pub fn distinct(&self, id_bits: u32) -> u64 {
+        let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
+        if self.streams == 1 {
+            ids
+        } else {
+            // A row may start within a block; as many requests as ids may all be of one port.
+            ids.saturating_sub(self.block).saturating_mul(self.streams).max(ids)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(ns: u64) -> PendingRequest {
-        PendingRequest { intended: Nanos(ns), sent: Nanos(ns + 1) }
+    #[test]
+    fn rows_are_of_one_port() {
+        for (streams, block) in [(1, 64), (3, 1), (3, 4), (7, 64)] {
+            let map = StreamMap::new(streams, block);
+            for number in 0..1_000 {
+                let row = map.in_row(number).min(10_000);
+                assert!((0..row).all(|more| map.stream(number + more) == map.stream(number)));
+                assert!(streams == 1 || map.stream(number + row) != map.stream(number));
+            }
+        }
     }
 
     #[test]
-    fn a_given_up_request_keeps_its_slot_until_it_is_released() {
+    fn reports_and_rebases_the_oldest_send_times() {
         let table = InFlightTable::new(StreamMap::new(1, 1), 4, 16);
-        (0..4).for_each(|number| table.insert(number, at(number * 10)));
+        for number in 0..4 {
+            let sent = Nanos(number * 10 + 1);
+            table.insert(number, PendingRequest { intended: sent, sent });
+        }
         table.set_head(4);
-        assert_eq!(table.complete(1, 4), Completion::Answer(at(10)));
-        // The oldest is awaited, and keeps its slot and those after it.
-        assert_eq!((table.expire(None, None), table.free_slots()), (0, 0));
-        assert_eq!((table.oldest_sent(), table.unreleased_sent()), (Some(Nanos(1)), None));
-        assert_eq!((table.expire(Some(Nanos(25)), None), table.free_slots()), (2, 0));
-        assert_eq!(
-            (table.oldest_sent(), table.unreleased_sent()),
-            (Some(Nanos(31)), Some(Nanos(1)))
-        );
-        assert_eq!(table.complete(0, 4), Completion::Late);
-        // Answered requests are released at once.
-        assert_eq!((table.expire(None, Some(Nanos(20))), table.free_slots()), (0, 2));
+        let oldest = || [table.oldest_sent(), table.unreleased_sent()].map(|at| at.map(|at| at.0));
+        assert_eq!(oldest(), [Some(1), None]);
+        assert_eq!((table.expire(Some(Nanos(25)), None), oldest()), (3, [Some(31), Some(1)]));
         assert_eq!((table.expire(Some(Nanos(31)), Some(Nanos(20))), table.free_slots()), (1, 2));
         table.rebase(Nanos(25));
-        assert_eq!(table.unreleased_sent(), Some(Nanos(0)), "it left before the new beginning");
+        assert_eq!(oldest(), [None, Some(0)], "sent before the new origin");
         assert_eq!((table.expire(None, Some(Nanos(6))), table.free_slots()), (0, 4));
     }
 }

@@ -7,18 +7,15 @@ use crate::measure::{LatencyHistograms, OneWay, PartSeen, Parts, RequestCounts, 
 use crate::payload::{Matching, RequestNumber, Requests, Role};
 use crate::plan::RequestOptions;
 use crate::request::ids::FirstIds;
-use crate::request::in_flight::{Completion, InFlightTable};
-use crate::request::writer::low_bits;
+use crate::request::in_flight::{Completion, InFlightTable, PendingRequest};
 use crate::unit::Nanos;
 
-/// Minimum silence after the last reply that ends draining: duplicates follow closely. Arbitrary.
+/// Minimum and maximum silence after the last reply that ends draining. Arbitrary.
 const MIN_QUIET: Nanos = Nanos::from_millis(2);
-/// Maximum of that silence; arbitrary.
 const MAX_QUIET: Nanos = Nanos::from_millis(250);
-/// How long after the last timeout, or after a stop, a phase ends even if replies keep arriving.
-/// Arbitrary: four times [`MAX_QUIET`], for slow paths.
+/// Maximum drain after the last timeout or a stop. Arbitrary: four times [`MAX_QUIET`].
 const MAX_DRAIN: Nanos = Nanos::from_millis(1_000);
-/// Bits of the id in a datagram without the whole id: the message id of CoAP, RFC 7252 section 3.
+/// Bits of the message id of CoAP; RFC 7252 section 3.
 const SHORT_ID_BITS: u32 = 16;
 
 /// The requests to send and how to match replies.
@@ -36,24 +33,18 @@ pub(super) struct ResponseMatcher {
     table: Arc<InFlightTable>,
     first_ids: FirstIds,
     timeout: Nanos,
-    /// How long the id of a request without a reply is not reused.
     id_lifetime: Nanos,
     /// Free slots below which finished requests are released at once.
     min_free: u64,
     id_bits: u32,
-    /// Replies in several datagrams, if the protocol has them.
     parts: Option<Parts>,
-    /// The first request of this phase.
     first: u64,
-    /// Whether there is a schedule, so that departures differ from it.
     paced: bool,
     /// Answered and timed-out requests of all phases.
     finished: u64,
     /// For replies in order: index of the oldest request of each port that may be open.
     oldest: Vec<u64>,
-    /// Answered requests by port.
     answered: Vec<u64>,
-    /// Buffer to write a request again.
     scratch: Vec<u8>,
     last_arrival: Nanos,
     window_closed: bool,
@@ -64,7 +55,6 @@ pub(super) struct ResponseMatcher {
 }
 
 impl ResponseMatcher {
-    /// A matcher for requests in batches of at most `batch`.
     // cold: set-up
     pub(super) fn new(
         spec: RequestSpec,
@@ -75,11 +65,11 @@ impl ResponseMatcher {
         streams: usize,
     ) -> Self {
         let by_order = spec.matching.by_order();
-        let oldest = vec![0; if by_order { streams } else { 0 }];
-        let scratch = vec![0; spec.requests.largest()];
         Self {
-            id_bits: spec.requests.id_bits(),
+            id_bits: spec.requests.id_bits,
             parts: spec.matching.has_parts().then(|| Parts::new(table.capacity())),
+            oldest: vec![0; if by_order { streams } else { 0 }],
+            scratch: vec![0; spec.requests.largest],
             spec,
             first_ids,
             min_free: batch.min(table.capacity() / 2),
@@ -89,9 +79,7 @@ impl ResponseMatcher {
             id_lifetime: asking.id_lifetime(),
             paced: false,
             finished: 0,
-            oldest,
             answered: vec![0; streams],
-            scratch,
             last_arrival: Nanos::ZERO,
             window_closed: false,
             stall_ended: Nanos::ZERO,
@@ -127,7 +115,6 @@ impl ResponseMatcher {
         most.map_or(u64::MAX, |most| most.saturating_sub(in_flight)).min(self.table.free_slots())
     }
 
-    /// Whether no request can be sent because all ids are in use.
     #[inline]
     pub(super) fn is_out_of_ids(&self) -> bool {
         self.table.free_slots() == 0
@@ -142,10 +129,16 @@ impl ResponseMatcher {
     #[inline]
     pub(super) fn expire(&mut self, now: Nanos, has_read_all: bool) {
         let ago = |time: Nanos| (now > time).then(|| now - time);
-        let before = ago(self.timeout).filter(|_| has_read_all);
-        let given_up = self.table.expire(before, ago(self.id_lifetime));
+        self.give_up(ago(self.timeout).filter(|_| has_read_all), ago(self.id_lifetime));
+    }
+
+    /// Gives up requests sent by `before`, and returns their number.
+    #[inline]
+    fn give_up(&mut self, before: Option<Nanos>, released_before: Option<Nanos>) -> u64 {
+        let given_up = self.table.expire(before, released_before);
         self.finished += given_up;
         self.exchange.timeouts += given_up;
+        given_up
     }
 
     /// When the oldest request times out, or its id may be reused.
@@ -155,11 +148,10 @@ impl ResponseMatcher {
         if !self.is_out_of_ids() {
             return timeout;
         }
-        let released_before = self.table.unreleased_sent().map(|sent| sent + self.id_lifetime);
-        released_before.map_or(timeout, |released_before| released_before.min(timeout))
+        let unreleased = self.table.unreleased_sent();
+        unreleased.map_or(timeout, |sent| timeout.min(sent + self.id_lifetime))
     }
 
-    /// Whether slots for another batch have to be released.
     #[inline]
     pub(super) fn is_short_of_slots(&self) -> bool {
         self.table.free_slots() < self.min_free
@@ -196,23 +188,23 @@ impl ResponseMatcher {
         let role = self.spec.matching.role_of(reply);
         let is_later_part = matches!(role, Role::Part { index: 1.., .. });
         let turn = self.table.turn(number, head);
-        if is_later_part && !(turn.is_some() && self.table.is_open(number)) {
-            self.last_arrival = now;
-            self.continued(number, role, turn.is_some());
-            return;
-        }
-        let Some(turn) = turn else {
-            self.last_arrival = now;
-            self.tally.late += 1;
-            return;
-        };
         // A later part of a reply does not repeat the question.
-        if !is_later_part && !self.answers(stream, number, turn, reply) {
+        if let Some(turn) = turn.filter(|_| !is_later_part)
+            && !self.answers(stream, number, turn, reply)
+        {
             self.tally.foreign += 1;
             return;
         }
         // Foreign datagrams do not extend draining.
         self.last_arrival = now;
+        if is_later_part && !(turn.is_some() && self.table.is_open(number)) {
+            self.continued(number, role, turn.is_some());
+            return;
+        }
+        if turn.is_none() {
+            self.tally.late += 1;
+            return;
+        }
         if role == Role::Acknowledgement {
             self.tally.arrived -= 1;
             self.exchange.continued += 1;
@@ -231,7 +223,7 @@ impl ResponseMatcher {
                 self.answered[stream] += 1;
                 self.tally.received += 1;
                 self.tally.bytes += reply.len() as u64;
-                self.time(pending.intended, pending.sent, now);
+                self.record_times(pending, now);
             }
             Completion::Duplicate => self.tally.duplicate += 1,
             Completion::Late => self.tally.late += 1,
@@ -256,7 +248,7 @@ impl ResponseMatcher {
     fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8]) -> bool {
         let RequestSpec { requests, matching } = &self.spec;
         let place = self.table.stream_map().place(number);
-        let id = self.first_ids.first_of(stream).wrapping_add(place) & low_bits(self.id_bits);
+        let id = self.first_ids.first_of(stream).wrapping_add(place) & requests.id_mask();
         let request = RequestNumber { turn, unique: self.first_ids.unique(number) };
         matching.answers(requests, request, id, reply, &mut self.scratch)
     }
@@ -270,24 +262,24 @@ impl ResponseMatcher {
             self.exchange.incomplete -= u64::from(parts.has_begun(number));
             return true;
         };
-        let seen = parts.note(number, index, of);
-        match seen {
-            PartSeen::First => self.exchange.incomplete += 1,
-            PartSeen::Last => self.exchange.incomplete -= 1,
-            PartSeen::Another => {}
+        match parts.note(number, index, of) {
+            PartSeen::Last => {
+                self.exchange.incomplete -= 1;
+                return true;
+            }
             PartSeen::Again => {
                 self.tally.duplicate += 1;
                 return false;
             }
+            PartSeen::First => self.exchange.incomplete += 1,
+            PartSeen::Another => {}
         }
-        if seen != PartSeen::Last {
-            self.tally.arrived -= 1;
-            self.exchange.continued += 1;
-        }
-        seen == PartSeen::Last
+        self.tally.arrived -= 1;
+        self.exchange.continued += 1;
+        false
     }
 
-    /// Counts a further datagram of a request that is no longer awaited.
+    /// Counts a further datagram of a request that is not open.
     #[inline]
     fn continued(&mut self, number: u64, role: Role, is_known: bool) {
         let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return };
@@ -300,19 +292,18 @@ impl ResponseMatcher {
     }
 
     #[inline]
-    fn time(&mut self, intended: Nanos, sent: Nanos, now: Nanos) {
+    fn record_times(&mut self, pending: PendingRequest, now: Nanos) {
+        let PendingRequest { intended, sent } = pending;
         let took = now.since(intended);
         self.latency.from_schedule.record(took.0);
         if self.paced {
             self.latency.from_send.record(now.since(sent).0);
         }
-        // Due before the stall ended, so it overlapped.
         if intended < self.stall_ended {
             self.latency.in_stall.record(took.0);
         }
     }
 
-    /// The oldest open request of this port.
     fn oldest_open(&mut self, stream: usize, head: u64) -> Option<u64> {
         let stream_map = self.table.stream_map();
         let last = stream_map.places(stream, head);
@@ -330,7 +321,7 @@ impl ResponseMatcher {
         None
     }
 
-    /// Answered requests by port number from 0; ours start at `first`.
+    /// Answered requests by port number from 0; those of this worker start at `first`.
     pub(super) fn answered(&self, first: u16) -> Vec<u64> {
         std::iter::repeat_n(0, first.into()).chain(self.answered.iter().copied()).collect()
     }
@@ -350,10 +341,7 @@ impl ResponseMatcher {
         let max_wait = if stopped { MAX_DRAIN } else { self.timeout + MAX_DRAIN };
         let is_overdue = now.since(end) > max_wait;
         if is_overdue || (stopped && silence > MAX_QUIET) {
-            let given_up = self.table.expire(Some(Nanos::NEVER), None);
-            self.finished += given_up;
-            self.exchange.timeouts += given_up;
-            self.exchange.given_up += given_up;
+            self.exchange.given_up += self.give_up(Some(Nanos::NEVER), None);
         }
         let slowest = self.latency.from_schedule.max_ns().unwrap_or(0);
         let quiet = Nanos(slowest.saturating_mul(4)).clamp(MIN_QUIET, MAX_QUIET);

@@ -1,25 +1,23 @@
-//! Requests and replies. One worker sends and receives on the same ports, so that threads need not
-//! communicate about them.
+//! Requests and replies. One worker sends and receives on the same ports.
 
 mod ids;
 pub mod in_flight;
 mod matcher;
 mod runner;
-pub mod streams;
 mod worker;
 mod writer;
 
-pub use crate::request::matcher::RequestSpec;
-pub use crate::request::runner::RequestRunner;
 pub use ids::RunIds;
+pub use matcher::RequestSpec;
+pub use runner::RequestRunner;
 
 use std::collections::VecDeque;
 
-use crate::request::matcher::ResponseMatcher;
-use crate::request::writer::RequestWriter;
-
+use self::matcher::ResponseMatcher;
+use self::writer::RequestWriter;
 use crate::engine::{Rx, Tx};
-use crate::host::{Meter, Reading};
+use crate::host::Meter;
+use crate::measure::Usage;
 use crate::net::{Datagram, Waited, Waiter};
 use crate::pace::Due;
 use crate::run::phase::PhaseState;
@@ -28,60 +26,34 @@ use crate::run::send_job::SendJob;
 use crate::sys::{SendError, Unreachable};
 use crate::unit::Nanos;
 
-/// Maximum pulls between two checks of the schedule. Arbitrary: a few batches of replies.
+/// Maximum pulls between two checks of the schedule, and reads between two polls. Arbitrary.
 const MAX_PULLS: usize = 4;
-/// Maximum reads of several sockets between two polls. Arbitrary: a poll costs as much as a read.
 const MAX_READS: usize = 16;
-/// How soon to retry a full send buffer: about the time a few datagrams take to leave. Arbitrary.
+/// How soon to retry a full send buffer, and how often the end of draining is checked. Arbitrary.
 const RETRY_AFTER: Nanos = Nanos::from_micros(20);
-/// How often the end of draining is checked; arbitrary.
 const DRAIN_INTERVAL: Nanos = Nanos::from_millis(1);
 
-/// One worker that sends requests and receives replies.
 #[derive(Debug)]
 struct RequestWorker {
     job: SendJob,
     writer: RequestWriter,
     matcher: ResponseMatcher,
     ready: Ready,
-    /// Maximum requests in flight, in a closed loop.
     window: Option<u64>,
     /// Until when the send buffer is assumed to be full.
     blocked_until: Nanos,
     /// Since when all ids are in use, so that no request can be sent.
     out_of_ids_since: Option<Nanos>,
     meter: Meter,
-    /// The reading when sending ended: waiting for the last replies does not count.
-    at_close: Option<Reading>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReadResult {
-    /// No datagram was queued.
-    Empty,
-    /// All queued datagrams were read.
-    Drained,
-    /// More datagrams may be queued.
-    Partial,
-}
-
-impl ReadResult {
-    const fn new(any: bool, drained: bool) -> Self {
-        match (any, drained) {
-            (_, false) => Self::Partial,
-            (true, true) => Self::Drained,
-            (false, true) => Self::Empty,
-        }
-    }
+    /// The reading at the end of sending, before the last replies.
+    at_close: Option<Usage>,
 }
 
 /// A queue of sockets that may be readable; those with more datagrams go to its end.
 #[derive(Debug)]
 struct Ready {
-    /// Their indices, each once.
     queue: VecDeque<usize>,
     is_queued: Vec<bool>,
-    /// Reads since the latest poll.
     reads: usize,
     at: usize,
 }
@@ -107,7 +79,7 @@ impl Ready {
         }
     }
 
-    /// Records that the first one was read, and whether it is empty. A single socket always stays.
+    /// Records a read of the first socket, and whether it is empty. A single socket always stays.
     #[inline]
     fn was_read(&mut self, drained: bool) {
         if self.has_several()
@@ -121,13 +93,12 @@ impl Ready {
         }
     }
 
-    /// Whether there are several sockets, so that those in the queue are read, and no others.
     #[inline]
     fn has_several(&self) -> bool {
         self.is_queued.len() > 1
     }
 
-    /// Whether to poll for other ready sockets: those with more datagrams must not starve them.
+    /// Whether to poll for other sockets, which those with more datagrams must not starve.
     #[inline]
     fn should_poll(&self) -> bool {
         self.has_several() && (self.queue.is_empty() || self.reads >= MAX_READS)
@@ -171,10 +142,10 @@ fn run_phase<T: Tx, R: Rx>(
                 }
             }
         }
-        let read = worker.receive(rx, control);
-        busy |= read != ReadResult::Empty;
+        let (any, drained) = worker.receive(rx, control);
+        busy |= any || !drained;
         // A reply that is queued by now is in time, and is read before its request times out.
-        let has_read_all = read != ReadResult::Partial && worker.has_read_all(rx, waiter, now);
+        let has_read_all = drained && worker.has_read_all(rx, waiter, now);
         if has_read_all || end.is_some() || worker.matcher.is_short_of_slots() {
             worker.matcher.expire(now, has_read_all);
         }
@@ -205,18 +176,16 @@ impl RequestWorker {
         window: Option<u64>,
         streams: usize,
     ) -> Self {
-        let (ready, meter) = (Ready::new(streams), Meter::of_this_thread());
-        let (blocked_until, out_of_ids_since, at_close) = (Nanos::ZERO, None, None);
         Self {
             job,
             writer,
             matcher,
-            ready,
             window,
-            blocked_until,
-            out_of_ids_since,
-            meter,
-            at_close,
+            ready: Ready::new(streams),
+            blocked_until: Nanos::ZERO,
+            out_of_ids_since: None,
+            meter: Meter::of_this_thread(),
+            at_close: None,
         }
     }
 
@@ -240,8 +209,8 @@ impl RequestWorker {
         step
     }
 
-    /// The step while no request may be sent, or sending has just become possible; requests that
-    /// the schedule cannot send meanwhile are missed. `None`: requests can leave.
+    /// The step while no request may be sent, or when that just ended; requests due meanwhile are
+    /// missed. `None`: requests can be sent.
     // cold: nothing is sent
     fn step_when_full(&mut self, now: Nanos, free_slots: u64) -> Option<Step> {
         let is_out_of_ids = self.matcher.is_out_of_ids();
@@ -268,7 +237,6 @@ impl RequestWorker {
         }
     }
 
-    /// Adds the time without free ids, if it ends now.
     // cold: nothing was sent
     fn note_ids_free(&mut self, now: Nanos) {
         if let Some(since) = self.out_of_ids_since.take() {
@@ -288,8 +256,9 @@ impl RequestWorker {
         self.ready.queue.is_empty()
     }
 
+    /// Whether any datagram was read, and whether none is left.
     #[inline]
-    fn receive<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> ReadResult {
+    fn receive<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> (bool, bool) {
         let (mut any, mut drained) = (false, false);
         let answered = self.matcher.tally.received;
         for _ in 0..MAX_PULLS {
@@ -329,16 +298,15 @@ impl RequestWorker {
         if self.matcher.tally.received > answered {
             self.job.target.answered(control);
         }
-        ReadResult::new(any, drained)
+        (any, drained)
     }
 
-    /// Waits for a reply, or until `next`.
     #[inline]
     fn wait<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos, next: Nanos) {
         let ready = &mut self.ready;
         ready.reads = 0;
         if let Waited::Slept(until) = waiter.either(now, next, rx.sockets(), |at| ready.mark(at)) {
-            self.job.stall.excuse(until);
+            self.job.stall.exclude_until(until);
         }
     }
 }

@@ -6,12 +6,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::{RequestSpec, RunIds};
 use crate::host::counters::CounterSnapshot;
-use crate::measure::{CellResult, RxResult, Topology, TxResult};
+use crate::measure::{CellResult, Topology};
 use crate::plan::{EXCHANGE_LIFETIME, Limit, Plan, PlannedCell, Scenario, WorkerLoad};
 use crate::request::worker::run_request_worker;
 use crate::run::RunError;
-use crate::run::phase::Phase;
-use crate::run::phase::PhaseState;
+use crate::run::phase::{Phase, PhaseState};
 use crate::run::session::{CellRunner, DirectionResult};
 use crate::run::worker_pool::WorkerPool;
 use crate::sys;
@@ -21,16 +20,14 @@ use crate::unit::{Nanos, PayloadSize};
 #[derive(Debug)]
 pub struct RequestRunner {
     target: SocketAddr,
-    /// Requests by the payload of the cell.
     specs: Vec<(PayloadSize, RequestSpec)>,
     is_here: bool,
     answered: bool,
-    /// Ids and numbers that are unique in all cells of the run.
     ids: Arc<RunIds>,
 }
 
 impl RequestRunner {
-    /// A runner for this target; `is_here`: it is on this host. `ids` are those of the whole run.
+    /// A runner for this target; `is_here`: it is on this host. `ids` are those of the run.
     pub const fn new(
         target: SocketAddr,
         specs: Vec<(PayloadSize, RequestSpec)>,
@@ -68,7 +65,6 @@ impl CellRunner for RequestRunner {
         let mut run = |limit, tick: &mut dyn FnMut()| {
             let control = PhaseState::new(Arc::clone(stop), pool.pairs());
             let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
-            // Requests carry no tag.
             pool.begin_pairs(&Phase { epoch, tag: 0, limit, load, control });
             let mut running = pool.running();
             pool.await_end(&mut running, tick)?;
@@ -82,20 +78,28 @@ impl CellRunner for RequestRunner {
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
         run(plan.scenario.limit, tick)?;
         let delta = counters.end();
-        let (mut tx, mut rx) = pool.collect_pairs(&cell.id)?;
-        // All workers have ended.
+        let (tx, rx) = pool.collect(&cell.id)?;
+        let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
         let last_number = self.ids.numbers();
         delta.into_both(&mut tx, &mut rx);
         self.answered |= rx.tally.received > 0;
-        let mut result = self.cell_result(tx, rx, spec);
+        let mut result = match (spec.matching.expects_reply(), self.is_here) {
+            (true, true) => CellResult::of(tx, Some(rx), Topology::SameNetns),
+            (true, false) => CellResult::of(tx, Some(rx), Topology::Remote),
+            (false, _) => {
+                let mut result = CellResult::of(tx, None, Topology::Remote);
+                result.rx.exchange = rx.exchange;
+                result
+            }
+        };
         result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
-        if let (Some(exchange), Some(asking)) = (&mut result.exchange, &plan.scenario.asking) {
-            let sent = result.tx.sent;
+        if let (Some(exchange), Some(asking)) = (&mut result.rx.exchange, &plan.scenario.asking) {
+            let sent = result.tx.tally.sent;
             exchange.repeated_labels =
                 asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
             exchange.repeated_labels =
                 asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
-            let time = plan.scenario.warmup + result.elapsed;
+            let time = plan.scenario.warmup + result.tx.end;
             let reused = |bits| reused_message_ids(&sent_by_flow, bits, time).min(sent);
             exchange.reused_message_ids = asking.message_id_bits.map(reused);
         }
@@ -103,8 +107,7 @@ impl CellRunner for RequestRunner {
     }
 }
 
-/// Number of requests sent within `time` whose message id an earlier request of the port had less
-/// than its lifetime before, if requests are evenly spread.
+/// Number of evenly spread requests whose message id the port had used within its lifetime.
 fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
     let ids = 1_u64.checked_shl(bits).unwrap_or(u64::MAX);
     let lifetimes = (time.as_secs_f64() / EXCHANGE_LIFETIME.as_secs_f64()).max(1.0);
@@ -112,29 +115,20 @@ fn reused_message_ids(sent_by_flow: &[u64], bits: u32, time: Nanos) -> u64 {
     sent_by_flow.iter().filter(is_too_fast).map(|sent| sent - ids).sum()
 }
 
-impl RequestRunner {
-    fn cell_result(&self, tx: TxResult, rx: RxResult, spec: &RequestSpec) -> CellResult {
-        let ends = if self.is_here { Topology::SameNetns } else { Topology::Remote };
-        match spec.matching.expects_reply() {
-            true => CellResult::of(tx, Some(rx), ends),
-            false => {
-                CellResult { exchange: rx.exchange, ..CellResult::of(tx, None, Topology::Remote) }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn message_ids_are_reused_within_their_lifetime_alone() {
-        let seconds = |seconds: u64| Nanos::from_millis(seconds * 1_000);
-        assert_eq!(reused_message_ids(&[65_536, 3], 16, seconds(10)), 0);
-        assert_eq!(reused_message_ids(&[65_540, 65_536, 70_000], 16, seconds(10)), 4 + 4_464);
-        // 240 per second: each id repeats after 273 s.
-        assert_eq!(reused_message_ids(&[240_000], 16, seconds(1_000)), 0);
-        assert_eq!(reused_message_ids(&[300_000], 16, seconds(1_000)), 300_000 - 65_536);
+    fn counts_message_ids_reused_within_their_lifetime() {
+        for (sent, seconds, reused) in [
+            (&[65_540, 65_536, 70_000, 3][..], 10, 4 + 4_464),
+            // 240 per second: each id repeats after 273 s.
+            (&[240_000], 1_000, 0),
+            (&[300_000], 1_000, 300_000 - 65_536),
+        ] {
+            let time = Nanos::from_millis(seconds * 1_000);
+            assert_eq!(reused_message_ids(sent, 16, time), reused, "{sent:?}");
+        }
     }
 }

@@ -10,13 +10,12 @@ use mio::net::UdpSocket;
 
 use super::*;
 use crate::engine::{PlainRx, PlainTx, Pull};
-use crate::payload::{Echo, Preset, RequestSource, Spec};
+use crate::payload::{Preset, RequestSource, Spec};
 use crate::plan::{
     EnginePair, EngineWord, Limit, Machine, Plan, RequestConfig, RequestOptions, Route, Scenario,
     WorkerLoad,
 };
-use crate::request::in_flight::InFlightTable;
-use crate::request::streams::StreamMap;
+use crate::request::in_flight::{InFlightTable, StreamMap};
 use crate::run::phase::Phase;
 use crate::run::session::CellRunner;
 use crate::unit::{PayloadSize, Rate};
@@ -25,16 +24,15 @@ const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
 /// The requests: 64 bytes, with an id of 64 bits.
 fn spec() -> RequestSpec {
-    let spec = Spec::of(RequestSource::Preset(Preset::Echo(Echo { size: 64 })));
+    let spec = Spec::of(RequestSource::Preset(Preset::Echo { size: 64 }));
     let (requests, matching) = spec.compile(1).unwrap();
     RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) }
 }
 
 /// One worker with so many ports, a timeout of 100 ms, and at most so many requests in flight.
-fn plan(streams: u16, outstanding: u32, rate: Rate) -> Plan {
-    let timeout = Nanos::from_millis(100);
+fn plan(streams: u16, outstanding: u32) -> Plan {
     let asking = RequestOptions {
-        timeout,
+        timeout: Nanos::from_millis(100),
         outstanding: Some(outstanding),
         id_bits: 64,
         ..RequestOptions::default()
@@ -43,7 +41,7 @@ fn plan(streams: u16, outstanding: u32, rate: Rate) -> Plan {
         route: Route::Request,
         sizes: vec![SIZE],
         engines: vec![EngineWord::Pair(EnginePair::PLAIN)],
-        rates: vec![rate],
+        rates: vec![Rate::Max],
         limit: Limit::Count(20),
         warmup: Nanos::ZERO,
         streams,
@@ -78,23 +76,19 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     let rx_sockets = rx_sockets.into_iter().map(UdpSocket::from_std).collect();
     let tx = PlainTx::new(tx_sockets, None, SIZE, |slot: &mut [u8]| slot.fill(0));
     let mut rx = PlainRx::for_any_size(rx_sockets);
-    let plan = plan(streams, outstanding, Rate::Max);
-    let shares = plan.request_configs(&plan.cells[0], WorkerLoad::FlatOut);
-    let RequestConfig { tx: config, asking, window, .. } = shares.into_iter().next().unwrap();
+    let plan = plan(streams, outstanding);
+    let config = plan.request_configs(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
+    let RequestConfig { tx: config, asking, window, .. } = config;
     let mut job = SendJob::new(&config, &tx);
     let control = PhaseState::new(Arc::default(), 1);
-    let epoch = Nanos(crate::sys::monotonic_ns());
-    let limit = plan.scenario.limit;
-    let phase =
-        Phase { epoch, tag: 0, limit, load: WorkerLoad::FlatOut, control: Arc::clone(&control) };
-    job.start(&config, &phase);
+    let (epoch, limit) = (Nanos(crate::sys::monotonic_ns()), plan.scenario.limit);
+    let (load, phase_control) = (WorkerLoad::FlatOut, Arc::clone(&control));
+    job.start(&config, &Phase { epoch, tag: 0, limit, load, control: phase_control });
     let table =
         Arc::new(InFlightTable::new(StreamMap::new(streams.into(), 1), 1 << id_bits, id_bits));
     let ids = Arc::new(RunIds::new(1));
     let first = ids.begin(streams.into());
-    let requests = Arc::clone(&spec().requests);
-    let mut writer = RequestWriter::new(requests, &table, true, (0, 1), (ids, first), job.batch);
-    writer.start(0, false);
+    let writer = RequestWriter::new(&spec(), &table, (ids, first), job.batch);
     let batch = job.batch as u64;
     let mut matcher = ResponseMatcher::new(spec(), table, &asking, first, batch, streams.into());
     matcher.start(false, Nanos::ZERO);
@@ -118,8 +112,8 @@ impl Rig {
 }
 
 #[test]
-fn a_full_window_is_no_lack_of_ids() {
-    // 16 ids, each at rest for 125 ms, and 8 requests at once.
+fn distinguishes_a_full_window_from_a_lack_of_ids() {
+    // 16 ids, each not reused for 125 ms, and 8 requests at once.
     let mut rig = rig(1, 8, 4);
     rig.send_due(0);
     assert_eq!(rig.worker.matcher.in_flight(), 8);
@@ -128,22 +122,14 @@ fn a_full_window_is_no_lack_of_ids() {
     {
         rig.worker.matcher.expire(Nanos::from_millis(at_ms), true);
         rig.send_due(at_ms);
-        let exchange = rig.worker.matcher.exchange;
-        let no_room_time = Nanos::from_millis(no_room_ms);
-        assert_eq!(rig.worker.matcher.in_flight(), in_flight, "{at_ms}");
-        assert_eq!(exchange.no_room_time, no_room_time, "{at_ms}");
+        let matcher = &rig.worker.matcher;
+        let found = (matcher.in_flight(), matcher.exchange.no_room_time);
+        assert_eq!(found, (in_flight, Nanos::from_millis(no_room_ms)), "{at_ms}");
     }
 }
 
 #[test]
-fn the_read_that_empties_the_queue_has_read_all() {
-    let mut rig = rig(MAX_PULLS as u16, 8, 8);
-    (0..MAX_PULLS).for_each(|at| rig.worker.ready.mark(at));
-    assert_eq!(rig.worker.receive(&mut rig.rx, &rig.control), ReadResult::Empty);
-}
-
-#[test]
-fn a_reply_that_came_since_the_latest_poll_is_read_before_its_request_is_given_up() {
+fn reads_queued_replies_before_their_requests_time_out() {
     let mut rig = rig(2, 2, 8);
     rig.send_due(0);
     let mut slot = [0; 64];
@@ -151,15 +137,19 @@ fn a_reply_that_came_since_the_latest_poll_is_read_before_its_request_is_given_u
     rig.server.send_to(&slot[..len], from).unwrap();
     let now = Nanos::from_millis(200);
     let Rig { worker, rx, waiter, control, .. } = &mut rig;
-    assert_eq!(worker.receive(rx, control), ReadResult::Empty, "not polled yet");
+    assert_eq!(worker.receive(rx, control), (false, true), "not polled yet");
     assert!(!worker.has_read_all(rx, waiter, now));
-    assert_eq!(worker.receive(rx, control), ReadResult::Drained);
+    assert_eq!(worker.receive(rx, control), (true, true));
     assert!(worker.has_read_all(rx, waiter, now));
     worker.matcher.expire(now, true);
     assert_eq!((worker.matcher.tally.received, worker.matcher.exchange.timeouts), (1, 1));
+    // The read that empties the queue has read all.
+    let mut rig = self::rig(MAX_PULLS as u16, 8, 8);
+    (0..MAX_PULLS).for_each(|at| rig.worker.ready.mark(at));
+    assert_eq!(rig.worker.receive(&mut rig.rx, &rig.control), (false, true));
 }
 
-/// Several sockets, the first of which is never found empty for so many reads.
+/// Several sockets, the first of which is not empty for so many reads.
 struct Endless {
     rx: PlainRx,
     at: usize,
@@ -192,7 +182,7 @@ impl Rx for Endless {
 }
 
 #[test]
-fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
+fn a_socket_that_is_never_empty_starves_no_other() {
     let Rig { mut worker, mut tx, rx, mut waiter, control, server } = rig(3, 1, 8);
     let echo = std::thread::spawn(move || {
         let mut slot = [0; 64];
@@ -201,7 +191,7 @@ fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
             server.send_to(&slot[..len], from).unwrap();
         }
     });
-    // Only a loop that never reads the others exhausts these.
+    // Exhausted only if the others are never read.
     let mut rx = Endless { rx, at: 0, left: 30_000_000 };
     worker.ready.mark(0);
     worker.window = Some(20);
@@ -211,18 +201,18 @@ fn a_socket_that_is_never_empty_keeps_no_other_from_being_read() {
     assert!(rx.left > 0, "{received} answers");
     // The first of three ports has 7 of them.
     assert_eq!(received, 13);
-    assert_eq!(worker.matcher.exchange.given_up, 7, "however long it has more");
+    assert_eq!(worker.matcher.exchange.given_up, 7);
     echo.join().unwrap();
 }
 
 #[test]
-fn ids_of_a_failed_cell_are_not_used_again() {
+fn ids_of_a_failed_cell_are_not_reused() {
     let server = StdSocket::bind("127.0.0.1:0").unwrap();
     let ids = Arc::new(RunIds::new(1));
     let target = server.local_addr().unwrap();
     let mut runner = RequestRunner::new(target, vec![(SIZE, spec())], true, Arc::clone(&ids));
     // Unanswered requests, one after the other, until the pool is dropped.
-    let plan = plan(1, 1, Rate::Max);
+    let plan = plan(1, 1);
     let cell = &plan.cells[0];
     let mut tick = || panic!("part of the test");
     let stop = Arc::new(AtomicBool::new(false));
@@ -235,41 +225,4 @@ fn ids_of_a_failed_cell_are_not_used_again() {
     let sent = std::iter::from_fn(|| server.recv_from(&mut [0; 64]).ok()).count();
     assert!(sent > 0);
     assert_eq!(ids.begin(1).unique(0), sent as u64);
-}
-
-/// The sockets read in so many turns, if those of `busy` always have more.
-fn turns(ready: &mut Ready, busy: &[usize], turns: usize) -> Vec<usize> {
-    let mut read = Vec::new();
-    for _ in 0..turns {
-        let Some(&at) = ready.queue.front() else { break };
-        read.push(at);
-        ready.was_read(!busy.contains(&at));
-    }
-    read
-}
-
-#[test]
-fn sockets_are_read_in_the_order_of_reports() {
-    let mut ready = Ready::new(4);
-    [2, 0, 3, 0, 2].into_iter().for_each(|at| ready.mark(at));
-    assert_eq!(turns(&mut ready, &[], 9), [2, 0, 3]);
-    // A socket that always has more keeps no other waiting.
-    let mut ready = Ready::new(3);
-    [0, 1, 2].into_iter().for_each(|at| ready.mark(at));
-    assert_eq!(turns(&mut ready, &[0, 2], 6), [0, 1, 2, 0, 2, 0]);
-    ready.mark(1);
-    assert_eq!(turns(&mut ready, &[0, 2], 3), [2, 0, 1]);
-    let mut single = Ready::new(1);
-    assert_eq!(turns(&mut single, &[], 2), [0, 0], "a single one is always read");
-}
-
-#[test]
-fn other_sockets_are_polled_for_while_some_have_more() {
-    let mut ready = Ready::new(3);
-    assert!(ready.should_poll());
-    ready.mark(0);
-    assert_eq!(turns(&mut ready, &[0], MAX_READS - 1), vec![0; MAX_READS - 1]);
-    assert!(!ready.should_poll());
-    turns(&mut ready, &[0], 1);
-    assert!(ready.should_poll());
 }

@@ -15,9 +15,7 @@ use crate::net::{NetError, Options, Ports, SocketError, Udp};
 use crate::plan::{
     EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
 };
-use crate::request::in_flight::InFlightTable;
-use crate::request::streams::StreamMap;
-use crate::request::writer::calendar_at;
+use crate::request::in_flight::{InFlightTable, StreamMap};
 use crate::run::send_job::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
@@ -53,10 +51,8 @@ pub(super) fn run_request_worker(
     run_with_tx(tx_sockets, rx_sockets, &Setup { config, buffers, spec, ids, first_ids, channel })
 }
 
-/// Opens a socket on a port that the run has not used, unless ports are given or unused ones are
-/// rare, so that a server does not take requests for those of an earlier cell.
+/// Opens a socket on a port that the run has not used, unless ports are fixed or none is found.
 fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
-    // Kept open, so that the system does not return the same port.
     let mut held = Vec::new();
     loop {
         let udp = Udp::open(options)?;
@@ -129,7 +125,7 @@ fn run_phases<T: Tx, R: Rx>(
     let mut waiter = waiter(config.tx.common.wait, Interest::READABLE)?;
     let mut state = new_worker(setup, &tx);
     let expects_reply = setup.spec.matching.expects_reply();
-    let (mut tx_half, mut rx_half) = (TxResult::default(), RxResult::default());
+    let (mut tx_result, mut rx_result) = (TxResult::default(), RxResult::default());
     let mut epoch = None;
     if rx.sockets().len() > 1 {
         waiter.watch(rx.sockets());
@@ -139,8 +135,8 @@ fn run_phases<T: Tx, R: Rx>(
     while let Ok(phase) = channel.orders.recv() {
         let planned_end = state.job.start(&config.tx, &phase);
         let by_slot = matches!(phase.load, WorkerLoad::Recorded(..));
-        let calendar_ns = calendar_at(phase.epoch, Clock::Monotonic.now(), sys::realtime_ns());
-        state.writer.start(calendar_ns, by_slot);
+        let calendar_ns = sys::realtime_ns() + phase.epoch.0;
+        state.writer.start(calendar_ns.saturating_sub(Clock::Monotonic.now().0), by_slot);
         state.blocked_until = Nanos::ZERO;
         let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
         state.matcher.start(phase.load != WorkerLoad::FlatOut, later);
@@ -155,33 +151,32 @@ fn run_phases<T: Tx, R: Rx>(
         let before = state.meter.read();
         state.job.stall.start(Nanos::ZERO);
         let last = run_phase(&mut tx, &mut rx, &mut state, &mut waiter, control);
-        let usage = state.at_close.map(|now| state.meter.between(before, now)).unwrap_or_default();
-        tx_half = state.job.phase_result(last, planned_end, control.stopped());
-        done.publish(tx_half.end, last);
+        let usage = state.at_close.map(|now| now.since(before)).unwrap_or_default();
+        tx_result = state.job.phase_result(last, planned_end, control.stopped());
+        done.publish(tx_result.end, last);
         let segments = tx.segments().zip(segments_at_first);
-        tx_half.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
-        (tx_half.usage, tx_half.buffer) = (usage, send_buffer);
+        tx_result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
+        (tx_result.usage, tx_result.buffer) = (usage, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
         state.matcher.exchange.own_drops = drops;
         let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
-        rx_half = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
+        rx_result = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
         let (sent, received) = (state.job.tally.sent, state.matcher.tally.received);
         let flows = (state.job.first_flow, state.job.next.clone());
-        // Without expected replies, none is missing.
         let received = if expects_reply { received } else { sent };
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone { sent, received, flows }));
     }
     let RequestWorker { job, matcher, .. } = state;
-    let rx_half = RxResult {
+    let rx_result = RxResult {
         flows: matcher.answered(job.first_flow),
         tally: matcher.tally,
         latency: matcher.latency,
         exchange: Some(matcher.exchange),
         workers: vec![matcher.tally.received],
         takes_super_packets: rx.takes_super_packets(),
-        ..rx_half
+        ..rx_result
     };
-    Ok((job.into_result(tx_half), rx_half))
+    Ok((job.into_result(tx_result), rx_result))
 }
 
 fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
@@ -192,23 +187,19 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let pps = request.load.peak_pps().map(|pps| pps / request.of as f64);
     let wanted = asking.at_once(pps, config.window, request.of as u64, job.batch);
     let wanted = wanted.clamp(*TABLE_SIZE.start(), *TABLE_SIZE.end());
-    let expects_reply = spec.matching.expects_reply();
-    // Replies in order, or no replies, need no id.
-    let by_id = expects_reply && !spec.matching.by_order();
-    let id_bits = if by_id { spec.requests.id_bits() } else { u64::BITS };
+    let by_id = spec.matching.expects_reply() && !spec.matching.by_order();
+    let id_bits = if by_id { spec.requests.id_bits } else { u64::BITS };
     let stream_map = StreamMap::new(streams, block(pps, job.batch, id_bits));
     let table = Arc::new(InFlightTable::new(stream_map, wanted, id_bits));
-    let place = (request.common.worker, request.of);
-    let first_ids = setup.first_ids.of_worker(place.0, place.1, request.common.flows.start);
-    let requests = Arc::clone(&spec.requests);
+    let WorkerConfig { worker, flows, .. } = &request.common;
+    let first_ids = setup.first_ids.of_worker(*worker, request.of, flows.start);
     let ids = (Arc::clone(&setup.ids), first_ids);
-    let writer = RequestWriter::new(requests, &table, expects_reply, place, ids, job.batch);
+    let writer = RequestWriter::new(spec, &table, ids, job.batch);
     let batch = job.batch as u64;
     let matcher = ResponseMatcher::new(spec.clone(), table, asking, first_ids, batch, streams);
     RequestWorker::new(job, writer, matcher, config.window, streams)
 }
 
-/// Drops of our sockets so far, modulo 2³².
 fn dropped<R: Rx>(rx: &mut R) -> Option<u32> {
     let drops = rx.sockets().iter().map(sys::socket_drops);
     drops.reduce(|sum, more| Some(sum?.wrapping_add(more?))).flatten()

@@ -6,66 +6,52 @@ use crate::engine::Tx;
 use crate::pace::Scheduled;
 use crate::payload::{RequestNumber, Requests};
 use crate::request::ids::{FirstIds, RunIds};
-use crate::request::in_flight::{InFlightTable, PendingRequest};
-use crate::request::streams::StreamMap;
+use crate::request::in_flight::{InFlightTable, PendingRequest, StreamMap};
+use crate::request::matcher::RequestSpec;
 use crate::run::send::{Leaving, Stamp};
 use crate::run::send_job::SendJob;
-use crate::unit::{Nanos, PayloadSize};
+use crate::unit::PayloadSize;
 
 #[derive(Debug)]
 pub(super) struct RequestWriter {
     requests: Arc<Requests>,
     /// `None`: no reply is expected.
     table: Option<Arc<InFlightTable>>,
-    /// The next request of this worker, and the first one of this phase.
     next: u64,
     first: u64,
-    /// Bits of the id that requests carry.
-    id_mask: u64,
     /// Whether requests belong to times of a capture, so that missed ones are skipped.
     by_slot: bool,
-    /// Number of this worker, and of how many: requests are numbered over all of them.
-    worker: u64,
-    of: u64,
-    /// The ids of the run, and the first ones of this worker.
     ids: Arc<RunIds>,
     first_ids: FirstIds,
-    /// The calendar when the phase began, in ns since 1970.
+    /// The start of the phase in ns since 1970.
     calendar_ns: u64,
-    /// Lengths of the latest batch, where requests differ.
+    /// Lengths of the latest batch, if requests differ.
     lens: Vec<u16>,
     leased: usize,
     stream_map: StreamMap,
 }
 
 impl RequestWriter {
-    /// A writer for worker `worker` of `of`, in batches of at most `batch`.
     // cold: set-up
     pub(super) fn new(
-        requests: Arc<Requests>,
+        spec: &RequestSpec,
         table: &Arc<InFlightTable>,
-        expects_reply: bool,
-        (worker, of): (usize, usize),
         (ids, first_ids): (Arc<RunIds>, FirstIds),
         batch: usize,
     ) -> Self {
-        let id_mask = low_bits(requests.id_bits());
-        let lens = vec![0; if requests.same_len().is_some() { 0 } else { batch }];
+        let requests = Arc::clone(&spec.requests);
         Self {
-            requests,
-            table: expects_reply.then(|| Arc::clone(table)),
+            table: spec.matching.expects_reply().then(|| Arc::clone(table)),
             next: table.head(),
             first: table.head(),
-            id_mask,
             by_slot: false,
-            worker: worker as u64,
-            of: of as u64,
             ids,
             first_ids,
             calendar_ns: 0,
-            lens,
+            lens: vec![0; if requests.same_len.is_some() { 0 } else { batch }],
             leased: 0,
             stream_map: table.stream_map(),
+            requests,
         }
     }
 
@@ -74,7 +60,6 @@ impl RequestWriter {
         (self.calendar_ns, self.by_slot, self.first) = (calendar_ns, by_slot, self.next);
     }
 
-    /// The number after the latest request.
     #[inline]
     pub(super) const fn head(&self) -> u64 {
         self.next
@@ -95,15 +80,16 @@ impl Stamp for RequestWriter {
         let slots = tx.lease(count);
         let leased = slots.len() / stride;
         // All of one port, so ids are consecutive.
+        let id_mask = self.requests.id_mask();
         let first_id = self.first_ids.first_of(flow).wrapping_add(self.stream_map.place(self.next));
         let calendar_ns = self.calendar_ns + now.0;
         let slot = job.pace.scheduled().filter(|_| self.by_slot);
         let in_phase = slot.map_or(self.next - self.first, Scheduled::scheduled);
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let number = self.next + i as u64;
-            let turn = (in_phase + i as u64) * self.of + self.worker;
+            let turn = self.first_ids.turn(in_phase + i as u64);
             let unique = self.first_ids.unique(number);
-            let id = first_id.wrapping_add(i as u64) & self.id_mask;
+            let id = first_id.wrapping_add(i as u64) & id_mask;
             let request = RequestNumber { turn, unique };
             let len = self.requests.write(request, id, calendar_ns, slot);
             if let Some(at) = self.lens.get_mut(i) {
@@ -148,17 +134,4 @@ impl Drop for RequestWriter {
         let requests = self.next + self.leased as u64;
         self.ids.end(self.first_ids, requests, self.stream_map.places(0, requests));
     }
-}
-
-/// A mask of the lowest bits.
-pub(super) const fn low_bits(bits: u32) -> u64 {
-    match 1_u64.checked_shl(bits) {
-        Some(above) => above - 1,
-        None => u64::MAX,
-    }
-}
-
-/// The calendar at a moment of the monotonic clock, in ns since 1970.
-pub(super) fn calendar_at(epoch: Nanos, now: Nanos, realtime_ns: u64) -> u64 {
-    (realtime_ns + epoch.0).saturating_sub(now.0)
 }

@@ -5,10 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::session::CellRunner;
 use super::{RunError, session};
+use crate::document::{Choice, Failed, LeftOut, Tried};
 use crate::engine::ENGINES;
-use crate::plan::{
-    EnginePair, EngineTrial, EngineWord, Limit, Machine, PaceKind, Plan, Route, Scenario,
-};
+use crate::plan::{EnginePair, EngineWord, Limit, Machine, PaceKind, Plan, Route, Scenario};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// The length of a trial. Arbitrary: thousands of datagrams even with the slowest engine, and less
@@ -18,8 +17,11 @@ const TRIAL: Nanos = Nanos::from_millis(20);
 const WARMUP: Nanos = Nanos::from_millis(5);
 /// Trials of each engine, in turns. The best counts: disturbances only slow a trial down.
 const ROUNDS: u32 = 2;
+/// Why `auto` does not select a pair if no trial has shown that the path cuts its super-packets.
+const UNCUT: &str = "no trial showed that this path cuts its segments, and a rate of segments that \
+                     stay uncut is no rate of single datagrams; name it to measure it";
 
-/// The rate of trials: flat out, but if datagrams leave this process, at most what was asked for.
+/// The rate of trials: flat out, but if datagrams leave this process, at most the requested rate.
 fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
     let ramp = match scenario.pace {
         PaceKind::Ramp(from, to) => vec![from, to],
@@ -29,16 +31,15 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
         let rate = rate.at_size(size.map_or(0.0, PayloadSize::mean)).ok().flatten();
         rate.map_or(f64::INFINITY, PacketRate::pps)
     };
-    let asked = scenario.rates.iter().chain(&ramp).copied();
-    let highest = asked.max_by(|a, b| pps(a).total_cmp(&pps(b)));
+    let requested = scenario.rates.iter().chain(&ramp).copied();
+    let highest = requested.max_by(|a, b| pps(a).total_cmp(&pps(b)));
     highest
         .filter(|highest| scenario.route != Route::Local && pps(highest).is_finite())
         .unwrap_or(Rate::Max)
 }
 
-struct Tried {
+struct Candidate {
     engine: EnginePair,
-    /// The most it delivered, datagrams a second.
     pps: f64,
     /// Whether datagrams may stay in super-packets: no trial has shown that the path cuts them.
     uncut: bool,
@@ -49,13 +50,13 @@ struct Tried {
 /// chosen: theirs is no rate of single datagrams.
 ///
 /// # Errors
-/// [`RunError`] of the last trial, where none could be made.
+/// [`RunError`] of the last trial if none succeeded.
 pub fn choose(
     scenario: &Scenario,
     machine: &Machine,
     runner: &mut dyn CellRunner,
     stop: &Arc<AtomicBool>,
-) -> Result<EngineTrial, RunError> {
+) -> Result<(EnginePair, Choice), RunError> {
     let size = scenario.sizes.iter().copied().min_by_key(|size| size.largest());
     // Without a receiver, pairs that differ only in the receiving engine count as one.
     let is_tried = |&pair: &EnginePair| {
@@ -63,7 +64,7 @@ pub fn choose(
         machine.lacks(pair).is_none() && !one_ended
     };
     let candidates = ENGINES.iter().filter_map(|row| row.auto).filter(is_tried);
-    let mut tried: Vec<Tried> = Vec::new();
+    let mut tried: Vec<Candidate> = Vec::new();
     let mut failed = Vec::new();
     for engine in (0..ROUNDS).flat_map(|_| candidates.clone()) {
         let trial = Scenario {
@@ -82,7 +83,7 @@ pub fn choose(
             let uncut = engine == EnginePair::OFFLOAD && !measured.result.was_cut();
             match tried.iter_mut().find(|one| one.engine == engine) {
                 Some(one) => (one.pps, one.uncut) = (one.pps.max(pps), one.uncut && uncut),
-                None => tried.push(Tried { engine, pps, uncut }),
+                None => tried.push(Candidate { engine, pps, uncut }),
             }
         }
         failed.extend(outcome.error.map(|error| (engine, error)));
@@ -92,16 +93,28 @@ pub fn choose(
     }
     tried.sort_by(|a, b| b.pps.total_cmp(&a.pps));
     let (uncut, cut): (Vec<_>, Vec<_>) = tried.into_iter().partition(|one| one.uncut);
-    let rates = |all: Vec<Tried>| all.into_iter().map(|one| (one.engine, one.pps)).collect();
-    let (tried, uncut): (Vec<_>, Vec<_>) = (rates(cut), rates(uncut));
-    match (tried.first(), size) {
-        (Some(&(engine, _)), Some(size)) => {
-            let failed = failed.into_iter().map(|(pair, error)| (pair, error.to_string()));
-            let failed = failed.collect();
-            Ok(EngineTrial { engine, size, trial: TRIAL, tried, uncut, failed })
-        }
-        _ => Err(failed.pop().map_or(RunError::NothingTried, |(_, error)| error)),
-    }
+    let (Some(best), Some(size)) = (cut.first(), size) else {
+        return Err(failed.pop().map_or(RunError::NothingTried, |(_, error)| error));
+    };
+    let trials = cut.iter().map(|one| Tried { engine: one.engine.to_string(), pps: one.pps });
+    let left_out = uncut.iter().map(|one| LeftOut {
+        engine: one.engine.to_string(),
+        pps: one.pps,
+        why: UNCUT.to_owned(),
+    });
+    let failed = failed
+        .iter()
+        .map(|(engine, error)| Failed { engine: engine.to_string(), why: error.to_string() });
+    let choice = Choice {
+        asked: "auto".to_owned(),
+        engine: best.engine.to_string(),
+        size: size.mean().round() as u64,
+        trial_ns: TRIAL.0,
+        trials: trials.collect(),
+        left_out: left_out.collect(),
+        failed: failed.collect(),
+    };
+    Ok((best.engine, choice))
 }
 
 #[cfg(test)]
@@ -109,15 +122,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trials_leave_no_faster_than_was_asked_for() {
+    fn trials_do_not_exceed_the_requested_rate() {
         let size = Some(PayloadSize::Fixed(100));
-        let asked = |route, rates| Scenario { route, rates, ..Scenario::default() };
+        let scenario = |route, rates| Scenario { route, rates, ..Scenario::default() };
         let (low, bits): (Rate, Rate) = ("500".parse().unwrap(), "8Mbit".parse().unwrap());
-        assert_eq!(rate(&asked(Route::Forward, vec![low, bits]), size), bits);
-        assert_eq!(rate(&asked(Route::SendOnly, vec![low]), size), low);
-        assert_eq!(rate(&asked(Route::Reverse, vec![low, Rate::OfMax(0.5)]), size), Rate::Max);
-        assert_eq!(rate(&asked(Route::Local, vec![low]), size), Rate::Max);
-        let ramp = Scenario { pace: PaceKind::Ramp(low, bits), ..asked(Route::Both, vec![]) };
+        assert_eq!(rate(&scenario(Route::Forward, vec![low, bits]), size), bits);
+        assert_eq!(rate(&scenario(Route::SendOnly, vec![low]), size), low);
+        assert_eq!(rate(&scenario(Route::Reverse, vec![low, Rate::OfMax(0.5)]), size), Rate::Max);
+        assert_eq!(rate(&scenario(Route::Local, vec![low]), size), Rate::Max);
+        let ramp = Scenario { pace: PaceKind::Ramp(low, bits), ..scenario(Route::Both, vec![]) };
         assert_eq!(rate(&ramp, size), bits);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::RunError;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
 use super::phase::Phase;
+use super::session::{CellRunner, DirectionResult};
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, Topology};
@@ -15,81 +16,82 @@ use crate::plan::{Limit, Plan, PlannedCell, RxKind, Scenario, WorkerLoad};
 use crate::run::phase::PhaseState;
 use crate::run::worker_pool::WorkerPool;
 use crate::sys;
-use crate::unit::Nanos;
+use crate::unit::{Nanos, hash_u64};
 
-/// Measures one cell at `load`. `tick` is called a few times a second while it runs.
-pub(super) fn measure(
-    plan: &Plan,
-    cell: &PlannedCell,
-    load: WorkerLoad,
+/// Runs both ends in this process.
+#[derive(Debug)]
+pub struct LocalRunner {
     tag: u16,
-    stop: &Arc<AtomicBool>,
-    tick: &mut dyn FnMut(),
-) -> Result<CellResult, RunError> {
-    // Files of sockets exist to the end of the cell, however it ends.
-    let (pool, _files) = set_up(plan, cell, load)?;
-    let warmup = plan.scenario.warmup;
-    // The null engine makes datagrams of one tag only.
-    let null = cell.engine.rx == RxKind::Null;
-    let tags = if null { [NULL_TAG, NULL_TAG] } else { [tag, tag | 1] };
-    let mut warmed = (0, 0);
-    if warmup > Nanos::ZERO {
-        warmed = phase(&pool, tags[0], Limit::Time(warmup), load, stop, tick)?;
-    }
-    let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
-    let netns = to_netns.as_deref();
-    let snapshot_there = netns.map(|netns| (netns, CounterSnapshot::begin_in(netns, *to)));
-    let target = SocketAddr::new(to.unwrap_or(*bind), *port);
-    let device = name_towards(target, *bind, ip.dev.as_deref());
-    let mut snapshot = CounterSnapshot::begin_maybe(unix.is_some(), device.as_deref());
-    if netns.is_some() {
-        snapshot = snapshot.towards(target, device.as_deref());
-    }
-    phase(&pool, tags[1], plan.scenario.limit, load, stop, tick)?;
-    let delta = snapshot.end();
-    let delta_there = snapshot_there.map(|(netns, snapshot)| snapshot.end_in(netns));
-    let (tx, rx) = pool.collect(&cell.id)?;
-    let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
-    let ends = if delta_there.is_some() { Topology::SameHost } else { Topology::SameNetns };
-    if let Some(there) = delta_there {
-        delta.into_tx(&mut tx);
-        there.into_rx(&mut rx);
-    } else {
-        delta.into_rx(&mut rx);
-    }
-    let mut result = CellResult::of(tx, Some(rx), ends);
-    result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
-    Ok(result)
 }
 
-/// Starts receivers, then senders; returns with them the files of their sockets.
+impl Default for LocalRunner {
+    fn default() -> Self {
+        // A tag that another run on this host is unlikely to use at the same time.
+        let tag = hash_u64(sys::monotonic_ns() ^ u64::from(std::process::id()) << 32) as u16;
+        Self { tag }
+    }
+}
+
+impl CellRunner for LocalRunner {
+    fn measure(
+        &mut self,
+        plan: &Plan,
+        cell: &PlannedCell,
+        load: WorkerLoad,
+        stop: &Arc<AtomicBool>,
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<DirectionResult>, RunError> {
+        // Even and not 0: a cell takes this tag and the next, and zeroes on the wire are no tag.
+        self.tag = (self.tag.wrapping_add(2) & !1).max(2);
+        // Files of sockets exist to the end of the cell, however it ends.
+        let (pool, _files) = set_up(plan, cell, load)?;
+        let warmup = plan.scenario.warmup;
+        // The null engine makes datagrams of one tag only.
+        let null = cell.engine.rx == RxKind::Null;
+        let tags = if null { [NULL_TAG, NULL_TAG] } else { [self.tag, self.tag | 1] };
+        let mut warmed = (0, 0);
+        if warmup > Nanos::ZERO {
+            warmed = phase(&pool, tags[0], Limit::Time(warmup), load, stop, tick)?;
+        }
+        let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
+        let netns = to_netns.as_deref();
+        let snapshot_there = netns.map(|netns| CounterSnapshot::begin_in(netns, *to));
+        let target = SocketAddr::new(to.unwrap_or(*bind), *port);
+        let device = name_towards(target, *bind, ip.dev.as_deref());
+        let mut snapshot = CounterSnapshot::begin_maybe(unix.is_some(), device.as_deref());
+        if netns.is_some() {
+            snapshot = snapshot.towards(target, device.as_deref());
+        }
+        phase(&pool, tags[1], plan.scenario.limit, load, stop, tick)?;
+        let delta = snapshot.end();
+        let delta_there = snapshot_there.map(|snapshot| snapshot.end());
+        let (tx, rx) = pool.collect(&cell.id)?;
+        let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
+        let mut ends = Topology::SameNetns;
+        if let Some(there) = delta_there {
+            ends = Topology::SameHost;
+            delta.into_tx(&mut tx);
+            there.into_rx(&mut rx);
+        } else {
+            delta.into_rx(&mut rx);
+        }
+        let mut result = CellResult::of(tx, Some(rx), ends);
+        result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
+        Ok(vec![DirectionResult { direction: None, result, error: None }])
+    }
+}
+
 fn set_up(
     plan: &Plan,
     cell: &PlannedCell,
     load: WorkerLoad,
 ) -> Result<(WorkerPool, Vec<UnixFile>), RunError> {
-    let (mut pool, mut files) =
-        (WorkerPool::new(plan.scenario.streams, plan.scenario.ports), Vec::new());
-    match start(&mut pool, &mut files, plan, cell, load) {
-        Ok(()) => Ok((pool, files)),
-        Err(error) => {
-            // Started workers release their names before another cell needs them.
-            let _ = pool.collect(&cell.id);
-            Err(error)
-        }
-    }
-}
-
-fn start(
-    pool: &mut WorkerPool,
-    files: &mut Vec<UnixFile>,
-    plan: &Plan,
-    cell: &PlannedCell,
-    load: WorkerLoad,
-) -> Result<(), RunError> {
+    let mut files = Vec::new();
+    // Dropped first after an error: its workers release their names before the next cell.
+    let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
     let mut addrs = Vec::new();
     for config in plan.rx_configs(cell) {
-        // Not in the worker, so that the file is removed whatever happens to that.
+        // Not in the worker, so that the file is removed in any case.
         let provided = match &config.common.unix {
             Some(name) if config.engine != RxKind::Null => {
                 let bound = Unix::bind(&UnixName::new(name), config.common.socket_buffer);
@@ -105,10 +107,10 @@ fn start(
         let to = addr.unwrap_or(config.common.bind);
         pool.add_sender(config, to, None)?;
     }
-    Ok(())
+    Ok((pool, files))
 }
 
-/// Runs all workers through a phase; returns how many datagrams were sent and received.
+/// Runs all workers through a phase; returns the numbers of datagrams sent and received.
 fn phase(
     pool: &WorkerPool,
     tag: u16,

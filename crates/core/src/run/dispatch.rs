@@ -1,4 +1,4 @@
-//! Where the words of a plan become types: one line per engine.
+//! Selects the types of engine and sockets for a worker.
 
 use std::io;
 use std::net::SocketAddr;
@@ -68,21 +68,16 @@ fn send_on<S: Datagram>(
     let fill = |slot: &mut [u8]| wire::fill(slot, config.seed);
     let Flows { sockets, to, buffer } = flows;
     let failed = |source: io::Error| NetError::Engine { engine: config.engine.word(), source };
+    macro_rules! run {
+        ($tx:expr) => {
+            send_phases($tx, config, buffer, channel)
+        };
+    }
     match config.engine {
-        TxKind::Plain => {
-            send_phases(PlainTx::new(sockets, to, size, fill), config, buffer, channel)
-        }
-        TxKind::Batch => {
-            send_phases(BatchTx::new(sockets, to, size, batch, fill), config, buffer, channel)
-        }
-        TxKind::Gso => {
-            let tx = GsoTx::new(sockets, to, size, batch, fill).map_err(failed)?;
-            send_phases(tx, config, buffer, channel)
-        }
-        TxKind::Uring => {
-            let tx = UringTx::new(sockets, to, size, batch, fill).map_err(failed)?;
-            send_phases(tx, config, buffer, channel)
-        }
+        TxKind::Plain => run!(PlainTx::new(sockets, to, size, fill)),
+        TxKind::Batch => run!(BatchTx::new(sockets, to, size, batch, fill)),
+        TxKind::Gso => run!(GsoTx::new(sockets, to, size, batch, fill).map_err(failed)?),
+        TxKind::Uring => run!(UringTx::new(sockets, to, size, batch, fill).map_err(failed)?),
         TxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
@@ -123,24 +118,17 @@ fn receive_on<S: Datagram>(
     let WorkerConfig { size, batch, .. } = config.common;
     let stamps = config.stamps;
     let failed = |source: io::Error| NetError::Engine { engine: config.engine.word(), source };
+    macro_rules! run {
+        ($rx:expr) => {
+            receive_phases($rx, config, local, buffer, channel)
+        };
+    }
     match config.engine {
-        RxKind::Plain if stamps => {
-            let rx = StampedRx::new(socket, size).map_err(failed)?;
-            receive_phases(rx, config, local, buffer, channel)
-        }
-        RxKind::Plain => receive_phases(PlainRx::new(socket, size), config, local, buffer, channel),
-        RxKind::Batch => {
-            let rx = BatchRx::new(socket, size, batch, stamps).map_err(failed)?;
-            receive_phases(rx, config, local, buffer, channel)
-        }
-        RxKind::Gro => {
-            let rx = GroRx::new(socket, batch, stamps).map_err(failed)?;
-            receive_phases(rx, config, local, buffer, channel)
-        }
-        RxKind::Uring => {
-            let rx = UringRx::new(socket, size, batch, stamps).map_err(failed)?;
-            receive_phases(rx, config, local, buffer, channel)
-        }
+        RxKind::Plain if stamps => run!(StampedRx::new(socket, size).map_err(failed)?),
+        RxKind::Plain => run!(PlainRx::new(socket, size)),
+        RxKind::Batch => run!(BatchRx::new(socket, size, batch, stamps).map_err(failed)?),
+        RxKind::Gro => run!(GroRx::many(vec![socket], batch, stamps).map_err(failed)?),
+        RxKind::Uring => run!(UringRx::new(socket, size, batch, stamps).map_err(failed)?),
         RxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
@@ -156,7 +144,6 @@ fn stamp(slot: &mut [u8], flow: usize, sequence: u64, word: u64) {
 pub const NULL_TAG: u16 = 0x4E75;
 
 struct Flows<S: Datagram> {
-    /// One per flow, or one for all.
     sockets: Vec<S>,
     /// The destination; `None`: they are connected.
     to: Option<S::Address>,
@@ -181,7 +168,6 @@ fn open_flows(config: &TxConfig, target: SendTarget) -> Result<Flows<UdpSocket>,
     Ok(Flows { sockets, to: (!config.connect).then_some(to), buffer })
 }
 
-/// Opens a sender's AF_UNIX sockets, all connected to the receiver of this name.
 fn connect_flows(config: &TxConfig, name: &str) -> Result<Flows<impl Datagram + use<>>, NetError> {
     let name = UnixName::new(name);
     let connect = |_| Unix::connect(&name, config.common.socket_buffer);

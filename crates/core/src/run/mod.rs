@@ -2,7 +2,6 @@
 
 mod autoselect;
 mod cell;
-pub mod count_end;
 pub mod dispatch;
 mod flow;
 pub mod outage;
@@ -18,17 +17,15 @@ pub mod worker;
 pub mod worker_pool;
 
 pub use crate::run::autoselect::choose;
+pub use crate::run::cell::LocalRunner;
 pub use crate::run::phase::{Phase, PhaseState};
 pub use crate::run::sender_bounds::SenderBounds;
-pub use outage::TargetWatch;
 pub use probe::ReceiveProbe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use sampler::Sampler;
 pub use send::send;
 pub use send_job::SendJob;
-pub use session::{
-    CellRunner, DirectionResult, LocalRunner, MeasuredCell, Observer, Progress, RunOutcome, run,
-};
+pub use session::{CellRunner, DirectionResult, MeasuredCell, Observer, Progress, RunOutcome, run};
 
 use crate::net::{NetError, SocketError};
 use crate::plan::PlanError;

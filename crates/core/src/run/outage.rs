@@ -1,7 +1,8 @@
 //! A sender's view of its target: outages, and when to give up.
 
+use crate::document::Outage;
 use crate::host::device::is_ours;
-use crate::measure::{Cause, OUTAGES, OutageCounts, SAME_OUTAGE, note_outage};
+use crate::measure::{OUTAGES, OutageCounts, SAME_OUTAGE, note_outage};
 use crate::run::phase::PhaseState;
 use crate::sys::{Reporter, Unreachable};
 use crate::unit::Nanos;
@@ -20,25 +21,21 @@ const SAME_NEIGHBOUR: Nanos = Nanos::from_millis(5_000);
 pub struct TargetWatch {
     gives_up: bool,
     answers: bool,
-    /// Whether it was reached, in any phase.
     reached: bool,
     /// Whether datagrams were accepted in an earlier phase.
     accepted: bool,
     /// How long earlier phases lasted in which datagrams were accepted and no error came.
     quiet: Nanos,
-    /// Whether an ICMP error came back, in any phase.
     had_icmp: bool,
-    /// The first and the latest of consecutive errors while it has not been reached.
+    /// The first and the latest of consecutive errors before it was reached.
     row: Option<(Nanos, Nanos)>,
     gap: Nanos,
-    /// Whether it has answered since the latest error.
     answered_since: bool,
     outages: Vec<OutageCounts<Unreachable>>,
 }
 
 impl TargetWatch {
-    /// `gives_up`: whether to give up on a target that was never reached; `answers`: whether the
-    /// target answers datagrams.
+    /// `gives_up`: on a target that was never reached; `answers`: it answers datagrams.
     // cold: set-up
     pub fn new(gives_up: bool, answers: bool) -> Self {
         let outages = Vec::with_capacity(OUTAGES);
@@ -67,8 +64,8 @@ impl TargetWatch {
         }
     }
 
-    /// Records an error at `now` that concerns so many datagrams; `sent`: datagrams were accepted
-    /// in this phase. Returns whether to give up on the target.
+    /// Records an error at `now` that concerns `errors` datagrams; `sent`: some were accepted in
+    /// this phase. Returns whether to give up on the target.
     // cold: an error
     pub fn note_error(
         &mut self,
@@ -98,7 +95,7 @@ impl TargetWatch {
             return false;
         }
         let (first, latest) = self.row.unwrap_or((now, now));
-        // Datagrams accepted between two errors took the same path, so they prove nothing.
+        // Datagrams accepted between two errors took the same path, and are no proof that it works.
         let first = if now.since(latest) > apart { now } else { first };
         self.row = Some((first, now));
         now.since(first) > STUCK
@@ -110,8 +107,7 @@ impl TargetWatch {
         self.reached || control.target_reached()
     }
 
-    /// How long a sender with a count keeps trying an unreachable target; `sent`: datagrams were
-    /// accepted in this phase.
+    /// How long a sender with a count tries an unreachable target; `sent`: some in this phase.
     // cold: an error
     pub const fn patience(&self, sent: bool) -> Nanos {
         if sent || self.accepted { OUTAGE_MOST } else { STUCK }
@@ -119,14 +115,14 @@ impl TargetWatch {
 
     /// The outages of this phase.
     // cold: after a phase
-    pub fn outages(&self) -> Vec<OutageCounts> {
-        let in_words = |outage: &OutageCounts<Unreachable>| {
+    pub fn outages(&self) -> Vec<Outage> {
+        let document = |outage: &OutageCounts<Unreachable>| {
             let why = with_neighbour(outage.cause);
             let (what, said_by, message) = (why.code(), why.reported_by(), why.to_string());
-            let &OutageCounts { from, until, errors, .. } = outage;
-            OutageCounts { from, until, cause: Cause { what, said_by, message }, errors }
+            let (from_ns, until_ns) = (outage.from.0, outage.until.0);
+            Outage { from_ns, until_ns, what, said_by, message, errors: outage.errors }
         };
-        self.outages.iter().map(in_words).collect()
+        self.outages.iter().map(document).collect()
     }
 }
 
@@ -145,9 +141,6 @@ pub fn with_neighbour(why: Unreachable) -> Unreachable {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
     use crate::sys::UnreachableErrno::{ConnRefused, HostUnreach, NetUnreach};
 
@@ -158,13 +151,9 @@ mod tests {
         reporter: Reporter::Icmp { v6: false, kind: 3, code: 1, from: None },
     };
 
-    fn control() -> Arc<PhaseState> {
-        PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
-    }
-
     /// The first of the errors, one every 100 ms from `from` on, that gives the target up, in ms.
     fn gives_up(target: &mut TargetWatch, why: Unreachable, from: u64, sent: bool) -> Option<u64> {
-        let control = control();
+        let control = PhaseState::new(Default::default(), 1);
         let at = |ms: &u64| target.note_error(why, 1, Nanos::from_millis(*ms), sent, &control);
         (from..from + 8_000).step_by(100).find(at)
     }
@@ -179,16 +168,15 @@ mod tests {
 
     #[test]
     fn only_a_target_that_never_answered_is_given_up() {
-        let mut never = TargetWatch::new(true, true);
-        assert_eq!(gives_up(&mut never, CLOSED, 0, true), Some(2_100));
-        let mut once = TargetWatch::new(true, true);
-        once.answered(&control());
+        let target = || TargetWatch::new(true, true);
+        assert_eq!(gives_up(&mut target(), CLOSED, 0, true), Some(2_100));
+        let (mut once, control) = (target(), PhaseState::new(Default::default(), 1));
+        once.answered(&control);
         assert_eq!(gives_up(&mut once, CLOSED, 0, true), None);
         once.start(Nanos::ZERO, Nanos::ZERO, true);
         assert_eq!(gives_up(&mut once, LOCAL, 0, true), None, "nor in a later phase");
-        // Another worker received an answer.
-        let (mut other, control) = (TargetWatch::new(true, true), control());
-        control.note_target_reached();
+        // The worker above received an answer.
+        let mut other = target();
         let mut at = |ms| other.note_error(CLOSED, 1, Nanos::from_millis(ms), true, &control);
         assert!(!(0..80).any(|step| at(step * 100)));
         let mut waits = TargetWatch::new(false, true);
@@ -198,20 +186,21 @@ mod tests {
 
     #[test]
     fn without_answers_quiet_acceptance_counts_as_reached() {
-        for (why, from, sent, gives_up_at) in [
-            (CLOSED, 0, true, Some(2_100)),
-            (CLOSED, 1_000, true, Some(3_100)),
-            (CLOSED, 2_000, true, None),
-            (NEIGHBOUR, 3_000, true, Some(5_100)),
-            (LOCAL, 0, false, Some(2_100)),
-            (LOCAL, 0, true, None),
+        for (why, from, sent, quiet_ms, gives_up_at) in [
+            (CLOSED, 0, true, 0, Some(2_100)),
+            (CLOSED, 1_000, true, 0, Some(3_100)),
+            (CLOSED, 2_000, true, 0, None),
+            (NEIGHBOUR, 3_000, true, 0, Some(5_100)),
+            (LOCAL, 0, false, 0, Some(2_100)),
+            (LOCAL, 0, true, 0, None),
+            // Accepted quietly in an earlier phase, such as the warm-up.
+            (CLOSED, 1_000, true, 5_000, None),
         ] {
             let mut target = TargetWatch::new(true, false);
+            if quiet_ms > 0 {
+                target.start(Nanos::ZERO, Nanos::from_millis(quiet_ms), true);
+            }
             assert_eq!(gives_up(&mut target, why, from, sent), gives_up_at, "{why} {from}");
         }
-        // Accepted quietly in an earlier phase, such as the warm-up.
-        let mut target = TargetWatch::new(true, false);
-        target.start(Nanos::ZERO, Nanos::from_millis(5_000), true);
-        assert_eq!(gives_up(&mut target, CLOSED, 1_000, true), None);
     }
 }

@@ -16,16 +16,14 @@ const LOOK: Nanos = Nanos::from_millis(100);
 
 /// The next phase of a worker.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct Phase {
     /// When it begins, on the monotonic clock.
     pub epoch: Nanos,
     /// The tag in its datagrams, which other phases do not have.
     pub tag: u16,
-    /// When it ends.
     pub limit: Limit,
-    /// The load.
     pub load: WorkerLoad,
-    /// The state that its workers share.
     pub control: Arc<PhaseState>,
 }
 
@@ -59,9 +57,8 @@ const QUIET_AT_FIRST: Nanos = Nanos::from_millis(2_000);
 const UNKNOWN: u64 = u64::MAX;
 
 /// The shared state of one phase.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PhaseState {
-    /// Set from outside to end the run early.
     stop: Arc<AtomicBool>,
     /// Set where the phase is given up after an error.
     aborted: AtomicBool,
@@ -71,30 +68,25 @@ pub struct PhaseState {
     latest_end_ns: AtomicU64,
     /// When the latest of them finished: later, if it was preempted.
     finished_ns: AtomicU64,
-    /// Senders still sending.
     running: AtomicUsize,
     /// Whether all have ended, and what they sent is known.
     ended: AtomicBool,
-    /// Correction of the receivers' clock against the senders' since the phase began; 0 on one
-    /// host.
+    /// Correction of the receivers' clock against the senders'; 0 on one host.
     shift_ns: AtomicI64,
     unreachable: AtomicBool,
     reached: AtomicBool,
-    /// The shortest silence that is an end.
     quiet: Nanos,
     /// One more than the longest latency of any receiver; 0: no receiver has got a datagram.
     slowest_ns: AtomicU64,
     /// How much earlier than their senders receivers count time.
     bias: Nanos,
-    /// End of each sender's latest stall, since the start of the phase.
     stall_ended_ns: Vec<AtomicU64>,
     /// Final counts of the senders, by worker: what the receiver of that number should get.
     sent: Vec<AtomicU64>,
 }
 
 impl PhaseState {
-    /// Creates the state for this number of senders and receivers; the window ends with the
-    /// senders.
+    /// For this number of senders and receivers; the window ends with the senders.
     pub fn new(stop: Arc<AtomicBool>, senders: usize) -> Arc<Self> {
         Self::until(stop, senders, Nanos::NEVER)
     }
@@ -108,25 +100,17 @@ impl PhaseState {
     fn idle(stop: Arc<AtomicBool>, workers: usize, sent: u64, window_end: Nanos) -> Self {
         Self {
             stop,
-            aborted: AtomicBool::new(false),
             window_end_ns: AtomicU64::new(window_end.0),
-            latest_end_ns: AtomicU64::new(0),
-            finished_ns: AtomicU64::new(0),
             running: AtomicUsize::new(workers),
-            ended: AtomicBool::new(false),
-            shift_ns: AtomicI64::new(0),
-            unreachable: AtomicBool::new(false),
-            reached: AtomicBool::new(false),
             quiet: QUIET,
-            slowest_ns: AtomicU64::new(0),
-            bias: Nanos::ZERO,
             stall_ended_ns: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..workers).map(|_| AtomicU64::new(sent)).collect(),
+            ..Self::default()
         }
     }
 
-    /// Creates the state for receivers of senders on another host, which mean to end at
-    /// `window_end` ([`Nanos::NEVER`] if a count decides); receivers begin to count `bias` earlier.
+    /// For receivers of senders on another host, which plan to end at `window_end`
+    /// ([`Nanos::NEVER`] if a count decides); receivers begin to count `bias` earlier.
     pub fn across(
         stop: Arc<AtomicBool>,
         receivers: usize,
@@ -148,7 +132,7 @@ impl PhaseState {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Corrects the receivers' clock against the senders' by so many ns since the phase began.
+    /// Corrects the receivers' clock against the senders' by this many ns.
     pub fn shift(&self, by_ns: i64) {
         self.shift_ns.store(by_ns, Ordering::Relaxed);
     }
@@ -186,7 +170,7 @@ impl PhaseState {
         self.reached.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a worker has heard the target in this phase.
+    /// Whether a worker has received a datagram from the target in this phase.
     pub fn target_reached(&self) -> bool {
         self.reached.load(Ordering::Relaxed)
     }
@@ -196,7 +180,7 @@ impl PhaseState {
         self.unreachable.store(true, Ordering::Relaxed);
     }
 
-    /// Whether that happened since this was asked last.
+    /// Whether that happened since the last call.
     #[must_use]
     pub fn take_unreachable(&self) -> bool {
         self.unreachable.swap(false, Ordering::Relaxed)
@@ -226,7 +210,7 @@ impl PhaseState {
         Nanos(self.stall_ended_ns[worker].load(Ordering::Relaxed))
     }
 
-    /// A sender has ended: its window ended at `end`, and it sent so many.
+    /// A sender has ended: its window at `end`, after `sent` datagrams.
     pub fn sender_done(&self, worker: usize, end: Nanos, sent: u64) {
         self.sent[worker].store(sent, Ordering::Relaxed);
         self.latest_end_ns.fetch_max(end.0, Ordering::AcqRel);
@@ -272,7 +256,7 @@ mod tests {
     fn an_unknown_path_is_given_time() {
         let control = PhaseState::new(Arc::default(), 2);
         assert_eq!(control.quiet(None), QUIET_AT_FIRST);
-        // One receiver has learnt how slow the path is, and so has the other.
+        // What one receiver measured is known to the other.
         assert_eq!(control.quiet(Some(100_000_000)), Nanos::from_millis(400));
         assert!(control.quiet(None) < QUIET_AT_FIRST);
         assert_eq!(control.quiet(None), control.quiet(Some(3)));
@@ -291,16 +275,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_that_is_late_to_end_moves_no_window() {
+    fn a_late_sender_does_not_move_the_window() {
         let second = Nanos::from_millis(1_000);
-        let control = PhaseState::until(Arc::new(AtomicBool::new(false)), 2, second);
+        let control = PhaseState::until(Arc::default(), 2, second);
         assert_eq!((control.window_end(), control.ended()), (second, false));
         for (worker, finished) in [(0, 1_300), (1, 1_001)] {
             control.sender_finished(Nanos::from_millis(finished));
             control.sender_done(worker, second, 5);
         }
         assert_eq!((control.window_end(), control.ended()), (second, true));
-        // Silence before that says nothing.
+        // Silence before that does not count.
         assert_eq!(control.senders_ended(), Nanos::from_millis(1_300));
     }
 }

@@ -1,12 +1,10 @@
 //! Classifies and times the datagrams of one receiver.
 
-mod ahead;
-
-use super::flow::{Alike, Held, RxFlow};
+use super::flow::{Alike, Held, REORDERED, RxFlow};
 use crate::engine::Pull;
 use crate::measure::{
     Arrival, InterarrivalJitter, LatencyHistograms, OneWay, RX_SAMPLES, RxSample, RxTally,
-    STALL_THRESHOLD, StallMeter,
+    STALL_THRESHOLD, StallMeter, WINDOW,
 };
 use crate::run::phase::PhaseState;
 use crate::run::sender_bounds::SenderBounds;
@@ -16,7 +14,7 @@ use crate::wire::{self, Header, decode_lag, decode_own};
 /// The silence that ends a phase if all arrived, or the kernel counted the rest as dropped: only
 /// duplicates could follow. Arbitrary.
 const QUIET_ACCOUNTED: Nanos = Nanos::from_millis(2);
-/// When a receiver ends although datagrams keep coming: they are not ours, or will never end.
+/// When a receiver ends although datagrams keep coming: of others, or without end. Arbitrary.
 const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
 /// How far ahead of our clock a departure may be before the header counts as corrupt: clocks of two
 /// CPUs agree within less. Arbitrary.
@@ -28,7 +26,6 @@ const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;
 /// checked, and all are counted at once.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
-    /// How many there are; 0: there is no row.
     count: u64,
     /// The header that continues it.
     next: u128,
@@ -38,18 +35,18 @@ struct Row {
 
 /// All that one receiver counts and times.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct ReceiveProbe {
     tag: u16,
     former_tag: u16,
     first_flow: u16,
     flows: Vec<RxFlow>,
     size: PayloadSize,
-    bounds: SenderBounds,
-    /// How far ahead of our clock a departure may lie.
+    /// Numbers beyond these count as corrupt.
+    pub bounds: SenderBounds,
     slack_ns: u64,
-    /// How much earlier than its senders it counts time.
-    bias: Nanos,
-    /// Whether there is a schedule, so that departures differ from it.
+    /// How much earlier than its senders it begins to count time.
+    pub bias: Nanos,
     paced: bool,
     window_closed: bool,
     last_arrival: Nanos,
@@ -57,18 +54,14 @@ pub struct ReceiveProbe {
     /// The latest slow datagram, intended moment and transit time, and how many like it.
     slow: Option<(u64, u64, u64)>,
     row: Row,
-    /// Its counters.
     pub tally: RxTally,
-    /// Latency of the received datagrams.
     pub latency: OneWay,
-    /// What it knows of marked datagrams, which are timed in parts.
     pub samples: Vec<RxSample>,
-    /// Its stalls.
     pub stall: StallMeter,
 }
 
 impl ReceiveProbe {
-    /// For so many flows from `first_flow` on, with this payload.
+    /// For this number of flows from `first_flow` on, with this payload.
     // cold: once for each receiver, before the barrier
     pub fn new(first_flow: u16, flows: usize, size: PayloadSize) -> Self {
         Self::in_turn(first_flow, flows, size, (0, 1))
@@ -114,11 +107,6 @@ impl ReceiveProbe {
         self
     }
 
-    /// Counts time from so much earlier than its senders in the phase to come.
-    pub const fn set_bias(&mut self, bias: Nanos) {
-        self.bias = bias;
-    }
-
     /// Begins a phase, forgetting the one before.
     pub fn start(&mut self, tag: u16, paced: bool, now: Nanos) {
         (self.former_tag, self.tag) = (self.tag, tag);
@@ -141,7 +129,7 @@ impl ReceiveProbe {
         self.stall.start(now);
     }
 
-    /// Takes note of a pull, at the read time that all its datagrams share.
+    /// Counts a pull, at the read time that all its datagrams share.
     #[inline]
     pub fn pulled(&mut self, pull: &Pull, now: Nanos, sender_stall_ended: Nanos) {
         self.stall.observe(now);
@@ -243,7 +231,7 @@ impl ReceiveProbe {
         }
     }
 
-    /// Counts the row and ends it: the next pull has another time.
+    /// Ends a pull: the next one has another time, so the row ends too.
     #[inline]
     pub fn pull_ends(&mut self) {
         let Row { count, flow, alike, .. } = self.row;
@@ -262,8 +250,7 @@ impl ReceiveProbe {
         self.take(alike, count);
     }
 
-    /// Records the figures of so many datagrams; inline at both places, as one has a single
-    /// datagram.
+    /// Records the figures of datagrams. Inline at both places: one of them has a single datagram.
     #[inline(always)]
     fn take(&mut self, alike: Alike, count: u64) {
         let Alike { len, intended_ns, transit_ns, lag_ns, waited } = alike;
@@ -287,21 +274,20 @@ impl ReceiveProbe {
         }
     }
 
-    /// Remembers slow datagrams until it is known whether their sender was stalled.
     fn slow_ones(&mut self, intended_ns: u64, ns: u64, count: u64) {
         match &mut self.slow {
             Some((intended, slow_ns, times)) if (*intended, *slow_ns) == (intended_ns, ns) => {
                 *times += count;
             }
             _ => {
-                self.settle_slow();
+                self.attribute_slow();
                 self.slow = Some((intended_ns, ns, count));
             }
         }
     }
 
     /// Decides whether the latest slow datagram was slow because its sender was stalled.
-    fn settle_slow(&mut self) {
+    fn attribute_slow(&mut self) {
         if let Some((intended_ns, transit_ns, count)) = self.slow.take()
             && intended_ns < self.sender_stall_ended.0
         {
@@ -309,7 +295,6 @@ impl ReceiveProbe {
         }
     }
 
-    /// Counts a datagram without our header: of the previous phase, foreign, or damaged.
     fn not_of_this_phase(&mut self, payload: &[u8]) {
         if wire::has_tag(payload, self.tag) {
             self.tally.corrupt += 1;
@@ -354,11 +339,16 @@ impl ReceiveProbe {
                 && (self.tally.received >= sent || self.tally.received + dropped() >= sent))
     }
 
-    /// Ends the phase: decides all that was left open.
+    /// Ends the phase: decides on all held datagrams.
     pub fn finish(&mut self, control: &PhaseState, worker: usize) {
         self.sender_stall_ended = control.stall_ended(worker);
-        self.decide_all(control.sent_to(worker));
-        self.settle_slow();
+        let sent = control.sent_to(worker);
+        for flow in 0..self.flows.len() {
+            // Without a later arrival, a number that was sent is right.
+            let is_right = self.flows[flow].held.is_some_and(|held| held.sequence < sent);
+            self.decide(flow, is_right);
+        }
+        self.attribute_slow();
     }
 
     /// Datagrams received of each flow, by number from 0, each sequence number once.
@@ -370,5 +360,37 @@ impl ReceiveProbe {
     /// Jitter of all flows that have one.
     pub fn jitters(&self) -> impl Iterator<Item = Nanos> {
         self.flows.iter().filter_map(|flow| flow.jitter.estimate())
+    }
+
+    /// Decides on the held datagram of a flow; whether the next arrival is a duplicate of it.
+    #[cold]
+    fn decides(&mut self, flow: usize, sequence: u64) -> bool {
+        let state = &mut self.flows[flow];
+        let Some(held) = &mut state.held else { return false };
+        if sequence == held.sequence {
+            held.copies += 1;
+            return true;
+        }
+        if sequence >= state.window.next() {
+            let ahead = sequence > held.sequence && sequence - held.sequence <= WINDOW;
+            let reordered = sequence < held.sequence && held.sequence - sequence <= REORDERED;
+            self.decide(flow, ahead || reordered);
+        }
+        false
+    }
+
+    /// Releases the held datagram of a flow: its number is right, or it is corrupt.
+    fn decide(&mut self, flow: usize, is_right: bool) {
+        let flow = &mut self.flows[flow];
+        let Some(held) = flow.held.take() else { return };
+        if !is_right {
+            self.tally.corrupt += 1 + held.copies;
+            return;
+        }
+        flow.window.jump(held.sequence);
+        flow.jitter.record(held.alike.transit_ns);
+        flow.received += 1;
+        self.tally.duplicate += held.copies;
+        self.take(held.alike, 1);
     }
 }

@@ -3,7 +3,8 @@
 use super::probe::ReceiveProbe;
 use crate::clock::Clock;
 use crate::engine::Rx;
-use crate::host::{Meter, Reading};
+use crate::host::Meter;
+use crate::measure::Usage;
 use crate::net::{Datagram, Waited, Waiter};
 use crate::run::phase::PhaseState;
 use crate::sys;
@@ -25,10 +26,10 @@ pub struct ReceiveJob {
     /// Reads what the thread costs.
     pub meter: Meter,
     /// The reading when the senders' window closed: the drain does not count.
-    pub at_close: Option<Reading>,
+    pub at_close: Option<Usage>,
 }
 
-/// Receives until all has come, or nothing more does.
+/// Receives until all datagrams have arrived, or no more are expected.
 pub fn receive<R: Rx>(
     rx: &mut R,
     job: &mut ReceiveJob,
@@ -74,7 +75,7 @@ pub fn receive<R: Rx>(
             && pull.drained
             && let Waited::Slept(until) = waiter.idle(now, over, rx.sockets())
         {
-            probe.stall.excuse(until);
+            probe.stall.exclude_until(until);
         }
         before = now;
     }

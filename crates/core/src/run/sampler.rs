@@ -48,12 +48,11 @@ enum Step {
 pub struct Sampler {
     /// From when on batches go through [`Sampler::push`]; never, if stamps are off.
     pub(super) at: Nanos,
-    taken: Vec<TxSample>,
+    samples: Vec<TxSample>,
     step: Step,
     every: Nanos,
     epoch: Nanos,
     first_flow: u16,
-    /// Whether stamps are wanted at all.
     on: bool,
 }
 
@@ -61,15 +60,15 @@ impl Sampler {
     /// For a sender whose flows begin with this number; `on`: whether stamps are wanted.
     pub(super) fn new(on: bool, first_flow: u16) -> Self {
         // Written now, so that memory is not mapped during the measurement.
-        let mut taken = vec![TxSample::default(); if on { TX_SAMPLES } else { 0 }];
-        taken.clear();
+        let mut samples = vec![TxSample::default(); if on { TX_SAMPLES } else { 0 }];
+        samples.clear();
         let (at, every, epoch) = (Nanos::NEVER, EVERY, Nanos::ZERO);
-        Self { at, taken, step: Step::Prepare, every, epoch, first_flow, on }
+        Self { at, samples, step: Step::Prepare, every, epoch, first_flow, on }
     }
 
     /// Begins a phase that should take so long (zero: unknown), over which samples are spread.
     pub(super) fn start(&mut self, epoch: Nanos, takes: Nanos) {
-        self.taken.clear();
+        self.samples.clear();
         self.every = EVERY.max(Nanos(takes.0 / TX_SAMPLES as u64 + 1));
         self.at = if self.on { Nanos::ZERO } else { Nanos::NEVER };
         (self.step, self.epoch) = (Step::Prepare, epoch);
@@ -84,7 +83,7 @@ impl Sampler {
     }
 
     pub(super) fn into_samples(self) -> Vec<TxSample> {
-        self.taken
+        self.samples
     }
 
     /// Pushes a batch, in place of the engine.
@@ -133,7 +132,7 @@ impl Sampler {
 
     /// Prepares the stamp of the next batch, if there is room for a sample.
     fn prepare<T: Tx>(&mut self, tx: &mut T, batch: &Batch) {
-        let ready = self.taken.len() < self.taken.capacity()
+        let ready = self.samples.len() < self.samples.capacity()
             && socket_of(tx.sockets(), batch.next_flow)
                 .is_some_and(|socket| sys::stamp_sends(socket, true).is_ok());
         self.step = if ready { Step::Sample(batch.next_flow) } else { Step::Prepare };
@@ -151,8 +150,8 @@ impl Sampler {
         match (sample, stamp_ns) {
             (Some(sample), Some(stamp_ns)) => {
                 let stamp = since(self.epoch, stamp_ns);
-                if self.taken.len() < self.taken.capacity() {
-                    self.taken.push(TxSample { stamp, ..sample });
+                if self.samples.len() < self.samples.capacity() {
+                    self.samples.push(TxSample { stamp, ..sample });
                 }
             }
             (Some(sample), None) => self.step = Step::Await(flow, sample),
@@ -163,7 +162,6 @@ impl Sampler {
         }
     }
 
-    /// Leaves the batches of the next period alone.
     fn rest(&mut self, now: Nanos) {
         (self.step, self.at) = (Step::Prepare, now + self.every);
     }
@@ -229,10 +227,10 @@ mod tests {
         }
         let after = Nanos(sys::monotonic_ns()).since(sampler.epoch);
         sampler.end(tx.sockets());
-        let taken = sampler.into_samples();
-        let numbers: Vec<_> = taken.iter().map(|sample| (sample.flow, sample.sequence)).collect();
+        let samples = sampler.into_samples();
+        let numbers: Vec<_> = samples.iter().map(|sample| (sample.flow, sample.sequence)).collect();
         assert_eq!(numbers, [(5, 1), (5, 3), (5, 5)]);
-        assert!(taken.iter().all(|sample| sample.stamp > Nanos::ZERO && sample.stamp < after));
+        assert!(samples.iter().all(|sample| sample.stamp > Nanos::ZERO && sample.stamp < after));
     }
 
     #[test]
@@ -253,17 +251,19 @@ mod tests {
     }
 
     #[test]
-    fn without_stamps_no_batch_is_sampled() {
-        let mut sampler = Sampler::new(false, 0);
-        sampler.start(Nanos(1), Nanos::from_millis(500));
-        assert_eq!(sampler.at, Nanos::NEVER);
-        let mut sampler = Sampler::new(true, 0);
-        sampler.start(Nanos(1), Nanos::from_millis(1_000_000));
-        assert!(sampler.every > Nanos::from_millis(122) && sampler.at == Nanos::ZERO);
+    fn spreads_samples_over_the_phase() {
+        let started = |on, ms| {
+            let mut sampler = Sampler::new(on, 0);
+            sampler.start(Nanos(1), Nanos::from_millis(ms));
+            sampler
+        };
+        assert_eq!(started(false, 500).at, Nanos::NEVER, "stamps are off");
+        let long = started(true, 1_000_000);
+        assert!(long.every > Nanos::from_millis(122) && long.at == Nanos::ZERO);
     }
 
     #[test]
-    fn a_moment_is_the_same_by_both_clocks() {
+    fn both_clocks_give_the_same_moment() {
         let before = Nanos(sys::monotonic_ns());
         let at = since(Nanos::ZERO, sys::realtime_ns());
         // The comparison takes some time itself; a second is millions of times as long.

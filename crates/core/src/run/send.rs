@@ -75,12 +75,12 @@ pub fn send<T: Tx>(
                     sockets => waiter.idle_on(now, &mut sockets[place(sockets, flow)]),
                 };
                 if let Waited::Slept(until) = waited {
-                    job.stall.excuse(until);
+                    job.stall.exclude_until(until);
                 }
             }
             Step::At(at) => {
                 if let Waited::Slept(until) = waiter.until(job.epoch + at, job.epoch + now) {
-                    job.stall.excuse(until - job.epoch);
+                    job.stall.exclude_until(until - job.epoch);
                 }
             }
             Step::Over => return now,
@@ -88,8 +88,7 @@ pub fn send<T: Tx>(
     }
 }
 
-/// Stamps, pushes and counts what is due at `now`, `most` at most. Inline at each of its places:
-/// each has its own stamp.
+/// Stamps, pushes and counts what is due at `now`, `most` at most. Inline: each has its own stamp.
 #[inline(always)]
 pub fn step<T: Tx, S: Stamp>(
     tx: &mut T,
@@ -119,7 +118,6 @@ pub fn step<T: Tx, S: Stamp>(
     }
     job.note(&push, flow, now, control);
     stamp.left(job, push.sent);
-    tx.reclaim();
     if push.error == Some(SendError::WouldBlock) { Step::Full(flow) } else { Step::Pushed }
 }
 

@@ -1,12 +1,12 @@
 //! One sender's part of a phase: its state, and the effect of each push.
 
-use super::count_end::planned_end;
 use super::outage::{STUCK, TargetWatch};
 use super::sampler::{Batch, Sampler};
+use super::sender_bounds::planned_end;
 use crate::clock::Clock;
 use crate::engine::{Push, Tx};
-use crate::measure::{STALL_THRESHOLD, SendErrorKind, StallMeter, Timing, TxResult, TxTally};
-use crate::pace::{Arrivals, FlatOut, Pace, Part, Scheduled, Slots, catch_up};
+use crate::measure::{STALL_THRESHOLD, StallMeter, Timing, TxResult, TxTally};
+use crate::pace::{Arrivals, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, TxConfig, WorkerLoad};
 use crate::run::phase::{Phase, PhaseState, sleep_until_shortly_before};
 use crate::sys::{SendError, Unreachable};
@@ -34,18 +34,16 @@ pub struct SendJob {
     /// How punctual it is; `None` flat out.
     pub timing: Option<Timing>,
     pub stall: StallMeter,
-    /// The latest departure, for gaps.
     pub departed: Option<Nanos>,
     /// The first of consecutive refusals, and whether the target is unreachable by them; each kind
     /// has its own patience.
     pub refused_since: Option<(Nanos, bool)>,
     /// Refusals whose reason the next push may report.
-    pub untold: Option<u64>,
+    pub unexplained: Option<u64>,
     pub target: TargetWatch,
     pub stuck: bool,
     /// Whether it gave up on a target that was unreachable and never reached.
     pub unreachable: bool,
-    /// Datagrams that are timed in parts.
     pub sampler: Sampler,
 }
 
@@ -60,7 +58,7 @@ impl SendJob {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
             worker: config.common.worker,
-            pace: Pace::FlatOut(FlatOut::new(Nanos::ZERO, 0)),
+            pace: Pace::FlatOut { end: Nanos::ZERO, to_send: 0 },
             batch,
             tag: 0,
             first_flow: config.common.flows.start,
@@ -73,11 +71,11 @@ impl SendJob {
             stall: StallMeter::of_batches(if paced { 1 } else { batch }),
             departed: None,
             refused_since: None,
-            untold: None,
+            unexplained: None,
             target: TargetWatch::new(config.abort_on_unreachable, config.answers),
             stuck: false,
             unreachable: false,
-            // AF_UNIX has no such stamps.
+            // AF_UNIX has no send timestamps.
             sampler: Sampler::new(
                 config.stamps && config.common.unix.is_none(),
                 config.common.flows.start,
@@ -96,19 +94,19 @@ impl SendJob {
     /// The result of a phase up to its end: the last datagram left by `last`, in a window planned
     /// to end at `planned_end`. All that left was due in the window returned.
     pub fn phase_result(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxResult {
-        let whole = !self.stuck && !stopped;
+        let complete = !self.stuck && !stopped;
         if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
-        if let Some(untold) = self.untold.take() {
-            self.tally.count_untold(untold);
+        if let Some(unexplained) = self.unexplained.take() {
+            self.tally.count_unexplained(unexplained);
         }
         let latest = self.pace.scheduled().map(Scheduled::latest);
         let end = match (self.must_reach_count, latest) {
             // Even if this thread noticed it later.
-            (false, _) if whole => planned_end,
+            (false, _) if complete => planned_end,
             (false, _) => last.min(planned_end),
-            (true, Some(latest)) if whole => latest.max(planned_end),
+            (true, Some(latest)) if complete => latest.max(planned_end),
             (true, _) => last,
         };
         let outages = self.target.outages();
@@ -150,7 +148,7 @@ impl SendJob {
         }
         (self.departed, self.refused_since) = (None, None);
         (self.stuck, self.unreachable) = (false, false);
-        self.untold = None;
+        self.unexplained = None;
         let planned_end = planned_end(phase.limit, phase.load);
         self.sampler.start(phase.epoch, planned_end);
         planned_end
@@ -189,8 +187,8 @@ impl SendJob {
             self.refused_since = None;
         }
         let refused = push.refused as u64;
-        if let Some(untold) = self.untold.take() {
-            self.attribute_untold(untold, push);
+        if let Some(unexplained) = self.unexplained.take() {
+            self.attribute_unexplained(unexplained, push);
         }
         if let Some(error) = push.error {
             self.note_refusal(error, refused, now, control);
@@ -237,36 +235,33 @@ impl SendJob {
     }
 
     /// Counts refusals without a reason: if it lasts, it is that of the next push's first refusal.
-    // cold: behind a refusal
-    fn attribute_untold(&mut self, untold: u64, push: &Push) {
-        match push.error.filter(|_| push.sent == 0).map(kind_of) {
-            Some(kind) => self.tally.refused.count(kind, untold),
-            None => self.tally.count_untold(untold),
+    // cold: after a refusal
+    fn attribute_unexplained(&mut self, unexplained: u64, push: &Push) {
+        match push.error.filter(|_| push.sent == 0) {
+            Some(error) => self.tally.refused.count(error, unexplained),
+            None => self.tally.count_unexplained(unexplained),
         }
     }
 
     fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos, control: &PhaseState) {
-        let refusal = kind_of(error);
         match error {
-            SendError::Untold => self.untold = Some(refused),
-            _ => self.tally.refused.count(refusal, refused),
+            SendError::Untold => self.unexplained = Some(refused),
+            _ => self.tally.refused.count(error, refused),
         }
         if let SendError::Other(errno) = error {
             self.tally.last_errno = errno;
         }
-        let unreachable = matches!(error, SendError::Unreachable(_));
+        let why = error.unreachable();
+        let unreachable = why.is_some();
         let row = self.refused_since.filter(|(_, kind)| *kind == unreachable);
         let (since, _) = *self.refused_since.insert(row.unwrap_or((now, unreachable)));
-        let patience = match error {
-            SendError::Unreachable(_) => self.target.patience(self.tally.sent > 0),
-            _ => STUCK,
-        };
-        if let SendError::Unreachable(why) = error {
+        let mut patience = STUCK;
+        if let Some(why) = why {
+            patience = self.target.patience(self.tally.sent > 0);
             self.note_unreachable(why, refused, now, control);
         }
         if self.must_reach_count && now.since(since) > patience {
-            let is_unreachable = matches!(error, SendError::Unreachable(_));
-            self.unreachable |= is_unreachable && !self.target.was_reached(control);
+            self.unreachable |= unreachable && !self.target.was_reached(control);
             self.stuck = true;
         }
     }
@@ -281,7 +276,7 @@ fn mean_gap(load: WorkerLoad, of: u64) -> Nanos {
 /// The pace of one part of a load.
 pub fn pace(load: WorkerLoad, end: Nanos, to_send: u64, part: Part) -> Pace {
     let arrivals = match load {
-        WorkerLoad::FlatOut => return Pace::FlatOut(FlatOut::new(end, to_send)),
+        WorkerLoad::FlatOut => return Pace::FlatOut { end, to_send },
         WorkerLoad::Even(rate) => Arrivals::Even(rate),
         WorkerLoad::Burst(rate, size) => Arrivals::Burst(rate, size),
         WorkerLoad::Poisson(rate, seed) => Arrivals::Poisson(rate, seed),
@@ -292,17 +287,6 @@ pub fn pace(load: WorkerLoad, end: Nanos, to_send: u64, part: Part) -> Pace {
     let is_recorded = matches!(load, WorkerLoad::Recorded(..));
     let bound = catch_up(if is_recorded { Nanos::ZERO } else { mean_gap(load, part.of) });
     Pace::Scheduled(Scheduled::new(Slots::new(arrivals, part), end, to_send, bound))
-}
-
-/// The kind that a refusal is counted as.
-const fn kind_of(error: SendError) -> SendErrorKind {
-    match error {
-        SendError::WouldBlock => SendErrorKind::WouldBlock,
-        SendError::NoBuffers => SendErrorKind::NoBuffers,
-        SendError::Unreachable(_) => SendErrorKind::Unreachable,
-        SendError::TooBig => SendErrorKind::TooBig,
-        SendError::Interrupted | SendError::Untold | SendError::Other(_) => SendErrorKind::Other,
-    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{RunError, cell};
+use super::RunError;
 use crate::measure::{CellResult, CutShort};
 use crate::net::NetError;
 use crate::plan::{CellRate, Direction, EnginePair, Limit, Plan, PlannedCell, WorkerLoad};
 use crate::sys;
-use crate::unit::{Nanos, PayloadSize, hash_u64};
+use crate::unit::{Nanos, PayloadSize};
 
 /// A measured cell.
 #[derive(Debug, Clone)]
@@ -24,10 +24,9 @@ pub struct MeasuredCell {
 
 /// The result of one direction.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as in `MeasuredCell`")]
 pub struct DirectionResult {
-    /// The direction; `None` if both ends are here.
     pub direction: Option<Direction>,
-    /// The result.
     pub result: CellResult,
     /// The error that ended it early, if it ends the run.
     pub error: Option<RunError>,
@@ -35,11 +34,7 @@ pub struct DirectionResult {
 
 /// Measures cells: on this host, or between this one and another.
 pub trait CellRunner {
-    /// Measures a cell at this load, each direction by itself. `tick` is called a few times a
-    /// second.
-    ///
-    /// # Errors
-    /// [`RunError`].
+    /// Measures each direction of a cell. `tick` is called a few times a second.
     fn measure(
         &mut self,
         plan: &Plan,
@@ -50,42 +45,13 @@ pub trait CellRunner {
     ) -> Result<Vec<DirectionResult>, RunError>;
 }
 
-/// Runs both ends in this process.
-#[derive(Debug)]
-pub struct LocalRunner {
-    tag: u16,
-}
-
-impl Default for LocalRunner {
-    fn default() -> Self {
-        Self { tag: first_tag() }
-    }
-}
-
-impl CellRunner for LocalRunner {
-    fn measure(
-        &mut self,
-        plan: &Plan,
-        cell: &PlannedCell,
-        load: WorkerLoad,
-        stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
-    ) -> Result<Vec<DirectionResult>, RunError> {
-        // Even and not 0: a cell takes this tag and the next, and zeroes on the wire are no tag.
-        self.tag = (self.tag.wrapping_add(2) & !1).max(2);
-        let result = cell::measure(plan, cell, load, self.tag, stop, tick)?;
-        Ok(vec![DirectionResult { direction: None, result, error: None }])
-    }
-}
-
-/// A benchmark that has ended, with all that was measured.
+/// The results of a run.
 #[derive(Debug, Default)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct RunOutcome {
-    /// The cells that were measured, in the order they ran.
+    /// The cells in the order they ran.
     pub measured: Vec<MeasuredCell>,
-    /// The error that ended the run early.
     pub error: Option<RunError>,
-    /// Whether it was stopped from outside.
     pub interrupted: bool,
 }
 
@@ -93,7 +59,6 @@ pub struct RunOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "other fields are as named")]
 pub struct Progress<'a> {
-    /// The cell that runs.
     pub id: &'a str,
     pub done: usize,
     pub of: usize,
@@ -131,8 +96,11 @@ pub fn run(
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let progress =
-            Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes: cell_takes(plan) };
+        let cell_takes = match plan.scenario.limit {
+            Limit::Time(time) => Some(time + plan.scenario.warmup),
+            Limit::Count(_) => None,
+        };
+        let progress = Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes };
         observer.progress(progress);
         let mut tick = || observer.progress(progress);
         match measure(plan, runner, cell, &max_pps, stop, &mut tick) {
@@ -148,7 +116,7 @@ pub fn run(
                 }
                 for DirectionResult { direction, result, .. } in parts {
                     // A cell that was stopped before its first datagram has no result.
-                    if !stop.load(Ordering::Relaxed) || result.tx.sent > 0 {
+                    if !stop.load(Ordering::Relaxed) || result.tx.tally.sent > 0 {
                         let cell = cell.clone();
                         let measured = MeasuredCell { cell, load, direction, result };
                         outcome.measured.extend(observer.measured(measured));
@@ -166,8 +134,11 @@ pub fn run(
             ) => {
                 outcome.error.get_or_insert(error);
             }
-            Err(error) => {
-                outcome.error = Some(name(error, cell));
+            Err(mut error) => {
+                if let RunError::Panicked { id } = &mut error {
+                    id.clone_from(&cell.id);
+                }
+                outcome.error = Some(error);
                 break;
             }
         }
@@ -185,14 +156,12 @@ fn gave_up(part: &mut DirectionResult, cell: &PlannedCell) -> Option<RunError> {
     }
 }
 
-type MaxPps = HashMap<(EnginePair, PayloadSize), f64>;
-
 /// Decides the load of a cell and measures it.
 fn measure(
     plan: &Plan,
     runner: &mut dyn CellRunner,
     cell: &PlannedCell,
-    max_pps: &MaxPps,
+    max_pps: &HashMap<(EnginePair, PayloadSize), f64>,
     stop: &Arc<AtomicBool>,
     tick: &mut dyn FnMut(),
 ) -> Result<(WorkerLoad, Vec<DirectionResult>), RunError> {
@@ -211,24 +180,4 @@ fn measure(
         }
     };
     Ok((load, runner.measure(plan, cell, load, stop, tick)?))
-}
-
-/// Adds the cell's name to an error without one.
-fn name(error: RunError, cell: &PlannedCell) -> RunError {
-    match error {
-        RunError::Panicked { .. } => RunError::Panicked { id: cell.id.clone() },
-        other => other,
-    }
-}
-
-fn cell_takes(plan: &Plan) -> Option<Nanos> {
-    match plan.scenario.limit {
-        Limit::Time(time) => Some(time + plan.scenario.warmup),
-        Limit::Count(_) => None,
-    }
-}
-
-/// A tag that another run on this host is unlikely to use at the same time.
-fn first_tag() -> u16 {
-    hash_u64(sys::monotonic_ns() ^ u64::from(std::process::id()) << 32) as u16
 }

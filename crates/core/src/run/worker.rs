@@ -33,10 +33,9 @@ pub enum WorkerEvent {
 
 /// The counts of a worker in a phase.
 #[derive(Debug, Default)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct PhaseDone {
-    /// Datagrams sent.
     pub sent: u64,
-    /// Datagrams received.
     pub received: u64,
     /// Number of the first flow of a sender, and datagrams sent by flow from there on.
     pub flows: (u16, Vec<u64>),
@@ -103,7 +102,7 @@ pub fn send_phases<T: Tx>(
         let before = meter.read();
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
-        let usage = meter.between(before, meter.read());
+        let usage = meter.read().since(before);
         job.sampler.end(tx.sockets());
         let stopped = phase.control.stopped();
         done.sent = job.tally.sent;
@@ -176,15 +175,15 @@ pub fn receive_phases<R: Rx>(
     while let Ok(phase) = channel.orders.recv() {
         rx.restart();
         waiter.restart();
-        probe.set_bias(phase.control.bias());
-        probe.set_bounds(SenderBounds::new(phase.limit, phase.load));
+        probe.bias = phase.control.bias();
+        probe.bounds = SenderBounds::new(phase.limit, phase.load);
         probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
         // If it was stopped before it began, counting begins now.
         job.epoch = sleep_until_shortly_before(phase.epoch, &phase.control);
         job.at_close = None;
         let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
-        let usage = job.at_close.map(|now| job.meter.between(before, now)).unwrap_or_default();
+        let usage = job.at_close.map(|now| now.since(before)).unwrap_or_default();
         probe.finish(&phase.control, config.worker);
         job.drops.sample(rx.sockets());
         let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };

@@ -14,7 +14,7 @@ use super::dispatch::{ProvidedSocket, SendTarget, run_receiver, run_sender};
 use super::phase::Phase;
 use super::worker::{PhaseDone, WorkerChannel, WorkerEvent};
 use crate::engine::NullLink;
-use crate::measure::{RxResult, TxResult};
+use crate::measure::{RxResult, TxResult, combine};
 use crate::net::{NetError, Ports, Udp};
 use crate::plan::{RxConfig, TxConfig};
 use crate::run::phase::PhaseState;
@@ -35,22 +35,32 @@ const CONTROLS: usize = 2;
 /// The result of a worker that sends requests and receives responses.
 pub type RequestResult = (TxResult, RxResult);
 
-/// One worker, from outside.
-struct WorkerHandle<Y> {
+/// The results of the sides that workers have.
+pub type WorkerResult = (Option<TxResult>, Option<RxResult>);
+
+/// What a worker does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Send,
+    Receive,
+    /// Sends requests and receives responses.
+    Request,
+}
+
+struct WorkerHandle {
+    role: Role,
     orders: Sender<Phase>,
-    thread: JoinHandle<Result<Y, NetError>>,
+    thread: JoinHandle<WorkerResult>,
 }
 
 /// Workers in a phase, and the counts of those that have ended it.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as named")]
 pub struct Running {
-    /// How many are in it.
+    /// Those that have not ended it.
     pub workers: usize,
-    /// Datagrams sent.
     pub sent: u64,
-    /// Datagrams received.
     pub received: u64,
-    /// Datagrams sent by flow.
     pub sent_by_flow: Vec<u64>,
 }
 
@@ -67,9 +77,7 @@ impl Running {
 
 /// The workers of one host.
 pub struct WorkerPool {
-    senders: Vec<WorkerHandle<TxResult>>,
-    receivers: Vec<WorkerHandle<RxResult>>,
-    pairs: Vec<WorkerHandle<RequestResult>>,
+    workers: Vec<WorkerHandle>,
     event_tx: Sender<WorkerEvent>,
     events: Receiver<WorkerEvent>,
     link: Arc<NullLink>,
@@ -93,14 +101,12 @@ impl WorkerPool {
     pub fn new(flows: u16, ports: Option<(u16, u16)>) -> Self {
         let (event_tx, events) = mpsc::channel();
         let link = NullLink::new(flows.into());
-        let (senders, receivers, pairs) = (Vec::new(), Vec::new(), Vec::new());
         let ports = ports.map(|(first, last)| Ports::new(first..=last));
-        let (flows, controls) = (flows.into(), RefCell::default());
-        Self { senders, receivers, pairs, event_tx, events, link, flows, ports, controls }
+        let (workers, flows, controls) = (Vec::new(), flows.into(), RefCell::default());
+        Self { workers, event_tx, events, link, flows, ports, controls }
     }
 
-    /// Starts a receiver on the socket provided or on its own; returns its address once it is
-    /// ready.
+    /// Starts a receiver on the socket provided or its own; returns its address once ready.
     pub fn add_receiver(
         &mut self,
         config: RxConfig,
@@ -109,9 +115,9 @@ impl WorkerPool {
         let link = Arc::clone(&self.link);
         let provided = provided.map(Into::into);
         let name = format!("udperf-rx-{}", config.common.worker);
-        let work = move |channel: &WorkerChannel| run_receiver(&config, provided, &link, channel);
-        self.receivers.push(spawn(name, self.event_tx.clone(), work)?);
-        self.await_ready()
+        self.add(Role::Receive, name, move |channel| {
+            run_receiver(&config, provided, &link, channel).map(|rx| (None, Some(rx)))
+        })
     }
 
     /// Starts a sender to this address, and waits until it is ready. All its flows share the socket
@@ -125,9 +131,10 @@ impl WorkerPool {
         let link = Arc::clone(&self.link);
         let name = format!("udperf-tx-{}", config.common.worker);
         let target = SendTarget { to, provided, ports: self.ports() };
-        let work = move |channel: &WorkerChannel| run_sender(&config, target, &link, channel);
-        self.senders.push(spawn(name, self.event_tx.clone(), work)?);
-        self.await_ready().map(|_| ())
+        let work = move |channel: &WorkerChannel| {
+            run_sender(&config, target, &link, channel).map(|tx| (Some(tx), None))
+        };
+        self.add(Role::Send, name, work).map(|_| ())
     }
 
     /// Starts a worker for requests and responses, and waits until it is ready.
@@ -136,28 +143,30 @@ impl WorkerPool {
         name: String,
         work: impl FnOnce(&WorkerChannel) -> Result<RequestResult, NetError> + Send + 'static,
     ) -> Result<(), RunError> {
-        self.pairs.push(spawn(name, self.event_tx.clone(), work)?);
-        self.await_ready().map(|_| ())
+        let work = |channel: &WorkerChannel| work(channel).map(|(tx, rx)| (Some(tx), Some(rx)));
+        self.add(Role::Request, name, work).map(|_| ())
     }
 
-    /// How many pairs there are.
-    pub fn pairs(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// Orders all pairs to begin a phase.
-    pub fn begin_pairs(&self, phase: &Phase) {
-        self.begin(&self.pairs, phase);
-    }
-
-    /// Ends all pairs and returns their results, each side added up.
-    pub fn collect_pairs(mut self, id: &str) -> Result<RequestResult, RunError> {
-        let (_, _, pairs) = self.join(id)?;
-        let (tx, rx): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        Ok((
-            added(tx, TxResult::merge).unwrap_or_default(),
-            added(rx, RxResult::merge).unwrap_or_default(),
-        ))
+    /// Starts a worker thread and waits until it is ready.
+    fn add(
+        &mut self,
+        role: Role,
+        name: String,
+        work: impl FnOnce(&WorkerChannel) -> Result<WorkerResult, NetError> + Send + 'static,
+    ) -> Result<Option<SocketAddr>, RunError> {
+        let (orders, receiver) = mpsc::channel();
+        let events = self.event_tx.clone();
+        let run = move || {
+            let channel = WorkerChannel { orders: receiver, events };
+            work(&channel).unwrap_or_else(|error| {
+                let _ = channel.events.send(WorkerEvent::Failed(error));
+                WorkerResult::default()
+            })
+        };
+        let thread = Builder::new().name(name).stack_size(STACK).spawn(run);
+        let thread = thread.map_err(|source| RunError::Spawn { source })?;
+        self.workers.push(WorkerHandle { role, orders, thread });
+        self.await_ready()
     }
 
     /// Local ports of flows; all workers share their order.
@@ -165,9 +174,23 @@ impl WorkerPool {
         self.ports.clone()
     }
 
-    /// How many senders there are.
+    fn count(&self, role: Role) -> usize {
+        self.workers.iter().filter(|worker| worker.role == role).count()
+    }
+
+    /// Number of senders.
     pub fn senders(&self) -> usize {
-        self.senders.len()
+        self.count(Role::Send)
+    }
+
+    /// Number of receivers.
+    pub fn receivers(&self) -> usize {
+        self.count(Role::Receive)
+    }
+
+    /// Number of workers for requests.
+    pub fn pairs(&self) -> usize {
+        self.count(Role::Request)
     }
 
     /// How long before its start a phase must be ordered.
@@ -193,28 +216,30 @@ impl WorkerPool {
     /// Orders all receivers to begin a phase.
     pub fn begin_receivers(&self, phase: &Phase) {
         self.link.reset();
-        self.begin(&self.receivers, phase);
+        self.begin(Role::Receive, phase);
     }
 
     /// Orders all senders to begin a phase.
     pub fn begin_senders(&self, phase: &Phase) {
-        self.begin(&self.senders, phase);
+        self.begin(Role::Send, phase);
     }
 
-    fn begin<Y>(&self, workers: &[WorkerHandle<Y>], phase: &Phase) {
-        self.remember(phase);
-        // A worker that died is noticed when its end is awaited.
-        workers.iter().for_each(|worker| drop(worker.orders.send(phase.clone())));
+    /// Orders all workers for requests to begin a phase.
+    pub fn begin_pairs(&self, phase: &Phase) {
+        self.begin(Role::Request, phase);
     }
 
-    /// Stores the handle that ends a running phase.
-    fn remember(&self, phase: &Phase) {
+    fn begin(&self, role: Role, phase: &Phase) {
         let mut controls = self.controls.borrow_mut();
-        // The workers of earlier phases are through them.
+        // The workers of earlier phases have ended them.
         if controls.len() == CONTROLS {
             controls.pop_front();
         }
         controls.push_back(Arc::clone(&phase.control));
+        for worker in self.workers.iter().filter(|worker| worker.role == role) {
+            // A worker that died is noticed when its end is awaited.
+            let _ = worker.orders.send(phase.clone());
+        }
     }
 
     /// Ends the running phase, if any.
@@ -248,78 +273,40 @@ impl WorkerPool {
 
     /// Whether a thread has ended without an order.
     fn anyone_ended(&self) -> bool {
-        self.senders.iter().any(|worker| worker.thread.is_finished())
-            || self.receivers.iter().any(|worker| worker.thread.is_finished())
-            || self.pairs.iter().any(|worker| worker.thread.is_finished())
+        self.workers.iter().any(|worker| worker.thread.is_finished())
     }
 
-    /// How many receivers there are.
-    pub fn receivers(&self) -> usize {
-        self.receivers.len()
-    }
-
-    /// All of them, before a phase.
+    /// All workers, before a phase.
     pub fn running(&self) -> Running {
-        let flows = usize::try_from(self.flows).unwrap_or_default();
-        let workers = self.senders.len() + self.receivers.len() + self.pairs.len();
-        Running { workers, sent: 0, received: 0, sent_by_flow: vec![0; flows] }
+        let sent_by_flow = vec![0; self.flows as usize];
+        Running { workers: self.workers.len(), sent: 0, received: 0, sent_by_flow }
     }
 
     /// Ends all workers and returns the sum of each side; `None`: no worker on that side.
-    pub fn collect(mut self, id: &str) -> Result<(Option<TxResult>, Option<RxResult>), RunError> {
-        let (tx, rx, _) = self.join(id)?;
-        Ok((added(tx, TxResult::merge), added(rx, RxResult::merge)))
+    pub fn collect(mut self, id: &str) -> Result<WorkerResult, RunError> {
+        self.join(id)
     }
 
     /// Waits for all workers, even if one failed, so that their sockets are closed.
-    #[expect(clippy::type_complexity, reason = "taken apart at once by each caller")]
-    fn join(
-        &mut self,
-        id: &str,
-    ) -> Result<(Vec<TxResult>, Vec<RxResult>, Vec<RequestResult>), RunError> {
-        let tx = join(std::mem::take(&mut self.senders), id);
-        let rx = join(std::mem::take(&mut self.receivers), id);
-        let pairs = join(std::mem::take(&mut self.pairs), id);
-        Ok((tx?, rx?, pairs?))
+    fn join(&mut self, id: &str) -> Result<WorkerResult, RunError> {
+        let end = |WorkerHandle { orders, thread, .. }| {
+            // Without a sender of orders, the thread ends.
+            drop(orders);
+            thread.join()
+        };
+        let ended: Vec<_> = self.workers.drain(..).map(end).collect();
+        ended.into_iter().try_fold(WorkerResult::default(), |(tx, rx), result| {
+            let Ok(more) = result else { return Err(RunError::Panicked { id: id.to_owned() }) };
+            Ok((added(tx, more.0, TxResult::merge), added(rx, more.1, RxResult::merge)))
+        })
     }
 }
 
-fn added<Y>(results: Vec<Y>, merge: impl Fn(&mut Y, Y)) -> Option<Y> {
-    results.into_iter().reduce(|mut sum, result| {
-        merge(&mut sum, result);
+fn added<R>(one: Option<R>, other: Option<R>, merge: fn(&mut R, R)) -> Option<R> {
+    combine(one, other, |mut sum, more| {
+        merge(&mut sum, more);
         sum
     })
-}
-
-fn join<Y>(workers: Vec<WorkerHandle<Y>>, id: &str) -> Result<Vec<Y>, RunError> {
-    let end = |worker: WorkerHandle<Y>| {
-        // Without a sender of orders, the thread ends.
-        drop(worker.orders);
-        match worker.thread.join() {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(RunError::Panicked { id: id.to_owned() }),
-        }
-    };
-    let ended: Vec<_> = workers.into_iter().map(end).collect();
-    ended.into_iter().collect()
-}
-
-/// Starts a worker thread, which reports a failed setup.
-fn spawn<Y: Default + Send + 'static>(
-    name: String,
-    events: Sender<WorkerEvent>,
-    work: impl FnOnce(&WorkerChannel) -> Result<Y, NetError> + Send + 'static,
-) -> Result<WorkerHandle<Y>, RunError> {
-    let (orders, receiver) = mpsc::channel();
-    let run = move || {
-        let channel = WorkerChannel { orders: receiver, events };
-        work(&channel).or_else(|error| {
-            let _ = channel.events.send(WorkerEvent::Failed(error));
-            Ok(Y::default())
-        })
-    };
-    let thread = Builder::new().name(name).stack_size(STACK).spawn(run);
-    Ok(WorkerHandle { orders, thread: thread.map_err(|source| RunError::Spawn { source })? })
 }
 
 #[cfg(test)]

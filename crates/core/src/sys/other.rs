@@ -1,5 +1,4 @@
-//! The contract of [`super`] where nothing but the standard library is known: stubs.
-//! `linux` documents each name.
+//! Stubs for systems without an implementation. `linux` documents each name.
 #![allow(missing_docs)]
 
 use std::fs::File;
@@ -10,12 +9,12 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Any type: nothing here looks into a socket.
+/// Any type: no stub uses its socket.
 pub use std::marker::Sized as Handle;
 
 use super::{
-    DeviceDrops, Instruction, IpSnmp, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply,
-    Request, SendError, SwitchCounts, UdpSnmp, Unreachable, UnreachableErrno,
+    Instruction, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply, Request, SendError,
+    ThreadSwitches, Unreachable, UnreachableErrno,
 };
 
 fn unsupported<T>() -> io::Result<T> {
@@ -24,127 +23,92 @@ fn unsupported<T>() -> io::Result<T> {
 
 /// Defines functions that ignore their arguments and return a fixed value.
 macro_rules! inert {
-    ($($(#[$attribute:meta])* $name:ident$(<$socket:ident>)?($($argument:ty),*) -> $result:ty =
+    ($($(#[$attribute:meta])* $name:ident$(<$($generic:tt),*>)?($($argument:tt)*) -> $result:ty =
         $value:expr;)*) => {$(
         $(#[$attribute])*
-        pub fn $name$(<$socket>)?($(_: $argument),*) -> $result {
+        pub fn $name$(<$($generic),*>)?($($argument)*) -> $result {
             $value
         }
     )*};
 }
+#[allow(unused_imports, reason = "used where there are no AF_UNIX sockets")]
+pub(crate) use inert;
 
 inert! {
     #[cfg(udperf_unix)]
-    abstract_name(&std::os::unix::net::SocketAddr) -> Option<&[u8]> = None;
+    abstract_name(_: &std::os::unix::net::SocketAddr) -> Option<&[u8]> = None;
     affinity() -> Option<Vec<usize>> = None;
-    attach_steering<S>(&S, &[Instruction]) -> io::Result<()> = unsupported();
-    backlog_drops() -> Option<Vec<(u32, u32)>> = None;
-    bind_device<S>(&S, &str) -> io::Result<()> = unsupported();
-    boot_id() -> Option<String> = None;
-    clock_identity() -> Option<String> = None;
-    context_switches() -> Option<SwitchCounts> = None;
-    device_drops(Option<&[NetLink]>) -> Option<DeviceDrops> = None;
-    device_index(&str) -> io::Result<u32> = unsupported();
-    device_name(u32) -> Option<String> = None;
-    device_stack(&str) -> Option<Vec<NetLink>> = None;
-    disable_recverr<S>(&S, bool) -> io::Result<()> = Ok(());
-    drain_error_queue<S>(&S) -> (u64, Option<SendError>) = (0, None);
-    enable_pktinfo<S>(&S, bool) -> io::Result<()> = unsupported();
-    enter_netns(&Path) -> io::Result<()> = unsupported();
-    forbid_fragments<S>(&S, bool) -> io::Result<()> = unsupported();
-    forget_send_stamps<S>(&S) -> io::Result<()> = Ok(());
-    ip_counters() -> Option<IpSnmp> = None;
-    is_ignored(i32) -> bool = false;
-    join_no_group<S>(&S, bool) -> () = ();
-    neighbour_unresolved(SocketAddr, Option<&str>) -> Option<bool> = None;
-    network_identity() -> Option<String> = None;
-    parse_msg(&[u8], &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) =
+    attach_steering<S>(_: &S, _: &[Instruction]) -> io::Result<()> = unsupported();
+    bind_device<S>(_: &S, _: &str) -> io::Result<()> = unsupported();
+    context_switches() -> Option<ThreadSwitches> = None;
+    device_index(_: &str) -> io::Result<u32> = unsupported();
+    device_name(_: u32) -> Option<String> = None;
+    device_stack(_: &str) -> Option<Vec<NetLink>> = None;
+    disable_recverr<S>(_: &S, _: bool) -> io::Result<()> = Ok(());
+    drain_error_queue<S>(_: &S) -> (u64, Option<SendError>) = (0, None);
+    enable_pktinfo<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
+    // A process continues without its parent.
+    end_with_parent(command: &mut Command) -> &mut Command = command;
+    enter_netns(_: &Path) -> io::Result<()> = unsupported();
+    forbid_fragments<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
+    forget_send_stamps<S>(_: &S) -> io::Result<()> = Ok(());
+    in_group_of_its_own(command: &mut Command) -> &mut Command = command;
+    is_ignored(_: i32) -> bool = false;
+    join_no_group<S>(_: &S, _: bool) -> () = ();
+    neighbour_unresolved(_: SocketAddr, _: Option<&str>) -> Option<bool> = None;
+    parse_msg(_: &[u8], _: &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) =
         (None, None, None);
-    path_mtu<S>(&S, bool) -> Option<u64> = None;
-    qdisc_drops(Option<&[NetLink]>) -> Option<u64> = None;
+    path_mtu<S>(_: &S, _: bool) -> Option<u64> = None;
+    qdisc_drops(_: Option<&[NetLink]>) -> Option<u64> = None;
     raise_open_files() -> () = ();
-    refuses_offload(SendError) -> bool = false;
-    report_queue_drops<S>(&S, bool) -> io::Result<()> = Ok(());
-    reports_queue_drops<S>(&S, bool) -> bool = false;
-    reset_rx_options<S>(&S) -> io::Result<()> = Ok(());
-    set_affinity(&[usize]) -> bool = false;
-    set_reuse_port<S>(&S) -> io::Result<()> = unsupported();
-    set_timer_slack_ns(u64) -> () = ();
-    set_timestamps<S>(&S) -> io::Result<()> = unsupported();
-    set_traffic_class<S>(&S, u32) -> io::Result<()> = unsupported();
-    set_udp_gro<S>(&S) -> io::Result<()> = unsupported();
-    set_udp_segment<S>(&S, u16) -> io::Result<()> = unsupported();
-    socket_drops<S>(&S) -> Option<u32> = None;
-    stamp_sends<S>(&S, bool) -> io::Result<()> = unsupported();
-    stolen_ns() -> Option<u64> = None;
-    take_socket_error<S>(&S) -> Option<SendError> = None;
-    take_latest_error<S>(&S) -> Option<SendError> = None;
-    take_queued_errors<S>(&S, impl FnMut(Option<SocketAddr>, SendError)) -> () = ();
-    take_send_stamp<S>(&S) -> Option<u64> = None;
+    refuses_offload(_: SendError) -> bool = false;
+    report_queue_drops<S>(_: &S, _: bool) -> io::Result<()> = Ok(());
+    reports_queue_drops<S>(_: &S, _: bool) -> bool = false;
+    reset_rx_options<S>(_: &S) -> io::Result<()> = Ok(());
+    set_affinity(_: &[usize]) -> bool = false;
+    set_reuse_port<S>(_: &S) -> io::Result<()> = unsupported();
+    set_timer_slack_ns(_: u64) -> () = ();
+    set_timestamps<S>(_: &S) -> io::Result<()> = unsupported();
+    set_traffic_class<S>(_: &S, _: u32) -> io::Result<()> = unsupported();
+    set_udp_gro<S>(_: &S) -> io::Result<()> = unsupported();
+    set_udp_segment<S>(_: &S, _: u16) -> io::Result<()> = unsupported();
+    socket_drops<S>(_: &S) -> Option<u32> = None;
+    stamp_sends<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
+    take_latest_error<S>(_: &S) -> Option<SendError> = None;
+    take_queued_errors<S>(_: &S, _: impl FnMut(Option<SocketAddr>, SendError)) -> () = ();
+    take_send_stamp<S>(_: &S) -> Option<u64> = None;
+    take_socket_error<S>(_: &S) -> Option<SendError> = None;
     thread_cpu_ns() -> Option<u64> = None;
-    udp_counters() -> Option<UdpSnmp> = None;
-    wait_writable<S>(&S, u64) -> bool = true;
+    wait_writable<S>(_: &S, _: u64) -> bool = true;
 }
 
 pub mod device {
     use std::collections::BTreeMap;
+    use std::net::SocketAddr;
 
-    use crate::sys::{Address, InterruptLine};
+    use crate::sys::Irq;
 
     inert! {
-        addresses() -> Vec<Address> = Vec::new();
-        channels(&str) -> Option<BTreeMap<String, u64>> = None;
-        coalescing(&str) -> Option<BTreeMap<String, u64>> = None;
-        driver(&str) -> Option<String> = None;
-        irqs(&str) -> Option<Vec<InterruptLine>> = None;
-        mtu(&str) -> Option<u64> = None;
-        offloads(&str) -> Option<BTreeMap<String, bool>> = None;
-        qdisc(&str) -> Option<String> = None;
-        queue_masks(&str, &str, &str) -> Option<Vec<String>> = None;
-        queues(&str, &str) -> Option<usize> = None;
-        rings(&str) -> Option<BTreeMap<String, u64>> = None;
-        speed_mbit(&str) -> Option<u64> = None;
+        addresses() -> Vec<(String, SocketAddr)> = Vec::new();
+        channels(_: &str) -> Option<BTreeMap<String, u64>> = None;
+        coalescing(_: &str) -> Option<BTreeMap<String, u64>> = None;
+        driver(_: &str) -> Option<String> = None;
+        irqs(_: &str) -> Option<Vec<Irq>> = None;
+        mtu(_: &str) -> Option<u64> = None;
+        offloads(_: &str) -> Option<BTreeMap<String, bool>> = None;
+        qdisc(_: &str) -> Option<String> = None;
+        queue_masks(_: &str, _: &str, _: &str) -> Option<Vec<String>> = None;
+        queues(_: &str, _: &str) -> Option<usize> = None;
+        rings(_: &str) -> Option<BTreeMap<String, u64>> = None;
+        speed_mbit(_: &str) -> Option<u64> = None;
     }
 }
 
-pub mod host {
-    use std::collections::BTreeMap;
-
-    use crate::sys::{CgroupFiles, CgroupThrottling, CpuTime, LoadAverage};
-
-    inert! {
-        cgroup_limits() -> Option<CgroupFiles> = None;
-        clocksource() -> Option<String> = None;
-        container() -> Option<String> = None;
-        cpu_model() -> Option<String> = None;
-        cpu_throttling() -> Vec<CgroupThrottling> = Vec::new();
-        cpu_time() -> Option<CpuTime> = None;
-        governor(&[usize]) -> Option<String> = None;
-        hostname() -> Option<String> = None;
-        isolated_cpus() -> Option<Vec<usize>> = None;
-        kernel() -> Option<String> = None;
-        kernel_command_line() -> Option<String> = None;
-        load() -> Option<LoadAverage> = None;
-        max_dgram_qlen() -> Option<u64> = None;
-        mitigations() -> Option<BTreeMap<String, String>> = None;
-        netdev_max_backlog() -> Option<u64> = None;
-        nohz_full_cpus() -> Option<Vec<usize>> = None;
-        online_cpus() -> Option<usize> = None;
-        rmem_max() -> Option<u64> = None;
-        smt_active() -> Option<bool> = None;
-        sysctls() -> BTreeMap<String, String> = BTreeMap::new();
-        thread_siblings(&[usize]) -> Option<Vec<Vec<usize>>> = None;
-        turbo() -> Option<bool> = None;
-        virtualization() -> Option<String> = None;
-        wmem_max() -> Option<u64> = None;
-    }
-}
-
-/// Nanoseconds since the first call: std's monotonic clock tells no absolute time.
+/// Nanoseconds since the first call: std's monotonic clock has no absolute value.
 #[inline]
 pub fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
-    // One second in hand keeps a moment shortly before the first reading above zero.
+    // One second more keeps a moment shortly before the first reading above zero.
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1_000_000_000
 }
 
@@ -159,7 +123,7 @@ pub fn sleep_until_ns(at_ns: u64) {
     std::thread::sleep(Duration::from_nanos(at_ns.saturating_sub(monotonic_ns())));
 }
 
-/// Sleeps for so long, but at most a millisecond, after which the caller looks again.
+/// Sleeps at most a millisecond, after which the caller reads again.
 pub fn wait_readable<S>(_of: &S, most_ns: u64) {
     std::thread::sleep(Duration::from_nanos(most_ns.min(1_000_000)));
 }
@@ -169,22 +133,13 @@ pub fn open_without_waiting(path: &Path) -> io::Result<File> {
     File::options().append(true).open(path)
 }
 
-pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
-    command
-}
-
-/// Does nothing: a process goes on without its parent.
-pub fn end_with_parent(command: &mut Command) -> &mut Command {
-    command
-}
-
 /// Whether connect(2) on a non-blocking socket has begun: EINPROGRESS of Linux, the BSDs and macOS,
 /// WouldBlock on Windows.
 pub fn is_connecting(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(115 | 36)) || error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Why a send failed, as far as std tells.
+/// Why a send failed, as far as std reports it.
 pub fn send_error_of(error: &io::Error) -> SendError {
     let unreachable = |errno| SendError::Unreachable(Unreachable::returned(errno));
     match error.kind() {
@@ -203,16 +158,10 @@ pub fn send_error_of(error: &io::Error) -> SendError {
 pub struct SendBatch;
 
 impl SendBatch {
-    pub fn new(_messages: usize, _to: Option<SocketAddr>) -> Self {
-        Self
-    }
-
-    pub fn send<'a, S>(
-        &mut self,
-        _socket: &S,
-        _payloads: impl Iterator<Item = &'a [u8]>,
-    ) -> io::Result<usize> {
-        unsupported()
+    inert! {
+        new(_: usize, _: Option<SocketAddr>) -> Self = Self;
+        send<'a, S>(&mut self, _: &S, _: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> =
+            unsupported();
     }
 }
 
@@ -220,34 +169,15 @@ impl SendBatch {
 pub struct RecvBatch;
 
 impl RecvBatch {
-    pub fn new(_slots: usize, _slot_len: usize, _metadata: RecvMetadata) -> Self {
-        Self
-    }
-
-    pub fn slots(&self) -> usize {
-        0
-    }
-
-    pub fn recv<S>(&mut self, _socket: &S) -> io::Result<usize> {
-        unsupported()
-    }
-
-    pub fn recv_one<S>(&mut self, _socket: &S) -> io::Result<()> {
-        unsupported()
-    }
-
-    pub fn restart(&mut self) {}
-
-    pub fn messages(&self) -> impl Iterator<Item = RecvMessage<'_>> {
-        std::iter::empty()
-    }
-
-    pub fn requests(&mut self) -> impl Iterator<Item = Request<'_>> {
-        std::iter::empty()
-    }
-
-    pub fn bytes(&self, _message: usize, _len: usize) -> &[u8] {
-        &[]
+    inert! {
+        new(_: usize, _: usize, _: RecvMetadata) -> Self = Self;
+        slots(&self) -> usize = 0;
+        recv<S>(&mut self, _: &S) -> io::Result<usize> = unsupported();
+        recv_one<S>(&mut self, _: &S) -> io::Result<()> = unsupported();
+        restart(&mut self) -> () = ();
+        messages(&self) -> impl Iterator<Item = RecvMessage<'_>> = std::iter::empty();
+        requests(&mut self) -> impl Iterator<Item = Request<'_>> = std::iter::empty();
+        bytes(&self, _: usize, _: usize) -> &[u8] = &[];
     }
 }
 
@@ -255,20 +185,12 @@ impl RecvBatch {
 pub struct ReplyBatch;
 
 impl ReplyBatch {
-    pub fn new(_messages: usize) -> Self {
-        Self
-    }
-
-    pub fn send<'a, S>(
-        &mut self,
-        _socket: &S,
-        _replies: impl Iterator<Item = Reply<'a>>,
-    ) -> io::Result<(usize, usize)> {
-        unsupported()
-    }
-
-    pub fn send_one<S>(&mut self, _socket: &S, _reply: Reply<'_>) -> io::Result<()> {
-        unsupported()
+    inert! {
+        new(_: usize) -> Self = Self;
+        send<'a, S>(
+            &mut self, _: &S, _: impl Iterator<Item = Reply<'a>>
+        ) -> io::Result<(usize, usize)> = unsupported();
+        send_one<S>(&mut self, _: &S, _: Reply<'_>) -> io::Result<()> = unsupported();
     }
 }
 
@@ -276,15 +198,9 @@ impl ReplyBatch {
 pub struct InstructionCounter;
 
 impl InstructionCounter {
-    pub fn of_this_thread() -> Option<Self> {
-        None
-    }
-
-    pub fn with_kernel(&self) -> bool {
-        false
-    }
-
-    pub fn read(&self) -> Option<u64> {
-        None
+    inert! {
+        of_this_thread() -> Option<Self> = None;
+        with_kernel(&self) -> bool = false;
+        read(&self) -> Option<u64> = None;
     }
 }

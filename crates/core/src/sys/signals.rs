@@ -1,4 +1,4 @@
-//! Signals that end a run: the first one asks for an end with a report, a later one ends at once.
+//! Signals that end a run: the first one requests an end with a report, a later one ends at once.
 #![allow(unsafe_code)]
 
 use std::io;

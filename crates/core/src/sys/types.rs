@@ -1,6 +1,8 @@
-//! The types of the contract, the same on every system.
+//! Types that are the same on every system.
 
 use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
 
 use super::Unreachable;
 
@@ -24,12 +26,17 @@ pub struct RecvMessage<'a> {
     pub segment: usize,
     /// Whether the payload or the metadata was truncated.
     pub truncated: bool,
-    /// When the kernel took it from the device, by `realtime_ns`.
+    /// When the kernel received it from the device, by `realtime_ns`.
     pub stamp_ns: Option<u64>,
     /// The address to reply from, if the socket is bound to any address.
     pub local: Option<LocalAddr>,
     /// Whether it was sent to a multicast or broadcast address; known only with `local`.
     pub to_many: bool,
+}
+
+/// The scope of an IPv6 address: the number of the device for link-local addresses, otherwise 0.
+pub const fn scope_of(addr: &SocketAddr) -> u32 {
+    if let SocketAddr::V6(v6) = addr { v6.scope_id() } else { 0 }
 }
 
 /// The local destination address of a datagram, from which the reply should leave.
@@ -54,12 +61,11 @@ pub struct Request<'a> {
     pub from: Option<SocketAddr>,
     /// The address to reply from; `None`: that of the socket.
     pub local: Option<LocalAddr>,
-    /// Whether it was sent to a multicast or broadcast address; known only with
-    /// [`RecvMetadata::local`].
+    /// Whether it was sent to a multicast or broadcast address; known only with `local`.
     pub to_many: bool,
 }
 
-/// One message to an address of its own.
+/// One message with its own address.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
     /// Its bytes: one datagram, or several of `segment` bytes each, which the kernel splits.
@@ -105,7 +111,7 @@ pub enum SendError {
     Unreachable(Unreachable),
     /// Too large for the path.
     TooBig,
-    /// By a signal; try again.
+    /// Interrupted by a signal; try again.
     Interrupted,
     /// The kernel refused a later message of a batch without a reason (sendmmsg(2)).
     Untold,
@@ -120,10 +126,10 @@ impl SendError {
     }
 }
 
-/// UDP counters of this network namespace since boot by their SNMP names, IPv4 and IPv6 added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct UdpSnmp {
+/// UDP counters of a network namespace since boot by their SNMP names, IPv4 and IPv6 added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "`document::Kernel` describes the fields")]
+pub struct UdpCounters {
     pub in_datagrams: u64,
     pub no_ports: u64,
     pub out_datagrams: u64,
@@ -132,16 +138,15 @@ pub struct UdpSnmp {
     pub sndbuf_errors: u64,
 }
 
-/// Drops in the IP layer of this network namespace since boot by their SNMP names, IPv4 and IPv6
-/// added up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct IpSnmp {
+/// Drops in the IP layer of a network namespace since boot, IPv4 and IPv6 added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "`document::Kernel` describes the fields")]
+pub struct IpCounters {
     /// InHdrErrors, InAddrErrors, InDiscards, InNoRoutes and IPReversePathFilter.
     pub in_discards: u64,
     /// Datagrams not reassembled: ReasmFails, and those in reassembly now.
     pub reassembly: u64,
-    /// Of ReasmFails, fragments dropped for lack of room: without ReasmTimeout.
+    /// Of ReasmFails, fragments dropped for lack of memory: without ReasmTimeout.
     pub reassembly_no_room: u64,
     pub out_discards: u64,
     pub out_no_routes: u64,
@@ -149,7 +154,7 @@ pub struct IpSnmp {
 }
 
 /// A network device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetLink {
     /// Its number in its network namespace.
     pub index: u32,
@@ -157,22 +162,15 @@ pub struct NetLink {
     pub name: String,
 }
 
-/// Packets that devices dropped since they were created, added up.
+/// Packets dropped by devices since they were created, added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeviceDrops {
-    /// Received ones.
+    /// Received packets.
     pub rx: u64,
-    /// Ones to send.
+    /// Packets to send.
     pub tx: u64,
     /// Packets sent by the device that sent most, as they also pass the devices below.
     pub sent: u64,
-}
-
-impl DeviceDrops {
-    /// Both directions.
-    pub const fn sum(self) -> u64 {
-        self.rx + self.tx
-    }
 }
 
 /// CPU time since boot, all CPUs added up.
@@ -180,23 +178,25 @@ impl DeviceDrops {
 pub struct CpuTime {
     /// All of it, idle or not.
     pub total_ns: u64,
-    /// Taken by the hypervisor while this machine had work.
+    /// Taken by the hypervisor while this machine had runnable threads.
     pub stolen_ns: u64,
 }
 
 /// How often a thread left its CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SwitchCounts {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadSwitches {
     /// To wait.
     pub voluntary: u64,
     /// Preempted.
     pub involuntary: u64,
 }
 
-/// Limits of control groups in the format of version 2: `max` is no limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CgroupFiles {
-    /// Microseconds of CPU time, and in how many: `200000 100000` is two CPUs.
+/// Limits of control groups in the format of version 2: `max` is no limit. Of nested groups the
+/// smallest limit counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CgroupLimits {
+    /// Microseconds of CPU time, and per how many microseconds: `200000 100000` is two CPUs.
     pub cpu_max: Option<String>,
     /// Bytes of memory.
     pub memory_max: Option<String>,
@@ -204,36 +204,25 @@ pub struct CgroupFiles {
     pub cpus: Option<String>,
 }
 
-/// CPU throttling of a control group since it was created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CgroupThrottling {
-    /// The folder of the group.
-    pub group: String,
-    /// The quota in the format of `cpu.max`.
+/// CPU throttling of the measuring process, from the control group that was throttled longest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CpuThrottling {
+    /// The quota as in `cpu.max`: microseconds of CPU time, and per how many microseconds.
     pub cpu_max: String,
-    /// Periods in which it was used up.
-    pub times: u64,
-    /// How long the group was stopped, all CPUs together.
-    pub time_ns: u64,
-}
-
-/// An address of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// The device's name.
-    pub device: String,
-    /// The address.
-    pub ip: IpAddr,
-    /// The number of the device for link-local addresses; otherwise 0.
-    pub scope: u32,
+    /// Periods of the run in which the quota was used up (`nr_throttled` of `cpu.stat`).
+    pub nr_throttled: u64,
+    /// How long the group was stopped meanwhile in ns, all CPUs together (`throttled_usec`).
+    pub throttled_ns: u64,
 }
 
 /// An interrupt of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InterruptLine {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Irq {
     /// Its number.
     pub number: u32,
-    /// What the driver calls it.
+    /// Its name in the driver.
     pub name: Option<String>,
     /// The CPUs that may take it, such as `0-3,8`.
     pub cpus: String,
@@ -242,8 +231,8 @@ pub struct InterruptLine {
 /// The load of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LoadAverage {
-    /// Threads that wanted a CPU, mean over about the last minute.
+    /// Runnable threads, mean over about the last minute.
     pub one_minute: f64,
-    /// Threads that want a CPU now, including the caller.
+    /// Threads that are runnable now, including the caller.
     pub runnable: u64,
 }

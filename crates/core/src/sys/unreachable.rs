@@ -1,4 +1,4 @@
-//! Why a destination is unreachable, and who reports it.
+//! Reports that a destination is unreachable.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -48,13 +48,8 @@ pub enum Reporter {
 }
 
 impl UnreachableErrno {
-    /// The name of errno(3).
-    pub const fn name(self) -> &'static str {
-        self.words().0
-    }
-
-    /// Name, and description as in strerror(3).
-    const fn words(self) -> (&'static str, &'static str) {
+    /// Name in errno(3), and description as in strerror(3).
+    const fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::ConnRefused => ("ECONNREFUSED", "connection refused"),
             Self::HostUnreach => ("EHOSTUNREACH", "no route to host"),
@@ -68,7 +63,8 @@ impl UnreachableErrno {
 }
 
 impl Unreachable {
-    /// An error of a call, before the error queue was read. This host never reports a closed port.
+    /// The error of a call whose entry in the error queue is unknown. This host never reports a
+    /// closed port.
     pub const fn returned(errno: UnreachableErrno) -> Self {
         let reporter = match errno {
             UnreachableErrno::ConnRefused => Reporter::Unknown,
@@ -107,7 +103,7 @@ impl Unreachable {
             Reporter::Icmp { v6, kind, code, .. } => {
                 format!("ICMP{} {kind}/{code}", if v6 { "v6" } else { "" })
             }
-            _ => self.errno.name().to_owned(),
+            _ => self.errno.texts().0.to_owned(),
         }
     }
 
@@ -122,37 +118,32 @@ impl Unreachable {
 
     /// The meaning of an ICMP type and code; `None` if the errno has the same meaning.
     const fn icmp_meaning(&self) -> Option<&'static str> {
-        match self.reporter {
+        let Reporter::Icmp { v6, kind, code, .. } = self.reporter else { return None };
+        Some(match (v6, kind, code) {
             // RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.
-            Reporter::Icmp { v6: false, kind, code, .. } => match (kind, code) {
-                (3, 0) => Some("network unreachable"),
-                (3, 1) => Some("host unreachable"),
-                (3, 2) => Some("protocol unreachable"),
-                (3, 3) => Some("port unreachable"),
-                (3, 9 | 10 | 13) => Some("administratively prohibited"),
-                (11, 0) => Some("TTL exceeded"),
-                (11, 1) => Some("reassembly time exceeded"),
-                _ => None,
-            },
+            (false, 3, 0) => "network unreachable",
+            (false, 3, 1) => "host unreachable",
+            (false, 3, 2) => "protocol unreachable",
+            (false, 3, 3) => "port unreachable",
+            (false, 3, 9 | 10 | 13) => "administratively prohibited",
+            (false, 11, 0) => "TTL exceeded",
+            (false, 11, 1) => "reassembly time exceeded",
             // RFC 4443 sections 3.1 and 3.3.
-            Reporter::Icmp { v6: true, kind, code, .. } => match (kind, code) {
-                (1, 0) => Some("no route to the network"),
-                (1, 1) => Some("administratively prohibited"),
-                (1, 3) => Some("address unreachable"),
-                (1, 4) => Some("port unreachable"),
-                (3, 0) => Some("hop limit exceeded"),
-                (3, 1) => Some("reassembly time exceeded"),
-                _ => None,
-            },
-            _ => None,
-        }
+            (true, 1, 0) => "no route to the network",
+            (true, 1, 1) => "administratively prohibited",
+            (true, 1, 3) => "address unreachable",
+            (true, 1, 4) => "port unreachable",
+            (true, 3, 0) => "hop limit exceeded",
+            (true, 3, 1) => "reassembly time exceeded",
+            _ => return None,
+        })
     }
 }
 
 /// `network unreachable (ENETUNREACH, local)`, `port unreachable (ICMP 3/3, from 10.0.0.2)`.
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.words().1);
+        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.texts().1);
         write!(f, "{meaning} ({}", self.code())?;
         match self.reporter {
             Reporter::Local => f.write_str(", local)"),
@@ -168,23 +159,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_names_what_it_is_and_who_reports_it() {
+    fn errors_name_their_meaning_and_reporter() {
         let icmp = |errno, v6, kind, code| {
             let from = Some(if v6 { "fe80::1".parse() } else { "10.0.0.2".parse() }.unwrap());
             Unreachable { errno, reporter: Reporter::Icmp { v6, kind, code, from } }
         };
         use UnreachableErrno::{ConnRefused, HostUnreach, NetUnreach};
+        let neighbour = Unreachable { errno: HostUnreach, reporter: Reporter::Neighbour };
         for (error, says) in [
             (Unreachable::returned(NetUnreach), "network unreachable (ENETUNREACH, local)"),
-            (Unreachable::returned(HostUnreach), "no route to host (EHOSTUNREACH, local)"),
-            (
-                Unreachable { errno: HostUnreach, reporter: Reporter::Neighbour },
-                "no route to host (EHOSTUNREACH, local: the neighbour does not answer)",
-            ),
+            (neighbour, "no route to host (EHOSTUNREACH, local: the neighbour does not answer)"),
             (Unreachable::returned(ConnRefused), "connection refused (ECONNREFUSED)"),
             (icmp(ConnRefused, false, 3, 3), "port unreachable (ICMP 3/3, from 10.0.0.2)"),
             (icmp(HostUnreach, false, 11, 0), "TTL exceeded (ICMP 11/0, from 10.0.0.2)"),
-            (icmp(HostUnreach, false, 3, 1), "host unreachable (ICMP 3/1, from 10.0.0.2)"),
             (icmp(ConnRefused, true, 1, 4), "port unreachable (ICMPv6 1/4, from fe80::1)"),
             (icmp(NetUnreach, false, 3, 6), "network unreachable (ICMP 3/6, from 10.0.0.2)"),
         ] {

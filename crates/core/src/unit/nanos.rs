@@ -16,7 +16,7 @@ use super::{UnitError, show_nanos};
 pub struct Nanos(pub u64);
 
 impl Nanos {
-    /// No time at all.
+    /// No time.
     pub const ZERO: Self = Self(0);
     /// A moment that never comes.
     pub const NEVER: Self = Self(u64::MAX);
@@ -31,13 +31,13 @@ impl Nanos {
         Self(micros * 1_000)
     }
 
-    /// The time since `earlier`, or zero where `earlier` is later.
+    /// The time since `earlier`, or zero if `earlier` is later.
     #[inline]
     pub const fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
     }
 
-    /// As seconds, for rates and for people.
+    /// In seconds.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
@@ -80,14 +80,14 @@ impl From<Duration> for Nanos {
 impl FromStr for Nanos {
     type Err = UnitError;
 
-    /// A bare number is seconds, as iperf3's users expect; anything else is humantime's notation.
+    /// A plain number is seconds, as in iperf3; anything else is humantime's notation.
     fn from_str(word: &str) -> Result<Self, UnitError> {
-        let asked = || UnitError::Duration { asked: word.to_owned() };
-        let word_trimmed = word.trim();
-        if let Ok(seconds) = word_trimmed.parse::<f64>() {
-            return Duration::try_from_secs_f64(seconds).map(Self::from).map_err(|_| asked());
-        }
-        humantime::parse_duration(word_trimmed).map(Self::from).map_err(|_| asked())
+        let trimmed = word.trim();
+        let duration = match trimmed.parse::<f64>() {
+            Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+            Err(_) => humantime::parse_duration(trimmed).ok(),
+        };
+        duration.map(Self::from).ok_or_else(|| UnitError::Duration { word: word.to_owned() })
     }
 }
 
@@ -102,18 +102,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bare_numbers_are_seconds() {
-        for (word, ms) in [("10", 10_000), ("0.25", 250), ("500ms", 500), ("2m", 120_000)] {
-            assert_eq!(word.parse(), Ok(Nanos::from_millis(ms)));
+    fn plain_numbers_are_seconds() {
+        for (word, us) in [("10", 10_000_000), ("0.25", 250_000), ("2m", 120_000_000), ("30us", 30)]
+        {
+            assert_eq!(word.parse(), Ok(Nanos::from_micros(us)));
         }
-        assert_eq!("30us".parse(), Ok(Nanos::from_micros(30)));
         for word in ["", "-1", "inf", "NaN", "1e400", "ten", "5 parsecs"] {
             assert!(word.parse::<Nanos>().is_err(), "{word}");
         }
     }
 
     #[test]
-    fn subtraction_never_wraps() {
+    fn arithmetic_saturates() {
         assert_eq!(Nanos(3) - Nanos(5), Nanos::ZERO);
         assert_eq!(Nanos::NEVER + Nanos(1), Nanos::NEVER);
     }

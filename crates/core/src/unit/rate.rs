@@ -1,15 +1,14 @@
-//! Rates: how many datagrams a second, as asked and as scheduled.
+//! Rates of datagrams, as requested and as scheduled.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::show::scaled;
-use super::{UnitError, prefix, split_number};
+use super::{UnitError, factor, scaled, split_number};
 
-/// The highest packet rate: almost three times that of the fastest socket path, and the last at
-/// which a schedule skips missed slots faster than they fall due (6 ns a slot, measured).
+/// The highest packet rate: almost three times the rate of the fastest socket path, and the highest
+/// at which a schedule skips missed slots faster than they are due (6 ns per slot, measured).
 pub const MAX_PPS: u64 = 100_000_000;
 
 /// The resolution of [`PacketRate`]. Arbitrary: bit rates are met within 1e-6 from 1 kpps on.
@@ -31,10 +30,8 @@ impl PacketRate {
     pub fn from_pps(pps: f64) -> Result<Self, UnitError> {
         let milli = (pps * MILLI).round();
         if !(1.0..=MAX_PPS as f64 * MILLI).contains(&milli) {
-            return Err(UnitError::RateRange {
-                asked: format!("{pps}"),
-                range: "0.001 to 100M datagrams a second are possible",
-            });
+            let range = "0.001 to 100M datagrams a second are possible";
+            return Err(UnitError::RateRange { word: pps.to_string(), range });
         }
         // The range check above keeps the value far below 2^53.
         Ok(Self { milli_pps: milli as u64 })
@@ -54,14 +51,14 @@ impl PacketRate {
     }
 }
 
-/// A rate as asked for.
+/// A requested rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
     /// As fast as the engine goes.
     Max,
-    /// So many datagrams a second.
+    /// Datagrams a second.
     Pps(PacketRate),
-    /// So many bits of payload a second.
+    /// Bits of payload a second.
     Bits(f64),
     /// This share (0.5 for 50 %) of what `max` delivered for the same size and engine.
     OfMax(f64),
@@ -83,13 +80,13 @@ impl FromStr for Rate {
     type Err = UnitError;
 
     fn from_str(word: &str) -> Result<Self, UnitError> {
-        let asked = || UnitError::Rate { asked: word.to_owned() };
-        let range = |range| UnitError::RateRange { asked: word.to_owned(), range };
+        let malformed = || UnitError::Rate { word: word.to_owned() };
+        let range = |range| UnitError::RateRange { word: word.to_owned(), range };
         let trimmed = word.trim();
         if trimmed.eq_ignore_ascii_case("max") {
             return Ok(Self::Max);
         }
-        let (number, unit) = split_number(trimmed).ok_or_else(asked)?;
+        let (number, unit) = split_number(trimmed).ok_or_else(malformed)?;
         if unit == "%" {
             if !(number > 0.0 && number <= 100.0) {
                 return Err(range("a share of max lies above 0 % and at most at 100 %"));
@@ -97,12 +94,10 @@ impl FromStr for Rate {
             return Ok(Self::OfMax(number / 100.0));
         }
         let lower = unit.to_ascii_lowercase();
-        let (letter, bits) = match lower.strip_suffix("bit").or_else(|| lower.strip_suffix("bps")) {
-            Some(letter) => (letter, true),
-            None => (lower.strip_suffix("pps").unwrap_or(&lower), false),
-        };
-        let value = number * prefix(letter, 1e3).ok_or_else(asked)?;
-        if bits {
+        let bits = lower.strip_suffix("bit").or_else(|| lower.strip_suffix("bps"));
+        let prefix = bits.unwrap_or_else(|| lower.strip_suffix("pps").unwrap_or(&lower));
+        let value = number * factor(prefix, 1e3).ok_or_else(malformed)?;
+        if bits.is_some() {
             // The bounds are those of PacketRate at the smallest and largest payload; arbitrary.
             if !(1.0..=1e15).contains(&value) {
                 return Err(range("1bit to 1000Tbit are possible"));
@@ -127,13 +122,13 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A number with the largest decimal prefix that leaves it at or above 1.
+/// A number with a decimal prefix.
 fn short(value: f64) -> String {
-    let (scaled, letter) = scaled(value, 1.0);
+    let (scaled, letter) = scaled(value, 1e3, 1.0);
     format!("{}{letter}", tidy(scaled))
 }
 
-/// Rounds away what binary fractions add: 50.00000000000001 becomes 50.
+/// Removes the error of binary fractions: 50.00000000000001 becomes 50.
 fn tidy(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
@@ -143,14 +138,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_read_and_shown() {
+    fn parses_and_shows_rates() {
         let pps = |pps| Rate::Pps(PacketRate::from_pps(pps).unwrap());
         for (word, rate, shown) in [
             ("max", Rate::Max, "max"),
             ("100k", pps(100_000.0), "100k"),
             ("100kpps", pps(100_000.0), "100k"),
             ("1.25M", pps(1_250_000.0), "1.25M"),
-            ("250", pps(250.0), "250"),
             ("1Gbit", Rate::Bits(1e9), "1Gbit"),
             ("10Mbps", Rate::Bits(1e7), "10Mbit"),
             ("50%", Rate::OfMax(0.5), "50%"),
@@ -162,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_absurd_rates_are_refused() {
+    fn rejects_zero_and_invalid_rates() {
         for word in ["0", "0%", "101%", "2G", "1e9", "-5", "fast", "", "k", "10q", "9999999Tbit"] {
             assert!(word.parse::<Rate>().is_err(), "{word}");
         }
     }
 
     #[test]
-    fn bits_become_datagrams_by_size() {
+    fn converts_bits_to_datagrams() {
         let rate = Rate::Bits(1e9).at_size(64.0).unwrap().unwrap();
         assert_eq!(rate.milli_pps(), 1_953_125_000);
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{UnitError, prefix, split_number};
+use super::{UnitError, factor, split_number};
 
 /// The smallest payload in bytes: our header (see `wire`).
 pub const MIN_PAYLOAD: usize = 16;
@@ -16,22 +16,21 @@ pub const MAX_PAYLOAD: usize = 65_507;
 /// Frames of RFC 2544 section 9.1 less 14 bytes Ethernet header, 4 FCS, 20 IPv4 and 8 UDP.
 const RFC2544_PAYLOADS: [u16; 7] = [18, 82, 210, 466, 978, 1234, 1472];
 
-/// The simple IMIX of test equipment: frames of 64, 594 and 1518 bytes as 7:4:1, here as payloads
-/// (46 bytes less), without clusters.
+/// The simple IMIX of test equipment: frames of 64, 594 and 1518 bytes as 7:4:1, less 46 bytes of
+/// headers, without clusters.
 const IMIX_CYCLE: [u16; 12] = [18, 548, 18, 18, 548, 18, 1472, 18, 548, 18, 548, 18];
 
-/// How many sizes one list may give; arbitrary, it keeps `16..65507+1` from making 65,492 cells.
+/// Maximum sizes of one list, as `16..65507+1` would make 65,492 cells. Arbitrary.
 const MAX_SIZES: usize = 1_024;
 
-/// The payload of a cell. The size of a datagram follows from its sequence number, so both ends
-/// know it.
+/// The payload of a cell. Both ends compute the size of a datagram from its sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PayloadSize {
     /// Every datagram carries this many bytes.
     Fixed(u16),
     /// The simple IMIX, 7:4:1 of 18, 548 and 1472 bytes.
     Imix,
-    /// Each has its own length, set by its writer. Has no word.
+    /// Each has its own length, set by its writer. Cannot be parsed.
     Varied {
         /// The mean in bytes, rounded.
         mean: u16,
@@ -47,7 +46,7 @@ impl PayloadSize {
             .ok()
             .filter(|&size| (MIN_PAYLOAD..=MAX_PAYLOAD).contains(&usize::from(size)))
             .map(Self::Fixed)
-            .ok_or_else(|| UnitError::SizeRange { asked: bytes.to_string() })
+            .ok_or(UnitError::SizeRange { bytes })
     }
 
     /// The payload bytes of the datagram with this sequence number.
@@ -73,10 +72,7 @@ impl PayloadSize {
     pub fn mean(self) -> f64 {
         match self {
             Self::Fixed(size) | Self::Varied { mean: size, .. } => f64::from(size),
-            Self::Imix => {
-                let sum: u32 = IMIX_CYCLE.iter().map(|&size| u32::from(size)).sum();
-                f64::from(sum) / IMIX_CYCLE.len() as f64
-            }
+            Self::Imix => IMIX_CYCLE.map(f64::from).iter().sum::<f64>() / IMIX_CYCLE.len() as f64,
         }
     }
 }
@@ -112,7 +108,7 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
     let Some((from, rest)) = word.split_once("..") else {
         return Ok(vec![word.parse()?]);
     };
-    let malformed = || UnitError::Size { asked: word.to_owned() };
+    let malformed = || UnitError::Size { word: word.to_owned() };
     let (to, step) = match rest.find(['*', '+']) {
         Some(at) => (&rest[..at], &rest[at..]),
         None => (rest, "*2"),
@@ -123,9 +119,7 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
     if first > last || by == 0 || (multiply && by < 2) {
         return Err(malformed());
     }
-    let next = |&size: &u64| {
-        if multiply { size.checked_mul(by) } else { size.checked_add(by) }
-    };
+    let next = |size: &u64| if multiply { size.checked_mul(by) } else { size.checked_add(by) };
     PayloadSize::fixed(last)?;
     let sizes: Vec<_> = std::iter::successors(Some(first), next)
         .take_while(|&size| size <= last)
@@ -135,31 +129,31 @@ pub fn parse_sizes(word: &str) -> Result<Vec<PayloadSize>, UnitError> {
     if sizes.len() > MAX_SIZES { Err(malformed()) } else { Ok(sizes) }
 }
 
-/// Reads a size of memory: K, M, G = 1024, and `KiB`, `MiB`, `KB` as their letter.
+/// Parses a size of memory: K, M, G = 1024, also as `KiB` or `KB`.
 pub fn parse_buffer(word: &str) -> Result<usize, UnitError> {
-    let error = || UnitError::Count { asked: word.to_owned(), what: "bytes", factor: 1024 };
-    let value = scaled(word, 1024.0).ok_or_else(error)?;
-    // 2 GiB is where the kernel's int for SO_RCVBUF ends (net/core/sock.c).
-    if value < 1 || value > i32::MAX as u64 { Err(error()) } else { Ok(value as usize) }
+    // The kernel has an int for SO_RCVBUF (net/core/sock.c).
+    let value = scaled(word, 1024.0).filter(|value| (1..=i32::MAX as u64).contains(value));
+    let error = || UnitError::Count { word: word.to_owned(), what: "bytes", factor: 1024 };
+    value.map(|value| value as usize).ok_or_else(error)
 }
 
-/// Reads a number of datagrams: K, M, G = 1000.
+/// Parses a number of datagrams: K, M, G = 1000.
 pub fn parse_count(word: &str) -> Result<u64, UnitError> {
-    let error = || UnitError::Count { asked: word.to_owned(), what: "datagrams", factor: 1000 };
+    let error = || UnitError::Count { word: word.to_owned(), what: "datagrams", factor: 1000 };
     scaled(word, 1000.0).filter(|&count| count > 0).ok_or_else(error)
 }
 
 /// A payload size in bytes, not yet checked for range.
 fn bytes(word: &str) -> Result<u64, UnitError> {
-    scaled(word, 1024.0).ok_or_else(|| UnitError::Size { asked: word.to_owned() })
+    scaled(word, 1024.0).ok_or_else(|| UnitError::Size { word: word.to_owned() })
 }
 
-/// A whole number with an optional prefix letter.
+/// A whole number with an optional prefix.
 fn scaled(word: &str, kilo: f64) -> Option<u64> {
     let (number, unit) = split_number(word.trim())?;
-    let letter = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit);
-    let value = number * prefix(letter, kilo)?;
-    // Beyond 2^53 a double no longer holds every whole number.
+    let prefix = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit);
+    let value = number * factor(prefix, kilo)?;
+    // Above 2^53 a double cannot represent every whole number.
     (value.fract() == 0.0 && value <= 9_007_199_254_740_992.0).then_some(value as u64)
 }
 
@@ -167,23 +161,25 @@ fn scaled(word: &str, kilo: f64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn sizes(word: &str) -> Vec<usize> {
-        parse_sizes(word).unwrap().iter().map(|size| size.largest()).collect()
-    }
-
     #[test]
-    fn lists_are_read() {
-        assert_eq!((sizes("64"), sizes("8K")), (vec![64], vec![8192]));
-        assert_eq!(sizes("64..1024*2"), [64, 128, 256, 512, 1024]);
-        assert_eq!(sizes("64..512"), [64, 128, 256, 512]);
-        assert_eq!(sizes("64..256+64"), [64, 128, 192, 256]);
-        assert_eq!(sizes("100..1000*3"), [100, 300, 900]);
-        assert_eq!(sizes("rfc2544"), [18, 82, 210, 466, 978, 1234, 1472]);
+    fn parses_lists() {
+        for (word, sizes) in [
+            ("64", &[64][..]),
+            ("8K", &[8192]),
+            ("64..1024*2", &[64, 128, 256, 512, 1024]),
+            ("64..512", &[64, 128, 256, 512]),
+            ("64..256+64", &[64, 128, 192, 256]),
+            ("100..1000*3", &[100, 300, 900]),
+            ("rfc2544", &[18, 82, 210, 466, 978, 1234, 1472]),
+        ] {
+            let found = parse_sizes(word).unwrap();
+            assert!(found.iter().map(|size| size.largest()).eq(sizes.iter().copied()), "{word}");
+        }
         assert_eq!(parse_sizes("imix").unwrap(), [PayloadSize::Imix]);
     }
 
     #[test]
-    fn sizes_outside_a_datagram_are_refused() {
+    fn rejects_sizes_out_of_range_and_malformed_lists() {
         for word in ["15", "65508", "0", "1M", "16..70000", "8..64", "4294967360"] {
             assert!(matches!(parse_sizes(word), Err(UnitError::SizeRange { .. })), "{word}");
         }
@@ -195,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mix_is_seven_four_one() {
+    fn imix_has_its_ratio() {
         let count = |size| (0..12).filter(|&s| PayloadSize::Imix.at(s) == size).count();
         assert_eq!((count(18), count(548), count(1472)), (7, 4, 1));
         assert!((PayloadSize::Imix.mean() - 315.833).abs() < 0.001);

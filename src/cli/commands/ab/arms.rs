@@ -1,13 +1,12 @@
-//! What A is and what B is: programs, their arguments, and what is set up for them.
+//! The sides A and B: their programs, arguments and setups.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
 
 use super::setup::Setup;
 use crate::cli::args::{AbArgs, Cli, Command};
-use crate::cli::error::CliError;
-use crate::compare::order::Arm;
+use crate::cli::error::{CliError, CliResult, usage};
 use crate::compare::store::reason;
 use crate::report::read::WITH_CELLS;
 
@@ -15,55 +14,50 @@ use crate::report::read::WITH_CELLS;
 pub(super) struct AbSide {
     pub(super) name: &'static str,
     pub(super) program: PathBuf,
-    /// Whether the program is not this one.
     is_other: bool,
     pub(super) args: Vec<String>,
-    /// Its flags as typed.
     flags: String,
     setup: Option<(String, Option<String>)>,
 }
 
-/// Flags that the runs' own documents, or the number of runs, hang on.
-const OWN: &str = "--trials, --fail-if, -q, -J and other files are for single runs; omit them \
-                   and give ab its own --trials, -q and -J";
-
-pub(super) fn sides(args: &AbArgs) -> Result<[AbSide; 2], CliError> {
-    let own = std::env::current_exe()
-        .map_err(|error| CliError::Program { path: "udperf".into(), why: error.to_string() })?;
+pub(super) fn sides(args: &AbArgs) -> CliResult<[AbSide; 2]> {
     let word = args.command.first().map_or("", String::as_str);
     if !WITH_CELLS.contains(&word) {
-        let why = format!("ab cannot run '{word}'; name one of {} after --", WITH_CELLS.join(", "));
-        return Err(CliError::Contradiction(why));
+        let names = WITH_CELLS.join(", ");
+        return usage(format!("ab cannot run '{word}'; name one of {names} after --"));
     }
-    let side = |arm: Arm| -> Result<AbSide, CliError> {
-        let (name, flags, program, setup, undo) = match arm {
-            Arm::A => ("A", &args.a, &args.bin_a, &args.setup_a, &args.undo_a),
-            Arm::B => ("B", &args.b, &args.bin_b, &args.setup_b, &args.undo_b),
-        };
+    let own = std::env::current_exe()
+        .map_err(|error| CliError::Program { path: "udperf".into(), why: error.to_string() })?;
+    let side = |name: &'static str, flags: &String, program: &Option<PathBuf>, setup| {
         let lower = name.to_ascii_lowercase();
-        let words = shlex::split(flags).ok_or_else(|| {
-            let why = format!("--{lower} '{flags}' has an unclosed quote; close it");
-            CliError::Contradiction(why)
-        })?;
+        let Some(words) = shlex::split(flags) else {
+            return usage(format!("--{lower} '{flags}' has an unclosed quote; close it"));
+        };
+        let is_other = program.is_some();
+        let path = program.as_ref().unwrap_or(&own);
+        // An absolute path: children would look for a bare name in PATH.
+        let program = std::fs::canonicalize(path)
+            .map_err(|error| CliError::Program { path: path.clone(), why: reason(&error) })?;
         let side = AbSide {
             name,
-            is_other: program.is_some(),
-            program: absolute(program.as_deref().unwrap_or(&own))?,
-            args: args.command.iter().cloned().chain(words).collect(),
+            is_other,
+            program,
+            args: args.command.iter().chain(&words).cloned().collect(),
             flags: flags.clone(),
-            setup: setup.clone().map(|setup| (setup, undo.clone())),
+            setup,
         };
         side.check()?;
-        if let Some(flag) = twice(&args.command, &side.args[args.command.len()..]) {
-            let why = format!(
+        match twice(&args.command, &words) {
+            Some(flag) => usage(format!(
                 "{flag} is in the command and in --{lower}: it would have both values; omit it \
-                 away after --, and name it in --a and --b"
-            );
-            return Err(CliError::Contradiction(why));
+                 after --, and name it in --a and --b"
+            )),
+            None => Ok(side),
         }
-        Ok(side)
     };
-    Ok([side(Arm::A)?, side(Arm::B)?])
+    let setup_a = args.setup_a.clone().map(|setup| (setup, args.undo_a.clone()));
+    let setup_b = args.setup_b.clone().map(|setup| (setup, args.undo_b.clone()));
+    Ok([side("A", &args.a, &args.bin_a, setup_a)?, side("B", &args.b, &args.bin_b, setup_b)?])
 }
 
 /// The first flag of a side that the command has, too: a list would grow, not be replaced.
@@ -71,22 +65,16 @@ fn twice(command: &[String], side: &[String]) -> Option<String> {
     let program = Cli::command();
     let known = program.find_subcommand(command.first()?)?;
     let flag = |word: &String| {
-        let matches = |arg: &&clap::Arg| match word.strip_prefix("--") {
+        let rest = word.strip_prefix('-')?;
+        let mut args = known.get_arguments().filter(|arg| !arg.is_positional());
+        let arg = args.find(|arg| match rest.strip_prefix('-') {
             Some(long) => arg.get_long() == long.split('=').next(),
-            None => word.strip_prefix('-').and_then(|rest| rest.chars().next()) == arg.get_short(),
-        };
-        let of_flags = |arg: &&clap::Arg| arg.get_long().is_some() || arg.get_short().is_some();
-        let mut args = known.get_arguments().filter(of_flags);
-        word.starts_with('-').then(|| args.find(matches))?.map(|arg| arg.get_id().clone())
+            None => rest.starts_with(|short| arg.get_short() == Some(short)),
+        });
+        arg.map(|arg| arg.get_id().clone())
     };
     let of_command: Vec<_> = command.iter().filter_map(flag).collect();
     side.iter().find(|word| flag(word).is_some_and(|id| of_command.contains(&id))).cloned()
-}
-
-/// An absolute path: children would look for a bare name in PATH.
-fn absolute(path: &Path) -> Result<PathBuf, CliError> {
-    std::fs::canonicalize(path)
-        .map_err(|error| CliError::Program { path: path.to_owned(), why: reason(&error) })
 }
 
 impl AbSide {
@@ -105,42 +93,37 @@ impl AbSide {
         if words.is_empty() { "as it is".to_owned() } else { words.join(" ") }
     }
 
-    /// The setup of this side, ready to be undone.
-    pub(super) fn setup(&self) -> Result<Option<Setup>, CliError> {
+    pub(super) fn setup(&self) -> CliResult<Option<Setup>> {
         let Some((command, undo)) = &self.setup else { return Ok(None) };
         Setup::new(self.name, command, undo.as_deref()).map(Some)
     }
 
     /// Refuses what this program does not understand; another program may understand more.
-    fn check(&self) -> Result<(), CliError> {
+    fn check(&self) -> CliResult<()> {
         let words = ["udperf"].into_iter().chain(self.args.iter().map(String::as_str));
-        let parsed = Cli::try_parse_from(words);
-        if self.is_other && parsed.is_err() {
-            return Ok(());
-        }
-        let cli = parsed.map_err(|error| {
-            let text = error.to_string();
-            let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-            CliError::Contradiction(format!(
-                "{}: {text}; see udperf {} --help",
-                self.name, self.args[0]
-            ))
-        })?;
-        let cells = match &cli.command {
-            Command::Bench(args) => &args.cells,
-            Command::Blast(args) => &args.cells,
-            Command::Load(args) => &args.exchange.cells,
-            Command::Ping(args) => &args.exchange.cells,
-            _ => return Ok(()),
+        let cli = match Cli::try_parse_from(words) {
+            Ok(cli) => cli,
+            Err(_) if self.is_other => return Ok(()),
+            Err(error) => {
+                let text = error.to_string();
+                let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+                let (name, command) = (self.name, &self.args[0]);
+                return usage(format!("{name}: {text}; see udperf {command} --help"));
+            }
         };
+        let Command::Measure(command) = &cli.command else { return Ok(()) };
+        let cells = command.cells();
         let output = &cells.output;
         if output.common.json.is_some()
             || output.files().iter().any(|(_, file)| file.is_some())
-            || !output.fail_if.is_empty()
+            || output.is_gated()
             || output.common.quiet
             || cells.trials != 1
         {
-            return Err(CliError::Contradiction(OWN.to_owned()));
+            return usage(
+                "--trials, --fail-if, -q, -J and other files are for single runs; omit them and \
+                 give ab its own --trials, -q and -J",
+            );
         }
         Ok(())
     }

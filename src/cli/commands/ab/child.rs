@@ -1,14 +1,14 @@
-//! One run: a program of its own, so that nothing of the run before is left in it.
+//! Processes: one for each run, so that it keeps nothing of the run before, and shells that undo
+//! setups, even if this program is killed.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::arms::AbSide;
-use super::guard::wait;
-use crate::cli::error::CliError;
 use crate::document::Report;
 use crate::report::read::read;
 use crate::sys;
@@ -21,49 +21,100 @@ const WITH_DOCUMENT: [i32; 2] = [0, 5];
 
 /// Measures once; `None` if interrupted.
 pub(super) fn run(
-    side: &AbSide,
-    number: usize,
+    program: &Path,
+    args: &[String],
     stop: &AtomicBool,
-) -> Result<Option<Report>, CliError> {
-    let fails = |why: String| CliError::Arm { side: side.name, number, why };
-    let mut command = Command::new(&side.program);
-    command.args(&side.args).args(["-J", "-q"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The run ends with this program: nobody would read its document.
-    let child = sys::end_with_parent(&mut command).spawn();
-    let mut child =
-        child.map_err(|error| fails(format!("cannot run {}: {error}", side.program.display())))?;
-    let stdout = reader(child.stdout.take());
-    let stderr = reader(child.stderr.take());
-    let status = wait(&mut child, stop, GRACE).map_err(|error| fails(error.to_string()))?;
-    let join = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
-    let (stdout, stderr) = (join(stdout), join(stderr));
+) -> Result<Option<Report>, String> {
+    let measure = || {
+        let mut stdout = tempfile::tempfile()?;
+        let mut command = Command::new(program);
+        command.args(args).args(["-J", "-q"]).stdout(stdout.try_clone()?);
+        let (status, stderr) = run_to_end(&mut command, stop, GRACE)?;
+        Ok((status, read_all(&mut stdout)?, stderr))
+    };
+    let (status, stdout, stderr) = measure()
+        .map_err(|error: io::Error| format!("cannot run {}: {error}", program.display()))?;
     if stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
-    match status.code() {
-        Some(code) if WITH_DOCUMENT.contains(&code) => {
-            let report = read(&stdout).map_err(|error| fails(format!("its document: {error}")))?;
-            Ok(Some(report))
-        }
-        _ => {
-            // Usage errors end with advice; the first line is the error.
-            let said = |prefix| stderr.lines().find_map(|line| line.strip_prefix(prefix));
-            let why = said("error: ").or_else(|| said("udperf: "));
-            let why = why.or_else(|| stderr.trim().lines().last()).unwrap_or_default();
-            Err(fails(if why.is_empty() { status.to_string() } else { why.to_owned() }))
-        }
+    if status.code().is_some_and(|code| WITH_DOCUMENT.contains(&code)) {
+        return read(&stdout).map(Some).map_err(|error| format!("its document: {error}"));
+    }
+    // Usage errors end with advice; the first line is the error.
+    let line = |prefix| stderr.lines().find_map(|line| line.strip_prefix(prefix));
+    let why = line("error: ").or_else(|| line("udperf: "));
+    let why = why.or_else(|| stderr.trim().lines().last()).unwrap_or_default();
+    Err(if why.is_empty() { status.to_string() } else { why.to_owned() })
+}
+
+/// Runs a command, which ends with this program; returns its error output. Output goes to files: a
+/// server that a setup starts would keep a pipe open.
+pub(super) fn run_to_end(
+    command: &mut Command,
+    stop: &AtomicBool,
+    grace: Duration,
+) -> io::Result<(ExitStatus, String)> {
+    let mut stderr = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stderr(stderr.try_clone()?);
+    let mut child = sys::end_with_parent(command).spawn()?;
+    let status = wait(&mut child, stop, grace)?;
+    Ok((status, read_all(&mut stderr)?))
+}
+
+/// Waits for the end of its standard input, then runs its argument. It ignores the signals that end
+/// this program, as do the commands that it runs (POSIX, sh, trap); one that asks the terminal
+/// fails instead of being stopped for good.
+const WAIT: &str = "trap '' HUP INT QUIT TERM TSTP TTIN TTOU; read -r nothing; \
+                    exec </dev/null; eval \"$1\"";
+
+/// A shell that runs a command on request, or when this program ends, even by SIGKILL.
+#[derive(Debug)]
+pub(super) struct Guard {
+    shell: Child,
+    stderr: File,
+}
+
+impl Guard {
+    pub(super) fn start(command: &str) -> io::Result<Self> {
+        let stderr = tempfile::tempfile()?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", WAIT, "sh", command]);
+        // A signal to the process group of this program, as from a terminal, does not end it.
+        sys::in_group_of_its_own(&mut shell);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
+        Ok(Self { shell: shell.spawn()?, stderr })
+    }
+
+    pub(super) fn run(&mut self) -> io::Result<(ExitStatus, String)> {
+        drop(self.shell.stdin.take());
+        let status = self.shell.wait()?;
+        Ok((status, read_all(&mut self.stderr)?))
     }
 }
 
-/// Reads all output on a thread: a full pipe would block the run.
-fn reader(from: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut from) = from {
-            // What was read before an error is all there is.
-            let _ = from.read_to_end(&mut bytes);
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+fn read_all(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
+
+/// Waits for the child; after an interrupt, kills it when `grace` is over.
+fn wait(child: &mut Child, stop: &AtomicBool, grace: Duration) -> io::Result<ExitStatus> {
+    let mut until: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if stop.load(Ordering::Relaxed) {
+            let until = *until.get_or_insert_with(|| Instant::now() + grace);
+            if Instant::now() >= until {
+                child.kill()?;
+            }
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// Interval between checks for the end of a run. Arbitrary: seldom enough not to disturb it.
+const LOOK: Duration = Duration::from_millis(20);

@@ -1,14 +1,12 @@
-//! Commands before each run, and what undoes them: always, whatever happens in between.
+//! Commands before each run, which are always undone.
 
-use std::io;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::guard::{Guard, all_of, wait};
-use crate::cli::error::CliError;
+use super::child::{Guard, run_to_end};
+use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::output::warn_stderr;
-use crate::sys;
 
 #[derive(Debug)]
 pub(super) struct Setup {
@@ -27,33 +25,24 @@ pub(super) struct SetupState<'a> {
 
 impl Setup {
     /// Determines how to undo the command before it runs.
-    pub(super) fn new(
-        side: &'static str,
-        command: &str,
-        undo: Option<&str>,
-    ) -> Result<Self, CliError> {
-        let undo = match undo {
-            Some(undo) => undo.to_owned(),
-            None => undo_of_sysctl(side, command)?,
-        };
+    pub(super) fn new(side: &'static str, command: &str, undo: Option<&str>) -> CliResult<Self> {
+        let undo =
+            undo.map_or_else(|| undo_of_sysctl(side, command), |undo| Ok(undo.to_owned()))?;
         Ok(Self { side, command: command.to_owned(), undo })
     }
 
     /// Runs the command. Where it fails, it is undone all the same: it may have come half way.
-    pub(super) fn apply(&self, stop: &AtomicBool) -> Result<SetupState<'_>, CliError> {
-        let fails = |why: String| {
-            let (side, command) = (self.side, self.command.clone());
-            CliError::Setup { side, command, why }
-        };
-        // Before there is anything to undo.
-        let guard = Guard::post(&self.undo)
+    pub(super) fn apply(&self, stop: &AtomicBool) -> CliResult<SetupState<'_>> {
+        let fails =
+            |why: String| CliError::Setup { side: self.side, command: self.command.clone(), why };
+        let guard = Guard::start(&self.undo)
             .map_err(|error| fails(format!("cannot run sh, which would undo it: {error}")))?;
-        let standing = SetupState { setup: self, guard: Some(guard) };
+        let state = SetupState { setup: self, guard: Some(guard) };
         match shell(&self.command, stop) {
-            Ok(()) => Ok(standing),
+            Ok(()) => Ok(state),
             Err(why) => {
                 let undo = &self.undo;
-                let also = match standing.undo() {
+                let also = match state.undo() {
                     Ok(()) => format!("it was undone ('{undo}')"),
                     Err(_) => format!("undoing it failed, too ('{undo}'): undo it by hand"),
                 };
@@ -64,7 +53,7 @@ impl Setup {
 }
 
 impl SetupState<'_> {
-    pub(super) fn undo(mut self) -> Result<(), CliError> {
+    pub(super) fn undo(mut self) -> CliResult<()> {
         self.put_back().map_err(|why| CliError::Undo {
             side: self.setup.side,
             command: self.setup.undo.clone(),
@@ -72,11 +61,10 @@ impl SetupState<'_> {
         })
     }
 
-    /// Undoes it once.
     fn put_back(&mut self) -> Result<(), String> {
         let Some(mut guard) = self.guard.take() else { return Ok(()) };
-        let (status, said) = guard.relieve().map_err(|error| error.to_string())?;
-        verdict(status, &said)
+        let (status, stderr) = guard.run().map_err(|error| error.to_string())?;
+        verdict(status, &stderr)
     }
 }
 
@@ -88,58 +76,49 @@ impl Drop for SetupState<'_> {
     }
 }
 
-/// Runs it by sh(1); its output goes to no pipe, which a server that it starts would keep open.
 fn shell(command: &str, stop: &AtomicBool) -> Result<(), String> {
-    let (status, said) = run(command, stop).map_err(|error| format!("cannot run sh: {error}"))?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).stdout(Stdio::null());
+    // After an interrupt it is killed at once: it must not run on while it is undone.
+    let (status, stderr) = run_to_end(&mut shell, stop, Duration::ZERO)
+        .map_err(|error| format!("cannot run sh: {error}"))?;
     if stop.load(Ordering::Relaxed) && !status.success() {
         return Err("interrupted".to_owned());
     }
-    verdict(status, &said)
+    verdict(status, &stderr)
 }
 
-/// The error of an exit status, with the last line of the output.
-fn verdict(status: ExitStatus, said: &str) -> Result<(), String> {
+fn verdict(status: ExitStatus, stderr: &str) -> Result<(), String> {
     if status.success() {
         return Ok(());
     }
-    let last = said.trim().lines().last().unwrap_or_default();
+    let last = stderr.trim().lines().last().unwrap_or_default();
     Err(if last.is_empty() { status.to_string() } else { format!("{status}: {last}") })
 }
 
-fn run(command: &str, stop: &AtomicBool) -> io::Result<(ExitStatus, String)> {
-    let mut said = tempfile::tempfile()?;
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]);
-    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
-    // It must not run on while it is undone.
-    let mut child = sys::end_with_parent(&mut shell).spawn()?;
-    let status = wait(&mut child, stop, Duration::ZERO)?;
-    Ok((status, all_of(&mut said)?))
-}
-
 /// The command that restores the current values that `sysctl -w a.b=c` changes.
-fn undo_of_sysctl(side: &str, command: &str) -> Result<String, CliError> {
-    let lower = side.to_ascii_lowercase();
-    let unknown = || {
-        CliError::Contradiction(format!(
+fn undo_of_sysctl(side: &str, command: &str) -> CliResult<String> {
+    let Some(settings) = sysctls(command) else {
+        let lower = side.to_ascii_lowercase();
+        return usage(format!(
             "--setup-{lower} '{command}': only sysctl is undone automatically; add --undo-{lower} \
              with the command that undoes it, or --undo-{lower} true where nothing has to be"
-        ))
+        ));
     };
-    let settings = sysctls(command).ok_or_else(unknown)?;
     let mut undo = vec!["sysctl".to_owned(), "-q".to_owned(), "-w".to_owned()];
     for name in settings {
+        let failed = |why: String| CliError::Sysctl { name: name.clone(), why };
         let output = Command::new("sysctl").args(["-n", &name]).stdin(Stdio::null()).output();
-        let fails = |why: String| CliError::Sysctl { name: name.clone(), why };
-        let output = output.map_err(|error| fails(format!("sysctl: {error}")))?;
+        let output = output.map_err(|error| failed(format!("sysctl: {error}")))?;
+        let [value, error] = [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).trim().to_owned());
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(fails(said));
+            return Err(failed(error));
         }
-        let value = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         undo.push(format!("{name}={value}"));
     }
-    shlex::try_join(undo.iter().map(String::as_str)).map_err(|_| unknown())
+    // No argument of a process has a NUL, the only error.
+    Ok(shlex::try_join(undo.iter().map(String::as_str)).unwrap_or_default())
 }
 
 /// The names that a plain `sysctl` command sets; `None` for any other command.
@@ -175,52 +154,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sysctl_alone_is_known_to_be_undone() {
-        let names = |command: &str| sysctls(command);
-        assert_eq!(
-            names("sysctl -w net.core.rmem_max=1 net.ipv4.udp_mem='1 2 3'"),
-            Some(vec!["net.core.rmem_max".to_owned(), "net.ipv4.udp_mem".to_owned()])
-        );
-        assert_eq!(names("/sbin/sysctl -qw a.b=1"), Some(vec!["a.b".to_owned()]));
-        for other in [
-            "ethtool -K eth0 gro off",
-            "sysctl -p",
-            "sysctl -w a.b=1; reboot",
-            "sysctl -w a.b=1 && true",
-            "sysctl",
-            "sysctl -w a.b=$(cat x)",
-            "sysctl -w net.ipv4.conf.all.rp_filter=0",
-            "sysctl -w net.ipv4.conf.*.rp_filter=0",
-            "",
+    fn undoes_only_plain_sysctl() {
+        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        for (command, expected) in [
+            (
+                "sysctl -w net.core.rmem_max=1 net.ipv4.udp_mem='1 2 3'",
+                names(&["net.core.rmem_max", "net.ipv4.udp_mem"]),
+            ),
+            ("/sbin/sysctl -qw a.b=1", names(&["a.b"])),
+            ("ethtool -K eth0 gro off", None),
+            ("sysctl -p", None),
+            ("sysctl -w a.b=1; reboot", None),
+            ("sysctl -w a.b=1 && true", None),
+            ("sysctl", None),
+            ("sysctl -w a.b=$(cat x)", None),
+            ("sysctl -w net.ipv4.conf.all.rp_filter=0", None),
+            ("sysctl -w net.ipv4.conf.*.rp_filter=0", None),
+            ("", None),
         ] {
-            assert_eq!(names(other), None, "{other}");
+            assert_eq!(sysctls(command), expected, "{command}");
         }
-        let error = undo_of_sysctl("B", "ethtool -K eth0 gro off").unwrap_err().to_string();
-        assert!(error.contains("add --undo-b"), "{error}");
     }
 
     #[test]
-    fn what_stands_is_undone_once_and_always() {
+    fn undoes_once_and_leaves_processes_running() {
         let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let say = |word: &str| format!("echo {word} >> {}", log.display());
-        let read = || std::fs::read_to_string(&log).unwrap();
-        let setup = Setup::new("A", &say("up"), Some(&say("down"))).unwrap();
+        let [log, pid] = ["log", "pid"].map(|name| folder.path().join(name).display().to_string());
+        let start = format!("echo up >> {log}; sleep 600 & echo $! > {pid}");
+        let undo = format!("echo down >> {log}; kill $(cat {pid})");
+        let setup = Setup::new("A", &start, Some(&undo)).unwrap();
         let stop = AtomicBool::new(false);
+        // A pipe held by the process would block this for ten minutes.
         setup.apply(&stop).unwrap().undo().unwrap();
-        assert_eq!(read(), "up\ndown\n");
         drop(setup.apply(&stop).unwrap());
-        assert_eq!(read(), "up\ndown\nup\ndown\n");
-    }
-
-    #[test]
-    fn what_a_setup_starts_may_go_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let pid = folder.path().join("pid");
-        let start = format!("sleep 600 & echo $! > {}", pid.display());
-        let kill = format!("kill $(cat {})", pid.display());
-        let setup = Setup::new("A", &start, Some(&kill)).unwrap();
-        // Held by what was started, a pipe would keep this waiting for ten minutes.
-        setup.apply(&AtomicBool::new(false)).unwrap().undo().unwrap();
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "up\ndown\nup\ndown\n");
     }
 }

@@ -1,53 +1,62 @@
-//! `udperf search`: trials of another command, until the highest rate is known at which goals hold.
+//! `udperf search`: trials of another command, to find the highest rate at which goals hold.
 
 mod inner;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use self::inner::{Inner, Parsed};
-use crate::cli::args::SearchArgs;
-use crate::cli::commands::measure::{RunOutput, stop_on_signals};
-use crate::cli::error::{CliError, Exit};
-use crate::cli::guard::guarded;
-use crate::cli::judge::{is_of_target, validity_guarded};
-use crate::cli::output::{Outputs, warn_stderr};
+use super::measure::{RunOutput, StopFlag, is_of_target, stop_on_signals};
+use super::run;
+use crate::cli::args::{CellCommand, SearchArgs};
+use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
+use crate::cli::output::{Outputs, name_warnings, warn_stderr};
 use crate::cli::progress::StatusLine;
-use crate::document::{Cell, Choice, Found, MAX_MISSED, Report, SearchDocument, Warning};
+use crate::document::{
+    Cell, Choice, Found, MAX_MISSED, ProbeFigures, Report, SearchDocument, Warning,
+};
 use crate::plan::{EnginePair, EngineWord};
-use crate::report::checks::validity::{UNREACHABLE, ends_invalid, invalid_lines, judge_search};
+use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_search};
 use crate::report::checks::warning_codes;
-use crate::report::format::RenderOptions;
-use crate::report::format::text::style::distinct;
-use crate::search::{Search, SearchPoint, Settings, TrialOutcome, TrialRequest, found, outcome};
+use crate::report::format::{RenderOptions, text::style::distinct};
+use crate::search::{Search, Settings, TrialOutcome, TrialRequest, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
 
 /// Start of a search at a public address, as a share of its --max-rate. Arbitrary.
 const PUBLIC_START: f64 = 0.1;
 
-pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
-    let inner = match Inner::parse(&args.command)? {
-        Parsed::Command(inner) => inner,
-        Parsed::Said(exit) => return Ok(exit),
+/// The minimum of --time. Arbitrary: below it, set-up is most of a trial.
+const MIN_TIME: Nanos = Nanos::from_millis(10);
+
+pub(crate) fn run(args: &SearchArgs) -> CliResult {
+    let command = match inner::parse(&args.command)? {
+        Ok(command) => command,
+        Err(exit) => return Ok(exit),
     };
-    let settings = settings(args, &inner)?;
+    let settings = settings(args, &command)?;
     let files = [("csv", args.csv.as_deref())];
     let outputs = Outputs::check::<SearchDocument>(&args.output, &files)?;
+    outputs.protect(command.inputs())?;
     let stop = stop_on_signals()?;
-    let mut hunt = Hunt::new(args, inner, settings, stop);
-    let ended = hunt.all();
-    let interrupted = hunt.interrupted;
-    let Some((document, bug)) = hunt.finish() else {
+    let mut runner = SearchRunner {
+        args,
+        settings,
+        stop,
+        line: StatusLine::new(args.output.quiet),
+        sizes: distinct(command.cells().sizes.concat()),
+        engines: command.cells().engines.clone(),
+        command,
+        report: None,
+        searches: Vec::new(),
+        interrupted: false,
+    };
+    let ended = runner.search_all();
+    let interrupted = runner.interrupted;
+    let Some((document, bug)) = runner.finish() else {
         // Without a document, the error is the only result.
         return ended.map(|()| Exit::Interrupted);
     };
     let ended = ended.and_then(|()| bug.map_or(Ok(()), Err));
     let written = outputs.write(&document, &RenderOptions::default());
-    if args.output.json_to_stdout() && !args.output.quiet {
-        for Warning { code, message } in &document.report.warnings {
-            warn_stderr(&format!("{code}: {message}"));
-        }
-    }
+    name_warnings(&args.output, &document.report.warnings);
     written?;
     ended?;
     if interrupted {
@@ -58,29 +67,26 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Exit, CliError> {
         return Ok(Exit::Invalid);
     }
     let is_found = document.searches.iter().any(|one| one.low_pps.is_some());
-    Ok(if is_found { Exit::Well } else { Exit::ConditionHeld })
+    Ok(if is_found { Exit::Success } else { Exit::ConditionHeld })
 }
 
-fn settings(args: &SearchArgs, inner: &Inner) -> Result<Settings, CliError> {
-    /// What a trial may last at least. Arbitrary: below it, set-up is most of it.
-    const LEAST: Nanos = Nanos::from_millis(10);
-    let contradiction = |why: String| Err(CliError::Contradiction(why));
-    if args.time < LEAST {
-        return contradiction(format!("--time {}: trials need at least 10ms", args.time));
+fn settings(args: &SearchArgs, command: &CellCommand) -> CliResult<Settings> {
+    if args.time < MIN_TIME {
+        return usage(format!("--time {}: trials need at least 10ms", args.time));
     }
     let (start, max) = (args.start.map(PacketRate::pps), args.max_rate.map(PacketRate::pps));
     if let (Some(start), Some(max)) = (start, max)
         && start > max
     {
         let (start, max) = (show_pps(start), show_pps(max));
-        return contradiction(format!("--start {start} is above --max-rate {max}; lower it"));
+        return usage(format!("--start {start} is above --max-rate {max}; lower it"));
     }
-    let public = max.filter(|_| inner.is_public()).map(|max| max * PUBLIC_START);
-    if inner.is_public() && max.is_none() {
-        let why = "--allow-public: traffic to a public address needs a bound; give search \
-                   a --max-rate";
-        return contradiction(why.to_owned());
+    if command.is_public() && max.is_none() {
+        return usage(
+            "--allow-public: traffic to a public address needs a bound; give search a --max-rate",
+        );
     }
+    let public = max.filter(|_| command.is_public()).map(|max| max * PUBLIC_START);
     Ok(Settings {
         time: args.time,
         precision: args.precision,
@@ -91,11 +97,11 @@ fn settings(args: &SearchArgs, inner: &Inner) -> Result<Settings, CliError> {
     })
 }
 
-struct Hunt<'a> {
+struct SearchRunner<'a> {
     args: &'a SearchArgs,
-    inner: Inner,
+    command: CellCommand,
     settings: Settings,
-    stop: Arc<AtomicBool>,
+    stop: StopFlag,
     line: StatusLine,
     sizes: Vec<PayloadSize>,
     engines: Vec<EngineWord>,
@@ -105,27 +111,16 @@ struct Hunt<'a> {
     interrupted: bool,
 }
 
-impl<'a> Hunt<'a> {
-    fn new(args: &'a SearchArgs, inner: Inner, settings: Settings, stop: Arc<AtomicBool>) -> Self {
-        let line = StatusLine::new(args.output.quiet);
-        let (sizes, engines) =
-            (distinct(inner.cells().sizes.concat()), inner.cells().engines.clone());
-        let (report, searches, interrupted) = (None, Vec::new(), false);
-        Self { args, inner, settings, stop, line, sizes, engines, report, searches, interrupted }
-    }
-
-    fn all(&mut self) -> Result<(), CliError> {
+impl SearchRunner<'_> {
+    fn search_all(&mut self) -> CliResult<()> {
         // Requests have their own length unless sizes are given.
-        let sizes: Vec<Option<PayloadSize>> = match self.sizes.is_empty() {
-            true => vec![None],
-            false => self.sizes.iter().copied().map(Some).collect(),
+        let sizes: Vec<Vec<_>> = match self.sizes.is_empty() {
+            true => vec![Vec::new()],
+            false => self.sizes.iter().map(|size| vec![vec![*size]]).collect(),
         };
-        for size in sizes {
-            if self.interrupted {
-                return Ok(());
-            }
-            let cells = self.inner.cells_mut();
-            cells.sizes = size.map(|size| vec![size]).into_iter().collect();
+        for sizes in sizes {
+            let cells = self.command.cells_mut();
+            cells.sizes = sizes;
             cells.engines.clone_from(&self.engines);
             let probed = match self.probe() {
                 // Errors after a signal are caused by it.
@@ -139,35 +134,38 @@ impl<'a> Hunt<'a> {
                 if self.interrupted {
                     return Ok(());
                 }
-                self.one(&cell)?;
+                self.search_engine(&cell)?;
+            }
+            if self.interrupted {
+                return Ok(());
             }
         }
         Ok(())
     }
 
     /// Measures without a rate, or at the first one if a rate is required: one cell per engine.
-    fn probe(&mut self) -> Result<Vec<Cell>, CliError> {
+    fn probe(&mut self) -> CliResult<Vec<Cell>> {
         let at = self.settings.start_pps.or(self.settings.max_pps);
         let rate = at.map_or(Ok(Rate::Max), |pps| PacketRate::from_pps(pps).map(Rate::Pps))?;
         // The notes about requests are equal in each probe.
         let quiet = self.args.output.quiet || self.report.is_some();
         let cells = self.measure(rate, self.settings.short(), quiet)?;
         if let (Some(pps), Some(report)) = (at, &mut self.report)
-            && !matches!(self.inner, Inner::Bench(_))
+            && !matches!(self.command, CellCommand::Bench(_))
         {
             let known =
                 report.warnings.iter().any(|one| one.code == warning_codes::ENGINE_AT_RATE.name);
-            let doubt = doubt_of_choice(report.choice.as_ref(), pps).filter(|_| !known);
-            report.warnings.extend(doubt);
+            let warning = engine_at_rate(report.choice.as_ref(), pps).filter(|_| !known);
+            report.warnings.extend(warning);
         }
         Ok(cells.into_iter().filter(|cell| !cell.calibration).collect())
     }
 
-    fn measure(&mut self, rate: Rate, time: Nanos, quiet: bool) -> Result<Vec<Cell>, CliError> {
-        let cells = self.inner.cells_mut();
+    fn measure(&mut self, rate: Rate, time: Nanos, quiet: bool) -> CliResult<Vec<Cell>> {
+        let cells = self.command.cells_mut();
         (cells.rates, cells.time) = (vec![rate], Some(time));
         cells.output.common.quiet = quiet;
-        let RunOutput { mut report, error, interrupted } = self.inner.measure(&self.stop)?;
+        let RunOutput { mut report, error, interrupted } = run::measure(&self.command, &self.stop)?;
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted: later searches are missing";
@@ -192,29 +190,34 @@ impl<'a> Hunt<'a> {
         }
     }
 
-    /// Searches by the engine of this cell.
-    fn one(&mut self, probe: &Cell) -> Result<(), CliError> {
+    fn search_engine(&mut self, probe: &Cell) -> CliResult<()> {
         let id = probe.id.rsplit_once('/').map_or(probe.id.as_str(), |(id, _)| id);
-        self.inner.cells_mut().engines = vec![engine(probe)?];
+        let pair: Result<EnginePair, _> =
+            format!("{}/{}", probe.engine.tx, probe.engine.rx).parse();
+        let bug = |reason| CliError::Bug { part: "engine".to_owned(), reason };
+        let pair = pair.map_err(|error| bug(error.to_string()))?;
+        self.command.cells_mut().engines = vec![EngineWord::Pair(pair)];
         let delivered_pps = probe.rx.as_ref().and_then(|rx| rx.pps);
-        let sent_pps = probe.tx.pps.unwrap_or_default();
-        let mut search =
-            Search::new(self.settings.clone(), SearchPoint { delivered_pps, sent_pps });
+        let point = ProbeFigures { delivered_pps, sent_pps: probe.tx.pps.unwrap_or_default() };
+        let mut search = Search::new(self.settings.clone(), point);
         // A panic loses neither earlier trials nor earlier searches.
-        let ended = guarded(&format!("trials of {id}"), || self.trials(&mut search, id));
-        let result = guarded(&format!("result of {id}"), || Ok(found(&search, id, probe.size)));
-        let kept = result.map(|found| self.searches.push(found));
-        ended.and(kept)
+        let ended = guarded(&format!("trials of {id}"), || self.trials(&mut search, id)).flatten();
+        let result = guarded(&format!("result of {id}"), || found(&search, id, probe.size));
+        let stored = result.map(|found| self.searches.push(found));
+        ended.and(stored)
     }
 
-    fn trials(&mut self, search: &mut Search, id: &str) -> Result<(), CliError> {
-        while let Some(ask) = search.next() {
+    fn trials(&mut self, search: &mut Search, id: &str) -> CliResult<()> {
+        while let Some(request) = search.next() {
             let number = search.trials.len() + 1;
-            let rate = show_pps(ask.rate_pps);
-            self.line.show(|| format!("{id} · {number} {} at {rate}", ask.purpose.word()));
-            let Some(outcome) = self.trial(ask)? else { break };
+            let rate = show_pps(request.rate_pps);
+            self.line.show(|| format!("{id} · {number} {} at {rate}", request.purpose.word()));
+            let Some(outcome) = self.trial(request)? else { break };
             // No lower rate would help.
-            let unreachable = outcome.invalid_because.iter().any(|code| code == UNREACHABLE);
+            let unreachable = outcome
+                .invalid_because
+                .iter()
+                .any(|code| code == warning_codes::TARGET_UNREACHABLE.name);
             search.record(outcome)?;
             if unreachable {
                 break;
@@ -223,19 +226,19 @@ impl<'a> Hunt<'a> {
         Ok(())
     }
 
-    fn trial(&mut self, ask: TrialRequest) -> Result<Option<TrialOutcome>, CliError> {
-        let rate = PacketRate::from_pps(ask.rate_pps)?;
-        let cells = self.measure(Rate::Pps(rate), ask.time, true)?;
+    fn trial(&mut self, request: TrialRequest) -> CliResult<Option<TrialOutcome>> {
+        let rate = PacketRate::from_pps(request.rate_pps)?;
+        let cells = self.measure(Rate::Pps(rate), request.time, true)?;
         let Some(mut cell) = cells.into_iter().find(|cell| !cell.calibration) else {
             return Ok(None);
         };
         if self.interrupted {
             return Ok(None);
         }
-        let max_missed = self.inner.cells().output.max_missed.unwrap_or(MAX_MISSED);
-        let outcome = outcome(&cell, ask.rate_pps, &self.args.goals, max_missed);
+        let max_missed = self.command.cells().output.max_missed.unwrap_or(MAX_MISSED);
+        let outcome = outcome(&cell, request.rate_pps, &self.args.goals, max_missed);
         // As many cells as trials of full length, in the same order.
-        let is_kept = ask.purpose.is_final() && outcome.held.is_some();
+        let is_kept = request.purpose.is_final() && outcome.held.is_some();
         if let Some(report) = self.report.as_mut().filter(|_| is_kept) {
             cell.trial = report.cells.iter().filter(|other| other.id == cell.id).count() as u32;
             report.cells.push(cell);
@@ -257,20 +260,22 @@ impl<'a> Hunt<'a> {
             }
             scenario.insert("limit".to_owned(), format!("{}ns", self.settings.time.0).into());
         }
-        report.max_missed = self.inner.cells().output.max_missed.unwrap_or(report.max_missed);
+        report.max_missed = self.command.cells().output.max_missed.unwrap_or(report.max_missed);
         let mut document = SearchDocument {
             report,
-            inner: self.inner.name().to_owned(),
+            inner: self.command.name().to_owned(),
             goals: self.args.goals.iter().map(ToString::to_string).collect(),
             searches: self.searches,
         };
-        let bug = validity_guarded(&mut document, |document| &mut document.report, judge_search);
+        let bug = guarded("validity", || judge_search(&mut document)).err();
+        // What was not judged is not valid.
+        document.report.valid &= bug.is_none();
         Some((document, bug))
     }
 }
 
-/// What is wrong with an engine that `auto` chose at a rate, where datagrams go to others.
-fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
+/// Warns of an engine that `auto` chose at a rate, where the receiver is on another host.
+fn engine_at_rate(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
     let choice = choice.filter(|choice| choice.trials.len() > 1)?;
     let message = format!(
         "auto tried its engines at {}, where all that can keep up deliver alike, so chance may \
@@ -281,20 +286,13 @@ fn doubt_of_choice(choice: Option<&Choice>, pps: f64) -> Option<Warning> {
     Some(warning_codes::ENGINE_AT_RATE.warning(message))
 }
 
-fn engine(cell: &Cell) -> Result<EngineWord, CliError> {
-    let word = format!("{}/{}", cell.engine.tx, cell.engine.rx);
-    let pair: Result<EnginePair, _> = word.parse();
-    pair.map(EngineWord::Pair)
-        .map_err(|error| CliError::Render { what: "engine", reason: error.to_string() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::document::Tried;
 
     #[test]
-    fn an_engine_that_was_chosen_at_a_rate_is_doubted() {
+    fn warns_of_an_engine_chosen_at_a_rate() {
         let tried = |engine: &str| Tried { engine: engine.to_owned(), pps: 5e3 };
         let mut choice = Choice {
             asked: "auto".to_owned(),
@@ -305,11 +303,9 @@ mod tests {
             left_out: Vec::new(),
             failed: Vec::new(),
         };
-        let doubt = doubt_of_choice(Some(&choice), 5e3).unwrap();
-        assert_eq!(doubt.code, warning_codes::ENGINE_AT_RATE.name);
-        assert!(doubt.message.contains("chosen gso/batch; name one by -e"), "{}", doubt.message);
+        let warning = engine_at_rate(Some(&choice), 5e3).unwrap();
+        assert!(warning.message.contains("chosen gso/batch; name one by -e"), "{warning:?}");
         choice.trials.pop();
-        assert_eq!(doubt_of_choice(Some(&choice), 5e3), None);
-        assert_eq!(doubt_of_choice(None, 5e3), None);
+        assert_eq!(engine_at_rate(Some(&choice), 5e3), None);
     }
 }

@@ -1,24 +1,22 @@
-//! `udperf talk`: by hand.
+//! `udperf talk`: manual send and receive.
 
-mod commands;
 #[cfg(feature = "line-editing")]
 mod editor;
+mod format;
 mod input;
-mod manner;
-mod pieces;
 mod scenario;
 mod show;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use self::manner::Manner;
+use self::format::LineFormat;
 use self::show::{Printer, Show};
+use super::measure::stop_on_signals;
 use crate::cli::args::TalkArgs;
-use crate::cli::commands::measure::stop_on_signals;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliResult, Exit};
 use crate::cli::target::is_near;
 use crate::run::RunError;
 use crate::talk::{
@@ -29,12 +27,12 @@ use crate::unit::Nanos;
 /// Pause between lines that a program sends to public addresses. Arbitrary: too slow to flood.
 const PAUSE: Nanos = Nanos::from_millis(20);
 
-pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &TalkArgs) -> CliResult {
     // With --once, a line is data even if a person types it.
     let by_hand = io::stdin().is_terminal();
     let commands = by_hand && !args.once;
-    let via = scenario::via(args, by_hand && args.file.is_none())?;
-    let manner = Manner::new(args.encoding, args.hex, via.is_stream());
+    let transport = scenario::transport(args, by_hand && args.file.is_none())?;
+    let format = LineFormat::new(args.encoding, args.hex, transport.is_stream());
     let public = by_hand || args.allow_public;
     // An unreadable file is an error before the conversation starts.
     if let Some(path) = &args.file {
@@ -42,11 +40,11 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
         std::fs::File::open(path).map_err(cannot)?;
     }
     let options = TalkOptions {
-        via: via.clone(),
+        via: transport.clone(),
         once: args.once,
         linger: args.linger,
         pause: if args.allow_public && !by_hand { PAUSE } else { Nanos::ZERO },
-        by_line: !args.raw && !args.hex && manner.one_byte_newline(),
+        by_line: !args.raw && !args.hex && format.one_byte_newline(),
         unattended: !commands,
         answers: if public { |_| true } else { is_near },
     };
@@ -62,41 +60,35 @@ pub(crate) fn run(args: &TalkArgs) -> Result<Exit, CliError> {
     let (source, printer, restore) = edited(source, args);
     #[cfg(not(feature = "line-editing"))]
     let printer: Option<Printer> = None;
-    let mut show = Show::new(args, &via, manner.clone(), printer, Arc::clone(&stop));
-    let reader = Reader { source, file: args.file.clone(), once: args.once, input_sender, manner };
+    let mut show = Show::new(args, &transport, format.clone(), printer, Arc::clone(&stop));
+    let (file, once) = (args.file.clone(), args.once);
+    let mut reader = Some(move || read(source, file, once, &input_sender, &format));
+    let mut start_reader = || reader.take().map_or(Ok(()), start_thread);
     // Without PEER, --once reads the answer after the first datagram.
-    let later = args.once && !via.has_peer();
-    let mut reader = Some(reader);
-    if !later {
-        reader.take().map_or(Ok(()), Reader::start)?;
+    if !args.once || transport.has_peer() {
+        start_reader()?;
     }
-    let mut tell = |event: TalkEvent<'_>| {
+    let end = talk.run(&stop, &mut |event| {
         show.tell(&event)?;
         match event {
-            TalkEvent::Received(..) => reader.take().map_or(Ok(()), Reader::start).map_err(other),
+            TalkEvent::Received(..) => start_reader().map_err(io::Error::other),
             _ => Ok(()),
         }
-    };
-    let end = talk.run(&stop, &mut tell);
+    });
     let shown = show.finish();
     #[cfg(feature = "line-editing")]
     drop(restore);
     let end = end?;
-    use io::ErrorKind::{BrokenPipe, Interrupted};
     match shown {
-        Err(error) if !matches!(error.kind(), BrokenPipe | Interrupted) => {
+        Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {
             return Err(TalkError::Output(error).into());
         }
         _ => {}
     }
     Ok(match end {
-        TalkEnd::Done => Exit::Well,
+        TalkEnd::Done => Exit::Success,
         TalkEnd::Interrupted => Exit::Interrupted,
     })
-}
-
-fn other(error: CliError) -> io::Error {
-    io::Error::other(error.to_string())
 }
 
 enum Source {
@@ -104,60 +96,54 @@ enum Source {
     Lines,
     Typed,
     #[cfg(feature = "line-editing")]
-    Edited(Box<editor::Editor>),
+    Edited(Box<editor::DefaultEditor>),
 }
 
 /// Uses the line editor if the terminal supports it.
 #[cfg(feature = "line-editing")]
 fn edited(source: Source, args: &TalkArgs) -> (Source, Option<Printer>, Option<editor::Restore>) {
-    if !matches!(source, Source::Typed) || args.raw || !io::stdout().is_terminal() {
-        return (source, None, None);
+    let is_edited = matches!(source, Source::Typed) && !args.raw && io::stdout().is_terminal();
+    let restore = is_edited.then(editor::Restore::new);
+    match restore.and_then(|restore| Some((editor::open()?, restore))) {
+        Some(((editor, printer), restore)) => {
+            (Source::Edited(Box::new(editor)), printer, Some(restore))
+        }
+        None => (source, None, None),
     }
-    let Some(mut editor) = editor::Editor::new() else { return (source, None, None) };
-    let (printer, restore) = (editor.printer(), editor.restore());
-    (Source::Edited(Box::new(editor)), printer, Some(restore))
 }
 
-struct Reader {
+fn start_thread(read: impl FnOnce() + Send + 'static) -> CliResult<()> {
+    // It ends with the process: nothing can interrupt its reading.
+    let started = thread::Builder::new().name("udperf-lines".to_owned()).spawn(read);
+    started.map(drop).map_err(|source| RunError::Spawn { source }.into())
+}
+
+fn read(
     source: Source,
     file: Option<PathBuf>,
     once: bool,
-    input_sender: InputSender,
-    manner: Manner,
-}
-
-impl Reader {
-    fn start(self) -> Result<(), CliError> {
-        let thread = thread::Builder::new().name("udperf-lines".to_owned());
-        let started = thread.spawn(move || self.read());
-        // It ends with the process: nothing can call it back from reading.
-        started.map(|_| ()).map_err(|source| RunError::Spawn { source }.into())
+    input_sender: &InputSender,
+    format: &LineFormat,
+) {
+    match file.map_or(Ok(true), |path| input::file(&path, input_sender, format, once)) {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(why) => {
+            let _ = input_sender.send(TalkInput::Fail(TalkError::Input(why)));
+            return;
+        }
     }
-
-    fn read(self) {
-        let Self { source, file, once, input_sender, manner } = self;
-        if let Some(path) = file {
-            match input::file(&path, &input_sender, &manner, once) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(why) => {
-                    let _ = input_sender.send(TalkInput::Fail(TalkError::Input(why)));
-                    return;
-                }
-            }
+    match source {
+        #[cfg(feature = "line-editing")]
+        Source::Lines if io::stdin().is_terminal() && !editor::in_foreground() => {
+            let _ = input_sender.send(TalkInput::End);
         }
-        match source {
-            #[cfg(feature = "line-editing")]
-            Source::Lines if io::stdin().is_terminal() && !editor::in_foreground() => {
-                let _ = input_sender.send(TalkInput::End);
-            }
-            Source::Nothing => {
-                let _ = input_sender.send(TalkInput::End);
-            }
-            Source::Lines => input::lines(&input_sender, &manner, once),
-            Source::Typed => commands::typed(&input_sender, &manner),
-            #[cfg(feature = "line-editing")]
-            Source::Edited(editor) => editor.run(&input_sender, &manner),
+        Source::Nothing => {
+            let _ = input_sender.send(TalkInput::End);
         }
+        Source::Lines => input::lines(input_sender, format, once),
+        Source::Typed => input::typed(input_sender, format),
+        #[cfg(feature = "line-editing")]
+        Source::Edited(editor) => editor::run(*editor, input_sender, format),
     }
 }

@@ -1,11 +1,11 @@
-//! From what was typed to what carries the conversation.
+//! From arguments to the transport of a conversation.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use crate::cli::args::{Here, PORT, TalkArgs};
-use crate::cli::error::CliError;
-use crate::cli::scenario::{any, listen_at};
-use crate::cli::target::{Family, is_near, resolve};
+use crate::cli::args::{FamilyArgs, Here, PORT, TalkArgs};
+use crate::cli::error::{CliError, CliResult, usage};
+use crate::cli::scenario::listen_at;
+use crate::cli::target::{any, is_near, resolve};
 use crate::net::{Options, UnixName};
 use crate::report::format::text::style::distinct;
 use crate::talk::{PeerAddr, Transport};
@@ -13,29 +13,23 @@ use crate::talk::{PeerAddr, Transport};
 /// SO_SNDBUF and SO_RCVBUF in bytes. Arbitrary: enough for many of the largest datagrams.
 const BUFFER: usize = 1 << 20;
 
-pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError> {
+pub(super) fn transport(args: &TalkArgs, by_hand: bool) -> CliResult<Transport> {
     let peer = args.peer.as_deref();
     let unix_peer = peer.and_then(|peer| peer.strip_prefix("unix:"));
-    let unix_bind = matches!(args.bind, Some(Here::Unix(_)));
-    if unix_peer.is_some() || unix_bind {
+    if unix_peer.is_some() || matches!(args.bind, Some(Here::Unix(_))) {
         return unix(args, unix_peer);
     }
     if args.stream {
-        return Err(wrong("--stream is for unix:PATH; say --tcp, or omit it"));
+        return usage("--stream is for unix:PATH; say --tcp, or omit it");
     }
-    let (bound, scope) = match &args.bind {
-        Some(Here::Ip(Some(addr), _)) => (Some(addr.ip), addr.scope_id),
+    let (bound, scope) = match args.bind {
+        Some(Here::Ip(Some((ip, scope)), _)) => (Some(ip), scope),
         _ => (None, 0),
     };
-    let own = listen_at(bound, args.ipv4, args.ipv6)?;
-    let family = match bound {
-        Some(addr) => Family::of(addr.is_ipv4(), addr.is_ipv6()),
-        None => Family::of(args.ipv4, args.ipv6),
-    };
+    let own = listen_at(bound, args.family)?;
     let port = port(args)?;
     let Some(peer) = peer else {
-        let at = own.into_iter().map(|ip| SocketAddr::new(ip, port.unwrap_or(PORT)));
-        let at = at.map(|at| scoped(at, scope));
+        let at = own.into_iter().map(|ip| scoped(ip, port.unwrap_or(PORT), scope));
         return Ok(if args.tcp {
             Transport::TcpListen(at.collect())
         } else {
@@ -43,15 +37,13 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError>
             Transport::Udp { sockets, peer: None, others: Vec::new() }
         });
     };
-    let mut peers = resolve(peer, PORT, family)?;
+    let mut peers = resolve(peer, PORT, bound.map_or(args.family, FamilyArgs::of))?;
     peers.iter().try_for_each(|to| refuse(args, peer, to.ip(), by_hand))?;
-    let from = |to: &SocketAddr| {
-        let ip = bound.unwrap_or_else(|| any(to.ip()));
-        scoped(SocketAddr::new(ip, port.unwrap_or(0)), scope)
-    };
+    let from =
+        |to: &SocketAddr| scoped(bound.unwrap_or_else(|| any(to.ip())), port.unwrap_or(0), scope);
     if args.tcp {
-        let chosen = bound.is_some() || port.is_some_and(|port| port > 0);
-        let routes = peers.iter().map(|to| (chosen.then(|| from(to)), *to)).collect();
+        let is_chosen = bound.is_some() || port.is_some_and(|port| port > 0);
+        let routes = peers.iter().map(|to| (is_chosen.then(|| from(to)), *to)).collect();
         return Ok(Transport::TcpConnect(routes));
     }
     let sockets = distinct(peers.iter().map(from)).into_iter().map(socket).collect();
@@ -59,19 +51,17 @@ pub(super) fn via(args: &TalkArgs, by_hand: bool) -> Result<Transport, CliError>
     Ok(Transport::Udp { sockets, peer: Some(first), others: peers })
 }
 
-/// The address with the interface index, if a device was named.
-const fn scoped(mut addr: SocketAddr, scope: u32) -> SocketAddr {
-    if let SocketAddr::V6(v6) = &mut addr {
-        v6.set_scope_id(scope);
+fn scoped(ip: IpAddr, port: u16, scope: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(v6) => SocketAddrV6::new(v6, port, 0, scope).into(),
     }
-    addr
 }
 
-/// The argument of `/to`.
-pub(super) fn place(word: &str) -> Result<PeerAddr, CliError> {
+pub(super) fn peer_addr(word: &str) -> CliResult<PeerAddr> {
     match word.strip_prefix("unix:") {
         Some(name) => Ok(PeerAddr::Unix(UnixName::new(name))),
-        None => resolve(word, PORT, Family::Any).map(|all| PeerAddr::Ip(all[0])),
+        None => resolve(word, PORT, FamilyArgs::default()).map(|all| PeerAddr::Ip(all[0])),
     }
 }
 
@@ -79,32 +69,32 @@ fn socket(bind: SocketAddr) -> Options {
     Options { bind, buffer: BUFFER, broadcast: true, only_v6: true, ..Options::default() }
 }
 
-fn port(args: &TalkArgs) -> Result<Option<u16>, CliError> {
+fn port(args: &TalkArgs) -> CliResult<Option<u16>> {
     match (&args.bind, args.port) {
         (Some(Here::Ip(_, Some(bound))), Some(port)) if *bound != port => {
-            Err(wrong(&format!("--bind names port {bound}, and --port {port}; omit one of them")))
+            usage(format!("--bind names port {bound}, and --port {port}; omit one of them"))
         }
         (Some(Here::Ip(_, Some(port))), _) => Ok(Some(*port)),
         (_, port) => Ok(port),
     }
 }
 
-fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
-    let means_nothing = [
-        ("-4", args.ipv4),
-        ("-6", args.ipv6),
+fn unix(args: &TalkArgs, peer: Option<&str>) -> CliResult<Transport> {
+    let unsupported = [
+        ("-4", args.family.ipv4),
+        ("-6", args.family.ipv6),
         ("--port", args.port.is_some()),
         ("--tcp", args.tcp),
         ("--bind with an IP address", matches!(args.bind, Some(Here::Ip(..)))),
-        ("a PEER that is none", args.peer.is_some() && peer.is_none()),
+        ("a PEER without unix:", args.peer.is_some() && peer.is_none()),
     ];
-    if let Some((flag, _)) = means_nothing.into_iter().find(|(_, given)| *given) {
-        return Err(wrong(&format!(
+    if let Some((flag, _)) = unsupported.into_iter().find(|(_, is_given)| *is_given) {
+        return usage(format!(
             "{flag} is not supported with AF_UNIX sockets; omit it or unix: (streams are --stream)"
-        )));
+        ));
     }
     if peer == Some("") {
-        return Err(wrong("unix: has no name; use such as unix:/tmp/udperf"));
+        return usage("unix: has no name; use such as unix:/tmp/udperf");
     }
     let peer = peer.map(UnixName::new);
     let name = match &args.bind {
@@ -113,7 +103,7 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     };
     match (args.stream, peer, name) {
         (true, Some(_), Some(_)) => {
-            Err(wrong("a stream to unix:PATH needs no name of its own; omit --bind"))
+            usage("a stream to unix:PATH needs no name of its own; omit --bind")
         }
         (true, Some(to), None) => Ok(Transport::UnixConnect(to)),
         (true, None, Some(at)) => Ok(Transport::UnixListen(at)),
@@ -125,20 +115,16 @@ fn unix(args: &TalkArgs, peer: Option<&str>) -> Result<Transport, CliError> {
     }
 }
 
-/// Refuses to send what no person types to public addresses.
-fn refuse(args: &TalkArgs, peer: &str, to: IpAddr, by_hand: bool) -> Result<(), CliError> {
+/// Refuses to send to public addresses unless a person types the lines.
+fn refuse(args: &TalkArgs, peer: &str, to: IpAddr, by_hand: bool) -> CliResult<()> {
     if by_hand || args.allow_public || is_near(to) {
         return Ok(());
     }
     Err(CliError::Target {
         target: peer.to_owned(),
         why: format!(
-            "{to} is a public address, and lines come from no terminal; if its owner wants them, \
+            "{to} is a public address, and a person does not type the lines; if its owner agrees, \
              add --allow-public"
         ),
     })
-}
-
-fn wrong(why: &str) -> CliError {
-    CliError::Contradiction(why.to_owned())
 }

@@ -1,18 +1,27 @@
-//! What a history says, to the letter.
+//! The exact text of a history, and its other formats.
 
 use super::*;
-use crate::compare::history::tests::runs;
+use crate::compare::history::tests::{runs, runs_with_an_invalid_one};
 use crate::compare::history::{Filter, history};
-use crate::report::{fixture, judge_validity};
+use crate::compare::store::Stored;
+use crate::report::fixture;
 
-fn flat_out() -> History {
+fn at_max(runs: &[Stored]) -> History {
+    history(runs, &Filter { cells: vec!["max".to_owned()], ..Filter::default() })
+}
+
+fn with_a_warning() -> History {
     let mut runs = runs();
     runs[2].report.cells[0].warnings.push(fixture::warning("steal", "the CPU was taken away"));
-    history(&runs, &Filter { cells: vec!["max".to_owned()], ..Filter::default() })
+    at_max(&runs)
+}
+
+const fn style(width: usize) -> Style {
+    Style { color: false, width, verbose: false }
 }
 
 #[test]
-fn a_line_a_run_newest_last() {
+fn text_has_a_line_per_run() {
     let expected = "\
 bench, 500 ms · bench-1 · AMD EPYC · 2 CPUs
 
@@ -23,33 +32,17 @@ rx_pps, higher is better
                 2026-07-20 12:00  bbbbbbb  110 kpps!  -50.0%  ██████        git aaaaaaa → bbbbbbb
   ! has warnings in the run: steal
 ";
-    let style = |width| Style { color: false, width, verbose: false };
-    assert_eq!(text(&flat_out(), style(100)), expected);
-    let wide = text(&flat_out(), style(200));
+    let history = with_a_warning();
+    assert_eq!(text(&history, style(100)), expected);
+    let wide = text(&history, style(200));
     assert!(wide.contains("████████████  kernel Linux 6.18.44 → Linux 6.19.1\n"), "{wide}");
     assert_eq!(wide.lines().count(), 7);
+    assert_eq!(text(&History::default(), style(100)), "\n");
 }
 
 #[test]
-fn an_invalid_run_is_marked_in_every_format() {
-    let mut runs = runs();
-    for cell in runs[1].report.cells.iter_mut().filter(|cell| cell.pace.is_none()) {
-        fixture::lose(cell, cell.ledger.sent);
-    }
-    judge_validity(&mut runs[1].report);
-    let history = history(&runs, &Filter { cells: vec!["max".to_owned()], ..Filter::default() });
-    let shown = text(&history, Style { color: false, width: 200, verbose: false });
-    assert!(shown.contains("220 kpps✗          █"), "{shown}");
-    assert!(shown.contains("110 kpps   -45.0%"), "{shown}");
-    assert!(shown.ends_with("  ✗ invalid: nothing_arrived\n"), "{shown}");
-    assert_eq!(csv(&history).unwrap().matches(",nothing_arrived\n").count(), 1);
-    assert_eq!(markdown(&history).matches("invalid: nothing\\_arrived").count(), 1);
-    let page = html(&history);
-    assert_eq!(page.matches("invalid: nothing_arrived").count(), 2);
-}
-
-#[test]
-fn a_row_a_point() {
+fn csv_and_markdown_have_a_row_per_point() {
+    let history = with_a_warning();
     let row = |day: u32, git: &str, pps: u32, codes: &str| {
         format!(
             "2026-07-{day}T12:00:00Z,{git},bench-1 · AMD EPYC · 2 CPUs,plain/64/max,rx_pps,{pps},3,\
@@ -61,14 +54,9 @@ fn a_row_a_point() {
         row(18, "aaaaaaa", 200_000, ""),
         row(19, "aaaaaaa", 220_000, ""),
         row(20, "bbbbbbb", 110_000, "steal"),
-    ]
-    .concat();
-    assert_eq!(csv(&flat_out()).unwrap(), expected);
-}
-
-#[test]
-fn the_same_as_markdown() {
-    let text = markdown(&flat_out());
+    ];
+    assert_eq!(csv(&history).unwrap(), expected.concat());
+    let text = markdown(&history);
     assert!(text.starts_with("### bench, 500 ms · bench-1 · AMD EPYC · 2 CPUs\n\n**rx\\_pps, "));
     let last = "| plain/64/max | 2026-07-20 12:00 | bbbbbbb | 110 kpps | -50.0% | 3 | steal | \
                 git aaaaaaa → bbbbbbb |\n";
@@ -76,7 +64,20 @@ fn the_same_as_markdown() {
 }
 
 #[test]
-fn the_page_is_whole_and_shows_what_changed() {
+fn invalid_runs_are_marked_in_every_format() {
+    let history = at_max(&runs_with_an_invalid_one());
+    let text = text(&history, style(200));
+    for part in ["220 kpps✗          █", "110 kpps   -45.0%", "\n  ✗ invalid: nothing_arrived\n"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(csv(&history).unwrap().matches(",nothing_arrived\n").count(), 1);
+    assert_eq!(markdown(&history).matches("invalid: nothing\\_arrived").count(), 1);
+    assert_eq!(html(&history).matches("invalid: nothing_arrived").count(), 2);
+}
+
+#[test]
+fn page_is_well_formed_and_shows_changes() {
     let mut runs = runs();
     for run in &mut runs {
         run.report.host.hostname = Some("<script>alert(1)</script>".to_owned());
@@ -95,14 +96,12 @@ fn the_page_is_whole_and_shows_what_changed() {
 }
 
 #[test]
-fn what_cannot_be_drawn_does_no_harm() {
-    let mut history = flat_out();
+fn infinite_values_and_invalid_times_are_shown() {
+    let mut history = with_a_warning();
     let points = &mut history.series[0].points;
     (points[0].value, points[1].value) = (0.0, f64::INFINITY);
     points[2].started_at = "yesterday".to_owned();
-    let shown = text(&history, Style { color: false, width: 100, verbose: false });
-    assert!(shown.contains("infinite") && shown.contains("yesterday"), "{shown}");
+    let text = text(&history, style(100));
+    assert!(text.contains("infinite") && text.contains("yesterday"), "{text}");
     assert!(html(&history).contains("yesterday"));
-    let nothing = History::default();
-    assert_eq!(text(&nothing, Style { color: false, width: 100, verbose: false }), "\n");
 }

@@ -30,7 +30,7 @@ impl Field {
     /// Its value, or its upper limit if it is below the bound. A key missing from a map is 0.
     pub(super) fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
         if self.path == "latency.p99_with_loss_ns" {
-            // `null` has two reasons, which `with_loss` tells apart.
+            // `null` has two reasons, which the metric distinguishes.
             return Metric::named("p99_with_loss")
                 .map_or((None, None), |metric| ((metric.of)(cell), (metric.at_most)(cell)));
         }
@@ -93,14 +93,11 @@ fn is_number(schema: &Value) -> bool {
 
 /// Names end in their unit.
 fn kind(name: &str) -> MetricKind {
-    if name.ends_with("_ns") {
-        MetricKind::Time
-    } else if name.ends_with("bits_per_second") {
-        MetricKind::Bits
-    } else if name == "pps" || name.ends_with("_pps") {
-        MetricKind::Packets
-    } else {
-        MetricKind::Number
+    match name {
+        _ if name.ends_with("_ns") => MetricKind::Time,
+        _ if name.ends_with("bits_per_second") => MetricKind::Bits,
+        _ if name == "pps" || name.ends_with("_pps") => MetricKind::Packets,
+        _ => MetricKind::Number,
     }
 }
 
@@ -111,22 +108,19 @@ mod tests {
 
     #[test]
     fn any_number_of_a_cell_is_a_field() {
-        let report = fixture::default_run();
-        let cell = &report.cells[0];
-        let of = |path: &str| Field::at(path).map(|field| (field.kind, field.read(cell).0));
-        assert_eq!(of("elapsed_ns"), Some((MetricKind::Time, Some(cell.elapsed_ns as f64))));
-        assert_eq!(
-            of("rx.pps"),
-            Some((MetricKind::Packets, cell.rx.as_ref().and_then(|rx| rx.pps)))
-        );
-        assert_eq!(of("ledger.refused.other"), Some((MetricKind::Number, Some(0.0))));
-        // Unknown in this cell, and a number all the same.
-        assert_eq!(of("exchange.timeouts"), Some((MetricKind::Number, None)));
-        assert_eq!(of("exchange.errors.SERVFAIL"), Some((MetricKind::Number, None)));
-    }
-
-    #[test]
-    fn other_paths_are_no_fields() {
+        let cell = fixture::cell("plain", 64, "max", 271e3);
+        let pps = cell.rx.as_ref().unwrap().pps;
+        for (path, kind, value) in [
+            ("elapsed_ns", MetricKind::Time, Some(cell.elapsed_ns as f64)),
+            ("rx.pps", MetricKind::Packets, pps),
+            ("ledger.refused.other", MetricKind::Number, Some(0.0)),
+            // Unknown in this cell, and a number all the same.
+            ("exchange.timeouts", MetricKind::Number, None),
+            ("exchange.errors.SERVFAIL", MetricKind::Number, None),
+        ] {
+            let field = Field::at(path).unwrap();
+            assert_eq!((field.kind, field.read(&cell).0), (kind, value), "{path}");
+        }
         for path in ["", "latency", "latency.histogram", "id", "latency.p98_ns", "rx.", "warnings"]
         {
             assert_eq!(Field::at(path), None, "{path}");

@@ -7,55 +7,32 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-use super::metric::{self, Cells, Metric, MetricKind};
-use super::with_loss::of_received;
+use super::metric::{self, Cells, Metric, MetricKind, of_received};
 use crate::document::{Cell, Report};
 use field::Field;
 
-/// A condition that cannot be understood.
+/// A condition that cannot be understood; the first field is its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
     /// Not a metric, a comparison and a value.
     #[error(
-        "'{asked}' is not a condition; write a metric, one of > >= < <= == !=, and a value, \
-         such as loss>0.1% or p99>200us"
+        "'{0}' is not a condition; write a metric, one of > >= < <= == !=, and a value, such as \
+         loss>0.1% or p99>200us"
     )]
-    Shape {
-        /// As typed.
-        asked: String,
-    },
-    /// A metric that does not exist.
+    Shape(String),
+    /// There is no metric of this name.
     #[error(
-        "'{asked}': there is no metric '{metric}'; there are {}, and the number fields of a \
-         cell by their path, such as latency.p99_9_ns",
-        metric::list()
+        "'{0}': there is no metric '{1}'; there are {list}, and the number fields of a cell by \
+         their path, such as latency.p99_9_ns",
+        list = metric::list()
     )]
-    Metric {
-        /// As typed.
-        asked: String,
-        /// The part that was to be a metric.
-        metric: String,
-    },
+    Metric(String, String),
     /// A duration without a unit: seconds elsewhere, but hardly ever meant here.
-    #[error("'{asked}': {value} has no unit; write {value}us, {value}ms or {value}s")]
-    NoUnit {
-        /// As typed.
-        asked: String,
-        /// The bare number.
-        value: String,
-    },
-    /// A value that this metric cannot be compared with.
-    #[error("'{asked}': {metric} cannot be compared with '{value}'; write {takes}")]
-    Value {
-        /// As typed.
-        asked: String,
-        /// The metric.
-        metric: String,
-        /// The part that was to be a value.
-        value: String,
-        /// What would do.
-        takes: &'static str,
-    },
+    #[error("'{0}': {1} has no unit; write {1}us, {1}ms or {1}s")]
+    NoUnit(String, String),
+    /// A metric that cannot be compared with this value, and the form of values that it takes.
+    #[error("'{0}': {1} cannot be compared with '{2}'; write {3}")]
+    Value(String, String, String, &'static str),
 }
 
 /// A sign, its function, and the word before the limit in messages.
@@ -123,36 +100,22 @@ impl Figure {
         })
     }
 
-    fn read(&self, cell: &Cell) -> Reading {
-        let (known, at_most) = match self {
+    /// Its value, or its upper limit if it is below the bound.
+    fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
+        match self {
             Self::Named(metric) => ((metric.of)(cell), (metric.at_most)(cell)),
             Self::Field(field) => field.read(cell),
-        };
-        match (known, at_most) {
-            (Some(actual), _) => Reading::Known(actual),
-            (None, Some(limit)) => Reading::AtMost(limit),
-            (None, None) => Reading::Unknown,
         }
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Reading {
-    Known(f64),
-    /// The latency is below the bound; this is its upper limit.
-    AtMost(f64),
-    Unknown,
-}
-
 /// A condition under which a run counts as failed.
 ///
-/// It is looked at cell by cell; what was measured only to learn what `max` is, never counts.
-/// - Latency (`min`, `mean`, `p50` to `p99.99`, `max`, `p99_with_loss`, `jitter`) and punctuality
-///   (`lag_p99`, `gap_p99`, `missed`): the cells with a rate where there are any, else all. Flat
-///   out, latency is mostly the queue, and there is no schedule.
-/// - Rates (`rx_pps`, `tx_pps`, `rx_bits`, `tx_bits`): the cells at `max` where there are any, else
-///   all.
-/// - `loss`, all other counts, and fields by their path: every cell.
+/// It is checked in each cell, except in calibration cells, which only measure `max`:
+/// - latency (`min` to `max`, `p99_with_loss`, `jitter`) and punctuality (`lag_p99`, `gap_p99`,
+///   `missed`) in cells with a rate, because flat out, latency is the queue;
+/// - rates (`rx_pps`, `tx_pps`, `rx_bits`, `tx_bits`) in cells at `max`;
+/// - other figures, and all of them without such a cell, in every cell.
 ///
 /// An unknown figure fails: a check that cannot be made must not pass silently. A latency below the
 /// bound has an upper limit; if that does not decide, the figure is unknown. Where `p99_with_loss`
@@ -165,43 +128,29 @@ pub struct Condition {
     limit: f64,
 }
 
-/// A cell in which a condition held, or could not be checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GateFailure {
-    /// The cell's id; `run` where there is no cell at all.
-    pub cell: String,
-    /// Its trial.
-    pub trial: u32,
-    /// The metric.
-    pub metric: String,
-    /// The condition as typed.
-    pub condition: String,
-    /// What was measured, with its unit, in all digits that the comparison saw.
-    pub actual: String,
-    /// What it was compared with: `limit 200 µs`.
-    pub limit: String,
-}
-
 impl Condition {
-    /// All cells in which the condition holds, or cannot be checked.
+    /// A line for each cell in which the condition holds, or cannot be checked.
     #[must_use]
-    pub fn check(&self, report: &Report) -> Vec<GateFailure> {
+    pub fn check(&self, report: &Report) -> Vec<String> {
         self.verdicts(report).into_iter().filter_map(|(_, failure)| failure).collect()
     }
 
-    /// All cells it checks, with their failures; one failure without a cell if there is no cell.
+    /// All cells it checks, each with a line if it fails; one failure without a cell if there is no
+    /// cell. `plain/64/50%: failed: p99 is 212.4 µs, limit 200 µs`; trials after the first are
+    /// named.
     #[must_use]
-    pub fn verdicts<'a>(&self, report: &'a Report) -> Vec<(Option<&'a Cell>, Option<GateFailure>)> {
+    pub fn verdicts<'a>(&self, report: &'a Report) -> Vec<(Option<&'a Cell>, Option<String>)> {
         let cells = self.cells(report);
         if cells.is_empty() {
-            let failure = self.failure("run", 0, "unknown: nothing was measured".to_owned());
-            return vec![(None, Some(failure))];
+            let failure = self.result("failed", "unknown: nothing was measured");
+            return vec![(None, Some(format!("run: {failure}")))];
         }
-        let check = |cell: &Cell| {
-            let failed = self.holds_in(cell) != Some(false);
-            failed.then(|| self.failure(&cell.id, cell.trial, self.actual(cell)))
+        let failure = |cell: &Cell| match cell.trial {
+            _ if self.holds_in(cell) == Some(false) => None,
+            0 => Some(format!("{}: {}", cell.id, self.result_in(cell))),
+            trial => Some(format!("{} (trial {trial}): {}", cell.id, self.result_in(cell))),
         };
-        cells.into_iter().map(|cell| (Some(cell), check(cell))).collect()
+        cells.into_iter().map(|cell| (Some(cell), failure(cell))).collect()
     }
 
     /// Whether it holds in this cell; `None` if unknown. For a withheld figure only the upper limit
@@ -209,9 +158,8 @@ impl Condition {
     #[must_use]
     pub fn holds_in(&self, cell: &Cell) -> Option<bool> {
         match self.figure.read(cell) {
-            Reading::Known(actual) => Some(self.comparison.holds(actual, self.limit)),
-            Reading::AtMost(limit) => self.comparison.holds_up_to(limit, self.limit),
-            Reading::Unknown => None,
+            (Some(actual), _) => Some(self.comparison.holds(actual, self.limit)),
+            (None, at_most) => self.comparison.holds_up_to(at_most?, self.limit),
         }
     }
 
@@ -223,10 +171,10 @@ impl Condition {
 
     /// Its value as text, marked if lost datagrams would make it infinite.
     fn known(&self, cell: &Cell) -> Option<String> {
+        let kind = self.figure.kind();
         let shown = match self.figure.read(cell) {
-            Reading::Known(actual) => self.figure.kind().show(actual),
-            Reading::AtMost(limit) => format!("at most {}", self.figure.kind().show(limit)),
-            Reading::Unknown => return None,
+            (Some(actual), _) => kind.show(actual),
+            (None, at_most) => format!("at most {}", kind.show(at_most?)),
         };
         let of = self.figure.quantile().map_or("", |quantile| of_received(cell, quantile));
         Some(shown + of)
@@ -236,46 +184,29 @@ impl Condition {
     /// holds or is unknown.
     #[must_use]
     pub fn result_in(&self, cell: &Cell) -> String {
-        let word = if self.holds_in(cell) == Some(false) { "passed" } else { "failed" };
-        result(word, self.figure.name(), &self.actual(cell), &self.shown_limit())
-    }
-
-    fn actual(&self, cell: &Cell) -> String {
-        match (self.holds_in(cell), self.known(cell)) {
+        let holds = self.holds_in(cell);
+        let actual = match (holds, self.known(cell)) {
             (Some(_), Some(shown)) => shown,
             (None, Some(shown)) => format!("unknown: {shown}, within the bound of two clocks"),
             (_, None) => "unknown: it could not be measured".to_owned(),
-        }
+        };
+        self.result(if holds == Some(false) { "passed" } else { "failed" }, &actual)
     }
 
-    fn shown_limit(&self) -> String {
-        let limit = self.figure.kind().show(self.limit);
-        format!("{} {limit}", self.comparison.2)
-    }
-
-    fn failure(&self, cell: &str, trial: u32, actual: String) -> GateFailure {
-        GateFailure {
-            cell: cell.to_owned(),
-            trial,
-            metric: self.figure.name().to_owned(),
-            condition: self.text.clone(),
-            actual,
-            limit: self.shown_limit(),
-        }
+    fn result(&self, word: &str, actual: &str) -> String {
+        let (metric, limit) = (self.figure.name(), self.figure.kind().show(self.limit));
+        format!("{word}: {metric} is {actual}, {} {limit}", self.comparison.2)
     }
 
     fn cells<'a>(&self, report: &'a Report) -> Vec<&'a Cell> {
-        let all = || report.cells.iter().filter(|cell| !cell.calibration);
-        let some: Vec<_> = match &self.figure {
-            Figure::Named(Metric { cells: Cells::Paced, .. }) => {
-                all().filter(|cell| cell.pace.is_some()).collect()
-            }
-            Figure::Named(Metric { cells: Cells::FlatOut, .. }) => {
-                all().filter(|cell| cell.pace.is_none()).collect()
-            }
-            Figure::Named(_) | Figure::Field(_) => Vec::new(),
+        let suits = |cell: &&Cell| match self.figure {
+            Figure::Named(Metric { cells: Cells::Paced, .. }) => cell.pace.is_some(),
+            Figure::Named(Metric { cells: Cells::FlatOut, .. }) => cell.pace.is_none(),
+            _ => true,
         };
-        if some.is_empty() { all().collect() } else { some }
+        let all = report.cells.iter().filter(|cell| !cell.calibration);
+        let some: Vec<_> = all.clone().filter(suits).collect();
+        if some.is_empty() { all.collect() } else { some }
     }
 }
 
@@ -283,34 +214,29 @@ impl FromStr for Condition {
     type Err = ConditionError;
 
     fn from_str(word: &str) -> Result<Self, ConditionError> {
-        let text = word.trim();
-        let asked = || text.to_owned();
+        let text = word.trim().to_owned();
         let split = |text: &str| {
             let (name, rest) = text.split_at(text.find(['<', '>', '=', '!'])?);
             let comparison = Comparison::ALL.into_iter().find(|one| rest.starts_with(one.0))?;
             let (name, value) = (name.trim(), rest[comparison.0.len()..].trim());
-            let whole = !name.is_empty() && !value.is_empty();
-            whole.then(|| (name.to_owned(), comparison, value.to_owned()))
+            let complete = !name.is_empty() && !value.is_empty();
+            complete.then(|| (name.to_owned(), comparison, value.to_owned()))
         };
-        let (name, comparison, value) =
-            split(text).ok_or_else(|| ConditionError::Shape { asked: asked() })?;
+        let Some((name, comparison, value)) = split(&text) else {
+            return Err(ConditionError::Shape(text));
+        };
         let Some(figure) = Figure::named(&name) else {
-            return Err(ConditionError::Metric { asked: asked(), metric: name });
+            return Err(ConditionError::Metric(text, name));
         };
-        let Some(limit) = figure.kind().read(&value) else {
+        let kind = figure.kind();
+        let Some(limit) = kind.read(&value) else {
             let bare = value.parse::<f64>().is_ok_and(|number| number >= 0.0 && number.is_finite());
-            return Err(if figure.kind() == MetricKind::Time && bare {
-                ConditionError::NoUnit { asked: asked(), value }
-            } else {
-                ConditionError::Value {
-                    asked: asked(),
-                    takes: figure.kind().takes(),
-                    metric: name,
-                    value,
-                }
+            return Err(match kind {
+                MetricKind::Time if bare => ConditionError::NoUnit(text, value),
+                _ => ConditionError::Value(text, name, value, kind.takes()),
             });
         };
-        Ok(Self { text: asked(), figure, comparison, limit })
+        Ok(Self { text, figure, comparison, limit })
     }
 }
 
@@ -318,20 +244,4 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
-}
-
-impl fmt::Display for GateFailure {
-    /// `plain/64/50%: failed: p99 is 212.4 µs, limit 200 µs`; trials after the first are named.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.cell)?;
-        if self.trial > 0 {
-            write!(f, " (trial {})", self.trial)?;
-        }
-        write!(f, ": {}", result("failed", &self.metric, &self.actual, &self.limit))
-    }
-}
-
-/// `failed: p99 is 212.4 µs, limit 200 µs`.
-fn result(word: &str, metric: &str, actual: &str, limit: &str) -> String {
-    format!("{word}: {metric} is {actual}, {limit}")
 }

@@ -7,12 +7,16 @@ fn condition(text: &str) -> Condition {
     text.parse().unwrap()
 }
 
-fn error(text: &str) -> String {
-    text.parse::<Condition>().unwrap_err().to_string()
+/// The condition fails in these cells, with these results; trials after the first are named.
+#[track_caller]
+fn expect(report: &Report, text: &str, failures: &[&str]) {
+    assert_eq!(condition(text).check(report), failures, "{text}");
 }
 
-fn failures(text: &str, report: &Report) -> Vec<String> {
-    condition(text).check(report).iter().map(ToString::to_string).collect()
+#[track_caller]
+fn expect_failures(report: &Report, text: &str, count: usize) {
+    let failures = condition(text).check(report);
+    assert_eq!(failures.len(), count, "{text}: {failures:?}");
 }
 
 /// One size and engine at `max` and at a rate.
@@ -24,13 +28,12 @@ fn pair() -> Report {
 }
 
 #[test]
-fn conditions_are_read() {
+fn reads_conditions() {
     let texts = "loss>0.1% loss>=0.001 p99>200us p99.99<=1.5ms rx_pps<200k tx_bits!=1Gbit \
                  unaccounted==0 lost>10k";
     for text in texts.split(' ').chain(["p99.99 <= 1.5ms"]) {
-        assert_eq!(condition(text).to_string(), text);
+        assert_eq!(condition(&format!(" {text} ")).to_string(), text);
     }
-    assert_eq!(condition(" p99>200us ").to_string(), "p99>200us");
     let limits = ["p99>1.5ms", "loss>0.1%", "loss>0.7%"].map(|text| condition(text).limit);
     assert_eq!(limits, [1_500_000.0, 0.001, 7.0 / 1_000.0]);
     for metric in &metric::METRICS {
@@ -47,7 +50,8 @@ fn conditions_are_read() {
 }
 
 #[test]
-fn errors_say_what_was_asked_what_is_wrong_and_how_to_fix_it() {
+fn errors_name_the_mistake_and_its_fix() {
+    let error = |text: &str| text.parse::<Condition>().unwrap_err().to_string();
     assert_eq!(error("p99>200"), "'p99>200': 200 has no unit; write 200us, 200ms or 200s");
     assert_eq!(
         error("loss=1%"),
@@ -71,100 +75,74 @@ fn errors_say_what_was_asked_what_is_wrong_and_how_to_fix_it() {
 #[test]
 fn each_metric_is_checked_in_the_cells_it_suits() {
     let mut report = pair();
-    let expected = ["plain/64/50%: failed: p99 is 74.943 µs, limit 50 µs"];
-    assert_eq!(failures("p99>50us", &report), expected);
-    assert!(failures("p99>80us", &report).is_empty());
-    assert!(failures("missed>0", &report).is_empty());
+    expect(&report, "p99>50us", &["plain/64/50%: failed: p99 is 74.943 µs, limit 50 µs"]);
+    expect(&report, "p99>80us", &[]);
+    expect(&report, "missed>0", &[]);
     report.cells.pop();
-    assert_eq!(failures("p99>50us", &report).len(), 1);
-    let expected = ["plain/64/max: failed: missed is unknown: it could not be measured, limit 0"];
-    assert_eq!(failures("missed>0", &report), expected);
+    expect_failures(&report, "p99>50us", 1);
+    let unknown = "plain/64/max: failed: missed is unknown: it could not be measured, limit 0";
+    expect(&report, "missed>0", &[unknown]);
     // Rates at `max`.
     let mut report = pair();
-    assert!(failures("rx_pps<200k", &report).is_empty());
-    let expected = ["plain/64/max: failed: rx_pps is 271000 pps, limit 300000 pps"];
-    assert_eq!(failures("rx_pps<300k", &report), expected);
-    assert_eq!(failures("rx_bits<1Gbit", &report).len(), 1);
+    expect(&report, "rx_pps<200k", &[]);
+    let slow = "plain/64/max: failed: rx_pps is 271000 pps, limit 300000 pps";
+    expect(&report, "rx_pps<300k", &[slow]);
+    expect_failures(&report, "rx_bits<1Gbit", 1);
     report.cells[0].calibration = true;
-    let expected = ["plain/64/50%: failed: rx_pps is 135000 pps, limit 200000 pps"];
-    assert_eq!(failures("rx_pps<200k", &report), expected);
+    let slow = "plain/64/50%: failed: rx_pps is 135000 pps, limit 200000 pps";
+    expect(&report, "rx_pps<200k", &[slow]);
     // Loss and counts in every cell.
     let mut report = pair();
-    assert!(failures("loss>0", &report).is_empty());
-    assert_eq!(failures("unaccounted==0", &report).len(), 2);
+    expect(&report, "loss>0", &[]);
+    expect_failures(&report, "unaccounted==0", 2);
     fixture::lose(&mut report.cells[1], 68);
     report.cells[1].trial = 2;
-    let expected = ["plain/64/50% (trial 2): failed: loss is 0.100741%, limit 0.1%"];
-    assert_eq!(failures("loss>0.1%", &report), expected);
-    assert_eq!(failures("lost>=68", &report).len(), 1);
+    let loss = "plain/64/50% (trial 2): failed: loss is 0.100741%, limit 0.1%";
+    expect(&report, "loss>0.1%", &[loss]);
+    expect_failures(&report, "lost>=68", 1);
     report.cells[1].calibration = true;
-    assert!(failures("loss>0.1%", &report).is_empty());
+    expect(&report, "loss>0.1%", &[]);
 }
 
 #[test]
 fn percentiles_among_lost_datagrams_are_infinite() {
     let mut report = pair();
-    assert!(failures("p99_with_loss>1s", &report).is_empty());
+    expect(&report, "p99_with_loss>1s", &[]);
     fixture::lose(&mut report.cells[1], 2_000);
-    let expected = [
-        "plain/64/50%: failed: p99_with_loss is infinite: it falls among lost datagrams, limit 1 s",
-    ];
-    assert_eq!(failures("p99_with_loss>1s", &report), expected);
-    assert!(failures("p99_with_loss<1s", &report).is_empty());
+    let infinite =
+        "plain/64/50%: failed: p99_with_loss is infinite: it falls among lost datagrams, limit 1 s";
+    expect(&report, "p99_with_loss>1s", &[infinite]);
+    expect(&report, "p99_with_loss<1s", &[]);
     let cell = &report.cells[1];
     let of = " (of received; infinite with loss)";
-    let shown = |text: &str| condition(text).shown_in(cell).unwrap();
+    let shown = |name: &str| condition(&format!("{name}>1s")).shown_in(cell).unwrap_or_default();
     for name in ["p99", "p99.9", "latency.p99_ns", "from_send.p99_9_ns"] {
-        assert!(shown(&format!("{name}>1s")).ends_with(of), "{name}: {}", shown("p99>1s"));
+        assert!(shown(name).ends_with(of), "{name}: {}", shown(name));
     }
     // Two in a hundred leave the median as it is, and other figures are none of latency.
     for name in ["p50", "latency.p50_ns", "lag_p99", "to_socket.p99_ns"] {
-        let shown = condition(&format!("{name}>1s")).shown_in(cell).unwrap_or_default();
-        assert!(!shown.contains("infinite"), "{name}: {shown}");
+        assert!(!shown(name).contains("infinite"), "{name}: {}", shown(name));
     }
     let result = condition("p99>1s").result_in(cell);
     assert_eq!(result, format!("passed: p99 is 74.943 µs{of}, limit 1 s"));
-    report.gates = crate::report::checks::gates(&report, &[condition("p99>1s")]);
+    report.gates = crate::report::gates(&report, &[condition("p99>1s")]);
     assert_eq!(report.gates[0].value.as_deref(), Some(&*format!("74.943 µs{of}")));
     assert!(crate::report::format::markdown::render(&report).contains(of));
 }
 
 #[test]
-fn a_limit_is_a_figure_of_its_own() {
-    let mut far = fixture::cell("plain", 64, "50%", 135e3);
-    fixture::two_clocks(&mut far, 12_000);
-    let holds = |text: &str| condition(text).holds_in(&far);
-    // 74.943 µs are above the bound: they have no limit, and so nothing is below 24 µs.
-    assert_eq!(holds("latency.upper_limits.p99_ns<=24us"), None);
-    assert_eq!(holds("latency.upper_limits.p50_ns<=20535ns"), Some(true));
-    assert_eq!(holds("latency.upper_limits.p50_ns<=20534ns"), Some(false));
-    let mut far = fixture::cell("plain", 64, "50%", 135e3);
-    fixture::two_clocks(&mut far, 300_000);
-    let limit = far.latency.as_ref().unwrap().upper_limits.unwrap();
-    for (name, limit_ns) in [("mean", limit.mean_ns), ("max", limit.max_ns)] {
-        let limit_ns = limit_ns.unwrap();
-        for path in [name.to_owned(), format!("latency.{name}_ns")] {
-            assert_eq!(condition(&format!("{path}<={limit_ns}ns")).holds_in(&far), Some(true));
-            let text = format!("{path}<={}ns", limit_ns - 1);
-            assert_eq!(condition(&text).holds_in(&far), None, "{path}");
-        }
-    }
-}
-
-#[test]
-fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
+fn a_withheld_figure_is_shown_with_its_upper_limit() {
     let mut report = pair();
     fixture::two_clocks(&mut report.cells[1], 12_000);
-    assert!(failures("p99>80us", &report).is_empty());
     // 8.535 µs were measured, so it may be as much as 20.535 µs.
-    assert!(failures("p50>1s", &report).is_empty());
-    assert!(failures("p50>20535ns", &report).is_empty());
-    let expected =
-        ["plain/64/50%: failed: p50 is unknown: at most 20.535 µs, within the bound of \
-                     two clocks, limit 15 µs"];
-    assert_eq!(failures("p50>15us", &report), expected);
-    let expected = ["plain/64/50%: failed: p50 is at most 20.535 µs, limit 1 ms"];
-    assert_eq!(failures("p50<1ms", &report), expected);
+    for passes in ["p99>80us", "p50>1s", "p50>20535ns"] {
+        expect(&report, passes, &[]);
+    }
+    let unknown = "plain/64/50%: failed: p50 is unknown: at most 20.535 µs, within the bound of \
+                   two clocks, limit 15 µs";
+    expect(&report, "p50>15us", &[unknown]);
+    let below = "plain/64/50%: failed: p50 is at most 20.535 µs, limit 1 ms";
+    expect(&report, "p50<1ms", &[below]);
     let shown = |text: &str| condition(text).shown_in(&report.cells[1]);
     assert_eq!((shown("p50>15us"), shown("p50>1ms")), (None, Some("at most 20.535 µs".to_owned())));
     for (text, result) in [
@@ -176,9 +154,9 @@ fn a_withheld_figure_is_decided_by_its_upper_limit_or_not_at_all() {
         assert_eq!(condition(text).result_in(&report.cells[1]), result);
     }
     fixture::two_clocks(&mut report.cells[1], 80_000);
-    assert!(failures("p99_with_loss>1s", &report).is_empty());
+    expect(&report, "p99_with_loss>1s", &[]);
     fixture::lose(&mut report.cells[1], 2_000);
-    let infinite = failures("p99_with_loss>1s", &report);
+    let infinite = condition("p99_with_loss>1s").check(&report);
     assert!(infinite[0].contains("infinite"), "{infinite:?}");
 }
 
@@ -187,29 +165,32 @@ fn unknown_figures_do_not_pass() {
     let mut report = pair();
     report.cells[1].latency = None;
     report.cells[0].ledger.sent = 0;
-    assert_eq!(failures("p99>1s", &report).len(), 1);
-    assert_eq!(failures("p99_with_loss>1s", &report).len(), 1);
-    assert_eq!(failures("loss>50%", &report).len(), 1);
+    for text in ["p99>1s", "p99_with_loss>1s", "loss>50%"] {
+        expect_failures(&report, text, 1);
+    }
     fixture::one_ended(&mut report.cells[0]);
     report.cells.truncate(1);
     for metric in ["loss", "lost", "received", "unaccounted", "late", "rx_pps", "p99", "stalls"] {
         let unit = if metric == "p99" { "s" } else { "" };
-        let failed = failures(&format!("{metric}!=0{unit}"), &report);
+        let failed = condition(&format!("{metric}!=0{unit}")).check(&report);
         assert!(failed[0].contains("unknown"), "{metric}: {failed:?}");
     }
-    assert_eq!(failures("tx_pps==0", &report).len(), 0);
+    expect(&report, "tx_pps==0", &[]);
     report.cells.clear();
-    let expected = ["run: failed: p99 is unknown: nothing was measured, limit 1 s"];
-    assert_eq!(failures("p99>1s", &report), expected);
+    expect(&report, "p99>1s", &["run: failed: p99 is unknown: nothing was measured, limit 1 s"]);
+}
+
+#[track_caller]
+fn expect_in(cell: &Cell, text: &str, holds: Option<bool>) {
+    assert_eq!(condition(text).holds_in(cell), holds, "{text}");
 }
 
 #[test]
 fn a_withheld_figure_is_at_most_measured_plus_bound() {
     let mut far = fixture::cell("plain", 64, "50%", 135e3);
     fixture::two_clocks(&mut far, 80_000);
-    let holds = |text: &str| condition(text).holds_in(&far);
     // p99 was measured as 74.943 µs, within ±80 µs; the maximum as 257.9 µs.
-    for (text, expected) in [
+    for (text, holds) in [
         ("p99<=154943ns", Some(true)),
         ("p99<=154942ns", None),
         ("p99<154943ns", None),
@@ -233,20 +214,43 @@ fn a_withheld_figure_is_at_most_measured_plus_bound() {
         ("mean>80us", None),
         ("latency.mean_ns>80us", None),
         ("latency.stdev_ns>1us", Some(true)),
+        // A limit is a figure of its own. The maximum is above the bound and has none.
+        ("latency.upper_limits.max_ns<=1ms", None),
+        ("latency.upper_limits.p50_ns<=88535ns", Some(true)),
+        ("latency.upper_limits.p50_ns<=88534ns", Some(false)),
     ] {
-        assert_eq!(holds(text), expected, "{text}");
+        expect_in(&far, text, holds);
     }
+    // Lost and missed datagrams are infinitely slow if the percentile falls among them.
+    let lossy = |missed| {
+        let mut lossy = far.clone();
+        (lossy.ledger.lost, lossy.schedule.as_mut().unwrap().missed) = (Some(600), missed);
+        lossy
+    };
+    expect_in(&lossy(0), "p99_with_loss<=154943ns", Some(true));
+    expect_in(&lossy(0), "p99_with_loss<=154942ns", None);
+    expect_in(&lossy(200), "p99_with_loss>60s", Some(true));
     // A document of before there were limits: less than twice the bound.
     far.latency.as_mut().unwrap().upper_limits = None;
     for path in ["p99", "latency.p99_ns", "p99_with_loss", "latency.p99_with_loss_ns"] {
-        assert_eq!(condition(&format!("{path}<=160us")).holds_in(&far), Some(true), "{path}");
-        assert_eq!(condition(&format!("{path}<=159us")).holds_in(&far), None, "{path}");
+        expect_in(&far, &format!("{path}<=160us"), Some(true));
+        expect_in(&far, &format!("{path}<=159us"), None);
     }
     // It is not known for another reason.
     far.latency = None;
-    assert_eq!(condition("p99<=1ms").holds_in(&far), None);
+    expect_in(&far, "p99<=1ms", None);
+    // Mean and maximum below the bound.
+    let mut far = fixture::cell("plain", 64, "50%", 135e3);
+    fixture::two_clocks(&mut far, 300_000);
+    let limits = far.latency.as_ref().unwrap().upper_limits.unwrap();
+    for (name, limit_ns) in [("mean", limits.mean_ns), ("max", limits.max_ns)] {
+        for path in [name.to_owned(), format!("latency.{name}_ns")] {
+            expect_in(&far, &format!("{path}<={}ns", limit_ns.unwrap()), Some(true));
+            expect_in(&far, &format!("{path}<={}ns", limit_ns.unwrap() - 1), None);
+        }
+    }
     // One clock: nothing is withheld.
     let mut near = fixture::cell("plain", 64, "50%", 135e3);
     near.latency.as_mut().unwrap().p99_ns = None;
-    assert_eq!(condition("p99<=1ms").holds_in(&near), None);
+    expect_in(&near, "p99<=1ms", None);
 }

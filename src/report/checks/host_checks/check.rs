@@ -1,5 +1,7 @@
 //! The result of one check of a host.
 
+use crate::report::checks::warning_codes::Code;
+
 /// How much a check matters, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
@@ -14,38 +16,22 @@ pub enum Grade {
 }
 
 /// The result of one check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct HostCheck {
-    /// Its code in `warning_codes`, stable over time.
-    pub code: &'static str,
+    /// Its code, whose text has the effect on figures.
+    pub code: &'static Code,
     /// What was checked, in a word or two.
     pub subject: &'static str,
     /// How good or bad it is.
     pub grade: Grade,
     /// The finding; readable without the subject.
     pub found: String,
-    /// The effect on figures; empty without one.
-    pub why: String,
     /// A command that fixes it, if there is one.
     pub fix: Option<String>,
 }
 
-/// A check; the table of checks gives it its code and subject.
-pub(super) fn finding(grade: Grade, found: impl Into<String>) -> HostCheck {
-    let (code, subject, why, fix) = ("", "", String::new(), None);
-    HostCheck { code, subject, grade, found: found.into(), why, fix }
-}
-
 impl HostCheck {
-    pub(super) fn because(self, why: impl Into<String>) -> Self {
-        Self { why: why.into(), ..self }
-    }
-
-    pub(super) fn fixed_by(self, command: impl Into<String>) -> Self {
-        Self { fix: Some(command.into()), ..self }
-    }
-
-    /// What is wrong and the command that fixes it, if both fit a line.
+    /// The finding and the command that fixes it, if both fit a line.
     pub(super) fn message(&self) -> String {
         /// Columns left beside the prefix of the sink's host. Arbitrary.
         const COLUMNS: usize = 88;
@@ -56,4 +42,15 @@ impl HostCheck {
             _ => self.found.clone(),
         }
     }
+}
+
+/// The grade of a check, its finding, and a command that fixes it.
+pub(super) type Finding = (Grade, String, Option<String>);
+
+pub(super) fn finding(grade: Grade, found: impl Into<String>) -> Finding {
+    (grade, found.into(), None)
+}
+
+pub(super) fn fixable(grade: Grade, found: impl Into<String>, fix: impl Into<String>) -> Finding {
+    (grade, found.into(), Some(fix.into()))
 }

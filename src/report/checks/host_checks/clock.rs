@@ -1,6 +1,8 @@
 //! Checks of the clock and of sleeps.
 
-use super::{Grade, HostCheck, HostRequirements, finding};
+use super::HostRequirements;
+use super::check::Grade::{Good, Note, Warn};
+use super::check::{Finding, finding, fixable};
 use crate::host::HostFacts;
 use crate::unit::show_nanos;
 
@@ -34,75 +36,47 @@ const SLEEP_MOST_NS: u64 = 100_000;
 const SLEEP_LONGEST_NS: u64 = 1_000_000;
 
 /// A slow source is a note if `clock_cost` measured its cost, otherwise a warning.
-pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
+pub(super) fn clocksource(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
     let source = host.clocksource.as_deref()?;
     if FAST_SOURCES.contains(&source) {
-        return Some(finding(Grade::Good, source.to_owned()));
+        return Some(finding(Good, source));
     }
-    let grade = match host.clock_cost_ns {
-        Some(_) => Grade::Note,
-        None => Grade::Warn,
-    };
-    Some(
-        finding(grade, format!("the clock source is {source}"))
-            .because("unlike tsc, most others are read by a system call or from slow hardware"),
-    )
+    let grade = if host.clock_cost_ns.is_some() { Note } else { Warn };
+    Some(finding(grade, format!("the clock source is {source}")))
 }
 
-pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
+pub(super) fn clock_cost(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
     let cost = host.clock_cost_ns?;
     if cost <= COST_MOST_NS {
-        return Some(finding(Grade::Good, format!("{cost:.0} ns")));
+        return Some(finding(Good, format!("{cost:.0} ns")));
     }
     let source = host.clocksource.as_deref().unwrap_or("unknown");
-    let slow = finding(
-        Grade::Warn,
-        format!("a clock read takes {cost:.0} ns (clock source {source})"),
-    )
-    .because(
-        "workers read the clock once per batch, so rates are too low and each latency includes \
-         two reads",
-    );
-    Some(if FAST_SOURCES.contains(&source) {
-        slow
-    } else {
-        slow.fixed_by(
-            "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource",
-        )
+    let found = format!("a clock read takes {cost:.0} ns (clock source {source})");
+    let fix =
+        "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource";
+    Some(match FAST_SOURCES.contains(&source) {
+        true => finding(Warn, found),
+        false => fixable(Warn, found, fix),
     })
 }
 
-pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<HostCheck> {
-    let step = host.clock_step_ns?;
-    let grade = if step > STEP_WARN_NS {
-        Grade::Warn
-    } else if step > STEP_NOTE_NS {
-        Grade::Note
-    } else {
-        Grade::Good
-    };
-    let step = show_nanos(step);
-    let finding = |found| finding(grade, found);
-    Some(if grade == Grade::Good {
-        finding(step)
-    } else {
-        finding(format!("the clock moves in steps of {step}"))
-            .because("latency below a few steps, and jitter below one, is only rounding")
-    })
+pub(super) fn clock_step(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
+    let step_ns = host.clock_step_ns?;
+    let step = show_nanos(step_ns);
+    if step_ns <= STEP_NOTE_NS {
+        return Some(finding(Good, step));
+    }
+    let grade = if step_ns > STEP_WARN_NS { Warn } else { Note };
+    Some(finding(grade, format!("the clock moves in steps of {step}")))
 }
 
-pub(super) fn sleep_error(host: &HostFacts, wants: HostRequirements<'_>) -> Option<HostCheck> {
+pub(super) fn sleep_error(host: &HostFacts, needs: HostRequirements<'_>) -> Option<Finding> {
     let (p50, max) = host.sleep_error_ns?;
     let figures = format!("{} late, {} at most", show_nanos(p50), show_nanos(max));
-    Some(if p50 > SLEEP_MOST_NS {
-        let grade = if wants.paced { Grade::Warn } else { Grade::Note };
-        finding(grade, format!("a sleeping thread wakes up {figures}"))
-            .because("a paced sender that sleeps between datagrams misses due times; let it spin")
-            .fixed_by("udperf bench --wait spin")
-    } else if max > SLEEP_LONGEST_NS {
-        finding(Grade::Note, figures)
-            .because("some wake-ups are as late as a stall, and count as one")
-    } else {
-        finding(Grade::Good, figures)
-    })
+    if p50 > SLEEP_MOST_NS {
+        let grade = if needs.paced { Warn } else { Note };
+        let found = format!("a sleeping thread wakes up {figures}");
+        return Some(fixable(grade, found, "udperf bench --wait spin"));
+    }
+    Some(finding(if max > SLEEP_LONGEST_NS { Note } else { Good }, figures))
 }

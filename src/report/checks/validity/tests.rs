@@ -3,12 +3,17 @@
 use super::*;
 use crate::report::fixture;
 
-fn codes(cell: &Cell) -> Vec<String> {
-    let mut report = fixture::report_of(vec![cell.clone()]);
+/// The cell after this change is invalid for this reason; empty: it is valid.
+#[track_caller]
+fn expect(mut cell: Cell, reason: &str, change: impl FnOnce(&mut Cell)) {
+    change(&mut cell);
+    let mut report = fixture::report_of(vec![cell]);
     judge_validity(&mut report);
-    assert_eq!(report.valid, report.invalid_because.is_empty());
-    assert!(report.invalid_because.iter().all(|one| one.cell.as_ref() == Some(&cell.id)));
-    report.invalid_because.into_iter().map(|reason| reason.code).collect()
+    let reasons = &report.invalid_because;
+    assert_eq!(report.valid, reasons.is_empty());
+    assert!(reasons.iter().all(|one| one.cell.as_ref() == Some(&report.cells[0].id)));
+    let codes: Vec<_> = reasons.iter().map(|one| one.code.as_str()).collect();
+    assert_eq!(codes.join(" "), reason, "{:?}", report.cells);
 }
 
 /// A cell of 100 kpps for half a second.
@@ -22,58 +27,64 @@ fn silent() -> Cell {
     cell
 }
 
-/// Requests of which so many were answered and so many came late.
-fn requests(matched: u64, late: u64) -> Cell {
-    let mut cell = silent();
-    cell.exchange = Some(Exchange {
-        requests: 50_000,
-        matched,
-        late,
-        timeouts: 50_000 - matched,
-        ..Exchange::default()
-    });
+/// A cell of which only the sender is known.
+fn one_ended() -> Cell {
+    let mut cell = cell();
+    fixture::one_ended(&mut cell);
     cell
+}
+
+/// Requests of which so many were answered in time.
+fn requests(matched: u64) -> Cell {
+    let (requests, timeouts) = (50_000, 50_000 - matched);
+    let exchange = Exchange { requests, matched, timeouts, ..Exchange::default() };
+    Cell { exchange: Some(exchange), ..silent() }
+}
+
+fn exchange(cell: &mut Cell) -> &mut Exchange {
+    cell.exchange.as_mut().unwrap()
+}
+
+fn refuse(cell: &mut Cell, unreachable: u64) {
+    cell.ledger.refused.unreachable = unreachable;
+    cell.ledger.attempted = cell.ledger.sent + unreachable;
 }
 
 #[test]
 fn a_cell_of_which_nothing_arrived_is_invalid() {
-    assert_eq!(codes(&cell()), [""; 0]);
-    assert_eq!(codes(&silent()), ["nothing_arrived"]);
-    let mut one = silent();
-    one.ledger.received = Some(1);
-    assert_eq!(codes(&one), [""; 0]);
-    assert_eq!(codes(&requests(0, 0)), ["nothing_answered"]);
-    assert_eq!(codes(&requests(1, 0)), [""; 0]);
-    assert_eq!(codes(&requests(0, 1)), [""; 0], "a late reply is a result");
-    for (matched, expected) in [(0, &["target_unreachable"][..]), (1, &[])] {
-        let mut cell = requests(matched, 0);
-        cell.exchange.as_mut().unwrap().unreachable = 3;
-        assert_eq!(codes(&cell), expected);
-    }
+    expect(cell(), "", |_| {});
+    expect(silent(), "nothing_arrived", |_| {});
+    expect(silent(), "", |cell| cell.ledger.received = Some(1));
+    expect(requests(0), "nothing_answered", |_| {});
+    expect(requests(1), "", |_| {});
+    // A late reply is a result.
+    expect(requests(0), "", |cell| exchange(cell).late = 1);
+    expect(requests(0), "target_unreachable", |cell| exchange(cell).unreachable = 3);
+    expect(requests(1), "", |cell| exchange(cell).unreachable = 3);
+    // Cut short before anything could arrive, it is not judged.
+    expect(silent(), "", |cell| cell.cut_short = true);
+    expect(silent(), "nothing_arrived", |cell| {
+        (cell.cut_short, cell.elapsed_ns) = (true, ARRIVES_WITHIN_NS);
+    });
+    expect(requests(0), "nothing_answered", |cell| cell.cut_short = true);
+    expect(requests(0), "", |cell| {
+        cell.cut_short = true;
+        exchange(cell).given_up = 50_000;
+    });
 }
 
 #[test]
 fn without_a_receiver_only_errors_count() {
-    let mut cell = cell();
-    fixture::one_ended(&mut cell);
-    assert_eq!(codes(&cell), [""; 0]);
+    expect(one_ended(), "", |_| {});
     // A connected socket reports an error instead of every other send.
-    cell.ledger.refused.unreachable = 50_000;
-    cell.ledger.attempted = 100_000;
-    assert_eq!(codes(&cell), ["target_unreachable"]);
-    cell.ledger.refused.unreachable = 10_000;
-    cell.ledger.attempted = 60_000;
-    assert_eq!(codes(&cell), [""; 0]);
-    cell.cut_short = true;
-    for (why, expected) in [
-        (Some("peer_lost"), &[][..]),
-        (Some("interrupted"), &[]),
-        (Some("stuck"), &[]),
-        (None, &[]),
-        (Some("unreachable"), &["target_unreachable"]),
-    ] {
-        cell.cut_short_because = why.map(str::to_owned);
-        assert_eq!(codes(&cell), expected, "{why:?}");
+    expect(one_ended(), "target_unreachable", |cell| refuse(cell, 50_000));
+    expect(one_ended(), "", |cell| refuse(cell, 10_000));
+    for why in [Some("peer_lost"), Some("interrupted"), Some("stuck"), None, Some("unreachable")] {
+        let reason = if why == Some("unreachable") { "target_unreachable" } else { "" };
+        expect(one_ended(), reason, |cell| {
+            refuse(cell, 10_000);
+            (cell.cut_short, cell.cut_short_because) = (true, why.map(str::to_owned));
+        });
     }
 }
 
@@ -84,8 +95,8 @@ fn outage(from_ms: u64, until_ms: u64, what: &str, said_by: Option<&str>) -> Out
         until_ns: until_ms * 1_000_000,
         what: what.to_owned(),
         said_by: said_by.map(str::to_owned),
-        message: what.to_owned(),
         errors: 6,
+        ..Outage::default()
     }
 }
 
@@ -111,14 +122,10 @@ fn few_errors_over_the_whole_window_are_an_unreachable_target() {
         (500, vec![closed(u64::MAX / 1_000_000, u64::MAX / 1_000_000)], false),
         (500, vec![], false),
     ] {
-        let mut cell = cell();
-        fixture::one_ended(&mut cell);
-        let context = format!("{elapsed_ms} {outages:?}");
-        (cell.elapsed_ns, cell.outages) = (elapsed_ms * 1_000_000, outages);
-        cell.ledger.refused.unreachable = 6;
-        cell.ledger.attempted += 6;
-        let expected: &[&str] = if is_unreachable { &["target_unreachable"] } else { &[] };
-        assert_eq!(codes(&cell), expected, "{context}");
+        expect(one_ended(), if is_unreachable { "target_unreachable" } else { "" }, |cell| {
+            (cell.elapsed_ns, cell.outages) = (elapsed_ms * 1_000_000, outages);
+            refuse(cell, 6);
+        });
     }
 }
 
@@ -127,48 +134,37 @@ fn a_cell_that_sent_nothing_is_invalid() {
     let mut cell = silent();
     (cell.ledger.sent, cell.ledger.lost) = (0, Some(0));
     cell.ledger.refused.too_big = 50_000;
-    assert_eq!(codes(&cell), ["nothing_sent"]);
     let mut report = fixture::report_of(vec![cell.clone()]);
     judge_validity(&mut report);
     assert_eq!([false, true].map(|gated| ends_invalid(&report, gated)), [true, true]);
     // The largest of several causes is not all.
-    let refused = &mut cell.ledger.refused;
-    (refused.too_big, refused.unreachable) = (20_000, 30_000);
-    assert_eq!(codes(&cell), ["nothing_sent"]);
-    (cell.ledger.refused.too_big, cell.ledger.refused.unreachable) = (0, 50_000);
-    assert_eq!(codes(&cell), ["target_unreachable"]);
-    fixture::one_ended(&mut cell);
-    assert_eq!(codes(&cell), ["target_unreachable"]);
-    (cell.ledger.attempted, cell.cut_short) = (0, true);
-    assert_eq!(codes(&cell), [""; 0], "it was stopped before it began");
-}
-
-#[test]
-fn a_cell_that_was_cut_short_before_anything_could_arrive_is_not_judged() {
-    let mut cell = silent();
-    cell.cut_short = true;
-    assert_eq!(codes(&cell), [""; 0]);
-    cell.elapsed_ns = ARRIVES_WITHIN_NS;
-    assert_eq!(codes(&cell), ["nothing_arrived"]);
-    let mut cell = requests(0, 0);
-    cell.cut_short = true;
-    assert_eq!(codes(&cell), ["nothing_answered"], "each waited for its time");
-    let exchange = cell.exchange.as_mut().unwrap();
-    exchange.given_up = exchange.timeouts;
-    assert_eq!(codes(&cell), [""; 0]);
+    for (too_big, unreachable, reason) in [
+        (50_000, 0, "nothing_sent"),
+        (20_000, 30_000, "nothing_sent"),
+        (0, 50_000, "target_unreachable"),
+    ] {
+        let refused = &mut cell.ledger.refused;
+        (refused.too_big, refused.unreachable) = (too_big, unreachable);
+        expect(cell.clone(), reason, |_| {});
+    }
+    expect(cell.clone(), "target_unreachable", fixture::one_ended);
+    // It was stopped before it began.
+    expect(cell, "", |cell| (cell.ledger.attempted, cell.cut_short) = (0, true));
 }
 
 #[test]
 fn a_schedule_may_be_missed_up_to_a_share() {
-    let mut cell = cell();
-    let schedule = cell.schedule.as_mut().unwrap();
-    (schedule.scheduled, schedule.missed) = (10_000, 100);
-    assert_eq!(codes(&cell), [""; 0], "just as much as is allowed");
-    cell.schedule.as_mut().unwrap().missed = 101;
-    assert_eq!(codes(&cell), ["schedule_missed"]);
-    let mut report = fixture::report_of(vec![cell]);
+    let miss = |cell: &mut Cell, missed| {
+        let schedule = cell.schedule.as_mut().unwrap();
+        (schedule.scheduled, schedule.missed) = (10_000, missed);
+    };
+    expect(cell(), "", |cell| miss(cell, 100));
+    let mut late = cell();
+    miss(&mut late, 101);
+    let mut report = fixture::report_of(vec![late]);
     judge_validity(&mut report);
     assert_eq!([false, true].map(|gated| ends_invalid(&report, gated)), [false, true]);
+    assert_eq!(report.invalid_because[0].code, "schedule_missed");
     assert_eq!(
         report.invalid_because[0].message,
         "101 of 10000 datagrams (1.01%) were missed, more than --max-missed 1%; lower the \
@@ -178,27 +174,22 @@ fn a_schedule_may_be_missed_up_to_a_share() {
     assert!(report.valid && !ends_invalid(&report, true));
     judge_with_max_missed(&mut report, 0.0);
     assert!(!report.valid && ends_invalid(&report, true));
+    // The message says what to change.
+    let mut cell = requests(1);
+    miss(&mut cell, 5_000);
+    for (outstanding, no_room, remedy) in [
+        (None, 0, "; lower the --rate, or use a host with idle cores"),
+        (Some(4), 0, "; 4 requests outstanding are too few"),
+        (Some(4), 4_000, "; all ids were in use: use more --streams"),
+    ] {
+        (exchange(&mut cell).outstanding, exchange(&mut cell).no_room) = (outstanding, no_room);
+        let (_, message) = missed(&cell, 0.01).unwrap();
+        assert!(message.contains(remedy), "{message}");
+    }
 }
 
 #[test]
-fn a_missed_schedule_says_what_to_change() {
-    let mut cell = requests(1, 0);
-    let schedule = cell.schedule.as_mut().unwrap();
-    (schedule.scheduled, schedule.missed) = (10_000, 5_000);
-    let remedy = |cell: &Cell| {
-        let (code, message) = missed(cell, 0.01).unwrap();
-        assert_eq!(code, "schedule_missed");
-        message.split_once("; ").unwrap().1.to_owned()
-    };
-    assert_eq!(remedy(&cell), "lower the --rate, or use a host with idle cores");
-    cell.exchange.as_mut().unwrap().outstanding = Some(4);
-    assert!(remedy(&cell).starts_with("4 requests outstanding are too few"), "{}", remedy(&cell));
-    cell.exchange.as_mut().unwrap().no_room = 4_000;
-    assert!(remedy(&cell).starts_with("all ids were in use: use more --streams"));
-}
-
-#[test]
-fn a_document_that_says_it_is_invalid_stays_so() {
+fn invalid_documents_stay_invalid() {
     let mut report = fixture::report_of(vec![cell()]);
     report.valid = false;
     judge_validity(&mut report);
@@ -208,12 +199,9 @@ fn a_document_that_says_it_is_invalid_stays_so() {
     judge_validity(&mut report);
     assert!(ends_invalid(&report, false));
     assert_eq!(report.invalid_because[0].line(), report.invalid_because[0].message);
-}
-
-#[test]
-fn documents_without_the_field_are_judged_when_they_are_read() {
-    let report = fixture::report_of(vec![silent()]);
-    let mut old = serde_json::to_value(&report).unwrap();
+    assert_eq!(report.invalid_because[0].code, "nothing_measured");
+    // A document without the fields is judged when it is read.
+    let mut old = serde_json::to_value(fixture::report_of(vec![silent()])).unwrap();
     for name in ["valid", "invalid_because", "max_missed", "gates"] {
         old.as_object_mut().unwrap().remove(name);
     }

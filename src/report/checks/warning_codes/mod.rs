@@ -1,6 +1,5 @@
 //! The table of all warning codes: severity, size in a cell, and explanation.
 
-mod comparison;
 mod datagrams;
 mod host;
 mod requests;
@@ -11,7 +10,6 @@ use std::cmp::Reverse;
 use crate::document::{Cell, Warning};
 use crate::unit::sum_counts;
 
-pub use comparison::*;
 pub use datagrams::*;
 pub use host::*;
 pub use requests::*;
@@ -20,7 +18,7 @@ pub use run::*;
 /// How much a warning affects the figures, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Figures are wrong, or measure something else than was asked.
+    /// Figures are wrong, or measure something else than requested.
     Critical,
     /// Figures are distorted, or the limit was not what was to be measured.
     Major,
@@ -34,12 +32,7 @@ impl Severity {
     /// Its name.
     #[must_use]
     pub const fn word(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Major => "major",
-            Self::Minor => "minor",
-            Self::Info => "info",
-        }
+        ["critical", "major", "minor", "info"][self as usize]
     }
 }
 
@@ -58,7 +51,7 @@ const MINOR_SHARE: f64 = 0.001;
 /// more important than a warning about the host that may explain it.
 const UNKNOWN_SHARE: f64 = 0.01;
 
-/// A kind of warning.
+/// A kind of warning, or a reason why a run is invalid.
 #[derive(Debug)]
 pub struct Code {
     /// The code in the document: stable over time, lower case with underscores.
@@ -92,9 +85,12 @@ impl Code {
     }
 }
 
+/// Rows of the table; `by` is the size of the warning in a cell.
 macro_rules! codes {
+    (@size) => { |_| None };
+    (@size $size:expr) => { $size };
     ($list:ident; $(
-        $name:ident $code:literal $severity:ident $size:expr, $title:literal, $text:literal;
+        $name:ident $code:literal $severity:ident $(by $size:expr,)? $title:literal, $text:literal;
     )*) => {
         $(
             #[doc = $title]
@@ -103,15 +99,15 @@ macro_rules! codes {
                 severity: super::Severity::$severity,
                 title: $title,
                 text: $text,
-                size: $size,
+                size: codes!(@size $($size)?),
             };
         )*
-        pub(super) static $list: &[&super::Code] = &[$(&$name),*];
+        pub(crate) static $list: &[&super::Code] = &[$(&$name),*];
     };
 }
 use codes;
 
-/// All codes, in the order of subjects.
+/// All codes of warnings, in the order of subjects.
 pub fn all() -> impl Iterator<Item = &'static Code> {
     [RUN, DATAGRAMS, REQUESTS, HOST, COMPARISON].into_iter().flatten().copied()
 }
@@ -150,11 +146,6 @@ pub(crate) fn size(warning: &Warning, cell: &Cell) -> Size {
     known.unwrap_or_else(|| Size { share: None, amount: first_number(&warning.message) })
 }
 
-/// For codes whose message begins with its size, and those of the whole run.
-const fn by_message(_: &Cell) -> Option<Size> {
-    None
-}
-
 fn share(part: impl Into<Option<u64>>, whole: u64) -> Option<Size> {
     let amount = part.into().unwrap_or(0) as f64;
     Some(Size { share: Some(amount / whole.max(1) as f64), amount })
@@ -166,6 +157,11 @@ fn count(count: impl Into<Option<u64>>) -> Option<Size> {
 
 fn of_requests(cell: &Cell, part: u64) -> Option<Size> {
     share(part, cell.exchange.as_ref()?.requests)
+}
+
+fn of_errors(cell: &Cell) -> Option<Size> {
+    let exchange = cell.exchange.as_ref()?;
+    share(sum_counts(exchange.errors.values().copied()), exchange.matched)
 }
 
 /// The missed share of the schedule; at least the 1 % beyond p99 if lag is half of the p99 latency,
@@ -220,42 +216,38 @@ mod tests {
             change(&mut cell);
             size(&warning(code, "7 datagrams"), &cell)
         };
-        let loss = |lost| {
-            of("receive_buffer_loss", &move |cell| {
-                cell.ledger.lost_at.receive_buffer = Some(lost);
-            })
-        };
+        let loss =
+            |lost| of("receive_buffer_loss", &|c| c.ledger.lost_at.receive_buffer = Some(lost));
         assert!(loss(40_000) > loss(500) && loss(500) > loss(0));
-        let short =
-            |received| of("short_run", &move |cell| cell.rx.as_mut().unwrap().datagrams = received);
+        let short = |received| of("short_run", &|c| c.rx.as_mut().unwrap().datagrams = received);
         assert!(short(3) > short(900));
-        let unknown = of("a_code_of_tomorrow", &|_| {});
-        assert_eq!(unknown, Size { share: None, amount: 7.0 });
+        assert_eq!(of("a_code_of_tomorrow", &|_| {}), Size { share: None, amount: 7.0 });
     }
 
     #[test]
     fn the_larger_affected_share_ranks_first() {
         let mut cell = fixture::cell("plain", 64, "50%", 100e3);
-        cell.ledger.sent = 50_000;
         let set = |cell: &mut Cell, missed, lag, latency, lost| {
             let schedule = cell.schedule.as_mut().unwrap();
             (schedule.scheduled, schedule.missed) = (50_000, missed);
             schedule.lag.p99_ns = Some(lag);
             cell.latency.as_mut().unwrap().p99_ns = Some(latency);
-            cell.ledger.lost_at.receive_buffer = Some(lost);
+            (cell.ledger.sent, cell.ledger.lost_at.receive_buffer) = (50_000, Some(lost));
         };
         let of = |cell: &Cell, code: &str| rank(&warning(code, ""), Some(cell));
         // A lag that hardly shows in the latency; one that is most of it; missed slots.
-        set(&mut cell, 0, 50_000, 2_000_000, 100);
-        assert_eq!(of(&cell, "behind_schedule").0, Severity::Minor);
-        assert!(of(&cell, "receive_buffer_loss") < of(&cell, "behind_schedule"));
-        set(&mut cell, 0, 50_000, 60_000, 100);
-        assert_eq!(of(&cell, "behind_schedule").0, Severity::Major);
-        assert!(of(&cell, "behind_schedule") < of(&cell, "receive_buffer_loss"));
-        set(&mut cell, 0, 50_000, 60_000, 12_000);
-        assert!(of(&cell, "receive_buffer_loss") < of(&cell, "behind_schedule"));
-        set(&mut cell, 20_000, 0, 60_000, 12_000);
-        assert!(of(&cell, "behind_schedule") < of(&cell, "receive_buffer_loss"));
+        for ((missed, lag, latency, lost), is_schedule_first) in [
+            ((0, 50_000, 2_000_000, 100), false),
+            ((0, 50_000, 60_000, 100), true),
+            ((0, 50_000, 60_000, 12_000), false),
+            ((20_000, 0, 60_000, 12_000), true),
+        ] {
+            set(&mut cell, missed, lag, latency, lost);
+            let (schedule, loss) = (of(&cell, "behind_schedule"), of(&cell, "receive_buffer_loss"));
+            assert_eq!(schedule < loss, is_schedule_first, "{missed} {lag} {latency} {lost}");
+            let is_small = latency > 1_000_000;
+            assert_eq!(schedule.0, if is_small { Severity::Minor } else { Severity::Major });
+        }
         // A little loss matters less than a stall; a bug of udperf never does.
         set(&mut cell, 0, 0, 60_000, 5);
         assert_eq!(of(&cell, "receive_buffer_loss").0, Severity::Minor);
@@ -265,11 +257,8 @@ mod tests {
 
     #[test]
     fn codes_are_unique_and_explained() {
-        let mut names: Vec<_> = all().map(|code| code.name).collect();
-        let before = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), before);
+        let names: std::collections::BTreeSet<_> = all().map(|code| code.name).collect();
+        assert_eq!(names.len(), all().count());
         for code in all() {
             assert!(code.title.chars().count() <= 64, "{}: {}", code.name, code.title);
             assert!(code.text.ends_with('.'), "{}: {}", code.name, code.text);
@@ -281,11 +270,10 @@ mod tests {
     #[test]
     fn ranks_follow_severity_also_for_codes_of_the_sink() {
         let of = |code: &str| rank(&warning(code, ""), None);
-        assert!(of("broken_ledger") < of("behind_schedule"));
-        assert!(of("behind_schedule") < of("stalls"));
-        assert!(of("stalls") < of("not_pinned"));
-        assert_eq!(of("sink_busy_host"), of("busy_host"));
+        let order = ["broken_ledger", "generator_limit", "behind_schedule", "stalls", "not_pinned"];
+        assert!(order.is_sorted_by(|a, b| of(a) < of(b)));
         assert!(of("generator_limit") < of("a_code_of_tomorrow"));
         assert!(of("a_code_of_tomorrow") < of("not_pinned"));
+        assert_eq!(of("sink_busy_host"), of("busy_host"));
     }
 }

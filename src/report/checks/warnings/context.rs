@@ -1,21 +1,19 @@
-//! Shared by the checks of cells: facts that are not in the document, and wording.
+//! Facts about a cell that are not in the document, and helpers of the checks.
 
 use crate::document::Cell;
 use crate::host::HostFacts;
-use crate::measure::{CellResult, CutShort};
+use crate::measure::CellResult;
 use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
 use crate::report::checks::host_checks::cores_here;
 
 /// What warnings about a cell depend on besides the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CellContext<'a> {
+pub struct CellContext {
     /// Datagrams sent in warm-up.
     pub warmup_sent: u64,
     /// Datagrams lost in warm-up.
     pub warmup_lost: u64,
-    /// Why the cell ended early.
-    pub cut_short: Option<&'a str>,
-    /// Whether the kernel's receive timestamps were asked for.
+    /// Whether the kernel's receive timestamps were requested.
     pub stamps: bool,
     /// Whether every worker was pinned to a core.
     pub pinned: bool,
@@ -31,16 +29,15 @@ pub struct CellContext<'a> {
     pub buffer_doubled: bool,
 }
 
-impl<'a> CellContext<'a> {
-    /// Of a cell of this plan that was measured on this host.
+impl CellContext {
+    /// The context of a cell of this plan that was measured on this host.
     #[must_use]
-    pub fn of(plan: &Plan, host: &HostFacts, result: &'a CellResult) -> Self {
+    pub fn of(plan: &Plan, host: &HostFacts, result: &CellResult) -> Self {
         let (tx, rx) = cores_here(plan);
         let (warmup_sent, warmup_lost) = result.warmup;
         Self {
             warmup_sent,
             warmup_lost,
-            cut_short: result.cut_short.map(reason),
             stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
             unix: plan.scenario.unix.is_some(),
@@ -57,9 +54,14 @@ pub(super) fn is_null(cell: &Cell) -> bool {
     cell.engine.tx_active == TxKind::Null.word()
 }
 
-/// The cell unless its datagrams are requests, which have their own checks.
-pub(super) fn of_datagrams(cell: &Cell) -> Option<&Cell> {
-    cell.exchange.is_none().then_some(cell)
+/// Whether both ends were in one network namespace.
+pub(super) fn is_local(cell: &Cell) -> bool {
+    cell.ends.as_deref() == Some("together")
+}
+
+/// The count, if it is known and above 0.
+pub(super) fn nonzero(count: impl Into<Option<u64>>) -> Option<u64> {
+    count.into().filter(|&count| count > 0)
 }
 
 /// `3.20 %` of a whole above 0.
@@ -70,15 +72,6 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 /// More than one in a thousand; arbitrary, about the loss that protocols above notice.
 pub(super) fn exceeds_permille(part: u64, whole: u64) -> bool {
     u128::from(part) * 1_000 > u128::from(whole)
-}
-
-pub(super) const fn reason(cut_short: CutShort) -> &'static str {
-    match cut_short {
-        CutShort::Interrupted => "interrupted",
-        CutShort::Stuck => "no datagram could be sent for 2 s",
-        CutShort::Unreachable => "target unreachable for 2 s",
-        CutShort::PeerLost => "the sink was lost",
-    }
 }
 
 pub(crate) fn doubles_buffers(host: &HostFacts) -> bool {

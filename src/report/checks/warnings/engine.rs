@@ -1,6 +1,6 @@
-//! Warnings about engines.
+//! Warnings about engines, flows and receivers.
 
-use super::CellContext;
+use super::context::{CellContext, nonzero};
 use crate::document::{Cell, Warning};
 use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
@@ -14,16 +14,12 @@ pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     })
 }
 
-/// GSO into GRO without segmentation between: many datagrams were one packet to the kernel.
-pub(super) fn never_cut(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn segments_never_cut(cell: &Cell) -> Option<String> {
     let packets = &cell.packets;
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
     let each = uncut / packets.received?.max(1);
-    is_uncut(cell).then(|| {
-        codes::SEGMENTS_NEVER_CUT.warning(format!(
-            "{uncut} of {all} datagrams uncut in super-packets of {each}; compare gso/batch"
-        ))
-    })
+    let text = format!("{uncut} of {all} datagrams uncut in super-packets of {each}");
+    is_uncut(cell).then(|| text + "; compare gso/batch")
 }
 
 /// Whether most datagrams of this cell went from end to end in super-packets.
@@ -41,57 +37,72 @@ pub(crate) fn is_uncut(cell: &Cell) -> bool {
 /// Bytes below which two datagrams may share a super-packet: 64 KiB less headers of IP and UDP.
 const SUPER_PACKET: u64 = 65_536 - 63;
 
-pub(super) fn fell_back(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn engine_fell_back(cell: &Cell) -> Option<String> {
     let engine = &cell.engine;
     let first = cell.packets.segments_at_first?;
-    (engine.tx_active != engine.tx).then(|| {
-        let why = if cell.size_mix.is_some() {
-            "sizes are mixed"
-        } else if first == 1 && 2 * cell.size > SUPER_PACKET {
-            "datagrams too large to share one"
-        } else {
-            "super-packets refused, or --batch 1"
-        };
-        codes::ENGINE_FELL_BACK
-            .warning(format!("{} ran instead of {}: {why}", engine.tx_active, engine.tx))
-    })
+    let why = if cell.size_mix.is_some() {
+        "sizes are mixed"
+    } else if first == 1 && 2 * cell.size > SUPER_PACKET {
+        "datagrams too large to share one"
+    } else {
+        "super-packets refused, or --batch 1"
+    };
+    (engine.tx_active != engine.tx)
+        .then(|| format!("{} ran instead of {}: {why}", engine.tx_active, engine.tx))
 }
 
-pub(super) fn segments_fell(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn segments_fell(cell: &Cell) -> Option<String> {
     let (first, last) = cell.packets.segments_at_first.zip(cell.packets.segments_at_last)?;
     (1 < last && last < first).then(|| {
-        codes::SEGMENTS_FELL.warning(format!(
-            "super-packets of {first} segments refused, {last} used: set --batch {last}"
-        ))
+        format!("super-packets of {first} segments refused, {last} used: set --batch {last}")
     })
 }
 
-pub(super) fn no_buffers(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let (times, received) = cell.packets.no_buffers.zip(cell.packets.received)?;
-    (times > 0 && times.saturating_mul(100) > received).then(|| {
-        codes::NO_BUFFERS.warning(format!(
-            "io_uring ran out of buffers {times} times: latency too high; use more --threads"
-        ))
+pub(super) fn no_buffers(cell: &Cell) -> Option<String> {
+    let (times, received) = nonzero(cell.packets.no_buffers).zip(cell.packets.received)?;
+    (times.saturating_mul(100) > received).then(|| {
+        format!("io_uring ran out of buffers {times} times: latency too high; use more --threads")
     })
 }
 
-pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext) -> Option<String> {
+    let engine = cell.engine.rx_active.as_ref().unwrap_or(&cell.engine.rx);
     (ctx.stamps && cell.in_socket.is_none() && cell.latency.is_some()).then(|| {
-        codes::NOT_STAMPED.warning(format!(
-            "engine {} gives no kernel timestamps; choose another receiving engine",
-            cell.engine.rx_active.as_ref().unwrap_or(&cell.engine.rx)
-        ))
+        format!("engine {engine} gives no kernel timestamps; choose another receiving engine")
     })
 }
 
-pub(super) fn truncated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let count = cell.packets.truncated.filter(|&count| count > 0)?;
-    if cell.exchange.is_some() {
-        let message =
-            format!("{count} replies were longer than their buffer; use another receive engine");
-        return Some(codes::TRUNCATED.warning(message));
-    }
-    Some(codes::TRUNCATED.warning(format!(
-        "{count} packets truncated: another sender may use this port; choose another"
-    )))
+pub(super) fn truncated(cell: &Cell) -> Option<String> {
+    let count = nonzero(cell.packets.truncated)?;
+    Some(match cell.exchange {
+        Some(_) => {
+            format!("{count} replies were longer than their buffer; use another receive engine")
+        }
+        None => {
+            format!("{count} packets truncated: another sender may use this port; choose another")
+        }
+    })
+}
+
+pub(super) fn flow_starved(cell: &Cell) -> Option<String> {
+    // If nothing arrived at all, other warnings say why.
+    let flows = cell.flows.as_ref().filter(|flows| flows.received.max > 0)?;
+    let (starved, count) = (nonzero(flows.starved)?, flows.count);
+    let text = format!("{starved} of {count} flows received no datagrams");
+    Some(text + "; see flows.worst, or use --port-range")
+}
+
+/// A receiver with this many times its share is reported. Arbitrary: the others idle while it is
+/// the limit.
+const SKEWED: u64 = 2;
+
+pub(super) fn receiver_skew(cell: &Cell, ctx: &CellContext) -> Option<String> {
+    let by_hash = ctx.by_hash && cell.direction.as_deref() == Some("forward");
+    let workers = cell.workers.as_ref().filter(|workers| by_hash && workers.len() > 1)?;
+    let most = u128::from(*workers.iter().max()?);
+    let all: u128 = workers.iter().copied().map(u128::from).sum();
+    (all > 0 && most * workers.len() as u128 >= u128::from(SKEWED) * all).then(|| {
+        let (count, share) = (workers.len(), 100.0 * most as f64 / all as f64);
+        format!("one of {count} receivers got {share:.0} % of all datagrams; use more --streams")
+    })
 }

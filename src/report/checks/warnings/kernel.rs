@@ -1,99 +1,91 @@
 //! Warnings about counters and limits of the kernel.
 
-use super::{CellContext, is_null, of_datagrams};
+use super::context::{CellContext, is_local, is_null, nonzero, percent};
 use crate::document::{Cell, SocketBuffer, Warning};
+use crate::measure::SinkTally;
 use crate::report::checks::warning_codes as codes;
-use crate::unit::show_bytes;
+use crate::unit::{show_bytes, sum_counts};
 
 /// The kernel counts other traffic too, so its counts are at least ours.
-pub(super) fn kernel_mismatch(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    if is_null(cell) {
-        return None;
-    }
+pub(super) fn kernel_mismatch(cell: &Cell) -> Option<String> {
     let (kernel, ledger) = (&cell.kernel, &cell.ledger);
+    // In packets, as the kernel counts.
+    let dropped = kernel.socket_drops.zip(ledger.lost_at.receive_buffer).map(|(a, b)| a.min(b));
     let pairs = [
         ("sent", kernel.out_datagrams, Some(cell.packets.sent)),
         ("read", kernel.in_datagrams, cell.packets.received),
-        (
-            "dropped",
-            kernel.rcvbuf_errors,
-            // In packets, as the kernel counts.
-            kernel.socket_drops.zip(ledger.lost_at.receive_buffer).map(|(a, b)| a.min(b)),
-        ),
+        ("dropped", kernel.rcvbuf_errors, dropped),
     ];
-    let mismatches: Vec<_> = pairs
+    let (what, theirs, ours) = pairs
         .into_iter()
+        .filter(|_| !is_null(cell))
         .filter_map(|(what, theirs, ours)| Some((what, theirs?, ours?)))
-        .filter(|(_, theirs, ours)| theirs < ours)
-        .map(|(what, theirs, ours)| format!("{theirs} {what}, udperf {ours}"))
-        .collect();
-    (!mismatches.is_empty()).then(|| {
-        let message = format!("the kernel counted {}; repeat the run", mismatches[0]);
-        codes::KERNEL_MISMATCH.warning(message)
-    })
+        .find(|(_, theirs, ours)| theirs < ours)?;
+    Some(format!("the kernel counted {theirs} {what}, udperf {ours}; repeat the run"))
 }
 
 /// Maximum of other datagrams without a warning; arbitrary: name look-ups, time, telemetry.
-pub(super) const OTHERS: u64 = 1_000;
+const OTHERS: u64 = 1_000;
 
-pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
-    let cell = of_datagrams(cell)?;
-    if is_null(cell) {
-        return None;
-    }
-    let sent = cell.packets.sent;
-    let more = cell.kernel.out_datagrams?.saturating_sub(sent);
+/// Datagrams of others in a counter of a network namespace, if there are many.
+pub(super) fn others(all: u64, ours: u64, cell: &Cell, ctx: &CellContext) -> Option<u64> {
+    let others = all.saturating_sub(ours);
     // In one namespace the other direction's are counted with ours.
-    let ours_too = ctx.both && cell.ends.as_deref() == Some("together");
-    let drops = cell.kernel.socket_drops.unwrap_or(0);
-    let not_ours = drops.saturating_sub(cell.ledger.lost.unwrap_or(0));
-    let cause = if not_ours > 0 {
-        format!("{not_ours} foreign datagrams dropped at our sockets")
-    } else if more > OTHERS && more > sent / 100 && !ours_too {
-        format!("other processes sent {more} datagrams, we {sent}")
-    } else {
-        return None;
-    };
-    let message = format!("{cause}; stop other UDP traffic");
-    Some(codes::OTHER_TRAFFIC.warning(message))
+    let ours_too = ctx.both && is_local(cell);
+    (others > OTHERS && others > ours / 100 && !ours_too).then_some(others)
 }
 
-pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext) -> Option<String> {
+    if cell.exchange.is_some() || is_null(cell) {
+        return None;
+    }
+    let (all, sent) = (cell.kernel.out_datagrams?, cell.packets.sent);
+    let drops = cell.kernel.socket_drops.unwrap_or(0);
+    let cause = match drops.saturating_sub(cell.ledger.lost.unwrap_or(0)) {
+        0 => format!("other processes sent {} datagrams, we {sent}", others(all, sent, cell, ctx)?),
+        not_ours => format!("{not_ours} foreign datagrams dropped at our sockets"),
+    };
+    Some(cause + "; stop other UDP traffic")
+}
+
+pub(super) fn buffer_not_granted(cell: &Cell, ctx: &CellContext) -> Option<String> {
     let rx = cell.rx.as_ref().map(|rx| rx.socket_buffer).unwrap_or_default();
     not_granted(cell.tx.socket_buffer, rx, ctx.buffer_doubled)
 }
 
 /// The same for these buffers; `doubled`: the system doubles what it grants.
-pub(super) fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> Option<Warning> {
-    let small = |buffer: SocketBuffer| {
+fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> Option<String> {
+    let small = |(side, limit, buffer): (&str, &str, SocketBuffer)| {
         let usable = buffer.granted? / if doubled { 2 } else { 1 };
-        (usable < buffer.asked).then_some((usable, buffer.asked))
+        let granted = format!("{side} got {}", show_bytes(usable));
+        (usable < buffer.asked).then(|| (buffer.asked, granted, format!("net.core.{limit}")))
     };
-    let (tx, rx) = (small(tx), small(rx));
-    let (_, asked) = tx.or(rx)?;
-    let shown = |side: &str, cut: Option<(u64, u64)>| {
-        cut.map(|(usable, _)| format!("{side} got {}", show_bytes(usable)))
+    let sides = [("senders", "wmem_max", tx), ("receivers", "rmem_max", rx)];
+    let small: Vec<_> = sides.into_iter().filter_map(small).collect();
+    let requested = show_bytes(small.first()?.0);
+    let granted: Vec<_> = small.iter().map(|(_, granted, _)| granted.as_str()).collect();
+    let limits: Vec<_> = small.iter().rev().map(|(.., limit)| limit.as_str()).collect();
+    let fix = match doubled {
+        true => format!("raise {}", limits.join(", ")),
+        false => "use a smaller --socket-buffer".to_owned(),
     };
-    let sides: Vec<_> =
-        [shown("senders", tx), shown("receivers", rx)].into_iter().flatten().collect();
-    let message = format!(
-        "{} of socket buffer asked, {}; {}",
-        show_bytes(asked),
-        sides.join(" and "),
-        fix(tx.is_some(), rx.is_some(), doubled)
-    );
-    Some(codes::BUFFER_NOT_GRANTED.warning(message))
+    Some(format!("{requested} of socket buffer asked, {}; {fix}", granted.join(" and ")))
 }
 
-fn fix(tx: bool, rx: bool, doubled: bool) -> String {
-    if !doubled {
-        return "use a smaller --socket-buffer".to_owned();
-    }
-    let limits = [(rx, "rmem_max"), (tx, "wmem_max")];
-    let settings: Vec<_> = limits
-        .into_iter()
-        .filter(|(cut, _)| *cut)
-        .map(|(_, name)| format!("net.core.{name}"))
-        .collect();
-    format!("raise {}", settings.join(", "))
+/// Warnings about listeners of a sink; `buffer_doubled`: the system doubles what it grants.
+#[must_use]
+pub(crate) fn listener_warnings(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warning> {
+    let drops = sum_counts(tally.listeners.iter().filter_map(|one| one.drops));
+    let arrived = tally.unsolicited.totals.datagrams.saturating_add(drops);
+    let full = nonzero(drops).map(|drops| {
+        let share = percent(drops, arrived);
+        format!("{drops} datagrams ({share}) dropped: receive buffer full; use a lower --rate")
+    });
+    let granted = tally.listeners.iter().filter_map(|one| one.granted).min();
+    let asked = tally.listeners.first().map_or(0, |one| one.asked);
+    let buffer = SocketBuffer { asked, granted };
+    let small =
+        nonzero(arrived).and_then(|_| not_granted(SocketBuffer::default(), buffer, buffer_doubled));
+    let messages = [(&codes::RECEIVE_BUFFER_LOSS, full), (&codes::BUFFER_NOT_GRANTED, small)];
+    messages.into_iter().filter_map(|(code, message)| Some(code.warning(message?))).collect()
 }

@@ -2,123 +2,131 @@
 
 mod context;
 mod engine;
-mod flows;
 mod kernel;
 mod ledger;
-mod listeners;
 mod path;
 mod places;
 mod requests;
-mod throttled;
 mod timing;
 
 use crate::document::{Cell, Warning};
-use crate::report::checks::warning_codes as codes;
+use crate::report::checks::warning_codes::{self as codes, Code};
 pub use context::CellContext;
 pub(crate) use context::doubles_buffers;
-use context::{exceeds_permille, is_null, of_datagrams, percent};
+use context::percent;
 pub(crate) use engine::is_uncut;
 pub use engine::left_out;
+pub(crate) use kernel::listener_warnings;
 pub(crate) use ledger::is_path;
-pub(crate) use listeners::of_listeners;
-pub use path::{over_loopback, sizes as size_warnings};
+pub use path::{over_loopback, size_warnings};
 pub(crate) use requests::server_drops;
-pub use throttled::throttled;
+pub use timing::throttled;
 
-/// A check: `None` without a warning.
-type Check = fn(&Cell, &CellContext<'_>) -> Option<Warning>;
+/// A check: the message of its warning; `None` without one.
+type Check = fn(&Cell, &CellContext) -> Option<String>;
 
-/// All checks, worst first: checks of all figures, then checks that explain some of them.
-const CHECKS: &[Check] = &[
-    ledger::broken_ledger,
-    requests::out_of_order,
-    requests::own_drops,
-    requests::generator_limit,
-    timing::behind_schedule,
-    requests::window_full,
-    requests::no_room,
-    requests::labels_repeated,
-    requests::message_ids_reused,
-    requests::no_reply,
-    requests::incomplete,
-    requests::elsewhere,
-    requests::unmatched,
-    requests::errors,
-    requests::late,
-    requests::duplicate,
-    ledger::unaccounted,
-    ledger::lost_between,
-    places::neighbour_unresolved,
-    places::reassembly_loss,
-    places::shared_counters,
-    places::estimated_places,
-    kernel::kernel_mismatch,
-    cut_short,
-    engine::never_cut,
-    engine::fell_back,
-    engine::segments_fell,
-    engine::no_buffers,
-    engine::not_stamped,
-    ledger::receive_buffer_loss,
-    ledger::backlog_loss,
-    flows::starved,
-    flows::skew,
-    kernel::buffer_not_granted,
-    ledger::refused_would_block,
-    ledger::refused_no_buffers,
-    ledger::refused_unreachable,
-    ledger::refused_too_big,
-    ledger::refused_other,
-    timing::stalls,
-    timing::stolen,
-    kernel::other_traffic,
-    ledger::foreign,
-    ledger::corrupt,
-    engine::truncated,
-    ledger::duplicate,
-    ledger::late,
-    timing::short_run,
-    timing::clamped,
-    warmup_loss,
-    shared_core,
-    not_pinned,
+/// All checks with their codes, worst first: checks of all figures, then checks that explain some
+/// of them.
+static CHECKS: &[(&Code, Check)] = &[
+    (&codes::BROKEN_LEDGER, |c, _| ledger::broken_ledger(c)),
+    (&codes::ORDER_LOST, |c, _| requests::order_lost(c.exchange.as_ref()?)),
+    (&codes::GENERATOR_DROPPED, |c, _| requests::generator_dropped(c, c.exchange.as_ref()?)),
+    (&codes::GENERATOR_LIMIT, |c, _| requests::generator_limit(c, c.exchange.as_ref()?)),
+    (&codes::BEHIND_SCHEDULE, |c, _| timing::behind_schedule(c)),
+    (&codes::WINDOW_FULL, |c, _| requests::window_full(c, c.exchange.as_ref()?)),
+    (&codes::NO_ROOM, |c, _| requests::no_room(c, c.exchange.as_ref()?)),
+    (&codes::LABELS_REPEATED, |c, _| requests::labels_repeated(c.exchange.as_ref()?)),
+    (&codes::MESSAGE_IDS_REUSED, |c, _| requests::message_ids_reused(c.exchange.as_ref()?)),
+    (&codes::NO_REPLY, |c, _| requests::no_reply(c, c.exchange.as_ref()?)),
+    (&codes::INCOMPLETE_REPLIES, |c, _| requests::incomplete_replies(c.exchange.as_ref()?)),
+    (&codes::FROM_ELSEWHERE, |c, _| requests::from_elsewhere(c.exchange.as_ref()?)),
+    (&codes::UNMATCHED, |c, _| requests::unmatched(c.exchange.as_ref()?)),
+    (&codes::ERROR_REPLIES, |c, _| requests::error_replies(c.exchange.as_ref()?)),
+    (&codes::LATE_REPLIES, |c, _| requests::late_replies(c.exchange.as_ref()?)),
+    (&codes::DUPLICATE_REPLIES, |c, _| requests::duplicate_replies(c.exchange.as_ref()?)),
+    (&codes::UNACCOUNTED, |c, _| ledger::unaccounted(c)),
+    (&codes::LOST_BETWEEN, |c, _| ledger::lost_between(c)),
+    (&codes::NEIGHBOUR_UNRESOLVED, |c, _| places::neighbour_unresolved(c)),
+    (&codes::REASSEMBLY_LOSS, |c, _| {
+        ledger::dropped(|at| at.reassembly, c, "arrived incomplete; use a --size that fits the MTU")
+    }),
+    (&codes::SHARED_COUNTERS, places::shared_counters),
+    (&codes::ESTIMATED_PLACES, |c, _| places::estimated_places(c)),
+    (&codes::KERNEL_MISMATCH, |c, _| kernel::kernel_mismatch(c)),
+    (&codes::CUT_SHORT, |c, _| {
+        let reason = match c.cut_short_because.as_deref() {
+            Some("stuck") => "no datagram could be sent for 2 s",
+            Some("unreachable") => "target unreachable for 2 s",
+            Some("peer_lost") => "the sink was lost",
+            reason => reason.unwrap_or("reason unknown"),
+        };
+        c.cut_short.then(|| format!("cell cut short ({reason}): do not compare it"))
+    }),
+    (&codes::SEGMENTS_NEVER_CUT, |c, _| engine::segments_never_cut(c)),
+    (&codes::ENGINE_FELL_BACK, |c, _| engine::engine_fell_back(c)),
+    (&codes::SEGMENTS_FELL, |c, _| engine::segments_fell(c)),
+    (&codes::NO_BUFFERS, |c, _| engine::no_buffers(c)),
+    (&codes::NOT_STAMPED, engine::not_stamped),
+    (&codes::RECEIVE_BUFFER_LOSS, |c, _| {
+        ledger::of_datagrams(c)?;
+        let why = "dropped: receive buffer full; use a lower --rate";
+        ledger::dropped(|at| at.receive_buffer, c, why)
+    }),
+    (&codes::BACKLOG_LOSS, |c, _| {
+        ledger::dropped(|at| at.backlog, c, "dropped: CPU backlog full; raise netdev_max_backlog")
+    }),
+    (&codes::FLOW_STARVED, |c, _| engine::flow_starved(c)),
+    (&codes::RECEIVER_SKEW, engine::receiver_skew),
+    (&codes::BUFFER_NOT_GRANTED, kernel::buffer_not_granted),
+    (&codes::REFUSED_WOULD_BLOCK, ledger::refused_would_block),
+    (&codes::REFUSED_NO_BUFFERS, |c, _| {
+        ledger::refused(c, |r| r.no_buffers, "device queue full (ENOBUFS); use a lower --rate")
+    }),
+    (&codes::REFUSED_UNREACHABLE, |c, _| ledger::refused_unreachable(c)),
+    (&codes::REFUSED_TOO_BIG, ledger::refused_too_big),
+    (&codes::REFUSED_OTHER, |c, _| {
+        ledger::refused(c, |r| r.other, "reason unknown; -e plain may show it")
+    }),
+    (&codes::STALLS, |c, _| timing::stalls(c)),
+    (&codes::STOLEN, |c, _| timing::stolen(c)),
+    (&codes::OTHER_TRAFFIC, kernel::other_traffic),
+    (&codes::FOREIGN, |c, _| {
+        let why = "from other senders; choose another --port";
+        ledger::arrived(ledger::of_datagrams(c)?.foreign, why)
+    }),
+    (&codes::CORRUPT, |c, _| {
+        ledger::arrived(c.ledger.corrupt, "changed on the path; they count as lost")
+    }),
+    (&codes::TRUNCATED, |c, _| engine::truncated(c)),
+    (&codes::DUPLICATE, |c, _| {
+        ledger::arrived(ledger::of_datagrams(c)?.duplicate, "duplicates, made by the path")
+    }),
+    (&codes::LATE, |c, _| {
+        let why = "too late and count as lost; try a longer --warmup";
+        ledger::arrived(ledger::of_datagrams(c)?.late, why)
+    }),
+    (&codes::SHORT_RUN, |c, _| timing::short_run(c)),
+    (&codes::CLAMPED, |c, _| timing::clamped(c)),
+    (&codes::WARMUP_LOSS, |_, ctx| {
+        let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
+        let share = percent(lost, sent);
+        let text = format!("{lost} of {sent} datagrams ({share}) lost in the warm-up");
+        (lost > 0).then(|| text + "; --warmup 0 measures it")
+    }),
+    (&codes::SHARED_CORE, |_, ctx| {
+        let text = "a sender and a receiver shared a core: rates too low; use --pin TX:RX";
+        ctx.shared_core.then(|| text.to_owned())
+    }),
+    (&codes::NOT_PINNED, |_, ctx| {
+        let text = "workers not pinned: runs differ more than necessary; use --pin auto";
+        (!ctx.pinned).then(|| text.to_owned())
+    }),
 ];
 
 /// All warnings about a finished cell.
 #[must_use]
-pub fn cell_warnings(cell: &Cell, ctx: &CellContext<'_>) -> Vec<Warning> {
-    CHECKS.iter().filter_map(|check| check(cell, ctx)).collect()
-}
-
-fn cut_short(cell: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
-    cell.cut_short.then(|| {
-        let reason = ctx.cut_short.unwrap_or("reason unknown");
-        codes::CUT_SHORT.warning(format!("cell cut short ({reason}): do not compare it"))
-    })
-}
-
-fn warmup_loss(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
-    let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
-    (lost > 0).then(|| {
-        codes::WARMUP_LOSS.warning(format!(
-            "{lost} of {sent} datagrams ({}) lost in the warm-up; --warmup 0 measures it",
-            percent(lost, sent)
-        ))
-    })
-}
-
-fn not_pinned(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
-    (!ctx.pinned).then(|| {
-        codes::NOT_PINNED
-            .warning("workers not pinned: runs differ more than necessary; use --pin auto")
-    })
-}
-
-fn shared_core(_: &Cell, ctx: &CellContext<'_>) -> Option<Warning> {
-    ctx.shared_core.then(|| {
-        codes::SHARED_CORE
-            .warning("a sender and a receiver shared a core: rates too low; use --pin TX:RX")
-    })
+pub fn cell_warnings(cell: &Cell, ctx: &CellContext) -> Vec<Warning> {
+    CHECKS.iter().filter_map(|(code, check)| Some(code.warning(check(cell, ctx)?))).collect()
 }
 
 #[cfg(test)]

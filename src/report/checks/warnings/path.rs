@@ -10,14 +10,13 @@ use crate::report::checks::warning_codes as codes;
 pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let to = scenario.to.unwrap_or(scenario.bind);
     let elsewhere = scenario.route != Route::Local || scenario.to_netns.is_some();
-    (!elsewhere && !to.is_loopback() && !to.is_unspecified()).then(|| {
-        codes::OVER_LOOPBACK
-            .warning(format!("traffic to {to} runs over lo, not its device; use --to-netns"))
-    })
+    let message = format!("traffic to {to} runs over lo, not its device; use --to-netns");
+    (!elsewhere && !to.is_loopback() && !to.is_unspecified())
+        .then(|| codes::OVER_LOOPBACK.warning(message))
 }
 
 /// Path problems of large sizes: fragmentation, or a size limit.
-pub fn sizes(report: &Report, ipv6: bool, df: bool) -> impl Iterator<Item = Warning> {
+pub fn size_warnings(report: &Report, ipv6: bool, df: bool) -> impl Iterator<Item = Warning> {
     // With --df, datagrams that are too large are refused, which has its own warning.
     let fragmented = report.path_mtu.filter(|_| !df).and_then(|mtu| fragmented(report, mtu, ipv6));
     fragmented.into_iter().chain(large_lost(report))

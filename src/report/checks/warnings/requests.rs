@@ -1,108 +1,75 @@
 //! Warnings about requests and replies: first the generator as the limit, then the server.
 
+use super::context::{exceeds_permille, is_local, nonzero, percent};
 use super::ledger::causes;
-use super::{CellContext, exceeds_permille, percent};
-use crate::document::{Cell, Exchange, Warning};
-use crate::report::checks::warning_codes as codes;
+use crate::document::{Cell, Exchange};
 use crate::unit::{show_nanos, sum_counts};
 
 /// A generator that is idle for less than this share of the time is the limit. Arbitrary.
 const IDLE_PERCENT: u64 = 5;
 
-pub(super) fn own_drops(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref()?;
-    let dropped = exchange.own_drops.filter(|&dropped| dropped > 0)?;
-    let limit = match server_drops(cell) {
+pub(super) fn generator_dropped(cell: &Cell, exchange: &Exchange) -> Option<String> {
+    let dropped = nonzero(exchange.own_drops)?;
+    let share = percent(dropped, exchange.requests);
+    let server = match server_drops(cell) {
         0 => "",
         _ => "; the server dropped requests too",
     };
-    Some(codes::GENERATOR_DROPPED.warning(format!(
-        "{dropped} replies ({}) dropped at udperf's own socket{limit}; use more --threads",
-        percent(dropped, exchange.requests)
-    )))
+    let text = format!("{dropped} replies ({share}) dropped at udperf's own socket{server}");
+    Some(text + "; use more --threads")
 }
 
-pub(super) fn generator_limit(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref()?;
+pub(super) fn generator_limit(cell: &Cell, exchange: &Exchange) -> Option<String> {
     let no_rate = cell.schedule.is_none();
     let busy = exchange.idle_ns * 100 < cell.elapsed_ns * cell.threads * IDLE_PERCENT;
-    let kept_up =
+    let replied =
         exchange.outstanding.is_some() || !exceeds_permille(exchange.timeouts, exchange.requests);
-    let kept_up = kept_up && server_drops(cell) == 0;
-    (no_rate && busy && kept_up && exchange.matched > 0).then(|| {
-        codes::GENERATOR_LIMIT
-            .warning("the generator was the limit, not the server; use more --threads")
-    })
+    let text = "the generator was the limit, not the server; use more --threads";
+    (no_rate && busy && replied && server_drops(cell) == 0 && exchange.matched > 0)
+        .then(|| text.to_owned())
 }
 
-/// Missing replies without an id: later replies match the wrong requests.
-pub(super) fn out_of_order(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.in_order)?;
-    (exchange.timeouts > 0 && exchange.matched > 0).then(|| {
-        codes::ORDER_LOST.warning(format!(
-            "{} replies without id missing: latency withheld; add {{id}} or --id-at",
-            exchange.timeouts
-        ))
-    })
+pub(super) fn order_lost(exchange: &Exchange) -> Option<String> {
+    let timeouts = nonzero(exchange.timeouts)?;
+    let text = format!("{timeouts} replies without id missing: latency withheld");
+    (exchange.in_order && exchange.matched > 0).then(|| text + "; add {id} or --id-at")
 }
 
-/// A closed loop that could not keep its rate.
-pub(super) fn window_full(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref()?;
+pub(super) fn window_full(cell: &Cell, exchange: &Exchange) -> Option<String> {
     let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
-    (schedule.missed > 0).then(|| {
-        codes::WINDOW_FULL.warning(format!(
-            "{} of {} slots ({}) missed: --outstanding {most} reached; omit it",
-            schedule.missed,
-            schedule.scheduled,
-            percent(schedule.missed, schedule.scheduled)
-        ))
-    })
+    let (missed, scheduled) = (nonzero(schedule.missed)?, schedule.scheduled);
+    let share = percent(missed, scheduled);
+    let text = format!("{missed} of {scheduled} slots ({share}) missed");
+    Some(format!("{text}: --outstanding {most} reached; omit it"))
 }
 
-pub(super) fn no_room(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.no_room_ns > 0)?;
-    let missed = match &cell.schedule {
-        Some(schedule) => format!(", {} missed", percent(exchange.no_room, schedule.scheduled)),
-        None => String::new(),
-    };
-    Some(codes::NO_ROOM.warning(format!(
-        "no request sent for {}{missed}: all {} ids in use; use more --streams",
-        show_nanos(exchange.no_room_ns),
-        exchange.room
-    )))
+pub(super) fn no_room(cell: &Cell, exchange: &Exchange) -> Option<String> {
+    let time = show_nanos(nonzero(exchange.no_room_ns)?);
+    let missed = cell.schedule.as_ref().map_or_else(String::new, |schedule| {
+        format!(", {} missed", percent(exchange.no_room, schedule.scheduled))
+    });
+    let ids = exchange.room;
+    Some(format!("no request sent for {time}{missed}: all {ids} ids in use; use more --streams"))
 }
 
-pub(super) fn labels_repeated(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref()?;
-    let repeated = exchange.repeated_labels.filter(|&repeated| repeated > 0)?;
-    Some(codes::LABELS_REPEATED.warning(format!(
-        "{repeated} of {} requests repeat a label; use a longer --random-subdomain",
-        exchange.requests
-    )))
+pub(super) fn labels_repeated(exchange: &Exchange) -> Option<String> {
+    let (repeated, all) = (nonzero(exchange.repeated_labels)?, exchange.requests);
+    Some(format!("{repeated} of {all} requests repeat a label; use a longer --random-subdomain"))
 }
 
-pub(super) fn message_ids_reused(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref()?;
-    let reused = exchange.reused_message_ids.filter(|&reused| reused > 0)?;
-    Some(codes::MESSAGE_IDS_REUSED.warning(format!(
-        "{reused} of {} requests reuse a CoAP message id; use more --streams",
-        exchange.requests
-    )))
+pub(super) fn message_ids_reused(exchange: &Exchange) -> Option<String> {
+    let (reused, all) = (nonzero(exchange.reused_message_ids)?, exchange.requests);
+    Some(format!("{reused} of {all} requests reuse a CoAP message id; use more --streams"))
 }
 
-pub(super) fn incomplete(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.incomplete > 0)?;
-    Some(codes::INCOMPLETE_REPLIES.warning(format!(
-        "{} of {} timeouts had an incomplete reply; lower the --rate",
-        exchange.incomplete, exchange.timeouts
-    )))
+pub(super) fn incomplete_replies(exchange: &Exchange) -> Option<String> {
+    let (incomplete, timeouts) = (nonzero(exchange.incomplete)?, exchange.timeouts);
+    Some(format!("{incomplete} of {timeouts} timeouts had an incomplete reply; lower the --rate"))
 }
 
 /// Estimated drops at the server's receive buffer; 0 if it is on another host, or not known.
 pub(crate) fn server_drops(cell: &Cell) -> u64 {
-    let here = cell.ends.as_deref() == Some("together");
-    let Some(exchange) = cell.exchange.as_ref().filter(|_| here) else { return 0 };
+    let Some(exchange) = cell.exchange.as_ref().filter(|_| is_local(cell)) else { return 0 };
     let Some((all, own)) = cell.kernel.rcvbuf_errors.zip(exchange.own_drops) else { return 0 };
     // Others may have lost as many as reached sockets beside our requests and replies.
     let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(all);
@@ -110,15 +77,12 @@ pub(crate) fn server_drops(cell: &Cell) -> u64 {
     all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))
 }
 
-pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.timeouts > 0)?;
-    let Exchange { timeouts, requests, .. } = exchange;
-    let own = exchange.own_drops.unwrap_or(0);
+pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
+    let (timeouts, requests) = (nonzero(exchange.timeouts)?, exchange.requests);
     // What came back was not lost.
     let packets = server_drops(cell);
     let at_server = packets.min(requests.saturating_sub(exchange.replies));
-    let here = cell.ends.as_deref() == Some("together");
-    let why = if at_server.saturating_mul(2) > *timeouts {
+    let why = if at_server.saturating_mul(2) > timeouts {
         format!("up to {at_server} at the server's full buffer; lower the --rate")
     } else if exchange.unreachable > 0 {
         causes(cell).unwrap_or_else(|| "an ICMP error".to_owned())
@@ -128,63 +92,44 @@ pub(super) fn no_reply(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
         "no reply came back; check address and port".to_owned()
     } else if packets > 0 {
         format!("{packets} packets at the server's full buffer; lower the --rate")
-    } else if here && own > 0 {
-        "udperf's own socket dropped replies; use more --threads".to_owned()
-    } else if here {
-        "read and not answered; see the server's log".to_owned()
-    } else {
+    } else if !is_local(cell) {
         "lost, or not answered; lower the --rate".to_owned()
+    } else if exchange.own_drops > Some(0) {
+        "udperf's own socket dropped replies; use more --threads".to_owned()
+    } else {
+        "read and not answered; see the server's log".to_owned()
     };
-    Some(codes::NO_REPLY.warning(format!(
-        "{timeouts} of {requests} requests ({}) had no reply: {why}",
-        percent(*timeouts, *requests),
-    )))
+    let share = percent(timeouts, requests);
+    Some(format!("{timeouts} of {requests} requests ({share}) had no reply: {why}"))
 }
 
-/// Datagrams to ports without a socket while replies were missing.
-pub(super) fn elsewhere(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref()?;
-    let count = exchange.elsewhere.filter(|&count| count > 0)?;
-    // Fewer may be anybody's.
-    let share = count.saturating_mul(2) >= exchange.timeouts;
-    (exchange.timeouts > 0 && share && exchange.unreachable == 0).then(|| {
-        codes::FROM_ELSEWHERE.warning(format!(
-            "{count} datagrams to unbound ports: the server may answer from another address"
-        ))
+pub(super) fn from_elsewhere(exchange: &Exchange) -> Option<String> {
+    let (count, timeouts) = nonzero(exchange.elsewhere).zip(nonzero(exchange.timeouts))?;
+    // Fewer may be other traffic.
+    (count.saturating_mul(2) >= timeouts && exchange.unreachable == 0).then(|| {
+        format!("{count} datagrams to unbound ports: the server may answer from another address")
     })
 }
 
-pub(super) fn errors(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| !exchange.errors.is_empty())?;
-    let most = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
+pub(super) fn error_replies(exchange: &Exchange) -> Option<String> {
+    let (name, most) = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
     let total = sum_counts(exchange.errors.values().copied());
-    Some(codes::ERROR_REPLIES.warning(format!(
-        "{total} of {} replies report errors, most {} ({}); check the requests",
-        exchange.matched, most.0, most.1
-    )))
+    let text = format!("{total} of {} replies report errors", exchange.matched);
+    Some(format!("{text}, most {name} ({most}); check the requests"))
 }
 
-pub(super) fn unmatched(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.unmatched > 0)?;
-    Some(codes::UNMATCHED.warning(format!(
-        "{} of {} replies match no request; see udperf talk, or set --match",
-        exchange.unmatched, exchange.replies
-    )))
+pub(super) fn unmatched(exchange: &Exchange) -> Option<String> {
+    let (unmatched, all) = (nonzero(exchange.unmatched)?, exchange.replies);
+    let text = format!("{unmatched} of {all} replies match no request");
+    Some(text + "; see udperf talk, or set --match")
 }
 
-pub(super) fn duplicate(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.duplicate > 0)?;
-    Some(codes::DUPLICATE_REPLIES.warning(format!(
-        "{} duplicate replies from the server or the network",
-        exchange.duplicate
-    )))
+pub(super) fn duplicate_replies(exchange: &Exchange) -> Option<String> {
+    let count = nonzero(exchange.duplicate)?;
+    Some(format!("{count} duplicate replies from the server or the network"))
 }
 
-pub(super) fn late(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.late > 0)?;
-    Some(codes::LATE_REPLIES.warning(format!(
-        "{} replies came after the timeout of {}; use a longer --timeout",
-        exchange.late,
-        show_nanos(exchange.timeout_ns)
-    )))
+pub(super) fn late_replies(exchange: &Exchange) -> Option<String> {
+    let (late, timeout) = (nonzero(exchange.late)?, show_nanos(exchange.timeout_ns));
+    Some(format!("{late} replies came after the timeout of {timeout}; use a longer --timeout"))
 }

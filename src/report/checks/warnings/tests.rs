@@ -3,13 +3,13 @@ mod causes;
 use super::*;
 use crate::document::{Ledger, LostAt, Refused, Schedule};
 use crate::host::HostFacts;
-use crate::measure::{CellResult, CutShort};
+use crate::measure::CellResult;
 use crate::plan::Pinning;
 use crate::report::checks::host_checks::tests::{good_host, plan};
 use crate::report::fixture;
 
 /// A context without any cause of a warning.
-pub(crate) fn calm() -> CellContext<'static> {
+pub(crate) fn calm() -> CellContext {
     CellContext {
         pinned: true,
         buffer_doubled: true,
@@ -29,23 +29,28 @@ pub(crate) fn clean_cell() -> Cell {
 }
 
 /// The warnings of a cell that differs from the clean one by this.
-fn all(change: impl FnOnce(&mut Cell)) -> Vec<Warning> {
+fn all(ctx: CellContext, change: impl FnOnce(&mut Cell)) -> Vec<Warning> {
     let mut cell = clean_cell();
     change(&mut cell);
-    cell_warnings(&cell, &calm())
+    cell_warnings(&cell, &ctx)
 }
 
 /// Such a cell has warnings of these codes, and no others.
 #[track_caller]
-fn expect(codes: &[&str], change: impl FnOnce(&mut Cell)) {
-    let warnings = all(change);
+fn expect_in(ctx: CellContext, codes: &[&str], change: impl FnOnce(&mut Cell)) {
+    let warnings = all(ctx, change);
     assert_eq!(warnings.iter().map(|one| &*one.code).collect::<Vec<_>>(), codes);
+}
+
+#[track_caller]
+fn expect(codes: &[&str], change: impl FnOnce(&mut Cell)) {
+    expect_in(calm(), codes, change);
 }
 
 /// The first warning of such a cell is of this code and begins like this.
 #[track_caller]
 fn expect_first(code: &str, message: &str, change: impl FnOnce(&mut Cell)) {
-    let first = all(change).into_iter().next().unwrap();
+    let first = all(calm(), change).into_iter().next().unwrap();
     assert_eq!(first.code, code);
     assert!(first.message.starts_with(message), "{}", first.message);
 }
@@ -59,44 +64,39 @@ fn lose(cell: &mut Cell, lost: u64, lost_at: LostAt) {
     cell.rx.as_mut().unwrap().datagrams -= lost;
 }
 
-fn at_checksum(lost: u64) -> LostAt {
-    LostAt { checksum: Some(lost), ..LostAt::default() }
+/// Fifty datagrams with a wrong checksum.
+fn checksum() -> LostAt {
+    LostAt { checksum: Some(50), ..LostAt::default() }
 }
 
-fn at_receive_buffer(lost: u64) -> LostAt {
+fn receive_buffer(lost: u64) -> LostAt {
     LostAt { receive_buffer: Some(lost), ..LostAt::default() }
 }
 
 #[test]
 fn the_context_of_a_cell_has_warnings() {
     expect(&[], |_| {});
-    let ctx = CellContext {
-        warmup_lost: 50,
-        cut_short: Some("interrupted"),
-        pinned: false,
-        shared_core: true,
-        ..calm()
-    };
-    let warnings = cell_warnings(&Cell { cut_short: true, ..clean_cell() }, &ctx);
+    let ctx = CellContext { warmup_lost: 50, pinned: false, shared_core: true, ..calm() };
+    let cut_short_because = Some("interrupted".to_owned());
+    let cell = Cell { cut_short: true, cut_short_because, ..clean_cell() };
+    let warnings = cell_warnings(&cell, &ctx);
     let codes: Vec<_> = warnings.iter().map(|warning| &*warning.code).collect();
     assert_eq!(codes, ["cut_short", "warmup_loss", "shared_core", "not_pinned"]);
     assert!(warnings[0].message.contains("(interrupted)"));
     assert!(warnings[1].message.starts_with("50 of 20000 datagrams"));
-    let cut_short = Some(CutShort::Interrupted);
-    let result = CellResult { warmup: (9, 2), cut_short, ..CellResult::default() };
+    let result = CellResult { warmup: (9, 2), ..CellResult::default() };
     let of = |pin, host: HostFacts| {
         CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &result)
     };
     let apart = of(Pinning::Auto, good_host());
     assert_eq!((apart.warmup_sent, apart.warmup_lost), (9, 2));
-    assert_eq!(apart.cut_short, Some("interrupted"));
     assert!(apart.pinned && !apart.shared_core && apart.buffer_doubled);
     let together = of(Pinning::Cores { tx: vec![1], rx: vec![1] }, HostFacts::default());
     assert!(together.shared_core && !together.buffer_doubled);
     let loose = of(Pinning::Off, good_host());
     assert!(!loose.pinned && !loose.shared_core);
     let exceeding = [(1, 1_000), (2, 1_999), (0, 0), (u64::MAX, u64::MAX)];
-    let exceeding = exceeding.map(|(part, whole)| exceeds_permille(part, whole));
+    let exceeding = exceeding.map(|(part, whole)| context::exceeds_permille(part, whole));
     assert_eq!(exceeding, [false, true, false, true]);
 }
 
@@ -130,22 +130,22 @@ fn losses_are_attributed() {
         cell.ledger.unaccounted = Some(1);
     });
     for (ends, place) in [("across", "in the network"), ("apart", "between both ends")] {
-        let warnings = all(|cell| {
+        let warnings = all(calm(), |cell| {
             lose(cell, 9, LostAt::default());
             (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
         });
         let message = format!("9 of 9 lost datagrams (0.01 %) lost {place}");
         assert_eq!(warnings, [codes::LOST_BETWEEN.warning(message)]);
     }
-    let receive_buffer = |lost| {
+    let buffer_full = |lost| {
         move |cell: &mut Cell| {
-            lose(cell, lost, at_receive_buffer(lost));
+            lose(cell, lost, receive_buffer(lost));
             (cell.kernel.rcvbuf_errors, cell.kernel.socket_drops) = (Some(lost), Some(lost));
         }
     };
-    expect(&[], receive_buffer(100));
+    expect(&[], buffer_full(100));
     let message = "3200 datagrams (3.20 %) dropped: receive buffer full";
-    expect_first("receive_buffer_loss", message, receive_buffer(3_200));
+    expect_first("receive_buffer_loss", message, buffer_full(3_200));
     let backlog = LostAt { backlog: Some(500), ..LostAt::default() };
     expect(&["backlog_loss"], |cell| lose(cell, 500, backlog));
     for (lost, codes) in [(10_000, &["reassembly_loss"][..]), (1, &[])] {
@@ -153,39 +153,32 @@ fn losses_are_attributed() {
         expect(codes, |cell| lose(cell, lost, at));
     }
     expect_first("estimated_places", "lost_at receive_buffer is an estimate", |cell| {
-        receive_buffer(50)(cell);
+        buffer_full(50)(cell);
         cell.ledger.estimated = Some(vec!["receive_buffer".to_owned()]);
     });
-}
-
-#[test]
-fn an_unresolved_next_hop_is_reported_without_a_receiver_too() {
-    let change = |unresolved, neighbour: Option<u64>| {
+    // An unresolved next hop is reported without a receiver too.
+    let unresolved = |unresolved, neighbour: Option<u64>| {
         move |cell: &mut Cell| {
             lose(cell, neighbour.unwrap_or(0), LostAt { neighbour, ..LostAt::default() });
             cell.kernel.neighbour_unresolved = Some(unresolved);
         }
     };
-    expect_first("neighbour_unresolved", "about 50 of ", change(true, Some(50)));
-    expect_first("neighbour_unresolved", "datagrams not sent", change(true, None));
-    expect(&[], change(true, Some(0)));
-    expect(&[], change(false, Some(0)));
+    expect_first("neighbour_unresolved", "about 50 of ", unresolved(true, Some(50)));
+    expect_first("neighbour_unresolved", "datagrams not sent", unresolved(true, None));
+    expect(&[], unresolved(true, Some(0)));
+    expect(&[], unresolved(false, Some(0)));
 }
 
 #[test]
-fn failed_sends_and_odd_arrivals_are_reported_by_kind() {
+fn failed_sends_and_unexpected_arrivals_are_reported() {
     let refuse = |cell: &mut Cell| {
         cell.ledger.refused =
             Refused { would_block: 1, no_buffers: 1, unreachable: 1, too_big: 1, other: 1 };
         cell.ledger.attempted += 5;
     };
-    let codes = [
-        "refused_would_block",
-        "refused_no_buffers",
-        "refused_unreachable",
-        "refused_too_big",
-        "refused_other",
-    ];
+    let kinds = ["would_block", "no_buffers", "unreachable", "too_big", "other"];
+    let codes = kinds.map(|kind| format!("refused_{kind}"));
+    let codes = codes.each_ref().map(String::as_str);
     expect(&codes[1..], refuse);
     expect(&codes, |cell| {
         refuse(cell);
@@ -201,9 +194,9 @@ fn failed_sends_and_odd_arrivals_are_reported_by_kind() {
 
 #[test]
 fn shared_counters_are_upper_bounds() {
-    expect(&[], |cell| lose(cell, 50, at_checksum(50)));
+    expect(&[], |cell| lose(cell, 50, checksum()));
     expect_first("shared_counters", "lost_at checksum is an upper bound (counted more", |cell| {
-        lose(cell, 50, at_checksum(50));
+        lose(cell, 50, checksum());
         cell.ledger.shared = Some(vec!["checksum".to_owned()]);
     });
     let beside = |others: u64, lost_at: LostAt| {
@@ -213,10 +206,10 @@ fn shared_counters_are_upper_bounds() {
             cell.kernel.rcvbuf_errors = Some(50);
         }
     };
-    expect(&[], beside(1_000, at_checksum(50)));
-    expect(&["shared_counters"], beside(1_001, at_checksum(50)));
+    expect(&[], beside(1_000, checksum()));
+    expect(&["shared_counters"], beside(1_001, checksum()));
     // The counters of our own sockets are ours alone.
-    expect(&[], beside(1_001, at_receive_buffer(50)));
+    expect(&[], beside(1_001, receive_buffer(50)));
     for (unreachable, code) in [(0, "shared_counters"), (1, "refused_unreachable")] {
         expect(&[code], |cell| {
             lose(cell, 50, LostAt { no_port: Some(50), ..LostAt::default() });
@@ -228,14 +221,13 @@ fn shared_counters_are_upper_bounds() {
         lose(cell, 50, LostAt { qdisc: Some(50), ..LostAt::default() });
         cell.kernel.out_datagrams = Some(101_001);
     });
-    // The other direction of the same cell is no other traffic.
-    let mut cell = clean_cell();
-    lose(&mut cell, 50, at_checksum(50));
-    cell.kernel.in_datagrams = Some(199_950);
+    // In one namespace, the other direction of the same cell is no other traffic.
     let both = CellContext { both: true, ..calm() };
-    assert_eq!(cell_warnings(&cell, &both), []);
-    cell.ends = Some("across".to_owned());
-    assert_eq!(cell_warnings(&cell, &both)[0].code, "shared_counters");
+    expect_in(both, &[], beside(99_950, checksum()));
+    expect_in(both, &["shared_counters"], |cell| {
+        beside(99_950, checksum())(cell);
+        cell.ends = Some("across".to_owned());
+    });
     // A few drops of a device may be no datagrams.
     for (drops, ends, codes) in
         [(1, "across", &["shared_counters"][..]), (2, "across", &[]), (1, "together", &[])]
@@ -254,7 +246,7 @@ fn kernel_counters_are_compared() {
     });
     expect(&["kernel_mismatch"], |cell| cell.kernel.in_datagrams = Some(0));
     expect(&["kernel_mismatch"], |cell| {
-        lose(cell, 9, at_receive_buffer(9));
+        lose(cell, 9, receive_buffer(9));
         (cell.kernel.rcvbuf_errors, cell.kernel.socket_drops) = (Some(8), Some(9));
     });
     expect(&[], |cell| {
@@ -265,9 +257,7 @@ fn kernel_counters_are_compared() {
     let sent = |count| move |cell: &mut Cell| cell.kernel.out_datagrams = Some(count);
     expect(&[], sent(101_000));
     expect(&["other_traffic"], sent(101_001));
-    let mut cell = clean_cell();
-    sent(200_000)(&mut cell);
-    assert_eq!(kernel::other_traffic(&cell, &CellContext { both: true, ..calm() }), None);
+    expect_in(CellContext { both: true, ..calm() }, &[], sent(200_000));
     expect(&[], |cell| (cell.kernel.out_datagrams, cell.packets.sent) = (Some(200_900), 200_000));
     expect_first("other_traffic", "7 foreign datagrams dropped", |cell| {
         cell.kernel.socket_drops = Some(7);
@@ -279,8 +269,5 @@ fn kernel_counters_are_compared() {
     expect_first("buffer_not_granted", message, granted(425_984));
     // Doubled, 6 MiB are 3; as they are, they are enough.
     expect(&["buffer_not_granted"], granted(6 << 20));
-    let mut cell = clean_cell();
-    granted(6 << 20)(&mut cell);
-    let elsewhere = CellContext { buffer_doubled: false, ..calm() };
-    assert_eq!(kernel::buffer_not_granted(&cell, &elsewhere), None);
+    expect_in(CellContext { buffer_doubled: false, ..calm() }, &[], granted(6 << 20));
 }

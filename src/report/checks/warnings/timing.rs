@@ -1,7 +1,7 @@
-//! Warnings about time: stalls, steal, a missed schedule, too few samples.
+//! Warnings about time: stalls, steal, CPU quota, a missed schedule, too few samples.
 
-use super::{CellContext, exceeds_permille, percent};
-use crate::document::{Cell, StallSum, Warning};
+use super::context::{exceeds_permille, nonzero, percent};
+use crate::document::{Cell, CpuThrottling, StallSum, Warning};
 use crate::plan::PaceKind;
 use crate::report::checks::warning_codes as codes;
 use crate::unit::show_nanos;
@@ -12,83 +12,62 @@ const SHORTEST_NS: u64 = 100_000_000;
 /// Minimum datagrams of a cell: below, the 99.9th percentile is the maximum.
 const FEWEST: u64 = 1_000;
 
-pub(super) fn short_run(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let received = cell.rx.as_ref()?.datagrams;
-    // Nothing at all is another matter, and other warnings say why.
-    let little = cell.elapsed_ns < SHORTEST_NS || received < FEWEST;
-    (little && received > 0).then(|| {
-        let message = format!(
-            "{}, {received} datagrams: p99.9 rests on the slowest {}; use a longer --time",
-            show_nanos(cell.elapsed_ns),
-            received.div_ceil(1_000)
-        );
-        codes::SHORT_RUN.warning(message)
-    })
+pub(super) fn short_run(cell: &Cell) -> Option<String> {
+    // If nothing arrived at all, other warnings say why.
+    let received = nonzero(cell.rx.as_ref()?.datagrams)?;
+    let (time, slowest) = (show_nanos(cell.elapsed_ns), received.div_ceil(1_000));
+    let text = format!("{time}, {received} datagrams: p99.9 rests on the slowest {slowest}");
+    (cell.elapsed_ns < SHORTEST_NS || received < FEWEST).then(|| text + "; use a longer --time")
 }
 
-pub(super) fn clamped(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let latency = cell.latency.as_ref()?;
-    (latency.clamped > 0).then(|| {
-        let message = format!(
-            "{} latencies above 60 s: their percentiles are too low; use a lower --rate",
-            latency.clamped
-        );
-        codes::CLAMPED.warning(message)
-    })
+pub(super) fn clamped(cell: &Cell) -> Option<String> {
+    let clamped = nonzero(cell.latency.as_ref()?.clamped)?;
+    let text = format!("{clamped} latencies above 60 s: their percentiles are too low");
+    Some(text + "; use a lower --rate")
 }
 
-pub(super) fn stalls(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn stalls(cell: &Cell) -> Option<String> {
     let rx = cell.stalls.rx.iter().map(|of| ("receive", of));
     let stalled = [("send", &cell.stalls.tx)].into_iter().chain(rx).filter(|(_, of)| of.count > 0);
-    let longest = stalled.clone().map(|(_, of)| of.max_ns).max()?;
+    let longest = show_nanos(stalled.clone().map(|(_, of)| of.max_ns).max()?);
     let shown =
         |(side, of): (&str, &StallSum)| format!("{side} {}× {}", of.count, show_nanos(of.total_ns));
     let sides: Vec<_> = stalled.map(shown).collect();
-    let message =
-        format!("stalls: {}, max {}; use --trials", sides.join(", "), show_nanos(longest));
-    Some(codes::STALLS.warning(message))
+    Some(format!("stalls: {}, max {longest}; use --trials", sides.join(", ")))
 }
 
 /// Steal up to one tick proves nothing: the kernel counts in ticks of 10 ms (USER_HZ).
 const TICK_NS: u64 = 10_000_000;
 
-pub(super) fn stolen(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
-    let stolen = cell.stalls.stolen_ns?;
-    (stolen > TICK_NS && stolen > cell.elapsed_ns / 100).then(|| {
-        let message = format!(
-            "the hypervisor took {} of CPU time in {}; repeat with --trials",
-            show_nanos(stolen),
-            show_nanos(cell.elapsed_ns)
-        );
-        codes::STOLEN.warning(message)
-    })
+pub(super) fn stolen(cell: &Cell) -> Option<String> {
+    let (stolen, elapsed) = (cell.stalls.stolen_ns?, cell.elapsed_ns);
+    let (time, all) = (show_nanos(stolen), show_nanos(elapsed));
+    let text = format!("the hypervisor took {time} of CPU time in {all}; repeat with --trials");
+    (stolen > TICK_NS && stolen > elapsed / 100).then_some(text)
+}
+
+/// The warning about CPU throttling, if there was any.
+#[must_use]
+pub fn throttled(found: &CpuThrottling) -> Option<Warning> {
+    let CpuThrottling { cpu_max, nr_throttled: times, throttled_ns } = found;
+    let time = show_nanos(*throttled_ns);
+    let text = format!("cpu.max {cpu_max} stopped udperf: nr_throttled {times}, {time}; raise it");
+    (*times > 0).then(|| codes::CPU_THROTTLED.warning(text))
 }
 
 /// Tolerated lag at any rate, in ns. Arbitrary: about ten system calls.
 const LAG_LEAST_NS: u64 = 50_000;
 
-pub(super) fn behind_schedule(cell: &Cell, _: &CellContext<'_>) -> Option<Warning> {
+pub(super) fn behind_schedule(cell: &Cell) -> Option<String> {
     // In a closed loop the window says more.
-    if cell.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some()) {
-        return None;
-    }
-    let schedule = cell.schedule.as_ref()?;
+    let schedule = cell.schedule.as_ref().filter(|_| !cell.is_closed_loop())?;
+    let (missed, scheduled) = (schedule.missed, schedule.scheduled);
+    let unsent = exceeds_permille(missed, scheduled)
+        .then(|| format!("{missed} ({}) not sent", percent(missed, scheduled)));
     let late = schedule.lag.p99_ns.zip(lag_most_ns(cell)).filter(|(lag, most)| lag > most);
-    let missed = exceeds_permille(schedule.missed, schedule.scheduled);
-    if !missed && late.is_none() {
-        return None;
-    }
-    let mut parts = Vec::new();
-    if missed {
-        let share = percent(schedule.missed, schedule.scheduled);
-        parts.push(format!("{} ({share}) not sent", schedule.missed));
-    }
-    if let Some((lag, _)) = late {
-        parts.push(format!("p99 lag {}", show_nanos(lag)));
-    }
-
-    let message = format!("rate not kept: {}; use a lower --rate", parts.join(", "));
-    Some(codes::BEHIND_SCHEDULE.warning(message))
+    let late = late.map(|(lag, _)| format!("p99 lag {}", show_nanos(lag)));
+    let parts: Vec<_> = unsent.into_iter().chain(late).collect();
+    (!parts.is_empty()).then(|| format!("rate not kept: {}; use a lower --rate", parts.join(", ")))
 }
 
 /// Tolerated lag: a tenth of a worker's period, or the time between bursts.

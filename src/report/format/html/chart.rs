@@ -2,43 +2,39 @@
 
 use crate::report::format::markup::escape;
 
-/// Width and height of a drawing, and its margins, in units of the drawing. Arbitrary: room for
-/// ticks such as `100 ms` at the left and `99.9999` at the right, and three charts in a row of a
-/// page.
+/// Width and height of a drawing, and its margins, in units of the drawing. Arbitrary: space for
+/// ticks such as `100 ms` at the left and `99.9999` at the right, and three charts in a row.
 const SIZE: (f64, f64) = (340.0, 190.0);
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 22.0;
 
-/// A chart of one line.
+/// A chart of one line. Attributes in its SVG are for readers without the style of the page.
 #[derive(Debug)]
-pub struct Chart {
-    /// What it is of.
-    pub title: String,
-    /// What else there is to say.
-    pub caption: String,
+pub(crate) struct Chart {
+    pub(crate) title: String,
+    pub(crate) caption: String,
     frame: Frame,
-    /// Its attributes are for readers without the style of the page, which overrides them.
     svg: String,
 }
 
-/// Where values lie in a drawing. Both ranges are of what is drawn, and not empty.
+/// The ranges of the values in a drawing; neither is empty.
 #[derive(Debug, Clone, Copy)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// At the left and right edge.
-    pub x: (f64, f64),
+    pub(crate) x: (f64, f64),
     /// At the lower and upper edge.
-    pub y: (f64, f64),
+    pub(crate) y: (f64, f64),
 }
 
 impl Frame {
     fn x(&self, value: f64) -> String {
-        at(value, self.x, (LEFT, SIZE.0 - RIGHT))
+        at(value, self.x, (LEFT, EDGE.0))
     }
 
     fn y(&self, value: f64) -> String {
-        at(value, self.y, (SIZE.1 - BOTTOM, TOP))
+        at(value, self.y, (EDGE.1, TOP))
     }
 }
 
@@ -53,15 +49,12 @@ fn at(value: f64, of: (f64, f64), to: (f64, f64)) -> String {
 const EDGE: (f64, f64) = (SIZE.0 - RIGHT, SIZE.1 - BOTTOM);
 
 impl Chart {
-    /// An empty chart.
-    #[must_use]
-    pub const fn new(title: String, caption: String, frame: Frame) -> Self {
+    pub(crate) const fn new(title: String, caption: String, frame: Frame) -> Self {
         Self { title, caption, frame, svg: String::new() }
     }
 
-    /// With a vertical rule at each, and what it stands for below.
-    #[must_use]
-    pub fn x_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
+    /// Adds vertical rules with a label below each.
+    pub(crate) fn x_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
         let bottom = EDGE.1;
         for (x, label) in ticks {
             let (at, label) = (self.frame.x(x), escape(&label));
@@ -74,9 +67,8 @@ impl Chart {
         self
     }
 
-    /// With a horizontal rule at each, and what it stands for at the left.
-    #[must_use]
-    pub fn y_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
+    /// Adds horizontal rules with a label at the left of each.
+    pub(crate) fn y_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
         let right = EDGE.0;
         for (y, label) in ticks {
             let (at, label) = (self.frame.y(y), escape(&label));
@@ -89,9 +81,8 @@ impl Chart {
         self
     }
 
-    /// With a mark across it, where something happened.
-    #[must_use]
-    pub fn events(mut self, events: impl Iterator<Item = (f64, String)>) -> Self {
+    /// Adds dashed vertical rules, each with a label for the pointer.
+    pub(crate) fn events(mut self, events: impl Iterator<Item = (f64, String)>) -> Self {
         let bottom = EDGE.1;
         for (x, label) in events {
             let (at, label) = (self.frame.x(x), escape(&label));
@@ -103,9 +94,8 @@ impl Chart {
         self
     }
 
-    /// With a line through these points.
-    #[must_use]
-    pub fn line(mut self, points: impl Iterator<Item = (f64, f64)>) -> Self {
+    /// Adds a line through these points.
+    pub(crate) fn line(mut self, points: impl Iterator<Item = (f64, f64)>) -> Self {
         let points = points.map(|(x, y)| format!("{},{}", self.frame.x(x), self.frame.y(y)));
         let points = points.collect::<Vec<_>>().join(" ");
         self.svg += &format!(
@@ -115,9 +105,8 @@ impl Chart {
         self
     }
 
-    /// With a dot at each of these, which shows its label where one points at it.
-    #[must_use]
-    pub fn dots(mut self, dots: impl Iterator<Item = (f64, f64, String)>) -> Self {
+    /// Adds dots, each with a label for the pointer.
+    pub(crate) fn dots(mut self, dots: impl Iterator<Item = (f64, f64, String)>) -> Self {
         for (x, y, label) in dots {
             let (x, y, label) = (self.frame.x(x), self.frame.y(y), escape(&label));
             self.svg += &format!(

@@ -4,19 +4,20 @@ use hdrhistogram::Histogram;
 
 use super::{Chart, Frame};
 use crate::document::{Cell, Report};
-use crate::measure;
+use crate::measure::LatencyHistograms;
 use crate::report::error::RenderError;
 use crate::report::format::hdr::decode;
+use crate::report::format::text::measured;
 use crate::unit::show_nanos;
 
 /// Points of a curve between two nines. Arbitrary: smooth to the eye at that size.
-const POINTS_A_NINE: u32 = 16;
+const POINTS_PER_NINE: u32 = 16;
 
 /// The most nines of a curve: 99.9999 %. Arbitrary: few runs have datagrams beyond.
-const MOST_NINES: u32 = 6;
+const MAX_NINES: u32 = 6;
 
-/// What latency is drawn as, where there is less: HdrHistogram holds 0, a logarithm does not.
-const LEAST_NS: u64 = 1;
+/// Shorter latencies are drawn as this: a histogram may hold 0, which has no logarithm.
+const MIN_NS: u64 = 1;
 
 /// The latencies of all trials of a cell.
 struct Curve<'a> {
@@ -31,7 +32,7 @@ pub(super) fn charts(report: &Report) -> Result<Vec<Chart>, RenderError> {
     let least = curves.iter().map(|curve| curve.histogram.min().max(curve.bound_ns)).min();
     let most = curves.iter().map(|curve| curve.histogram.max()).max();
     let (Some(least), Some(most)) = (least, most) else { return Ok(Vec::new()) };
-    let decade = |ns: u64| (ns.max(LEAST_NS) as f64).log10();
+    let decade = |ns: u64| (ns.max(MIN_NS) as f64).log10();
     let (low, high) = (decade(least).floor(), decade(most).ceil());
     let y = (low, high.max(low + 1.0));
     Ok(curves.iter().map(|curve| chart(curve, y)).collect())
@@ -39,12 +40,12 @@ pub(super) fn charts(report: &Report) -> Result<Vec<Chart>, RenderError> {
 
 fn curves(report: &Report) -> Result<Vec<Curve<'_>>, RenderError> {
     let mut curves: Vec<Curve<'_>> = Vec::new();
-    for cell in report.cells.iter().filter(|cell| !cell.calibration) {
+    for cell in measured(report) {
         let Some(latency) = &cell.latency else { continue };
         let histogram = decode(cell, latency)?;
         let at = curves.iter().position(|curve| curve.cell.id == cell.id).unwrap_or_else(|| {
-            // Within our own bounds: those of a document could be anything, and take as much room.
-            let own = measure::LatencyHistograms::default().histogram().clone();
+            // With our own bounds: those of a document may be of any size, and need as much memory.
+            let own = LatencyHistograms::default().histogram().clone();
             curves.push(Curve { cell, histogram: own, bound_ns: 0 });
             curves.len() - 1
         });
@@ -61,13 +62,13 @@ fn curves(report: &Report) -> Result<Vec<Curve<'_>>, RenderError> {
 
 fn chart(curve: &Curve<'_>, y: (f64, f64)) -> Chart {
     let Curve { cell, histogram, bound_ns } = curve;
-    let nines = ((histogram.len() as f64).log10().ceil() as u32).clamp(1, MOST_NINES);
+    let nines = ((histogram.len() as f64).log10().ceil() as u32).clamp(1, MAX_NINES);
     let frame = Frame { x: (0.0, f64::from(nines)), y };
-    let points = (0..=nines * POINTS_A_NINE).filter_map(|step| {
-        let x = f64::from(step) / f64::from(POINTS_A_NINE);
+    let points = (0..=nines * POINTS_PER_NINE).filter_map(|step| {
+        let x = f64::from(step) / f64::from(POINTS_PER_NINE);
         let ns = histogram.value_at_quantile(1.0 - 10_f64.powf(-x));
-        // What is less than the clocks are known within, says nothing.
-        (ns >= *bound_ns).then(|| (x, (ns.max(LEAST_NS) as f64).log10()))
+        // Latencies below the error bound of the clocks mean nothing.
+        (ns >= *bound_ns).then(|| (x, (ns.max(MIN_NS) as f64).log10()))
     });
     let decades = (y.0 as u32..=y.1 as u32).map(|power| (f64::from(power), decade(power)));
     let percentiles = (0..=nines).map(|nines| (f64::from(nines), percentile(nines)));
@@ -113,23 +114,17 @@ mod tests {
 
     #[test]
     fn trials_share_one_curve() {
-        let mut cells = vec![
-            fixture::cell("plain", 64, "max", 1e5),
-            fixture::cell("plain", 64, "50%", 1e5),
-            fixture::cell("plain", 64, "50%", 1e5),
-        ];
-        cells[2].trial = 1;
-        let mut report = fixture::report_of(cells);
-        let charts = charts(&report).unwrap();
-        let shown: Vec<_> =
-            charts.iter().map(|chart| (chart.title.as_str(), chart.caption.as_str())).collect();
-        assert_eq!(
-            shown,
-            [
-                ("plain/64/max", "one way from departure, 1000 datagrams"),
-                ("plain/64/50%", "one way from schedule, 2000 datagrams"),
-            ]
+        let mut report = fixture::report_of(
+            ["max", "50%", "50%"].map(|rate| fixture::cell("plain", 64, rate, 1e5)).to_vec(),
         );
+        report.cells[2].trial = 1;
+        let charts = charts(&report).unwrap();
+        let shown: Vec<_> = charts.iter().map(|chart| (&*chart.title, &*chart.caption)).collect();
+        let expected = [
+            ("plain/64/max", "one way from departure, 1000 datagrams"),
+            ("plain/64/50%", "one way from schedule, 2000 datagrams"),
+        ];
+        assert_eq!(shown, expected);
         let mut wide = Histogram::<u64>::new_with_bounds(1, u64::MAX / 2, 1).unwrap();
         wide.record(u64::MAX / 2).unwrap();
         report.cells[0].latency.as_mut().unwrap().histogram = crate::report::build::encode(&wide);
@@ -137,14 +132,7 @@ mod tests {
         assert!(error.contains("histogram of plain/64/max is damaged"), "{error}");
         report.cells.iter_mut().for_each(|cell| cell.latency = None);
         assert!(super::charts(&report).unwrap().is_empty());
-    }
-
-    #[test]
-    fn scales_have_names() {
-        let names: Vec<_> = (2..=9).map(decade).collect();
-        let expected = ["100 ns", "1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"];
-        assert_eq!(names, expected);
-        let names: Vec<_> = (0..=4).map(percentile).collect();
-        assert_eq!(names, ["0", "90", "99", "99.9", "99.99"]);
+        assert_eq!([2, 3, 5, 9].map(decade), ["100 ns", "1 µs", "100 µs", "1 s"]);
+        assert_eq!([0, 1, 2, 4].map(percentile), ["0", "90", "99", "99.99"]);
     }
 }

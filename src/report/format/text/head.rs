@@ -1,121 +1,100 @@
-//! The first lines: what ran, on what, and how.
+//! The first lines: what ran, on what host, and how.
 
-use super::style::{Color, GLUE, Styler, counted, distinct, dotted, grouped, wrap};
 use std::net::IpAddr;
 
 use serde_json::Value;
 
 use super::requests;
-use crate::document::{Cell, Host, Report, Side, SocketBuffer};
+use super::rows::{has_requests, measured};
+use super::style::{Color, NBSP, Styler, counted, distinct, dotted, grouped, wrap};
+use crate::document::{Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::invalid_lines;
 use crate::unit::{show_bytes, show_nanos};
 
-/// The headline, and in the background the host and the settings.
-pub(super) fn draw(report: &Report, styler: Styler, width: usize) -> String {
-    let mut title = vec![
-        styler.paint(Color::Title, &format!("udperf {}", report.tool.version)),
-        report.kind.clone(),
-    ];
-    title.extend(path(report));
-    title.extend(only_engine(report));
-    title.extend(limit(report));
-    title.extend(trials(report));
-    if report.tool.profile != "release" {
-        let build = format!("{} build", report.tool.profile);
-        title.push(styler.paint(Color::Warning, &build));
-    }
-    let mut lines = wrap(&dotted(&title), width, 2);
-    for items in [host(&report.host), sink(report), requests::settings(report), settings(report)] {
-        if !items.is_empty() {
-            lines.extend(styler.paint_lines(Color::Quiet, wrap(&dotted(&items), width, 2)));
-        }
-    }
-    lines.join("\n")
+/// The paragraphs before the figures: why the run is invalid, and the headline with settings.
+pub(super) fn lines(report: &Report, styler: Styler, width: usize) -> Vec<String> {
+    let invalid: Vec<_> = invalid_lines(report)
+        .iter()
+        .map(|line| styler.paragraph(Color::Bad, line, width))
+        .collect();
+    let mut head = wrap(&title(report, styler), width, 2);
+    head.extend(settings(report).iter().map(|line| styler.paragraph(Color::Quiet, line, width)));
+    let invalid = (!invalid.is_empty()).then(|| invalid.join("\n"));
+    invalid.into_iter().chain([head.join("\n")]).collect()
 }
 
-/// Why the run is invalid; `None` if it is valid.
-pub(super) fn invalid(report: &Report, styler: Styler, width: usize) -> Option<String> {
-    let lines: Vec<_> =
-        invalid_lines(report).iter().flat_map(|line| wrap(line, width, 2)).collect();
-    (!lines.is_empty()).then(|| styler.paint_lines(Color::Bad, lines).join("\n"))
+pub(super) fn title(report: &Report, styler: Styler) -> String {
+    let scenario = &report.scenario;
+    let version = styler.paint(Color::Title, &format!("udperf {}", report.tool.version));
+    let mut items = vec![version, report.kind.clone()];
+    items.extend(path(report));
+    // With several engines, the table has a column for them.
+    let engines = distinct(report.cells.iter().map(|cell| cell.id.split('/').next()));
+    if let [Some(engine)] = engines[..] {
+        items.push(format!("engine {engine}"));
+    }
+    items.extend(text(scenario, "limit").map(|limit| {
+        let time = limit.strip_suffix("ns").and_then(|ns| ns.parse().ok());
+        format!("{} per cell", time.map_or_else(|| limit.to_owned(), show_nanos))
+    }));
+    let trials = number(scenario, "trials").filter(|&trials| trials > 1);
+    items.extend(trials.map(|trials| format!("medians of {trials} trials")));
+    if report.tool.profile != "release" {
+        let build = format!("{} build", report.tool.profile);
+        items.push(styler.paint(Color::Warning, &build));
+    }
+    dotted(&items)
+}
+
+/// The hosts and the settings, a line for each group.
+pub(super) fn settings(report: &Report) -> Vec<String> {
+    let groups = [host(&report.host), sink(report), requests::settings(report), options(report)];
+    groups.iter().filter(|items| !items.is_empty()).map(|items| dotted(items)).collect()
 }
 
 /// What is missing, if the run did not finish.
-pub(super) fn partial(report: &Report, styler: Styler, width: usize) -> Option<String> {
-    let measured = report.cells.iter().filter(|cell| !cell.calibration).count() as u64;
-    let planned = planned(&report.scenario).unwrap_or(measured);
-    let cut =
-        distinct(report.cells.iter().filter(|cell| cell.cut_short).map(|cell| cell.id.as_str()));
-    if cut.is_empty() && measured >= planned {
-        return None;
-    }
-    let mut text = "Partial:".to_owned();
-    if measured < planned {
-        text.push_str(&format!(" {measured} of {} measured", counted(planned, "cell")));
-    }
-    if !cut.is_empty() {
-        let and = if measured < planned { "," } else { "" };
-        text.push_str(&format!("{and} {} cut short", cut.join(", ")));
-    }
-    let lines = wrap(&(text + "."), width, 2);
-    Some(styler.paint_lines(Color::Warning, lines).join("\n"))
+pub(super) fn partial(report: &Report) -> Option<String> {
+    let measured = measured(report).count() as u64;
+    let planned = planned(&report.scenario).filter(|&planned| measured < planned);
+    let cut = report.cells.iter().filter(|cell| cell.cut_short).map(|cell| cell.id.as_str());
+    let cut = distinct(cut);
+    let missing = planned.map(|all| format!("{measured} of {} measured", counted(all, "cell")));
+    let cut = (!cut.is_empty()).then(|| format!("{} cut short", cut.join(", ")));
+    let parts: Vec<_> = missing.into_iter().chain(cut).collect();
+    (!parts.is_empty()).then(|| format!("Partial: {}.", parts.join(", ")))
 }
 
-/// Cells that the scenario asks for.
 fn planned(scenario: &Value) -> Option<u64> {
     let length = |name: &str| Some(scenario.get(name)?.as_array()?.len() as u64);
-    let pace = scenario.get("pace").and_then(Value::as_str).unwrap_or_default();
+    let pace = text(scenario, "pace").unwrap_or_default();
     // A ramp defines its own rates.
     let rates = if pace.starts_with("ramp:") || pace == "recorded" { 1 } else { length("rates")? };
-    let trials = scenario.get("trials")?.as_u64()?;
-    // Both at once, each direction is a cell.
-    let ways = if text(scenario, "route") == Some("both") { 2 } else { 1 };
-    let factors = [length("sizes")?, length("engines")?, rates, trials, ways];
+    // In both directions at once, each direction is a cell.
+    let directions = if text(scenario, "route") == Some("both") { 2 } else { 1 };
+    let trials = number(scenario, "trials")?;
+    let factors = [length("sizes")?, length("engines")?, rates, trials, directions];
     Some(factors.into_iter().fold(1, u64::saturating_mul))
 }
 
 fn path(report: &Report) -> Option<String> {
-    if let Some(name) = text(&report.scenario, "unix") {
+    let text = |name: &str| text(&report.scenario, name);
+    if let Some(name) = text("unix") {
         return Some(format!("unix {name}"));
     }
-    let target = text(&report.scenario, "target").unwrap_or_default();
-    match text(&report.scenario, "route") {
+    let target = text("target").unwrap_or_default();
+    match text("route") {
         Some("forward" | "alone" | "ask") => return Some(format!("to {target}")),
         Some("reverse") => return Some(format!("from {target}")),
         Some("both") => return Some(format!("both ways with {target}")),
         _ => {}
     }
-    let bind = text(&report.scenario, "bind")?;
-    if let Some(to) = text(&report.scenario, "to") {
-        let netns = text(&report.scenario, "to_netns").map(|netns| format!(" in {netns}"));
-        return Some(format!("{bind} to {to}{}", netns.unwrap_or_default()));
+    let bind = text("bind")?;
+    if let Some(to) = text("to") {
+        let netns = text("to_netns").map_or_else(String::new, |netns| format!(" in {netns}"));
+        return Some(format!("{bind} to {to}{netns}"));
     }
-    let address: Option<IpAddr> = bind.parse().ok();
-    Some(match address {
-        Some(address) if address.is_loopback() => format!("loopback {bind}"),
-        _ => format!("on {bind}"),
-    })
-}
-
-/// The engine, where the table has no column for it because there is only one.
-fn only_engine(report: &Report) -> Option<String> {
-    let engines = distinct(report.cells.iter().map(|cell| cell.id.split('/').next()));
-    match engines[..] {
-        [Some(engine)] => Some(format!("engine {engine}")),
-        _ => None,
-    }
-}
-
-fn limit(report: &Report) -> Option<String> {
-    let limit = text(&report.scenario, "limit")?;
-    let time = limit.strip_suffix("ns").and_then(|ns| ns.parse().ok());
-    let shown = time.map_or_else(|| limit.to_owned(), show_nanos);
-    Some(format!("{shown} per cell"))
-}
-
-fn trials(report: &Report) -> Option<String> {
-    let trials = number(&report.scenario, "trials").filter(|&trials| trials > 1)?;
-    Some(format!("medians of {trials} trials"))
+    let is_loopback = bind.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    Some(format!("{} {bind}", if is_loopback { "loopback" } else { "on" }))
 }
 
 fn host(host: &Host) -> Vec<String> {
@@ -130,28 +109,22 @@ fn host(host: &Host) -> Vec<String> {
         .collect()
 }
 
-/// The other end's host, by name.
 fn sink(report: &Report) -> Vec<String> {
     let Some(peer) = &report.host.peer else { return Vec::new() };
-    let name = peer.hostname.clone().unwrap_or_default();
-    let mut items = host(peer);
-    // Beside the label, so that nothing comes between the two.
-    let first = if name.is_empty() && !items.is_empty() { items.remove(0) } else { name };
-    let labelled = format!("sink{GLUE}{GLUE}{first}");
-    items.insert(0, labelled);
-    items
+    let name = peer.hostname.clone().filter(|name| !name.is_empty());
+    let mut items = name.into_iter().chain(host(peer));
+    // In one item with its label, without a dot between the two.
+    let first = format!("sink{NBSP}{NBSP}{}", items.next().unwrap_or_default());
+    [first].into_iter().chain(items).collect()
 }
 
-fn settings(report: &Report) -> Vec<String> {
+fn options(report: &Report) -> Vec<String> {
     let scenario = &report.scenario;
-    let mut items = Vec::new();
-    items.extend(streams(report));
+    let mut items: Vec<_> = streams(report).into_iter().collect();
     let threads = number(scenario, "threads").filter(|&threads| threads > 1);
-    items.extend(threads.map(|threads| {
-        if requests::asks(report) {
-            return counted(threads, "thread");
-        }
-        format!("{}, {}", counted(threads, "sender"), counted(threads, "receiver"))
+    items.extend(threads.map(|threads| match has_requests(report) {
+        true => counted(threads, "thread"),
+        false => format!("{}, {}", counted(threads, "sender"), counted(threads, "receiver")),
     }));
     items.extend(cores(report));
     let wait = report.cells.first().map(|cell| cell.wait.as_str());
@@ -159,15 +132,17 @@ fn settings(report: &Report) -> Vec<String> {
     let pace = text(scenario, "pace").filter(|&word| word != "even");
     items.extend(pace.map(|word| format!("pace {word}")));
     items.extend(buffers(report));
-    items.extend(queue(report));
+    // The buffer size of AF_UNIX sockets does not show the length of their queue.
+    let queue = text(scenario, "unix").and(report.host.max_dgram_qlen);
+    items.extend(queue.map(|most| format!("queues of {}", counted(most, "datagram"))));
     items
 }
 
-/// Source ports: of all cells, or as asked without cells.
+/// Source ports: of all cells, or as requested without cells.
 fn streams(report: &Report) -> Option<String> {
     let of_cells = || report.cells.iter().map(|cell| cell.streams);
-    let asked = number(&report.scenario, "streams");
-    let (least, most) = (of_cells().min().or(asked)?, of_cells().max().or(asked)?);
+    let requested = number(&report.scenario, "streams");
+    let (least, most) = (of_cells().min().or(requested)?, of_cells().max().or(requested)?);
     Some(match least == most {
         true => counted(most, "stream"),
         false => format!("{} to {}", grouped(least), counted(most, "stream")),
@@ -175,58 +150,47 @@ fn streams(report: &Report) -> Option<String> {
 }
 
 fn cores(report: &Report) -> Option<String> {
-    let cell = report.cells.first()?;
-    let list = |cores: &[u64]| {
-        let plural = if cores.len() == 1 { "" } else { "s" };
-        let cores: Vec<_> = cores.iter().map(u64::to_string).collect();
-        format!("core{plural} {}", cores.join(", "))
+    let is_remote = report.cells.first()?.direction.is_some();
+    // Cores of workers on the other host are unknown; of two directions, each has one side here.
+    let mut cells = report.cells.iter().take(if is_remote { usize::MAX } else { 1 });
+    let list = |side: &Side| {
+        let plural = if side.cores.len() == 1 { "" } else { "s" };
+        let cores: Vec<_> = side.cores.iter().map(u64::to_string).collect();
+        (!cores.is_empty()).then(|| format!("core{plural} {}", cores.join(", ")))
     };
-    if cell.direction.is_none() {
-        return Some(match (&cell.tx.cores[..], receiver(cell).map_or(&[][..], |rx| &rx.cores)) {
-            ([], []) => "not pinned".to_owned(),
-            (tx, []) => list(tx),
-            (tx, rx) => format!("{} → {}", list(tx), list(rx)),
-        });
-    }
-    // Of workers elsewhere, no core is known; of two directions, each has one side here.
-    let some = |of: fn(&Cell) -> Option<&Side>| {
-        let mut sides = report.cells.iter().filter_map(of);
-        sides.find(|side| !side.cores.is_empty()).map(|side| list(&side.cores))
+    let sides = [
+        cells.clone().find_map(|cell| list(&cell.tx)),
+        cells.find_map(|cell| list(cell.rx.as_ref()?)),
+    ];
+    let (labels, separator) = match is_remote {
+        true => (["senders here: ", "receivers here: "], ", "),
+        false => (["", ""], " → "),
     };
-    let tx = some(|cell| Some(&cell.tx)).map(|cores| format!("senders here: {cores}"));
-    let rx = some(receiver).map(|cores| format!("receivers here: {cores}"));
-    let known: Vec<_> = tx.into_iter().chain(rx).collect();
-    Some(if known.is_empty() { "not pinned".to_owned() } else { known.join(", ") })
-}
-
-fn receiver(cell: &Cell) -> Option<&Side> {
-    cell.rx.as_ref()
+    let sides = labels.into_iter().zip(sides);
+    let sides: Vec<_> =
+        sides.filter_map(|(label, cores)| Some(label.to_owned() + &cores?)).collect();
+    Some(if sides.is_empty() { "not pinned".to_owned() } else { sides.join(separator) })
 }
 
 /// Requested and granted socket buffers, the smallest of all cells.
 fn buffers(report: &Report) -> Option<String> {
-    let least = |of: fn(&Cell) -> Option<SocketBuffer>| {
-        let granted = report.cells.iter().filter_map(|cell| of(cell)?.granted);
-        granted.min().map(show_bytes)
+    let cells = &report.cells;
+    let requested = number(&report.scenario, "socket_buffer")
+        .or_else(|| cells.first().map(|cell| cell.tx.socket_buffer.asked))?;
+    let least = |buffers: &mut dyn Iterator<Item = SocketBuffer>| {
+        buffers.filter_map(|buffer| buffer.granted).min().map(show_bytes)
     };
-    let of_rx: fn(&Cell) -> _ = |cell| Some(cell.rx.as_ref()?.socket_buffer);
-    let asked = number(&report.scenario, "socket_buffer")
-        .or_else(|| report.cells.first().map(|cell| cell.tx.socket_buffer.asked))?;
-    let asked = show_bytes(asked);
-    let granted = match (least(|cell| Some(cell.tx.socket_buffer)), least(of_rx)) {
-        (Some(send), Some(receive)) if send == receive => format!("{send} granted"),
-        (Some(send), Some(receive)) => format!("{send} send, {receive} receive granted"),
-        (Some(send), None) => format!("{send} send granted"),
-        (None, Some(receive)) => format!("{receive} receive granted"),
-        (None, None) => return Some(format!("socket buffers {asked} asked")),
+    let send = least(&mut cells.iter().map(|cell| cell.tx.socket_buffer));
+    let receive = least(&mut cells.iter().filter_map(|cell| Some(cell.rx.as_ref()?.socket_buffer)));
+    let granted = match (send, receive) {
+        (None, None) => String::new(),
+        (send, receive) if send == receive => format!(", {} granted", send.unwrap_or_default()),
+        (send, receive) => {
+            let sides = [send.map(|size| size + " send"), receive.map(|size| size + " receive")];
+            format!(", {} granted", sides.into_iter().flatten().collect::<Vec<_>>().join(", "))
+        }
     };
-    Some(format!("socket buffers {asked} asked, {granted}"))
-}
-
-/// The queue length of AF_UNIX sockets, which their buffer size does not show.
-fn queue(report: &Report) -> Option<String> {
-    text(&report.scenario, "unix")?;
-    report.host.max_dgram_qlen.map(|most| format!("queues of {}", counted(most, "datagram")))
+    Some(format!("socket buffers {} asked{granted}", show_bytes(requested)))
 }
 
 fn text<'a>(scenario: &'a Value, name: &str) -> Option<&'a str> {

@@ -1,89 +1,73 @@
-//! The ledger line: all datagrams by outcome.
+//! The ledger line: all datagrams by outcome, in full so that the line adds up.
 
 use super::requests;
-use super::rows::is_one_ended;
-use super::style::{Color, GLUE, Styler, glue, grouped};
-use crate::document::{Ledger, Report};
-use crate::measure::DropLocation;
+use super::rows::{has_requests, is_send_only};
+use super::style::{Color, NBSP, Styler, add_up, grouped, item, items, join_dotted, no_break};
+use crate::document::{Ledger, Refused, Report};
 use crate::report::checks::warnings::is_path;
 use crate::unit::sum_counts;
 
-/// All datagrams of the run by outcome, in full so that the line adds up.
 pub(super) fn draw(report: &Report, styler: Styler) -> String {
-    if requests::asks(report) {
+    if has_requests(report) {
         return requests::ledger(report, styler);
     }
-    use DropLocation::{Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly};
-    use DropLocation::{ReceiveBuffer, RxIp, TxDevice, TxIp};
-    let sum = |of: fn(&Ledger) -> u64| sum_counts(report.cells.iter().map(|cell| of(&cell.ledger)));
-    let places = |places: &[(&str, DropLocation, u64)]| {
-        let known = places.iter().filter(|(.., count)| *count > 0);
-        let about = |place| if is_estimated(report, place) { "~" } else { "" };
-        let item = |(name, place, count): &(&str, DropLocation, u64)| {
-            glue(&format!("{name} {}{}", about(*place), grouped(*count)))
-        };
-        in_brackets(&known.map(item).collect::<Vec<_>>())
-    };
-    let lost_at = places(&[
-        ("receive buffer", ReceiveBuffer, sum(|l| l.lost_at.receive_buffer.unwrap_or(0))),
-        ("backlog", Backlog, sum(|l| l.lost_at.backlog.unwrap_or(0))),
-        ("device", Device, sum(|l| l.lost_at.device.unwrap_or(0))),
-        ("qdisc", Qdisc, sum(|l| l.lost_at.qdisc.unwrap_or(0))),
-        ("sender's device", TxDevice, sum(|l| l.lost_at.tx_device.unwrap_or(0))),
-        ("checksum", Checksum, sum(|l| l.lost_at.checksum.unwrap_or(0))),
-        ("no port", NoPort, sum(|l| l.lost_at.no_port.unwrap_or(0))),
-        ("receiver's IP layer", RxIp, sum(|l| l.lost_at.rx_ip.unwrap_or(0))),
-        ("reassembly", Reassembly, sum(|l| l.lost_at.reassembly.unwrap_or(0))),
-        ("sender's IP layer", TxIp, sum(|l| l.lost_at.tx_ip.unwrap_or(0))),
-        ("unresolved next hop", Neighbour, sum(|l| l.lost_at.neighbour.unwrap_or(0))),
-    ]);
-    let reasons = [
-        ("would block", sum(|l| l.refused.would_block)),
-        ("no buffers", sum(|l| l.refused.no_buffers)),
-        ("unreachable", sum(|l| l.refused.unreachable)),
-        ("too big", sum(|l| l.refused.too_big)),
-        ("other", sum(|l| l.refused.other)),
-    ];
-    let refused = sum_counts(reasons.map(|(_, count)| count));
-    let known = reasons.iter().filter(|(_, count)| *count > 0);
-    let known: Vec<_> = known.map(|(name, count)| item(name, *count)).collect();
-    let refused = item("refused", refused) + &in_brackets(&known);
-    if is_one_ended(report) {
-        return format!("{}{GLUE}· {refused}", item("sent", sum(|l| l.sent)));
+    let ledgers = || report.cells.iter().map(|cell| &cell.ledger);
+    let sum = |of: fn(&Ledger) -> Option<u64>| sum_counts(ledgers().filter_map(of));
+    let sent = item("sent", sum(|ledger| Some(ledger.sent)));
+    let reasons = add_up(ledgers().map(|ledger| reasons(&ledger.refused)));
+    let refused = item("refused", sum_counts(reasons.iter().map(|(_, count)| *count)));
+    let refused = refused + &in_brackets(&items(reasons));
+    if is_send_only(report) {
+        return join_dotted(&[sent, refused]);
     }
-    let balance = format!(
-        "{} = {} + {}{lost_at}",
-        item("sent", sum(|l| l.sent)),
-        item("received", sum(|l| l.received.unwrap_or(0))),
-        item("lost", sum(|l| l.lost.unwrap_or(0))),
-    );
-    let mut items = vec![balance, refused];
-    for (name, count) in [
-        ("duplicate", sum(|l| l.duplicate.unwrap_or(0))),
-        ("late", sum(|l| l.late.unwrap_or(0))),
-        ("reordered", sum(|l| l.reordered.unwrap_or(0))),
-        ("foreign", sum(|l| l.foreign.unwrap_or(0))),
-        ("corrupt", sum(|l| l.corrupt.unwrap_or(0))),
-    ] {
-        if count > 0 {
-            items.push(item(name, count));
-        }
-    }
-    items.push(unaccounted(report, sum(|l| l.unaccounted.unwrap_or(0)), styler));
-    items.join(&format!("{GLUE}· "))
+    let received = item("received", sum(|ledger| ledger.received));
+    let lost = item("lost", sum(|ledger| ledger.lost)) + &in_brackets(&places(report));
+    let mut all = vec![format!("{sent} = {received} + {lost}"), refused];
+    all.extend(items([
+        ("duplicate", sum(|ledger| ledger.duplicate)),
+        ("late", sum(|ledger| ledger.late)),
+        ("reordered", sum(|ledger| ledger.reordered)),
+        ("foreign", sum(|ledger| ledger.foreign)),
+        ("corrupt", sum(|ledger| ledger.corrupt)),
+    ]));
+    all.push(unaccounted(report, sum(|ledger| ledger.unaccounted), styler));
+    join_dotted(&all)
 }
 
-fn item(name: &str, count: u64) -> String {
-    glue(&format!("{name} {}", grouped(count)))
+pub(super) const fn reasons(refused: &Refused) -> [(&'static str, u64); 5] {
+    [
+        ("send buffer full", refused.would_block),
+        ("no buffers", refused.no_buffers),
+        ("unreachable", refused.unreachable),
+        ("too big", refused.too_big),
+        ("other", refused.other),
+    ]
+}
+
+/// Lost datagrams by place; estimates are marked.
+fn places(report: &Report) -> Vec<String> {
+    let counts = report
+        .cells
+        .iter()
+        .map(|cell| cell.ledger.lost_at.places().map(|(place, count)| (place, count.unwrap_or(0))));
+    let show = |(place, count)| {
+        let name = match place {
+            "tx_device" => "sender's device".to_owned(),
+            "rx_ip" => "receiver's IP layer".to_owned(),
+            "tx_ip" => "sender's IP layer".to_owned(),
+            "neighbour" => "unresolved next hop".to_owned(),
+            place => place.replace('_', " "),
+        };
+        let mut estimated = report.cells.iter().flat_map(|cell| cell.ledger.estimated.iter());
+        let is_estimated = estimated.any(|places| places.iter().any(|one| one == place));
+        let about = if is_estimated { "~" } else { "" };
+        no_break(&format!("{name} {about}{}", grouped(count)))
+    };
+    add_up(counts).into_iter().filter(|(_, count)| *count > 0).map(show).collect()
 }
 
 fn in_brackets(parts: &[String]) -> String {
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
-}
-
-fn is_estimated(report: &Report, place: DropLocation) -> bool {
-    let mut all = report.cells.iter().flat_map(|cell| cell.ledger.estimated.iter().flatten());
-    all.any(|word| word == place.word())
 }
 
 /// Losses in no counter. Within one host they are a bug; between two hosts they are the loss of the
@@ -95,11 +79,11 @@ fn unaccounted(report: &Report, count: u64, styler: Styler) -> String {
         Some(Some("apart")) => " (the path)",
         Some(_) => " (the network)",
     };
-    let known = glue(&format!("unaccounted{place} {}", grouped(count)));
+    let known = item(&format!("unaccounted{place}"), count);
     match count {
         0 => styler.paint(Color::Good, &known),
         _ if path.is_some() => styler.paint(Color::Warning, &known),
-        // Has to be seen without colour, too.
-        _ => styler.paint(Color::Bad, &format!("{known}{GLUE}(!)")),
+        // Visible without colour, too.
+        _ => styler.paint(Color::Bad, &format!("{known}{NBSP}(!)")),
     }
 }

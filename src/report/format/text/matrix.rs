@@ -1,29 +1,28 @@
 //! Rates of every sending engine with every receiving engine.
 
-use super::rows::{Row, TableModel};
-use super::style::{Color, Styler, align, distinct};
-use super::table::{BAD_LOSS, UNCUT_MARK, UNKNOWN};
+use super::rows::{Row, TableModel, loss, median};
+use super::style::{BAD_LOSS, Color, Styler, UNCUT_MARK, UNKNOWN, align, distinct};
 use crate::unit::show_pps;
 
 /// Minimum number of rows and columns; smaller matrices are readable in the table. Arbitrary.
-const LEAST: usize = 2;
+const MIN_SIZE: usize = 2;
 
 /// A matrix per size of the rates at `max`; `None` unless every sending met every receiving engine.
 pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
     let rows: Vec<&Row<'_>> =
         table.rows.iter().filter(|row| row.rate == "max" && !row.speed.is_empty()).collect();
-    let tx = distinct(rows.iter().map(|row| row.tx()));
-    let rx = distinct(rows.iter().map(|row| row.rx()));
+    let tx = distinct(rows.iter().map(|row| engines(row).0));
+    let rx = distinct(rows.iter().map(|row| engines(row).1));
     let sizes = distinct(rows.iter().map(|row| row.size.as_str()));
-    // Of what was only sent, none met anything.
-    let whole = !table.one_ended && rows.len() == tx.len() * rx.len() * sizes.len();
-    if !whole || tx.len() < LEAST || rx.len() < LEAST {
+    let is_complete = !table.send_only && rows.len() == tx.len() * rx.len() * sizes.len();
+    if !is_complete || tx.len() < MIN_SIZE || rx.len() < MIN_SIZE {
         return None;
     }
     let one = |size: &&str| {
         let of_size: Vec<_> = rows.iter().copied().filter(|row| row.size == *size).collect();
         let unit = if size.parse::<u64>().is_ok() { " bytes" } else { "" };
-        let lossy = if of_size.iter().any(|row| is_lossy(row)) { LOSSY } else { "" };
+        let is_any_lossy = of_size.iter().any(|row| is_lossy(row));
+        let lossy = if is_any_lossy { "; ! lost more than 0.1%" } else { "" };
         let title = format!(
             "Delivered flat out, {size}{unit}: senders in rows, receivers in columns{lossy}"
         );
@@ -32,51 +31,46 @@ pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
 
-/// Marks a rate with much loss.
-const LOSS_MARK: &str = "!";
-
-/// The meaning of that mark.
-const LOSSY: &str = "; ! lost more than 0.1%";
-
-/// Whether the loss is worth a mark.
-fn is_lossy(row: &Row<'_>) -> bool {
-    row.loss().is_some_and(|(median, _)| median > BAD_LOSS)
+/// The requested engines of the sender and of the receiver.
+fn engines<'a>(row: &Row<'a>) -> (&'a str, &'a str) {
+    row.any().map_or(("", ""), |cell| (&cell.engine.tx, &cell.engine.rx))
 }
 
+fn is_lossy(row: &Row<'_>) -> bool {
+    median(&row.speed, loss).is_some_and(|median| median > BAD_LOSS)
+}
+
+/// A mark, and the rows that have it.
+type RowMark = (fn(&Row<'_>) -> bool, Color, &'static str);
+
 fn draw_one(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], styler: Styler) -> String {
-    let at = |tx: &str, rx: &str| rows.iter().find(|row| row.tx() == tx && row.rx() == rx);
-    // A column for each mark that there is, so that figures stay below each other.
-    let (uncut, lossy) = (rows.iter().any(|row| row.uncut()), rows.iter().any(|row| is_lossy(row)));
-    let one = |there: bool, on: bool, color: Color, mark: &str| match (there, on) {
-        (false, _) => String::new(),
-        (true, true) => styler.paint(color, mark),
-        (true, false) => " ".to_owned(),
+    // A column for each mark that there is, so that figures are aligned.
+    let marks: [RowMark; 2] =
+        [(|row| row.is_uncut(), Color::Warning, UNCUT_MARK), (is_lossy, Color::Bad, "!")];
+    let marks = marks.into_iter().filter(|(has, ..)| rows.iter().any(|row| has(row)));
+    let marks: Vec<_> = marks.collect();
+    // Rates of super-packets that were never segmented are not comparable.
+    let comparable = rows.iter().filter(|row| !row.is_uncut());
+    let best = comparable.filter_map(|row| row.pps()).fold(0.0, f64::max);
+    let cell = |tx: &str, rx: &str| {
+        let row = rows.iter().find(|row| engines(row) == (tx, rx));
+        let mut text = match row.and_then(|row| row.pps()) {
+            Some(pps) if pps == best => styler.paint(Color::Good, &show_pps(pps)),
+            Some(pps) => styler.figure(&show_pps(pps)),
+            None => UNKNOWN.to_owned(),
+        };
+        text.extend(marks.iter().map(|(has, color, mark)| match row {
+            Some(row) if row.pps().is_some() && has(row) => styler.paint(*color, mark),
+            _ => " ".to_owned(),
+        }));
+        text
     };
-    let mark = |row: Option<&Row<'_>>| {
-        let has = |of: fn(&Row<'_>) -> bool| row.is_some_and(of);
-        one(uncut, has(|row| row.uncut()), Color::Warning, UNCUT_MARK)
-            + &one(lossy, has(is_lossy), Color::Bad, LOSS_MARK)
-    };
-    // What was cut on its way is what can be compared.
-    let best =
-        rows.iter().filter(|row| !row.uncut()).filter_map(|row| row.pps()).fold(0.0, f64::max);
-    let show = |row: &&Row<'_>| {
-        let pps = row.pps()?;
-        let text = show_pps(pps);
-        let text =
-            if pps == best { styler.paint(Color::Good, &text) } else { styler.figure(&text) };
-        Some(text + &mark(Some(row)))
-    };
-    let title = |text: &str| styler.paint(Color::Quiet, text);
-    let heads = rx
-        .iter()
-        .map(|rx| title(&format!("{rx}{}", " ".repeat(usize::from(uncut) + usize::from(lossy)))));
-    let mut rows = vec![[String::new()].into_iter().chain(heads).collect::<Vec<_>>()];
-    rows.extend(tx.iter().map(|tx| {
-        let cells = rx.iter().map(|rx| {
-            at(tx, rx).and_then(show).unwrap_or_else(|| UNKNOWN.to_owned() + &mark(None))
-        });
+    let heads = rx.iter().map(|rx| rx.to_string() + &" ".repeat(marks.len()));
+    let heads = heads.map(|head| styler.paint(Color::Quiet, &head));
+    let mut lines: Vec<Vec<String>> = vec![[String::new()].into_iter().chain(heads).collect()];
+    lines.extend(tx.iter().map(|tx| {
+        let cells = rx.iter().map(|rx| cell(tx, rx));
         [(*tx).to_owned()].into_iter().chain(cells).collect()
     }));
-    align(&rows, |at| at == 0)
+    align(&lines, |at| at == 0)
 }

@@ -2,18 +2,15 @@
 
 mod breakdown;
 mod doctor;
-mod echo;
 mod head;
 mod ledger;
 mod matrix;
 mod notes;
-mod outages;
-mod outline;
 mod remote;
 mod requests;
 mod rows;
 mod search;
-mod sink;
+mod servers;
 pub(crate) mod style;
 mod table;
 #[cfg(test)]
@@ -21,39 +18,76 @@ mod tests;
 mod warnings;
 
 pub use doctor::doctor;
-pub use echo::echo;
-pub(super) use outline::{Outline, outline};
-pub use search::search;
-pub use sink::sink;
-pub use style::Style;
-pub(crate) use style::wrap;
+pub(super) use rows::measured;
+pub(crate) use search::search;
+pub(crate) use servers::{echo, sink};
+pub(crate) use style::{Style, wrap};
 pub(super) use table::{Grid, Title};
 pub(crate) use warnings::of_run as warnings;
 
 use crate::document::Report;
-use crate::report::format::text::style::Styler;
+use crate::report::checks::gates;
+use crate::report::checks::validity::invalid_lines;
 use rows::TableModel;
-
-/// The least width of the text. Arbitrary: about the table without its optional columns.
-const NARROWEST: usize = 60;
+use style::{Color, MIN_WIDTH, NBSP, Styler, note};
 
 /// The text, ending in a line break. Rows of the table are never broken.
-#[must_use]
-pub fn render(report: &Report, style: Style) -> String {
+pub(crate) fn render(report: &Report, style: Style) -> String {
     let styler = Styler { color: style.color };
-    let width = style.width.max(NARROWEST);
+    let style = Style { width: style.width.max(MIN_WIDTH), ..style };
+    let width = style.width;
     let table = TableModel::of(report);
-    let mut parts: Vec<String> = head::invalid(report, styler, width).into_iter().collect();
-    parts.push(head::draw(report, styler, width));
-    parts.extend(head::partial(report, styler, width));
-    parts.extend(requests::generator(report, styler, width));
+    let mut parts = head::lines(report, styler, width);
+    let limits = limits(report).into_iter();
+    parts.extend(limits.map(|text| styler.paragraph(Color::Warning, &text, width)));
     if !table.rows.is_empty() {
         parts.extend(matrix::draw(&table, styler));
         parts.push(table::draw(&table, styler, width));
     }
-    if !report.cells.is_empty() {
-        parts.push(notes::draw(report, &table, styler, width));
-    }
-    parts.extend(warnings::draw(report, Style { width, ..style }));
+    let notes = notes::list(report, &table, styler);
+    let notes: Vec<_> =
+        notes.iter().map(|(label, text)| note(styler, label, text, width)).collect();
+    parts.extend((!notes.is_empty()).then(|| notes.join("\n")));
+    parts.extend(warnings::draw(&warnings::lines(report), style));
     parts.join("\n\n") + "\n"
+}
+
+/// What to know before any figure: what is missing, and whether the generator was the limit.
+fn limits(report: &Report) -> Vec<String> {
+    head::partial(report).into_iter().chain(requests::generator(report)).collect()
+}
+
+/// The content of the text without its layout, for formats that lay it out themselves.
+#[derive(Debug)]
+pub(in crate::report) struct Outline {
+    /// Why the run is invalid, one line per reason.
+    pub(in crate::report) invalid: Vec<String>,
+    pub(in crate::report) title: String,
+    /// The host and the settings.
+    pub(in crate::report) settings: Vec<String>,
+    pub(in crate::report) limits: Vec<String>,
+    pub(in crate::report) grid: Option<Grid>,
+    /// The result of each `--fail-if` in each cell; empty without `--fail-if`.
+    pub(in crate::report) gates: Vec<Vec<String>>,
+    /// Details that do not fit into a row: label and text.
+    pub(in crate::report) notes: Vec<(String, String)>,
+    /// Warnings and their cells; no cells if the warning is about the run.
+    pub(in crate::report) warnings: Vec<(String, String)>,
+}
+
+pub(in crate::report) fn outline(report: &Report) -> Outline {
+    let styler = Styler { color: false };
+    let table = TableModel::of(report);
+    let plain = |text: String| text.replace(NBSP, " ");
+    let notes = notes::list(report, &table, styler).into_iter();
+    Outline {
+        invalid: invalid_lines(report),
+        title: plain(head::title(report, styler)),
+        settings: head::settings(report).into_iter().map(plain).collect(),
+        limits: limits(report),
+        grid: (!table.rows.is_empty()).then(|| table::grid(&table)),
+        gates: gates::rows(report),
+        notes: notes.map(|(label, text)| (label, plain(text))).collect(),
+        warnings: warnings::lines(report).into_iter().map(|one| (one.message, one.about)).collect(),
+    }
 }

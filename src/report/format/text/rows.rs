@@ -1,26 +1,21 @@
 //! The rows of the table, and their figures: medians over trials.
 
-use super::requests;
-use super::style::distinct;
+use super::style::{INFINITE, UNKNOWN, distinct};
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
-use crate::report::checks::validity::missed_share;
+use crate::report::checks::metric::is_infinite;
 use crate::report::checks::warnings::is_uncut;
-use crate::report::checks::with_loss::is_infinite;
 use crate::unit::{self, show_nanos, show_nanos_above};
-
-/// Sign for a percentile that falls among lost or missed datagrams.
-pub(super) const INFINITE: &str = "∞";
 
 #[derive(Debug)]
 pub(super) struct Row<'a> {
-    /// The payload, as in the document.
+    /// The payload: `64`, or `imix`.
     pub(super) size: String,
-    /// The engine, as in the cell's id.
+    /// The engine, as in the cell's id: `plain`, `gso+batch`.
     pub(super) engine: &'a str,
     /// The requested rate; in a merged table `max`.
     pub(super) rate: &'a str,
     /// The direction, if both are measured: `forward` or `reverse`.
-    pub(super) way: Option<&'a str>,
+    pub(super) direction: Option<&'a str>,
     /// The cells of rate, loss and CPU time, one per trial.
     pub(super) speed: Vec<&'a Cell>,
     /// The cells of latency; other cells than `speed` in a merged table only.
@@ -29,105 +24,82 @@ pub(super) struct Row<'a> {
 
 #[derive(Debug)]
 pub(super) struct TableModel<'a> {
-    /// Sizes down, engines within, rates within those.
+    /// By size, then engine, rate and direction.
     pub(super) rows: Vec<Row<'a>>,
     /// If every row joins `max` and one other rate: that rate as requested.
     pub(super) merged: Option<&'a str>,
-    pub(super) trials: bool,
-    pub(super) both: bool,
-    pub(super) one_ended: bool,
-    pub(super) asks: bool,
+    pub(super) has_trials: bool,
+    pub(super) both_directions: bool,
+    pub(super) send_only: bool,
+    pub(super) has_requests: bool,
 }
 
 impl<'a> TableModel<'a> {
     /// Sorts the cells of a report into rows, without calibration.
     pub(super) fn of(report: &'a Report) -> Self {
-        let cells: Vec<_> = report.cells.iter().filter(|cell| !cell.calibration).collect();
+        let cells: Vec<_> = measured(report).collect();
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
-        let ways = distinct(cells.iter().map(|cell| cell.direction.as_deref()));
-        let (both, one_ended) = (ways.len() > 1, is_one_ended(report));
-        let asks = requests::asks(report);
+        let directions = distinct(cells.iter().map(|cell| cell.direction.as_deref()));
+        let (both_directions, send_only) = (directions.len() > 1, is_send_only(report));
+        let has_requests = has_requests(report);
         let merged = match rates[..] {
             // Without latency there is nothing to join the other rate for.
-            ["max", other] | [other, "max"] if !one_ended && !asks => Some(other),
+            ["max", other] | [other, "max"] if !send_only && !has_requests => Some(other),
             _ => None,
         };
-        let lines: Vec<(&str, &str)> = match merged {
+        let pairs = match merged {
             Some(other) => vec![("max", other)],
             None => rates.iter().map(|&rate| (rate, rate)).collect(),
         };
         let mut rows = Vec::new();
         for size in distinct(cells.iter().map(|cell| size(cell))) {
             for engine in distinct(cells.iter().map(|cell| engine(cell))) {
-                let at = |rate: &str, way: Option<&str>| -> Vec<&Cell> {
-                    let fits = |cell: &&Cell| {
-                        cell.rate == rate
-                            && cell.direction.as_deref() == way
-                            && self::engine(cell) == engine
-                            && self::size(cell) == size
-                    };
-                    cells.iter().copied().filter(fits).collect()
-                };
-                let lines = lines.iter().flat_map(|line| ways.iter().map(move |&way| (line, way)));
-                for (&(rate, other), way) in lines {
-                    let (speed, timing) = (at(rate, way), at(other, way));
-                    if !(speed.is_empty() && timing.is_empty()) {
-                        let (size, way) = (size.clone(), way.filter(|_| both));
-                        rows.push(Row { size, engine, rate, way, speed, timing });
+                let alike = cells.iter().copied();
+                let alike = alike.filter(|cell| self::engine(cell) == engine);
+                let alike: Vec<_> = alike.filter(|cell| self::size(cell) == size).collect();
+                for &(rate, other) in &pairs {
+                    for &direction in &directions {
+                        let at = |rate: &str| -> Vec<&Cell> {
+                            let alike = alike.iter().copied().filter(|cell| cell.rate == rate);
+                            alike.filter(|cell| cell.direction.as_deref() == direction).collect()
+                        };
+                        let (speed, timing) = (at(rate), at(other));
+                        if !(speed.is_empty() && timing.is_empty()) {
+                            let direction = direction.filter(|_| both_directions);
+                            let size = size.clone();
+                            rows.push(Row { size, engine, rate, direction, speed, timing });
+                        }
                     }
                 }
             }
         }
-        let trials = rows.iter().any(|row| row.speed.len() > 1 || row.timing.len() > 1);
-        Self { rows, merged, trials, both, one_ended, asks }
+        let has_trials = rows.iter().any(|row| row.speed.len() > 1 || row.timing.len() > 1);
+        Self { rows, merged, has_trials, both_directions, send_only, has_requests }
     }
 
-    /// The highest comparable rate, which fills the bar.
-    pub(super) fn highest_pps(&self) -> f64 {
-        self.rows.iter().filter_map(|row| self.barred_pps(row)).fold(0.0, f64::max)
-    }
-
-    /// The rate that a row has a bar for.
-    pub(super) fn barred_pps(&self, row: &Row<'_>) -> Option<f64> {
-        let comparable = !row.uncut() || self.rows.iter().all(Row::uncut);
-        row.pps().filter(|_| comparable)
+    pub(super) fn timing(&self) -> impl Iterator<Item = &'a Cell> {
+        self.rows.iter().flat_map(|row| row.timing.iter().copied())
     }
 
     /// A short name of a row: its cells' id, without the rate where rows join two.
     pub(super) fn name(&self, row: &Row<'a>) -> String {
-        let cell = row.timing.first().or_else(|| row.speed.first());
-        let id = cell.map_or("", |cell| cell.id.as_str());
+        let id = row.any().map_or("", |cell| cell.id.as_str());
         let id = id.strip_suffix("/reverse").unwrap_or(id);
         let name = match id.rsplit_once('/') {
             Some((name, _)) if self.merged.is_some() => name,
             _ => id,
         };
-        match row.way {
-            Some(way) => format!("{name} {way}"),
-            None => name.to_owned(),
-        }
+        row.direction.map_or_else(|| name.to_owned(), |direction| format!("{name} {direction}"))
     }
 }
 
-impl Row<'_> {
-    pub(super) fn tx(&self) -> &str {
-        self.any().map_or("", |cell| &cell.engine.tx)
-    }
-
-    pub(super) fn rx(&self) -> &str {
-        self.any().map_or("", |cell| &cell.engine.rx)
-    }
-
-    fn any(&self) -> Option<&Cell> {
-        self.speed.first().or_else(|| self.timing.first()).copied()
-    }
-
-    pub(super) fn asks(&self) -> bool {
-        self.any().is_some_and(|cell| cell.exchange.is_some())
+impl<'a> Row<'a> {
+    pub(super) fn any(&self) -> Option<&'a Cell> {
+        self.timing.first().or_else(|| self.speed.first()).copied()
     }
 
     /// Whether super-packets were never segmented.
-    pub(super) fn uncut(&self) -> bool {
+    pub(super) fn is_uncut(&self) -> bool {
         self.speed.iter().chain(&self.timing).any(|cell| is_uncut(cell))
     }
 
@@ -138,44 +110,10 @@ impl Row<'_> {
 
     /// Half the range of that over the trials, as a share of the median.
     pub(super) fn spread(&self) -> Option<f64> {
-        let all: Vec<f64> = self.speed.iter().filter_map(|cell| far_side(cell).pps).collect();
-        let middle = self.pps().filter(|&pps| pps > 0.0 && all.len() > 1)?;
-        let (low, high) = all
-            .iter()
-            .fold((f64::MAX, f64::MIN), |(low, high), &pps| (low.min(pps), high.max(pps)));
+        let all = || self.speed.iter().filter_map(|cell| far_side(cell).pps);
+        let middle = self.pps().filter(|&pps| pps > 0.0 && all().count() > 1)?;
+        let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
         Some((high - low) / 2.0 / middle)
-    }
-
-    pub(super) fn bits(&self) -> Option<f64> {
-        median(&self.speed, |cell| far_side(cell).bits_per_second)
-    }
-
-    /// Median and largest loss over trials.
-    pub(super) fn loss(&self) -> Option<(f64, f64)> {
-        median_and_worst(&self.speed, loss)
-    }
-
-    /// The same of the cells with the latency figures.
-    pub(super) fn timing_loss(&self) -> Option<(f64, f64)> {
-        median_and_worst(&self.timing, loss)
-    }
-
-    /// The same of the missed schedule.
-    pub(super) fn missed(&self) -> Option<(f64, f64)> {
-        median_and_worst(&self.timing, missed_share)
-    }
-
-    pub(super) fn tx_cpu(&self) -> Option<f64> {
-        median(&self.speed, |cell| cpu(cell.tx.cpu_ns, cell.elapsed_ns))
-    }
-
-    pub(super) fn rx_cpu(&self) -> Option<f64> {
-        median(&self.speed, |cell| cpu(cell.rx.as_ref()?.cpu_ns, cell.elapsed_ns))
-    }
-
-    /// A percentile or its limit; infinite if it is infinite in half of the trials or more.
-    pub(super) fn percentile(&self, quantile: f64, of: fn(&Latency) -> Bounded) -> Option<Figure> {
-        if self.is_infinite(quantile) { Some(Figure::Infinite) } else { self.received(of) }
     }
 
     pub(super) fn is_infinite(&self, quantile: f64) -> bool {
@@ -184,41 +122,49 @@ impl Row<'_> {
         median(&self.timing, infinite).is_some_and(|share| share > 0.0)
     }
 
-    /// A percentile of the received datagrams, or its upper limit.
-    pub(super) fn received(&self, of: fn(&Latency) -> Bounded) -> Option<Figure> {
-        self.figure(|latency| Figure::of(of(latency)))
+    /// A percentile or its limit; infinite if it is infinite in half of the trials or more.
+    pub(super) fn percentile(&self, quantile: f64, of: BoundedFigure) -> Figure {
+        if self.is_infinite(quantile) { Figure::Infinite } else { self.received(of) }
     }
 
-    pub(super) fn max(&self) -> Option<Figure> {
-        self.figure(|latency| Figure::of(latency.max()))
-    }
-
-    /// The median over trials; an upper limit if some trials have only a limit.
-    fn figure(&self, of: impl Fn(&Latency) -> Option<Figure>) -> Option<Figure> {
-        let by = |limit: fn(Figure, u64) -> f64| {
-            median(&self.timing, |cell| {
-                let latency = cell.latency.as_ref()?;
-                Some(limit(of(latency)?, latency.bound_ns))
-            })
+    /// The median over trials of a figure of the received datagrams; an upper limit if some trials
+    /// have only a limit.
+    pub(super) fn received(&self, of: BoundedFigure) -> Figure {
+        let figures = self.timing.iter().filter_map(|cell| {
+            let latency = cell.latency.as_ref()?;
+            let (ns, limit_ns) = of(latency);
+            Some((ns, ns.or(limit_ns)?, latency.bound_ns))
+        });
+        let figures: Vec<_> = figures.collect();
+        let by = |of: fn(&(Option<u64>, u64, u64)) -> u64| {
+            unit::median(figures.iter().map(|figure| of(figure) as f64))
         };
-        let least = by(|figure, _| figure.ends().0)?;
-        let most = by(|figure, _| figure.ends().1)?;
-        Some(if least == most {
-            Figure::Known(most.round() as u64)
-        } else {
-            Figure::Below(by(Figure::upper_limit)?.ceil() as u64)
-        })
+        // A withheld figure may be 0; a known one may be longer by its bound.
+        let least = by(|(ns, ..)| ns.unwrap_or(0));
+        let most = by(|(_, most, _)| *most);
+        let limit = by(|(ns, most, bound_ns)| ns.map_or(*most, |ns| ns.saturating_add(*bound_ns)));
+        match (most, limit) {
+            (Some(most), _) if least == Some(most) => Figure::Known(most.round() as u64),
+            (_, Some(limit)) => Figure::Below(limit.ceil() as u64),
+            _ => Figure::Unknown,
+        }
     }
 
-    pub(super) fn stalled(&self) -> bool {
-        self.timing.iter().any(|cell| {
-            cell.latency.as_ref().is_some_and(|latency| latency.outside_stalls.is_some())
-        })
+    pub(super) fn is_stalled(&self) -> bool {
+        let mut latencies = self.timing.iter().filter_map(|cell| cell.latency.as_ref());
+        latencies.any(|latency| latency.outside_stalls.is_some())
     }
+}
 
-    pub(super) fn max_outside_stalls(&self) -> Option<Figure> {
-        self.figure(|latency| Figure::of(latency.max_outside_stalls()))
-    }
+/// A figure of a latency, or its upper limit.
+pub(super) type BoundedFigure = fn(&Latency) -> Bounded;
+
+pub(super) fn p50(latency: &Latency) -> Bounded {
+    (latency.p50_ns, latency.limits().p50_ns)
+}
+
+pub(super) fn p99(latency: &Latency) -> Bounded {
+    (latency.p99_ns, latency.limits().p99_ns)
 }
 
 /// A latency in ns, or its upper limit.
@@ -227,57 +173,51 @@ pub(super) enum Figure {
     Known(u64),
     Below(u64),
     Infinite,
+    Unknown,
 }
 
 impl Figure {
-    /// `None` if neither the figure nor a limit is known.
-    pub(super) fn of((ns, limit_ns): Bounded) -> Option<Self> {
-        ns.map(Self::Known).or_else(|| limit_ns.map(Self::Below))
-    }
-
-    /// The interval that contains the true value: a withheld figure may be 0.
-    fn ends(self) -> (f64, f64) {
-        match self {
-            Self::Known(ns) => (ns as f64, ns as f64),
-            Self::Below(ns) => (0.0, ns as f64),
-            Self::Infinite => (f64::INFINITY, f64::INFINITY),
+    pub(super) fn of(bounded: Bounded) -> Self {
+        match bounded {
+            (Some(ns), _) => Self::Known(ns),
+            (None, Some(limit_ns)) => Self::Below(limit_ns),
+            (None, None) => Self::Unknown,
         }
     }
 
-    /// Upper limit of the true value, if figures are known within ± `bound_ns`.
-    fn upper_limit(self, bound_ns: u64) -> f64 {
-        match self {
-            Self::Known(ns) => ns.saturating_add(bound_ns) as f64,
-            figure => figure.ends().1,
-        }
-    }
-
-    /// `8.54 µs`, `<12.1 µs`, or `∞`.
+    /// `8.54 µs`, `<12.1 µs`, or a sign.
     pub(super) fn show(self) -> String {
         match self {
             Self::Known(ns) => show_nanos(ns),
             Self::Below(ns) => format!("<{}", show_nanos_above(ns)),
             Self::Infinite => INFINITE.to_owned(),
+            Self::Unknown => UNKNOWN.to_owned(),
         }
     }
 }
 
-/// Whether arrivals are unknown.
-pub(super) fn is_one_ended(report: &Report) -> bool {
+/// All cells but those that only measured the rate of `max`.
+pub(in crate::report::format) fn measured(report: &Report) -> impl Iterator<Item = &Cell> {
+    report.cells.iter().filter(|cell| !cell.calibration)
+}
+
+pub(super) fn is_send_only(report: &Report) -> bool {
     !report.cells.is_empty() && report.cells.iter().all(|cell| cell.rx.is_none())
 }
 
+pub(super) fn has_requests(report: &Report) -> bool {
+    report.cells.iter().any(|cell| cell.exchange.is_some())
+}
+
 /// The receiving side, or if unknown, the sending side.
-fn far_side(cell: &Cell) -> &Side {
+pub(super) fn far_side(cell: &Cell) -> &Side {
     cell.rx.as_ref().unwrap_or(&cell.tx)
 }
 
-/// The payload of a cell as shown: `64`, or `imix`.
 fn size(cell: &Cell) -> String {
     cell.size_mix.clone().unwrap_or_else(|| cell.size.to_string())
 }
 
-/// The engine of a cell as in its id: `plain`, `gso+batch`.
 fn engine(cell: &Cell) -> &str {
     cell.id.split('/').next().unwrap_or_default()
 }
@@ -289,12 +229,12 @@ pub(super) fn loss(cell: &Cell) -> Option<f64> {
     Some(lost as f64 / ledger.sent as f64)
 }
 
-fn median_and_worst(cells: &[&Cell], of: fn(&Cell) -> Option<f64>) -> Option<(f64, f64)> {
+/// Median and largest over trials.
+pub(super) fn median_and_worst(
+    cells: &[&Cell],
+    of: fn(&Cell) -> Option<f64>,
+) -> Option<(f64, f64)> {
     median(cells, of).zip(cells.iter().filter_map(|cell| of(cell)).reduce(f64::max))
-}
-
-fn cpu(cpu_ns: Option<u64>, elapsed_ns: u64) -> Option<f64> {
-    cpu_ns.filter(|_| elapsed_ns > 0).map(|cpu_ns| cpu_ns as f64 / elapsed_ns as f64)
 }
 
 /// Stalls of several cells and sides as one.
@@ -306,6 +246,6 @@ pub(super) fn add_stalls<'a>(all: impl Iterator<Item = &'a StallSum>) -> StallSu
     })
 }
 
-fn median(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
+pub(super) fn median(cells: &[&Cell], of: impl Fn(&Cell) -> Option<f64>) -> Option<f64> {
     unit::median(cells.iter().filter_map(|cell| of(cell)))
 }

@@ -1,32 +1,46 @@
-//! Colour, width and wording: what all parts of the text share.
+//! Colours, widths and wording that all parts of the text share.
 
 use anstyle::{AnsiColor, Effects};
 
 use crate::unit::{Rate, show_bits, show_pps};
 
-/// The output device of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Whether to colour; if not, the text has no escape sequences.
-    pub color: bool,
-    /// Width in columns.
-    pub width: usize,
-    /// Whether to show all warnings, whole.
-    pub verbose: bool,
+pub(crate) struct Style {
+    pub(crate) color: bool,
+    /// In columns.
+    pub(crate) width: usize,
+    /// Whether to show all warnings, with their full text.
+    pub(crate) verbose: bool,
 }
 
 /// A blank that does not break a line; printed as a plain blank, so that it pastes as one.
-pub(crate) const GLUE: char = '\u{a0}';
+pub(crate) const NBSP: char = '\u{a0}';
+
+/// Stands for what is unknown.
+pub(super) const UNKNOWN: &str = "–";
+
+/// Stands for a percentile that falls among lost or missed datagrams.
+pub(super) const INFINITE: &str = "∞";
+
+/// Marks a maximum that a stall may have made.
+pub(super) const STALL_MARK: &str = "*";
+
+/// Marks a rate delivered in super-packets that were never segmented.
+pub(super) const UNCUT_MARK: &str = "†";
+
+/// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
+pub(super) const BAD_LOSS: f64 = 0.001;
+
+/// The least width of the text. Arbitrary: about the table without its optional columns.
+pub(super) const MIN_WIDTH: usize = 60;
 
 /// The role of a piece of text, which sets its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Color {
     Title,
-    /// Background information.
     Quiet,
     Good,
     Note,
-    /// Worth attention.
     Warning,
     Bad,
     Accent,
@@ -56,8 +70,11 @@ impl Styler {
 
     /// Each line in that color: a terminal would carry an open colour over the margin.
     pub(crate) fn paint_lines(self, color: Color, lines: Vec<String>) -> Vec<String> {
-        let paint = |line: String| self.paint(color, &line);
-        lines.into_iter().map(paint).collect()
+        lines.into_iter().map(|line| self.paint(color, &line)).collect()
+    }
+
+    pub(crate) fn paragraph(self, color: Color, text: &str, width: usize) -> String {
+        self.paint_lines(color, wrap(text, width, 2)).join("\n")
     }
 
     /// A number, with its unit in the background: the last word of `8.32 µs`.
@@ -77,28 +94,17 @@ pub(crate) fn columns(text: &str) -> usize {
 /// Between two columns. Arbitrary: one blank would run figures and units together.
 pub(crate) const GAP: usize = 2;
 
-/// The widest column that `std::fmt` can fill up; a wider one panics.
-pub(crate) const WIDEST: usize = u16::MAX as usize;
-
 /// Rows as lines; columns are aligned to the right unless `is_left` holds for them.
 pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> String {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = columns(cell).max(*width);
-        }
-    }
+    let width =
+        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| columns(cell)).max();
+    let widths: Vec<usize> = (0..).map_while(width).collect();
     let line = |row: &Vec<String>| {
-        let mut line = String::new();
-        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let gap = if at == 0 { 0 } else { GAP };
-            let blank = width - columns(cell);
-            let (before, after) = if is_left(at) { (gap, blank) } else { (gap + blank, 0) };
-            line.extend([&" ".repeat(before), cell.as_str(), &" ".repeat(after)]);
-        }
-        line.truncate(line.trim_end().len());
-        line
+        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
+            let blank = " ".repeat(width - columns(cell));
+            if is_left(at) { format!("{cell}{blank}") } else { format!("{blank}{cell}") }
+        });
+        cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -106,68 +112,78 @@ pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> St
 /// The words in lines of at most `width`, all but the first indented.
 pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let length = columns(word);
-        if used > 0 && used + 1 + length > width {
-            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
-            used = 0;
+        match lines.last_mut() {
+            None => lines.push(word.to_owned()),
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
+                line.extend([" ", word]);
+            }
+            Some(_) => lines.push(" ".repeat(indent) + word),
         }
-        if used > 0 {
-            line.push(' ');
-            used += 1;
-        } else if !lines.is_empty() {
-            used = indent;
-        }
-        line.push_str(word);
-        used += length;
     }
-    lines.push(line);
-    let plain = |line: String| line.replace(GLUE, " ");
-    lines.into_iter().map(plain).collect()
+    if lines.is_empty() {
+        return vec![String::new()];
+    }
+    lines.into_iter().map(|line| line.replace(NBSP, " ")).collect()
 }
 
-pub(crate) fn glue(text: &str) -> String {
-    text.replace(' ', &GLUE.to_string())
+/// The text as one word that no line break divides.
+pub(crate) fn no_break(text: &str) -> String {
+    text.replace(' ', &NBSP.to_string())
 }
 
-/// Some things in a row, dots between them; lines break after a dot.
+/// Items in a row with dots between them; lines break only after a dot.
 pub(crate) fn dotted(items: &[String]) -> String {
-    let items: Vec<_> = items.iter().map(|item| glue(item)).collect();
-    items.join(&format!("{GLUE}· "))
+    join_dotted(&items.iter().map(|item| no_break(item)).collect::<Vec<_>>())
+}
+
+/// The same for items that lines may break.
+pub(super) fn join_dotted(items: &[String]) -> String {
+    items.join(&format!("{NBSP}· "))
 }
 
 /// A note under the table: a quiet label, and text beside it.
 pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> String {
     /// As wide as the longest label, and a gap.
     const LABEL: usize = 10;
-    let mut lines = wrap(text, width.saturating_sub(LABEL), 0);
-    for line in &mut lines {
-        line.insert_str(0, &" ".repeat(LABEL));
-    }
-    let first = lines[0].split_off(LABEL);
-    lines[0] = format!("{}{first}", styler.paint(Color::Quiet, &format!("{label:<LABEL$}")));
-    lines.join("\n")
+    let text = wrap(text, width.saturating_sub(LABEL), 0).join(&format!("\n{:LABEL$}", ""));
+    styler.paint(Color::Quiet, &format!("{label:<LABEL$}")) + &text
 }
 
 /// A count in full, digits in groups, so that ledgers add up.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
 }
 
-/// A count and its noun: `1 stream`, `4 streams`.
 pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {what}{plural}", grouped(count))
+}
+
+/// `late 3`, as one word.
+pub(super) fn item(name: &str, count: u64) -> String {
+    no_break(&format!("{name} {}", grouped(count)))
+}
+
+/// An item for each count that is not 0.
+pub(super) fn items<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<String> {
+    let known = counts.into_iter().filter(|(_, count)| *count > 0);
+    known.map(|(name, count)| item(name, count)).collect()
+}
+
+/// Named counts, each the sum over all of these; empty if there are none.
+pub(super) fn add_up<const N: usize>(
+    all: impl IntoIterator<Item = [(&'static str, u64); N]>,
+) -> Vec<(&'static str, u64)> {
+    let add = |mut sums: [(&'static str, u64); N], counts: [(&'static str, u64); N]| {
+        for (sum, (_, count)) in sums.iter_mut().zip(counts) {
+            sum.1 = sum.1.saturating_add(count);
+        }
+        sums
+    };
+    all.into_iter().reduce(add).map_or_else(Vec::new, Vec::from)
 }
 
 /// A share in percent: 0% and 100% only if it is exactly that.
@@ -185,7 +201,7 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// A requested rate as text: `50%`, `100 kpps`, `1.00 Gbit/s`; words of other kinds as they are.
-pub(crate) fn rate_asked(word: &str) -> String {
+pub(super) fn requested_rate(word: &str) -> String {
     match word.parse() {
         Ok(Rate::Pps(rate)) => show_pps(rate.pps()),
         Ok(Rate::Bits(bits)) => show_bits(bits),
@@ -204,22 +220,19 @@ pub(crate) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec
     seen
 }
 
-/// How many cells a note names before it only counts them; arbitrary, about two lines.
-pub(super) const NAMED: usize = 4;
+/// How many items a note lists before it only counts them; arbitrary, about two lines.
+pub(super) const LISTED: usize = 4;
 
-/// The first few in words, and how many more there are.
-pub(super) fn named<T>(all: &[T], show: impl Fn(&T) -> String) -> Option<String> {
-    if all.is_empty() {
-        return None;
-    }
-    let first: Vec<_> = all.iter().take(NAMED).map(show).collect();
-    let more = all.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!("; and {}", counted(more as u64, "more cell"))
-    } else {
-        String::new()
-    };
-    Some(first.join("; ") + &more)
+/// `and 2 more cells`, if there are more items than a note lists.
+pub(super) fn more(count: usize, what: &str) -> Option<String> {
+    let more = count.checked_sub(LISTED).filter(|&more| more > 0)?;
+    Some(format!("and {}", counted(more as u64, &format!("more {what}"))))
+}
+
+/// The first few items, and how many more there are.
+pub(super) fn first_few<T>(all: &[T], what: &str, show: impl Fn(&T) -> String) -> Option<String> {
+    let first = all.iter().take(LISTED).map(show).chain(more(all.len(), what));
+    (!all.is_empty()).then(|| first.collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]
@@ -228,26 +241,19 @@ mod tests {
 
     #[test]
     fn lines_break_between_words_only() {
-        let text = format!("one two{GLUE}three four");
+        let text = format!("one two{NBSP}three four");
         assert_eq!(wrap(&text, 10, 2), ["one", "  two three", "  four"]);
         assert_eq!(wrap("", 10, 0), [""]);
         assert_eq!(wrap("immeasurable", 4, 0), ["immeasurable"]);
     }
 
     #[test]
-    fn colour_has_no_width_and_can_be_omitted() {
-        let styler = Styler { color: true };
-        let painted = styler.figure("8.32 µs");
-        assert_eq!(painted, "8.32 \u{1b}[2mµs\u{1b}[0m");
-        assert_eq!(columns(&painted), 7);
-        assert_eq!(Styler { color: false }.paint(Color::Bad, "x"), "x");
-    }
-
-    #[test]
     fn cells_are_aligned_without_their_colour() {
-        let rows = [["a", "1"], ["bcd", "\u{1b}[2m22\u{1b}[0m"], ["", "333"]];
+        let painted = Styler { color: true }.figure("22 µs");
+        assert_eq!(painted, "22 \u{1b}[2mµs\u{1b}[0m");
+        let rows = [["a", "1"], ["bcd", painted.as_str()], ["", "33333"]];
         let rows = rows.map(|row| row.map(str::to_owned).to_vec());
-        let expected = "a      1\nbcd   \u{1b}[2m22\u{1b}[0m\n     333";
+        let expected = format!("a        1\nbcd  {painted}\n     33333");
         assert_eq!(align(&rows, |at| at == 0), expected);
         assert_eq!(align(&[vec!["x ".to_owned()], vec![]], |_| true), "x\n");
     }
@@ -261,16 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn counts_add_up() {
+    fn counts_and_rates_have_units() {
         let shown = [0, 999, 1_000, 1_234_567].map(grouped);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(counted(1, "cell"), "1 cell");
-        assert_eq!(counted(2, "cell"), "2 cells");
-    }
-
-    #[test]
-    fn requested_rates_are_shown_with_units() {
-        let shown = ["max", "50%", "100k", "1Gbit", "ramp:1k..2k"].map(rate_asked);
+        assert_eq!([1, 2].map(|count| counted(count, "cell")), ["1 cell", "2 cells"]);
+        let shown = ["max", "50%", "100k", "1Gbit", "ramp:1k..2k"].map(requested_rate);
         assert_eq!(shown, ["max", "50%", "100 kpps", "1.00 Gbit/s", "ramp:1k..2k"]);
     }
 }

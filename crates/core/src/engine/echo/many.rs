@@ -1,5 +1,5 @@
-//! Many datagrams a system call: `recvmmsg`, and `sendmmsg` from the same buffers; with
-//! super-packets (`UDP_GRO`), each is returned as one, which the kernel cuts again (`UDP_SEGMENT`).
+//! Many datagrams per system call: `recvmmsg`, and `sendmmsg` from the same buffers. Super-packets
+//! (`UDP_GRO`) are returned as such, and the kernel splits them again (`UDP_SEGMENT`).
 
 use std::io;
 
@@ -82,7 +82,7 @@ impl Responder for ManyEcho {
             .iter()
             .map(|pending| pending.reply(inbox.bytes(pending.message, pending.len)));
         send_replies(&mut self.outbox, &self.socket, replies, counters);
-        // A call that brought something does not prove that nothing is left.
+        // A call that returned datagrams does not prove that the queue is empty.
         false
     }
 

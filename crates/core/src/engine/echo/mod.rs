@@ -28,13 +28,11 @@ pub trait ReplyFilter {
     /// Is called after each receive call, before [`Self::judge`].
     fn read(&mut self);
 
-    /// How many bytes of this packet to return now, from its start; `None`: nothing. Removes
-    /// segments that are not returned.
+    /// How many bytes to return now; `None`: nothing. Removes segments that are not returned.
     fn judge(&mut self, request: &mut Request<'_>) -> Option<usize>;
 }
 
 impl EchoCounters {
-    /// Counts a received packet.
     #[inline]
     pub(super) fn count_request(&mut self, request: &Request<'_>) {
         let len = request.payload.len();
@@ -45,7 +43,6 @@ impl EchoCounters {
         self.truncated += u64::from(request.truncated);
     }
 
-    /// Counts a returned packet.
     #[inline]
     pub(super) fn count_reply(&mut self, reply: &Reply<'_>) {
         self.returned += reply.datagrams() as u64;
@@ -54,15 +51,7 @@ impl EchoCounters {
 
     // cold: a refusal
     pub(super) fn count_refusal(&mut self, error: SendError, reply: &Reply<'_>) {
-        let refused = &mut self.refused;
-        let counter = match error {
-            SendError::WouldBlock => &mut refused.would_block,
-            SendError::NoBuffers => &mut refused.no_buffers,
-            SendError::Unreachable(_) => &mut refused.unreachable,
-            SendError::TooBig => &mut refused.too_big,
-            SendError::Interrupted | SendError::Untold | SendError::Other(_) => &mut refused.other,
-        };
-        *counter += reply.datagrams() as u64;
+        self.refused.count(error, reply.datagrams() as u64);
     }
 }
 
@@ -82,21 +71,17 @@ pub trait Responder {
     fn sockets(&mut self) -> &mut [UdpSocket];
 }
 
-/// A packet of a batch to return.
+/// A packet to return: its number in the batch, and how much of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PendingReply {
-    /// Its number in the batch.
     pub(super) message: usize,
-    /// How much of it.
     pub(super) len: usize,
-    /// Bytes of a datagram.
     pub(super) segment: usize,
     pub(super) to: SocketAddr,
     pub(super) local: Option<LocalAddr>,
 }
 
 impl PendingReply {
-    /// Entries for a whole batch.
     // cold: set-up
     pub(super) fn buffers(batch: usize) -> Box<[Self]> {
         let to = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -117,7 +102,6 @@ impl PendingReply {
         Some(Self { message, len, segment: request.segment, to, local: request.local })
     }
 
-    /// The reply with this payload.
     #[inline]
     pub(super) const fn reply<'a>(&self, payload: &'a [u8]) -> Reply<'a> {
         Reply { payload, segment: self.segment, to: self.to, local: self.local }

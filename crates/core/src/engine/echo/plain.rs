@@ -1,5 +1,5 @@
-//! Two system calls a datagram: `recv_from` and `send_to`; or `recvmsg` and `sendmsg`, where the
-//! socket is bound to any address, so that the answer leaves from where the request was sent to.
+//! Two system calls per datagram: `recv_from` and `send_to`; on a socket bound to any address
+//! `recvmsg` and `sendmsg`, so that replies leave from the address that requests were sent to.
 
 use std::io;
 

@@ -107,6 +107,7 @@ fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, counters: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::SendErrorCounts;
 
     /// A peer, and a replying socket; `None` on systems without batches.
     fn pair() -> Option<(std::net::UdpSocket, UdpSocket)> {
@@ -120,63 +121,56 @@ mod tests {
         Some((peer, socket))
     }
 
+    /// Sends replies of these lengths and segments.
+    fn send(
+        (peer, socket): &(std::net::UdpSocket, UdpSocket),
+        replies: &[(usize, usize)],
+        counters: &mut EchoCounters,
+    ) {
+        let (bytes, to) = (vec![0; 65_508], peer.local_addr().unwrap());
+        let reply = |&(len, segment): &(usize, usize)| Reply {
+            payload: &bytes[..len],
+            segment,
+            to,
+            local: None,
+        };
+        send_replies(&mut ReplyBatch::new(2), socket, replies.iter().map(reply), counters);
+    }
+
     #[test]
-    fn unsupported_super_packets_leave_as_datagrams() {
-        let Some((peer, socket)) = pair() else { return };
-        // More segments than any kernel takes (`UDP_MAX_SEGMENTS`), between two that it does take.
-        let bytes: Vec<u8> = (0..200).collect();
-        let to = peer.local_addr().unwrap();
-        let reply =
-            |len: usize, segment| Reply { payload: &bytes[..len], segment, to, local: None };
-        let replies = [reply(20, 10), reply(200, 1), reply(7, 7)];
+    fn splits_unsupported_super_packets() {
+        let Some(pair) = pair() else { return };
         let mut counters = EchoCounters::default();
-        send_replies(&mut ReplyBatch::new(8), &socket, replies.into_iter(), &mut counters);
-        assert_eq!(
-            (counters.returned, counters.returned_bytes, counters.cut),
-            (2 + 200 + 1, 227, 1)
-        );
-        assert_eq!(counters.refused, crate::measure::SendErrorCounts::default());
-        let (mut lens, mut buffer) = (Vec::new(), [0; 300]);
-        while let Ok(len) = peer.recv(&mut buffer) {
-            lens.push(len);
-        }
+        // More segments than any kernel takes (`UDP_MAX_SEGMENTS`), between two that it does take.
+        send(&pair, &[(20, 10), (200, 1), (7, 7)], &mut counters);
+        let counted = (counters.returned, counters.returned_bytes, counters.cut);
+        assert_eq!((counted, counters.refused), ((203, 227, 1), SendErrorCounts::default()));
+        let mut buffer = [0; 300];
+        let lens: Vec<_> = std::iter::from_fn(|| pair.0.recv(&mut buffer).ok()).collect();
         let expected = [10, 10].into_iter().chain([1; 200]).chain([7]);
         assert!(lens.iter().copied().eq(expected), "{lens:?}");
     }
 
     #[test]
-    fn each_icmp_error_is_counted() {
-        let Some((peer, socket)) = pair() else { return };
+    fn counts_each_icmp_error() {
+        let Some(pair) = pair() else { return };
         let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        sys::report_queue_drops(&socket, false).unwrap();
+        sys::report_queue_drops(&pair.1, false).unwrap();
         // Every other send fails with the error of the one before.
-        let sent = (0..5).filter(|_| socket.send_to(b"x", closed).is_ok()).count() as u64;
+        let sent = (0..5).filter(|_| pair.1.send_to(b"x", closed).is_ok()).count() as u64;
         assert!(sent > 1, "{sent}");
-        let to = peer.local_addr().unwrap();
-        let reply = Reply { payload: b"answer", segment: 6, to, local: None };
         let mut counters = EchoCounters::default();
-        for _ in 0..2 {
-            send_replies(&mut ReplyBatch::new(1), &socket, std::iter::once(reply), &mut counters);
-        }
-        let refused = crate::measure::SendErrorCounts::default();
-        assert_eq!(
-            (counters.returned, counters.queued_errors, counters.refused),
-            (2, sent, refused)
-        );
+        (0..2).for_each(|_| send(&pair, &[(6, 6)], &mut counters));
+        assert_eq!((counters.returned, counters.queued_errors), (2, sent));
+        assert_eq!(counters.refused, SendErrorCounts::default());
     }
 
     #[test]
-    fn too_long_replies_are_refused_and_the_rest_is_sent() {
-        let Some((peer, socket)) = pair() else { return };
-        let long = vec![0; 65_508];
-        let to = peer.local_addr().unwrap();
-        let reply = |len: usize| Reply { payload: &long[..len], segment: len, to, local: None };
+    fn refuses_too_long_replies_and_sends_the_rest() {
+        let Some(pair) = pair() else { return };
         let mut counters = EchoCounters::default();
-        let replies = [5, 65_508, 65_507, 65_508].map(reply);
-        send_replies(&mut ReplyBatch::new(2), &socket, replies.into_iter(), &mut counters);
-        assert_eq!(
-            (counters.returned, counters.refused.too_big, counters.queued_errors),
-            (2, 2, 0)
-        );
+        send(&pair, &[5, 65_508, 65_507, 65_508].map(|len| (len, len)), &mut counters);
+        assert_eq!((counters.returned, counters.refused.too_big), (2, 2));
+        assert_eq!(counters.queued_errors, 0);
     }
 }

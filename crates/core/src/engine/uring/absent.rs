@@ -91,11 +91,11 @@ impl UringEcho {
 }
 
 impl Responder for UringEcho {
-    fn turn(&mut self, _judge: &mut impl ReplyFilter, _moved: &mut EchoCounters) -> bool {
+    fn turn(&mut self, _filter: &mut impl ReplyFilter, _counters: &mut EchoCounters) -> bool {
         match self.0 {}
     }
 
-    fn send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _moved: &mut EchoCounters) {
+    fn send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _: &mut EchoCounters) {
         match self.0 {}
     }
 

@@ -1,5 +1,4 @@
-//! Buffers lent to the kernel, which takes one for each datagram: `io_uring_setup_buf_ring(3)`
-//! without liburing.
+//! Buffers lent to the kernel for datagrams: `io_uring_setup_buf_ring(3)` without liburing.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -29,26 +28,25 @@ const LEAST: usize = 64;
 /// The kernel keeps the address of each buffer, from [`StableSlice::at`]. A buffer is borrowed here
 /// only between its result and the next [`Self::give`], while the kernel does not have it.
 pub(super) struct Buffers {
-    /// Entries of the ring: memory of whole pages that is ours alone and shared with the kernel.
+    /// Entries of the ring: whole pages of memory, shared with the kernel only.
     entries: NonNull<BufRingEntry>,
     bytes: StableSlice<u8>,
     /// Where the first buffer begins in them: at a cache line.
     start: usize,
     stride: usize,
-    /// How many there are, a power of two.
     count: u16,
-    /// How many were given so far, the kernel's `tail`.
-    given: u16,
+    /// How many were provided so far, the kernel's `tail`.
+    provided: u16,
 }
 
 impl Buffers {
-    /// How many buffers of so many bytes are to be had where so many are wanted: a power of two.
+    /// The number of buffers of this length: `wanted` or what fits, a power of two.
     // cold: set-up
     pub(super) fn fitting(len: usize, wanted: usize) -> u16 {
         let stride = len.next_multiple_of(CACHE_LINE);
-        let room = (BUFFERS_LEN / stride).max(LEAST);
+        let most = (BUFFERS_LEN / stride).max(LEAST);
         // The largest power of two that fits.
-        let most = 1 << room.ilog2().min(15);
+        let most = 1 << most.ilog2().min(15);
         wanted.next_power_of_two().min(most) as u16
     }
 
@@ -60,7 +58,7 @@ impl Buffers {
         // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
         let bytes = StableSlice::new(0xFF, usize::from(count) * stride + CACHE_LINE);
         let start = bytes.start().align_offset(CACHE_LINE);
-        let mut buffers = Self { entries, bytes, start, stride, count, given: 0 };
+        let mut buffers = Self { entries, bytes, start, stride, count, provided: 0 };
         // SAFETY: the memory has room for `count` entries and is unmapped when `buffers` is
         // dropped, which is after the ring: whoever owns both keeps them in that order.
         let registered = unsafe {
@@ -78,15 +76,16 @@ impl Buffers {
     pub(super) fn give(&mut self, id: u16) {
         let slot = self.bytes.at(self.slot_start(id));
         // SAFETY: the index is below `count`, which the memory has room for. The kernel reads
-        // entries before its tail alone, and this one is not: at most `count` are given at a time.
+        // entries before its tail alone, and this one is not: it has at most `count` at a time.
         // The tail itself shares memory with the first entry, in a field that is not written here.
         unsafe {
-            let entry = &mut *self.entries.as_ptr().add(usize::from(self.given & (self.count - 1)));
+            let entry =
+                &mut *self.entries.as_ptr().add(usize::from(self.provided & (self.count - 1)));
             entry.set_addr(slot as u64);
             entry.set_len(self.stride as u32);
             entry.set_bid(id);
         }
-        self.given = self.given.wrapping_add(1);
+        self.provided = self.provided.wrapping_add(1);
     }
 
     /// Publishes prepared buffers to the kernel.
@@ -96,17 +95,15 @@ impl Buffers {
         // the entries; the kernel only reads it.
         let tail =
             unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.entries.as_ptr()).cast_mut()) };
-        tail.store(self.given, Ordering::Release);
+        tail.store(self.provided, Ordering::Release);
     }
 
-    /// The bytes of a buffer that the kernel has handed back.
     #[inline]
     pub(super) fn slot(&self, id: u16) -> &[u8] {
         let at = self.slot_start(id);
         &self.bytes[at..at + self.stride]
     }
 
-    /// The same, to be written.
     #[inline]
     pub(super) fn slot_mut(&mut self, id: u16) -> &mut [u8] {
         let at = self.slot_start(id);
@@ -127,17 +124,16 @@ impl Drop for Buffers {
     }
 }
 
-/// Bytes of a ring of so many entries.
 const fn ring_len(count: u16) -> usize {
     count as usize * size_of::<BufRingEntry>()
 }
 
-/// Maps so many bytes of zeroes, at the beginning of a page, as the kernel demands.
+/// Maps this many bytes of zeroes at the beginning of a page, as the kernel requires.
 // cold: set-up
 fn map(len: usize) -> io::Result<NonNull<libc::c_void>> {
     let (protection, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping wherever the kernel likes; nobody else's memory is touched.
+    // SAFETY: a new mapping at an address of the kernel's choice; no other memory is touched.
     let at = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
     if at == libc::MAP_FAILED {
         return Err(failed("mmap of a ring of buffers", &io::Error::last_os_error()));

@@ -1,5 +1,5 @@
-//! Returning datagrams: what one multishot has received goes back as one request a datagram, from
-//! the buffers in which it came, all by one `io_uring_enter`.
+//! Returning datagrams: those that one multishot has received go back by one request each, from the
+//! same buffers, all by one `io_uring_enter`.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -31,7 +31,6 @@ const NOT_TRIED: i32 = -libc::ECANCELED;
 /// Returns many datagrams by two calls, through two rings.
 pub struct UringEcho {
     rx: UringRx<UdpSocket>,
-    /// The ring that sends.
     ring: IoUring,
     outbox: ReplyBatch,
     /// What of the latest pull is to be returned; as long as a pull.
@@ -109,7 +108,6 @@ impl UringEcho {
         self.complete_all(count, counters);
     }
 
-    /// Counts the results, and retries sends that failed with the error of an earlier reply.
     #[inline]
     fn complete_all(&mut self, count: usize, counters: &mut EchoCounters) {
         let Self { rx, outbox, pending, results, .. } = self;
@@ -192,12 +190,5 @@ impl Drop for UringEcho {
     fn drop(&mut self) {
         // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().unregister_files();
-    }
-}
-
-impl std::fmt::Debug for UringEcho {
-    // cold: never in a run
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UringEcho").field("rx", &self.rx).finish_non_exhaustive()
     }
 }

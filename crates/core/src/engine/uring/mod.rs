@@ -1,9 +1,9 @@
-//! io_uring: many sends an `io_uring_enter`, and one receive that goes on for ever.
+//! io_uring: many sends per `io_uring_enter`, and one receive that never ends.
 //!
-//! Both sides want Linux 6.1: rings that run their work only when we enter the kernel
-//! (`IORING_SETUP_DEFER_TASKRUN`), so that nothing happens behind the loops' back, least of all
-//! between a look at the ring and a sleep in epoll; and sends to an address. What they want
-//! besides is older: multishot `recvmsg` (6.0), rings of provided buffers (5.19).
+//! Both sides need Linux 6.1: rings that run their work only when we enter the kernel
+//! (`IORING_SETUP_DEFER_TASKRUN`), so that no work runs between a look at the ring and a sleep in
+//! epoll; and sends to an address. Multishot `recvmsg` (6.0) and rings of provided buffers (5.19)
+//! are older.
 
 mod buffers;
 mod echo;
@@ -22,7 +22,7 @@ use io_uring::IoUring;
 /// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = true;
 
-/// A ring of the calling thread for so many requests and results at a time.
+/// A ring of the calling thread for this number of requests and results.
 // cold: set-up
 fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
     let too_many = |_| io::Error::from(io::ErrorKind::InvalidInput);

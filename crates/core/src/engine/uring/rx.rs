@@ -1,9 +1,8 @@
-//! Receiving: one multishot `recvmsg` that goes on for ever and puts each datagram into a buffer
-//! of the ring.
+//! Receiving: one multishot `recvmsg` that never ends and puts each datagram into a buffer of the
+//! ring.
 //!
-//! Whether something came can be seen in the ring's memory, so an empty queue costs no system
-//! call. What did come is fetched by the next `io_uring_enter`, about 32 datagrams at a time:
-//! `MULTISHOT_MAX_RETRY` of the kernel's io_uring/net.c.
+//! The ring's memory shows whether datagrams came, so an empty queue costs no system call. The next
+//! `io_uring_enter` fetches them, about 32 at a time (`MULTISHOT_MAX_RETRY` of io_uring/net.c).
 #![allow(unsafe_code)]
 
 use std::io;
@@ -39,7 +38,6 @@ const CONTROL_LEN: usize = 64;
 /// Bytes before the address: `struct io_uring_recvmsg_out` of include/uapi/linux/io_uring.h.
 const OUT_LEN: usize = 16;
 
-/// A datagram of the latest pull.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pulled {
     buffer: u16,
@@ -59,16 +57,13 @@ pub struct UringRx<S: Datagram = UdpSocket> {
     read_ns: Option<u64>,
 }
 
-/// Where datagrams are put.
 struct Inbox {
     /// How the buffers are divided; the multishot reads it when it is armed.
     layout: Box<libc::msghdr>,
     buffers: Buffers,
     /// The latest pull; as long as a pull takes at most.
     pulled: Box<[Pulled]>,
-    /// How many of those there are.
     datagrams: usize,
-    /// Where the payload begins in a buffer.
     payload_at: usize,
 }
 
@@ -82,30 +77,19 @@ impl<S: Datagram> UringRx<S> {
         batch: Option<usize>,
         stamps: bool,
     ) -> io::Result<Self> {
-        let batch = batch.unwrap_or(BATCH);
-        Self::with_buffers(socket, size, batch, stamps, batch + CALL_BRINGS)
-    }
-
-    /// The same with so many buffers, or the next power of two.
-    // cold: set-up
-    fn with_buffers(
-        socket: S,
-        size: PayloadSize,
-        batch: usize,
-        stamps: bool,
-        buffers: usize,
-    ) -> io::Result<Self> {
         if stamps {
             sys::set_timestamps(&socket)?;
         }
+        let (batch, payload_len) = (batch.unwrap_or(BATCH), size.largest() + SLACK);
         let control_len = if stamps { CONTROL_LEN } else { 0 };
-        let payload_len = size.largest() + SLACK;
+        let buffers = batch + CALL_BRINGS;
         let mut rx = Self::with_layout(socket, payload_len, batch, control_len, buffers)?;
         rx.read_ns = stamps.then_some(0);
         Ok(rx)
     }
 
-    /// Receives datagrams of up to so many bytes, with so many bytes of control messages.
+    /// Receives datagrams of up to `payload_len` bytes, with `control_len` bytes of control
+    /// messages.
     // cold: set-up
     pub(super) fn with_layout(
         socket: S,
@@ -153,7 +137,6 @@ impl<S: Datagram> UringRx<S> {
         &slot[self.inbox.payload_at..][..len]
     }
 
-    /// The socket.
     #[inline]
     pub(super) const fn socket(&self) -> &S {
         &self.socket
@@ -189,7 +172,6 @@ impl<S: Datagram> UringRx<S> {
 }
 
 impl Inbox {
-    /// Takes one result.
     #[inline]
     fn take(&mut self, result: &cqueue::Entry, stamped: bool, pull: &mut Pull) {
         match (result.result(), cqueue::buffer_select(result.flags())) {
@@ -279,12 +261,6 @@ impl<S: Datagram> Drop for UringRx<S> {
     }
 }
 
-impl<S: Datagram> std::fmt::Debug for UringRx<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UringRx").field("socket", &self.socket).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,9 +270,9 @@ mod tests {
         const COUNT: usize = 100;
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
-        let (size, to) = (PayloadSize::Fixed(32), socket.local_addr().unwrap());
+        let to = socket.local_addr().unwrap();
         let socket = UdpSocket::from_std(socket);
-        let mut rx = match UringRx::with_buffers(socket, size, 64, false, 2) {
+        let mut rx = match UringRx::with_layout(socket, 32 + SLACK, 64, 0, 2) {
             Ok(rx) => rx,
             Err(error) => return eprintln!("SKIPPED: {error}"),
         };

@@ -1,13 +1,12 @@
-//! Sending: a chain of linked requests, one a datagram, by one `io_uring_enter`.
+//! Sending: a chain of linked requests, one per datagram, by one `io_uring_enter`.
 //!
-//! Linked, because what is behind a refused datagram must not leave: its number goes to the next
-//! one. Unlinked requests are all tried, and where the third of four found the socket full, the
-//! fourth may not. A link costs 6 % of a datagram's CPU time on loopback (2.50 µs instead of 2.35
-//! at 64 bytes, 2.56 instead of 2.44 at 1472; `sendmmsg` takes 2.37 and 2.47; all in chunks of 64,
-//! medians of 9, measured).
+//! Linked, because no datagram after a refused one may leave: its number goes to the next one. A
+//! link costs 6 % of a datagram's CPU time on loopback (2.50 µs instead of 2.35 at 64 bytes, 2.56
+//! instead of 2.44 at 1472; `sendmmsg` takes 2.37 and 2.47; in chunks of 64, medians of 9,
+//! measured).
 //!
-//! Copied (`SEND`), because lending the kernel our registered memory (`SEND_ZC`) takes 3.04 µs on
-//! loopback, where it is copied in the end anyway, and every datagram has a second result.
+//! Copied (`SEND`), because lending our memory to the kernel (`SEND_ZC`) takes 3.04 µs on loopback,
+//! where it is copied in the end, and gives every datagram a second result.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -46,8 +45,7 @@ pub struct UringTx<S: Datagram = UdpSocket> {
 }
 
 impl<S: Datagram> UringTx<S> {
-    /// As [`super::super::BatchTx::new`], for the calling thread. Fails without a sufficient
-    /// io_uring.
+    /// As [`super::super::BatchTx::new`], in the calling thread. Fails without io_uring.
     // cold: set-up
     pub fn new(
         sockets: Vec<S>,
@@ -93,7 +91,7 @@ impl<S: Datagram> UringTx<S> {
         true
     }
 
-    /// Counts results: those that came now, how many of them left, and why the first one did not.
+    /// Counts the results that are there; returns how many.
     #[inline]
     fn reap(&mut self, push: &mut Push) -> usize {
         let mut results = 0;
@@ -105,7 +103,7 @@ impl<S: Datagram> UringTx<S> {
                 code if code == -libc::ECANCELED => {}
                 code => {
                     let error = send_error_of(&io::Error::from_raw_os_error(-code));
-                    // A signal: nothing was refused; the caller comes again.
+                    // A signal: no datagram was refused; the caller retries.
                     push.error = Some(error).filter(|error| *error != SendError::Interrupted);
                 }
             }
@@ -160,13 +158,6 @@ impl<S: Datagram> Drop for UringTx<S> {
     fn drop(&mut self) {
         // A closed ring releases its sockets only after a while.
         let _ = self.ring.submitter().unregister_files();
-    }
-}
-
-impl<S: Datagram> std::fmt::Debug for UringTx<S> {
-    // cold: never in a run
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UringTx").field("sockets", &self.sockets).finish_non_exhaustive()
     }
 }
 

@@ -1,17 +1,18 @@
-//! AF_UNIX datagram sockets and their files.
+//! AF_UNIX datagram sockets with their files, and stream sockets.
 
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use mio::net::UnixDatagram;
+use mio::net::{UnixDatagram, UnixListener, UnixStream};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::super::Datagram;
 use super::{UnixError, UnixName};
+use crate::net::Datagram;
+use crate::net::stream::{Listener, QUEUE, Stream};
 use crate::sys::{self, SendError};
 
 /// A non-blocking AF_UNIX datagram socket with its granted buffer.
@@ -43,10 +44,7 @@ impl Unix {
     }
 
     /// Binds a socket of any type, replacing one whose process has ended.
-    pub(super) fn bind_socket(
-        socket: &Socket,
-        name: &UnixName,
-    ) -> Result<Option<UnixFile>, UnixError> {
+    fn bind_socket(socket: &Socket, name: &UnixName) -> Result<Option<UnixFile>, UnixError> {
         let refused = |source| UnixError::Bind { name: name.clone(), source };
         let path = name.path();
         let addr = SockAddr::unix(&path).map_err(refused)?;
@@ -62,8 +60,8 @@ impl Unix {
     /// Connects an unnamed socket to this name.
     pub fn connect(name: &UnixName, buffer: usize) -> Result<Self, UnixError> {
         let socket = create_datagram(buffer)?;
-        let connected = SockAddr::unix(name.path()).and_then(|addr| socket.connect(&addr));
-        connected.map_err(|source| UnixError::Connect { name: name.clone(), source })?;
+        connect(&socket, name)
+            .map_err(|source| UnixError::Connect { name: name.clone(), source })?;
         Ok(Self::of(socket))
     }
 
@@ -90,8 +88,12 @@ impl Unix {
     }
 }
 
+fn connect(socket: &Socket, name: &UnixName) -> io::Result<()> {
+    socket.connect(&SockAddr::unix(name.path())?)
+}
+
 /// A non-blocking socket of this type.
-pub(super) fn create(kind: Type) -> Result<Socket, UnixError> {
+fn create(kind: Type) -> Result<Socket, UnixError> {
     let create = || {
         let socket = Socket::new(Domain::UNIX, kind, None)?;
         socket.set_nonblocking(true).map(|()| socket)
@@ -122,10 +124,9 @@ fn remove_stale_file(name: &UnixName, path: &Path, addr: &SockAddr) -> Result<()
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(refused)
         }
-        // A socket of another type (EPROTOTYPE) is in use, too.
-        Ok(()) => Err(in_use()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(refused(error)),
-        Err(_) => Err(in_use()),
+        // A socket of another type (EPROTOTYPE) is in use, too.
+        _ => Err(in_use()),
     }
 }
 
@@ -162,54 +163,68 @@ impl Datagram for UnixDatagram {
     }
 }
 
+impl Stream for UnixStream {
+    fn end(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    /// Always true.
+    fn connected(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Listener for UnixListener {
+    /// Clients have no names.
+    fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<SocketAddr>)> {
+        let (stream, _from) = Self::accept(self)?;
+        Ok((Box::new(stream), None))
+    }
+}
+
+/// Connects to the listener of this name, without waiting.
+pub fn connect_unix(name: &UnixName) -> Result<Box<dyn Stream>, UnixError> {
+    let socket = create(Type::STREAM)?;
+    connect(&socket, name)
+        .map_err(|source| UnixError::NoListener { name: name.clone(), source })?;
+    Ok(Box::new(UnixStream::from_std(socket.into())))
+}
+
+/// Listens at this name, replacing a socket whose process has ended; returns its file, too.
+pub fn listen_unix(name: &UnixName) -> Result<(Box<dyn Listener>, Option<UnixFile>), UnixError> {
+    let socket = create(Type::STREAM)?;
+    let file = Unix::bind_socket(&socket, name)?;
+    socket.listen(QUEUE).map_err(|source| UnixError::Bind { name: name.clone(), source })?;
+    Ok((Box::new(UnixListener::from_std(socket.into())), file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BUFFER: usize = 65_536;
-
-    fn named(folder: &tempfile::TempDir, name: &str) -> UnixName {
-        UnixName::File(folder.path().join(name))
-    }
-
     #[test]
-    fn what_is_sent_arrives_and_the_file_goes_with_its_guard() {
+    fn replaces_only_stale_datagram_sockets() {
         let folder = tempfile::tempdir().unwrap();
-        let name = named(&folder, "a");
-        let (receiver, file) = Unix::bind(&name, BUFFER).unwrap();
-        let sender = Unix::connect(&name, BUFFER).unwrap();
-        assert_eq!(Datagram::send(&sender.socket, b"abc").unwrap(), 3);
-        let mut slot = [0; 8];
-        assert_eq!(Datagram::recv_from(&receiver.socket, &mut slot).unwrap(), 3);
-        assert_eq!(&slot[..3], b"abc");
-        let refused = Datagram::recv_from(&receiver.socket, &mut slot).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
-        assert!(name.path().exists());
-        drop(file);
-        assert!(!name.path().exists());
-    }
-
-    #[test]
-    fn only_stale_socket_files_are_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let name = named(&folder, "a");
-        let (first, file) = Unix::bind(&name, BUFFER).unwrap();
-        let error = Unix::bind(&name, BUFFER).unwrap_err();
-        assert!(matches!(error, UnixError::InUse { .. }), "{error}");
-        assert!(name.path().exists(), "in use");
+        let name = |name: &str| UnixName::File(folder.path().join(name));
+        let bind = |name: &UnixName| Unix::bind(name, 65_536).map(drop);
+        let (first, file) = Unix::bind(&name("a"), 65_536).unwrap();
+        assert!(matches!(bind(&name("a")), Err(UnixError::InUse { .. })));
         drop(first);
-        let (_second, _file) = Unix::bind(&name, BUFFER).unwrap();
+        assert!(name("a").path().exists());
         std::mem::forget(file);
-        let other = named(&folder, "other");
-        fs::write(other.path(), "precious").unwrap();
-        let error = Unix::bind(&other, BUFFER).unwrap_err();
-        assert!(matches!(error, UnixError::NoSocket { .. }), "{error}");
-        assert_eq!(fs::read_to_string(other.path()).unwrap(), "precious");
-        let stream = named(&folder, "stream");
-        let _listener = std::os::unix::net::UnixListener::bind(stream.path()).unwrap();
-        let error = Unix::bind(&stream, BUFFER).unwrap_err();
-        assert!(matches!(error, UnixError::InUse { .. }), "{error}");
-        let long = named(&folder, &"a".repeat(200));
-        assert!(matches!(Unix::bind(&long, BUFFER).unwrap_err(), UnixError::Bind { .. }));
+        bind(&name("a")).unwrap();
+        assert!(!name("a").path().exists(), "dropping the file removes it");
+        let _listener = std::os::unix::net::UnixListener::bind(name("stream").path()).unwrap();
+        assert!(matches!(bind(&name("stream")), Err(UnixError::InUse { .. })));
+        assert!(matches!(bind(&name(&"a".repeat(200))), Err(UnixError::Bind { .. })));
+    }
+
+    #[test]
+    fn names_read_as_they_are_shown() {
+        for word in ["/tmp/a", "a.sock", "@a", "@"] {
+            assert_eq!(UnixName::new(word).to_string(), word);
+        }
+        let own = format!("@udperf-{}", std::process::id());
+        assert_eq!(UnixName::new("").to_string(), own);
     }
 }

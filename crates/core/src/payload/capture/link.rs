@@ -1,15 +1,16 @@
 //! Extraction of UDP datagrams from captured packets: the headers of each link type before IP.
 
-use crate::unit::MAX_PAYLOAD;
-use etherparse::ip_number;
-use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice, UdpSlice};
+use etherparse::{
+    EtherType, LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice, UdpSlice, ip_number,
+};
 use pcap_parser::Linktype;
 
-/// Raw IP as BSDs number it, besides the common number; <https://www.tcpdump.org/linktypes.html>.
+use crate::unit::MAX_PAYLOAD;
+
+/// Raw IP of BSDs; PPP, alone and in HDLC-like framing (RFC 1662), and after a PPPoE header (RFC
+/// 2516); <https://www.tcpdump.org/linktypes.html>.
 const RAW_OF_BSD: [i32; 2] = [12, 14];
-/// PPP, alone and in HDLC-like framing (RFC 1662), and behind a PPPoE header (RFC 2516); as above.
 const PPP: [i32; 2] = [9, 50];
-/// As above.
 const PPP_ETHER: i32 = 51;
 /// Bytes of a PPPoE header; RFC 2516 §4.
 const PPPOE_LEN: usize = 6;
@@ -19,9 +20,8 @@ const HDLC: [u8; 2] = [0xFF, 0x03];
 const PPP_IP: [u16; 2] = [0x0021, 0x0057];
 /// Bytes of the address family before the packet on a loopback device of BSD; LINKTYPE_NULL.
 const FAMILY_LEN: usize = 4;
-/// Bytes of Linux' cooked headers, and where their EtherTypes are; LINKTYPE_LINUX_SLL.
+/// Bytes of Linux' cooked headers, and where their EtherTypes are; LINKTYPE_LINUX_SLL and SLL2.
 const SLL: (usize, usize) = (16, 14);
-/// The same of the second version; LINKTYPE_LINUX_SLL2.
 const SLL2: (usize, usize) = (20, 0);
 
 /// Link types by name, without their prefix LINKTYPE_; <https://www.tcpdump.org/linktypes.html>.
@@ -37,7 +37,6 @@ const NAMES: &str = "\
     WIRESHARK_UPPER_PDU=252 NETLINK=253 BLUETOOTH_LINUX_MONITOR=254 PKTAP=258 VSOCK=271 \
     NORDIC_BLE=272 LINUX_SLL2=276";
 
-/// The name of a link type, or its number if it has no name.
 pub(super) fn name(link: Linktype) -> String {
     let number = link.0.to_string();
     let mut all = NAMES.split(' ').filter_map(|entry| entry.split_once('='));
@@ -45,32 +44,23 @@ pub(super) fn name(link: Linktype) -> String {
     found.map_or_else(|| number.clone(), |(name, _)| name.to_owned())
 }
 
-pub(super) struct CapturedDatagram<'a> {
-    pub(super) from: u16,
-    pub(super) to: u16,
-    pub(super) payload: &'a [u8],
-}
+/// A packet from its Ethernet header on, or, with its type, from what follows that header.
+type Start<'a> = (Option<EtherType>, &'a [u8]);
 
-/// Where IP begins in a packet.
-#[derive(Clone, Copy)]
-enum Start<'a> {
-    Ethernet(&'a [u8]),
-    Ip(&'a [u8]),
-    Kind(EtherType, &'a [u8]),
-}
-
-/// The datagram in a packet of `link`, to this port if one is given, or why it is not sent.
+/// The datagram in a packet of `link`, to this port if there is one, or why it is not sent.
 pub(super) fn datagram(
     link: Linktype,
     bytes: &[u8],
     is_cut: bool,
     port: Option<u16>,
-) -> Result<CapturedDatagram<'_>, SkipCause> {
+) -> Result<UdpSlice<'_>, SkipCause> {
     let short = if is_cut { SkipCause::Cut } else { SkipCause::Malformed };
     let start = start(link, bytes).ok_or(short)??;
-    let Ok(packet) = strict(start) else {
-        return Err(known(start, port).unwrap_or(short));
+    let packet = match start {
+        (None, bytes) => SlicedPacket::from_ethernet(bytes),
+        (Some(kind), bytes) => SlicedPacket::from_ether_type(kind, bytes),
     };
+    let packet = packet.map_err(|_| cause_of_truncated(start, port).unwrap_or(short))?;
     let udp = match packet.transport {
         Some(TransportSlice::Udp(udp)) => udp,
         _ if packet.is_ip_payload_fragmented() => return Err(SkipCause::Fragment),
@@ -81,11 +71,7 @@ pub(super) fn datagram(
     if is_cut && udp.length() == 0 {
         return Err(SkipCause::Cut);
     }
-    Ok(CapturedDatagram {
-        from: udp.source_port(),
-        to: udp.destination_port(),
-        payload: udp.payload(),
-    })
+    Ok(udp)
 }
 
 fn is_for(udp: &UdpSlice<'_>, port: Option<u16>) -> Result<(), SkipCause> {
@@ -95,25 +81,31 @@ fn is_for(udp: &UdpSlice<'_>, port: Option<u16>) -> Result<(), SkipCause> {
     }
 }
 
-/// Where IP begins by the link type; `None` where the packet ends before it.
+/// A packet after the header of the link; `None` where the packet ends before it.
 fn start(link: Linktype, bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
     Some(Ok(match link {
-        Linktype::ETHERNET => Start::Ethernet(bytes),
-        Linktype::LINUX_SLL => return cooked(SLL, bytes).map(Ok),
-        Linktype::LINUX_SLL2 => return cooked(SLL2, bytes).map(Ok),
-        Linktype::NULL | Linktype::LOOP => Start::Ip(bytes.get(FAMILY_LEN..)?),
-        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => Start::Ip(bytes),
-        Linktype(raw) if RAW_OF_BSD.contains(&raw) => Start::Ip(bytes),
+        Linktype::ETHERNET => (None, bytes),
+        Linktype::LINUX_SLL => cooked(SLL, bytes)?,
+        Linktype::LINUX_SLL2 => cooked(SLL2, bytes)?,
+        Linktype::NULL | Linktype::LOOP => ip(bytes.get(FAMILY_LEN..)?),
+        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => ip(bytes),
+        Linktype(raw) if RAW_OF_BSD.contains(&raw) => ip(bytes),
         Linktype(ppp) if PPP.contains(&ppp) => return in_ppp(bytes),
         Linktype(PPP_ETHER) => return in_ppp(bytes.get(PPPOE_LEN..)?),
         _ => return Some(Err(SkipCause::LinkType)),
     }))
 }
 
+/// An IP packet; its version is in the first four bits (RFC 8200 §3).
+fn ip(bytes: &[u8]) -> Start<'_> {
+    let is_v6 = bytes.first().is_some_and(|first| first >> 4 == 6);
+    (Some(if is_v6 { EtherType::IPV6 } else { EtherType::IPV4 }), bytes)
+}
+
 fn cooked((len, kind_at): (usize, usize), bytes: &[u8]) -> Option<Start<'_>> {
     let (header, rest) = bytes.split_at_checked(len)?;
     let kind = header.get(kind_at..)?.first_chunk()?;
-    Some(Start::Kind(EtherType(u16::from_be_bytes(*kind)), rest))
+    Some((Some(EtherType(u16::from_be_bytes(*kind))), rest))
 }
 
 /// A packet in a frame of PPP, with or without address and control; RFC 1661 §2 and §6.5.
@@ -124,24 +116,14 @@ fn in_ppp(bytes: &[u8]) -> Option<Result<Start<'_>, SkipCause>> {
         [high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
         _ => return None,
     };
-    Some(if PPP_IP.contains(&protocol) { Ok(Start::Ip(rest)) } else { Err(SkipCause::NotUdp) })
+    Some(if PPP_IP.contains(&protocol) { Ok(ip(rest)) } else { Err(SkipCause::NotUdp) })
 }
 
-fn strict(start: Start<'_>) -> Result<SlicedPacket<'_>, ()> {
-    let sliced = match start {
-        Start::Ethernet(bytes) => SlicedPacket::from_ethernet(bytes),
-        Start::Ip(bytes) => SlicedPacket::from_ip(bytes),
-        Start::Kind(kind, bytes) => SlicedPacket::from_ether_type(kind, bytes),
-    };
-    sliced.map_err(|_| ())
-}
-
-/// Why a truncated packet would not be sent even if it were whole, as far as its headers show.
-fn known(start: Start<'_>, port: Option<u16>) -> Option<SkipCause> {
+/// Why a truncated packet would not be sent even if it were complete, as far as its headers show.
+fn cause_of_truncated(start: Start<'_>, port: Option<u16>) -> Option<SkipCause> {
     let packet = match start {
-        Start::Ethernet(bytes) => LaxSlicedPacket::from_ethernet(bytes).ok()?,
-        Start::Ip(bytes) => LaxSlicedPacket::from_ip(bytes).ok()?,
-        Start::Kind(kind, bytes) => LaxSlicedPacket::from_ether_type(kind, bytes),
+        (None, bytes) => LaxSlicedPacket::from_ethernet(bytes).ok()?,
+        (Some(kind), bytes) => LaxSlicedPacket::from_ether_type(kind, bytes),
     };
     let ip = match packet.net.as_ref()? {
         LaxNetSlice::Arp(_) => return Some(SkipCause::NotUdp),
@@ -157,51 +139,37 @@ fn known(start: Start<'_>, port: Option<u16>) -> Option<SkipCause> {
     is_for(udp, port).err()
 }
 
-/// Defines the causes once, with their words in documents.
+/// Defines the causes in the order of reports, with their words in documents and the texts after a
+/// count.
 macro_rules! skip_causes {
-    ($($cause:ident $word:literal,)+) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(in crate::payload) enum SkipCause { $($cause),+ }
+    ($($cause:ident $word:literal $text:expr,)+) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(super) enum SkipCause { $($cause),+ }
 
         impl SkipCause {
-            /// All causes in the order of reports.
-            pub(super) const ALL: [Self; [$($word),+].len()] = [$(Self::$cause),+];
-
             /// Its word in documents.
             pub(super) const fn word(self) -> &'static str {
                 match self { $(Self::$cause => $word),+ }
+            }
+
+            pub(super) fn text(self, port: Option<u16>) -> String {
+                match (self, port) {
+                    (Self::OtherPort, Some(port)) => format!("to other ports than {port}"),
+                    $((Self::$cause, _) => $text.to_string()),+
+                }
             }
         }
     };
 }
 
 skip_causes! {
-    Cut "cut_by_snaplen",
-    Fragment "fragment",
-    NotUdp "not_udp",
-    OtherPort "other_port",
-    TooLarge "too_large",
-    LinkType "link_type",
-    Malformed "malformed",
-    BeforeId "ends_before_id",
+    Cut "cut_by_snaplen" "cut by the snap length (tcpdump -s 0 captures all)",
+    Fragment "fragment" "fragments of IP",
+    NotUdp "not_udp" "not UDP",
+    OtherPort "other_port" "to other ports",
+    TooLarge "too_large" format_args!("too large for one datagram (over {MAX_PAYLOAD} bytes)"),
+    LinkType "link_type" "of a link type that is not read (ETHERNET, LINUX_SLL, RAW, NULL, LOOP \
+        and PPP are)",
+    Malformed "malformed" "malformed",
+    BeforeId "ends_before_id" "that end before the id",
 }
-
-impl SkipCause {
-    /// The text after a count.
-    pub(super) fn text(self, port: Option<u16>) -> String {
-        match (self, port) {
-            (Self::Cut, _) => "cut by the snap length (tcpdump -s 0 captures all)".to_owned(),
-            (Self::Fragment, _) => "fragments of IP".to_owned(),
-            (Self::NotUdp, _) => "not UDP".to_owned(),
-            (Self::OtherPort, Some(port)) => format!("to other ports than {port}"),
-            (Self::OtherPort, None) => "to other ports".to_owned(),
-            (Self::TooLarge, _) => format!("too large for one datagram (over {MAX_PAYLOAD} bytes)"),
-            (Self::LinkType, _) => format!("of a link type that is not read ({READ} are)"),
-            (Self::Malformed, _) => "malformed".to_owned(),
-            (Self::BeforeId, _) => "that end before the id".to_owned(),
-        }
-    }
-}
-
-/// Link types that are read, in messages.
-const READ: &str = "ETHERNET, LINUX_SLL, RAW, NULL, LOOP and PPP";

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::engine::{NullLink, NullTx};
@@ -8,16 +7,15 @@ use crate::plan::{Machine, Plan, Scenario};
 use crate::sys::UnreachableErrno::{ConnRefused, NetUnreach};
 use crate::unit::PacketRate;
 
-fn control() -> Arc<PhaseState> {
-    PhaseState::new(Arc::new(AtomicBool::new(false)), 1)
-}
-
-fn sender(load: WorkerLoad) -> (TxConfig, SendJob) {
+/// A sender that has begun a phase, its planned end, and the state of the phase.
+fn sender(load: WorkerLoad, limit: Limit) -> (SendJob, Nanos, Arc<PhaseState>) {
     let plan = Plan::new(Scenario::default(), &Machine::default()).unwrap();
     let config = plan.tx_configs(&plan.cells[0], load).remove(0);
-    let tx = NullTx::new(NullLink::new(1), 0, config.common.size);
-    let job = SendJob::new(&config, &tx);
-    (config, job)
+    let mut job = SendJob::new(&config, &NullTx::new(NullLink::new(1), 0, config.common.size));
+    let control = PhaseState::new(Arc::default(), 1);
+    let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: Arc::clone(&control) };
+    let planned_end = job.start(&config, &phase);
+    (job, planned_end, control)
 }
 
 #[test]
@@ -37,9 +35,7 @@ fn the_window_ends_as_planned() {
         (count, even, preempted, false, Nanos::from_millis(500)),
         (count, even, early, true, early),
     ] {
-        let (config, mut job) = sender(load);
-        let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
-        let planned = job.start(&config, &phase);
+        let (mut job, planned, _) = sender(load, limit);
         let result = job.phase_result(last, planned, stopped);
         assert_eq!(result.end, expected, "{limit:?} {load:?} {stopped}");
     }
@@ -48,10 +44,7 @@ fn the_window_ends_as_planned() {
 #[test]
 fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     let load = WorkerLoad::Even(PacketRate::from_pps(100.0).unwrap());
-    let (config, mut job) = sender(load);
-    let limit = Limit::Count(3);
-    let phase = Phase { epoch: Nanos::ZERO, tag: 2, limit, load, control: control() };
-    let planned = job.start(&config, &phase);
+    let (mut job, planned, _) = sender(load, Limit::Count(3));
     // Late by so much that slots 0 to 5 are missed or overdue.
     let mut now = Nanos::from_millis(60);
     while let Due::Now(count) = job.pace.due(now, 8) {
@@ -65,10 +58,7 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
 
 /// Gives errors at so many ms to a sender with a count; whether it gave up, and was unreachable.
 fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
-    let (config, mut job) = sender(WorkerLoad::FlatOut);
-    let control = control();
-    let (epoch, limit, load) = (Nanos::ZERO, Limit::Count(9), WorkerLoad::FlatOut);
-    job.start(&config, &Phase { epoch, tag: 2, limit, load, control: Arc::clone(&control) });
+    let (mut job, _, control) = sender(WorkerLoad::FlatOut, Limit::Count(9));
     if is_answered {
         control.note_target_reached();
     }

@@ -1,23 +1,21 @@
-//! Control messages (cmsg(3)): the only place that reads and writes them.
+//! Control messages (cmsg(3)) and socket addresses, as the kernel reads and writes them.
 #![allow(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use super::rtnetlink::{u16_at, u32_at};
 use crate::sys::LocalAddr;
 
-/// `SOL_UDP` of `include/linux/socket.h`, the level of UDP's own control messages.
-pub(super) const SOL_UDP: libc::c_int = 17;
-
 /// Bytes before the data of a message, padding included.
-// SAFETY: nothing but arithmetic.
+// SAFETY: only arithmetic.
 const HEAD: usize = unsafe { libc::CMSG_LEN(0) } as usize;
 
-/// Room for control messages, aligned as `struct cmsghdr` demands.
+/// A buffer for control messages, aligned as `struct cmsghdr` requires.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub(super) struct Control<const LEN: usize>(pub(super) [u8; LEN]);
 
-/// Data that any bytes are a valid value of.
+/// A type of which any bytes are a valid value.
 ///
 /// # Safety
 /// It consists of integers only.
@@ -25,7 +23,7 @@ pub(super) unsafe trait Data: Copy {}
 
 macro_rules! data {
     ($($kind:ty)*) => {$(
-        // SAFETY: integers, by the definitions of the kernel.
+        // SAFETY: it consists of integers, by the definitions of the kernel.
         unsafe impl Data for $kind {}
     )*};
 }
@@ -35,14 +33,13 @@ data! {
     libc::cmsghdr
 }
 
-// SAFETY: integers.
+// SAFETY: it consists of integers.
 unsafe impl<const LEN: usize> Data for [u32; LEN] {}
 
-/// The value at the start of these bytes; `None` where they are too few.
+/// The value at the start of these bytes; `None` if they are too few.
 #[inline]
 fn read<T: Data>(bytes: &[u8]) -> Option<T> {
-    // SAFETY: there are enough bytes, any bytes are a valid `T`, and they are copied out whatever
-    // their alignment.
+    // SAFETY: there are enough bytes, any bytes are a valid `T`, and the read may be unaligned.
     (bytes.len() >= size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
@@ -51,36 +48,29 @@ fn read<T: Data>(bytes: &[u8]) -> Option<T> {
 pub(super) struct ControlMessage<'a> {
     /// Its level and type.
     pub(super) kind: (libc::c_int, libc::c_int),
-    /// Its data.
-    pub(super) data: &'a [u8],
+    data: &'a [u8],
 }
 
 impl<'a> ControlMessage<'a> {
-    /// The value at the start of its data; `None` where that is too short.
-    #[inline]
-    pub(super) fn read<T: Data>(&self) -> Option<T> {
-        read(self.data)
-    }
-
     /// The time at the start of its data, in nanoseconds.
     #[inline]
     pub(super) fn time_ns(&self) -> Option<u64> {
-        let time = self.read::<libc::timespec>()?;
+        let time = read::<libc::timespec>(self.data)?;
         Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
 
-    /// The queued error at the start of its data, where it is one, and what follows it.
+    /// The queued error at the start of its data, if it is one, and the bytes after it.
     pub(super) fn error(&self) -> Option<(libc::sock_extended_err, &'a [u8])> {
         let is_error = matches!(
             self.kind,
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
         );
-        let error = self.read().filter(|_| is_error)?;
+        let error = read(self.data).filter(|_| is_error)?;
         Some((error, &self.data[size_of::<libc::sock_extended_err>()..]))
     }
 }
 
-/// The control messages in a buffer that the kernel has written, up to one that is cut off.
+/// The control messages in a buffer that the kernel has written, up to a truncated one.
 #[derive(Debug, Clone)]
 pub(super) struct ControlMessages<'a>(pub(super) &'a [u8]);
 
@@ -100,7 +90,7 @@ impl<'a> Iterator for ControlMessages<'a> {
 }
 
 impl<const LEN: usize> Control<LEN> {
-    /// Writes one message at `at`, a sum of such results; returns where the next one begins.
+    /// Writes one message at offset `at`; returns the offset of the next one.
     #[inline]
     pub(super) fn put<T: Data>(
         &mut self,
@@ -109,16 +99,16 @@ impl<const LEN: usize> Control<LEN> {
         data: T,
     ) -> usize {
         let len = size_of::<T>() as libc::c_uint;
-        // SAFETY: nothing but arithmetic.
-        let (space, whole) = unsafe { (libc::CMSG_SPACE(len), libc::CMSG_LEN(len)) };
-        let room = &mut self.0[at..at + space as usize];
-        // SAFETY: the room has the space of a header and of the data; zeroes are a valid header,
-        // and both are written as bytes, whatever their alignment.
+        // SAFETY: only arithmetic.
+        let (space, cmsg_len) = unsafe { (libc::CMSG_SPACE(len), libc::CMSG_LEN(len)) };
+        let slot = &mut self.0[at..at + space as usize];
+        // SAFETY: the slot has the space of a header and of the data; zeroes are a valid header,
+        // and the writes may be unaligned.
         unsafe {
             let mut header: libc::cmsghdr = std::mem::zeroed();
-            header.cmsg_len = whole as _;
+            header.cmsg_len = cmsg_len as _;
             (header.cmsg_level, header.cmsg_type) = kind;
-            let start = room.as_mut_ptr();
+            let start = slot.as_mut_ptr();
             start.cast::<libc::cmsghdr>().write_unaligned(header);
             start.add(HEAD).cast::<T>().write_unaligned(data);
         }
@@ -126,15 +116,14 @@ impl<const LEN: usize> Control<LEN> {
     }
 }
 
-/// Room for the address of any family, aligned as `struct sockaddr_storage` is.
+/// A buffer for the address of any family, aligned as `struct sockaddr_storage` is.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub(super) struct Addr(pub(super) [u8; size_of::<libc::sockaddr_storage>()]);
 
-/// No address.
 pub(super) const NO_ADDR: Addr = Addr([0; size_of::<Addr>()]);
 
-/// Writes an address as the kernel wants it; returns its length.
+/// Writes an address as a `struct sockaddr`; returns its length.
 #[inline]
 pub(super) fn write_addr(addr: &mut Addr, to: SocketAddr) -> libc::socklen_t {
     let addr = std::ptr::from_mut(addr);
@@ -172,17 +161,15 @@ pub(super) const fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
 /// The address in a `struct sockaddr`; `None` for another family, or if truncated.
 #[inline]
 pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
-    let family = u16::from_ne_bytes(*name.first_chunk()?);
     let port = || Some(u16::from_be_bytes(*name.get(2..)?.first_chunk()?));
-    let number = |at: usize| Some(u32::from_ne_bytes(*name.get(at..)?.first_chunk()?));
-    match libc::c_int::from(family) {
+    match libc::c_int::from(u16_at(name, 0)?) {
         libc::AF_INET => {
             let ip = Ipv4Addr::from(*name.get(4..)?.first_chunk::<4>()?);
             Some(SocketAddrV4::new(ip, port()?).into())
         }
         libc::AF_INET6 => {
             let ip = Ipv6Addr::from(*name.get(8..)?.first_chunk::<16>()?);
-            Some(SocketAddrV6::new(ip, port()?, number(4)?, number(24)?).into())
+            Some(SocketAddrV6::new(ip, port()?, u32_at(name, 4)?, u32_at(name, 24)?).into())
         }
         _ => None,
     }
@@ -191,18 +178,17 @@ pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
 /// Metadata of a datagram.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Metadata {
-    /// Bytes of a segment, at least 1; `None`: it is no super-packet.
+    /// Bytes of a segment of a super-packet, at least 1.
     pub(super) segment: Option<usize>,
-    /// When the kernel took it from the device.
+    /// When the kernel received it from the device.
     pub(super) stamp_ns: Option<u64>,
     /// The address a reply should leave from.
     pub(super) local: Option<LocalAddr>,
-    /// Whether it was sent to a multicast group or to a broadcast address.
+    /// Whether it was sent to a multicast group or broadcast address.
     pub(super) to_many: bool,
 }
 
 impl Metadata {
-    /// Reads the control messages of a datagram.
     #[inline]
     pub(super) fn parse(control: &[u8]) -> Self {
         let mut found = Self::default();
@@ -215,13 +201,13 @@ impl Metadata {
     #[inline]
     fn add(&mut self, message: &ControlMessage<'_>) {
         match message.kind {
-            (SOL_UDP, libc::UDP_GRO) => {
-                let segment = message.read::<libc::c_int>();
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                let segment = read::<libc::c_int>(message.data);
                 self.segment = segment.map(|segment| usize::try_from(segment).unwrap_or(0).max(1));
             }
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => self.stamp_ns = message.time_ns(),
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                let Some(info) = message.read::<libc::in_pktinfo>() else { return };
+                let Some(info) = read::<libc::in_pktinfo>(message.data) else { return };
                 let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
                 // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`).
                 if !ip.is_unspecified() {
@@ -231,7 +217,7 @@ impl Metadata {
                 }
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                let Some(info) = message.read::<libc::in6_pktinfo>() else { return };
+                let Some(info) = read::<libc::in6_pktinfo>(message.data) else { return };
                 self.local = local_v6(&info).or(self.local);
                 self.to_many |= Ipv6Addr::from(info.ipi6_addr.s6_addr).is_multicast();
             }
@@ -243,7 +229,7 @@ impl Metadata {
 /// The address a reply may leave from, never a multicast group; with a device only if needed.
 fn local_v6(info: &libc::in6_pktinfo) -> Option<LocalAddr> {
     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-    // For IPv4 the other message has more.
+    // For IPv4 the other message reports more.
     if ip.is_multicast() || ip.to_ipv4_mapped().is_some() {
         return None;
     }
@@ -266,9 +252,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_messages_are_read_up_to_a_truncation() {
+    fn reads_written_messages_up_to_a_truncation() {
         let mut control = Control([0xFF; 64]);
-        let at = control.put(0, (SOL_UDP, libc::UDP_GRO), 1_200);
+        let at = control.put(0, (libc::SOL_UDP, libc::UDP_GRO), 1_200);
         let end = control.put(
             at,
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS),
@@ -277,13 +263,10 @@ mod tests {
         let found = Metadata::parse(&control.0[..end]);
         assert_eq!((found.segment, found.stamp_ns), (Some(1_200), Some(2_000_000_005)));
         assert_eq!(ControlMessages(&control.0[..end]).count(), 2);
-        for cut in 0..end {
-            assert!(ControlMessages(&control.0[..cut]).count() < 2);
+        assert!((0..end).all(|len| ControlMessages(&control.0[..len]).count() < 2));
+        for invalid_len in [0, 0xFF] {
+            control.0[..size_of::<usize>()].fill(invalid_len);
+            assert_eq!(ControlMessages(&control.0[..end]).count(), 0);
         }
-        // A length that no message has.
-        control.0[..size_of::<usize>()].fill(0);
-        assert_eq!(ControlMessages(&control.0[..end]).count(), 0);
-        control.0[..size_of::<usize>()].fill(0xFF);
-        assert_eq!(ControlMessages(&control.0[..end]).count(), 0);
     }
 }

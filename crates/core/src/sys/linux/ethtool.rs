@@ -1,6 +1,5 @@
-//! Driver and settings of a device: the ioctl SIOCETHTOOL. Its structures
-//! (`include/uapi/linux/ethtool.h`) begin with the command and consist of 32-bit words, so each is
-//! a slice of words here.
+//! Driver and settings of a device by the ioctl SIOCETHTOOL. Its structures
+//! (`include/uapi/linux/ethtool.h`) consist of 32-bit words and begin with the command.
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -8,6 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::check;
+use super::rtnetlink::text;
 
 /// `SIOCETHTOOL` of `include/uapi/linux/sockios.h`.
 const SIOCETHTOOL: u32 = 0x8946;
@@ -47,26 +47,25 @@ fn request(device: &str) -> Option<libc::ifreq> {
     let name = device.as_bytes();
     // The last byte stays the terminating zero.
     let fits = !name.is_empty() && name.len() < request.ifr_name.len() && !name.contains(&0);
-    fits.then(|| {
-        let places = request.ifr_name.iter_mut();
-        places.zip(name).for_each(|(place, &byte)| *place = byte as libc::c_char);
-        request
-    })
+    for (to, &byte) in request.ifr_name.iter_mut().zip(name) {
+        *to = byte as libc::c_char;
+    }
+    fits.then_some(request)
 }
 
-/// Makes a request by any socket (netdevice(7)).
+/// Makes a request by a new socket (netdevice(7)).
 fn ioctl(number: u32, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: socket(2) touches no memory of ours.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     // SAFETY: a file descriptor that was just opened, and that nobody else closes.
     let socket = unsafe { OwnedFd::from_raw_fd(check(socket)?) };
-    // SAFETY: `request` is a whole ifreq, and what it points to outlives the call and is as long
-    // as the command in it says: see the callers.
+    // SAFETY: `request` is a complete ifreq; the memory that it points to outlives the call and has
+    // the length that its command requires: see the callers.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &raw mut *request) };
     check(result).map(|_| ())
 }
 
-/// Lets the kernel fill in `words`: a structure that begins with the command.
+/// Makes the kernel fill in `words`, a structure that begins with the command.
 fn fill(device: &str, words: &mut [u32]) -> Option<()> {
     let mut request = request(device)?;
     request.ifr_ifru.ifru_data = words.as_mut_ptr().cast();
@@ -97,20 +96,19 @@ pub(super) fn driver(device: &str) -> Option<String> {
     words[0] = GET_DRIVER;
     fill(device, &mut words)?;
     // The name follows the command.
-    text(&words[1..1 + NAME_WORDS])
+    name(&words[1..1 + NAME_WORDS])
 }
 
-/// A text with zeroes behind it.
-fn text(words: &[u32]) -> Option<String> {
+/// A name with zeroes after it; `None` if it is empty.
+fn name(words: &[u32]) -> Option<String> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    let text = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
-    (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
+    Some(text(&bytes)).filter(|name| !name.is_empty())
 }
 
 /// Offloads of a device by name, and whether they are on.
 pub fn offloads(device: &str) -> Option<BTreeMap<String, bool>> {
     let names = feature_names(device)?;
-    // A block of four words for 32 features: changeable, wanted, active, never to be changed.
+    // A block of four words for 32 features: available, requested, active, never changed.
     let blocks = names.len().div_ceil(32);
     let mut words = vec![0; 2 + 4 * blocks];
     (words[0], words[1]) = (GET_FEATURES, blocks as u32);
@@ -140,7 +138,7 @@ fn feature_names(device: &str) -> Option<Vec<Option<String>>> {
     let mut words = vec![0; 3 + count * NAME_WORDS];
     (words[0], words[1], words[2]) = (GET_STRINGS, FEATURE_NAMES, count as u32);
     fill(device, &mut words)?;
-    Some(words[3..].chunks(NAME_WORDS).map(text).collect())
+    Some(words[3..].chunks(NAME_WORDS).map(name).collect())
 }
 
 /// A 64-bit number as two words in native order.
@@ -149,44 +147,37 @@ const fn halves(number: u64) -> [u32; 2] {
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
-/// Words of an answer of `len` words, by name.
+/// Named words of an answer of `len` words.
 fn numbers(
     device: &str,
     command: u32,
     len: usize,
-    places: &[(&str, usize)],
+    offsets: &[(&str, usize)],
 ) -> Option<BTreeMap<String, u64>> {
     let mut words = vec![0; len];
     words[0] = command;
     fill(device, &mut words)?;
     let number = |(name, at): &(&str, usize)| Some(((*name).to_owned(), (*words.get(*at)?).into()));
-    places.iter().map(number).collect()
+    offsets.iter().map(number).collect()
 }
 
 /// Lengths of a device's rings in packets, and their maxima.
 pub fn rings(device: &str) -> Option<BTreeMap<String, u64>> {
-    let places = [("rx_max", 1), ("tx_max", 4), ("rx", 5), ("tx", 8)];
-    numbers(device, GET_RINGS, 9, &places)
+    numbers(device, GET_RINGS, 9, &[("rx_max", 1), ("tx_max", 4), ("rx", 5), ("tx", 8)])
 }
 
 /// Interrupt coalescing: microseconds, frames, and whether it adapts to the load (1) or not (0).
 pub fn coalescing(device: &str) -> Option<BTreeMap<String, u64>> {
-    let places = [
-        ("rx_usecs", 1),
-        ("rx_frames", 2),
-        ("tx_usecs", 5),
-        ("tx_frames", 6),
-        ("adaptive_rx", 10),
-        ("adaptive_tx", 11),
-    ];
-    numbers(device, GET_COALESCING, 23, &places)
+    let usecs_and_frames = [("rx_usecs", 1), ("rx_frames", 2), ("tx_usecs", 5), ("tx_frames", 6)];
+    let adaptive = [("adaptive_rx", 10), ("adaptive_tx", 11)];
+    numbers(device, GET_COALESCING, 23, &[&usecs_and_frames[..], &adaptive].concat())
 }
 
 /// Channels of a device by kind, and their maxima.
 pub fn channels(device: &str) -> Option<BTreeMap<String, u64>> {
-    let places =
+    let offsets =
         [("rx_max", 1), ("tx_max", 2), ("combined_max", 4), ("rx", 5), ("tx", 6), ("combined", 8)];
-    numbers(device, GET_CHANNELS, 9, &places)
+    numbers(device, GET_CHANNELS, 9, &offsets)
 }
 
 #[cfg(test)]
@@ -194,40 +185,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_state_of_a_feature_is_the_bit_of_its_name() {
-        let name = |name: &str| Some(name.to_owned());
+    fn reads_the_active_bit_of_each_feature() {
         let mut names = vec![None; 40];
-        names[0] = name("tx-scatter-gather");
-        names[3] = name("a feature of another trade");
-        names[31] = name("rx-gro");
-        names[33] = name("tx-udp-segmentation");
-        names[34] = name("rx-gro-list");
-        // Changeable, wanted, active, never to be changed: the third word counts.
+        for (bit, name) in [
+            (0, "tx-scatter-gather"),
+            (3, "another feature"),
+            (31, "rx-gro"),
+            (33, "tx-udp-segmentation"),
+            (34, "rx-gro-list"),
+        ] {
+            names[bit] = Some(name.to_owned());
+        }
         let blocks = [0, u32::MAX, 1 << 31, 0, u32::MAX, 0, 1 << 1, u32::MAX];
-        let found = states(&names, &blocks);
         let expected = [
             ("rx-gro", true),
             ("rx-gro-list", false),
             ("tx-scatter-gather", false),
             ("tx-udp-segmentation", true),
         ];
-        assert_eq!(found, expected.map(|(name, on)| (name.to_owned(), on)).into());
-        assert_eq!(states(&names, &blocks[..4]).len(), 2, "what is not told is left out");
-    }
-
-    #[test]
-    fn a_text_ends_at_its_first_zero() {
-        let words = |bytes: &[u8; 8]| halves(u64::from_ne_bytes(*bytes));
-        assert_eq!(text(&words(b"veth\0\0\0\0")).as_deref(), Some("veth"));
-        assert_eq!(text(&words(b"\0eth\0\0\0\0")), None);
-    }
-
-    #[test]
-    fn loopback_tells_its_offloads() {
-        let Some(found) = offloads("lo") else {
-            return eprintln!("SKIPPED: this network namespace has no device lo that tells");
-        };
-        assert_eq!(found.get("tx-scatter-gather"), Some(&true), "{found:?}");
-        assert!(found.contains_key("rx-gro"), "{found:?}");
+        let expected = expected.map(|(name, on)| (name.to_owned(), on)).into();
+        assert_eq!(states(&names, &blocks), expected);
+        assert_eq!(states(&names, &blocks[..4]).len(), 2, "omits features without a block");
     }
 }

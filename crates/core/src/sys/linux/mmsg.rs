@@ -1,5 +1,4 @@
-//! sendmmsg(2) and recvmmsg(2): many messages a call, with the control messages of UDP offload and
-//! of receive timestamps.
+//! sendmmsg(2) and recvmmsg(2): many messages per call, with their control messages.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -10,13 +9,13 @@ use super::cmsg::{Addr, Control, Metadata, NO_ADDR, address_of, write_addr};
 use crate::sys::stable_memory::StableSlice;
 use crate::sys::{RecvMessage, RecvMetadata, Request};
 
-/// Room for the control messages of a datagram: `CMSG_SPACE` of a timespec (32), an int (24),
+/// Bytes of the control messages of a datagram: `CMSG_SPACE` of a timespec (32), an int (24),
 /// in_pktinfo (32) and in6_pktinfo (40), and a spare int.
 const CONTROL_LEN: usize = 152;
 
 /// An empty message header.
 pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
-    // SAFETY: plain old data, for which zeroes are valid: no address, no iovecs, no control.
+    // SAFETY: plain old data, for which zeroes are valid: no address, iovecs or control messages.
     msg_hdr: unsafe { std::mem::zeroed() },
     msg_len: 0,
 };
@@ -24,21 +23,21 @@ pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
 /// An iovec of no memory.
 pub(super) const NO_IOVEC: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
-/// The headers of one sendmmsg(2), made once.
+/// The headers of one sendmmsg(2).
 ///
 /// # Aliasing
-/// The headers point to the iovecs and the address through [`StableSlice::at`], so they survive a
-/// move of the batch. The payloads are pointed to anew before each call.
+/// The headers point to the iovecs and the address through [`StableSlice::at`], so they stay valid
+/// when the batch moves. The pointers to the payloads are set before each call.
 #[derive(Debug)]
 pub struct SendBatch {
     messages: StableSlice<libc::mmsghdr>,
     iovecs: StableSlice<libc::iovec>,
-    /// Where all messages go; `None` where the socket is connected. Read by the kernel alone.
+    /// The destination; `None` for a connected socket. Only the kernel reads it.
     _to: Option<StableSlice<Addr>>,
 }
 
 impl SendBatch {
-    /// For so many messages a call, to `to`, or where the socket is connected.
+    /// For `messages` per call, to `to` or to the peer of a connected socket.
     pub fn new(messages: usize, to: Option<SocketAddr>) -> Self {
         let to = to.map(|to| {
             let mut addr = NO_ADDR;
@@ -57,8 +56,9 @@ impl SendBatch {
         Self { messages: headers, iovecs, _to: to.map(|(to, _)| to) }
     }
 
-    /// Sends one message for each payload, as many as there are headers; returns how many left.
-    /// Fails with the error of the first one; the system does not report that of a later one.
+    /// Sends one message for each payload, as many as there are headers; returns how many were
+    /// sent. Fails with the error of the first one; the system does not report the error of a later
+    /// one.
     #[inline]
     pub fn send<'a>(
         &mut self,
@@ -73,21 +73,21 @@ impl SendBatch {
         }
         let fd = socket.as_fd().as_raw_fd();
         // SAFETY: the first `count` headers point to iovecs of this batch, which live as long as
-        // it; those point to the payloads, which are borrowed for this call and only read.
+        // it; these point to the payloads, which are borrowed for this call and only read.
         let sent = unsafe { libc::sendmmsg(fd, self.messages.start(), count, 0) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 }
 
-/// The headers and buffers of one recvmmsg(2), made once.
+/// The headers and buffers of one recvmmsg(2).
 ///
 /// # Aliasing
-/// All pointers come from [`StableSlice::at`], so they survive a move of the batch. The kernel
+/// All pointers come from [`StableSlice::at`], so they stay valid when the batch moves. The kernel
 /// follows them only during a call that borrows the batch mutably.
 #[derive(Debug)]
 pub struct RecvBatch {
     messages: StableSlice<libc::mmsghdr>,
-    /// Read by the kernel alone.
+    /// Only the kernel reads them.
     _iovecs: StableSlice<libc::iovec>,
     addrs: StableSlice<Addr>,
     controls: StableSlice<Control<CONTROL_LEN>>,
@@ -101,7 +101,7 @@ pub struct RecvBatch {
 impl RecvBatch {
     /// `slots` buffers of `slot_len` bytes each, with this metadata.
     pub fn new(slots: usize, slot_len: usize, metadata: RecvMetadata) -> Self {
-        // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
+        // Zeroes would be mapped at the first access, during a measurement.
         let bytes = StableSlice::new(0xFF, slots * slot_len);
         let addrs = StableSlice::new(NO_ADDR, slots);
         let controls = StableSlice::new(Control([0; CONTROL_LEN]), slots);
@@ -124,13 +124,13 @@ impl RecvBatch {
         Self { messages, _iovecs: iovecs, addrs, controls, bytes, slot_len, control_len, received }
     }
 
-    /// How many messages one call takes at most.
+    /// Maximum messages per call.
     #[inline]
     pub fn slots(&self) -> usize {
         self.messages.len()
     }
 
-    /// Restores the buffer lengths of used headers: the kernel shrinks them to what it wrote.
+    /// Restores the buffer lengths of used headers, which the kernel has reduced to what it wrote.
     #[inline]
     fn reset_headers(&mut self) {
         for message in &mut self.messages[..self.received] {
@@ -141,23 +141,21 @@ impl RecvBatch {
         self.received = 0;
     }
 
-    /// Receives available messages without waiting; returns how many.
-    /// On an error, nothing was received.
+    /// Receives available messages without waiting; returns how many. On an error, none.
     #[inline]
     pub fn recv(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.reset_headers();
         let (fd, slots) = (socket.as_fd().as_raw_fd(), self.messages.len() as libc::c_uint);
         let (messages, no_timeout) = (self.messages.start(), std::ptr::null_mut());
         // SAFETY: all headers point to iovecs, addresses, controls and bytes that live as long as
-        // this batch, with their true lengths; nobody borrows them meanwhile.
+        // this batch, with their lengths; nothing borrows them during the call.
         let received =
             unsafe { libc::recvmmsg(fd, messages, slots, libc::MSG_DONTWAIT, no_timeout) };
         self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         Ok(self.received)
     }
 
-    /// Receives one more message by a recvmsg(2) of its own, after those received so far;
-    /// [`Self::restart`] begins anew.
+    /// Receives one more message by recvmsg(2), after those received since [`Self::restart`].
     /// WouldBlock also means that all buffers are in use.
     #[inline]
     pub fn recv_one(&mut self, socket: &impl AsFd) -> io::Result<()> {
@@ -172,7 +170,7 @@ impl RecvBatch {
         Ok(())
     }
 
-    /// Forgets what was received, before the next [`Self::recv_one`].
+    /// Discards received messages, before the next [`Self::recv_one`].
     #[inline]
     pub fn restart(&mut self) {
         self.reset_headers();
@@ -227,7 +225,6 @@ impl RecvBatch {
     }
 }
 
-/// Parses the control buffer of a header.
 #[inline]
 fn parse_metadata(header: &libc::msghdr, control: &Control<CONTROL_LEN>) -> Metadata {
     // The type of this length differs between C libraries.
@@ -240,13 +237,13 @@ fn parse_metadata(header: &libc::msghdr, control: &Control<CONTROL_LEN>) -> Meta
 mod tests {
     use super::*;
 
-    /// Does what recvmmsg(2) does with the headers, so that Miri can check the pointers.
+    /// Writes to the headers like recvmmsg(2), so that Miri can check [`StableSlice`].
     fn write_as_kernel(batch: &mut RecvBatch, payloads: &[&[u8]]) {
         batch.reset_headers();
         for (slot, payload) in payloads.iter().enumerate() {
             let message = batch.messages.at(slot);
             let mut control = Control([0; CONTROL_LEN]);
-            let len = control.put(0, (super::super::cmsg::SOL_UDP, libc::UDP_GRO), 2);
+            let len = control.put(0, (libc::SOL_UDP, libc::UDP_GRO), 2);
             let mut addr = NO_ADDR;
             write_addr(&mut addr, SocketAddr::from(([127, 0, 0, 1], 7)));
             // SAFETY: the headers point to buffers of the batch, which outlive this call.
@@ -264,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_of_headers_outlive_moves_and_borrows() {
+    fn header_pointers_stay_valid_after_moves() {
         let metadata = RecvMetadata { segments: true, ..RecvMetadata::default() };
         let mut batch = RecvBatch::new(2, 4, metadata);
         for payloads in [[&b"abcd"[..], b"xyz"], [b"12", b"3"]] {

@@ -1,23 +1,23 @@
-//! sendmmsg(2) and sendmsg(2) with addresses and a segment length for each message.
+//! sendmmsg(2) and sendmsg(2) with an address and a segment length for each message.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
-use super::cmsg::{Addr, Control, NO_ADDR, SOL_UDP, in_addr, write_addr};
+use super::check;
+use super::cmsg::{Addr, Control, NO_ADDR, in_addr, write_addr};
 use super::mmsg::{EMPTY, NO_IOVEC};
 use crate::sys::stable_memory::StableSlice;
 use crate::sys::{LocalAddr, Reply};
 
-/// Room for control messages: `CMSG_SPACE` of a segment size (24) and in6_pktinfo (40).
+/// Bytes of the control messages: `CMSG_SPACE` of a segment size (24) and in6_pktinfo (40).
 const CONTROL_LEN: usize = 64;
 
-/// The headers of one sendmmsg(2) to as many addresses, made once.
+/// The headers of one sendmmsg(2) to as many addresses.
 ///
-/// # Aliasing
-/// All pointers, those of [`Self::header`] too, come from [`StableSlice::at`], so they survive a
-/// move of the batch. The payloads are pointed to anew before each call.
+/// # Aliasing All pointers, also of [`Self::header`], come from [`StableSlice::at`], so they stay
+/// valid when the batch moves. The pointers to the payloads are set before each call.
 #[derive(Debug)]
 pub struct ReplyBatch {
     messages: StableSlice<libc::mmsghdr>,
@@ -27,7 +27,7 @@ pub struct ReplyBatch {
 }
 
 impl ReplyBatch {
-    /// For so many messages a call.
+    /// For `messages` per call.
     pub fn new(messages: usize) -> Self {
         let mut batch = Self {
             messages: StableSlice::new(EMPTY, messages),
@@ -45,7 +45,7 @@ impl ReplyBatch {
     }
 
     /// Sends as many as there are headers; returns how many were tried and how many were sent.
-    /// Fails with the error of the first one; the system does not report that of a later one.
+    /// Fails with the error of the first one; the system does not report the error of a later one.
     #[inline]
     pub fn send<'a>(
         &mut self,
@@ -62,15 +62,14 @@ impl ReplyBatch {
         Ok((count, sent))
     }
 
-    /// Sends one by a sendmsg(2).
+    /// Sends one message by sendmsg(2).
     #[inline]
     pub fn send_one(&mut self, socket: &impl AsFd, reply: Reply<'_>) -> io::Result<()> {
         self.fill_headers(std::iter::once(reply));
         let Some(message) = self.messages.first() else { return Ok(()) };
+        let (fd, header) = (socket.as_fd().as_raw_fd(), &raw const message.msg_hdr);
         // SAFETY: as in `send`, for this header alone.
-        let sent =
-            unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message.msg_hdr, 0) };
-        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        check(unsafe { libc::sendmsg(fd, header, 0) } as libc::c_int).map(drop)
     }
 
     /// A header after [`Self::fill_headers`]; its payload must live until the kernel has read it.
@@ -80,7 +79,7 @@ impl ReplyBatch {
         unsafe { &raw const (*self.messages.at(number)).msg_hdr }
     }
 
-    /// Writes the headers; returns how many.
+    /// Writes the headers; returns their number.
     #[inline]
     pub fn fill_headers<'a>(&mut self, replies: impl Iterator<Item = Reply<'a>>) -> usize {
         let mut count = 0;
@@ -106,7 +105,7 @@ fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize
     if reply.payload.len() > reply.segment {
         // The kernel takes 16 bits (`udp_cmsg_send`, net/ipv4/udp.c), and no payload is longer.
         let segment = reply.segment as u16;
-        len = control.put(len, (SOL_UDP, libc::UDP_SEGMENT), segment);
+        len = control.put(len, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
     }
     if let Some(LocalAddr { ip, device }) = reply.local {
         len = match (ip, reply.to) {
@@ -121,10 +120,8 @@ fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize
                     IpAddr::V4(ip) => ip.to_ipv6_mapped(),
                     IpAddr::V6(ip) => ip,
                 };
-                let info = libc::in6_pktinfo {
-                    ipi6_addr: libc::in6_addr { s6_addr: ip.octets() },
-                    ipi6_ifindex: device,
-                };
+                let ipi6_addr = libc::in6_addr { s6_addr: ip.octets() };
+                let info = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: device };
                 control.put(len, (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), info)
             }
         };

@@ -4,30 +4,27 @@ use std::io::{Read, Write};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Alignment of messages and attributes: `NLMSG_ALIGNTO`, `NLA_ALIGNTO` of
-/// `include/uapi/linux/netlink.h`.
-const ALIGN: usize = 4;
+// Of `include/uapi/linux/netlink.h`.
+const ALIGN: usize = 4; // NLMSG_ALIGNTO, NLA_ALIGNTO: alignment of messages and attributes
+const HEADER_LEN: usize = 16; // struct nlmsghdr
+const ATTRIBUTE_LEN: usize = 4; // struct nlattr
+const TYPE_MASK: u16 = 0x3FFF; // NLA_TYPE_MASK: the bits of an attribute's type without flags
 
-/// Bytes of `struct nlmsghdr`; as above.
-const HEADER_LEN: usize = 16;
-
-/// Bytes of `struct nlattr`; as above.
-const ATTRIBUTE_LEN: usize = 4;
-
-/// The bits of an attribute's type that are not flags: `NLA_TYPE_MASK`; as above.
-const TYPE_MASK: u16 = 0x3FFF;
-
-/// An answer has the number of its request less 2: `RTM_NEWLINK` is 16, `RTM_GETLINK` is 18;
+/// The type of an answer is that of its request less 2: `RTM_NEWLINK` is 16, `RTM_GETLINK` is 18;
 /// `include/uapi/linux/rtnetlink.h`.
 const ANSWER_BEFORE_REQUEST: u16 = 2;
 
-/// The kernel sends at most so many bytes at once: `netlink_recvmsg` of `net/netlink/af_netlink.c`.
+/// Maximum bytes of one read: `netlink_recvmsg` of `net/netlink/af_netlink.c`.
 const BUFFER_LEN: usize = 32_768;
 
-/// Shows each answer to `request` (such as `RTM_GETLINK`, with its fixed header) without its
-/// `nlmsghdr`; `None` if the kernel does not report all of them.
-pub(super) fn dump(request: u16, fixed: &[u8], mut show: impl FnMut(&[u8])) -> Option<()> {
-    let mut socket = send(request, libc::NLM_F_DUMP, fixed)?;
+/// Passes the fixed header of `fixed_len` bytes and the attributes of each answer to a `request`
+/// such as `RTM_GETLINK` to `show`; `None` if the kernel does not report all of them.
+pub(super) fn dump(
+    request: u16,
+    fixed_len: usize,
+    mut show: impl FnMut(&[u8], &[u8]),
+) -> Option<()> {
+    let mut socket = send(request, libc::NLM_F_DUMP, &vec![0; fixed_len])?;
     let mut buffer = vec![0; BUFFER_LEN];
     loop {
         let len = socket.read(&mut buffer).ok()?;
@@ -37,7 +34,8 @@ pub(super) fn dump(request: u16, fixed: &[u8], mut show: impl FnMut(&[u8])) -> O
                 let failed = u32_at(body, 0).is_some_and(|error| error != 0);
                 return (!failed).then_some(());
             }
-            show(answer(request, kind, body)?);
+            let (header, rest) = answer(request, kind, body)?.split_at_checked(fixed_len)?;
+            show(header, rest);
         }
     }
 }
@@ -91,7 +89,7 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// The attributes in these bytes, as type and value; it ends before one that is cut off.
+/// The attributes in these bytes, as type and value, up to a truncated one.
 pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -103,6 +101,11 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
+/// The value of the first attribute of this type.
+pub(super) fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find_map(|(found, value)| (found == kind).then_some(value))
+}
+
 /// Appends an attribute.
 pub(super) fn push_attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let len = u16::try_from(ATTRIBUTE_LEN + value.len()).unwrap_or(u16::MAX);
@@ -111,12 +114,14 @@ pub(super) fn push_attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
     to.resize(to.len().next_multiple_of(ALIGN), 0);
 }
 
-/// A number of 16 bits at this place, in the order of this host.
+/// A 16-bit number at this offset, in host byte order.
+#[inline]
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
-/// The same of 32 bits.
+/// A 32-bit number at this offset, in host byte order.
+#[inline]
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
@@ -132,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attributes_end_before_one_that_is_cut_off() {
+    fn attributes_end_before_a_truncated_one() {
         let mut bytes = Vec::new();
         push_attribute(&mut bytes, 3 | 0x8000, b"lo\0");
         push_attribute(&mut bytes, 5, &7_u32.to_ne_bytes());
@@ -150,13 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_cut_off_are_no_messages() {
+    fn rejects_truncated_messages() {
         let mut bytes = vec![0; 18];
         bytes[..4].copy_from_slice(&18_u32.to_ne_bytes());
         bytes[4..6].copy_from_slice(&16_u16.to_ne_bytes());
         bytes[16..].copy_from_slice(b"ab");
-        let whole: Vec<_> = Messages(&bytes).collect();
-        assert_eq!(whole, [Some((16, &b"ab"[..]))]);
+        assert_eq!(Messages(&bytes).collect::<Vec<_>>(), [Some((16, &b"ab"[..]))]);
         for len in 1..bytes.len() {
             assert_eq!(Messages(&bytes[..len]).collect::<Vec<_>>(), [None], "{len}");
         }

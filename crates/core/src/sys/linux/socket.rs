@@ -1,4 +1,4 @@
-//! Socket options and errors that socket2 and std do not know.
+//! Socket options and errors that neither socket2 nor std has.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -7,12 +7,10 @@ use std::os::linux::net::SocketAddrExt as _;
 
 use super::check;
 use super::cmsg::Data;
+use super::rtnetlink::text;
 use crate::sys::{Instruction, SendError, Unreachable, UnreachableErrno};
 
-/// `SK_MEMINFO_DROPS` of `include/uapi/linux/sock_diag.h`: the place of the drop counter.
-const SK_MEMINFO_DROPS: usize = 8;
-
-/// `SK_MEMINFO_VARS` of the same header: how many counters `SO_MEMINFO` gives.
+/// `SK_MEMINFO_VARS` of `include/uapi/linux/sock_diag.h`: the number of counters.
 const SK_MEMINFO_VARS: usize = 9;
 
 /// `SO_MEMINFO` of `include/uapi/asm-generic/socket.h`; libc lacks it on some targets.
@@ -21,60 +19,55 @@ const SO_MEMINFO: libc::c_int = 55;
 /// `IPV6_MULTICAST_ALL` of `include/uapi/linux/in6.h`; libc lacks it on some targets.
 const IPV6_MULTICAST_ALL: libc::c_int = 29;
 
-/// Datagrams that did not fit into this socket's receive queue since it was created, modulo 2³²;
-/// `None` before Linux 4.12.
+/// Datagrams dropped at this socket's full receive queue since it was created, modulo 2³²; `None`
+/// before Linux 4.12.
 pub fn socket_drops(socket: &impl AsFd) -> Option<u32> {
-    let (values, len) = get([0_u32; SK_MEMINFO_VARS], socket, libc::SOL_SOCKET, SO_MEMINFO).ok()?;
-    (len > SK_MEMINFO_DROPS * size_of::<u32>()).then_some(values[SK_MEMINFO_DROPS])
+    let (values, len) =
+        get([0_u32; SK_MEMINFO_VARS], socket, (libc::SOL_SOCKET, SO_MEMINFO)).ok()?;
+    let at = libc::SK_MEMINFO_DROPS as usize;
+    (len > at * size_of::<u32>()).then_some(values[at])
 }
 
-/// Level and name of the option that reports errors of sent datagrams.
+/// An option of either family: level, and name in IPv4 and in IPv6.
+const fn by_family(ipv6: bool, v4: libc::c_int, v6: libc::c_int) -> (libc::c_int, libc::c_int) {
+    if ipv6 { (libc::IPPROTO_IPV6, v6) } else { (libc::IPPROTO_IP, v4) }
+}
+
+/// The option that reports errors of sent datagrams.
 const fn recverr(ipv6: bool) -> (libc::c_int, libc::c_int) {
-    match ipv6 {
-        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
-        false => (libc::IPPROTO_IP, libc::IP_RECVERR),
-    }
+    by_family(ipv6, libc::IP_RECVERR, libc::IPV6_RECVERR)
 }
 
-/// Makes the kernel refuse a send with ENOBUFS where a queueing discipline would drop it silently
+/// Makes the kernel refuse a send with ENOBUFS if a queueing discipline would drop it silently
 /// (`IP_RECVERR`, ip(7)).
 pub fn report_queue_drops(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    let (level, name) = recverr(ipv6);
-    set_int(socket, level, name, 1)
+    set_int(socket, recverr(ipv6), 1)
 }
 
 /// Undoes [`report_queue_drops`], and empties the error queue. An error for a sent datagram then
 /// affects no unconnected socket (`__udp4_lib_err`, net/ipv4/udp.c).
 pub fn disable_recverr(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    let (level, name) = recverr(ipv6);
-    set_int(socket, level, name, 0)
+    set_int(socket, recverr(ipv6), 0)
 }
 
 /// Whether the kernel confirms [`report_queue_drops`].
 pub fn reports_queue_drops(socket: &impl AsFd, ipv6: bool) -> bool {
-    let (level, name) = recverr(ipv6);
-    get_int(socket, level, name).is_ok_and(|value| value != 0)
+    get_int(socket, recverr(ipv6)).is_ok_and(|value| value != 0)
 }
 
 /// Sets the "don't fragment" bit (IPv4); the kernel then refuses larger datagrams with EMSGSIZE.
 pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
-    if ipv6 {
-        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)?;
-        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)
-    } else {
-        set_int(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
-    }
+    let option = by_family(ipv6, libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER);
+    // The same value in both families.
+    set_int(socket, option, libc::IP_PMTUDISC_DO)?;
+    if ipv6 { set_int(socket, (libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG), 1) } else { Ok(()) }
 }
 
 /// Excludes this socket from multicast groups that it has not joined itself (`IP_MULTICAST_ALL`,
 /// ip(7), and its IPv6 counterpart, which kernels before 4.20 lack).
 pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
     // A failed call changes nothing.
-    let _ = if ipv6 {
-        set_int(socket, libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
-    } else {
-        set_int(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)
-    };
+    let _ = set_int(socket, by_family(ipv6, libc::IP_MULTICAST_ALL, IPV6_MULTICAST_ALL), 0);
 }
 
 /// Whether connect(2) on a non-blocking socket has begun.
@@ -82,31 +75,23 @@ pub fn is_connecting(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINPROGRESS)
 }
 
-/// Makes each datagram carry the address of this host that it was sent to (`IP_PKTINFO`, ip(7);
+/// Adds to each datagram the address of this host that it was sent to (`IP_PKTINFO`, ip(7);
 /// `IPV6_RECVPKTINFO`, ipv6(7)), on an IPv6 socket for both families.
 pub fn enable_pktinfo(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     if ipv6 {
-        set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        set_int(socket, (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO), 1)?;
     }
-    set_int(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    set_int(socket, (libc::IPPROTO_IP, libc::IP_PKTINFO), 1)
 }
 
 /// Why a send failed.
 pub fn send_error_of(error: &io::Error) -> SendError {
-    match error.raw_os_error().unwrap_or(0) {
-        libc::EAGAIN => SendError::WouldBlock,
-        libc::ENOBUFS | libc::ENOMEM => SendError::NoBuffers,
-        libc::EMSGSIZE => SendError::TooBig,
-        libc::EINTR => SendError::Interrupted,
-        other => match unreachable_errno(other) {
-            Some(errno) => SendError::Unreachable(Unreachable::returned(errno)),
-            None => SendError::Other(other),
-        },
-    }
-}
-
-const fn unreachable_errno(errno: i32) -> Option<UnreachableErrno> {
-    Some(match errno {
+    let code = error.raw_os_error().unwrap_or(0);
+    let errno = match code {
+        libc::EAGAIN => return SendError::WouldBlock,
+        libc::ENOBUFS | libc::ENOMEM => return SendError::NoBuffers,
+        libc::EMSGSIZE => return SendError::TooBig,
+        libc::EINTR => return SendError::Interrupted,
         libc::ECONNREFUSED => UnreachableErrno::ConnRefused,
         libc::EHOSTUNREACH => UnreachableErrno::HostUnreach,
         libc::ENETUNREACH => UnreachableErrno::NetUnreach,
@@ -114,66 +99,61 @@ const fn unreachable_errno(errno: i32) -> Option<UnreachableErrno> {
         libc::ENETDOWN => UnreachableErrno::NetDown,
         libc::ENOPROTOOPT => UnreachableErrno::NoProtoOpt,
         libc::ENONET => UnreachableErrno::NoNet,
-        _ => return None,
-    })
+        _ => return SendError::Other(code),
+    };
+    SendError::Unreachable(Unreachable::returned(errno))
 }
 
 /// getsockopt(2) into `value`; also returns how many bytes the kernel wrote.
 fn get<T: Data>(
     mut value: T,
     socket: &impl AsFd,
-    level: libc::c_int,
-    name: libc::c_int,
+    (level, name): (libc::c_int, libc::c_int),
 ) -> io::Result<(T, usize)> {
     let mut len = size_of::<T>() as libc::socklen_t;
-    let fd = socket.as_fd().as_raw_fd();
+    let (fd, to) = (socket.as_fd().as_raw_fd(), (&raw mut value).cast());
     // SAFETY: `value` is writable for `len` bytes, the kernel writes at most `len`, and any bytes
     // are a valid `T`; `fd` is open while `socket` is borrowed.
-    let result =
-        unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut len) };
-    check(result).map(|_| (value, len as usize))
+    check(unsafe { libc::getsockopt(fd, level, name, to, &raw mut len) })?;
+    Ok((value, len as usize))
 }
 
 pub(super) fn get_int(
     socket: &impl AsFd,
-    level: libc::c_int,
-    name: libc::c_int,
+    option: (libc::c_int, libc::c_int),
 ) -> io::Result<libc::c_int> {
-    get(0, socket, level, name).map(|(value, _)| value)
+    get(0, socket, option).map(|(value, _)| value)
 }
 
 /// setsockopt(2) with the bytes of `value`, which the kernel copies.
 pub(super) fn set<T: ?Sized>(
     socket: &impl AsFd,
-    level: libc::c_int,
-    name: libc::c_int,
+    (level, name): (libc::c_int, libc::c_int),
     value: &T,
 ) -> io::Result<()> {
     let (fd, len) = (socket.as_fd().as_raw_fd(), size_of_val(value) as libc::socklen_t);
+    let value = std::ptr::from_ref(value).cast();
     // SAFETY: the pointer and length describe `value`, which outlives the call.
-    let result =
-        unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), len) };
-    check(result).map(|_| ())
+    check(unsafe { libc::setsockopt(fd, level, name, value, len) }).map(|_| ())
 }
 
 pub(super) fn set_int(
     socket: &impl AsFd,
-    level: libc::c_int,
-    name: libc::c_int,
+    option: (libc::c_int, libc::c_int),
     value: libc::c_int,
 ) -> io::Result<()> {
-    set(socket, level, name, &value)
+    set(socket, option, &value)
 }
 
 /// Sets the IPv6 traffic class of sent datagrams.
 pub fn set_traffic_class(socket: &impl AsFd, class: u32) -> io::Result<()> {
-    set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, class as libc::c_int)
+    set_int(socket, (libc::IPPROTO_IPV6, libc::IPV6_TCLASS), class as libc::c_int)
 }
 
 /// Sends and receives by one device only (`SO_BINDTODEVICE`, socket(7)).
 pub fn bind_device(socket: &impl AsFd, device: &str) -> io::Result<()> {
-    // The option needs no terminating zero where the length is given.
-    set(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device)
+    // The length replaces a terminating zero.
+    set(socket, (libc::SOL_SOCKET, libc::SO_BINDTODEVICE), device)
 }
 
 /// The number of a device in this thread's network namespace (if_nametoindex(3)).
@@ -191,58 +171,50 @@ pub fn device_name(index: u32) -> Option<String> {
     let mut name = [0; libc::IF_NAMESIZE];
     // SAFETY: `name` is writable and has the IF_NAMESIZE bytes that the call may write.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    if found.is_null() {
-        return None;
-    }
-    // SAFETY: the call has succeeded, so `name` holds a string with a terminating zero.
-    let name = unsafe { std::ffi::CStr::from_ptr(name.as_ptr()) };
-    Some(name.to_string_lossy().into_owned())
+    (!found.is_null()).then(|| text(&name.map(|byte| byte as u8)))
 }
 
 /// The path MTU to the peer of a connected socket in bytes, as the kernel knows it now (`IP_MTU` of
 /// ip(7), `IPV6_MTU` of ipv6(7)).
 pub fn path_mtu(socket: &impl AsFd, ipv6: bool) -> Option<u64> {
-    let (level, name) = match ipv6 {
-        true => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
-        false => (libc::IPPROTO_IP, libc::IP_MTU),
-    };
-    u64::try_from(get_int(socket, level, name).ok()?).ok()
+    let option = by_family(ipv6, libc::IP_MTU, libc::IPV6_MTU);
+    u64::try_from(get_int(socket, option).ok()?).ok()
 }
 
 /// Makes the kernel or the device split each message into datagrams of `bytes` (`UDP_SEGMENT`,
 /// udp(7)); 0 turns it off. ENOPROTOOPT before Linux 4.18.
 pub fn set_udp_segment(socket: &impl AsFd, bytes: u16) -> io::Result<()> {
-    set_int(socket, libc::IPPROTO_UDP, libc::UDP_SEGMENT, bytes.into())
+    set_int(socket, (libc::IPPROTO_UDP, libc::UDP_SEGMENT), bytes.into())
 }
 
 /// Makes consecutive datagrams of one sender arrive as one message, with their length in a control
 /// message (`UDP_GRO`, udp(7)). ENOPROTOOPT before Linux 5.0.
 pub fn set_udp_gro(socket: &impl AsFd) -> io::Result<()> {
-    set_int(socket, libc::IPPROTO_UDP, libc::UDP_GRO, 1)
+    set_int(socket, (libc::IPPROTO_UDP, libc::UDP_GRO), 1)
 }
 
-/// Makes each message carry the time at which the kernel took it from the device, on the clock of
+/// Adds to each message the time when the kernel received it from the device, by
 /// [`super::realtime_ns`] (`SO_TIMESTAMPNS`, socket(7)).
 pub fn set_timestamps(socket: &impl AsFd) -> io::Result<()> {
-    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+    set_int(socket, (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS), 1)
 }
 
 /// Undoes [`set_udp_segment`], [`set_udp_gro`], [`set_timestamps`] and [`super::stamp_sends`] for
 /// later datagrams. A kernel without offload is no error.
 pub fn reset_rx_options(socket: &impl AsFd) -> io::Result<()> {
     for option in [libc::UDP_SEGMENT, libc::UDP_GRO] {
-        match set_int(socket, libc::IPPROTO_UDP, option, 0) {
+        match set_int(socket, (libc::IPPROTO_UDP, option), 0) {
             Err(error) if error.raw_os_error() != Some(libc::ENOPROTOOPT) => return Err(error),
             _ => {}
         }
     }
-    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 0)?;
-    set_int(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)
+    set_int(socket, (libc::SOL_SOCKET, libc::SO_TIMESTAMPING), 0)?;
+    set_int(socket, (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS), 0)
 }
 
-/// Whether a send failed for lack of offload: EIO where a device cannot compute checksums of
-/// segments, EINVAL where a message has too many segments or one exceeds the MTU (`udp_send_skb`,
-/// net/ipv4/udp.c), which newer kernels report as EMSGSIZE.
+/// Whether a send failed for lack of offload (`udp_send_skb`, net/ipv4/udp.c): EIO if a device
+/// cannot compute checksums of segments, EINVAL if a message has too many segments or one exceeds
+/// the MTU, which newer kernels report as EMSGSIZE.
 pub const fn refuses_offload(error: SendError) -> bool {
     matches!(error, SendError::Other(libc::EIO | libc::EINVAL) | SendError::TooBig)
 }
@@ -253,29 +225,23 @@ pub fn abstract_name(addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
     addr.as_abstract_name()
 }
 
-/// Lets this socket share its port with others of this user (`SO_REUSEPORT`, socket(7)). On a bound
-/// socket, it lets later ones join. ENOPROTOOPT before Linux 3.9.
+/// Shares the port of this socket, bound or not, with later sockets of this user (`SO_REUSEPORT`,
+/// socket(7)). ENOPROTOOPT before Linux 3.9.
 pub fn set_reuse_port(socket: &impl AsFd) -> io::Result<()> {
-    set_int(socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+    set_int(socket, (libc::SOL_SOCKET, libc::SO_REUSEPORT), 1)
 }
 
 /// Makes `program` choose the socket of each datagram to the shared port
-/// (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)), replacing an earlier one. It sees the payload from
-/// offset 0; it returns a socket's number in order of bind(2); a load beyond the end returns 0.
-/// EINVAL for an invalid program, or before another socket has joined; ENOPROTOOPT before Linux
-/// 4.5.
+/// (`SO_ATTACH_REUSEPORT_CBPF`, socket(7)). It reads the payload and returns a socket's number in
+/// order of bind(2); a load beyond the end returns 0. EINVAL for an invalid program, or before
+/// another socket has joined; ENOPROTOOPT before Linux 4.5.
 pub fn attach_steering(socket: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
-    let mut filter: Vec<libc::sock_filter> = program
-        .iter()
-        .map(|one| libc::sock_filter {
-            code: one.code,
-            jt: one.if_true,
-            jf: one.if_false,
-            k: one.operand,
-        })
-        .collect();
+    let filter = |&Instruction { code, if_true: jt, if_false: jf, operand: k }: &Instruction| {
+        libc::sock_filter { code, jt, jf, k }
+    };
+    let mut filter: Vec<_> = program.iter().map(filter).collect();
     let len = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
     // It points to `len` instructions, which outlive the call; the kernel copies them.
-    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
+    set(socket, (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF), &program)
 }

@@ -1,0 +1,111 @@
+//! CoAP, RFC 7252.
+
+use std::ops::Range;
+
+use super::{Number, PayloadError, Piece, What};
+
+/// Method 0.01, GET; RFC 7252 §12.1.1.
+const GET: u8 = 1;
+/// The numbers of the options for parts of the path and of the query; RFC 7252 §5.10.
+const URI_PATH: u8 = 11;
+const URI_QUERY: u8 = 15;
+/// The longest part in bytes; RFC 7252 §5.10.
+const LONGEST_PART: usize = 255;
+/// The places of the message id and of the token, which has the maximum length; RFC 7252 §3.
+const MESSAGE_ID: Range<usize> = 2..4;
+const TOKEN: Range<usize> = 4..12;
+const TOKEN_LEN: u8 = 8;
+/// The only version, in the first two bits; RFC 7252 §3.
+const VERSION: u8 = 1 << 6;
+/// The bits of the type, and types; RESET: the server cannot process a message; RFC 7252 §3.
+const TYPE: u8 = 3 << 4;
+const CONFIRMABLE: u8 = 0;
+const NON_CONFIRMABLE: u8 = 1 << 4;
+const ACK: u8 = 2 << 4;
+const RESET: u8 = 3 << 4;
+/// The code of empty messages, 0.00, which stands for a reset; RFC 7252 §4.1.
+const EMPTY: u16 = 0;
+/// Classes of codes that are responses: 2.xx, 4.xx and 5.xx; RFC 7252 §5.2.
+const RESPONSES: [u8; 3] = [2, 4, 5];
+
+pub(super) fn request(path: &str, confirmable: bool) -> Result<Vec<Piece>, PayloadError> {
+    let kind = if confirmable { CONFIRMABLE } else { NON_CONFIRMABLE };
+    let pieces = [
+        Piece::Bytes([VERSION | kind | TOKEN_LEN, GET].into()),
+        Piece::Field(What::PartOfId(Number::Be(2))),
+        Piece::Field(What::Id(Number::Be(TOKEN_LEN))),
+        Piece::Bytes(options(path)?),
+    ];
+    Ok(pieces.into())
+}
+
+/// The options of a path and query; RFC 7252 §3.1.
+fn options(path: &str) -> Result<Vec<u8>, PayloadError> {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, q)| (path, Some(q)));
+    let parts = path.split('/').filter(|part| !part.is_empty()).map(|part| (URI_PATH, part));
+    let words = query.into_iter().flat_map(|query| query.split('&'));
+    let (mut before, mut bytes) = (0, Vec::with_capacity(path.len()));
+    for (number, value) in parts.chain(words.map(|word| (URI_QUERY, word))) {
+        // The difference to the previous number, below 13 here.
+        let delta = (number - before) << 4;
+        before = number;
+        match value.len() {
+            len @ 0..13 => bytes.push(delta | len as u8),
+            // A byte follows with the length above 13.
+            len @ 13..=LONGEST_PART => bytes.extend([delta | 13, (len - 13) as u8]),
+            requested => {
+                let (what, least, most) = ("a part of a path", 1, LONGEST_PART);
+                return Err(PayloadError::Size { what, requested, least, most });
+            }
+        }
+        bytes.extend(value.as_bytes());
+    }
+    Ok(bytes)
+}
+
+/// The token of a reply; empty acknowledgements and resets have none.
+#[inline]
+pub(super) fn id(reply: &[u8]) -> Option<u64> {
+    let [first, code, ..] = *reply else { return None };
+    let is_reply = first & !TYPE == VERSION | TOKEN_LEN && RESPONSES.contains(&(code >> 5));
+    if is_reply { Number::Be(TOKEN_LEN).read(reply, TOKEN.start) } else { None }
+}
+
+/// The message id of an acknowledgement or a reset without anything else; RFC 7252 §4.1.
+#[inline]
+pub(super) fn empty_id(reply: &[u8]) -> Option<u64> {
+    let [first, 0, _, _] = *reply else { return None };
+    let is_empty = first == VERSION | ACK || first == VERSION | RESET;
+    if is_empty { Number::Be(2).read(reply, MESSAGE_ID.start) } else { None }
+}
+
+#[inline]
+pub(super) fn is_empty_ack(reply: &[u8]) -> bool {
+    empty_id(reply).is_some() && reply[0] & TYPE == ACK
+}
+
+/// Whether a reply has the token of a request, and its message id if it is an acknowledgement.
+#[inline]
+pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
+    let has_message_id = request.get(MESSAGE_ID) == reply.get(MESSAGE_ID);
+    if empty_id(reply).is_some() {
+        return has_message_id;
+    }
+    let is_ack = reply.first().is_some_and(|first| first & TYPE == ACK);
+    id(reply).is_some() && request.get(TOKEN) == reply.get(TOKEN) && (!is_ack || has_message_id)
+}
+
+/// A code of class 4 or 5, as it is on the wire, or that the message was a reset.
+#[inline]
+pub(super) fn code(reply: &[u8]) -> Option<u16> {
+    if empty_id(reply).is_some() {
+        return (!is_empty_ack(reply)).then_some(EMPTY);
+    }
+    let code = *reply.get(1)?;
+    matches!(code >> 5, 4 | 5).then_some(code.into())
+}
+
+// cold: for reports
+pub(super) fn code_name(code: u16) -> String {
+    if code == EMPTY { "RST".to_owned() } else { format!("{}.{:02}", code >> 5, code & 0x1F) }
+}

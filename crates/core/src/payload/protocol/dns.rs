@@ -1,0 +1,339 @@
+//! DNS, RFC 1035, with EDNS, RFC 6891.
+
+use super::{Alphabet, Compiler, Number, PayloadError, Piece, What};
+use crate::unit::hash_u64;
+
+/// Bytes of the longest label, and of the longest name with its empty label; RFC 1035 §2.3.4.
+const LONGEST_LABEL: usize = 63;
+pub(super) const LONGEST_NAME: usize = 255;
+/// The class of questions, IN; RFC 1035 §3.2.4.
+const IN: u16 = 1;
+/// Bytes of the header; RFC 1035 §4.1.1.
+const HEADER_LEN: usize = 12;
+/// Bits of byte 2; TC: the reply was truncated; RFC 1035 §4.1.1.
+const QR: u8 = 0x80;
+const OPCODE: u8 = 0x78;
+const TC: u8 = 0x02;
+/// The code of a truncated reply, above the 12 bits of RCODE (RFC 6891 §6.1.3). Arbitrary.
+const TRUNCATED: u16 = 0x1000;
+/// The type of the record of EDNS, and the offset of the upper bits of RCODE; RFC 6891 §6.1.
+const OPT: [u8; 2] = [0, 41];
+const OPT_RCODE_AT: usize = 4;
+/// Bytes of a record between name and data, and the offset of the length of data; RFC 1035 §4.1.3.
+const RECORD_LEN: usize = 10;
+const DATA_LEN_AT: usize = 8;
+/// Bytes of type and class in a question; RFC 1035 §4.1.2.
+const KIND_LEN: usize = 4;
+/// The bits of a label's length that make it a pointer; RFC 1035 §4.1.4.
+const POINTER: u8 = 0xC0;
+/// Maximum labels and pointers in a name of 255 bytes (RFC 1035 §3.1): a pointer before each label.
+const NAME_STEPS: usize = 256;
+
+/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026, in rows of consecutive numbers.
+const TYPES: [(u16, &str); 7] = [
+    (
+        1,
+        "A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT NSAP \
+         NSAP-PTR SIG KEY PX GPOS AAAA LOC NXT EID NIMLOC SRV ATMA NAPTR KX CERT A6 DNAME SINK OPT \
+         APL DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM TLSA SMIMEA",
+    ),
+    (55, "HIP NINFO RKEY TALINK CDS CDNSKEY OPENPGPKEY CSYNC ZONEMD SVCB HTTPS DSYNC HHIT BRID"),
+    (99, "SPF UINFO UID GID UNSPEC NID L32 L64 LP EUI48 EUI64"),
+    (128, "NXNAME"),
+    (249, "TKEY TSIG IXFR AXFR MAILB MAILA ANY URI CAA AVC DOA AMTRELAY RESINFO WALLET CLA IPN"),
+    (32_768, "TA DLV"),
+    // Other spellings of 255; NSAPPTR, 23, has one more below.
+    (255, "*"),
+];
+
+/// RCODEs of IANA's registry "DNS RCODEs", in rows of consecutive numbers; 16 is that of OPT.
+const RCODES: [(u16, &str); 2] = [
+    (
+        0,
+        "NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE \
+         DSOTYPENI",
+    ),
+    (16, "BADVERS BADKEY BADTIME BADMODE BADNAME BADALG BADTRUNC BADCOOKIE"),
+];
+
+/// Names and numbers of a registry in rows of consecutive numbers.
+fn entries(rows: &[(u16, &'static str)]) -> impl Iterator<Item = (&'static str, u16)> {
+    rows.iter().flat_map(|(first, row)| row.split(' ').zip(*first..))
+}
+
+/// The names in questions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are as named")]
+pub enum Names {
+    /// Always this name.
+    One(String),
+    /// A name per line, with an optional type, in dnsperf's format. A line that is not a question
+    /// is an error if `strict`; otherwise it is skipped and counted.
+    Lines { bytes: Vec<u8>, strict: bool },
+}
+
+/// Queries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// The names in questions.
+    pub names: Names,
+    /// The record type where a line has none: `A`, `AAAA`, `TYPE65280`.
+    pub rtype: String,
+    /// The longest reply in bytes that EDNS allows; `None`: no EDNS.
+    pub edns: Option<u16>,
+    /// Request signatures, too: the DO bit, RFC 3225.
+    pub dnssec: bool,
+    /// Request recursion: the RD bit.
+    pub recursion: bool,
+    /// Put a label of so many random letters in front of each name, 1 to 63.
+    pub random_subdomain: Option<usize>,
+}
+
+impl Dns {
+    /// Queries for one name as resolvers send them: with recursion and EDNS of 1232 bytes.
+    pub fn of(name: &str) -> Self {
+        Self {
+            names: Names::One(name.to_owned()),
+            rtype: "A".to_owned(),
+            edns: Some(1_232),
+            dnssec: false,
+            recursion: true,
+            random_subdomain: None,
+        }
+    }
+
+    pub(super) fn compile(&self, to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
+        if self.dnssec && self.edns.is_none() {
+            return Err(PayloadError::DnssecWithoutEdns);
+        }
+        if let Some(requested) = self.random_subdomain
+            && !(1..=LONGEST_LABEL).contains(&requested)
+        {
+            let (what, least, most) = ("a random label", 1, LONGEST_LABEL);
+            return Err(PayloadError::Size { what, requested, least, most });
+        }
+        let default = rtype(self.rtype.as_bytes());
+        let default =
+            default.ok_or_else(|| PayloadError::RecordType { requested: self.rtype.clone() })?;
+        match &self.names {
+            Names::One(name) => {
+                let query = if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+                    self.query(name.as_bytes(), default, seed)
+                } else {
+                    Err("it is not in printable ASCII; write it in Punycode, xn--…")
+                };
+                let wrong = |why: &str| PayloadError::Name { name: name.clone(), why: why.into() };
+                to.line(&query.map_err(wrong)?)
+            }
+            Names::Lines { bytes, strict } => self.lines(bytes, *strict, default, to, seed),
+        }
+    }
+
+    /// The query for a name in the text form of RFC 1035 §5.1, or what is wrong with the name.
+    // cold: set-up
+    pub(super) fn query(
+        &self,
+        name: &[u8],
+        rtype: u16,
+        seed: u64,
+    ) -> Result<Vec<Piece>, &'static str> {
+        let mut rest = encode_name(name)?;
+        if rest.len() + self.random_subdomain.map_or(0, |count| 1 + count) > LONGEST_NAME {
+            return Err("the name is too long");
+        }
+        rest.extend([rtype.to_be_bytes(), IN.to_be_bytes()].concat());
+        if let Some(size) = self.edns {
+            // Root, type OPT, size; RCODE and version 0, DO; no options: RFC 6891 §6.1.2.
+            let [high, low] = size.to_be_bytes();
+            rest.extend([0, 0, 41, high, low, 0, 0, u8::from(self.dnssec) << 7, 0, 0, 0]);
+        }
+        // Counts: one question, no answers, no authorities, and OPT.
+        let edns = u8::from(self.edns.is_some());
+        let header = vec![u8::from(self.recursion), 0, 0, 1, 0, 0, 0, 0, 0, edns];
+        let mut pieces = vec![Piece::Field(What::Id(Number::Be(2))), Piece::Bytes(header)];
+        if let Some(count) = self.random_subdomain {
+            let (key, alphabet, count) = (hash_u64(seed), Alphabet::Letters, count as u16);
+            pieces.push(Piece::Bytes(vec![count as u8]));
+            pieces.push(Piece::Field(What::Characters { key, alphabet, count }));
+        }
+        pieces.push(Piece::Bytes(rest));
+        Ok(pieces)
+    }
+}
+
+/// A name from the text form of RFC 1035 §5.1 (`\X`, `\DDD`, any other byte as it is) as labels
+/// followed by the root, or what is wrong with it. The dot at the end is optional.
+fn encode_name(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let (mut name, mut label) = (Vec::with_capacity(text.len() + 2), Vec::with_capacity(64));
+    let mut bytes = if text == b"." { [].iter() } else { text.iter() };
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    let mut has_ended = true;
+    while let Some(&byte) = bytes.next() {
+        has_ended = byte == b'.';
+        match (byte, bytes.as_slice()) {
+            (b'.', _) if label.is_empty() => return Err("empty label"),
+            (b'.', _) => end_label(&mut name, &mut label)?,
+            (b'\\', [hundreds @ b'0'..=b'9', rest @ ..]) => {
+                let [tens @ b'0'..=b'9', ones @ b'0'..=b'9', rest @ ..] = rest else {
+                    return Err("three digits have to follow a backslash and a digit");
+                };
+                let digit = |byte: &u8| u16::from(byte - b'0');
+                let value = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
+                label.push(u8::try_from(value).map_err(|_| "\\DDD is at most \\255")?);
+                bytes = rest.iter();
+            }
+            (b'\\', [escaped, rest @ ..]) => {
+                label.push(*escaped);
+                bytes = rest.iter();
+            }
+            (b'\\', []) => return Err("it ends in a backslash"),
+            _ => label.push(byte),
+        }
+    }
+    if !has_ended {
+        end_label(&mut name, &mut label)?;
+    }
+    name.push(0);
+    if name.len() > LONGEST_NAME { Err("the name is too long") } else { Ok(name) }
+}
+
+fn end_label(name: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), &'static str> {
+    let len = u8::try_from(label.len()).ok().filter(|len| usize::from(*len) <= LONGEST_LABEL);
+    name.push(len.ok_or("a label is too long")?);
+    name.append(label);
+    Ok(())
+}
+
+/// A type of record by its mnemonic in IANA's registry, or as `TYPE` and its number, RFC 3597 §5.
+pub(super) fn rtype(word: &[u8]) -> Option<u16> {
+    if let Some((prefix, digits)) = word.split_at_checked(4)
+        && prefix.eq_ignore_ascii_case(b"TYPE")
+        && digits.first().is_some_and(u8::is_ascii_digit)
+    {
+        return std::str::from_utf8(digits).ok()?.parse().ok();
+    }
+    let word = if word.eq_ignore_ascii_case(b"NSAPPTR") { b"NSAP-PTR" } else { word };
+    let found = entries(&TYPES).find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+    found.map(|(_, number)| number)
+}
+
+/// The id of a reply, whatever its OPCODE.
+#[inline]
+pub(super) fn id(reply: &[u8]) -> Option<u64> {
+    let header = reply.first_chunk::<HEADER_LEN>().filter(|header| header[2] & QR != 0)?;
+    Number::Be(2).read(header, 0)
+}
+
+/// Whether a reply has the OPCODE, id and question of a request. Servers may omit the question in
+/// errors; then the id is enough, unless another name is answered.
+#[inline]
+pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
+    let Some(header) = reply.first_chunk::<HEADER_LEN>() else { return false };
+    let same_opcode = request.get(2).is_some_and(|byte| (byte ^ header[2]) & OPCODE == 0);
+    if id(reply).is_none() || request.get(..2) != reply.get(..2) || !same_opcode {
+        return false;
+    }
+    let Some(end) = name_end(request, HEADER_LEN) else { return false };
+    let Some(name) = request.get(HEADER_LEN..end) else { return false };
+    match [header[4], header[5]] {
+        _ if reply.len() == HEADER_LEN => code(reply).is_some(),
+        [0, 0] if header[6..8] == [0, 0] => code(reply).is_some(),
+        // The first record is an answer, and has the name.
+        [0, 0] => same_name(reply, HEADER_LEN, name).is_some(),
+        [0, 1] => {
+            let kind = request.get(end..end + KIND_LEN);
+            same_name(reply, HEADER_LEN, name)
+                .is_some_and(|end| kind.is_some() && kind == reply.get(end..end + KIND_LEN))
+        }
+        _ => false,
+    }
+}
+
+#[inline]
+fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let len = *message.get(at)?;
+        if len & POINTER == POINTER {
+            return Some(at + 2);
+        }
+        at += 1 + usize::from(len);
+        if len == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// The end of the name at `at` of a message if it equals `name`, in any case.
+#[inline]
+fn same_name(message: &[u8], mut at: usize, name: &[u8]) -> Option<usize> {
+    // The common case: neither compressed nor in another case.
+    if message.get(at..at + name.len()) == Some(name) {
+        return Some(at + name.len());
+    }
+    let (mut rest, mut end) = (name, None);
+    for _ in 0..NAME_STEPS {
+        let len = *message.get(at)?;
+        if len & POINTER == POINTER {
+            let low = *message.get(at + 1)?;
+            end = end.or(Some(at + 2));
+            at = usize::from(u16::from_be_bytes([len & !POINTER, low]));
+            continue;
+        }
+        let next = at + 1 + usize::from(len);
+        let label = message.get(at..next)?;
+        let (expected, after) = rest.split_at_checked(label.len())?;
+        // Lengths of labels are below any letter, so that case does not touch them.
+        if !label.eq_ignore_ascii_case(expected) {
+            return None;
+        }
+        if len == 0 {
+            return Some(end.unwrap_or(next));
+        }
+        (rest, at) = (after, next);
+    }
+    None
+}
+
+/// RCODE with the bits of OPT, or that the reply was truncated.
+#[inline]
+pub(super) fn code(reply: &[u8]) -> Option<u16> {
+    let header = reply.first_chunk::<HEADER_LEN>()?;
+    let upper = if header[10..] == [0, 0] { 0 } else { opt_rcode(reply, header).unwrap_or(0) };
+    match u16::from(upper) << 4 | u16::from(header[3] & 0xF) {
+        0 if header[2] & TC != 0 => Some(TRUNCATED),
+        0 => None,
+        rcode => Some(rcode),
+    }
+}
+
+/// The upper bits of RCODE in OPT; `None` without it, or if the reply ends before it.
+#[inline]
+fn opt_rcode(reply: &[u8], header: &[u8; HEADER_LEN]) -> Option<u8> {
+    let count = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));
+    let mut at = HEADER_LEN;
+    for _ in 0..count(4) {
+        at = name_end(reply, at)? + KIND_LEN;
+    }
+    let others = count(6) + count(8);
+    for number in 0..others + count(10) {
+        at = name_end(reply, at)?;
+        let record = reply.get(at..at + RECORD_LEN)?;
+        if number >= others && record[..2] == OPT {
+            return record.get(OPT_RCODE_AT).copied();
+        }
+        let data = u16::from_be_bytes([record[DATA_LEN_AT], record[DATA_LEN_AT + 1]]);
+        at += RECORD_LEN + usize::from(data);
+    }
+    None
+}
+
+// cold: for reports
+pub(super) fn code_name(code: u16) -> String {
+    if code == TRUNCATED {
+        return "TRUNCATED".to_owned();
+    }
+    let known = entries(&RCODES).find(|(_, number)| *number == code);
+    known.map_or_else(|| code.to_string(), |(name, _)| name.to_owned())
+}

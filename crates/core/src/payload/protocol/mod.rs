@@ -1,0 +1,95 @@
+//! Protocols of well-known servers: the requests of each, and how its replies are recognised.
+//!
+//! A new one needs a file here and a line in each `match` that the compiler reports; and a word and
+//! its meaning in `cli/args/requests.rs` and `cli/requests.rs`.
+
+mod coap;
+mod dns;
+mod echo;
+mod matching;
+mod memcached;
+mod name_file;
+mod ntp;
+mod quic;
+mod stun;
+
+pub use dns::{Dns, Names};
+pub use echo::answer_ping;
+pub(super) use matching::Rule;
+pub use matching::{Matching, Protocol, Role};
+
+use super::compile::{Compiler, Piece};
+use super::number::Number;
+use super::patch::{Alphabet, FINGERPRINT_LEN, What};
+use super::requests::{IdAt, RequestNumber, Requests};
+use super::{PayloadError, template};
+
+/// The header of a syslog message: facility local0 and severity informational, version 1,
+/// time, no host, our name, no process, no id, no structured data; RFC 5424 §6.
+const SYSLOG: &str = "<134>1 {time:rfc3339} - udperf - - - ";
+
+/// A protocol and its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are as named")]
+pub enum Preset {
+    /// DNS queries, RFC 1035.
+    Dns(Dns),
+    /// Requests of an NTP client, RFC 5905.
+    Ntp,
+    /// STUN binding requests, RFC 8489, with or without FINGERPRINT at their end (§14.7).
+    Stun { fingerprint: bool },
+    /// Gets of memcached over UDP; the key may have fields: `user{counter:dec6}`.
+    Memcached { key: String },
+    /// CoAP GET requests, RFC 7252, of a path and query such as `/sensors/temp?unit=c`. If
+    /// confirmable (CON), they request an acknowledgement. A server may acknowledge first and
+    /// repeat its reply, which udperf does not acknowledge.
+    Coap { path: String, confirmable: bool },
+    /// A metric for statsd, as a template; it is not answered.
+    Statsd(String),
+    /// A message for syslog, RFC 5424, as a template; it is not answered.
+    Syslog(String),
+    /// Requests for the versions of a QUIC server, RFC 8999.
+    QuicVn,
+    /// Datagrams for servers that return what they receive: an id in 8 bytes, and random bytes; 16
+    /// to 65,507 in all.
+    Echo { size: usize },
+    /// The same, which a udperf sink answers, too.
+    Ping { size: usize },
+}
+
+impl Preset {
+    /// Name on the command line, port by IANA's registry or custom, protocol and rule of replies.
+    pub(super) const fn about(&self) -> (&'static str, Option<u16>, Protocol, Rule) {
+        let (own, echo) = (Rule::Protocol, Rule::Echo(Some(echo::ID)));
+        match self {
+            Self::Dns(_) => ("dns", Some(53), Protocol::Dns, own),
+            Self::Ntp => ("ntp", Some(123), Protocol::Ntp, own),
+            Self::Stun { .. } => ("stun", Some(3_478), Protocol::Stun, own),
+            Self::Memcached { .. } => ("memcached-udp", Some(11_211), Protocol::Memcached, own),
+            Self::Coap { .. } => ("coap", Some(5_683), Protocol::Coap, own),
+            Self::Statsd(_) => ("statsd", Some(8_125), Protocol::Unknown, Rule::None),
+            Self::Syslog(_) => ("syslog", Some(514), Protocol::Unknown, Rule::None),
+            Self::QuicVn => ("quic-vn", Some(443), Protocol::Quic, own),
+            Self::Echo { .. } => ("echo", None, Protocol::Unknown, echo),
+            Self::Ping { .. } => ("ping", None, Protocol::Ping, echo),
+        }
+    }
+
+    pub(super) fn compile(&self, to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
+        let pieces = match self {
+            Self::Dns(dns) => return dns.compile(to, seed),
+            Self::Ntp => ntp::request(),
+            Self::Stun { fingerprint } => stun::request(*fingerprint, seed),
+            Self::Memcached { key } => memcached::request(key, seed)?,
+            Self::Coap { path, confirmable } => coap::request(path, *confirmable)?,
+            Self::Statsd(line) => template::text(line, seed)?,
+            Self::Syslog(message) => {
+                [template::text(SYSLOG, !seed)?, template::text(message, seed)?].concat()
+            }
+            Self::QuicVn => quic::request(seed),
+            Self::Echo { size } => echo::request("an echo", &[], *size, seed)?,
+            Self::Ping { size } => echo::request("a ping", &echo::PING, *size, seed)?,
+        };
+        to.line(&pieces)
+    }
+}

@@ -1,0 +1,153 @@
+//! `udperf sink` and `udperf echo`, as typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, value_parser};
+
+use super::help::under_heading;
+use super::measure::{parse_scoped, wait_words};
+use super::{FamilyArgs, OutputArgs, PORT};
+use crate::engine::table;
+use crate::net::steer::MAX_SLOTS;
+use crate::plan::{DropRule, EngineWord, Pinning, WaitKind};
+use crate::unit::{Nanos, Rate, parse_buffer, parse_count};
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Local address [default: any, of IPv4 and IPv6]
+    #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_scoped)]
+    pub(crate) bind: Option<(IpAddr, Option<String>)>,
+    /// Local port; 0: any free one
+    #[arg(short = 'p', long, value_name = "N", default_value_t = PORT)]
+    pub(crate) port: u16,
+    #[command(flatten)]
+    pub(crate) family: FamilyArgs,
+    /// Use this network device only
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) dev: Option<String>,
+    /// Requested size of socket buffers; K/M = 1024
+    #[arg(short = 'w', long, value_name = "SIZE")]
+    #[arg(value_parser = parse_buffer, default_value = "4M")]
+    pub(crate) socket_buffer: usize,
+    /// Threads, each with its own socket at the port; the kernel spreads the clients over them. A
+    /// sink has as many receivers for each client
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(crate) threads: u16,
+    /// Cores of the threads: auto · off · a list such as 1,3
+    #[arg(long, value_name = "CORES", default_value = "auto", value_parser = parse_cores)]
+    pub(crate) pin: Pinning,
+    /// How a thread waits for readiness
+    #[arg(long, value_name = "HOW", default_value = "hybrid", value_parser = wait_words())]
+    pub(crate) wait: WaitKind,
+    /// End after this time without a datagram, and for sink without a client
+    #[arg(long, value_name = "DUR")]
+    pub(crate) idle_timeout: Option<Nanos>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = SINK_EXAMPLES)]
+#[command(mut_args = under_heading)]
+pub(crate) struct SinkArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Serve one client only, and end when it leaves
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Maximum number of simultaneous clients
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = value_parser!(u16).range(1..=i64::from(MAX_SLOTS)))]
+    pub(crate) max_clients: u16,
+    /// Maximum rate that a client may request, in either direction
+    #[arg(long, value_name = "RATE")]
+    pub(crate) max_rate: Option<Rate>,
+    /// Maximum measurement time that a client may request
+    #[arg(long, value_name = "DUR")]
+    pub(crate) max_time: Option<Nanos>,
+    /// Serve only clients with this key [default: UDPERF_KEY, or all clients]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Also receive datagrams of this multicast group, on --dev or the device after %
+    #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
+    pub(crate) join: Option<(IpAddr, Option<String>)>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// A multicast group, and the device to join it on, if one is given.
+fn parse_group(word: &str) -> Result<(IpAddr, Option<String>), String> {
+    parse_scoped(word).ok().filter(|(group, _)| group.is_multicast()).ok_or_else(|| {
+        format!("invalid multicast group '{word}'; use such as 239.1.2.3 or ff02::7788%eth0")
+    })
+}
+
+fn parse_cores(word: &str) -> Result<Pinning, String> {
+    if let Ok(pin @ (Pinning::Auto | Pinning::Off)) = word.parse() {
+        return Ok(pin);
+    }
+    let rx: Result<Vec<_>, _> = word.split(',').map(|core| core.trim().parse()).collect();
+    rx.map(|rx| Pinning::Cores { tx: rx.clone(), rx })
+        .map_err(|_| format!("invalid core list '{word}'; use auto, off, or a list such as 1,3"))
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = ECHO_EXAMPLES)]
+#[command(mut_args = under_heading)]
+pub(crate) struct EchoArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// How to receive and send; the help text comes from the table of engines
+    #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
+    #[arg(help = table::echo_help())]
+    pub(crate) engine: EngineWord,
+    /// Delay each reply by this time, from the read of its request
+    ///
+    /// Each thread queues up to 65536 packets and 32 MiB; further packets are dropped and counted.
+    #[arg(long, value_name = "DUR")]
+    pub(crate) delay: Option<Nanos>,
+    /// Drop some requests: 1% (at random, from --seed) · 1/N (exactly every Nth of a thread)
+    #[arg(long, value_name = "RULE")]
+    pub(crate) drop: Option<DropRule>,
+    /// Seed of the random drops of --drop
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// End after this many datagrams; those read together with the last one are answered, too
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
+    pub(crate) count: Option<u64>,
+    /// End after this time: seconds, or 500ms, 2m
+    #[arg(short = 't', long, value_name = "DUR")]
+    pub(crate) time: Option<Nanos>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Shown below the long help of sink.
+const SINK_EXAMPLES: &str = "\
+Examples:
+  udperf sink                                  serve clients on port 7788 until Ctrl-C
+  udperf sink --once -q                        serve one client, then end
+  udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
+  udperf sink --join 239.1.2.3 --dev eth0
+  udperf sink --max-clients 4 --max-rate 200k --max-time 60
+  UDPERF_KEY=secret udperf sink                serve only clients with this key
+
+Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted";
+
+/// Shown below the long help of echo.
+const ECHO_EXAMPLES: &str = "\
+Examples:
+  udperf echo                                  answer on port 7788 until Ctrl-C
+  udperf echo -B 127.0.0.1 -p 9999 -e plain    recv_from and send_to, like most servers
+  udperf echo --delay 20ms --drop 1%           simulate a worse path
+  udperf echo --threads 4 --wait spin -q       at the highest rate
+  udperf echo -n 1000 -J                       a thousand datagrams, then the document
+
+Each reply has the bytes of its request, and leaves from the address that the request was sent to.
+Two servers that answer all datagrams would answer each other forever (RFC 862 does not prevent
+this), so datagrams from port 0, from the port number of this server, and from the ports of echo,
+daytime, qotd, chargen and time (7, 13, 17, 19, 37) get no reply, and are counted. Servers on other
+ports, such as other udperf servers, can still loop: do not run it on a public address.
+
+Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted";

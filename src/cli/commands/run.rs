@@ -1,0 +1,95 @@
+//! `udperf bench`, `blast`, `load` and `ping`: from arguments to an exit code.
+
+use std::net::SocketAddr;
+
+use super::measure::{self, MeasureContext, RunOutput, StopFlag, is_of_target, stop_on_signals};
+use super::{blast, load};
+use crate::cli::args::{BenchArgs, CellCommand, RunOutputArgs};
+use crate::cli::error::{CliError, CliResult, Exit, guarded};
+use crate::cli::output::{Outputs, name_warnings, warn_stderr};
+use crate::cli::scenario;
+use crate::document::Report;
+use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_with_max_missed};
+use crate::report::{self, format::RenderOptions};
+use crate::run::LocalRunner;
+
+/// Checks the files, measures, prints, writes and judges.
+pub(crate) fn run(command: &CellCommand) -> CliResult {
+    let output = &command.cells().output;
+    let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
+    outputs.protect(command.inputs())?;
+    let RunOutput { mut report, error, interrupted } = measure(command, &stop_on_signals()?)?;
+    let gated = guarded("gates", || apply_gates(&mut report, output));
+    write(&report, output, &outputs)?;
+    gated?;
+    match error {
+        // The report states the reason: the target could not be measured.
+        Some(CliError::Run(error)) if is_of_target(&error) && ends_invalid(&report, false) => {
+            warn_stderr(&error.to_string());
+            Ok(if interrupted { Exit::Interrupted } else { judge(&report, output, "") })
+        }
+        Some(error) => Err(error),
+        None if interrupted => Ok(Exit::Interrupted),
+        None => guarded("gates", || judge(&report, output, "")),
+    }
+}
+
+pub(crate) fn measure(command: &CellCommand, stop: &StopFlag) -> CliResult<RunOutput> {
+    match command {
+        CellCommand::Bench(args) => measure_bench(args, stop),
+        CellCommand::Blast(args) => blast::measure(args, stop),
+        CellCommand::Load(args) => load::measure(&args.exchange, Some(&args.requests), stop),
+        CellCommand::Ping(args) => load::measure(&args.exchange, None, stop),
+    }
+}
+
+fn measure_bench(args: &BenchArgs, stop: &StopFlag) -> CliResult<RunOutput> {
+    let mut scenario = scenario::bench(args)?;
+    let mut context = MeasureContext::new("bench", args.cells.output.common.quiet, stop);
+    let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
+    let target = scenario.unix.is_none().then_some(to);
+    scenario::without_ip(&scenario, &mut context.machine);
+    context.left_out = scenario::resolve_defaults(&mut scenario, &args.cells, &context.machine);
+    measure::measure(context, scenario, LocalRunner::default(), target, |_report, _runner| {})
+}
+
+/// Applies `--max-missed` and the gates of the command line to a report.
+pub(crate) fn apply_gates(report: &mut Report, output: &RunOutputArgs) {
+    if let Some(max_missed) = output.max_missed {
+        judge_with_max_missed(report, max_missed);
+    }
+    if output.is_gated() {
+        report.gates = report::gates(report, &output.fail_if);
+    }
+}
+
+/// Writes the report; with JSON on standard output, why it is invalid goes to standard error.
+pub(crate) fn write(report: &Report, output: &RunOutputArgs, outputs: &Outputs) -> CliResult<()> {
+    let options = RenderOptions { conditions: &output.fail_if, ..RenderOptions::default() };
+    let written = outputs.write(report, &options);
+    let cells = report.cells.iter().flat_map(|cell| &cell.warnings);
+    name_warnings(&output.common, report.warnings.iter().chain(cells));
+    if output.common.json_to_stdout() && !output.common.quiet {
+        invalid_lines(report).iter().for_each(|line| warn_stderr(line));
+    }
+    written
+}
+
+/// Whether the run tested what was asked, and whether a condition held; `name` precedes messages.
+pub(crate) fn judge(report: &Report, output: &RunOutputArgs, name: &str) -> Exit {
+    let mut exit = Exit::Success;
+    for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
+        warn_stderr(&format!("--fail-if {name}{failure}"));
+        exit = Exit::ConditionHeld;
+    }
+    if ends_invalid(report, output.is_gated()) {
+        // Beside JSON, they are on standard error already.
+        if !output.common.json_to_stdout() || output.common.quiet {
+            for line in invalid_lines(report) {
+                warn_stderr(&format!("{name}{line}"));
+            }
+        }
+        exit = Exit::Invalid;
+    }
+    exit
+}

@@ -1,0 +1,235 @@
+//! `udperf sink` and `udperf echo`: servers on a fixed port.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
+
+use super::blast::{key, random};
+use super::measure::{head, stop_on_signals};
+use crate::cli::args::{EchoArgs, SinkArgs};
+use crate::cli::error::{CliResult, Exit, usage};
+use crate::cli::output::{Outputs, warn_stderr};
+use crate::cli::progress::StatusLine;
+use crate::cli::scenario::{listen, server_cores};
+use crate::document::{EchoDocument, SinkDocument};
+use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
+use crate::host::{self, Depth, Throttle};
+use crate::measure::Snapshot;
+use crate::net::{Options, Udp};
+use crate::plan::{EchoKind, Machine, WaitKind};
+use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions, serve};
+use crate::report::{self, format::RenderOptions};
+use crate::run::RunError;
+use crate::unit::{Nanos, Rate, show_bytes, show_nanos};
+
+/// Maximum delay of a reply. Arbitrary: longer than any client waits.
+const MAX_DELAY: Nanos = Nanos::from_millis(3_600_000);
+
+pub(crate) fn sink(args: &SinkArgs) -> CliResult {
+    let started_at = SystemTime::now();
+    let outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
+    outputs.protect(args.key_file.as_deref())?;
+    let mut facts = host::survey(Depth::Quick);
+    let options = sink_options(args, &host::machine(&facts))?;
+    let first = options.sockets.first();
+    facts.device =
+        first.and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
+    let stop = stop_on_signals()?;
+    let quiet = args.output.quiet;
+    let mut line = StatusLine::new(quiet);
+    let throttle = Throttle::begin();
+    let (tally, end) =
+        serve(&options, &facts, &stop, &mut |event| show_event(&event, &mut line, quiet))?;
+    drop(line);
+    let mut document = report::sink(head("sink", started_at, &facts), &tally, &facts);
+    document.cpu_throttling = throttle.end();
+    document.warnings.extend(document.cpu_throttling.as_ref().and_then(report::throttled));
+    outputs.write(&document, &RenderOptions::default())?;
+    Ok(if end == SinkEnd::Stopped { Exit::Interrupted } else { Exit::Success })
+}
+
+fn sink_options(args: &SinkArgs, machine: &Machine) -> CliResult<SinkOptions> {
+    let max_rate = match args.max_rate {
+        None => None,
+        Some(rate @ Rate::Pps(_)) => rate.at_size(1.0)?,
+        Some(rate) => {
+            return usage(format!(
+                "--max-rate {rate} is not in datagrams per second; use such as 200k"
+            ));
+        }
+    };
+    // The sink gives out its second core first.
+    let mut cores = server_cores(&args.server, machine);
+    let first = cores.len().min(1);
+    cores.rotate_right(first);
+    Ok(SinkOptions {
+        sockets: sink_sockets(args)?,
+        threads: args.server.threads,
+        sessions: args.max_clients.into(),
+        max_rate,
+        max_time: args.max_time,
+        once: args.once,
+        idle: args.server.idle_timeout,
+        wait: args.server.wait,
+        cores,
+        key: key(args.key_file.as_deref())?,
+        secret: random()?,
+    })
+}
+
+fn sink_sockets(args: &SinkArgs) -> CliResult<Vec<Options>> {
+    let (addrs, dev) = listen(&args.server)?;
+    let join = args.join.as_ref();
+    if let Some((group, _)) = join {
+        check_join(*group, &addrs)?;
+    }
+    let mut port = args.server.port;
+    let mut sockets = Vec::new();
+    for addr in addrs {
+        let options = Options {
+            bind: SocketAddr::new(addr, port),
+            buffer: args.server.socket_buffer,
+            dev: dev.clone(),
+            join: join.map(|join| join.0).filter(|group| group.is_ipv4() == addr.is_ipv4()),
+            join_dev: join.and_then(|join| join.1.clone()),
+            ..Options::default()
+        };
+        if port == 0 && args.server.bind.is_none() {
+            // The port that the first family got, for both.
+            let probe = Udp::open(&Options { join: None, ..options.clone() });
+            port = probe.map_err(RunError::from)?.local.port();
+        }
+        sockets.push(Options { bind: SocketAddr::new(addr, port), ..options });
+    }
+    Ok(sockets)
+}
+
+/// Refuses a group from which these addresses receive nothing.
+fn check_join(group: IpAddr, addrs: &[IpAddr]) -> CliResult<()> {
+    let receives = |addr: &IpAddr| {
+        *addr == group || addr.is_unspecified() && addr.is_ipv4() == group.is_ipv4()
+    };
+    if addrs.iter().any(receives) {
+        return Ok(());
+    }
+    let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+    usage(format!(
+        "--join {group}: a socket that is bound to {addrs} receives no datagrams of that group; \
+         omit --bind and the other family, and name the device with --dev"
+    ))
+}
+
+fn show_event(event: &SinkEvent<'_>, line: &mut StatusLine, quiet: bool) {
+    let notice = match event {
+        SinkEvent::Listening(addr) => format!("sink on {addr}"),
+        SinkEvent::Opened(from) => format!("{from} has come"),
+        SinkEvent::Closed(client) => format!(
+            "{} has left ({}): {} cells, {} datagrams received, {} lost, {} sent",
+            client.from, client.why, client.cells, client.rx.received, client.lost, client.sent
+        ),
+        SinkEvent::Tick(clients, traffic) => return line.show(|| status(*clients, traffic)),
+    };
+    // Also when quiet: the port may be ephemeral.
+    if !quiet || matches!(event, SinkEvent::Listening(_)) {
+        line.clear();
+        warn_stderr(&notice);
+    }
+}
+
+fn status(clients: usize, traffic: &Snapshot) -> String {
+    let Snapshot { totals, sources, most, drops, .. } = traffic;
+    let (datagrams, amount) = (totals.datagrams, show_bytes(totals.bytes));
+    let mut parts = vec![format!(
+        "{clients} clients · unsolicited: {datagrams} datagrams, {amount} from {sources} sources"
+    )];
+    parts.extend(totals.size.map(|(least, most)| match least == most {
+        true => format!("of {least} bytes"),
+        false => format!("of {least}–{most} bytes"),
+    }));
+    parts.extend(totals.gap_mean().map(|gap| format!("mean gap {}", show_nanos(gap.0))));
+    parts.extend(most.map(|(from, datagrams)| format!("most from {from} ({datagrams})")));
+    parts.extend((*drops > 0).then(|| format!("{drops} dropped at full buffers")));
+    parts.join(", ")
+}
+
+pub(crate) fn echo(args: &EchoArgs) -> CliResult {
+    let started_at = SystemTime::now();
+    let outputs = Outputs::check::<EchoDocument>(&args.output, &[])?;
+    let facts = host::survey(Depth::Quick);
+    let options = echo_options(args, &host::machine(&facts))?;
+    let stop = stop_on_signals()?;
+    let mut line = StatusLine::new(args.output.quiet);
+    let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
+        // Also when quiet: the port may be ephemeral, and comes last.
+        EchoEvent::Listening(addr, true) => {
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
+            warn_stderr(&format!("echo on {v4} and {addr}"));
+        }
+        EchoEvent::Listening(addr, false) => warn_stderr(&format!("echo on {addr}")),
+        EchoEvent::Tick(received) => line.show(|| format!("{received} datagrams received")),
+    })?;
+    drop(line);
+    let EchoOptions { engine, wait, delay, drop, .. } = options;
+    let head = head("echo", started_at, &facts);
+    let document = report::echo(head, &tally, (engine, wait), delay, drop);
+    outputs.write(&document, &RenderOptions::default())?;
+    Ok(if end == EchoEnd::Stopped { Exit::Interrupted } else { Exit::Success })
+}
+
+fn echo_options(args: &EchoArgs, machine: &Machine) -> CliResult<EchoOptions> {
+    if let Some(delay) = args.delay.filter(|delay| *delay > MAX_DELAY) {
+        return usage(format!(
+            "--delay {delay}: longer than clients wait for a reply; use {MAX_DELAY} or less"
+        ));
+    }
+    let (addrs, dev) = listen(&args.server)?;
+    // With both families, one IPv6 socket accepts IPv4, too.
+    let (addr, dual) = match addrs[..] {
+        [_, v6] => (v6, true),
+        _ => (addrs[0], false),
+    };
+    let is_crowded =
+        !machine.cpus.is_empty() && usize::from(args.server.threads) > machine.cpus.len();
+    Ok(EchoOptions {
+        socket: Options {
+            bind: SocketAddr::new(addr, args.server.port),
+            buffer: args.server.socket_buffer,
+            dev,
+            ..Options::default()
+        },
+        dual,
+        engine: EchoKind::choose(args.engine, machine)?,
+        threads: args.server.threads,
+        cores: server_cores(&args.server, machine),
+        wait: match args.server.wait {
+            // Spinning would keep another worker from running.
+            WaitKind::Hybrid if is_crowded => WaitKind::Epoll,
+            wait => wait,
+        },
+        delay: args.delay.filter(|delay| delay.0 > 0),
+        drop: args.drop,
+        seed: args.seed,
+        count: args.count,
+        time: args.time,
+        idle: args.server.idle_timeout,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_has_what_is_known() {
+        let mut traffic = Snapshot::default();
+        assert!(status(0, &traffic).ends_with(": 0 datagrams, 0 B from 0 sources"));
+        (traffic.totals.datagrams, traffic.totals.bytes, traffic.sources) = (3, 192, 1);
+        (traffic.totals.size, traffic.drops) = (Some((20, 64)), 8);
+        traffic.totals.span = Some((Nanos(1_000), Nanos(5_000)));
+        traffic.most = Some((([192, 0, 2, 1], 9).into(), 3));
+        let all = "1 clients · unsolicited: 3 datagrams, 192 B from 1 sources, of 20–64 bytes, \
+                   mean gap 2.00 µs, most from 192.0.2.1:9 (3), 8 dropped at full buffers";
+        assert_eq!(status(1, &traffic), all);
+        traffic.totals.size = Some((64, 64));
+        assert!(status(1, &traffic).contains("of 64 bytes"));
+    }
+}

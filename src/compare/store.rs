@@ -1,0 +1,320 @@
+//! Reads stored runs from a file, or from a folder and its subfolders.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use walkdir::WalkDir;
+
+use super::{Comparison, Verdict};
+use crate::document::{EchoDocument, Report, SCHEMA, SearchDocument, SinkDocument};
+use crate::report::checks::validity::ends_invalid;
+use crate::report::read::{ReadError, kind, of_kind, read};
+
+/// Maximum file size in bytes. Arbitrary: hundreds of times the largest run in `results/`.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Maximum depth of folders. Arbitrary: archives by host, month and run use three.
+const MAX_DEPTH: usize = 16;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) path: PathBuf,
+    pub(crate) report: Report,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// Runs with cells, by time, then by path.
+    pub(crate) runs: Vec<Stored>,
+    /// Skipped files of a folder, and why, by path.
+    pub(crate) skipped: Vec<(PathBuf, ReadError)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("cannot read {path}: {reason}; give a file written by -J, or a folder of such files")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error(
+        "cannot read {path}: it is larger than {} MiB, so it is not a run; move it elsewhere",
+        MAX_BYTES >> 20
+    )]
+    TooBig { path: PathBuf },
+    #[error("cannot read {path}: it is more than {MAX_DEPTH} folders deep; give a subfolder")]
+    TooDeep { path: PathBuf },
+    #[error("cannot read {path}: {source}")]
+    Document { path: PathBuf, source: ReadError },
+    #[error(
+        "there is no run in {path}: of the {skipped} *.json in it and below, none is a document \
+         with \"schema\": \"{SCHEMA}\" and cells; give a folder with files written by -J"
+    )]
+    NoRuns { path: PathBuf, skipped: usize },
+}
+
+/// Reads the run in a file, or in each `*.json` of a folder and its subfolders. Follows links to
+/// files but not to folders; reads a file with several names once.
+///
+/// Skips and lists foreign files and documents without cells in a folder.
+pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::default();
+    let is_folder = path.is_dir();
+    let found = match is_folder {
+        true => without_duplicates(files(path).collect::<Result<_, _>>()?),
+        false => vec![path.to_owned()],
+    };
+    for path in found {
+        let text = text(&path)?;
+        match parse(&text) {
+            Ok(report) => loaded.runs.push(Stored { path, report }),
+            Err(error) if is_folder && is_foreign_file(&error, &text) => {
+                loaded.skipped.push((path, error));
+            }
+            Err(source) => return Err(StoreError::Document { path, source }),
+        }
+    }
+    if loaded.runs.is_empty() {
+        let (path, skipped) = (path.to_owned(), loaded.skipped.len());
+        return Err(StoreError::NoRuns { path, skipped });
+    }
+    sort(&mut loaded.runs);
+    Ok(loaded)
+}
+
+/// Reads a document without cells; `None` for anything for which [`load`] has the error.
+pub(crate) fn other(path: &Path) -> Option<Result<Other, StoreError>> {
+    // A pipe cannot be read again.
+    if !path.is_file() {
+        return None;
+    }
+    let bytes = text(path).ok()?;
+    let text = std::str::from_utf8(&bytes).ok()?;
+    let other = Other::read(&kind(text).ok()?, text);
+    let damaged = |source| StoreError::Document { path: path.to_owned(), source };
+    match other {
+        Err(ReadError::NoCells { .. }) => None,
+        other => Some(other.map_err(damaged)),
+    }
+}
+
+/// Sorts by time, then by path; runs without a time are last.
+pub(crate) fn sort(runs: &mut [Stored]) {
+    runs.sort_by_cached_key(|run| {
+        let started_at = humantime::parse_rfc3339(&run.report.started_at).ok();
+        (started_at.is_none(), started_at, run.path.clone())
+    });
+}
+
+/// Whether a file is foreign: also one that cannot be parsed, unless it names our schema.
+fn is_foreign_file(error: &ReadError, text: &[u8]) -> bool {
+    /// `SCHEMA` after a quote.
+    const MARK: &[u8] = b"\"udperf/";
+    match error {
+        ReadError::Truncated { .. } | ReadError::NotJson { .. } => {
+            !text.windows(MARK.len()).any(|window| window == MARK)
+        }
+        error => error.is_foreign(),
+    }
+}
+
+/// The `*.json` files of a folder and its subfolders.
+fn files(folder: &Path) -> impl Iterator<Item = Result<PathBuf, StoreError>> {
+    // One level more than allowed, to detect deeper files.
+    let walk = WalkDir::new(folder).sort_by_file_name().max_depth(MAX_DEPTH + 1);
+    walk.into_iter().filter_map(|entry| match entry {
+        Err(error) => {
+            let path = error.path().unwrap_or_else(|| Path::new("")).to_owned();
+            Some(Err(StoreError::Unreadable { path, reason: reason(&error.into()) }))
+        }
+        Ok(entry) => {
+            let (depth, path) = (entry.depth(), entry.into_path());
+            let is_json = path.extension().is_some_and(|extension| extension == "json");
+            (is_json && path.is_file()).then_some(match depth > MAX_DEPTH {
+                true => Err(StoreError::TooDeep { path }),
+                false => Ok(path),
+            })
+        }
+    })
+}
+
+/// Each file once, by path; a link only if no other name was found.
+fn without_duplicates(found: Vec<PathBuf>) -> Vec<PathBuf> {
+    let target = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let (links, mut found): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|path| path.is_symlink());
+    let mut known: BTreeSet<PathBuf> = found.iter().map(target).collect();
+    found.extend(links.into_iter().filter(|link| known.insert(target(link))));
+    found.sort();
+    found
+}
+
+fn text(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
+    match read {
+        Err(error) => Err(StoreError::Unreadable { path: path.to_owned(), reason: reason(&error) }),
+        Ok(bytes) if bytes as u64 > MAX_BYTES => Err(StoreError::TooBig { path: path.to_owned() }),
+        Ok(_) => Ok(text),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Report, ReadError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => read(text),
+        Err(error) => Err(ReadError::NotJson(error.to_string())),
+    }
+}
+
+/// Why a file cannot be read.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// Stored documents other than runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Other {
+    Verdict(Box<Comparison>),
+    Search(Box<SearchDocument>),
+    Sink(Box<SinkDocument>),
+    Echo(Box<EchoDocument>),
+}
+
+impl Other {
+    fn read(kind: &str, text: &str) -> Result<Self, ReadError> {
+        match kind {
+            "compare" | "ab" => of_kind(text).map(Self::Verdict),
+            "search" => of_kind(text).map(Self::Search),
+            "sink" => of_kind(text).map(Self::Sink),
+            "echo" => of_kind(text).map(Self::Echo),
+            kind => Err(ReadError::NoCells(kind.to_owned())),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        match self {
+            Self::Verdict(comparison) => &comparison.head.kind,
+            Self::Search(_) => "search",
+            Self::Sink(_) => "sink",
+            Self::Echo(_) => "echo",
+        }
+    }
+
+    /// Whether its command ended with exit code 5.
+    pub(crate) fn is_invalid(&self) -> bool {
+        match self {
+            Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
+            Self::Search(found) => ends_invalid(&found.report, true),
+            Self::Sink(_) | Self::Echo(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use tempfile::{TempDir, tempdir};
+
+    fn write(folder: &TempDir, name: &str, text: impl AsRef<[u8]>) {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn run(started_at: &str) -> String {
+        let mut report = fixture::default_run();
+        report.started_at = started_at.to_owned();
+        serde_json::to_string_pretty(&report).unwrap()
+    }
+
+    fn names<'a>(folder: &TempDir, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<String> {
+        let name = |path: &PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
+        paths.map(name).collect()
+    }
+
+    #[test]
+    fn loads_runs_of_a_folder_by_time() {
+        let folder = tempdir().unwrap();
+        for (name, text) in [
+            ("a/late.json", run("2026-07-18T12:00:00.500Z")),
+            ("b/c/early.json", run("2026-07-18T12:00:00Z")),
+            ("b/again.json", run("2026-07-18T12:00:00Z")),
+            ("a/summary.txt", "no JSON".to_owned()),
+            ("a/peers.json", "{\"peers\": []}".to_owned()),
+            ("a/config.json", "// no JSON\n".to_owned()),
+            ("sink.json", "{\"schema\": \"udperf/1\", \"kind\": \"sink\"}".to_owned()),
+        ] {
+            write(&folder, name, text);
+        }
+        let Loaded { runs, skipped } = load(folder.path()).unwrap();
+        let expected = ["b/again.json", "b/c/early.json", "a/late.json"];
+        assert_eq!(names(&folder, runs.iter().map(|run| &run.path)), expected);
+        let expected = ["a/config.json", "a/peers.json", "sink.json"];
+        assert_eq!(names(&folder, skipped.iter().map(|(path, _)| path)), expected);
+    }
+
+    #[test]
+    fn rejects_damaged_runs_in_folders() {
+        let intact = run("2026-07-18T12:00:00Z");
+        let edited = |from: &str, to: &str| {
+            assert!(intact.contains(from), "{from}");
+            intact.replacen(from, to, 1).into_bytes()
+        };
+        for damaged in [
+            intact.as_bytes()[..intact.len() / 2].to_vec(),
+            edited("\"udperf/1\"", "\"udperf/2\""),
+            edited("\"attempted\": ", "\"attempted\": 1"),
+            edited("\"started_at\"", "\"started\""),
+            edited("\"cells\": [", "\"cells\": [,"),
+            [intact.as_bytes(), &[0xff]].concat(),
+        ] {
+            let folder = tempdir().unwrap();
+            write(&folder, "good.json", &intact);
+            write(&folder, "damaged.json", &damaged);
+            let error = load(folder.path()).unwrap_err();
+            assert!(matches!(error, StoreError::Document { .. }), "{error}");
+            let path = folder.path().join("damaged.json").display().to_string();
+            assert!(error.to_string().starts_with(&format!("cannot read {path}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn rejects_files_that_are_too_big_or_too_deep() {
+        let folder = tempdir().unwrap();
+        let huge = File::create(folder.path().join("huge.json")).unwrap();
+        huge.set_len(MAX_BYTES + 1).unwrap();
+        let error = load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("huge.json: it is larger than 256 MiB"), "{error}");
+        let folder = tempdir().unwrap();
+        write(&folder, &("d/".repeat(MAX_DEPTH - 1) + "a.json"), "{}");
+        let error = load(folder.path()).unwrap_err().to_string();
+        for part in ["of the 1 *.json in it and below", "\"schema\": \"udperf/1\""] {
+            assert!(error.contains(part), "{error}");
+        }
+        write(&folder, &("d/".repeat(MAX_DEPTH) + "a.json"), "{}");
+        assert!(matches!(load(folder.path()), Err(StoreError::TooDeep { .. })));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn reads_linked_files_once() {
+        use std::os::unix::fs::symlink;
+        let (folder, links) = (tempdir().unwrap(), tempdir().unwrap());
+        write(&folder, "runs/run.json", run("2026-07-18T12:00:00Z"));
+        symlink(folder.path(), folder.path().join("runs/loop")).unwrap();
+        for name in ["newest.json", "again.json"] {
+            symlink("runs/run.json", folder.path().join(name)).unwrap();
+            symlink(folder.path().join("runs/run.json"), links.path().join(name)).unwrap();
+        }
+        // A file elsewhere is read by the first link to it.
+        for (folder, expected) in [(&folder, "runs/run.json"), (&links, "again.json")] {
+            let runs = load(folder.path()).unwrap().runs;
+            assert_eq!(names(folder, runs.iter().map(|run| &run.path)), [expected]);
+        }
+    }
+}

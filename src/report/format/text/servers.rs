@@ -1,0 +1,231 @@
+//! The text of an echo server's and of a sink's document.
+
+use super::ledger::reasons;
+use super::style::{MIN_WIDTH, NBSP, Style, add_up, align, grouped as count, items};
+use super::warnings;
+use crate::document::{
+    EchoDocument, SinkClient, SinkDocument, SinkListener, SinkSequences, SinkSource,
+};
+use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
+
+/// Maximum number of listed sources; the document has all. Arbitrary: they fit on a screen.
+const MAX_SOURCES: usize = 20;
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, text: &str) {
+        self.0 += &format!("{name:<13} {}\n", text.replace(NBSP, " "));
+    }
+
+    fn add_count(&mut self, name: &str, many: u64, text: &str) {
+        if many > 0 {
+            self.add(name, &format!("{} {text}", count(many)));
+        }
+    }
+
+    fn add_items(&mut self, name: &str, items: &[String]) {
+        if !items.is_empty() {
+            self.add(name, &items.join(" · "));
+        }
+    }
+}
+
+fn known(ns: Option<u64>) -> String {
+    ns.map_or_else(|| "-".to_owned(), show_nanos)
+}
+
+fn amount(datagrams: u64, bytes: u64) -> String {
+    format!("{} datagrams, {}", count(datagrams), show_bytes(bytes))
+}
+
+pub(crate) fn echo(document: &EchoDocument, _style: Style) -> String {
+    let threads = match document.threads {
+        0 | 1 => String::new(),
+        threads => format!(" · {threads} threads"),
+    };
+    let (version, engine) = (&document.head.tool.version, &document.engine);
+    let elapsed = show_nanos(document.elapsed_ns);
+    format!("udperf {version} · echo · {engine}{threads} · {elapsed}\n\n{}", echo_lines(document).0)
+}
+
+fn echo_lines(document: &EchoDocument) -> Lines {
+    let mut lines = Lines::default();
+    lines.add("received", &amount(document.received, document.received_bytes));
+    let rate = match (document.pps, document.active_ns) {
+        (Some(pps), Some(ns)) => format!(", {} over {}", show_pps(pps), show_nanos(ns)),
+        _ => String::new(),
+    };
+    lines.add("returned", &(amount(document.returned, document.returned_bytes) + &rate));
+    let drop = document.drop.as_deref().unwrap_or_default();
+    lines.add_count("dropped", document.dropped, &format!("by --drop {drop}"));
+    let reasons = reasons(&document.refused);
+    let refused = sum_counts(reasons.map(|(_, many)| many));
+    let reasons = items(reasons).join(" · ");
+    lines.add_count("refused", refused, &format!("by the system: {reasons}"));
+    for (name, many, text) in [
+        ("unanswered", document.unanswered, "whose sender might answer the reply"),
+        ("overflow", document.overflow, "beyond the size of the delay queue"),
+        ("waiting", document.waiting, "in the delay queue at the end"),
+        ("truncated", document.truncated, "longer than the receive buffer"),
+        ("unreachable", document.told_unreachable, "ICMP errors for replies"),
+        ("cut", document.cut, "super-packets refused, sent as single datagrams"),
+        ("errors", document.errors, "failed receive calls"),
+        ("socket drops", document.socket_drops.unwrap_or(0), "at full receive buffers"),
+    ] {
+        lines.add_count(name, many, text);
+    }
+    if document.received > 0 {
+        let least = if document.more_clients { "at least " } else { "" };
+        lines.add("clients", &format!("{least}{}", count(document.clients)));
+    }
+    if document.threads > 1 {
+        let each: Vec<_> = document.by_worker.iter().map(|&many| count(many)).collect();
+        lines.add_items("by thread", &each);
+    }
+    if document.received > 0 {
+        lines.add_items("cost", &cost(document));
+    }
+    if let (Some(delay), Some(late)) = (document.delay_ns, &document.lateness) {
+        let [p50, p99, max] = [late.p50_ns, late.p99_ns, late.max_ns].map(known);
+        let delay = show_nanos(delay);
+        lines.add("delay", &format!("{delay} · late by p50 {p50} · p99 {p99} · max {max}"));
+    }
+    lines
+}
+
+fn cost(document: &EchoDocument) -> Vec<String> {
+    let received = document.received as f64;
+    // Calls that found the queue empty are not a cost of a datagram.
+    let calls = document.syscalls.saturating_sub(document.empty_calls) as f64;
+    let mut parts = vec![format!("{:.2} system calls per datagram", calls / received)];
+    if document.packets < document.received && document.packets > 0 {
+        let each = received / document.packets as f64;
+        parts.push(format!("{each:.1} datagrams per super-packet"));
+    }
+    parts.extend(document.cpu_ns.map(|cpu_ns| format!("{} CPU time", show_nanos(cpu_ns))));
+    parts
+}
+
+pub(crate) fn sink(document: &SinkDocument, style: Style) -> String {
+    let (version, elapsed) = (&document.head.tool.version, show_nanos(document.elapsed_ns));
+    let mut parts = vec![format!("udperf {version} · sink · {elapsed}\n")];
+    if !document.clients.is_empty() {
+        parts.push(clients(&document.clients));
+    }
+    parts.push(unsolicited(document));
+    if document.others.datagrams > 0 {
+        parts.push(sources(document));
+    }
+    let style = Style { width: style.width.max(MIN_WIDTH), ..style };
+    parts.extend(warnings::of_run(&document.warnings, style).map(|text| text + "\n"));
+    parts.join("\n")
+}
+
+/// A title, and the text of an item.
+type SinkColumn<T> = (&'static str, fn(&T) -> String);
+
+/// A row of titles, and a row for each item.
+fn table<T>(columns: &[SinkColumn<T>], all: &[T]) -> Vec<Vec<String>> {
+    let mut rows = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
+    rows.extend(all.iter().map(|one| columns.iter().map(|(_, cell)| cell(one)).collect()));
+    rows
+}
+
+fn clients(clients: &[SinkClient]) -> String {
+    let columns: [SinkColumn<SinkClient>; 7] = [
+        ("client", |client| client.from.clone()),
+        ("cells", |client| count(client.cells)),
+        ("received", |client| count(client.received)),
+        ("bytes", |client| show_bytes(client.bytes)),
+        ("lost", |client| count(client.lost)),
+        ("sent", |client| count(client.sent)),
+        ("left", |client| client.why.clone()),
+    ];
+    let rows = table(&columns, clients);
+    let mut lines = Lines(align(&rows, |at| !(1..6).contains(&at)) + "\n");
+    let outcomes = add_up(clients.iter().map(|client| {
+        [
+            ("duplicate", client.duplicate),
+            ("late", client.late),
+            ("foreign", client.foreign),
+            ("corrupt", client.corrupt),
+        ]
+    }));
+    lines.add_items("of clients", &items(outcomes));
+    lines.0
+}
+
+/// Datagrams outside sessions, and what was dropped.
+fn unsolicited(document: &SinkDocument) -> String {
+    let SinkDocument { others, listeners, elapsed_ns, stray_control, .. } = document;
+    let mut lines = Lines::default();
+    let rate = show_pps(others.datagrams as f64 * 1e9 / (*elapsed_ns).max(1) as f64);
+    let amount = amount(others.datagrams, others.bytes);
+    lines.add("unsolicited", &format!("{amount}, {rate} on average"));
+    let counts = |one: &SinkListener| one.socket_drops.is_some() || one.at.starts_with("unix:");
+    if listeners.iter().all(counts) {
+        let dropped = sum_counts(listeners.iter().filter_map(|one| one.socket_drops));
+        lines.add_count("dropped", dropped, "datagrams at full receive buffers");
+    } else {
+        lines.add("dropped", "unknown: the system does not count drops at full receive buffers");
+    }
+    lines.add_count("stray", *stray_control, "control messages outside sessions");
+    if others.datagrams == 0 {
+        return lines.0;
+    }
+    let most = |class: usize| u32::try_from(class).ok().and_then(|bits| 1_u64.checked_shl(bits));
+    let sizes = others.sizes.iter().enumerate().filter(|(_, datagrams)| **datagrams > 0);
+    let sizes = sizes.map(|(class, datagrams)| match most(class) {
+        Some(bytes) => format!("≤{bytes} {}", count(*datagrams)),
+        None => format!("larger {}", count(*datagrams)),
+    });
+    lines.add("sizes", &format!("{} (bytes)", sizes.collect::<Vec<_>>().join(" · ")));
+    let is_shared = listeners.len() > 1;
+    let of = if is_shared { "at each listener " } else { "" };
+    let gaps = [others.gap_mean_ns, others.gap_p50_ns, others.gap_p99_ns, others.gap_max_ns];
+    let [mean, p50, p99, max] = gaps.map(known);
+    lines.add("gaps", &format!("mean {mean} · {of}p50 {p50} · p99 {p99} · longest {max}"));
+    if is_shared {
+        let each: Vec<_> = listeners.iter().map(|one| count(one.datagrams)).collect();
+        lines.add_items("by listener", &each);
+    }
+    lines.0
+}
+
+/// The sources with most datagrams, with sequence numbers if they have them.
+fn sources(document: &SinkDocument) -> String {
+    fn counted(source: &SinkSource, of: fn(&SinkSequences) -> u64) -> String {
+        source.sequences.as_ref().map_or_else(|| "-".to_owned(), |one| count(of(one)))
+    }
+    let columns: [SinkColumn<SinkSource>; 8] = [
+        ("source", |source| source.from.clone()),
+        ("datagrams", |source| count(source.datagrams)),
+        ("bytes", |source| count(source.bytes)),
+        ("sizes", |source| match (source.size_min, source.size_max) {
+            (least, most) if least == most => most.to_string(),
+            (least, most) => format!("{least}–{most}"),
+        }),
+        ("longest gap", |source| show_nanos(source.gap_max_ns)),
+        ("unique", |source| counted(source, |one| one.unique)),
+        ("lost", |source| counted(source, |one| one.lost)),
+        ("duplicate", |source| counted(source, |one| one.duplicate)),
+    ];
+    let all = &document.others.sources;
+    let listed = &all[..all.len().min(MAX_SOURCES)];
+    let is_numbered = listed.iter().any(|source| source.sequences.is_some());
+    let columns = if is_numbered { &columns[..] } else { &columns[..5] };
+    let mut out = align(&table(columns, listed), |at| at == 0) + "\n";
+    if is_numbered {
+        out += "lost counts sequence numbers below the highest one that arrived; later losses are \
+                not counted\n";
+    }
+    let more = all.len() - listed.len();
+    let of_others = document.others.of_other_sources;
+    if more > 0 || of_others > 0 {
+        let of_others = count(of_others);
+        out += &format!("and {more} more sources, and {of_others} datagrams of others\n");
+    }
+    out
+}

@@ -120,9 +120,10 @@ keep_draft() {
     echo "kept in $folder" >&2
 }
 
-# machine_rows: rows of a Markdown table about this machine.
-machine_rows() {
+# readme_head TITLE COMMAND STARTED UDPERF: the heading of a README, and a table of the run.
+readme_head() {
     local cpu virtual
+    printf '%s\n' "# $1 on $host" "" "| | |" "| --- | --- |" "| what | \`$2\` |" "| when | $3 |" "| udperf | $4 |"
     cpu=$(grep -m 1 'model name' /proc/cpuinfo 2>/dev/null | sed 's/^[^:]*: *//' || true)
     virtual=$(grep -q -m 1 -w hypervisor /proc/cpuinfo 2>/dev/null && echo "yes" || echo "not seen")
     echo "| machine | $host: ${cpu:-unknown processor}, $(nproc) cores, $(uname -sr) |"

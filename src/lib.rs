@@ -28,6 +28,7 @@
 //! in cli:     args/ error.rs < output.rs progress.rs < target.rs
 //!             < scenario.rs < requests.rs < commands/
 //!
+//! document uses sys: what the system reports is documented as it is
 //! engine uses net
 //! document uses sys: some facts about the host are parts of the document
 //! payload uses document: the summary of a file of requests is a part of the document

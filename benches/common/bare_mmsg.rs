@@ -7,26 +7,19 @@ use std::time::Duration;
 
 use udperf::sys;
 
-use super::{Shape, race};
+use super::{ALIGN, Shape, race};
 
 /// Payload that fits into one packet of IPv4: 65,535 bytes less its header of 20 and UDP's of 8.
 const PAYLOAD_MAX: usize = 65_507;
-
 /// UDP_MAX_SEGMENTS of include/linux/udp.h since Linux 6.9.
 const SEGMENTS_MAX: usize = 128;
-
 /// The same before Linux 6.9.
 const SEGMENTS_MAX_BEFORE: usize = 64;
-
 /// Most bytes of all super-packets of a `sendmmsg`: half of the 1 MiB of L2 cache per core of the
 /// machine on which the defaults were measured.
 const ARENA_BYTES: usize = 512 << 10;
-
 /// Most super-packets per `sendmmsg`, of any size. Measured: 64 were no faster than 4.
 const SUPERS_MAX: usize = 16;
-
-/// Payloads begin at cache lines, so that no two share one.
-const ALIGN: usize = 64;
 
 /// `sendmmsg` against `recvmmsg`.
 pub fn batch(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
@@ -106,41 +99,30 @@ impl Messages {
 
     /// Returns the number of received messages.
     fn receive(&mut self, socket: &UdpSocket) -> usize {
+        let (headers, count) = (self.headers.as_mut_ptr(), self.headers.len() as libc::c_uint);
+        let flags = libc::MSG_DONTWAIT as _;
         // SAFETY: as many headers as are passed along, whose vectors name memory of `arena`, or of
         // a caller's control buffers, that lives as long as they do.
         let n = unsafe {
-            libc::recvmmsg(
-                socket.as_raw_fd(),
-                self.headers.as_mut_ptr(),
-                self.headers.len() as libc::c_uint,
-                libc::MSG_DONTWAIT as _,
-                std::ptr::null_mut(),
-            )
+            libc::recvmmsg(socket.as_raw_fd(), headers, count, flags, std::ptr::null_mut())
         };
         usize::try_from(n).unwrap_or(0)
     }
 }
 
-/// Space for the one control message, which has the segment size.
-#[repr(C, align(8))]
-#[derive(Clone, Copy)]
-struct Control([u8; Self::BYTES]);
-
-impl Control {
-    /// CMSG_SPACE of the c_int that `udp_cmsg_recv` of include/linux/udp.h puts there.
-    // SAFETY: only arithmetic.
-    const BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as usize;
-}
+/// Space for the one control message, which has the segment size: CMSG_SPACE of the c_int that
+/// `udp_cmsg_recv` of include/linux/udp.h puts there has 24 bytes at most.
+type Control = [u64; 3];
 
 fn coalescing(socket: UdpSocket, buffers: usize) -> io::Result<impl FnMut() -> u64> {
     sys::set_udp_gro(&socket)?;
-    let mut controls = vec![Control([0; Control::BYTES]); buffers];
+    let mut controls = vec![Control::default(); buffers];
     let mut messages = Messages::new(buffers, PAYLOAD_MAX);
     Ok(move || {
         for (header, control) in messages.headers.iter_mut().zip(&mut controls) {
             // The kernel writes the used length; each call needs the full length.
-            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = Control::BYTES as _;
+            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
         }
         let count = messages.receive(&socket);
         let received = messages.headers[..count].iter();

@@ -9,7 +9,6 @@ use super::{Shape, race};
 
 /// Sends between two clock reads. Arbitrary: 24 ns in 64 sends of 4 µs do not show.
 const SENDS: usize = 64;
-
 /// Size of the receive buffer in bytes: larger than any UDP datagram.
 const RECEIVE_BYTES: usize = 65_536;
 

@@ -10,31 +10,21 @@ use std::time::Duration;
 use io_uring::types::{BufRingEntry, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-use super::{Shape, race};
+use super::{ALIGN, Shape, race};
 
 /// Buffers that the kernel may fill before the receiver returns some; a power of two, as
 /// `io_register_pbuf_ring` of io_uring/kbuf.c requires. Measured: 1024 were no faster.
 const BUFFERS: u16 = 256;
-
 /// Group id of the ring of buffers; arbitrary, since there is only one.
 const GROUP: u16 = 0;
-
 /// Index of the only socket of each ring.
 const SOCKET: Fixed = Fixed(0);
 
-/// Payloads begin at cache lines, so that no two share one.
-const ALIGN: usize = 64;
-
 /// Runs the loop.
 pub fn run(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
-    let transmit = move |socket| {
-        let mut tx = Tx::new(socket, shape.batch, size)?;
-        Ok(move || tx.burst())
-    };
-    let receive = move |socket| {
-        let mut rx = Rx::new(socket, size)?;
-        Ok(move || rx.pull())
-    };
+    let transmit =
+        move |socket| Tx::new(socket, shape.batch, size).map(|mut tx| move || tx.burst());
+    let receive = move |socket| Rx::new(socket, size).map(|mut rx| move || rx.pull());
     race(time, shape.idle, transmit, receive)
 }
 
@@ -138,15 +128,9 @@ impl Rx {
         let mut provided = Provided::new(&mut buffers, size);
         // The one submission is the receive. Each buffer completes once, and so does its end.
         let ring = ring(&socket, 1, 2 * u32::from(BUFFERS))?;
+        let (submitter, base) = (ring.submitter(), provided.base() as u64);
         // SAFETY: the pages outlive the ring, which is the first field to be dropped.
-        unsafe {
-            ring.submitter().register_buf_ring_with_flags(
-                provided.base() as u64,
-                BUFFERS,
-                GROUP,
-                0,
-            )?;
-        }
+        unsafe { submitter.register_buf_ring_with_flags(base, BUFFERS, GROUP, 0)? };
         provided.give(BUFFERS);
         let mut rx = Self { ring, provided, buffers, socket };
         rx.arm();

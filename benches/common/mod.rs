@@ -1,4 +1,4 @@
-//! What the benches share: bare loops of system calls, runs of udperf, and their comparison.
+//! Common code of the benches: bare loops of system calls, runs of udperf, and their comparison.
 //!
 //! A bare loop has only the system call on either side: no header, no accounting, no clock read per
 //! datagram. Its rate is the limit of that system call on this host.
@@ -24,6 +24,8 @@ use udperf::unit::{Nanos, PayloadSize, Rate};
 
 /// SO_RCVBUF and SO_SNDBUF to request, as in `Scenario::default`.
 const SOCKET_BUFFER: usize = 4 << 20;
+/// Payloads of bare loops begin at cache lines, so that no two share one.
+const ALIGN: usize = 64;
 
 /// Options of a comparison with bare loops.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,8 +69,7 @@ impl Runs {
         for pair in 0..self.pairs() {
             // The order within a pair alternates, so that neither side always runs first.
             let (ours, bare) = if pair % 2 == 0 {
-                let ours = ours()?;
-                (ours, bare()?)
+                (ours()?, bare()?)
             } else {
                 let bare = bare()?;
                 (ours()?, bare)
@@ -77,6 +78,7 @@ impl Runs {
             println!("{title}: ours {ours:.0}, bare {bare:.0}, {ratio:.3}");
             all.iter_mut().zip([ours, bare, ratio]).for_each(|(all, value)| all.push(value));
         }
+        let median = |values| udperf::unit::median(values).unwrap_or(f64::NAN);
         let [ours, bare, ratio] = all.map(median);
         let verdict = target.map_or_else(String::new, |target| {
             format!("{target:.2} {}", if ratio >= target { "met" } else { "missed" })
@@ -192,10 +194,6 @@ pub fn cores() -> (usize, usize) {
         let cores = cores.unwrap_or_else(|| vec![0]);
         (cores[0], cores[cores.len() - 1])
     })
-}
-
-fn median(values: Vec<f64>) -> f64 {
-    udperf::unit::median(values).unwrap_or(f64::NAN)
 }
 
 /// One cell flat out, without a warm-up.

@@ -77,16 +77,6 @@ pub(crate) enum CliError {
     Compare(#[from] CompareError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("run {number} of {side}: {why}")]
-    Arm { side: &'static str, number: usize, why: String },
-    #[error("cannot read {name} ({why}), so it could not be restored later; see sysctl -a")]
-    Sysctl { name: String, why: String },
-    #[error("cannot run {path}: {why}; give the path of a udperf")]
-    Program { path: PathBuf, why: String },
-    #[error("the setup of {side}, '{command}', failed: {why}")]
-    Setup { side: &'static str, command: String, why: String },
-    #[error("the setup of {side} is not undone: '{command}' failed ({why}); undo it by hand")]
-    Undo { side: &'static str, command: String, why: String },
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
@@ -94,17 +84,13 @@ pub(crate) enum CliError {
     #[error("cannot show {path}: {source}")]
     Stored { path: PathBuf, source: RenderError },
     #[error("{0}")]
-    NothingToShow(String),
+    Failed(String),
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error("{0}")]
     Usage(String),
     #[error("target '{target}': {why}")]
     Target { target: String, why: String },
-    #[error("no key in {from}: {why}; give a file or a variable that contains one")]
-    Key { from: String, why: String },
-    #[error("cannot get random numbers: {why}; see getrandom(2)")]
-    Random { why: String },
     #[error("{from}: {source}")]
     Requests { from: String, source: PayloadError },
     #[error("cannot read {path} for --{flag}: {why}")]
@@ -146,7 +132,6 @@ impl CliError {
 
 pub(crate) type CliResult<T = Exit> = Result<T, CliError>;
 
-/// An error of the command line: what was given, what is wrong, and what to do.
 pub(crate) fn usage<T>(why: impl Into<String>) -> CliResult<T> {
     Err(CliError::Usage(why.into()))
 }

@@ -29,11 +29,13 @@ pub fn main() -> ExitCode {
         Command::Ab(args) => ab::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),
-        Command::Doctor(args) => shell::doctor(args),
-        Command::Explain(args) => shell::explain(args),
-        Command::Schema(args) => output::print(args.schema),
-        Command::Completions(args) => shell::completions(args),
-        Command::Man(args) => shell::man(args),
+        Command::Doctor { socket_buffer, threads, color } => {
+            shell::doctor(*socket_buffer, *threads, *color)
+        }
+        Command::Explain { names } => shell::explain(names),
+        Command::Schema { schema } => output::print(schema),
+        Command::Completions { shell } => shell::completions(*shell),
+        Command::Man { command, dir } => shell::man(command.as_deref(), dir.as_deref()),
     });
     match result.and_then(|result| result) {
         Ok(exit) => exit.into(),

@@ -27,7 +27,7 @@ pub(crate) fn print(text: &str) -> CliResult {
 }
 
 pub(crate) fn warn_stderr(text: &str) {
-    let _ = writeln!(io::stderr(), "udperf: {}", printable(text));
+    let _ = writeln!(io::stderr(), "udperf: {}", strip_control(text, Keep::LinesAndColors));
 }
 
 /// Names the warnings of a document that standard output gets, where nobody reads their text.
@@ -42,10 +42,6 @@ pub(crate) fn name_warnings<'a>(
     }
 }
 
-fn printable(text: &str) -> String {
-    strip_control(text, Keep::LinesAndColors)
-}
-
 pub(crate) fn color(when: ColorChoice) -> bool {
     match when {
         ColorChoice::Always => true,
@@ -56,15 +52,8 @@ pub(crate) fn color(when: ColorChoice) -> bool {
     }
 }
 
-fn width() -> usize {
-    /// For pipes and files; fits a code block on a web page. Arbitrary.
-    const NO_TERMINAL: usize = 100;
-    let size = terminal_size::terminal_size_of(io::stdout());
-    size.map_or(NO_TERMINAL, |(columns, _)| columns.0.into())
-}
-
-/// Flags whose format goes to standard output where the file is `-`.
-const TO_STDOUT: [&str; 2] = ["json", "markdown"];
+/// Columns of text in pipes and files: fits a code block on a web page. Arbitrary.
+const NO_TERMINAL: usize = 100;
 
 pub(crate) struct Outputs {
     style: Style,
@@ -84,7 +73,7 @@ impl Outputs {
         let (mut stdout, mut requested) = (None, Vec::new());
         let all = [("json", args.json.as_deref())].into_iter().chain(files.iter().copied());
         for (flag, path) in all.filter_map(|(flag, path)| Some((flag, path?))) {
-            if TO_STDOUT.contains(&flag) && path.as_os_str() == "-" {
+            if matches!(flag, "json" | "markdown") && path.as_os_str() == "-" {
                 if stdout.replace(flag).is_some() {
                     return usage(
                         "--json and --markdown cannot both go to standard output; give one =FILE",
@@ -110,7 +99,9 @@ impl Outputs {
             let path = requested[at].1.display();
             return usage(format!("two results cannot both go to {path}; name two files"));
         }
-        let style = Style { color: color(args.color), width: width(), verbose: args.verbose };
+        let size = terminal_size::terminal_size_of(io::stdout());
+        let width = size.map_or(NO_TERMINAL, |(columns, _)| columns.0.into());
+        let style = Style { color: color(args.color), width, verbose: args.verbose };
         Ok(Self { style, stdout, files, is_repeatable: false })
     }
 
@@ -176,7 +167,8 @@ impl Outputs {
         match rendered {
             // JSON stays as it is for programs.
             Ok(Some(text)) if self.stdout == Some("json") => print(&text).map(drop),
-            Ok(text) => print(&printable(&text.unwrap_or_default())).map(drop),
+            Ok(Some(text)) => print(&strip_control(&text, Keep::LinesAndColors)).map(drop),
+            Ok(None) => Ok(()),
             Err(error) => {
                 let json = format("json").map(|format| render(format, document, options));
                 if let Some(Ok(Some(json))) = json {

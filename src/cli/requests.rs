@@ -15,11 +15,11 @@ use crate::payload::{
     Dns, Encoding, Matching, Names, PayloadError, Preset, RequestSource, Requests, Spec,
 };
 use crate::plan::Limit;
+use crate::report::format::text::style::counted;
 use crate::unit::{MAX_PAYLOAD, show_nanos};
 
 /// Maximum bytes of a file of requests. Arbitrary: larger ones exhaust small machines.
 const LONGEST_FILE: u64 = 4 << 30;
-
 /// Default bytes of an echo request. From the contract of the command line.
 const ECHO_SIZE: usize = 64;
 
@@ -62,9 +62,7 @@ fn compiled(spec: Spec, from: String, seed: u64) -> CliResult<(Spec, Requests, M
 }
 
 pub(super) fn from(args: &RequestArgs) -> String {
-    let files = args.files();
-    let file = files.iter().find_map(|(flag, path)| path.map(|path| (flag, path.display())));
-    let file = file.map(|(flag, path)| format!("--{flag} {path}"));
+    let file = args.files().next().map(|(flag, path)| format!("--{flag} {}", path.display()));
     match (args.source.preset, file) {
         (Some(preset), Some(file)) => format!("--preset {} {file}", name(preset)),
         (Some(preset), None) => format!("--preset {}", name(preset)),
@@ -165,14 +163,11 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> CliResult<()> {
         ("--message", args.message.is_some(), &[Statsd, Syslog]),
     ];
     let is_other = |of: &[PresetWord]| preset.is_none_or(|preset| !of.contains(&preset));
-    match flags.iter().find(|(_, is_given, of)| *is_given && is_other(of)) {
-        Some((flag, _, of)) => {
-            let names: Vec<_> = of.iter().map(|word| format!("--preset {}", name(*word))).collect();
-            let names = names.join(" and ");
-            usage(format!("{flag} is for {names}; omit it, or name that preset"))
-        }
-        None => Ok(()),
-    }
+    let misplaced = flags.iter().find(|(_, is_given, of)| *is_given && is_other(of));
+    let Some((flag, _, of)) = misplaced else { return Ok(()) };
+    let names: Vec<_> = of.iter().map(|word| format!("--preset {}", name(*word))).collect();
+    let names = names.join(" and ");
+    usage(format!("{flag} is for {names}; omit it, or name that preset"))
 }
 
 fn name(word: PresetWord) -> String {
@@ -273,10 +268,6 @@ fn leap(moments: &[u64], limit: Limit) -> Option<String> {
              sent meanwhile; --time bounds the run, --pace even has no gaps"
         ),
     })
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

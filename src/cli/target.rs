@@ -16,7 +16,6 @@ use crate::unit::Rate;
 
 /// Time to wait for an address to refuse a datagram. Arbitrary: longer than most round trips.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
-
 /// Interval between checks for a refusal; arbitrary.
 const REFUSAL_LOOK: Duration = Duration::from_millis(2);
 
@@ -116,14 +115,9 @@ pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> CliR
     };
     let socket = Udp::open(&options).map_err(RunError::from)?;
     socket.connect(target).map_err(RunError::from)?;
-    match next.then(|| refusal(&socket)).flatten() {
-        Some(error) => {
-            let why =
-                format!("it refuses datagrams ({error}); is the server running on this port?");
-            Err(CliError::Target { target: target.to_string(), why })
-        }
-        None => Ok(()),
-    }
+    let Some(error) = next.then(|| refusal(&socket)).flatten() else { return Ok(()) };
+    let why = format!("it refuses datagrams ({error}); is the server running on this port?");
+    Err(CliError::Target { target: target.to_string(), why })
 }
 
 /// The error that an empty datagram to the peer causes, if it comes back in time.
@@ -243,15 +237,12 @@ mod tests {
     #[test]
     fn tries_addresses_until_one_works() {
         let mut tried = Vec::new();
-        let mut attempt = |works: u8| {
-            in_turn(&[1_u8, 2, 3], true, |address| {
-                tried.push(address);
-                if address == works { Ok(address) } else { usage(address.to_string()) }
-            })
-        };
-        assert_eq!(attempt(2).unwrap(), 2);
-        assert_eq!(attempt(9).unwrap_err().to_string(), "3");
-        assert_eq!(tried, [1, 2, 1, 2, 3]);
+        let error = in_turn(&[1_u8, 2, 3], true, |address| -> CliResult {
+            tried.push(address);
+            usage(address.to_string())
+        });
+        assert_eq!((error.unwrap_err().to_string(), tried), ("3".to_owned(), vec![1, 2, 3]));
+        assert_eq!(in_turn(&[1_u8, 2], true, Ok).unwrap(), 1);
     }
 
     #[test]

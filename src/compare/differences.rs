@@ -19,7 +19,6 @@ const MEASURED_PROPERTIES: [&str; 9] = [
     "host.siblings",
     "host.capabilities.gro.detail",
 ];
-
 /// Settings that do not change the scenario: repetitions and arbitrary numbers.
 const IGNORED_PROPERTIES: [&str; 4] =
     ["scenario.trials", "scenario.seed", "scenario.port", "scenario.ports"];
@@ -91,9 +90,7 @@ pub(super) fn flatten(path: &str, value: &Value, properties: &mut RunProperties)
         }
         // Lists of words and numbers.
         Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
-            let word = |item: &Value| {
-                item.as_str().map_or_else(|| item.to_string(), |word| word.to_owned())
-            };
+            let word = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
             note(items.iter().map(word).collect::<Vec<_>>().join(","));
         }
         Value::String(text) if text.is_empty() => {}

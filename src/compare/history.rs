@@ -17,13 +17,11 @@ use crate::unit;
 
 /// Default metrics: delivered rate flat out, and latency at a rate.
 const DEFAULT_METRICS: [&str; 3] = ["rx_pps", "p50", "p99"];
-
 /// Replaces `rx_pps` if the receiver is unknown.
 const SENDER_METRIC: &str = "tx_pps";
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
-    /// In the order in which cells first appear.
     pub(crate) series: Vec<Series>,
 }
 
@@ -44,11 +42,9 @@ pub(crate) struct Series {
 pub(crate) struct Point {
     pub(crate) started_at: String,
     pub(crate) path: PathBuf,
-    /// The commit of the udperf that measured.
     pub(crate) git: Option<String>,
     /// Median of the trials that have it.
     pub(crate) value: f64,
-    /// The number of those trials.
     pub(crate) trials: usize,
     /// Distinct warning codes of this cell in this run.
     pub(crate) warnings: Vec<String>,

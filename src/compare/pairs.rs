@@ -111,12 +111,4 @@ mod tests {
             assert_eq!(all.join(", "), expected);
         }
     }
-
-    #[test]
-    fn groups_trials_without_calibration_and_incomplete_cells() {
-        let mut base = report("plain/64/max plain/64/max plain/64/max plain/64/max");
-        base.cells[1].cut_short = true;
-        base.cells[2].calibration = true;
-        assert_eq!(groups(&[&base])[0].runs.len(), 2);
-    }
 }

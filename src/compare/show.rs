@@ -95,10 +95,9 @@ pub(crate) fn headline(comparison: &Comparison) -> String {
     let mut parts = vec![format!("{new} is {}", summary(comparison))];
     for costs in [false, true] {
         for verdict in [Verdict::Worse, Verdict::Better] {
-            let all = changes(comparison, verdict, costs).map(|(cell, judgement)| {
-                format!("{} {} {}", cell.id, judgement.metric, change(judgement))
-            });
-            let all: Vec<_> = all.collect();
+            let all: Vec<_> = changes(comparison, verdict, costs)
+                .map(|(cell, one)| format!("{} {} {}", cell.id, one.metric, change(one)))
+                .collect();
             let of = if costs { "costs " } else { "" };
             let named = all[..all.len().min(NAMED)].join(", ");
             let more = match all.len().saturating_sub(NAMED) {
@@ -126,14 +125,10 @@ fn changes(
 ) -> impl Iterator<Item = (&ComparedCell, &Judgement)> {
     let all =
         comparison.cells.iter().flat_map(|cell| cell.metrics.iter().map(move |one| (cell, one)));
-    all.filter(move |(_, judgement)| {
-        judgement.verdict == verdict && is_cost(&judgement.metric) == costs
+    // A cost per datagram is not a property that users of a service see.
+    all.filter(move |(_, one)| {
+        one.verdict == verdict && one.metric.ends_with("_per_datagram") == costs
     })
-}
-
-/// Whether a metric is a cost per datagram, not a property that users of a service see.
-fn is_cost(metric: &str) -> bool {
-    metric.ends_with("_per_datagram")
 }
 
 /// Number of figures in a headline. Arbitrary: they fit in one or two lines.
@@ -189,7 +184,6 @@ pub(super) fn digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// The names of the two sides.
 pub(super) fn names(comparison: &Comparison) -> (&'static str, &'static str) {
     if comparison.head.kind == "ab" { ("A", "B") } else { ("base", "new") }
 }

@@ -4,19 +4,11 @@ use fastrand::Rng;
 use statrs::stats_tests::Alternative;
 use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 
-use super::document::{
-    Rules,
-    Verdict::{self, Better, Same, Worse},
-};
+use super::document::Rules;
+use super::document::Verdict::{self, Better, Same, Worse};
 use super::judge::{Pair, judge};
 use super::stats::mann_whitney;
 use crate::report::checks::metric::Metric;
-
-/// Comparisons that are simulated, of each kind. The seeds are fixed, so a result is repeatable.
-const FEW: u64 = 40;
-
-/// The same in long tests.
-const MANY: u64 = 1_000;
 
 /// Runs per side.
 const RUNS: usize = 10;
@@ -115,40 +107,35 @@ fn check_p(
 
 #[test]
 fn few_comparisons_have_the_error_rates_of_the_rules() {
-    simulate(FEW, 20, 40);
+    simulate(40, 20, 40);
 }
 
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn many_comparisons_have_the_error_rates_of_the_rules() {
-    simulate(MANY, 100, 200);
+    simulate(1_000, 100, 200);
 }
 
+/// Simulates so many comparisons of each kind. The seeds are fixed, so a result is repeatable.
 fn simulate(trials: u64, of_many_cells: u64, of_exact_p: u64) {
     equal_runs(trials);
     different_runs(trials);
     many_cells(of_many_cells);
-    check_p(
-        of_exact_p,
-        || MannWhitneyUMethod::Exact,
-        1e-9,
-        |rng| {
-            // statrs 0.19 takes the wrong tail where its first sample is not the larger one.
-            let count_b = rng.usize(3..11);
-            let count_a = rng.usize(count_b + 1..12);
-            let shift = rng.f64();
-            let a = (0..count_a).map(|_| normal(rng)).collect();
-            [a, (0..count_b).map(|_| normal(rng) + shift).collect()]
-        },
-    );
+    let samples = |rng: &mut Rng| {
+        // statrs 0.19 takes the wrong tail where its first sample is not the larger one.
+        let count_b = rng.usize(3..11);
+        let count_a = rng.usize(count_b + 1..12);
+        let shift = rng.f64();
+        let a = (0..count_a).map(|_| normal(rng)).collect();
+        [a, (0..count_b).map(|_| normal(rng) + shift).collect()]
+    };
+    check_p(of_exact_p, || MannWhitneyUMethod::Exact, 1e-9, samples);
 }
 
 #[test]
 fn p_of_large_and_tied_samples_equals_that_of_another_library() {
-    check_p(
-        50,
-        || MannWhitneyUMethod::AsymptoticInclContinuityCorrection,
-        1e-6,
-        |rng| [50, 60].map(|count| (0..count).map(|_| (normal(rng) * 5.0).round()).collect()),
-    );
+    let samples = |rng: &mut Rng| {
+        [50, 60].map(|count| (0..count).map(|_| (normal(rng) * 5.0).round()).collect())
+    };
+    check_p(50, || MannWhitneyUMethod::AsymptoticInclContinuityCorrection, 1e-6, samples);
 }

@@ -117,7 +117,6 @@ pub(crate) fn runs_needed(family: usize, alpha: f64) -> usize {
 
 /// A fixed seed, so that equal runs give equal intervals. Arbitrary.
 const SEED: u64 = 0x7564_7065_7266;
-
 /// Number of random splits. Arbitrary: 5 % of them are 50.
 const SPLITS: usize = 1_000;
 
@@ -189,7 +188,6 @@ fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     sorted.get((share * last as f64).round() as usize).copied()
 }
 
-/// The mean; `None` if there are no values.
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

@@ -15,7 +15,6 @@ use crate::report::read::{ReadError, kind, of_kind, read};
 
 /// Maximum file size in bytes. Arbitrary: hundreds of times the largest run in `results/`.
 const MAX_BYTES: u64 = 256 << 20;
-
 /// Maximum depth of folders. Arbitrary: archives by host, month and run use three.
 const MAX_DEPTH: usize = 16;
 
@@ -53,10 +52,8 @@ pub(crate) enum StoreError {
     NoRuns { path: PathBuf, skipped: usize },
 }
 
-/// Reads the run in a file, or in each `*.json` of a folder and its subfolders. Follows links to
-/// files but not to folders; reads a file with several names once.
-///
-/// Skips and lists foreign files and documents without cells in a folder.
+/// Reads the run in a file, or in each `*.json` of a folder and its subfolders: follows links to
+/// files but not to folders, reads a file with several names once, and lists those that it skips.
 pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let is_folder = path.is_dir();
@@ -66,7 +63,8 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
     };
     for path in found {
         let text = text(&path)?;
-        match parse(&text) {
+        let not_text = |error: std::str::Utf8Error| ReadError::NotJson(error.to_string());
+        match std::str::from_utf8(&text).map_err(not_text).and_then(read) {
             Ok(report) => loaded.runs.push(Stored { path, report }),
             Err(error) if is_folder && is_foreign_file(&error, &text) => {
                 loaded.skipped.push((path, error));
@@ -159,14 +157,6 @@ fn text(path: &Path) -> Result<Vec<u8>, StoreError> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Report, ReadError> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => read(text),
-        Err(error) => Err(ReadError::NotJson(error.to_string())),
-    }
-}
-
-/// Why a file cannot be read.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),

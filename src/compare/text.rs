@@ -13,10 +13,8 @@ use crate::report::format::text::{Style, warnings};
 
 /// Minimum width of the text. Arbitrary: the width of the table.
 const MIN_WIDTH: usize = 60;
-
 /// Maximum number of named differences. Arbitrary: they fit a screen with the table.
 const MAX_DIFFERENCES: usize = 12;
-
 /// Columns of the table.
 pub(super) const COLUMNS: usize = 8;
 
@@ -46,14 +44,13 @@ fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
     for (name, side, _) in sides(comparison) {
         let line = format!("{name:<5}{}", runs(side));
         // Wrapping would collapse the double blanks of the layout.
-        let wrapped =
-            if line.chars().count() <= width { vec![line] } else { wrap(&line, width, 5) };
+        let fits = line.chars().count() <= width;
+        let wrapped = if fits { vec![line] } else { wrap(&line, width, 5) };
         lines.extend(styler.paint_lines(Color::Quiet, wrapped));
     }
     lines.join("\n")
 }
 
-/// The order in which the runs of both sides were made.
 pub(super) const fn order(comparison: &Comparison) -> &'static str {
     if comparison.interleaved { "interleaved" } else { "one after the other" }
 }
@@ -79,7 +76,6 @@ pub(super) fn titles(comparison: &Comparison) -> [&'static str; COLUMNS] {
     ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"]
 }
 
-/// Whether a column of the table is aligned to the left.
 pub(super) const fn is_left(column: usize) -> bool {
     column < 2 || column + 1 == COLUMNS
 }
@@ -125,7 +121,6 @@ const fn verdict_color(verdict: Verdict) -> Color {
     }
 }
 
-/// The notes below the table, with their labels.
 fn notes(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let mut notes = vec![("rules", rules(comparison))];
     let named = comparison.differences.iter().take(MAX_DIFFERENCES).map(difference);
@@ -142,7 +137,6 @@ fn notes(comparison: &Comparison) -> Vec<(&'static str, String)> {
     notes
 }
 
-/// The cells that only one side has.
 pub(super) fn unmatched(comparison: &Comparison) -> impl Iterator<Item = String> {
     let sides = sides(comparison).into_iter().filter(|(.., ids)| !ids.is_empty());
     sides.map(|(name, _, ids)| format!("{} in {name} only", ids.join(", ")))
@@ -205,8 +199,7 @@ pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
     let metrics = comparison.cells.iter().flat_map(|cell| &cell.metrics);
     let undecided = metrics.filter(|metric| metric.verdict == Verdict::Undecided);
     let reasons = group(undecided.map(|metric| (metric.why.as_str(), ()))).into_iter();
-    let reasons =
-        reasons.map(|(why, all)| format!("{}: {why}", counted(all.len() as u64, "figure")));
-    let reasons: Vec<_> = reasons.collect();
+    let count = |all: Vec<()>| counted(all.len() as u64, "figure");
+    let reasons: Vec<_> = reasons.map(|(why, all)| format!("{}: {why}", count(all))).collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }

@@ -6,12 +6,8 @@ use crate::report::checks::validity::ends_invalid;
 
 /// The reference side, in `InvalidSide::side`.
 pub(super) const BASE: &str = "base";
-
 /// The side that is judged.
 pub(super) const NEW: &str = "new";
-
-/// The reason for metrics of invalid cells.
-const WHY: &str = "runs of this cell are invalid";
 
 /// Why a side cannot be compared: each reason once, with the number of runs that have it.
 pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
@@ -57,7 +53,8 @@ pub(super) fn withdraw_verdicts(cells: &mut [ComparedCell], invalid: &[InvalidSi
         }
         cell.verdict = Verdict::CannotCompare;
         for judgement in &mut cell.metrics {
-            (judgement.verdict, judgement.why) = (Verdict::CannotCompare, WHY.to_owned());
+            judgement.verdict = Verdict::CannotCompare;
+            "runs of this cell are invalid".clone_into(&mut judgement.why);
         }
     }
 }

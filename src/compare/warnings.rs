@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::document::Comparison;
 use super::pairs::{Paired, group};
 use crate::document::{Cell, Report, Warning};
-use crate::report::checks::warning_codes::{self, Code};
+use crate::report::checks::warning_codes::{self as codes, Code};
 
 /// The warnings of a comparison, whose figures `with_noise` of `all` have a known noise floor;
 /// `left_out` are metrics that could not be compared, and why.
@@ -18,62 +18,39 @@ pub(super) fn warnings(
 ) -> Vec<Warning> {
     let differs = |name: &str| comparison.differences.iter().any(|found| found.what == name);
     let needed = comparison.rules.runs_needed as usize;
-    let min_runs = paired.both.iter().map(|(a, b)| a.runs.len().min(b.runs.len())).min();
-    let min_runs = min_runs.unwrap_or(0);
+    let min_runs =
+        paired.both.iter().map(|(a, b)| a.runs.len().min(b.runs.len())).min().unwrap_or(0);
     let same = base.iter().filter(|run| new.contains(run)).count();
     let is_uneven = comparison.head.kind == "ab" && base.len() != new.len();
     let mut warnings = Vec::new();
-    let mut warn = |applies: bool, code: &Code, message: String| {
+    let mut warn = |applies: bool, code: &Code, message: &str| {
         warnings.extend(applies.then(|| code.warning(message)));
     };
-    warn(
-        min_runs < needed && !paired.both.is_empty(),
-        &warning_codes::TOO_FEW_RUNS,
-        format!(
-            "at least {needed} runs per side are needed, got {min_runs}; use --trials {needed}"
-        ),
-    );
-    warn(
-        !comparison.interleaved && min_runs >= needed,
-        &warning_codes::NOT_INTERLEAVED,
-        "runs not interleaved: changes over time count as effects; use udperf ab".to_owned(),
-    );
-    warn(
-        with_noise < all && min_runs >= needed,
-        &warning_codes::NOISE_UNKNOWN,
-        format!(
-            "noise floor (A/A) not known for {} of {all} figures; use udperf ab without --a, --b",
-            all - with_noise
-        ),
-    );
+    let few = min_runs < needed && !paired.both.is_empty();
+    let got = format!("at least {needed} runs per side are needed, got {min_runs}");
+    warn(few, &codes::TOO_FEW_RUNS, &format!("{got}; use --trials {needed}"));
+    let message = "runs not interleaved: changes over time count as effects; use udperf ab";
+    warn(!comparison.interleaved && min_runs >= needed, &codes::NOT_INTERLEAVED, message);
+    let unknown = format!("noise floor (A/A) not known for {} of {all} figures", all - with_noise);
+    let message = format!("{unknown}; use udperf ab without --a, --b");
+    warn(with_noise < all && min_runs >= needed, &codes::NOISE_UNKNOWN, &message);
     for (metric, why) in left_out {
-        warn(true, &warning_codes::LEFT_OUT, format!("{metric} is not compared: {why}"));
+        warn(true, &codes::LEFT_OUT, &format!("{metric} is not compared: {why}"));
     }
-    warn(
-        !paired.only_base.is_empty(),
-        &warning_codes::MISSING_CELLS,
-        "cells of the base are missing in the new runs: undecided; measure them too".to_owned(),
-    );
-    warn(
-        differs("host.hostname") || differs("host.cpu_model"),
-        &warning_codes::TWO_MACHINES,
-        "the runs are from different machines; measure both on one machine".to_owned(),
-    );
-    warn(
-        differs("tool.profile"),
-        &warning_codes::DEBUG_BUILD,
-        "one side was built without optimisation; build both with --release".to_owned(),
-    );
+    let message = "cells of the base are missing in the new runs: undecided; measure them too";
+    warn(!paired.only_base.is_empty(), &codes::MISSING_CELLS, message);
+    let message = "the runs are from different machines; measure both on one machine";
+    warn(differs("host.hostname") || differs("host.cpu_model"), &codes::TWO_MACHINES, message);
+    let message = "one side was built without optimisation; build both with --release";
+    warn(differs("tool.profile"), &codes::DEBUG_BUILD, message);
     let message = format!("{same} runs are on both sides; use separate runs");
-    warn(same > 0, &warning_codes::SAME_RUNS, message);
+    warn(same > 0, &codes::SAME_RUNS, &message);
     for (code, cells) in new_warnings(paired) {
-        let ids = cells.join(", ");
-        let message =
-            format!("warning {code} in the new runs only: {ids}; see udperf explain {code}");
-        warn(true, &warning_codes::NEW_WARNING, message);
+        let message = format!("warning {code} in the new runs only: {}", cells.join(", "));
+        warn(true, &codes::NEW_WARNING, &format!("{message}; see udperf explain {code}"));
     }
     let message = "the last round was not finished; sides have different numbers of runs";
-    warn(is_uneven, &warning_codes::UNEVEN, message.to_owned());
+    warn(is_uneven, &codes::UNEVEN, message);
     warnings
 }
 

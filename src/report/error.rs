@@ -12,17 +12,12 @@ pub enum RenderError {
          in UTC, such as 2026-07-18T12:00:00Z"
     )]
     StartedAt(String),
-    /// A damaged histogram.
+    /// The damaged histogram of a cell (id), and why it cannot be decoded.
     #[error(
-        "the histogram of {cell} is damaged ({reason}); it has to be HdrHistogram V2, deflated, \
-         base64: take the document as udperf wrote it"
+        "the histogram of {0} is damaged ({1}); it has to be HdrHistogram V2, deflated, base64: \
+         take the document as udperf wrote it"
     )]
-    Histogram {
-        /// The cell's id.
-        cell: String,
-        /// The decoder's message.
-        reason: String,
-    },
+    Histogram(String, String),
     /// The log writer failed.
     #[error("cannot write a histogram log: {0}; please report this")]
     Log(String),

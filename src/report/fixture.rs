@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::document::{
-    Cell, ContextSwitches, Engine, Host, Kernel, Latency, Ledger, OutsideStalls, Packets,
-    PerDatagram, Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, Tool,
-    UpperLimits, Warning, bounded,
+    Cell, ContextSwitches, Engine, Kernel, Latency, Ledger, OutsideStalls, Packets, PerDatagram,
+    Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, UpperLimits, Warning,
+    bounded,
 };
 use crate::measure::{CellResult, Timing};
 use crate::report::build::latency;
@@ -19,44 +19,24 @@ pub(crate) fn report_of(cells: Vec<Cell>) -> Report {
     let distinct = |of: fn(&Cell) -> String| cells.iter().map(of).collect::<BTreeSet<_>>();
     let engine = |cell: &Cell| cell.id.split('/').next().unwrap().to_owned();
     let trials = cells.iter().map(|cell| cell.trial + 1).max();
-    Report {
-        schema: SCHEMA.to_owned(),
-        kind: "bench".to_owned(),
-        tool: Tool {
-            version: "0.1.0".to_owned(),
-            git: Some("593f189".to_owned()),
-            profile: "release".to_owned(),
-            ..Tool::default()
+    let report = json!({
+        "schema": SCHEMA, "kind": "bench", "command": ["udperf", "bench"],
+        "started_at": "2026-07-18T12:00:00Z", "warnings": [], "cells": [],
+        "tool": {"version": "0.1.0", "git": "593f189", "profile": "release", "features": []},
+        "host": {
+            "kernel": "Linux 6.18.44", "cpu_model": "AMD EPYC", "cores": 2,
+            "virtualization": "KVM", "siblings": [], "capabilities": [],
         },
-        command: vec!["udperf".to_owned(), "bench".to_owned()],
-        started_at: "2026-07-18T12:00:00Z".to_owned(),
-        host: Host {
-            kernel: Some("Linux 6.18.44".to_owned()),
-            cpu_model: Some("AMD EPYC".to_owned()),
-            cores: Some(2),
-            virtualization: Some("KVM".to_owned()),
-            ..Host::default()
-        },
-        scenario: json!({
+        "scenario": {
             "sizes": distinct(|cell| cell.size.to_string()),
             "engines": distinct(engine),
             "rates": distinct(|cell| cell.rate.clone()),
             "pace": "even", "limit": "500000000ns", "warmup_ns": 100_000_000,
             "trials": trials, "streams": 1, "threads": 1, "pin": "auto", "wait": "hybrid",
             "socket_buffer": 4 << 20, "bind": "127.0.0.1",
-        }),
-        clock: None,
-        input: None,
-        choice: None,
-        path_mtu: None,
-        cpu_throttling: None,
-        warnings: Vec::new(),
-        valid: true,
-        invalid_because: Vec::new(),
-        max_missed: crate::document::MAX_MISSED,
-        gates: Vec::new(),
-        cells,
-    }
+        },
+    });
+    Report { cells, ..serde_json::from_value(report).unwrap() }
 }
 
 /// Three engines, four sizes, `max` and 50 %: two stalls, one loss, one late generator, warnings.
@@ -157,8 +137,8 @@ pub(crate) fn lose(cell: &mut Cell, lost: u64) {
     for count in [&mut cell.ledger.received, &mut cell.ledger.arrived] {
         *count = Some(count.unwrap() - lost);
     }
-    if lost * 100 > cell.ledger.sent {
-        cell.latency.as_mut().unwrap().p99_with_loss_ns = None;
+    if let Some(latency) = cell.latency.as_mut().filter(|_| lost * 100 > cell.ledger.sent) {
+        latency.p99_with_loss_ns = None;
     }
 }
 
@@ -206,21 +186,14 @@ pub(crate) fn stall(cell: &mut Cell, ns: u64) {
 pub(crate) fn two_clocks(cell: &mut Cell, bound_ns: u64) {
     for latency in [&mut cell.latency, &mut cell.from_send].into_iter().flatten() {
         latency.bound_ns = bound_ns;
-        let mut limits = UpperLimits::default();
-        for (figure, limit) in [
-            (&mut latency.min_ns, &mut limits.min_ns),
-            (&mut latency.mean_ns, &mut limits.mean_ns),
-            (&mut latency.max_ns, &mut limits.max_ns),
-            (&mut latency.p50_ns, &mut limits.p50_ns),
-            (&mut latency.p90_ns, &mut limits.p90_ns),
-            (&mut latency.p99_ns, &mut limits.p99_ns),
-            (&mut latency.p99_9_ns, &mut limits.p99_9_ns),
-            (&mut latency.p99_99_ns, &mut limits.p99_99_ns),
-            (&mut latency.p99_with_loss_ns, &mut limits.p99_with_loss_ns),
-        ] {
-            (*figure, *limit) = bounded(*figure, bound_ns);
+        let mut value = json!(latency);
+        let mut limits = json!(UpperLimits::default());
+        for (name, limit) in limits.as_object_mut().unwrap() {
+            let (known, at_most) = bounded(value[name].as_u64(), bound_ns);
+            (value[name], *limit) = (json!(known), json!(at_most));
         }
-        latency.upper_limits = Some(limits);
+        value["upper_limits"] = limits;
+        *latency = serde_json::from_value(value).unwrap();
     }
 }
 

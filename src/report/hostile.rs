@@ -31,7 +31,6 @@ fn enlarge_those(document: &mut Value, pointers: &[String], reads: &impl Fn(&Val
     }
 }
 
-/// Pointers to all integers below a value that is at this one.
 fn integers(value: &Value, at: String, found: &mut Vec<String>) {
     match value {
         Value::Number(number) if number.is_u64() => found.push(at),

@@ -2,19 +2,18 @@
 //! from the structures: `UDPERF_UPDATE_DOCS=1 cargo test --lib schemas`.
 
 /// Of a report. Fields that can be unknown are required, and can be `null`.
-pub const RUN: &str = include_str!("../../docs/schema/run.json");
+pub(crate) const RUN: &str = include_str!("../../docs/schema/run.json");
 /// Of a comparison.
-pub const COMPARISON: &str = include_str!("../../docs/schema/comparison.json");
+pub(crate) const COMPARISON: &str = include_str!("../../docs/schema/comparison.json");
 /// Of a search.
-pub const SEARCH: &str = include_str!("../../docs/schema/search.json");
+pub(crate) const SEARCH: &str = include_str!("../../docs/schema/search.json");
 /// Of a sink.
-pub const SINK: &str = include_str!("../../docs/schema/sink.json");
+pub(crate) const SINK: &str = include_str!("../../docs/schema/sink.json");
 /// Of an echo.
-pub const ECHO: &str = include_str!("../../docs/schema/echo.json");
+pub(crate) const ECHO: &str = include_str!("../../docs/schema/echo.json");
 
-/// The schema of a structure.
 #[cfg(test)]
-pub fn schema_of<T: schemars::JsonSchema>(title: &str) -> serde_json::Value {
+pub(crate) fn schema_of<T: schemars::JsonSchema>(title: &str) -> serde_json::Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.insert("$id".to_owned(), crate::document::SCHEMA.into());

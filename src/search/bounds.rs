@@ -18,7 +18,6 @@ pub(super) enum BoundState {
 }
 
 impl TrialTally {
-    /// The number of trials that count.
     pub(super) const fn total(self) -> u32 {
         self.held + self.failed + self.limited
     }

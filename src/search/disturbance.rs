@@ -6,7 +6,6 @@ use crate::report::format::hdr;
 
 /// The share of latency above which lag makes such a goal fail. Arbitrary: the larger part.
 const LAG_SHARE: f64 = 0.5;
-
 /// How many datagrams a stall may cost, as a multiple of those due while it lasts: those, and as
 /// many in the burst after it. Arbitrary.
 const COST_OF_STALLS: f64 = 2.0;

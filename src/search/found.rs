@@ -27,9 +27,8 @@ pub(crate) fn found(search: &Search, id: &str, size: u64) -> Found {
         trial.request.purpose.is_final() && Some(trial.request.rate_pps) == rate
     };
     let at_low = trials.iter().filter(|one| is_final_at(one, low) && one.counts.is_some());
-    let limited_at_high = trials
-        .iter()
-        .filter(|one| is_final_at(one, high) && one.counts == Some(TrialCounts::Limited));
+    let is_limited = |one: &&Trial| one.counts == Some(TrialCounts::Limited);
+    let limited_at_high = trials.iter().filter(|one| is_final_at(one, high) && is_limited(one));
     Found {
         id: id.to_owned(),
         size,

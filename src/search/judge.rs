@@ -9,15 +9,12 @@ use crate::search::disturbance::{cost_of_stalls, fails_by_lag, fails_undisturbed
 /// Minimum share of the requested rate that a generator must send. Arbitrary: far below it, no even
 /// schedule keeps its rate.
 const MIN_SENT: f64 = 0.98;
-
 /// Maximum share of a trial that workers may stall, and of its datagrams in flight during stalls.
 /// Arbitrary: as that of missed slots; it moves a 99th percentile.
 const MAX_STALLED: f64 = 0.01;
-
 /// Maximum share of the schedule that stalls may explain. Arbitrary: as much as [`MIN_SENT`] allows
 /// without stalls.
 const MAX_STALL_ALLOWANCE: f64 = 0.02;
-
 /// Maximum share of replies dropped by our own sockets, and of sends refused by the path, before
 /// they limit the rate. Arbitrary: the loss of the default goal.
 const BAD_SHARE: f64 = 0.001;
@@ -73,9 +70,8 @@ fn share(part: Option<u64>, of: u64) -> Option<f64> {
 /// Whether the system refused datagrams, so that the generator is not to blame.
 fn is_pushed_back(cell: &Cell) -> bool {
     let refused = &cell.ledger.refused;
-    let pushed_back =
-        share(Some(refused.would_block.saturating_add(refused.no_buffers)), cell.ledger.attempted);
-    pushed_back.is_some_and(|share| share > BAD_SHARE)
+    let refused = refused.would_block.saturating_add(refused.no_buffers);
+    share(Some(refused), cell.ledger.attempted).is_some_and(|share| share > BAD_SHARE)
 }
 
 /// How many due datagrams the path refused; `None` if enough were sent.

@@ -9,40 +9,28 @@ use crate::unit::MAX_PPS;
 /// Maximum number of trials of one search for each repeat, without those of the curve. Arbitrary:
 /// three times what a target with stable results takes.
 const MAX_TRIALS: usize = 30;
-
 /// Minimum repeats in that limit. Arbitrary: earlier trials do not get fewer with the repeats.
 const MIN_REPEATS: u32 = 3;
-
 /// Width of the first step away from the first rate, as a share; each further step is twice as
 /// wide. Arbitrary: the rate delivered under overload is seldom farther from the capacity.
 const FIRST_STEP: f64 = 0.25;
-
 /// The widest step, as a share: four times the rate, or a quarter. Arbitrary.
 const MAX_STEP: f64 = 3.0;
-
-/// Width of the interval that ends the short and the middle trials, in final widths. Arbitrary:
-/// each longer stage halves the interval once.
-const WIDTHS: [f64; 2] = [4.0, 2.0];
-
 /// The share of the result that has to hold, too. Arbitrary: a usual margin of operation.
 const VERIFIED_AT: f64 = 0.9;
-
 /// How often the search continues below a rate that failed verification. Arbitrary.
 const MAX_RETREATS: usize = 3;
-
 /// Rates in a row that failed only because workers stalled: then the machine is measured, not the
 /// target. Arbitrary: each rate was tried several times.
 const MAX_INCONCLUSIVE: usize = 4;
-
 /// Rates of the curve, as shares of the result; [`VERIFIED_AT`] already has longer trials.
 /// Arbitrary: denser near the result, where latency rises.
 const CURVE: [f64; 5] = [0.10, 0.25, 0.50, 0.75, 0.95];
-
 /// Unknown figures in a row that end the search. Arbitrary: one may be chance.
 const MAX_UNKNOWN: u32 = 2;
 
 /// A search, between two trials.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Search {
     pub(crate) settings: Settings,
     /// The result of the inner command without a rate, or at its first rate.
@@ -64,18 +52,7 @@ pub(crate) struct Search {
 impl Search {
     /// Begins at the rate of `settings`, or at the rate that the probe delivered.
     pub(crate) fn new(settings: Settings, probe: ProbeFigures) -> Self {
-        let mut search = Self {
-            settings,
-            probe,
-            trials: Vec::new(),
-            stage: Purpose::Short,
-            previous: (None, None),
-            step: FIRST_STEP,
-            unknown: 0,
-            converged: false,
-            curve_unknown: Vec::new(),
-            next: None,
-        };
+        let mut search = Self { settings, probe, step: FIRST_STEP, ..Self::default() };
         search.next = search.choose_next();
         search
     }
@@ -132,9 +109,10 @@ impl Search {
 
     /// Width of the interval that ends this stage, as a share.
     fn width(&self) -> f64 {
+        // Arbitrary: each longer stage halves the interval once.
         let widths = match self.stage {
-            Purpose::Short => WIDTHS[0],
-            Purpose::Middle => WIDTHS[1],
+            Purpose::Short => 4.0,
+            Purpose::Middle => 2.0,
             _ => 1.0,
         };
         self.settings.precision * widths

@@ -21,7 +21,7 @@ pub(crate) use machine::Search;
 use crate::document::{TrialFigures, TrialVerdict};
 use crate::unit::Nanos;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) time: Nanos,
     /// Width of the interval at the end, as a share of its lower bound; above 0.
@@ -58,9 +58,10 @@ impl Settings {
 }
 
 /// What a trial is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Finds the region of the rate.
+    #[default]
     Short,
     /// Narrows the region.
     Middle,

@@ -11,26 +11,18 @@ fn normal(random: &mut Rng) -> f64 {
 }
 
 fn settings() -> Settings {
-    Settings {
-        time: Nanos::from_millis(2_000),
-        precision: 0.01,
-        repeat: (2, 3),
-        start_pps: None,
-        max_pps: None,
-        curve: true,
-    }
+    let time = Nanos::from_millis(2_000);
+    Settings { time, precision: 0.01, repeat: (2, 3), curve: true, ..Settings::default() }
 }
 
 fn outcome_of(held: bool, request: TrialRequest) -> TrialOutcome {
     TrialOutcome { held: Some(held), sent_pps: request.rate_pps, ..TrialOutcome::default() }
 }
 
-/// A target that passes up to this rate.
 fn up_to(limit_pps: f64) -> impl Fn(TrialRequest) -> TrialOutcome {
     move |request| outcome_of(request.rate_pps <= limit_pps, request)
 }
 
-/// A search that begins at this rate.
 fn run_with(
     settings: Settings,
     delivered_pps: f64,

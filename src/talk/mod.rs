@@ -11,8 +11,7 @@ mod streams;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 
 use mio::Waker;
 
@@ -31,8 +30,7 @@ pub enum Transport {
     Udp {
         sockets: Vec<Options>,
         peer: Option<SocketAddr>,
-        /// Other addresses of the same name, tried in turn while no peer has answered and the
-        /// previous address refuses.
+        /// Other addresses of the name, tried in turn while they refuse and none has answered.
         others: Vec<SocketAddr>,
     },
     /// A TCP connection to the first of these that accepts it.
@@ -81,7 +79,7 @@ pub struct TalkOptions {
     pub pause: Nanos,
     /// Whether to show streams line by line.
     pub by_line: bool,
-    /// Whether no user reads notices: lines wait for a peer, and a failed send is an error.
+    /// Whether a program sends the lines: they wait for a peer, and a failed send is an error.
     pub unattended: bool,
     /// Addresses that get lines without being chosen.
     pub answers: fn(IpAddr) -> bool,
@@ -109,10 +107,9 @@ pub enum TalkInput {
 
 /// How a conversation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are as named")]
 pub enum TalkEnd {
-    /// It is complete.
     Done,
-    /// A signal or its key interrupted it.
     Interrupted,
 }
 
@@ -145,50 +142,28 @@ pub enum TalkEvent<'a> {
 /// Maximum lines of a program that wait to be sent: enough to keep the socket busy. Arbitrary.
 const MAX_WAITING: usize = 64;
 
-/// The source of lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InputSource {
-    /// A program: it waits when the queue is full.
-    Program,
-    /// A person: typing never waits.
-    Person,
-}
-
 /// Sends lines to the conversation from another thread.
-#[derive(Debug, Clone)]
 pub struct InputSender {
-    sender: Channel,
-    waker: Arc<Waker>,
-}
-
-#[derive(Debug, Clone)]
-enum Channel {
-    Bounded(SyncSender<TalkInput>),
-    Unbounded(Sender<TalkInput>),
+    queue: Box<dyn Fn(TalkInput) -> bool + Send>,
+    waker: Waker,
 }
 
 impl InputSender {
-    fn new(source: InputSource, waker: Waker) -> (Self, Receiver<TalkInput>) {
-        let (sender, receiver) = match source {
-            InputSource::Program => {
-                let (sender, receiver) = sync_channel(MAX_WAITING);
-                (Channel::Bounded(sender), receiver)
-            }
-            InputSource::Person => {
-                let (sender, receiver) = channel();
-                (Channel::Unbounded(sender), receiver)
-            }
-        };
-        (Self { sender, waker: Arc::new(waker) }, receiver)
+    /// A program waits when the queue is full; a person never does.
+    fn new(is_program: bool, waker: Waker) -> (Self, Receiver<TalkInput>) {
+        if is_program {
+            let (sender, receiver) = sync_channel(MAX_WAITING);
+            (Self { queue: Box::new(move |input| sender.send(input).is_ok()), waker }, receiver)
+        } else {
+            let (sender, receiver) = channel();
+            (Self { queue: Box::new(move |input| sender.send(input).is_ok()), waker }, receiver)
+        }
     }
 
     /// Sends it once the queue has space; returns whether the conversation continues.
     #[must_use]
     pub fn send(&self, input: TalkInput) -> bool {
-        let sent = match &self.sender {
-            Channel::Bounded(sender) => sender.send(input).is_ok(),
-            Channel::Unbounded(sender) => sender.send(input).is_ok(),
-        };
+        let sent = (self.queue)(input);
         // After a failed wake-up the event loop still looks within one tick.
         let _ = self.waker.wake();
         sent

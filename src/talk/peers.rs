@@ -139,7 +139,6 @@ impl Peers {
         self.target()
     }
 
-    /// The peer that gets the next line.
     pub(super) fn target(&self) -> Option<&TalkPeer> {
         let number = self.chosen.or(self.first).or(self.last)?;
         self.peers.iter().find(|peer| peer.number == number)

@@ -15,7 +15,7 @@ use super::datagrams::Datagrams;
 use super::error::{SocketEvent, TalkError};
 use super::peers::{PeerAddr, Peers, TalkPeer};
 use super::streams::Streams;
-use super::{InputSender, InputSource, TalkEnd, TalkEvent, TalkInput, TalkOptions, Transport};
+use super::{InputSender, TalkEnd, TalkEvent, TalkInput, TalkOptions, Transport};
 use crate::clock::Clock;
 use crate::unit::Nanos;
 
@@ -39,20 +39,13 @@ enum Sockets {
 }
 
 impl Sockets {
-    /// Shuts down sending over streams once all data has been written.
     fn end_streams(&mut self) {
         if let Self::Streams(streams) = self {
             streams.end();
         }
     }
-
-    /// The bytes of an incomplete line, and its sender.
-    fn rest(&mut self) -> Option<(TalkPeer, Vec<u8>)> {
-        if let Self::Streams(streams) = self { streams.rest() } else { None }
-    }
 }
 
-/// The stage of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Free,
@@ -95,30 +88,22 @@ pub struct Talk {
 
 impl Talk {
     /// Opens the sockets; returns the sender of input lines, too.
-    ///
-    /// # Errors
-    /// [`TalkError`].
-    pub fn open(
-        options: TalkOptions,
-        source: InputSource,
-    ) -> Result<(Self, InputSender), TalkError> {
+    pub fn open(options: TalkOptions) -> Result<(Self, InputSender), TalkError> {
         let poll = Poll::new().map_err(TalkError::Wait)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(TalkError::Wait)?;
-        let (input_sender, inputs) = InputSender::new(source, waker);
+        let (input_sender, inputs) = InputSender::new(options.unattended, waker);
         let mut peers = Peers::answering(options.answers);
         let mut sockets = match &options.via {
-            Transport::Udp { sockets, .. } => Sockets::Datagrams(Datagrams::udp(sockets)?),
-            Transport::UnixDatagrams { name, .. } => {
+            Transport::Udp { sockets, peer, .. } => {
+                peer.map(|peer| peers.add(PeerAddr::Ip(peer)));
+                Sockets::Datagrams(Datagrams::udp(sockets)?)
+            }
+            Transport::UnixDatagrams { name, peer } => {
+                peer.clone().map(|peer| peers.add(PeerAddr::Unix(peer)));
                 Sockets::Datagrams(Datagrams::unix(name, UNIX_BUFFER)?)
             }
             _ => Sockets::Streams(Streams::open(&options, &mut peers)?),
         };
-        let named = match &options.via {
-            Transport::Udp { peer, .. } => peer.map(PeerAddr::Ip),
-            Transport::UnixDatagrams { peer, .. } => peer.clone().map(PeerAddr::Unix),
-            _ => None,
-        };
-        named.map(|addr| peers.add(addr));
         peers.first = peers.peers.first().map(|peer| peer.number);
         match &mut sockets {
             Sockets::Datagrams(datagrams) => datagrams.register(poll.registry()),
@@ -148,9 +133,6 @@ impl Talk {
 
     /// Runs the conversation until one side or `stop` ends it. `show` handles each event; its error
     /// ends the conversation, quietly if the output was closed.
-    ///
-    /// # Errors
-    /// [`TalkError`].
     pub fn run(
         mut self,
         stop: &AtomicBool,
@@ -323,7 +305,6 @@ impl Talk {
             || matches!(&peer.addr, PeerAddr::Ip(addr) if addr.ip().to_canonical() == named)
     }
 
-    /// The end of the conversation, if its time has come.
     fn overdue(&mut self, emit: Emit<'_>) -> Result<Option<TalkEnd>, TalkError> {
         let linger = self.options.linger;
         let is_over = match self.stage {
@@ -333,8 +314,12 @@ impl Talk {
                 false
             }
             Stage::AwaitReply(until) if self.now >= until => {
+                let streams = match &mut self.sockets {
+                    Sockets::Streams(streams) => Some(streams),
+                    Sockets::Datagrams(_) => None,
+                };
                 // An incomplete line is better than none.
-                let Some((peer, bytes)) = self.sockets.rest() else {
+                let Some((peer, bytes)) = streams.and_then(Streams::rest) else {
                     let from = self.peers.target().map(|peer| peer.addr.clone());
                     return Err(TalkError::Silent(from.unwrap_or(PeerAddr::Unnamed), linger));
                 };

@@ -14,8 +14,7 @@ use crate::net::unix::{connect_unix, listen_unix};
 use crate::net::{NetError, UnixFile};
 use crate::unit::Nanos;
 
-/// Timeout of connecting. Arbitrary: the system would try for minutes (tcp_syn_retries, tcp(7)),
-/// but a listener answers within two retries.
+/// Timeout of connecting. Arbitrary: a listener answers within two retries (tcp(7)).
 const CONNECT_TIMEOUT: Nanos = Nanos::from_millis(10_000);
 /// Bytes of one read. Arbitrary.
 const READ_SIZE: usize = 64 << 10;
@@ -93,7 +92,6 @@ impl Connection {
         }
     }
 
-    /// The next piece to show, if there is one.
     fn read(&mut self, slot: &mut [u8], now: Nanos, show_rule: ShowRule) -> Option<Vec<u8>> {
         let ShowRule { by_line, longest, hold_for } = show_rule;
         loop {
@@ -126,7 +124,6 @@ impl Connection {
         }
     }
 
-    /// All held bytes, if any.
     fn take_pending(&mut self) -> Option<Vec<u8>> {
         let pending = std::mem::take(&mut self.pending);
         (!pending.is_empty()).then_some(pending)
@@ -145,7 +142,6 @@ pub(super) struct Streams {
     ended: bool,
     /// How long a peer that finished sending can still be answered.
     linger: Nanos,
-    /// Remaining addresses to connect to.
     routes: VecDeque<TcpRoute>,
     slot: Vec<u8>,
 }

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use udperf::document::Ledger;
-use udperf::report::checks::ledger_identities;
+use udperf::measure::ledger_identities;
 
 /// The program, without the environment's say in colours.
 pub fn udperf() -> Command {

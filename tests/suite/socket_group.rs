@@ -373,20 +373,20 @@ fn what_comes_back_for_one_slots_datagrams_disturbs_no_other() {
             let _ = sender.socket.send_to(&[0; 8], closed);
         }
         // The kernel has the last word on who is told: some of it comes to the sender.
-        let told = (0..LOOKS).find_map(|_| sys::take_latest_error(&sender.socket));
+        let told = (0..LOOKS).find_map(|_| sys::drain_error_queue(&sender.socket).1);
         let why = told.and_then(sys::SendError::unreachable).unwrap();
         assert!(why.is_closed_port(), "{ip}: {why}");
         assert_eq!(why.reported_by(), Some(ip.to_string()), "{why}");
         let of_slots = slots.iter().flat_map(|slot| &slot.sockets).map(|udp| &udp.socket).skip(1);
         let listeners = group.listeners().unwrap();
         for (at, other) in listeners.iter().chain(of_slots).enumerate() {
-            assert_eq!(sys::take_latest_error(other), None, "{ip}: {at}");
+            assert_eq!(sys::drain_error_queue(other).1, None, "{ip}: {at}");
             assert!(other.take_error().unwrap().is_none(), "{ip}: {at}");
         }
         // Whoever has the slot next is as deaf as if it were new.
         drop(slots);
         group.release_slot(1, 0);
         assert!(!sys::reports_queue_drops(&sender.socket, ip.is_ipv6()));
-        assert_eq!(sys::take_latest_error(&sender.socket), None);
+        assert_eq!(sys::drain_error_queue(&sender.socket).1, None);
     }
 }

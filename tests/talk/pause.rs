@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use udperf::net::Options;
-use udperf::talk::{InputSource, Talk, TalkEnd, TalkInput, TalkOptions, Transport};
+use udperf::talk::{Talk, TalkEnd, TalkInput, TalkOptions, Transport};
 use udperf::unit::Nanos;
 
 use crate::rig::Plain;
@@ -25,7 +25,7 @@ fn lines_keep_their_distance() {
         unattended: true,
         answers: |_| true,
     };
-    let (talk, input_sender) = Talk::open(options, InputSource::Program).unwrap();
+    let (talk, input_sender) = Talk::open(options).unwrap();
     for line in 0..LINES {
         assert!(input_sender.send(TalkInput::Line(vec![line as u8])));
     }

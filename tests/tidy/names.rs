@@ -19,8 +19,38 @@ const SHARED: [&str; 1] = [
 ];
 
 /// Words that are metaphors here, and the terms for them.
-const BANNED: [(&str, &str); 4] =
-    [("berth", "slot"), ("home", "sockets"), ("hearer", "matcher"), ("asker", "writer")];
+const BANNED: [(&str, &str); 30] = [
+    ("answerer", "server"),
+    ("asker", "writer"),
+    ("bed", "runner"),
+    ("berth", "slot"),
+    ("crew", "worker pool"),
+    ("depart", "insert"),
+    ("desk", "policy"),
+    ("dialogue", "requests"),
+    ("door", "control socket"),
+    ("doubt", "warning"),
+    ("eve", "shortly before"),
+    ("excuse", "disturbance"),
+    ("face", "format"),
+    ("farewell", "closing"),
+    ("fate", "arrival"),
+    ("flights", "in flight"),
+    ("glimpse", "snapshot"),
+    ("harvest", "result"),
+    ("hearer", "matcher"),
+    ("heed", "abort_on"),
+    ("home", "sockets"),
+    ("house", "crate"),
+    ("landing", "completion"),
+    ("muddy", "inconclusive"),
+    ("naps", "sleep errors"),
+    ("parcel", "delayed reply"),
+    ("seat", "affinity"),
+    ("settle", "attribute"),
+    ("stranger", "unsolicited"),
+    ("wants", "requirements"),
+];
 
 /// Public types whose name another file has, too.
 pub(crate) fn shared_types(tree: &Tree) -> Vec<Finding> {

@@ -1,5 +1,4 @@
-//! Help of commands: flags under headings, defaults of the command, and a short help with common
-//! flags only.
+//! Help of commands: headings, defaults of the command, and a short help with common flags only.
 
 use clap::Arg;
 use clap::builder::StyledStr;
@@ -53,8 +52,7 @@ pub(super) fn under_heading(arg: Arg) -> Arg {
     }
 }
 
-/// The flag under its heading, with the default of this command, and only in the long help unless
-/// it is common.
+/// The flag under its heading, with the command's default; in the short help only if it is common.
 pub(super) fn of_command(command: &str, arg: Arg) -> Arg {
     let arg = under_heading(arg);
     let id = arg.get_id().as_str();

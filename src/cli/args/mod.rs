@@ -3,30 +3,33 @@
 mod help;
 mod measure;
 mod output;
-mod parse;
 mod requests;
 mod runs;
 mod search;
 mod server;
-mod shell;
 mod stored;
 mod talk;
 
 pub(crate) use measure::{CellArgs, Local};
 pub(crate) use output::{OutputArgs, RunOutputArgs};
-pub(crate) use parse::parse;
 pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs};
-pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs, LoadArgs};
+pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs};
 pub(crate) use search::SearchArgs;
 pub(crate) use server::{EchoArgs, ServerArgs, SinkArgs};
-pub(crate) use shell::{CompletionsArgs, DoctorArgs, ExplainArgs, ManArgs, SchemaArgs};
 pub(crate) use stored::{AbArgs, CompareArgs, ReportArgs, VerdictArgs};
 pub(crate) use talk::{Here, TalkArgs};
 
+use std::ffi::OsString;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{Arg, Args, ColorChoice, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::report::schema;
+use crate::unit::parse_buffer;
 
 /// The default port of servers. Arbitrary; from the contract of the command line.
 pub(crate) const PORT: u16 = 7_788;
@@ -88,15 +91,61 @@ pub(crate) enum Command {
     /// Show stored runs as text, Markdown, HTML or CSV, or their history
     Report(Box<ReportArgs>),
     /// Show what this host supports, what will distort a measurement, and how to fix it
-    Doctor(DoctorArgs),
+    Doctor {
+        /// Socket buffer size that runs will request
+        #[arg(short = 'w', long, value_name = "SIZE")]
+        #[arg(value_parser = parse_buffer, default_value = "4M")]
+        socket_buffer: usize,
+        /// Sender threads, and receiver threads, that runs will have
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        threads: u16,
+        /// When to colour; auto: on a terminal, unless NO_COLOR is set
+        #[arg(long, value_name = "WHEN", default_value = "auto")]
+        color: ColorChoice,
+    },
     /// Explain a warning code, invalid reason, table column, ledger place or exit code
-    Explain(ExplainArgs),
+    Explain {
+        /// Names as printed, such as stalls, p99.9, receive_buffer or 5 [default: list all]
+        #[arg(value_name = "CODE")]
+        names: Vec<String>,
+    },
     /// Print the JSON Schema of the document that -J writes
-    Schema(SchemaArgs),
+    Schema {
+        /// The kind of document
+        #[arg(value_name = "OF", default_value = "run", value_parser = words([
+            ("run", "Document of bench, blast, load and ping", schema::RUN),
+            ("comparison", "Document of compare and ab", schema::COMPARISON),
+            ("search", "Document of search", schema::SEARCH),
+            ("sink", "Document of sink", schema::SINK),
+            ("echo", "Document of echo", schema::ECHO),
+        ]))]
+        schema: &'static str,
+    },
     /// Print shell completions
-    Completions(CompletionsArgs),
+    #[command(after_long_help = "\
+Examples:
+  udperf completions bash > ~/.local/share/bash-completion/completions/udperf
+  udperf completions zsh > \"${fpath[1]}/_udperf\"
+  udperf completions fish > ~/.config/fish/completions/udperf.fish")]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
     /// Print a manual page
-    Man(ManArgs),
+    #[command(after_long_help = "\
+Examples:
+  udperf man | man -l -
+  udperf man bench | man -l -
+  udperf man --dir ~/.local/share/man/man1")]
+    Man {
+        /// The page of this command [default: udperf]
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+        /// Write the pages of all commands to this folder: udperf.1, udperf-bench.1 …
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -136,4 +185,120 @@ fn words<T: Copy + Send + Sync + 'static, const N: usize>(
 
 fn on_off() -> impl TypedValueParser<Value = bool> {
     words([("on", "", true), ("off", "", false)])
+}
+
+/// Flags that udperf lacks, with the flag or command to use. From iperf3(1) and dnsperf(1).
+const HABITS: [(&str, &str); 10] = [
+    ("-s", "udperf has no -s: use `udperf sink` to receive, or name the server as TARGET of load"),
+    ("-c", "udperf has no -c: use `udperf blast HOST`; clients of dnsperf are --streams"),
+    ("-i", "udperf has no -i: each cell is one interval; use a short --time and --trials"),
+    ("-u", "udperf has no -u: it always uses UDP"),
+    ("-O", "udperf has no -O: use --warmup DUR"),
+    ("-A", "udperf has no -A: use --pin TX:RX"),
+    ("--cport", "udperf has no --cport: use --port-range A-B"),
+    ("-Z", "udperf has no -Z: choose a way of sending by --engine, such as gso/batch"),
+    ("-V", "udperf has no -V here: all details are in the document (--json)"),
+    ("-d", "udperf has no -d: use --preset dns --names FILE (dnsperf), or --bidir (iperf2)"),
+];
+
+/// Parses the arguments of this process; exits with code 2 if they are wrong.
+pub(crate) fn parse() -> Cli {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    try_parse(&words).unwrap_or_else(|error| error.exit())
+}
+
+/// Parses these words. If they are wrong as typed, `--flag WORD` is read as `--flag=WORD` for flags
+/// with an optional value, the last one first, so that no other argument becomes a file.
+fn try_parse(words: &[OsString]) -> Result<Cli, Error> {
+    let error = match Cli::try_parse_from(words) {
+        Err(error) if error.use_stderr() => error,
+        done => return done,
+    };
+    let mut joined = words.to_vec();
+    for at in optional_values(words) {
+        let value = joined.remove(at);
+        joined[at - 1].push("=");
+        joined[at - 1].push(value);
+        if let Ok(cli) = Cli::try_parse_from(&joined) {
+            return Ok(cli);
+        }
+    }
+    Err(with_pointer(error))
+}
+
+/// Where words follow a flag with an optional value, and may be that value; the last one first.
+fn optional_values(words: &[OsString]) -> Vec<usize> {
+    let program = Cli::command();
+    let command = words.iter().find_map(|word| program.find_subcommand(word));
+    let args = command.into_iter().flat_map(clap::Command::get_arguments);
+    let optional = args.filter(|arg| arg.is_require_equals_set()).filter_map(Arg::get_long);
+    let flags: Vec<_> = optional.map(|long| format!("--{long}")).collect();
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let is_value = |word: &OsString| word == "-" || !word.to_string_lossy().starts_with('-');
+    let has_flag = |at: &usize| flags.iter().any(|flag| words[at - 1] == flag.as_str());
+    (1..end).rev().filter(has_flag).filter(|at| is_value(&words[*at])).collect()
+}
+
+fn with_pointer(mut error: Error) -> Error {
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return error;
+    };
+    if let Some((_, tip)) = HABITS.iter().find(|(habit, _)| flag == habit) {
+        let tips = vec![(*tip).into()];
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parsed(words: &str) -> Result<Command, Error> {
+        let words = ["udperf"].into_iter().chain(words.split(' '));
+        try_parse(&words.map(Into::into).collect::<Vec<_>>()).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn optional_values_may_follow_a_space() {
+        for (words, json, markdown) in [
+            ("bench --json o.json", "o.json", None),
+            ("bench --json", "-", None),
+            ("bench --json -", "-", None),
+            ("bench --json --quiet", "-", None),
+            ("bench --json o.json --markdown - -q", "o.json", Some("-")),
+            ("blast --json lab7", "-", None),
+            ("blast lab7 --json", "-", None),
+            ("blast lab7 --json o.json", "o.json", None),
+            ("blast --json o.json lab7", "o.json", None),
+        ] {
+            let Ok(Command::Measure(command)) = parsed(words) else { panic!("{words}") };
+            let output = &command.cells().output;
+            assert_eq!(output.common.json.as_deref(), Some(Path::new(json)), "{words}");
+            assert_eq!(output.markdown.as_deref(), markdown.map(Path::new), "{words}");
+        }
+        assert!(parsed("bench -J o.json").is_err(), "-J takes no word, as in iperf3");
+        assert!(parsed("--json bench").is_err());
+        let Ok(Command::Report(args)) = parsed("report --json a.json b.json") else { panic!() };
+        assert_eq!(args.files.len(), 2, "neither is overwritten");
+    }
+
+    #[test]
+    fn flags_of_other_tools_get_a_pointer() {
+        for (words, tip) in [
+            ("-s", "udperf sink"),
+            ("blast lab7 -i 1", "--trials"),
+            ("blast lab7 --cport 9", "--port-range"),
+            ("load lab7 -d q.txt", "--names"),
+            ("blast lab7 -b 0", "--rate max"),
+            ("blast lab7 -b 1G/32", "--rate 1Gbit --pace burst:32"),
+        ] {
+            let error = parsed(words).unwrap_err().to_string();
+            assert!(error.contains(tip), "{words}: {error}");
+        }
+    }
 }

@@ -134,13 +134,11 @@ pub(crate) struct PresetArgs {
 
 impl RequestArgs {
     /// The files to read, each with its flag.
-    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 4] {
-        [
-            ("lines", self.source.lines.as_deref()),
-            ("file", self.source.file.as_deref()),
-            ("pcap", self.source.pcap.as_deref()),
-            ("names", self.preset.names.as_deref()),
-        ]
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let SourceArgs { lines, file, pcap, .. } = &self.source;
+        let files =
+            [("lines", lines), ("file", file), ("pcap", pcap), ("names", &self.preset.names)];
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?)))
     }
 }
 

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Subcommand, value_parser};
 
-use super::help::of_command;
-use super::{CellArgs, RequestArgs, words};
+use super::{CellArgs, RequestArgs, help::of_command, words};
 use crate::unit::Nanos;
 
 #[derive(Debug, Subcommand)]
@@ -32,7 +31,15 @@ pub(crate) enum CellCommand {
     ///
     /// Closed loop by default: one request at a time, as fast as replies arrive. With --rate, open
     /// loop, and latency counts from the due time of each request. Round trips are never halved.
-    Ping(Box<PingArgs>),
+    #[command(after_long_help = format!("\
+Examples:
+  udperf ping lab7                             one at a time for 10 s, to `udperf echo` there
+  udperf ping lab7 --wait spin -n 100000       neither end sleeps
+  udperf ping lab7 -l 64,1472 -r 1k            on schedule: no slow reply hides another
+  udperf ping 192.168.1.7:7 -t 2               a server of the echo protocol (RFC 862)\
+{EXIT_CODES}"))]
+    #[command(mut_args = |arg| of_command("ping", arg))]
+    Ping(Box<ExchangeArgs>),
 }
 
 impl CellCommand {
@@ -50,7 +57,7 @@ impl CellCommand {
             Self::Bench(args) => &args.cells,
             Self::Blast(args) => &args.cells,
             Self::Load(args) => &args.exchange.cells,
-            Self::Ping(args) => &args.exchange.cells,
+            Self::Ping(args) => &args.cells,
         }
     }
 
@@ -59,7 +66,7 @@ impl CellCommand {
             Self::Bench(args) => &mut args.cells,
             Self::Blast(args) => &mut args.cells,
             Self::Load(args) => &mut args.exchange.cells,
-            Self::Ping(args) => &mut args.exchange.cells,
+            Self::Ping(args) => &mut args.cells,
         }
     }
 
@@ -68,23 +75,29 @@ impl CellCommand {
             Self::Bench(_) => false,
             Self::Blast(args) => args.allow_public,
             Self::Load(args) => args.exchange.allow_public,
-            Self::Ping(args) => args.exchange.allow_public,
+            Self::Ping(args) => args.allow_public,
         }
     }
 
     pub(crate) fn inputs(&self) -> Vec<&Path> {
         match self {
             Self::Blast(args) => args.key_file.as_deref().into_iter().collect(),
-            Self::Load(args) => {
-                args.requests.files().into_iter().filter_map(|file| file.1).collect()
-            }
+            Self::Load(args) => args.requests.files().map(|(_, path)| path).collect(),
             Self::Bench(_) | Self::Ping(_) => Vec::new(),
         }
     }
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = format!("{BENCH_EXAMPLES}{EXIT_CODES}"))]
+#[command(after_long_help = format!("\
+Examples:
+  udperf bench                              sizes 64 to 8972, three engines, in 15 s
+  udperf bench -l rfc2544 -t 2 --trials 5   the frames of RFC 2544, medians of five
+  udperf bench -l 64 -r 100k,200k -t 5      latency at fixed rates
+  udperf bench -l 64 -r 50k --pace poisson  independent arrivals
+  udperf bench -B 10.9.0.1 --to 10.9.0.2 --to-netns B
+  udperf bench -P 8 --threads 2 --pin 0,1:2,3
+  udperf bench -q --fail-if 'loss>0.1%' --fail-if 'rx_pps<200k' -J > run.json{EXIT_CODES}"))]
 #[command(mut_args = |arg| of_command("bench", arg))]
 pub(crate) struct BenchArgs {
     /// Port of the receiver, or with --threads of the first one; 0: any free one
@@ -118,7 +131,15 @@ fn parse_netns(word: &str) -> Result<PathBuf, String> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = format!("{BLAST_EXAMPLES}{EXIT_CODES}"))]
+#[command(after_long_help = format!("\
+Examples:
+  udperf blast 192.168.1.7                     64 bytes, flat out, 10 s
+  udperf blast lab7 -l 64,1472 -r 100k -t 5    two sizes at a rate: loss and one-way latency
+  udperf blast lab7 --reverse -e all           the sink sends, by every engine
+  udperf blast lab7 --bidir -r 50k             both ways at once
+  udperf blast lab7 -P 10000 --port-range 20000-40000 -r 200k
+  udperf blast 192.168.1.7:9 --no-peer -b 100M
+  udperf blast 239.1.2.3 --no-peer -r 1k --dev eth0 --ttl 1{EXIT_CODES}"))]
 #[command(mut_args = |arg| of_command("blast", arg))]
 pub(crate) struct BlastArgs {
     /// The sink: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets
@@ -139,13 +160,9 @@ pub(crate) struct BlastArgs {
     pub(crate) no_peer: bool,
     /// How flows are assigned to the sink's --threads: turn (in turn) · hash (of the source, like
     /// SO_REUSEPORT)
-    #[arg(
-        long = "spread",
-        value_name = "HOW",
-        default_value = "turn",
-        hide_possible_values = true
-    )]
-    #[arg(value_parser = words([("turn", "", false), ("hash", "", true)]), action = ArgAction::Set)]
+    #[arg(long = "spread", value_name = "HOW", default_value = "turn", action = ArgAction::Set)]
+    #[arg(hide_possible_values = true)]
+    #[arg(value_parser = words([("turn", "", false), ("hash", "", true)]))]
     pub(crate) by_hash: bool,
     /// Send to addresses outside loopback, private and link-local ranges; needs a rate
     #[arg(long)]
@@ -164,7 +181,16 @@ pub(crate) struct BlastArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = format!("{LOAD_EXAMPLES}{EXIT_CODES}"))]
+#[command(after_long_help = format!("\
+Examples:
+  udperf load 127.0.0.1:53 --preset dns --name www.example.test -r 50k -t 5
+  udperf load ns1.lab:53 --preset dns --names queries.txt -r 10k,50k,100k
+  udperf load 127.0.0.1:53 --preset dns --name example.test --random-subdomain 8 -r max
+  udperf load 127.0.0.1:123 --preset ntp --outstanding 100
+  udperf load 127.0.0.1:11211 --preset memcached-udp --key hello -r 20k -P 8
+  udperf load game7:27015 --hex 'ffffffff54 536f7572636520456e67696e6520517565727900' --match any
+  udperf load 127.0.0.1:9000 --text 'get {{id}} {{choice:a|b|c}}' -r 5k --pace poisson
+  udperf load 127.0.0.1:53 --pcap queries.pcap --match dns --pace recorded{EXIT_CODES}"))]
 #[command(mut_args = |arg| of_command("load", arg))]
 #[command(override_usage = "udperf load [OPTIONS] --preset <NAME> <TARGET>\n       udperf load \
     [OPTIONS] --text|--hex|--lines|--file|--pcap <REQUESTS> <TARGET>")]
@@ -173,14 +199,6 @@ pub(crate) struct LoadArgs {
     pub(crate) exchange: ExchangeArgs,
     #[command(flatten)]
     pub(crate) requests: RequestArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = format!("{PING_EXAMPLES}{EXIT_CODES}"))]
-#[command(mut_args = |arg| of_command("ping", arg))]
-pub(crate) struct PingArgs {
-    #[command(flatten)]
-    pub(crate) exchange: ExchangeArgs,
 }
 
 /// The maximum of `--outstanding`: a quarter of the largest table. Arbitrary.
@@ -214,45 +232,3 @@ const EXIT_CODES: &str = "
 
 Exit codes: 0 success · 1 could not run · 2 usage · 3 a --fail-if held · 5 invalid ·
 130 interrupted";
-
-/// Shown below the long help of bench.
-const BENCH_EXAMPLES: &str = "\
-Examples:
-  udperf bench                              sizes 64 to 8972, three engines, in 15 s
-  udperf bench -l rfc2544 -t 2 --trials 5   the frames of RFC 2544, medians of five
-  udperf bench -l 64 -r 100k,200k -t 5      latency at fixed rates
-  udperf bench -l 64 -r 50k --pace poisson  independent arrivals
-  udperf bench -B 10.9.0.1 --to 10.9.0.2 --to-netns B
-  udperf bench -P 8 --threads 2 --pin 0,1:2,3
-  udperf bench -q --fail-if 'loss>0.1%' --fail-if 'rx_pps<200k' -J > run.json";
-
-/// Shown below the long help of blast.
-const BLAST_EXAMPLES: &str = "\
-Examples:
-  udperf blast 192.168.1.7                     64 bytes, flat out, 10 s
-  udperf blast lab7 -l 64,1472 -r 100k -t 5    two sizes at a rate: loss and one-way latency
-  udperf blast lab7 --reverse -e all           the sink sends, by every engine
-  udperf blast lab7 --bidir -r 50k             both ways at once
-  udperf blast lab7 -P 10000 --port-range 20000-40000 -r 200k
-  udperf blast 192.168.1.7:9 --no-peer -b 100M
-  udperf blast 239.1.2.3 --no-peer -r 1k --dev eth0 --ttl 1";
-
-/// Shown below the long help of load.
-const LOAD_EXAMPLES: &str = "\
-Examples:
-  udperf load 127.0.0.1:53 --preset dns --name www.example.test -r 50k -t 5
-  udperf load ns1.lab:53 --preset dns --names queries.txt -r 10k,50k,100k
-  udperf load 127.0.0.1:53 --preset dns --name example.test --random-subdomain 8 -r max
-  udperf load 127.0.0.1:123 --preset ntp --outstanding 100
-  udperf load 127.0.0.1:11211 --preset memcached-udp --key hello -r 20k -P 8
-  udperf load game7:27015 --hex 'ffffffff54 536f7572636520456e67696e6520517565727900' --match any
-  udperf load 127.0.0.1:9000 --text 'get {id} {choice:a|b|c}' -r 5k --pace poisson
-  udperf load 127.0.0.1:53 --pcap queries.pcap --match dns --pace recorded";
-
-/// Shown below the long help of ping.
-const PING_EXAMPLES: &str = "\
-Examples:
-  udperf ping lab7                             one at a time for 10 s, to `udperf echo` there
-  udperf ping lab7 --wait spin -n 100000       neither end sleeps
-  udperf ping lab7 -l 64,1472 -r 1k            on schedule: no slow reply hides another
-  udperf ping 192.168.1.7:7 -t 2               a server of the echo protocol (RFC 862)";

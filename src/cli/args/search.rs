@@ -10,7 +10,19 @@ use crate::report::{Condition, checks::metric::MetricKind};
 use crate::unit::{Nanos, PacketRate, Rate};
 
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = "\
+Short trials narrow the interval first, longer ones later. A rate counts only after several trials
+of full length, and a rate a tenth below the result must pass, too. The lowest rate is ten datagrams
+per short trial. If the generator cannot keep a rate, it bounds the search, and the report says so.
+Each trial of blast is a separate client: a sink with --once ends after the first.
+
+Examples:
+  udperf search 'loss<=0.1%' 'p99<=200us' -- load 127.0.0.1:53 --preset dns --name example.test
+  udperf search 'loss<=0' -- bench -l 64,1472 -e plain,gso/batch
+  udperf search 'loss<=0.5%' --max-rate 500k -J=found.json -- blast lab7 -l rfc2544
+  udperf search 'p99.9<=1ms,loss<=0' -t 10 --repeat 3/5 -- ping lab7 -l 64 --wait spin
+
+Exit codes: 0 found · 1 could not run · 2 usage · 3 no rate passed · 5 invalid · 130 interrupted")]
 pub(crate) struct SearchArgs {
     /// Conditions for a rate to pass, all of which must hold: 'loss<=0.1%' 'p99<=200us'
     ///
@@ -49,10 +61,8 @@ pub(crate) struct SearchArgs {
 
 /// The maximum of `--precision`, as a share. Arbitrary: a probe is as precise.
 const MAX_PRECISION: f64 = 0.5;
-
 /// The minimum of `--precision`, as a share. Arbitrary: no measurement repeats that precisely.
 const MIN_PRECISION: f64 = 0.0005;
-
 /// The maximum of N in `--repeat`. Arbitrary: more than a search has.
 const MAX_REPEATS: u32 = 25;
 
@@ -78,21 +88,6 @@ fn parse_rate(word: &str) -> Result<PacketRate, String> {
         Err(error) => Err(error.to_string()),
     }
 }
-
-/// Shown below the long help.
-const EXAMPLES: &str = "\
-Short trials narrow the interval first, longer ones later. A rate counts only after several trials
-of full length, and a rate a tenth below the result must pass, too. The lowest rate is ten datagrams
-per short trial. If the generator cannot keep a rate, it bounds the search, and the report says so.
-Each trial of blast is a separate client: a sink with --once ends after the first.
-
-Examples:
-  udperf search 'loss<=0.1%' 'p99<=200us' -- load 127.0.0.1:53 --preset dns --name example.test
-  udperf search 'loss<=0' -- bench -l 64,1472 -e plain,gso/batch
-  udperf search 'loss<=0.5%' --max-rate 500k -J=found.json -- blast lab7 -l rfc2544
-  udperf search 'p99.9<=1ms,loss<=0' -t 10 --repeat 3/5 -- ping lab7 -l 64 --wait spin
-
-Exit codes: 0 found · 1 could not run · 2 usage · 3 no rate passed · 5 invalid · 130 interrupted";
 
 #[cfg(test)]
 mod tests {

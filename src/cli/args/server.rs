@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, value_parser};
 
-use super::help::under_heading;
 use super::measure::{parse_scoped, wait_words};
-use super::{FamilyArgs, OutputArgs, PORT};
+use super::{FamilyArgs, OutputArgs, PORT, help::under_heading};
 use crate::engine::table;
 use crate::net::steer::MAX_SLOTS;
 use crate::plan::{DropRule, EngineWord, Pinning, WaitKind};
@@ -48,7 +47,16 @@ pub(crate) struct ServerArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = SINK_EXAMPLES)]
+#[command(after_long_help = "\
+Examples:
+  udperf sink                                  serve clients on port 7788 until Ctrl-C
+  udperf sink --once -q                        serve one client, then end
+  udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
+  udperf sink --join 239.1.2.3 --dev eth0
+  udperf sink --max-clients 4 --max-rate 200k --max-time 60
+  UDPERF_KEY=secret udperf sink                serve only clients with this key
+
+Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted")]
 #[command(mut_args = under_heading)]
 pub(crate) struct SinkArgs {
     #[command(flatten)]
@@ -93,7 +101,21 @@ fn parse_cores(word: &str) -> Result<Pinning, String> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = ECHO_EXAMPLES)]
+#[command(after_long_help = "\
+Examples:
+  udperf echo                                  answer on port 7788 until Ctrl-C
+  udperf echo -B 127.0.0.1 -p 9999 -e plain    recv_from and send_to, like most servers
+  udperf echo --delay 20ms --drop 1%           simulate a worse path
+  udperf echo --threads 4 --wait spin -q       at the highest rate
+  udperf echo -n 1000 -J                       a thousand datagrams, then the document
+
+Each reply has the bytes of its request, and leaves from the address that the request was sent to.
+Two servers that answer all datagrams would answer each other forever (RFC 862 does not prevent
+this), so datagrams from port 0, from the port number of this server, and from the ports of echo,
+daytime, qotd, chargen and time (7, 13, 17, 19, 37) get no reply, and are counted. Servers on other
+ports, such as other udperf servers, can still loop: do not run it on a public address.
+
+Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted")]
 #[command(mut_args = under_heading)]
 pub(crate) struct EchoArgs {
     #[command(flatten)]
@@ -122,32 +144,3 @@ pub(crate) struct EchoArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
-
-/// Shown below the long help of sink.
-const SINK_EXAMPLES: &str = "\
-Examples:
-  udperf sink                                  serve clients on port 7788 until Ctrl-C
-  udperf sink --once -q                        serve one client, then end
-  udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
-  udperf sink --join 239.1.2.3 --dev eth0
-  udperf sink --max-clients 4 --max-rate 200k --max-time 60
-  UDPERF_KEY=secret udperf sink                serve only clients with this key
-
-Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted";
-
-/// Shown below the long help of echo.
-const ECHO_EXAMPLES: &str = "\
-Examples:
-  udperf echo                                  answer on port 7788 until Ctrl-C
-  udperf echo -B 127.0.0.1 -p 9999 -e plain    recv_from and send_to, like most servers
-  udperf echo --delay 20ms --drop 1%           simulate a worse path
-  udperf echo --threads 4 --wait spin -q       at the highest rate
-  udperf echo -n 1000 -J                       a thousand datagrams, then the document
-
-Each reply has the bytes of its request, and leaves from the address that the request was sent to.
-Two servers that answer all datagrams would answer each other forever (RFC 862 does not prevent
-this), so datagrams from port 0, from the port number of this server, and from the ports of echo,
-daytime, qotd, chargen and time (7, 13, 17, 19, 37) get no reply, and are counted. Servers on other
-ports, such as other udperf servers, can still loop: do not run it on a public address.
-
-Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted";

@@ -4,12 +4,21 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
 
-use super::output::parse_share;
-use super::{OutputArgs, RunOutputArgs};
-use crate::report::checks::metric::{Metric, list};
+use super::{OutputArgs, RunOutputArgs, output::parse_share};
+use crate::report::checks::metric::{Better, Metric, list};
 
 #[derive(Debug, Args)]
-#[command(after_long_help = COMPARE_EXAMPLES)]
+#[command(after_long_help = "\
+Examples:
+  udperf bench --trials 10 -J > before.json      ten runs of each cell
+  udperf bench --trials 10 -J > after.json       the same, after the change
+  udperf compare before.json after.json          better, same, worse, or undecided
+  udperf compare --allow-undecided --tolerance 5% main/ pr/
+
+Changes over time count as part of the effect here; udperf ab interleaves the runs instead.
+
+Exit codes: 0 success · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided (0 with
+--allow-undecided) · 5 cannot compare: runs of either side are invalid")]
 pub(crate) struct CompareArgs {
     /// Runs to compare with: documents written by -J, or folders of these
     #[arg(value_name = "BASE")]
@@ -27,7 +36,22 @@ pub(crate) struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = AB_EXAMPLES)]
+#[command(after_long_help = "\
+Examples:
+  udperf ab --a '-e plain' --b '-e batch' -- bench -l 64 -r max -t 300ms
+  udperf ab --b '-w 64K' -- bench -l 1472 -e plain
+  udperf ab --setup-b 'sysctl -w net.core.busy_poll=50' -- load 192.168.1.7:53 --preset dns \
+      --name a.example
+  udperf ab --bin-a ./old/udperf --bin-b ./new/udperf -- bench -l 64 -e plain
+  udperf ab --trials 20 -- bench -l 64 -e plain      A/A: the noise floor of this machine
+
+A and B differ only in the given flags, programs and commands. Without any of these, both are equal:
+their difference is stored as the noise floor (A/A) of this machine and these cells, and compare and
+ab treat smaller changes as noise from then on.
+
+Exit codes: 0 success · 1 could not run · 2 usage · 3 B is worse in a cell · 4 undecided (0 with
+--allow-undecided) · 5 cannot compare: runs of A or B are invalid · 130 interrupted, after the
+verdict on the finished runs")]
 pub(crate) struct AbArgs {
     /// Flags of A, in addition to those of the command: --a '--engine plain'
     #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
@@ -95,7 +119,8 @@ pub(crate) struct VerdictArgs {
     ///
     /// Latency is compared in the paced cells, rates in the flat-out ones, the rest in all.
     #[arg(long = "metric", value_name = "NAME", value_delimiter = ',', action = ArgAction::Append)]
-    pub(crate) metrics: Vec<String>,
+    #[arg(value_parser = parse_compared_metric)]
+    pub(crate) metrics: Vec<&'static Metric>,
     /// End with exit code 0 instead of 4 if the result is undecided
     #[arg(long)]
     pub(crate) allow_undecided: bool,
@@ -151,7 +176,15 @@ impl VerdictOutput {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = REPORT_EXAMPLES)]
+#[command(after_long_help = "\
+Examples:
+  udperf report run.json                            the same text as when it was measured
+  udperf report run.json --html page.html           with a latency curve for each cell
+  udperf report run.json --markdown                 for a merge request
+  udperf report run.json -q --fail-if 'loss>0.1%'   check other conditions
+  udperf report results --history --cell 64/max     the hot path over time
+
+Exit codes: 0 success · 1 could not read · 2 usage · 3 a --fail-if held · 5 invalid")]
 pub(crate) struct ReportArgs {
     /// Documents written by -J, or folders of these: each *.json in them and below
     ///
@@ -186,47 +219,13 @@ pub(crate) struct ReportArgs {
 }
 
 fn parse_metric(word: &str) -> Result<&'static Metric, String> {
-    Metric::named(word).ok_or_else(|| format!("unknown metric; use one of {}", list()))
+    Metric::named(word.trim()).ok_or_else(|| format!("unknown metric; use one of {}", list()))
 }
 
-/// Shown below the long help of compare.
-const COMPARE_EXAMPLES: &str = "\
-Examples:
-  udperf bench --trials 10 -J > before.json      ten runs of each cell
-  udperf bench --trials 10 -J > after.json       the same, after the change
-  udperf compare before.json after.json          better, same, worse, or undecided
-  udperf compare --allow-undecided --tolerance 5% main/ pr/
-
-Changes over time count as part of the effect here; udperf ab interleaves the runs instead.
-
-Exit codes: 0 success · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided (0 with
---allow-undecided) · 5 cannot compare: runs of either side are invalid";
-
-/// Shown below the long help of ab.
-const AB_EXAMPLES: &str = "\
-Examples:
-  udperf ab --a '-e plain' --b '-e batch' -- bench -l 64 -r max -t 300ms
-  udperf ab --b '-w 64K' -- bench -l 1472 -e plain
-  udperf ab --setup-b 'sysctl -w net.core.busy_poll=50' -- load 192.168.1.7:53 --preset dns \
-      --name a.example
-  udperf ab --bin-a ./old/udperf --bin-b ./new/udperf -- bench -l 64 -e plain
-  udperf ab --trials 20 -- bench -l 64 -e plain      A/A: the noise floor of this machine
-
-A and B differ only in the given flags, programs and commands. Without any of these, both are equal:
-their difference is stored as the noise floor (A/A) of this machine and these cells, and compare and
-ab treat smaller changes as noise from then on.
-
-Exit codes: 0 success · 1 could not run · 2 usage · 3 B is worse in a cell · 4 undecided (0 with
---allow-undecided) · 5 cannot compare: runs of A or B are invalid · 130 interrupted, after the
-verdict on the finished runs";
-
-/// Shown below the long help of report.
-const REPORT_EXAMPLES: &str = "\
-Examples:
-  udperf report run.json                            the same text as when it was measured
-  udperf report run.json --html page.html           with a latency curve for each cell
-  udperf report run.json --markdown                 for a merge request
-  udperf report run.json -q --fail-if 'loss>0.1%'   check other conditions
-  udperf report results --history --cell 64/max     the hot path over time
-
-Exit codes: 0 success · 1 could not read · 2 usage · 3 a --fail-if held · 5 invalid";
+fn parse_compared_metric(word: &str) -> Result<&'static Metric, String> {
+    let metric = parse_metric(word)?;
+    match metric.better {
+        Better::Neither => Err("it is neither better nor worse; choose another".to_owned()),
+        _ => Ok(metric),
+    }
+}

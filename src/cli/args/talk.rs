@@ -5,15 +5,37 @@ use std::path::PathBuf;
 
 use clap::{Args, ColorChoice};
 
-use super::FamilyArgs;
-use super::measure::parse_scoped;
+use super::{FamilyArgs, measure::parse_scoped};
 use crate::net::UnixName;
 use crate::payload::Encoding;
 use crate::sys;
 use crate::unit::Nanos;
 
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = "\
+Examples:
+  udperf talk                                  wait on port 7788, answer each sender
+  udperf talk 192.168.1.7                      talk to it; Ctrl-D ends
+  udperf talk --bind 127.0.0.1:7788 --once     wait for one datagram, print it, end
+  echo hello | udperf talk 127.0.0.1 --once    send one, print the answer
+  udperf talk lab7:9 --encoding gbk            text in another encoding
+  echo 'ffffffff54536f7572636520456e67696e6520517565727900' | udperf talk game:27015 --once --hex
+  udperf talk lab7:69 --file request.bin       the bytes of a file as one datagram
+  udperf talk --tcp lab7:25                    the same over TCP; without PEER: listen
+  udperf talk --bind unix:/tmp/a               Unix datagrams; with --stream: streams
+  udperf talk unix:/run/server.sock --stream
+
+At a terminal:
+  /peers                 list the senders
+  /to 2   /to ADDR:PORT  send to this one from now on; without argument: to PEER, or the last sender
+  /hex 0a 0b ff          send these bytes
+  /file PATH             send the bytes of a file
+  /encoding LABEL        encoding of sent and shown text from now on
+  /help   /quit
+  //text                 sends /text
+
+Exit codes: 0 success · 1 could not talk, or with --once got no answer · 2 usage · \
+130 interrupted")]
 #[command(mut_args = super::help::under_heading)]
 pub(crate) struct TalkArgs {
     /// The peer: HOST or HOST:PORT (7788 without), IPv6 addresses in brackets, or unix:PATH
@@ -108,31 +130,6 @@ fn parse_here(word: &str) -> Result<Here, String> {
         )
     })
 }
-
-/// Shown below the long help.
-const EXAMPLES: &str = "\
-Examples:
-  udperf talk                                  wait on port 7788, answer each sender
-  udperf talk 192.168.1.7                      talk to it; Ctrl-D ends
-  udperf talk --bind 127.0.0.1:7788 --once     wait for one datagram, print it, end
-  echo hello | udperf talk 127.0.0.1 --once    send one, print the answer
-  udperf talk lab7:9 --encoding gbk            text in another encoding
-  echo 'ffffffff54536f7572636520456e67696e6520517565727900' | udperf talk game:27015 --once --hex
-  udperf talk lab7:69 --file request.bin       the bytes of a file as one datagram
-  udperf talk --tcp lab7:25                    the same over TCP; without PEER: listen
-  udperf talk --bind unix:/tmp/a               Unix datagrams; with --stream: streams
-  udperf talk unix:/run/server.sock --stream
-
-At a terminal:
-  /peers                 list the senders
-  /to 2   /to ADDR:PORT  send to this one from now on; without argument: to PEER, or the last sender
-  /hex 0a 0b ff          send these bytes
-  /file PATH             send the bytes of a file
-  /encoding LABEL        encoding of sent and shown text from now on
-  /help   /quit
-  //text                 sends /text
-
-Exit codes: 0 success · 1 could not talk, or with --once got no answer · 2 usage · 130 interrupted";
 
 #[cfg(test)]
 mod tests {

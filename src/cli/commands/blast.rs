@@ -67,7 +67,6 @@ fn add_sink(report: &mut Report, sink: &RemoteRunner, scenario: &Scenario) {
     report.warnings.extend(warnings);
 }
 
-/// The sink's clock, by comparisons during the run.
 fn clock(sink: &RemoteRunner) -> Option<Clock> {
     if sink.control.same_clock {
         return Some(Clock::same());
@@ -91,7 +90,8 @@ pub(crate) fn key(file: Option<&Path>) -> CliResult<Option<Key>> {
     };
     let key = bytes.map_err(|error| error.to_string());
     let key = key.and_then(|bytes| Key::from_bytes(&bytes).map_err(|error| error.to_string()));
-    key.map(Some).map_err(|why| CliError::Key { from, why })
+    let advice = "give a file or a variable that contains one";
+    key.map(Some).map_err(|why| CliError::Failed(format!("no key in {from}: {why}; {advice}")))
 }
 
 /// The variable that holds a key. As the contract of the command line has it.
@@ -99,6 +99,8 @@ const KEY_VARIABLE: &str = "UDPERF_KEY";
 
 pub(crate) fn random<const N: usize>() -> CliResult<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| CliError::Random { why: error.to_string() })?;
+    let failed =
+        |why| CliError::Failed(format!("cannot get random numbers: {why}; see getrandom(2)"));
+    getrandom::fill(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

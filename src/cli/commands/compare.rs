@@ -6,14 +6,14 @@ use std::time::SystemTime;
 
 use super::measure::head;
 use crate::cli::args::{CompareArgs, VerdictArgs};
-use crate::cli::error::{CliError, CliResult, Exit, usage};
+use crate::cli::error::{CliError, CliResult, Exit};
 use crate::cli::output::{OutputTarget, Outputs, pretty, warn_stderr};
 use crate::compare::noise::{self, NoiseProfile};
 use crate::compare::{self, Comparison, METRICS, Rules, RunFacts, SideRuns, Verdict, store};
 use crate::document::Report;
 use crate::host::{self, Depth};
-use crate::report::checks::metric::{Better, Metric, list};
-use crate::report::format::RenderOptions;
+use crate::report::checks::metric::Metric;
+use crate::report::format::{RenderOptions, text::style::distinct};
 
 pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let started_at = SystemTime::now();
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     outputs.is_repeatable = true;
     let inputs = [Some(&args.base), Some(&args.new), args.verdict.noise.as_ref()];
     outputs.protect(inputs.into_iter().flatten().map(PathBuf::as_path))?;
-    let metrics = metrics(&args.verdict)?;
+    let metrics = metrics(&args.verdict);
     let load = |path: &Path| load(path, args.output.common.quiet, &outputs);
     let (base, new) = (load(&args.base)?, load(&args.new)?);
     let noise = read_noise(args.verdict.noise.as_deref(), false)?;
@@ -59,25 +59,10 @@ fn load(path: &Path, quiet: bool, outputs: &Outputs) -> CliResult<Vec<Report>> {
     Ok(reports)
 }
 
-pub(crate) fn metrics(args: &VerdictArgs) -> CliResult<Vec<&'static Metric>> {
-    let named = |name: &str| match Metric::named(name.trim()) {
-        Some(metric) => Ok(metric),
-        None => usage(format!("--metric '{name}': unknown metric; use one of {}", list())),
-    };
-    if args.metrics.is_empty() {
-        return METRICS.into_iter().map(named).collect();
-    }
-    let mut metrics: Vec<&'static Metric> = Vec::new();
-    for name in &args.metrics {
-        let metric = named(name)?;
-        if metric.better == Better::Neither {
-            return usage(format!("--metric {name} is neither better nor worse; choose another"));
-        }
-        if !metrics.iter().any(|known| known.name == metric.name) {
-            metrics.push(metric);
-        }
-    }
-    Ok(metrics)
+pub(crate) fn metrics(args: &VerdictArgs) -> Vec<&'static Metric> {
+    let requested = distinct(args.metrics.iter().map(|metric| metric.name));
+    let names = if requested.is_empty() { METRICS.to_vec() } else { requested };
+    names.into_iter().filter_map(Metric::named).collect()
 }
 
 pub(crate) fn rules(args: &VerdictArgs) -> Rules {
@@ -109,31 +94,23 @@ pub(crate) fn read_noise(
     is_new: bool,
 ) -> CliResult<Option<(NoiseProfile, String)>> {
     let Some(path) = noise_path(option) else { return Ok(None) };
-    let is_optional = is_new || option.is_none();
+    let failed = |why| CliError::Input { flag: "noise", path: path.clone(), why };
     let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_optional => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && (is_new || option.is_none()) => {
             return Ok(None);
         }
-        read => read.map_err(|error| format!("{}; measure it with udperf ab", error.kind())),
+        Err(error) => return Err(failed(format!("{}; measure it with udperf ab", error.kind()))),
+        Ok(text) => text,
     };
-    let profile = text.and_then(|text| {
-        let profile: NoiseProfile = serde_json::from_str(&text)
-            .map_err(|error| format!("not a noise file of udperf ({error}); remove it"))?;
-        let (schema, expected) = (&profile.schema, noise::SCHEMA);
-        if schema == expected {
-            return Ok(profile);
-        }
-        Err(format!("its schema is {schema}, not {expected}; remove it"))
-    });
-    let name = path.display().to_string();
-    profile.map(|profile| Some((profile, name))).map_err(|why| CliError::Input {
-        flag: "noise",
-        path,
-        why,
-    })
+    let profile: NoiseProfile = serde_json::from_str(&text)
+        .map_err(|error| failed(format!("not a noise file of udperf ({error}); remove it")))?;
+    let (schema, expected) = (&profile.schema, noise::SCHEMA);
+    if schema != expected {
+        return Err(failed(format!("its schema is {schema}, not {expected}; remove it")));
+    }
+    Ok(Some((profile, path.display().to_string())))
 }
 
-/// Writes the profile; returns its path, if any.
 pub(crate) fn write_noise(
     option: Option<&Path>,
     profile: &NoiseProfile,

@@ -19,8 +19,8 @@ use crate::plan::{
 use crate::request::{RequestRunner, RequestSpec, RunIds};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
-/// Ids of all requests of this process: the steps of a search are one run. A drawn seed has as many
-/// bits as every JSON parser preserves (RFC 8259 section 6).
+/// Ids of all requests of this process: the steps of a search are one run. A drawn seed has the 53
+/// bits that every JSON parser preserves (RFC 8259 section 6).
 fn run_ids(seed: Option<u64>) -> CliResult<&'static Arc<RunIds>> {
     static RUN: OnceLock<Arc<RunIds>> = OnceLock::new();
     let seed = seed.map_or_else(|| random().map(|drawn| u64::from_ne_bytes(drawn) >> 11), Ok)?;

@@ -245,8 +245,7 @@ pub(crate) fn stop_gently() -> CliResult<StopFlag> {
     Ok(stop)
 }
 
-/// A flag that the first SIGINT, SIGTERM or SIGHUP sets. A second signal within half a second is
-/// the same one; a later one ends the program at once.
+/// A flag that the first signal sets; another one after half a second ends the program at once.
 pub(crate) fn stop_on_signals() -> CliResult<StopFlag> {
     #[cfg(unix)]
     let (all, keep) = ([SIGINT, SIGTERM, SIGHUP], [SIGHUP]);

@@ -117,12 +117,6 @@ impl Runs {
         texts.collect::<Vec<_>>().join("\n")
     }
 
-    fn markdown(&self) -> String {
-        self.join(|path, report| {
-            format!("## {}\n\n{}", markdown::escape(path), markdown::render(report))
-        })
-    }
-
     fn junit(&self, conditions: &[Condition]) -> Result<String, RenderError> {
         let mut all = Vec::new();
         for (path, report) in self.named() {
@@ -139,7 +133,10 @@ impl Document for Runs {
     /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
         Format::new("CSV", "csv", |runs, _| csv::render_all(&runs.named()).map(Some)),
-        Format::new("Markdown", "markdown", |runs, _| Ok(Some(runs.markdown()))),
+        Format::new("Markdown", "markdown", |runs, _| {
+            let title = |path: &str| format!("## {}\n\n", markdown::escape(path));
+            Ok(Some(runs.join(|path, report| title(path) + &markdown::render(report))))
+        }),
         Format::new("page", "html", |runs, _| runs.html().map(Some)),
         Format::new("JUnit", "junit", |runs, options| runs.junit(options.conditions).map(Some)),
     ];
@@ -190,7 +187,7 @@ fn show_history(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> CliRes
         1 => "the run has no cell".to_owned(),
         count => format!("none of {count} runs has a cell"),
     };
-    Err(CliError::NothingToShow(match &args.cell[..] {
+    Err(CliError::Failed(match &args.cell[..] {
         [] => format!("{has} with this metric; choose another --metric"),
         cells => format!(
             "{has} that fits --cell {} and has this metric; omit --cell to see all, or choose \

@@ -13,7 +13,6 @@ use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_with_ma
 use crate::report::{self, format::RenderOptions};
 use crate::run::LocalRunner;
 
-/// Checks the files, measures, prints, writes and judges.
 pub(crate) fn run(command: &CellCommand) -> CliResult {
     let output = &command.cells().output;
     let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
@@ -39,7 +38,7 @@ pub(crate) fn measure(command: &CellCommand, stop: &StopFlag) -> CliResult<RunOu
         CellCommand::Bench(args) => measure_bench(args, stop),
         CellCommand::Blast(args) => blast::measure(args, stop),
         CellCommand::Load(args) => load::measure(&args.exchange, Some(&args.requests), stop),
-        CellCommand::Ping(args) => load::measure(&args.exchange, None, stop),
+        CellCommand::Ping(args) => load::measure(args, None, stop),
     }
 }
 
@@ -53,7 +52,6 @@ fn measure_bench(args: &BenchArgs, stop: &StopFlag) -> CliResult<RunOutput> {
     measure::measure(context, scenario, LocalRunner::default(), target, |_report, _runner| {})
 }
 
-/// Applies `--max-missed` and the gates of the command line to a report.
 pub(crate) fn apply_gates(report: &mut Report, output: &RunOutputArgs) {
     if let Some(max_missed) = output.max_missed {
         judge_with_max_missed(report, max_missed);

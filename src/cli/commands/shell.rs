@@ -1,11 +1,14 @@
 //! `udperf doctor`, `explain`, `completions` and `man`.
 
-use clap::{Command, CommandFactory};
+use std::path::Path;
+
+use clap::{ColorChoice, Command, CommandFactory};
+use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::cli::args::{Cli, CompletionsArgs, DoctorArgs, ExplainArgs, ManArgs};
+use crate::cli::args::Cli;
 use crate::cli::error::{CliError, CliResult, EXITS, Exit, usage};
-use crate::cli::output::{OutputTarget, color, print};
+use crate::cli::output::{self, OutputTarget, print};
 use crate::host::{self, Depth};
 use crate::report::checks::topics::{Topic, topics};
 use crate::report::{self, HostRequirements, format::text::wrap};
@@ -13,42 +16,40 @@ use crate::report::{self, HostRequirements, format::text::wrap};
 /// The version in manual pages.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
 
-pub(crate) fn doctor(args: &DoctorArgs) -> CliResult {
+pub(crate) fn doctor(socket_buffer: usize, threads: u16, color: ColorChoice) -> CliResult {
     let mut facts = host::survey(Depth::Full);
     facts.device = host::default_device();
-    let requirements = HostRequirements {
-        socket_buffer: args.socket_buffer,
-        threads: usize::from(args.threads),
-        ..HostRequirements::default()
-    };
+    let threads = usize::from(threads);
+    let requirements = HostRequirements { socket_buffer, threads, ..HostRequirements::DEFAULT };
     let checks = report::check_host(&facts, requirements);
-    print(&report::doctor(&checks, &facts, color(args.color)))
+    print(&report::doctor(&checks, &facts, output::color(color)))
 }
 
-pub(crate) fn completions(args: &CompletionsArgs) -> CliResult {
+pub(crate) fn completions(shell: Shell) -> CliResult {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "udperf", &mut text);
+    clap_complete::generate(shell, &mut Cli::command(), "udperf", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
-pub(crate) fn man(args: &ManArgs) -> CliResult {
+pub(crate) fn man(command: Option<&str>, dir: Option<&Path>) -> CliResult {
     let mut program = Cli::command().disable_help_subcommand(true);
     // Gives commands the names that they have as pages: udperf-bench.
     program.build();
-    if let Some(folder) = &args.dir {
-        let failed = |source| CliError::File { flag: "dir", path: folder.clone(), source };
+    if let Some(folder) = dir {
+        let failed = |source| CliError::File { flag: "dir", path: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let pages = std::iter::once(&program).chain(program.get_subcommands());
         let pages: Vec<(OutputTarget, String)> = pages
             .map(|command| {
-                let path = folder.join(format!("{}.1", name(command)));
+                let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+                let path = folder.join(format!("{name}.1"));
                 Ok((OutputTarget::check("dir", &path)?, page(command)?))
             })
             .collect::<CliResult<_>>()?;
         pages.iter().try_for_each(|(target, text)| target.write(text))?;
         return Ok(Exit::Success);
     }
-    let Some(word) = &args.command else { return print(&page(&program)?) };
+    let Some(word) = command else { return print(&page(&program)?) };
     match program.find_subcommand(word) {
         Some(command) => print(&page(command)?),
         None => {
@@ -56,10 +57,6 @@ pub(crate) fn man(args: &ManArgs) -> CliResult {
             usage(format!("unknown command '{word}'; use one of {}", names.join(", ")))
         }
     }
-}
-
-fn name(command: &Command) -> &str {
-    command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
 fn page(command: &Command) -> CliResult<String> {
@@ -71,15 +68,14 @@ fn page(command: &Command) -> CliResult<String> {
 
 /// Columns of the text. Arbitrary: what every terminal has.
 const WIDTH: usize = 80;
-
 /// Columns before the long text. Arbitrary.
 const INDENT: usize = 2;
 
-pub(crate) fn explain(args: &ExplainArgs) -> CliResult {
-    if args.names.is_empty() {
+pub(crate) fn explain(names: &[String]) -> CliResult {
+    if names.is_empty() {
         return print(&short());
     }
-    let texts: Result<Vec<_>, _> = args.names.iter().map(|name| long(name)).collect();
+    let texts: Result<Vec<_>, _> = names.iter().map(|name| long(name)).collect();
     print(&texts?.join("\n"))
 }
 
@@ -94,17 +90,12 @@ fn all() -> Vec<Topic> {
 }
 
 fn short() -> String {
-    let mut out = String::new();
-    let mut kind = "";
-    for topic in all() {
-        if topic.kind != kind {
-            let blank = if kind.is_empty() { "" } else { "\n" };
-            kind = topic.kind;
-            out += &format!("{blank}{kind}:\n");
-        }
-        out += &format!("  {:<22} {}\n", topic.name, topic.title);
-    }
-    out
+    let row = |topic: &Topic| format!("  {:<22} {}\n", topic.name, topic.title);
+    let group = |topics: &[Topic]| {
+        format!("{}:\n{}", topics[0].kind, topics.iter().map(row).collect::<String>())
+    };
+    let groups = all();
+    groups.chunk_by(|a, b| a.kind == b.kind).map(group).collect::<Vec<_>>().join("\n")
 }
 
 fn long(name: &str) -> CliResult<String> {
@@ -157,7 +148,7 @@ mod tests {
             ("sink", schema::SINK, schema_of::<SinkDocument>("udperf sink")),
             ("echo", schema::ECHO, schema_of::<EchoDocument>("udperf echo")),
         ] {
-            let current = crate::cli::output::pretty(&value);
+            let current = output::pretty(&value);
             if std::env::var_os("UDPERF_UPDATE_DOCS").is_some() {
                 let path = format!("{}/docs/schema/{word}.json", env!("CARGO_MANIFEST_DIR"));
                 std::fs::write(path, &current).unwrap();
@@ -172,13 +163,12 @@ mod tests {
         let mut out = "# Explanations\n\nWhat `udperf explain NAME` prints. Generated: run \
                        `UDPERF_UPDATE_DOCS=1 cargo test --lib explain` after a change.\n"
             .to_owned();
-        let mut kind = "";
-        for topic in all() {
-            if topic.kind != kind {
-                kind = topic.kind;
-                out += &format!("\n## {}{}s\n", kind[..1].to_uppercase(), &kind[1..]);
+        for topics in all().chunk_by(|a, b| a.kind == b.kind) {
+            let (first, rest) = topics[0].kind.split_at(1);
+            out += &format!("\n## {}{rest}s\n", first.to_uppercase());
+            for Topic { name, title, text, .. } in topics {
+                out += &format!("\n### {name}\n\n**{title}**\n\n{text}\n");
             }
-            out += &format!("\n### {}\n\n**{}**\n\n{}\n", topic.name, topic.title, topic.text);
         }
         out
     }

@@ -12,10 +12,8 @@ use crate::sys;
 
 /// Folders whose files stand for open ones: these are written in place, whatever they lead to.
 const OPEN_FILES: [&str; 2] = ["/proc", "/dev/fd"];
-
 /// Symbolic links that are followed in a row; as path_resolution(7).
 const LINKS: usize = 40;
-
 /// Interval between checks whether a full pipe accepts data; arbitrary.
 const PIPE_WAIT_NS: u64 = 100_000_000;
 

@@ -93,9 +93,6 @@ fn reads_files() {
     assert!(error.contains("more than 65507 bytes"), "{error}");
     std::fs::write(&path, [0; 65_507]).unwrap();
     one(&["--file", name]).compile(1).unwrap();
-    let none = folder.path().join("none");
-    let error = specs_of(&["--pcap", none.to_str().unwrap()], &[]).unwrap_err();
-    assert!(error.starts_with("cannot read ") && error.contains("no such file"), "{error}");
 }
 
 #[test]
@@ -108,7 +105,6 @@ fn rejects_flags_that_do_not_fit() {
         ("--text a --match dn", "use preset, id@OFFSET"),
         ("--preset dns --name a --edns=100", "100"),
         ("--preset dns --names-strict", "--names <FILE>"),
-        ("--preset ntp --name a", "--name is for --preset dns; omit it"),
         ("--preset ntp --message a", "--preset statsd and --preset syslog"),
     ] {
         let error = specs_of(&words.split(' ').collect::<Vec<_>>(), &[]).unwrap_err();
@@ -122,20 +118,17 @@ fn errors_name_the_flag_and_the_file() {
     let path = folder.path().join("requests");
     std::fs::write(&path, b"a\n{x} y z\n").unwrap();
     let file = path.to_str().unwrap();
-    for (words, start, exit) in [
-        (vec!["--lines", file], format!("--lines {file}: line 2: '{{x}}'"), Exit::Failed),
-        (vec!["--text", "{x}"], "--text: '{x}', character 1".to_owned(), Exit::Usage),
-        (vec!["--hex", "0"], "--hex: the hex digit '0'".to_owned(), Exit::Usage),
+    for (words, start) in [
+        (vec!["--lines", file], format!("--lines {file}: line 2: '{{x}}'")),
         (
             vec!["--preset", "dns", "--names-strict", "--names", file],
             format!("--preset dns --names {file}: line 2: '{{x}} y z' is not a question"),
-            Exit::Failed,
         ),
     ] {
         let flags = Flags::try_parse_from(["load"].into_iter().chain(words)).unwrap();
         let error = compile(&flags.requests, &[], 1).unwrap_err();
         assert!(error.to_string().starts_with(&start), "{error}");
-        assert_eq!(error.exit(), exit);
+        assert_eq!(error.exit(), Exit::Failed);
     }
 }
 

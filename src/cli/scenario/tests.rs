@@ -8,7 +8,6 @@ fn scenario_of(words: &str) -> CliResult<Scenario> {
     bench(&args)
 }
 
-/// The error of these flags.
 fn error_of(words: &str) -> String {
     scenario_of(words).unwrap_err().to_string()
 }
@@ -66,19 +65,9 @@ fn rejects_duplicates_but_merges_ranges() {
 fn rejects_ip_flags_with_unix_sockets() {
     let scenario = scenario_of("-B unix:/tmp/a").unwrap();
     assert_eq!(scenario.unix, Some("/tmp/a".to_owned()));
-    for (words, flag) in [
-        ("-4", "-4"),
-        ("-6", "-6"),
-        ("--to ::1", "--to"),
-        ("--ttl 3", "--ttl"),
-        ("--df", "--df"),
-        ("--dscp ef", "--dscp"),
-        ("--dev lo", "--dev"),
-        ("--connect off", "--connect off"),
-        ("--port-range 1-2 -p 7", "--port"),
-    ] {
-        let error = error_of(&format!("-B unix: {words}"));
-        assert!(error.starts_with(&format!("{flag} is not supported")), "{error}");
+    for words in ["-4", "-6", "--to ::1", "--df", "--dscp ef", "--dev lo", "--port-range 1-2"] {
+        let (error, flag) = (error_of(&format!("-B unix: {words}")), words.split(' ').next());
+        assert!(error.starts_with(&format!("{} is not supported", flag.unwrap())), "{error}");
     }
     let mut machine = Machine::default();
     without_ip(&scenario, &mut machine);

@@ -12,7 +12,7 @@ use crate::report::format::text::Style;
 use crate::report::format::text::style::{Color, Styler, align, columns, distinct};
 use crate::report::format::{Document, Format};
 
-/// Columns of its tables, each with whether it is aligned left.
+/// Columns of the tables, each with whether it is aligned left.
 const COLUMNS: [(&str, bool); 8] = [
     ("cell", true),
     ("run", true),
@@ -23,16 +23,12 @@ const COLUMNS: [(&str, bool); 8] = [
     ("warnings", true),
     ("what changed", true),
 ];
-
 /// Width of the bar. Arbitrary: the space that other columns leave.
 const BAR: usize = 12;
-
 /// Marks a value that a warning is about, as in the text of a report.
 const WARNED: char = '!';
-
 /// Marks a value of an invalid run. Arbitrary.
 const INVALID: char = '✗';
-
 /// Before the first column; as in the table of cells.
 const MARGIN: &str = "  ";
 
@@ -122,18 +118,15 @@ fn html(history: &History) -> String {
     html::page(TITLE, &body)
 }
 
-/// The series of each scenario and host.
 fn by_scenario(history: &History) -> Vec<([&str; 2], Vec<&Series>)> {
     group(history.series.iter().map(|one| ([one.scenario.as_str(), one.host.as_str()], one)))
 }
 
-/// The series of each metric.
 fn by_metric(series: Vec<&Series>) -> impl Iterator<Item = Vec<&Series>> {
     let groups = group(series.into_iter().map(|one| (one.metric.name, one)));
     groups.into_iter().map(|(_, series)| series)
 }
 
-/// The metric of these series.
 fn heading(series: &[&Series]) -> String {
     let Metric { name, better, .. } = series[0].metric;
     match better {
@@ -281,19 +274,13 @@ fn chart(series: &Series) -> Chart {
     let ticks = [(0.0, "0".to_owned()), tick(top / 2.0), tick(top)];
     let newest = line(series.points.len() - 1);
     let caption = [newest.value(), newest.change()].join(" ");
+    let events = all.filter(|(_, point)| !point.changes.is_empty());
+    let valid = shown.clone().filter(|(_, point)| point.invalid_because.is_empty());
     Chart::new(series.cell.clone(), caption.trim().to_owned(), frame)
         .y_ticks(ticks.into_iter())
         .x_ticks(days.into_iter())
-        .events(
-            all.filter(|(_, point)| !point.changes.is_empty())
-                .map(|(at, _)| (at as f64, line(at).changes())),
-        )
-        .line(
-            shown
-                .clone()
-                .filter(|(_, point)| point.invalid_because.is_empty())
-                .map(|(at, point)| (at as f64, point.value)),
-        )
+        .events(events.map(|(at, _)| (at as f64, line(at).changes())))
+        .line(valid.map(|(at, point)| (at as f64, point.value)))
         .dots(shown.map(|(at, point)| {
             let line = line(at);
             let label = [line.date(), line.git(), line.value()].into_iter();

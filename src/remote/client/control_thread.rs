@@ -28,8 +28,7 @@ const PATIENCE: Nanos = Nanos::from_millis(10_000);
 const GRACE: Nanos = Nanos::from_millis(2_000);
 /// The longest time of a call. Arbitrary: many times what ten thousand sockets take.
 const ANSWER_TIMEOUT: Nanos = Nanos::from_millis(60_000);
-/// How often clocks are compared while a cell runs: seldom enough not to disturb it (arbitrary),
-/// and 50 ppm of drift are only 5 µs.
+/// The interval of clock comparisons in a cell. Arbitrary: drift of 50 ppm is only 5 µs.
 const SYNC_INTERVAL: Nanos = Nanos::from_millis(100);
 /// Exchanges in a burst. Arbitrary: the fastest of 16 is near the minimum of the path.
 const BURST: u32 = 16;
@@ -58,8 +57,7 @@ pub(super) struct ControlState {
     pub(super) clocks: Mutex<OffsetEstimator>,
     /// Whether the session has failed; the next call returns why.
     pub(super) failed: AtomicBool,
-    /// The end of the running phase, until when the sink may be unreachable; 0 if no phase runs, or
-    /// its end is unknown.
+    /// The end of the phase, until when the sink may be unreachable; 0: none runs, or unknown.
     pub(super) busy_until_ns: AtomicU64,
     /// Whether a sender saw the sink's port closed. ICMP errors are rate-limited (icmp_ratelimit of
     /// icmp(7)), so those of the control socket may be suppressed.
@@ -195,9 +193,8 @@ impl ControlThread {
         }
     }
 
-    /// Handles an error that reports the sink as unreachable; the session fails after [`GRACE`].
-    /// After the first message of the sink, only a closed port counts: links and routes may
-    /// recover.
+    /// Notes since when the sink is unreachable. After its first message only a closed port counts:
+    /// links and routes may recover.
     fn note_unreachable(&mut self, error: &io::Error, now: Nanos) {
         let why = explained(sys::send_error_of(error), &self.socket).unreachable();
         if let Some(why) = why

@@ -1,9 +1,4 @@
-//! The client of a two-host run.
-//!
-//! - `blast`: runs cells with a sink, or without one; `cell`: the phases of one
-//! - `control_client`: calls to the sink; `control_thread`: its thread, which also compares clocks;
-//!   `clock_corrections`: the corrections of a phase
-//! - `sanitize`: makes text of the sink safe to print; `bodies`: decoding, for fuzzing
+//! The client of a two-host run: `blast` runs cells, by calls of `control_client` to the sink.
 
 mod blast;
 mod bodies;

@@ -5,8 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Bytes of the code at the end of a message: HMAC-SHA-256 cut to its left half, the least that
-/// RFC 2104 §5 advises.
+/// Bytes of a message's code: the left half of HMAC-SHA-256, the least that RFC 2104 §5 advises.
 pub const MAC_LEN: usize = 16;
 /// The key of ends without one. It is public, so it only detects damage. Arbitrary.
 const PUBLIC_KEY: &[u8] = b"udperf control: no key";
@@ -22,9 +21,6 @@ pub struct KeyError;
 
 impl Key {
     /// The key in these bytes, without one newline at their end (`\n` or `\r\n`).
-    ///
-    /// # Errors
-    /// [`KeyError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         let line = [&b"\r\n"[..], b"\n"].iter().find_map(|end| bytes.strip_suffix(*end));
         let line = line.unwrap_or(bytes);

@@ -18,7 +18,6 @@ pub(crate) enum ControlRequest {
     Start(PhaseSpec),
     /// The client's senders have ended, or it has none; have the sink's?
     Finish(PhaseEnd),
-    /// End the phase early.
     Stop,
     Collect,
 }
@@ -138,7 +137,6 @@ impl CellSpec {
 }
 
 impl PhaseSpec {
-    /// Checks whether the phase can begin, at `now`.
     pub(crate) fn check(&self, now: Nanos) -> Result<(), &'static str> {
         let long = matches!(self.limit, Limit::Time(time) if time > LONGEST);
         if long || self.epoch.since(now) > MAX_AHEAD || self.rx_epoch > self.epoch {
@@ -173,7 +171,6 @@ pub(crate) struct PhaseSpec {
     pub(crate) window_end: Nanos,
 }
 
-/// The end of a phase on one side.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct PhaseEnd {
     /// When the senders' window ended, since the receivers' epoch; zero without senders.

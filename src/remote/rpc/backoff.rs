@@ -43,23 +43,15 @@ impl RoundTrip {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retry {
-    due: Nanos,
+    pub(super) due: Nanos,
     gap: Nanos,
     last: Nanos,
-    tries: u32,
+    pub(super) tries: u32,
 }
 
 impl Retry {
     pub(super) fn new(now: Nanos, rtt: RoundTrip) -> Self {
         Self { due: now, gap: rtt.first_gap(), last: now, tries: 0 }
-    }
-
-    pub(super) const fn due(&self) -> Nanos {
-        self.due
-    }
-
-    pub(super) const fn tries(&self) -> u32 {
-        self.tries
     }
 
     /// Whether a try is due now; if so, counts it.
@@ -96,7 +88,6 @@ impl ChunkedResponse {
         Self { len, bytes: Vec::new(), open: Vec::with_capacity(WINDOW) }
     }
 
-    /// Calls `request` with each offset that is due.
     pub(super) fn due(
         &mut self,
         now: Nanos,
@@ -116,7 +107,7 @@ impl ChunkedResponse {
     }
 
     pub(super) fn next_due(&self) -> Option<Nanos> {
-        self.open.iter().map(|(_, retry)| retry.due()).min()
+        self.open.iter().map(|(_, retry)| retry.due).min()
     }
 
     /// Stores a chunk. Returns `None` if it was not requested, else the round-trip time if known.
@@ -135,7 +126,6 @@ impl ChunkedResponse {
         Some(retry.round_trip(now))
     }
 
-    /// The answer, once it is complete.
     pub(super) fn complete(&mut self) -> Option<Vec<u8>> {
         let is_complete = self.open.is_empty() && self.bytes.len() == self.len;
         is_complete.then(|| std::mem::take(&mut self.bytes))
@@ -157,16 +147,16 @@ mod tests {
         let mut random = Rng::with_seed(1);
         let mut retry = Retry::new(Nanos(7), measured(Some(Nanos::from_millis(5))));
         for gap in [20_u64, 40, 80, 160, 200, 200, 200] {
-            let now = retry.due();
+            let now = retry.due;
             assert!(now == Nanos(7) || !retry.fire(now - Nanos(1), &mut random));
             assert!(retry.fire(now, &mut random));
             let (least, most) = (gap * 750_000, gap * 1_250_000);
-            assert!((least..=most).contains(&(retry.due() - now).0), "{gap}");
+            assert!((least..=most).contains(&(retry.due - now).0), "{gap}");
             // A message sent twice does not measure the round trip.
             let round_trip = retry.round_trip(now + Nanos(9));
-            assert_eq!(round_trip, (retry.tries() == 1).then_some(Nanos(9)));
+            assert_eq!(round_trip, (retry.tries == 1).then_some(Nanos(9)));
         }
-        assert_eq!(retry.tries(), 7);
+        assert_eq!(retry.tries, 7);
         for (rtt, first) in [
             (None, UNMEASURED),
             (Some(Nanos(30)), SHORTEST),

@@ -13,8 +13,7 @@ use crate::remote::protocol::{
 };
 use crate::unit::Nanos;
 
-/// Consecutive refused tries after which unproved refusals are accepted. Arbitrary: damage does not
-/// hit three in a row; a wrong key does.
+/// Refused tries in a row after which unproved refusals count. Arbitrary: damage hits fewer.
 const REFUSED_TRIES: u32 = 3;
 /// The most stale cookies that are replaced. Arbitrary: late copies on a bad path cause a few.
 const STALE_COOKIES: u32 = 10;
@@ -25,6 +24,7 @@ const SYNCS: usize = 32;
 
 /// An event of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other variants are as named")]
 pub enum ClientEvent {
     /// The session with this id, the same at both ends, is open.
     Opened(u64),
@@ -32,9 +32,7 @@ pub enum ClientEvent {
     Answer(Vec<u8>),
     /// A reply to a sync. Both times of the server are equal: it reads its clock once.
     Synced(Sample),
-    /// The session is closed.
     Closed,
-    /// The session failed.
     Failed(CallError),
 }
 
@@ -53,7 +51,6 @@ struct PendingCall {
     number: u32,
     body: Vec<u8>,
     retry: Retry,
-    /// The answer, if it is long.
     chunks: Option<ChunkedResponse>,
 }
 
@@ -138,8 +135,7 @@ impl RpcClient {
         Ok(())
     }
 
-    /// Sends a clock comparison once, with a note, which is cut to [`LONGEST_NOTE`] bytes, if the
-    /// session is open; returns whether it is.
+    /// Compares clocks once, with a note cut to [`LONGEST_NOTE`] bytes; `false`: no open session.
     pub fn sync(&mut self, note: &[u8], now: Nanos, out: &mut Vec<Vec<u8>>) -> bool {
         let State::Ready { session } = self.state else { return false };
         self.sync += 1;
@@ -174,11 +170,11 @@ impl RpcClient {
     /// When to call [`Self::poll`] next.
     pub fn deadline(&self) -> Option<Nanos> {
         let due = match &self.state {
-            State::Hello(retry) | State::Open { retry, .. } => Some(retry.due()),
-            State::Closing { retry, .. } => return Some(retry.due()),
+            State::Hello(retry) | State::Open { retry, .. } => Some(retry.due),
+            State::Closing { retry, .. } => return Some(retry.due),
             State::Ready { .. } => match self.pending.as_ref()? {
                 PendingCall { chunks: Some(chunks), .. } => chunks.next_due(),
-                PendingCall { retry, .. } => Some(retry.due()),
+                PendingCall { retry, .. } => Some(retry.due),
             },
             State::Fresh | State::Over => return None,
         };
@@ -196,13 +192,12 @@ impl RpcClient {
         end
     }
 
-    /// The event that ends the session now, if any.
     fn end(&mut self, now: Nanos) -> Option<ClientEvent> {
         let (opening, due) = match &self.state {
-            State::Hello(retry) | State::Open { retry, .. } => (true, now >= retry.due()),
+            State::Hello(retry) | State::Open { retry, .. } => (true, now >= retry.due),
             State::Closing { session, retry } => {
-                let given_up = session.is_none() || retry.tries() >= CLOSE_TRIES;
-                return (now >= retry.due() && given_up).then_some(ClientEvent::Closed);
+                let given_up = session.is_none() || retry.tries >= CLOSE_TRIES;
+                return (now >= retry.due && given_up).then_some(ClientEvent::Closed);
             }
             State::Ready { .. } if self.pending.is_some() => (false, false),
             _ => return None,
@@ -324,7 +319,7 @@ impl RpcClient {
             }
             // Get a new cookie. If a late copy of Open was refused, this only costs a round trip.
             (State::Open { retry, .. }, Body::Refused(RejectReason::Stale))
-                if retry.tries() > 0 && self.stale < STALE_COOKIES =>
+                if retry.tries > 0 && self.stale < STALE_COOKIES =>
             {
                 self.stale += 1;
                 self.state = State::Hello(Retry::new(now, self.rtt));

@@ -4,7 +4,6 @@
 //! Neither side has a socket, a thread or a clock: datagrams and times go in, datagrams and events
 //! come out. The server keeps no state for a peer that has not proved its address.
 //!
-//! # What a key proves
 //! With a key, the sender of a message has the key, and wrote the message for this direction and
 //! session. A replayed message executes nothing again. An attacker on the path can still drop
 //! messages, or replay them to keep a silent session open. Nothing is encrypted. Without a key, the
@@ -13,7 +12,6 @@
 
 mod backoff;
 mod client;
-mod cookie;
 mod server;
 mod table;
 
@@ -73,7 +71,6 @@ pub enum CallError {
     Over,
 }
 
-/// How to fix an unreachable sink.
 const fn reach(why: &Unreachable) -> &'static str {
     if why.is_closed_port() {
         "start `udperf sink` there, or name its port"

@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::cookie::CookieIssuer;
-use super::table::{RpcSession, Table};
+use super::table::{CookieIssuer, RpcSession, Table};
 use super::{AnswerError, LONGEST_ANSWER};
 use crate::remote::protocol::{
     Body, CHUNK_LEN, COOKIE_LEN, CloseReason, Fault, Key, LONGEST_BODY, Message, Peek,
@@ -26,12 +25,11 @@ pub enum ServerEvent {
 
 /// How a server handled a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other variants are as named")]
 pub enum ServerOutcome {
-    /// It is not a control message.
     NotControl,
     /// It was ignored or refused.
     Rejected,
-    /// It was handled.
     Done,
     /// It was handled, with an event of this session.
     Event(u64, ServerEvent),
@@ -87,8 +85,7 @@ impl RpcServer {
         self.table.ended.len()
     }
 
-    /// Sets the number of closed sessions that still run; up to [`Limits::sessions`] of them do not
-    /// count against new ones.
+    /// Sets the number of closed sessions that still run; those above [`Limits::sessions`] count.
     pub const fn set_closing(&mut self, sessions: usize) {
         self.table.closing = sessions;
     }
@@ -169,9 +166,6 @@ impl RpcServer {
     }
 
     /// Answers a request, at any time. The answer is kept for retries until the next request.
-    ///
-    /// # Errors
-    /// [`AnswerError`].
     pub fn answer(
         &mut self,
         session: u64,
@@ -221,7 +215,6 @@ const fn refuse(reason: RejectReason) -> (Option<Body<'static>>, ServerOutcome) 
     (Some(Body::Refused(reason)), ServerOutcome::Rejected)
 }
 
-/// Handles a message of a session.
 fn in_session<'a>(
     table: &'a mut Table,
     from: SocketAddr,
@@ -252,10 +245,8 @@ fn in_session<'a>(
         Body::Request(_) if number == session.number && number > 0 => {
             (Some(reply(session.answer.as_deref())), ServerOutcome::Done)
         }
-        Body::Pull(offset) => match chunk(session, number, offset) {
-            Some(chunk) => (Some(chunk), ServerOutcome::Done),
-            None => (None, ServerOutcome::Rejected),
-        },
+        Body::Pull(offset) => chunk(session, number, offset)
+            .map_or((None, ServerOutcome::Rejected), |chunk| (Some(chunk), ServerOutcome::Done)),
         Body::Sync(t1, note) => {
             let outcome = if number > session.noted && !note.is_empty() {
                 session.noted = number;
@@ -294,7 +285,6 @@ fn reply(answer: Option<&[u8]>) -> Body<'_> {
     }
 }
 
-/// A chunk of the last answer.
 fn chunk(session: &RpcSession, number: u32, offset: u32) -> Option<Body<'_>> {
     let rest = session.answer.as_ref()?.get(offset as usize..)?;
     let bytes = &rest[..rest.len().min(CHUNK_LEN)];

@@ -1,19 +1,17 @@
-//! The server's sessions, and for some time those that ended.
+//! The server's sessions, for some time those that ended, and the cookies that open them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::remote::rpc::cookie::{COOKIE_LIFE, host};
+use crate::remote::protocol::{COOKIE_LEN, Tagger};
 use crate::unit::Nanos;
 
-/// The most ended sessions that are remembered, so that a replayed message cannot reopen one.
-/// Arbitrary; with more, new sessions wait for at most 10 s.
+/// The most ended sessions remembered against replays. Arbitrary: at most, new ones wait 10 s.
 const ENDED: usize = 1_024;
 /// The number of those that any host may have, however few are free; arbitrary.
 const LEAST_SHARE: usize = 8;
-/// How long a silent session in a phase is kept beyond its idle time. Arbitrary: longer than a
-/// router takes to restart.
+/// How long a session in a phase may be silent. Arbitrary: longer than a router takes to restart.
 pub const MAX_KEPT: Nanos = Nanos::from_millis(60_000);
 
 /// A session whose client has proved its address.
@@ -32,7 +30,6 @@ pub(super) struct RpcSession {
 }
 
 impl RpcSession {
-    /// When its idle time begins.
     fn silent_since(&self) -> Nanos {
         self.received_at.max(self.kept_until.min(self.received_at + MAX_KEPT))
     }
@@ -107,6 +104,68 @@ impl Table {
     }
 }
 
+/// A cookie is valid for this time to twice as long. Arbitrary: some tries on a lossy path.
+const BUCKET: Nanos = Nanos::from_millis(5_000);
+/// After this time, a cookie is invalid. From [`BUCKET`].
+const COOKIE_LIFE: Nanos = Nanos(2 * BUCKET.0);
+/// Separates cookies from ids. Arbitrary.
+const COOKIE: &[u8] = b"cookie";
+/// As above.
+const SESSION: &[u8] = b"session";
+
+/// The host of an address: for IPv6 its 64-bit prefix, all of which it may use (RFC 4291 §2.5.4).
+fn host(address: &SocketAddr) -> u128 {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits() >> 64 << 64,
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct CookieIssuer {
+    tagger: Tagger,
+    issued: u64,
+}
+
+impl CookieIssuer {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
+        Self { tagger: Tagger::new(secret), issued: 0 }
+    }
+
+    pub(super) fn cookie(&self, from: &SocketAddr, nonce: u64, now: Nanos) -> [u8; COOKIE_LEN] {
+        self.tagger.tag(&[&Self::claim(from, nonce, bucket(now))])
+    }
+
+    pub(super) fn is_valid(
+        &self,
+        cookie: &[u8; COOKIE_LEN],
+        from: &SocketAddr,
+        nonce: u64,
+        now: Nanos,
+    ) -> bool {
+        let bucket = bucket(now);
+        let valid = |bucket| self.tagger.verify(&[&Self::claim(from, nonce, bucket)], cookie);
+        valid(bucket) || bucket.checked_sub(1).is_some_and(valid)
+    }
+
+    /// A new id that cannot be guessed.
+    pub(super) fn session(&mut self) -> u64 {
+        self.issued += 1;
+        let tag = self.tagger.tag(&[SESSION, &self.issued.to_be_bytes()]);
+        u64::from_be_bytes(std::array::from_fn(|at| tag[at]))
+    }
+
+    /// The input of a cookie. The address is last, because its length varies.
+    fn claim(from: &SocketAddr, nonce: u64, bucket: u64) -> Vec<u8> {
+        let from = from.to_string();
+        [COOKIE, &bucket.to_be_bytes(), &nonce.to_be_bytes(), from.as_bytes()].concat()
+    }
+}
+
+const fn bucket(now: Nanos) -> u64 {
+    now.0 / BUCKET.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +226,39 @@ mod tests {
         assert!(table.is_full(4, &from(2, 1)));
         table.closing = 4;
         assert!(!table.is_full(4, &from(2, 1)));
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_cookie_is_valid_only_for_its_peer_nonce_and_time() {
+        let issuer = CookieIssuer::new(&[1; 32]);
+        let (peer, now) = (address("192.0.2.1:9"), Nanos::from_millis(12_345));
+        let cookie = issuer.cookie(&peer, 5, now);
+        let is_valid =
+            |peer: &str, nonce, now| issuer.is_valid(&cookie, &address(peer), nonce, now);
+        assert!(is_valid("192.0.2.1:9", 5, now) && is_valid("192.0.2.1:9", 5, now + BUCKET));
+        assert!(!is_valid("192.0.2.1:9", 5, now + COOKIE_LIFE));
+        assert!(!is_valid("192.0.2.1:9", 5, now - BUCKET), "it is of the future");
+        assert!(!is_valid("192.0.2.1:9", 6, now));
+        assert!(!is_valid("192.0.2.1:10", 5, now) && !is_valid("192.0.2.2:9", 5, now));
+        assert!(!is_valid("[::ffff:192.0.2.1]:9", 5, now));
+        assert!(!CookieIssuer::new(&[2; 32]).is_valid(&cookie, &peer, 5, now));
+        assert!(issuer.is_valid(&issuer.cookie(&peer, 5, Nanos::ZERO), &peer, 5, Nanos::ZERO));
+        let [mut one, mut two] = [1, 2].map(|secret| CookieIssuer::new(&[secret; 32]));
+        let id = one.session();
+        assert!(id != one.session() && id != two.session());
+        let link = |link| CookieIssuer::claim(&address(link), 0, 0);
+        assert_ne!(link("[fe80::1%1]:5"), link("[fe80::1%2]:5"));
+    }
+
+    #[test]
+    fn a_host_is_an_ipv4_address_or_an_ipv6_prefix() {
+        assert_eq!(host(&address("[2001:db8::1]:1")), host(&address("[2001:db8::ffff:0:0:2]:9")));
+        assert_ne!(host(&address("[2001:db8::1]:1")), host(&address("[2001:db8:0:1::1]:1")));
+        assert_eq!(host(&address("[::ffff:192.0.2.1]:1")), host(&address("192.0.2.1:2")));
+        assert_ne!(host(&address("192.0.2.1:1")), host(&address("192.0.2.2:1")));
     }
 }

@@ -132,7 +132,6 @@ impl ControlListener {
         Snapshot { drops, ..self.unsolicited.snapshot() }
     }
 
-    /// Adds the final counts to a tally.
     pub(super) fn end(mut self, tally: &mut SinkTally) {
         self.snapshot();
         tally.listeners.push(ListenerTally {

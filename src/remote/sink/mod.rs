@@ -1,8 +1,6 @@
 //! The sink: serves each client in a session of its own, and counts datagrams of no session.
 //!
-//! - `server`: the event loop; `listeners`: its sockets, the counts of each, and other threads
-//! - `client`: sessions as the loop sees them; `session`: the thread of one; `setup`, `cell`: its
-//!   cell; `budget`: limits of all sessions together
+//! `server` is the event loop, which sees sessions as `client`; `session` is the thread of one.
 
 mod budget;
 mod cell;

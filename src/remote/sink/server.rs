@@ -316,7 +316,6 @@ impl<'a> Server<'a> {
         self.rpc.set_closing(self.closing.len());
     }
 
-    /// Closes all sessions and ends all threads.
     fn close(mut self, began: Nanos) -> SinkTally {
         self.rpc.stop_admitting();
         let waiting = self.listeners.iter().map(ControlListener::waiting).max().unwrap_or(0);

@@ -40,13 +40,11 @@ pub(super) type SessionRequest = (u32, Vec<u8>);
 /// State of a session that its thread and the event loop share.
 #[derive(Debug)]
 pub(super) struct Liveness {
-    /// When the client's last message arrived.
     pub(super) received_at: Nanos,
     /// Whether ICMP errors reported the client as unreachable after [`GRACE`] of silence.
     unreachable: bool,
     /// The end of the running phase; zero if no phase runs, or its end is unknown.
     pub(super) busy_until: Nanos,
-    /// The receivers of the last phase.
     receivers: Option<Arc<PhaseState>>,
 }
 
@@ -140,9 +138,8 @@ impl SinkSession {
         self.stats
     }
 
-    /// Checks whether the client is reachable. ICMP errors may arrive at any socket of the port, so
-    /// after a silence all sockets without another reader are checked. The event loop decides
-    /// whether the session ends.
+    /// Checks whether a silent client is reachable; the event loop decides whether it ends.
+    /// ICMP errors may arrive at any socket of the port.
     fn check_client(&mut self) {
         let silent = lock(&self.liveness).is_silent(Clock::Monotonic.now());
         let Some(cell) = self.cell.as_ref().filter(|_| silent) else {
@@ -251,9 +248,8 @@ impl SinkSession {
             let time = Nanos(sys::monotonic_ns()) - began;
             if there.received as f64 > allowed(most, cell.spec.load, time) {
                 let most = show_pps(most.pps());
-                return Err(
-                    format!("received more than the sink's --max-rate of {most} allows").into()
-                );
+                let why = format!("received more than the sink's --max-rate of {most} allows");
+                return Err(why.into());
             }
         }
         Ok(response)

@@ -7,7 +7,6 @@ use crate::report::build::spread;
 use crate::unit::Nanos;
 
 /// The document of these counters, and of how the server replied.
-#[must_use]
 pub fn echo(
     head: Head,
     tally: &EchoTally,

@@ -1,10 +1,7 @@
-//! The host in the document.
-
 use crate::document::Host;
 use crate::host::HostFacts;
 
 /// The host in the document.
-#[must_use]
 pub fn host(facts: &HostFacts) -> Host {
     let facts = facts.clone();
     let count = |number: usize| number as u64;

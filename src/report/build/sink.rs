@@ -13,7 +13,6 @@ use crate::report::checks::warnings::{doubles_buffers, listener_warnings};
 use crate::unit::Nanos;
 
 /// The document of these counters; `host` is where they were counted.
-#[must_use]
 pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
     let (began, ended) = tally.time;
     SinkDocument {

@@ -52,16 +52,10 @@ fn huge_counts_of_another_host_do_not_panic() {
     huge.tx.usage = huge.rx.usage;
     let udp = measure::UdpCounters { in_datagrams: all, rcvbuf_errors: all, ..Default::default() };
     let ip = measure::IpCounters { in_discards: all, reassembly: all, ..Default::default() };
-    let kernel = measure::KernelDelta {
-        sockets: Some(all),
-        udp: Some(udp),
-        ip: Some(ip),
-        backlog: Some(all),
-        device: Some(all),
-        tx_device: Some(all),
-        qdisc: Some(all),
-        ..Default::default()
-    };
+    let [sockets, backlog, device, tx_device, qdisc] = [Some(all); 5];
+    let (udp, ip, rest) = (Some(udp), Some(ip), measure::KernelDelta::default());
+    let kernel =
+        measure::KernelDelta { sockets, udp, ip, backlog, device, tx_device, qdisc, ..rest };
     (huge.rx.kernel, huge.tx.kernel) = (kernel, kernel);
     huge.tx.end = Nanos(1);
     (huge.tx.stalls.count, huge.rx.stalls.count) = (all, all);
@@ -90,42 +84,38 @@ fn plan() -> Plan {
 
 #[test]
 fn figures_below_the_bound_are_withheld() {
-    let mut result = CellResult::default();
-    result.rx.latency.bound = Nanos(100);
     let [mut all, mut part] = [(); 2].map(|()| measure::LatencyHistograms::default());
     (1..=100).for_each(|step| all.record(step * 2));
     part.record(200);
-    let one = latency(&all, "schedule", &result, 0, Some(&part)).unwrap();
-    assert_eq!(
-        (one.bound_ns, one.count, one.max_ns, one.mean_ns),
-        (100, 100, Some(200), Some(101))
-    );
+    let of = |bound_ns, from, lost| {
+        let mut result = CellResult::default();
+        result.rx.latency.bound = Nanos(bound_ns);
+        let one = latency(&all, from, &result, lost, Some(&part)).unwrap();
+        let (limits, outside) = (one.upper_limits.unwrap_or_default(), one.outside_stalls.clone());
+        (one, limits, outside.unwrap())
+    };
+    let (one, _, outside) = of(100, "schedule", 0);
+    assert_eq!((one.bound_ns, one.count), (100, 100));
+    assert_eq!((one.max_ns, one.mean_ns), (Some(200), Some(101)));
     assert_eq!((one.min_ns, one.p50_ns, one.p90_ns), (None, Some(100), Some(180)));
     assert_eq!(one.p99_with_loss_ns, Some(198));
-    let outside = one.outside_stalls.unwrap();
     assert_eq!((outside.p50_ns, outside.p99_ns), (Some(100), Some(198)));
-    result.rx.latency.bound = Nanos(190);
-    let one = latency(&all, "send", &result, 0, Some(&part)).unwrap();
-    assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
     // The true value may exceed the measured one by the bound.
-    let limits = one.upper_limits.unwrap();
+    let (one, limits, outside) = of(190, "send", 0);
+    assert_eq!((one.p50_ns, one.p90_ns, one.p99_ns), (None, None, Some(198)));
     assert_eq!((limits.min_ns, limits.p50_ns, limits.p90_ns), (Some(192), Some(290), Some(370)));
     assert_eq!((limits.p99_ns, limits.p99_with_loss_ns), (None, None));
     assert_eq!((one.mean_ns, limits.mean_ns), (None, Some(291)));
     assert_eq!((one.max_ns, limits.max_ns), (Some(200), None));
-    let outside = one.outside_stalls.unwrap();
     let limits = outside.upper_limits.unwrap();
     assert_eq!((outside.p50_ns, limits.p50_ns, limits.p99_ns), (None, Some(290), None));
-    result.rx.latency.bound = Nanos(201);
-    let one = latency(&all, "send", &result, 0, Some(&part)).unwrap();
-    assert_eq!((one.max_ns, one.upper_limits.unwrap().max_ns), (None, Some(401)));
-    let outside = one.outside_stalls.unwrap();
+    let (one, limits, outside) = of(201, "send", 0);
+    assert_eq!((one.max_ns, limits.max_ns), (None, Some(401)));
     assert_eq!((outside.max_ns, outside.upper_limits.unwrap().max_ns), (None, Some(399)));
-    result.rx.latency.bound = Nanos(190);
     // A percentile among lost datagrams has no limit.
-    let one = latency(&all, "send", &result, 2, None).unwrap();
-    assert_eq!((one.p99_with_loss_ns, one.upper_limits.unwrap().p99_with_loss_ns), (None, None));
+    let (one, limits, _) = of(190, "send", 2);
+    assert_eq!((one.p99_with_loss_ns, limits.p99_with_loss_ns), (None, None));
     // Both timestamps are from the receiver's host.
-    let one = latency(&all, "kernel", &result, 0, None).unwrap();
+    let (one, ..) = of(190, "kernel", 0);
     assert_eq!((one.bound_ns, one.min_ns, one.p50_ns), (0, Some(2), Some(100)));
 }

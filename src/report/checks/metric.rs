@@ -3,55 +3,40 @@
 use crate::document::{Cell, Latency, Schedule};
 use crate::unit::{Nanos, Rate, parse_count, sum_counts};
 
-/// What kind of number a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
+pub(crate) enum MetricKind {
     /// 0 to 1.
     Share,
     /// In ns.
     Time,
-    /// Datagrams per second.
     Packets,
     /// Payload bits per second.
     Bits,
-    /// A whole number.
     Count,
-    /// Any other number.
     Number,
 }
 
-/// Which way a figure is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Better {
-    /// More is better.
+pub(crate) enum Better {
     Higher,
-    /// Less is better.
     Lower,
-    /// Neither.
     Neither,
 }
 
-/// The cells a metric applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cells {
+pub(crate) enum Cells {
     /// Cells with a rate; if there are none, all.
     Paced,
     /// Cells at `max`; if there are none, all.
     FlatOut,
-    /// All.
     All,
 }
 
-/// A named figure of a cell.
 #[derive(Debug)]
-pub struct Metric {
-    /// Its name on the command line.
+pub(crate) struct Metric {
     pub name: &'static str,
-    /// What kind of number it is.
     pub kind: MetricKind,
-    /// The cells it applies to.
     pub cells: Cells,
-    /// Which way it is better.
     pub better: Better,
     /// Its value; `None` if unknown.
     pub of: fn(&Cell) -> Option<f64>,
@@ -60,21 +45,22 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// The metric of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
+    /// Its value, or its upper limit if it is below the bound.
+    pub(crate) fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
+        ((self.of)(cell), (self.at_most)(cell))
+    }
+
     /// Whether only an upper limit of it is known in this cell.
-    #[must_use]
-    pub fn is_withheld(&self, cell: &Cell) -> bool {
-        (self.of)(cell).is_none() && (self.at_most)(cell).is_some()
+    pub(crate) fn is_withheld(&self, cell: &Cell) -> bool {
+        matches!(self.read(cell), (None, Some(_)))
     }
 
     /// Whether it describes this cell: at `max` latency is the queue, at a rate pps is that rate.
-    #[must_use]
-    pub fn suits(&self, cell: &Cell) -> bool {
+    pub(crate) fn suits(&self, cell: &Cell) -> bool {
         match self.cells {
             Cells::Paced => cell.pace.is_some() || cell.is_closed_loop(),
             Cells::FlatOut => cell.pace.is_none(),
@@ -113,12 +99,13 @@ const fn count(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
     metric(name, MetricKind::Count, Cells::All, of)
 }
 
+const fn cost(name: &'static str, of: fn(&Cell) -> Option<f64>) -> Metric {
+    metric(name, MetricKind::Number, Cells::All, of)
+}
+
 /// All metrics, in the order of error messages. From the document's fields.
-pub static METRICS: [Metric; 38] = [
-    metric("loss", MetricKind::Share, Cells::All, |c| {
-        let lost = c.ledger.lost?;
-        (c.ledger.sent > 0).then(|| lost as f64 / c.ledger.sent as f64)
-    }),
+pub(crate) static METRICS: [Metric; 38] = [
+    metric("loss", MetricKind::Share, Cells::All, loss),
     withheld("min", |c| latency(c, |l| l.min_ns), |c| latency(c, |l| l.limits().min_ns)),
     withheld("mean", |c| latency(c, |l| l.mean().0), |c| latency(c, |l| l.mean().1)),
     withheld("p50", |c| latency(c, |l| l.p50_ns), |c| latency(c, |l| l.limits().p50_ns)),
@@ -171,21 +158,20 @@ pub static METRICS: [Metric; 38] = [
     // Only where there is a schedule can a slot be missed.
     metric("missed", MetricKind::Count, Cells::Paced, |c| schedule(c, |s| Some(s.missed))),
     count("stalls", |c| Some(c.stalls.tx.count.saturating_add(c.stalls.rx.as_ref()?.count) as f64)),
-    metric("syscalls_per_datagram", MetricKind::Number, Cells::All, |c| c.per_datagram.syscalls),
-    metric("context_switches_per_datagram", MetricKind::Number, Cells::All, |c| {
-        c.per_datagram.context_switches
-    }),
-    metric("cpu_ns_per_datagram", MetricKind::Number, Cells::All, |c| c.per_datagram.cpu_ns),
-    metric("instructions_per_datagram", MetricKind::Number, Cells::All, |c| {
-        c.per_datagram.instructions
-    }),
+    cost("syscalls_per_datagram", |c| c.per_datagram.syscalls),
+    cost("context_switches_per_datagram", |c| c.per_datagram.context_switches),
+    cost("cpu_ns_per_datagram", |c| c.per_datagram.cpu_ns),
+    cost("instructions_per_datagram", |c| c.per_datagram.instructions),
 ];
 
-/// All names, for errors.
-#[must_use]
-pub fn list() -> String {
-    let names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
-    names.join(", ")
+pub(crate) fn list() -> String {
+    METRICS.each_ref().map(|metric| metric.name).join(", ")
+}
+
+/// The share of lost datagrams; `None` if no datagram was sent.
+pub(crate) fn loss(cell: &Cell) -> Option<f64> {
+    let lost = cell.ledger.lost.filter(|_| cell.ledger.sent > 0)?;
+    Some(lost as f64 / cell.ledger.sent as f64)
 }
 
 fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> Option<f64> {
@@ -198,8 +184,7 @@ fn schedule(cell: &Cell, of: fn(&Schedule) -> Option<u64>) -> Option<f64> {
 
 impl MetricKind {
     /// Reads a limit of this kind; `None` if it is invalid.
-    #[must_use]
-    pub fn read(self, value: &str) -> Option<f64> {
+    pub(crate) fn read(self, value: &str) -> Option<f64> {
         let number: Option<f64> = value.parse().ok();
         let count = || parse_count(value).ok().map(|count| count as f64);
         match self {
@@ -228,8 +213,7 @@ impl MetricKind {
     }
 
     /// The form of such a limit, for errors.
-    #[must_use]
-    pub const fn takes(self) -> &'static str {
+    pub(crate) const fn takes(self) -> &'static str {
         match self {
             Self::Share => "a percentage such as 0.1%, or a share below 1 such as 0.001",
             Self::Time => "a duration with its unit, such as 200us or 1.5ms",
@@ -241,8 +225,7 @@ impl MetricKind {
     }
 
     /// The value with enough digits to distinguish it from a limit.
-    #[must_use]
-    pub fn show(self, value: f64) -> String {
+    pub(crate) fn show(self, value: f64) -> String {
         if value.is_infinite() {
             return "infinite: it falls among lost datagrams".to_owned();
         }

@@ -2,16 +2,11 @@
 
 use crate::report::checks::warning_codes;
 
-/// Something that can be explained.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topic {
+pub(crate) struct Topic {
     /// What it is: `warning`, `invalid reason`, `column`, `place` or `exit code`.
     pub kind: &'static str,
-    /// Its name, as printed in reports.
     pub name: String,
-    /// What it means, in a line.
     pub title: &'static str,
-    /// The long text.
     pub text: String,
 }
 
@@ -35,18 +30,15 @@ rows! { COLUMNS;
     "±" "spread of the trials", "Half the range of the trials, over their median.";
     "Gbit/s" "payload bits per second", "Of delivered datagrams, without headers.";
     "lost" "share of sent datagrams that were not received",
-        "The line `ledger` below the table has the places. Above latency columns it is the loss \
-         of the paced cell.";
+        "The line `ledger` has the places. Above latency columns it is that of the paced cell.";
     "no reply" "share of requests without a reply in time", "Timeouts over requests.";
     "missed" "share of the schedule that was never sent",
-        "Due times that were too far in the past when the generator reached them; they are never \
-         sent in a burst.";
+        "Due times long past when the generator reached them; they are never sent in a burst.";
     "CPU tx/rx" "CPU use of senders and receivers", "100 % is one CPU. `–` is unknown.";
     "CPU" "CPU use of the workers", "100 % is one CPU.";
     "p50" "median latency",
-        "From the moment a datagram was due until it was received, or its reply. ∞ means that the \
-         percentile falls among lost datagrams. <20 µs is an upper limit: two clocks are known \
-         only within a bound.";
+        "From the time a datagram was due until it, or its reply, was received. ∞: it falls among \
+         lost datagrams. <20 µs is an upper limit: two clocks are known only within a bound.";
     "p99" "99th percentile of the latency", "One in 100 datagrams was slower. See p50.";
     "p99.9" "99.9th percentile of the latency", "One in 1000 was slower. See p50.";
     "max" "longest latency", "* marks a maximum that includes stalls; see stalls.";
@@ -70,8 +62,7 @@ rows! { PLACES;
         "From InHdrErrors, InAddrErrors, InDiscards and InNoRoutes in /proc/net/snmp, snmp6 and \
          netstat, and IPReversePathFilter in netstat.";
     "reassembly" "fragments were missing",
-        "From ReasmFails in /proc/net/snmp and snmp6, and FRAG in sockstat and sockstat6; \
-         estimated.";
+        "From ReasmFails (/proc/net/snmp, snmp6) and FRAG (sockstat, sockstat6); estimated.";
     "tx_ip" "dropped by the sender's IP layer",
         "From OutDiscards, FragFails and OutNoRoutes in /proc/net/snmp and snmp6.";
     "neighbour" "the next hop's address was not resolved",
@@ -81,9 +72,7 @@ rows! { PLACES;
          refused datagram was not sent and is not lost: attempted = sent + refused.";
 }
 
-/// Everything that this layer can explain.
-#[must_use]
-pub fn topics() -> Vec<Topic> {
+pub(crate) fn topics() -> Vec<Topic> {
     let warnings = warning_codes::all().map(|code| {
         let text = format!("Severity: {}. {}", code.severity.word(), code.text);
         ("warning", code.name, code.title, text)

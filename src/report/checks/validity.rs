@@ -12,9 +12,8 @@ use crate::report::checks::warning_codes::{self as codes, Code};
 /// `--timeout`, longer than any path takes.
 const ARRIVES_WITHIN_NS: u64 = 1_000_000_000;
 
-/// Without a receiver, the target counts as unreachable throughout if this share of the sent
-/// datagrams caused an error. Arbitrary: the kernel merges some errors, so not every datagram has
-/// its own.
+/// Without a receiver, the target is unreachable throughout if this share of the sent datagrams
+/// caused an error. Arbitrary: the kernel merges some errors.
 const UNREACHABLE_SHARE: f64 = 0.9;
 
 /// How long a target that stays unreachable may draw no ICMP error. Arbitrary: a host sends about
@@ -26,20 +25,17 @@ const ICMP_GAP_NS: u64 = 1_500_000_000;
 const NEIGHBOUR_GAP_NS: u64 = 5_000_000_000;
 
 /// Whether no datagram is known to have reached the target: the exit code is 5 even without a gate.
-#[must_use]
-pub fn tested_nothing(reason: &InvalidReason) -> bool {
+pub(crate) fn tested_nothing(reason: &InvalidReason) -> bool {
     reason.code != codes::SCHEDULE_MISSED.name
 }
 
 /// Whether the exit code is 5; `gated`: it depends on the figures (`--fail-if`, `search`, ...).
-#[must_use]
-pub fn ends_invalid(report: &Report, gated: bool) -> bool {
+pub(crate) fn ends_invalid(report: &Report, gated: bool) -> bool {
     !report.valid && (gated || report.invalid_because.iter().any(tested_nothing))
 }
 
 /// The first lines of a report: the worst cell of each reason; empty if it is valid.
-#[must_use]
-pub fn invalid_lines(report: &Report) -> Vec<String> {
+pub(crate) fn invalid_lines(report: &Report) -> Vec<String> {
     let reasons = &report.invalid_because;
     if !report.valid && reasons.is_empty() {
         return vec!["Invalid: the document says so, without a reason".to_owned()];
@@ -64,7 +60,7 @@ pub fn invalid_lines(report: &Report) -> Vec<String> {
 }
 
 /// Adds reasons to `invalid_because` and sets `valid`; an invalid document stays invalid.
-pub fn judge_validity(report: &mut Report) {
+pub(crate) fn judge_validity(report: &mut Report) {
     let cells = report.cells.iter();
     let mut reasons: Vec<_> =
         cells.flat_map(|cell| invalid_cell(cell, report.max_missed)).collect();
@@ -85,7 +81,7 @@ pub fn judge_validity(report: &mut Report) {
 }
 
 /// Judges a document again with another `max_missed`, 0 to 1.
-pub fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
+pub(crate) fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
     let had_reasons = !report.invalid_because.is_empty();
     report.invalid_because.retain(tested_nothing);
     report.valid |= had_reasons && report.invalid_because.is_empty();
@@ -94,8 +90,7 @@ pub fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
 }
 
 /// Why this cell is invalid; `max_missed` is the share of its schedule that may be missed, 0 to 1.
-#[must_use]
-pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
+pub(crate) fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
     let reasons = untested(cell).into_iter().chain(missed(cell, max_missed));
     let of_cell = |(code, message): Reason| {
         let (code, id) = (code.name.to_owned(), Some(cell.id.clone()));
@@ -105,7 +100,7 @@ pub fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
 }
 
 /// Judges a search: invalid if no trial of a size and engine was valid.
-pub fn judge_search(document: &mut SearchDocument) {
+pub(crate) fn judge_search(document: &mut SearchDocument) {
     let reasons = document.searches.iter().filter_map(invalid_search);
     document.report.invalid_because = reasons.collect();
     document.report.valid = document.report.invalid_because.is_empty();
@@ -188,7 +183,10 @@ fn untested(cell: &Cell) -> Option<Reason> {
         (false, true) => Some(target_unreachable(cell)),
         (false, false) => waited.then(|| match &cell.exchange {
             Some(exchange) => nothing_answered(exchange),
-            None => nothing_arrived(cell),
+            None => {
+                let text = format!("none of {sent} datagrams arrived; check the address, the port");
+                (&codes::NOTHING_ARRIVED, text + " and firewalls on the path")
+            }
         }),
     }
 }
@@ -212,11 +210,6 @@ fn nothing_sent(cell: &Cell) -> Reason {
     let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
     let why = format!("nothing was sent: {missed} slots of the schedule were missed");
     (&codes::NOTHING_SENT, why + "; use a longer --time or a lower --rate")
-}
-
-fn nothing_arrived(cell: &Cell) -> Reason {
-    let text = format!("none of {} datagrams arrived", cell.ledger.sent);
-    (&codes::NOTHING_ARRIVED, text + "; check the address, the port and firewalls on the path")
 }
 
 fn nothing_answered(exchange: &Exchange) -> Reason {
@@ -269,8 +262,7 @@ fn missed_remedy(exchange: Option<&Exchange>, missed: u64) -> String {
 }
 
 /// The share of the schedule that was missed, 0 to 1; `None` without a schedule.
-#[must_use]
-pub fn missed_share(cell: &Cell) -> Option<f64> {
+pub(crate) fn missed_share(cell: &Cell) -> Option<f64> {
     let schedule = cell.schedule.as_ref().filter(|schedule| schedule.scheduled > 0)?;
     Some(schedule.missed as f64 / schedule.scheduled as f64)
 }

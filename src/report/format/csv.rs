@@ -132,7 +132,6 @@ pub(crate) fn render_all(reports: &[(String, &Report)]) -> Result<String, Render
     rows(["file", "started_at"], reports.iter().map(|one| (run(one), one.1)))
 }
 
-/// The cells of these documents, each after the first columns of its document.
 fn rows<'a, const N: usize>(
     first: [&str; N],
     reports: impl Iterator<Item = ([String; N], &'a Report)>,
@@ -149,7 +148,6 @@ fn rows<'a, const N: usize>(
     finish(writer)
 }
 
-/// All trials of a search, below a row of names.
 pub(crate) fn trials(document: &SearchDocument) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(["search"].into_iter().chain(OF_TRIALS.split(' ')))?;

@@ -41,7 +41,8 @@ pub fn render(report: &Report) -> Result<String, RenderError> {
         let length = Duration::from_nanos(cell.elapsed_ns);
         if let Some(latency) = &cell.latency {
             let histogram = decode(cell, latency)?;
-            let tag = tag(&cell.id);
+            // Without characters that end a tag.
+            let tag = cell.id.replace([',', ' ', '\r', '\n'], "_");
             log.write_histogram(&histogram, offset, length, Tag::new(&tag)).map_err(log_error)?;
         }
         offset += length;
@@ -59,18 +60,12 @@ fn known_within(report: &Report) -> String {
 }
 
 pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, RenderError> {
-    read(latency).map_err(|reason| RenderError::Histogram { cell: cell.id.clone(), reason })
+    read(latency).map_err(|reason| RenderError::Histogram(cell.id.clone(), reason))
 }
 
-/// The histogram, or why it cannot be read.
 pub(crate) fn read(latency: &Latency) -> Result<Histogram<u64>, String> {
     let bytes = STANDARD.decode(&latency.histogram).map_err(|error| error.to_string())?;
     read_histogram(&bytes).map_err(|error| error.to_string())
-}
-
-/// The id without characters that end a tag.
-fn tag(id: &str) -> String {
-    id.replace([',', ' ', '\r', '\n'], "_")
 }
 
 fn log_error(error: impl ToString) -> RenderError {

@@ -9,7 +9,7 @@ use super::csv::fields;
 use super::markup::escape;
 use super::text::{Outline, measured, outline};
 use crate::document::{Cell, Report};
-use crate::report::checks::gates;
+use crate::report::checks::fail_if::GATE_TITLES;
 use crate::report::error::RenderError;
 use crate::unit::{Keep, strip_control};
 
@@ -110,7 +110,7 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
         out += &(element("h2", "Cells") + &table(&groups, &titles, &grid.rows));
     }
     if !outline.gates.is_empty() {
-        let titles = gates::TITLES.map(|title| (title, true));
+        let titles = GATE_TITLES.map(|title| (title, true));
         out += &(element("h2", "Gates") + &table(&[], &titles, &outline.gates));
     }
     if !outline.notes.is_empty() {

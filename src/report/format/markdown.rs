@@ -2,7 +2,7 @@
 
 use super::text::{Outline, Title, outline};
 use crate::document::Report;
-use crate::report::checks::gates::TITLES;
+use crate::report::checks::fail_if::GATE_TITLES;
 use crate::unit::{Keep, strip_control};
 
 /// The text report in Markdown, with all markup of the document escaped.
@@ -25,7 +25,7 @@ pub(crate) fn render(report: &Report) -> String {
         parts.push(table(&titles, &left, &grid.rows));
     }
     if !gates.is_empty() {
-        parts.push(table(&TITLES, &[true, true, false, true], &gates));
+        parts.push(table(&GATE_TITLES, &[true, true, false, true], &gates));
     }
     if !notes.is_empty() {
         let line =

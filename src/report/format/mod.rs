@@ -1,12 +1,12 @@
 //! Output formats: each kind of document lists the formats that render it.
 
-pub mod csv;
+pub(crate) mod csv;
 pub mod hdr;
-pub mod html;
-pub mod junit;
-pub mod markdown;
+pub(crate) mod html;
+pub(crate) mod junit;
+pub(crate) mod markdown;
 mod markup;
-pub mod text;
+pub(crate) mod text;
 
 use serde::Serialize;
 
@@ -18,8 +18,6 @@ use text::Style;
 /// A rendered file; `None` if there is nothing to write.
 pub(crate) type Rendered = Result<Option<String>, RenderError>;
 
-/// An output format of documents of one kind.
-#[derive(Debug)]
 pub(crate) struct Format<D> {
     pub(crate) name: &'static str,
     /// Without dashes.
@@ -71,7 +69,6 @@ pub(crate) trait Document: Sized + 'static {
 macro_rules! document {
     ($kind:ty, $text:path, $($format:expr),*) => {
         impl Document for $kind {
-            /// In any order.
             const FORMATS: &'static [Format<Self>] = &[Format::json(), $($format),*];
 
             fn text(&self, style: Style) -> String {

@@ -6,12 +6,10 @@ use super::{Emit, Sockets, Stage, Step, StepResult, Talk};
 use crate::talk::error::is_unreachable;
 use crate::talk::{PeerAddr, TalkError, TalkEvent, TalkInput, Transport};
 
-/// Maximum datagrams kept for another address of the peer's name. Arbitrary: few lines are typed
-/// in the round trip that a refusal takes.
+/// Maximum datagrams kept for another address. Arbitrary: few lines are typed until a refusal.
 const MAX_UNANSWERED: usize = 64;
 
 impl Talk {
-    /// Handles the next input, if it can be sent.
     pub(super) fn take_input(&mut self, emit: Emit<'_>) -> StepResult {
         let pending = self.options.unattended && (self.busy() || self.peers.target().is_none());
         let at_a_stage = matches!(self.stage, Stage::Free | Stage::SendFirst | Stage::Reply(_));

@@ -39,19 +39,16 @@ impl EnvelopePoint {
     }
 }
 
-/// Bounds from above.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Envelope {
     /// The vertices of the lower hull, by time. A line below these is below every bound.
     pub(super) hull: Vec<EnvelopePoint>,
     /// The lowest bound of each stretch of time, by time.
     pub(super) tightest: Vec<EnvelopePoint>,
-    /// How often stretches were joined in pairs.
     joined: u32,
 }
 
 impl Envelope {
-    /// Adds a bound; order does not matter.
     pub(super) fn add(&mut self, point: EnvelopePoint) {
         self.add_to_hull(point);
         self.add_to_stretch(point);

@@ -96,7 +96,6 @@ pub struct OffsetEstimator {
     above: Envelope,
     /// Lower bounds negated, by replies.
     below: Envelope,
-    /// First and last moment.
     span: (i64, i64),
     min_rtt_ns: u64,
     samples: usize,
@@ -141,7 +140,7 @@ impl OffsetEstimator {
         let (line, deviation) = match self.band(frame) {
             Some(band) => {
                 let line = self.straight(frame, &band);
-                (line, band.farthest_from(line))
+                (line, farthest_from(line, &band))
             }
             None => {
                 let line = self.least_contradicted(frame).rounded(frame);
@@ -160,8 +159,8 @@ impl OffsetEstimator {
         })
     }
 
-    /// All lines within every bound; `None` if there is none.
-    fn band(&self, frame: Frame) -> Option<Band> {
+    /// The corners of the polygon of all lines within every bound; `None` if there is none.
+    fn band(&self, frame: Frame) -> Option<Vec<Line>> {
         let most = frame.half * MAX_DRIFT;
         let least = |hull: &[EnvelopePoint]| hull.iter().map(|point| point.y).min();
         let high = least(&self.above.hull)? as f64 + READING_NS + most;
@@ -181,12 +180,11 @@ impl OffsetEstimator {
                 }
             }
         }
-        Some(Band { corners })
+        Some(corners)
     }
 
-    /// The line in the middle of the band; without drift if few samples allow it.
-    fn straight(&self, frame: Frame, band: &Band) -> Line {
-        let [(low_first, high_first), (low_last, high_last)] = band.ends();
+    fn straight(&self, frame: Frame, band: &[Line]) -> Line {
+        let [(low_first, high_first), (low_last, high_last)] = ends(band);
         let few = self.samples < FEW || self.span.1 - self.span.0 < SHORT_NS;
         let (low, high) = self.limits(0.0, frame);
         if few && low <= high {
@@ -268,7 +266,6 @@ impl OffsetEstimator {
     }
 }
 
-/// Bounds of the offset at a moment.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     x: i64,
@@ -318,36 +315,27 @@ impl Line {
         (self.tilt / frame.half * 1e9).round()
     }
 
-    /// Rounded as in an [`Offset`].
     fn rounded(self, frame: Frame) -> Self {
         let tilt = self.drift_ppb(frame) * frame.half / 1e9;
         Self { offset: self.offset.round(), tilt }
     }
 }
 
-/// All lines within the bounds: a convex polygon.
-#[derive(Debug, Clone)]
-struct Band {
-    corners: Vec<Line>,
+/// Lowest and highest offset of these lines at either end of the span.
+fn ends(band: &[Line]) -> [(f64, f64); 2] {
+    [-1.0, 1.0].map(|end| {
+        let offsets = band.iter().map(|corner| corner.at(end));
+        offsets.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), offset| {
+            (low.min(offset), high.max(offset))
+        })
+    })
 }
 
-impl Band {
-    /// Lowest and highest offset at either end of the span.
-    fn ends(&self) -> [(f64, f64); 2] {
-        [-1.0, 1.0].map(|end| {
-            let offsets = self.corners.iter().map(|corner| corner.at(end));
-            offsets.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), offset| {
-                (low.min(offset), high.max(offset))
-            })
-        })
-    }
-
-    /// Maximum distance of a line of the band from this one: at an end, as the band is convex.
-    fn farthest_from(&self, line: Line) -> f64 {
-        let [first, last] = self.ends();
-        let distance = |(low, high): (f64, f64), at: f64| (high - at).max(at - low).max(0.0);
-        distance(first, line.at(-1.0)).max(distance(last, line.at(1.0)))
-    }
+/// Maximum distance of a line of the band from this one: at an end, as the band is convex.
+fn farthest_from(line: Line, band: &[Line]) -> f64 {
+    let [first, last] = ends(band);
+    let distance = |(low, high): (f64, f64), at: f64| (high - at).max(at - low).max(0.0);
+    distance(first, line.at(-1.0)).max(distance(last, line.at(1.0)))
 }
 
 /// The part of a convex polygon where `excess` is not positive (Sutherland and Hodgman, 1974).

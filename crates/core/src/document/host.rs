@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::sys::{CgroupLimits, CpuThrottling, Irq};
+pub use crate::sys::{CgroupLimits, CpuThrottling, Device, Irq};
 
 /// Properties of a host that affect measurements.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -77,42 +77,6 @@ pub struct Host {
     pub capabilities: Vec<Capability>,
     /// The peer's host, if any.
     pub peer: Option<Box<Self>>,
-}
-
-/// A network device; unknown values are `null`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Device {
-    /// Its name.
-    pub name: String,
-    /// Its driver; for a virtual device its kind, e.g. `veth`.
-    pub driver: Option<String>,
-    /// MTU in bytes.
-    pub mtu: Option<u64>,
-    /// Speed of its link in Mbit/s.
-    pub speed_mbit: Option<u64>,
-    /// Its root queueing discipline; `mq` has one more for each queue.
-    pub qdisc: Option<String>,
-    /// Receive queues in use.
-    pub rx_queues: Option<u64>,
-    /// Send queues in use.
-    pub tx_queues: Option<u64>,
-    /// CPUs that each receive queue spreads its packets over (RPS), by queue, as the kernel writes
-    /// masks; zeroes: it does not.
-    pub rps_cpus: Option<Vec<String>>,
-    /// CPUs of each send queue (XPS), likewise.
-    pub xps_cpus: Option<Vec<String>>,
-    /// Its interrupts.
-    pub irqs: Option<Vec<Irq>>,
-    /// Offloads by the kernel's names, and whether they are on.
-    pub offloads: Option<BTreeMap<String, bool>>,
-    /// Lengths of its rings in packets: `rx`, `tx`, and their maxima `rx_max`, `tx_max`.
-    pub rings: Option<BTreeMap<String, u64>>,
-    /// Interrupt coalescing: `rx_usecs`, `rx_frames`, `tx_usecs`, `tx_frames`, and whether it is
-    /// adaptive, 1 or 0: `adaptive_rx`, `adaptive_tx`.
-    pub coalescing: Option<BTreeMap<String, u64>>,
-    /// Channels `rx`, `tx` and `combined`, and their maxima `rx_max` and so on.
-    pub channels: Option<BTreeMap<String, u64>>,
 }
 
 /// A capability of a host.

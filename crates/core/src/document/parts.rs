@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::sys::ContextSwitches;
+
 /// Packets of a cell: what the kernel handles as one, a datagram or a super-packet of several
 /// (`UDP_SEGMENT`, `UDP_GRO`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,16 +97,6 @@ pub struct Outage {
     pub message: String,
     /// Number of refused datagrams and of errors that came back for earlier ones.
     pub errors: u64,
-}
-
-/// Context switches of workers in the senders' window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ContextSwitches {
-    /// The thread waited.
-    pub voluntary: u64,
-    /// The thread was preempted.
-    pub involuntary: u64,
 }
 
 /// The cost of a datagram, both sides together. On a shared machine, these figures are more

@@ -99,7 +99,7 @@ pub struct Verified {
 }
 
 /// The result of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProbeFigures {
     /// Delivered or answered per second; `null` if unknown.

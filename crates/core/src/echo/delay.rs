@@ -1,5 +1,6 @@
 //! Delayed replies: a FIFO queue of fixed size, as all have the same delay.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::engine::echo::{EchoCounters, Responder};
@@ -24,15 +25,22 @@ struct DelayedReply {
     local: Option<LocalAddr>,
 }
 
+impl DelayedReply {
+    #[inline]
+    fn reply<'a>(&self, bytes: &'a [u8]) -> Reply<'a> {
+        let Self { at, len, segment, to, local, .. } = *self;
+        Reply { payload: &bytes[at..at + len], segment, to, local }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     delay: Nanos,
     /// A ring of payloads; each is contiguous.
     bytes: Box<[u8]>,
     next: usize,
-    replies: Box<[DelayedReply]>,
-    first: usize,
-    waiting: usize,
+    /// Oldest first; never more than its capacity.
+    replies: VecDeque<DelayedReply>,
     pub(super) lateness: LatencyHistograms,
 }
 
@@ -47,7 +55,8 @@ impl Queue {
         let empty = DelayedReply { due: Nanos::NEVER, at: 0, len: 0, segment: 1, to, local: None };
         // Not zeros: zero pages are mapped only at first touch.
         let bytes = vec![0xFF; bytes].into_boxed_slice();
-        let replies = vec![empty; packets].into_boxed_slice();
+        let mut replies = VecDeque::from(vec![empty; packets]);
+        replies.clear();
         Self { delay, bytes, replies, ..Self::default() }
     }
 
@@ -55,23 +64,20 @@ impl Queue {
     #[inline]
     pub(super) fn push(&mut self, request: &Request<'_>, len: usize, now: Nanos) -> bool {
         let (Some(to), Some(at)) = (request.from, self.free_offset(len)) else { return false };
-        let index = (self.first + self.waiting) % self.replies.len();
-        let (segment, local) = (request.segment, request.local);
-        self.replies[index] = DelayedReply { due: now + self.delay, at, len, segment, to, local };
+        let (due, segment, local) = (now + self.delay, request.segment, request.local);
+        self.replies.push_back(DelayedReply { due, at, len, segment, to, local });
         self.bytes[at..at + len].copy_from_slice(&request.payload[..len]);
         self.next = at + len;
-        self.waiting += 1;
         true
     }
 
     fn free_offset(&self, len: usize) -> Option<usize> {
-        if self.waiting == 0 {
+        let Some(&DelayedReply { at: oldest, .. }) = self.replies.front() else {
             return (len <= self.bytes.len()).then_some(0);
-        }
-        if self.waiting == self.replies.len() {
+        };
+        if self.replies.len() == self.replies.capacity() {
             return None;
         }
-        let oldest = self.replies[self.first].at;
         if self.next < oldest {
             // Never up to the oldest: a full ring would look empty.
             return (self.next + len < oldest).then_some(self.next);
@@ -84,17 +90,7 @@ impl Queue {
 
     #[inline]
     pub(super) fn due(&self) -> Option<Nanos> {
-        (self.waiting > 0).then(|| self.replies[self.first].due)
-    }
-
-    /// The queued replies and when they are due, oldest first.
-    #[inline]
-    fn queued(&self) -> impl Iterator<Item = (Nanos, Reply<'_>)> + Clone {
-        (0..self.waiting).map(|index| {
-            let index = (self.first + index) % self.replies.len();
-            let DelayedReply { due, at, len, segment, to, local } = self.replies[index];
-            (due, Reply { payload: &self.bytes[at..at + len], segment, to, local })
-        })
+        self.replies.front().map(|oldest| oldest.due)
     }
 
     /// Sends replies due at `now`, up to a batch; returns whether any was due.
@@ -105,23 +101,20 @@ impl Queue {
         responder: &mut impl Responder,
         counters: &mut EchoCounters,
     ) -> bool {
-        let due = self.queued().take(MAX_RELEASED).take_while(|(due, _)| *due <= now);
+        let due = self.replies.iter().take(MAX_RELEASED).take_while(|one| one.due <= now);
         let count = due.clone().count();
         if count == 0 {
             return false;
         }
-        responder.send(due.map(|(_, reply)| reply), counters);
-        for index in self.first..self.first + count {
-            let due = self.replies[index % self.replies.len()].due;
-            self.lateness.record(now.since(due).0);
+        responder.send(due.map(|one| one.reply(&self.bytes)), counters);
+        for sent in self.replies.drain(..count) {
+            self.lateness.record(now.since(sent.due).0);
         }
-        self.first = (self.first + count) % self.replies.len();
-        self.waiting -= count;
         true
     }
 
     pub(super) fn datagrams(&self) -> u64 {
-        self.queued().map(|(_, reply)| reply.datagrams() as u64).sum()
+        self.replies.iter().map(|one| one.reply(&self.bytes).datagrams() as u64).sum()
     }
 }
 

@@ -8,6 +8,7 @@ mod delay;
 mod policy;
 mod turn;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +40,6 @@ const JOIN_INTERVAL: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "other fields are as named")]
 pub struct EchoOptions {
-    /// The socket to listen on.
     pub socket: Options,
     /// Whether a socket at `[::]` accepts IPv4, too.
     pub dual: bool,
@@ -94,12 +94,11 @@ pub fn echo(
     let (ready, set_up) = mpsc::channel();
     let mut threads = Vec::new();
     let mut failed = None;
-    for (worker, udp) in sockets.into_iter().enumerate() {
+    for (number, udp) in sockets.into_iter().enumerate() {
         let (options, shared, ready) = (options.clone(), Arc::clone(&shared), ready.clone());
-        let thread = Builder::new()
-            .name(format!("udperf-echo-{worker}"))
-            .spawn(move || run_worker(&options, worker, udp, &shared, ready));
-        match thread {
+        let worker = EchoWorker { options, number, shared, ready };
+        let thread = Builder::new().name(format!("udperf-echo-{number}"));
+        match thread.spawn(move || worker.serve(udp)) {
             Ok(thread) => threads.push(thread),
             Err(source) => failed = Some(RunError::Spawn { source }),
         }
@@ -174,46 +173,35 @@ fn supervise(
     }
 }
 
-fn run_worker(
-    options: &EchoOptions,
+struct EchoWorker {
+    options: EchoOptions,
     number: usize,
-    udp: Udp,
-    shared: &Shared,
+    shared: Arc<Shared>,
     ready: Sender<Result<(), NetError>>,
-) -> EchoTally {
-    let core = options.cores.iter().cycle().nth(number);
-    if let Err(error) = core.map_or(Ok(()), |core| pin_to(*core)) {
-        let _ = ready.send(Err(error.into()));
-        return EchoTally::default();
-    }
-    let (port, ipv6) = (udp.local.port(), udp.local.is_ipv6());
-    let (socket, anywhere) = (udp.socket, udp.local.ip().is_unspecified());
-    let worker = EchoWorker { options, number, port, shared, ready };
-    match options.engine {
-        EchoKind::Plain if anywhere && sys::enable_pktinfo(&socket, ipv6).is_ok() => {
-            worker.run(PlainEchoAnywhere::new(socket, ipv6))
+}
+
+impl EchoWorker {
+    fn serve(self, udp: Udp) -> EchoTally {
+        let (port, ipv6) = (udp.local.port(), udp.local.is_ipv6());
+        let (socket, anywhere) = (udp.socket, udp.local.ip().is_unspecified());
+        match self.options.engine {
+            EchoKind::Plain if anywhere && sys::enable_pktinfo(&socket, ipv6).is_ok() => {
+                self.run(port, || PlainEchoAnywhere::new(socket, ipv6))
+            }
+            EchoKind::Plain => self.run(port, || Ok(PlainEcho::new(socket))),
+            EchoKind::Batch => self.run(port, || ManyEcho::new(socket, ipv6, anywhere, false)),
+            EchoKind::Offload => self.run(port, || ManyEcho::new(socket, ipv6, anywhere, true)),
+            EchoKind::Uring => self.run(port, || UringEcho::new(socket, ipv6, anywhere)),
         }
-        EchoKind::Plain => worker.run(Ok(PlainEcho::new(socket))),
-        EchoKind::Batch => worker.run(ManyEcho::batch(socket, ipv6, anywhere)),
-        EchoKind::Offload => worker.run(ManyEcho::offload(socket, ipv6, anywhere)),
-        EchoKind::Uring => worker.run(UringEcho::new(socket, ipv6, anywhere)),
     }
-}
 
-struct EchoWorker<'a> {
-    options: &'a EchoOptions,
-    number: usize,
-    port: u16,
-    shared: &'a Shared,
-    ready: Sender<Result<(), NetError>>,
-}
-
-impl EchoWorker<'_> {
-    fn run<R: Responder>(self, responder: std::io::Result<R>) -> EchoTally {
-        let Self { options, number, port, shared, ready } = self;
+    fn run<R: Responder>(self, port: u16, open: impl FnOnce() -> io::Result<R>) -> EchoTally {
+        let Self { options, number, shared, ready } = self;
         let set_up = || {
+            let core = options.cores.iter().cycle().nth(number);
+            core.map_or(Ok(()), |core| pin_to(*core))?;
             let failed = |source| NetError::Engine { engine: options.engine.word(), source };
-            Ok((responder.map_err(failed)?, waiter(options.wait, Interest::READABLE)?))
+            Ok((open().map_err(failed)?, waiter(options.wait, Interest::READABLE)?))
         };
         let (mut responder, mut waiter) = match set_up() {
             Ok(both) => both,
@@ -224,14 +212,15 @@ impl EchoWorker<'_> {
         };
         let seed = options.seed.wrapping_add(number as u64);
         let dropper = options.drop.map(|rule| Dropper::new(rule, seed));
-        let policy = ReplyPolicy::new(port, dropper, options.delay.map(Queue::new));
+        let queue = options.delay.map(Queue::new);
+        let policy = ReplyPolicy { port, dropper, queue, ..ReplyPolicy::default() };
         if options.delay.is_some() {
             sys::set_timer_slack_ns(TIMER_SLACK_NS);
         }
         let _ = ready.send(Ok(()));
         drop(ready);
         let cpu = sys::thread_cpu_ns();
-        let tally = respond(&mut responder, policy, &mut waiter, shared, number);
+        let tally = respond(&mut responder, policy, &mut waiter, &shared, number);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
         EchoTally { cpu, ..tally }
     }

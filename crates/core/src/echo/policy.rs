@@ -14,30 +14,19 @@ use crate::unit::{Nanos, hash_u64};
 /// daytime (RFC 867), quote of the day (RFC 865), character generator (RFC 864), time (RFC 868).
 const ANSWERING_PORTS: [u16; 5] = [7, 13, 17, 19, 37];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ReplyPolicy {
-    port: u16,
-    dropper: Option<Dropper>,
+    /// Our own port.
+    pub(super) port: u16,
+    pub(super) dropper: Option<Dropper>,
     pub(super) queue: Option<Queue>,
-    clock: Clock,
     /// When the latest batch was read; only for delayed replies.
-    read_at: Nanos,
+    pub(super) read_at: Nanos,
     /// The numbers of dropped, unanswered and overflowing datagrams, and the clients.
     pub(super) tally: EchoTally,
 }
 
 impl ReplyPolicy {
-    pub(super) fn new(port: u16, dropper: Option<Dropper>, queue: Option<Queue>) -> Self {
-        Self {
-            port,
-            dropper,
-            queue,
-            clock: Clock::Monotonic,
-            read_at: Nanos::ZERO,
-            tally: EchoTally::default(),
-        }
-    }
-
     /// Whether a sender at this port gets a reply; our own port may be that of another echo server.
     #[inline]
     fn may_answer(&self, port: u16) -> bool {
@@ -49,7 +38,7 @@ impl ReplyFilter for ReplyPolicy {
     #[inline]
     fn read(&mut self) {
         if self.queue.is_some() {
-            self.read_at = self.clock.now();
+            self.read_at = Clock::Monotonic.now();
         }
     }
 
@@ -140,7 +129,7 @@ mod tests {
 
     #[test]
     fn ports_that_might_answer_get_no_reply() {
-        let mut policy = ReplyPolicy::new(7_788, None, None);
+        let mut policy = ReplyPolicy { port: 7_788, ..ReplyPolicy::default() };
         for port in [0, 7, 13, 17, 19, 37, 7_788] {
             assert_eq!(policy.judge(&mut request(&mut [1; 10], 4, port)), None, "{port}");
         }

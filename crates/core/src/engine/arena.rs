@@ -55,7 +55,6 @@ impl Arena {
         self.stride
     }
 
-    /// The first `want` slots, or all there are, in one piece.
     #[inline]
     pub(super) fn lease(&mut self, want: usize) -> &mut [u8] {
         let len = (want * self.stride).min(self.bytes.len());

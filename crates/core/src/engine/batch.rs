@@ -5,9 +5,9 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::arena::{Arena, CACHE_LINE};
-use super::plain::{LONGEST, SLACK};
-use super::{Pull, Push, Rx, Sent, Tx, count, len_at, lens, place, send, waited};
-use crate::net::Datagram;
+use super::plain::SLACK;
+use super::{Pull, Push, Rx, Tx, count, len_at, lens, place, send, waited};
+use crate::net::{Datagram, MAX_DATAGRAM};
 use crate::sys::{self, RecvBatch, RecvMessage, RecvMetadata, SendBatch};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -64,9 +64,7 @@ impl<S: Datagram> Tx for BatchTx<S> {
             (&self.sockets[place(&self.sockets, flow)], self.size, &self.lens);
         let slots = self.arena.slots().take(count).enumerate();
         let payloads = slots.map(|(at, slot)| &slot[..len_at(lens, at, size, first_sequence)]);
-        let Sent { left, refused, error, syscalls } =
-            send(&mut self.calls, socket, payloads, count, |_| 1);
-        Push { sent: left, packets: left as u64, refused, error, syscalls }
+        send(&mut self.calls, socket, payloads, count, |_| 1)
     }
 }
 
@@ -74,7 +72,6 @@ impl<S: Datagram> Tx for BatchTx<S> {
 #[derive(Debug)]
 pub struct BatchRx<S: Datagram = UdpSocket> {
     sockets: Vec<S>,
-    /// Index of the socket to read.
     at: usize,
     inbox: Inbox,
 }
@@ -101,7 +98,7 @@ impl<S: Datagram> BatchRx<S> {
     // cold: set-up
     pub fn for_any_size(sockets: Vec<S>, batch: Option<usize>) -> Self {
         // Staggered by a cache line, so that their beginnings do not evict each other.
-        let slot_len = LONGEST.next_multiple_of(CACHE_LINE) + CACHE_LINE;
+        let slot_len = MAX_DATAGRAM.next_multiple_of(CACHE_LINE) + CACHE_LINE;
         let inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, RecvMetadata::default());
         Self { sockets, at: 0, inbox }
     }
@@ -131,7 +128,6 @@ impl<S: Datagram> Rx for BatchRx<S> {
     }
 }
 
-/// The buffers of one recvmmsg(2), and when it returned.
 #[derive(Debug)]
 pub(super) struct Inbox {
     calls: RecvBatch,
@@ -140,7 +136,6 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Buffers of `slot_len` bytes each, with this metadata.
     // cold: set-up
     pub(super) fn new(slots: usize, slot_len: usize, metadata: RecvMetadata) -> Self {
         let calls = RecvBatch::new(slots, slot_len, metadata);

@@ -3,7 +3,6 @@
 //!
 //! A new engine: the checklist in `docs/architecture.md` names the files.
 
-/// The methods of [`Tx`] that only use the fields `arena` and `sockets`.
 macro_rules! arena_slots {
     () => {
         #[inline]
@@ -170,17 +169,8 @@ pub trait Rx {
     }
 }
 
-/// The result of sending messages; `left` counts those sent.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sent {
-    left: usize,
-    /// Datagrams of the message that was refused.
-    refused: usize,
-    error: Option<SendError>,
-    syscalls: u64,
-}
-
-/// Sends `count` messages by one sendmmsg(2). `held`: the datagrams in the message of an index.
+/// Sends `count` messages by one sendmmsg(2), and counts those as sent. `held`: the datagrams in
+/// the message of an index.
 #[inline]
 fn send<'a>(
     calls: &mut SendBatch,
@@ -188,16 +178,16 @@ fn send<'a>(
     payloads: impl Iterator<Item = &'a [u8]>,
     count: usize,
     held: impl Fn(usize) -> usize,
-) -> Sent {
-    match calls.send(socket, payloads) {
-        Ok(left) if left == count => Sent { left, syscalls: 1, ..Sent::default() },
-        Ok(left) => refused_behind(socket, left, held(left)),
+) -> Push {
+    let (sent, refused, error) = match calls.send(socket, payloads) {
+        Ok(sent) if sent == count => (sent, 0, None),
+        Ok(sent) => (sent, held(sent), Some(refused_behind(socket))),
         Err(error) => {
             let error = refusal(&error, socket);
-            let refused = if error.is_some() { held(0) } else { 0 };
-            Sent { refused, error, syscalls: 1, ..Sent::default() }
+            (0, if error.is_some() { held(0) } else { 0 }, error)
         }
-    }
+    };
+    Push { sent, packets: sent as u64, refused, error, syscalls: 1 }
 }
 
 /// Where the socket of a flow is: each has its own, or all share the first.
@@ -215,9 +205,8 @@ pub fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
 /// sendmmsg(2) hides the error of a later message: an ICMP error is in the error queue, a lasting
 /// one returns at the next call. The rest is not tried, as a refusal uses a slot of the schedule.
 // cold: a refusal
-fn refused_behind<S: Datagram>(socket: &S, left: usize, refused: usize) -> Sent {
-    let error = socket.drain_error_queue().unwrap_or_else(S::unreported);
-    Sent { left, refused, error: Some(error), syscalls: 1 }
+fn refused_behind<S: Datagram>(socket: &S) -> SendError {
+    socket.drain_error_queue().unwrap_or_else(S::unreported)
 }
 
 /// Why the first message was not sent; `None` after a signal: the caller retries.

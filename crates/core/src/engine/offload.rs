@@ -9,7 +9,7 @@ use mio::net::UdpSocket;
 use super::arena::Arena;
 use super::batch::Inbox;
 use super::echo::SLOT_LEN;
-use super::{Pull, Push, Rx, SEGMENTS, Segments, Sent, Tx, place, send};
+use super::{Pull, Push, Rx, SEGMENTS, Segments, Tx, place, send};
 use crate::net::Datagram;
 use crate::sys::{self, RecvMetadata, SendBatch};
 use crate::unit::{Nanos, PayloadSize};
@@ -36,7 +36,6 @@ pub struct GsoTx<S: Datagram = UdpSocket> {
     size: PayloadSize,
     arena: Arena,
     calls: SendBatch,
-    /// Datagrams a call at most.
     batch: usize,
     segments: Segments,
 }
@@ -103,7 +102,7 @@ impl<S: Datagram> Tx for GsoTx<S> {
         let packets = count.div_ceil(segments);
         // All hold as many, but for the last.
         let held = |index: usize| segments.min(count - index * segments);
-        let Sent { left, refused, error, syscalls } = if segments == 1 {
+        let push = if segments == 1 {
             let size = self.size;
             let slots = self.arena.slots().take(count).zip(first_sequence..);
             let payloads = slots.map(|(slot, sequence)| &slot[..size.at(sequence)]);
@@ -113,16 +112,12 @@ impl<S: Datagram> Tx for GsoTx<S> {
             let payloads = self.arena.lease(count).chunks(segments * stride);
             send(&mut self.calls, socket, payloads, packets, held)
         };
-        let sent = count.min(left * segments);
-        let push = Push { sent, packets: left as u64, syscalls, ..Push::default() };
-        match error {
-            None => push,
-            Some(error) if segments > 1 && sys::refuses_offload(error) => {
-                self.fall();
-                push
-            }
-            error => Push { refused, error, ..push },
+        let push = Push { sent: count.min(push.sent * segments), ..push };
+        if segments > 1 && push.error.is_some_and(sys::refuses_offload) {
+            self.fall();
+            return Push { refused: 0, error: None, ..push };
         }
+        push
     }
 
     fn segments(&self) -> Option<Segments> {
@@ -134,10 +129,8 @@ impl<S: Datagram> Tx for GsoTx<S> {
 #[derive(Debug)]
 pub struct GroRx<S: Datagram = UdpSocket> {
     sockets: Vec<S>,
-    /// The one that is looked at.
     at: usize,
     inbox: Inbox,
-    /// Whether the latest read found the queue empty.
     was_empty: bool,
 }
 

@@ -6,7 +6,7 @@ use mio::net::UdpSocket;
 
 use super::arena::Arena;
 use super::{Pull, Push, Rx, Tx, len_at, lens, place, waited};
-use crate::net::Datagram;
+use crate::net::{Datagram, MAX_DATAGRAM};
 use crate::sys::{self, RecvBatch, RecvMetadata, SendError, send_error_of};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -21,14 +21,10 @@ pub(super) const RX_BATCH: usize = 16;
 /// Extra bytes of a receive slot, so that longer datagrams of others are not truncated to our size.
 pub(super) const SLACK: usize = 64;
 
-/// Bytes that hold any datagram: the length field of UDP has 16 bits (RFC 768).
-pub(super) const LONGEST: usize = 65_535;
-
 /// Sends each datagram by a call of its own.
 #[derive(Debug)]
 pub struct PlainTx<S: Datagram = UdpSocket> {
     sockets: Vec<S>,
-    /// Where to send; `None`: the sockets are connected.
     to: Option<S::Address>,
     size: PayloadSize,
     lens: Vec<u16>,
@@ -97,7 +93,6 @@ impl<S: Datagram> Tx for PlainTx<S> {
 #[derive(Debug)]
 pub struct PlainRx<S: Datagram = UdpSocket> {
     sockets: Vec<S>,
-    /// The one that is looked at.
     at: usize,
     arena: Arena,
     lens: [usize; RX_BATCH],
@@ -117,7 +112,7 @@ impl<S: Datagram> PlainRx<S> {
     /// Receives datagrams of any size on several sockets, one at a time.
     // cold: set-up
     pub fn for_any_size(sockets: Vec<S>) -> Self {
-        Self::with(sockets, Arena::sparse(LONGEST, RX_BATCH))
+        Self::with(sockets, Arena::sparse(MAX_DATAGRAM, RX_BATCH))
     }
 
     // cold: set-up

@@ -21,47 +21,37 @@ const WAIT_MS: u32 = 100;
 /// What works, or why it does not.
 pub type ProbeFinding = Result<String, String>;
 
-/// Tests the kernel's receive timestamps.
-pub fn kernel_timestamps() -> Capability {
-    let try_it = || {
-        let pair = Pair::open()?;
-        sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
-        pair.send(&[0; PAYLOAD], PAYLOAD)?;
-        let mut calls =
-            RecvBatch::new(1, PAYLOAD, RecvMetadata { stamps: true, ..RecvMetadata::default() });
-        arrived(calls.recv(&pair.rx))?;
-        if calls.messages().all(|message| message.stamp_ns.is_some()) {
-            Ok("SO_TIMESTAMPNS: --timestamps kernel separates the time in the socket queue"
-                .to_owned())
-        } else {
-            Err("datagrams arrive without a timestamp".to_owned())
-        }
-    };
-    capability("rx_timestamps", try_it())
+/// Tests the kernel's timestamps of receiving and of sending.
+pub fn timestamps() -> [Capability; 2] {
+    [capability("rx_timestamps", rx_timestamps()), capability("tx_timestamps", tx_timestamps())]
 }
 
-/// Tests the kernel's send timestamps.
-pub fn send_timestamps() -> Capability {
-    let try_it = || {
-        let pair = Pair::open()?;
-        sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
-        pair.send(&[0; PAYLOAD], PAYLOAD)?;
-        // Loopback stamps before the call returns, unless a qdisc queues.
-        let stamp = (0..WAIT_MS).find_map(|_| {
-            let stamp = sys::take_send_stamp(&pair.tx);
-            if stamp.is_none() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            stamp
-        });
-        match stamp {
-            Some(_) => {
-                Ok("SO_TIMESTAMPING: --timestamps kernel splits latency into its parts".to_owned())
-            }
-            None => Err("sent datagrams get no timestamp".to_owned()),
+fn rx_timestamps() -> ProbeFinding {
+    let pair = Pair::open()?;
+    sys::set_timestamps(&pair.rx).map_err(|error| lacks("SO_TIMESTAMPNS", &error))?;
+    pair.send(&[0; PAYLOAD], PAYLOAD)?;
+    let metadata = RecvMetadata { stamps: true, ..RecvMetadata::default() };
+    let mut calls = RecvBatch::new(1, PAYLOAD, metadata);
+    arrived(calls.recv(&pair.rx))?;
+    if calls.messages().any(|message| message.stamp_ns.is_none()) {
+        return Err("datagrams arrive without a timestamp".to_owned());
+    }
+    Ok("SO_TIMESTAMPNS: --timestamps kernel separates the time in the socket queue".to_owned())
+}
+
+fn tx_timestamps() -> ProbeFinding {
+    let pair = Pair::open()?;
+    sys::stamp_sends(&pair.tx, true).map_err(|error| lacks("SO_TIMESTAMPING", &error))?;
+    pair.send(&[0; PAYLOAD], PAYLOAD)?;
+    // Loopback stamps before the call returns, unless a qdisc queues.
+    for _ in 0..WAIT_MS {
+        if sys::take_send_stamp(&pair.tx).is_some() {
+            let splits = "SO_TIMESTAMPING: --timestamps kernel splits latency into its parts";
+            return Ok(splits.to_owned());
         }
-    };
-    capability("tx_timestamps", try_it())
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err("sent datagrams get no timestamp".to_owned())
 }
 
 /// The result of a probe: what works, or why it does not.
@@ -70,7 +60,6 @@ pub fn capability(name: &'static str, found: ProbeFinding) -> Capability {
     Capability { name: name.to_owned(), available, detail: found.unwrap_or_else(|why| why) }
 }
 
-/// Names what is missing, with the system's error.
 fn lacks(what: &str, error: &io::Error) -> String {
     format!("no {what} here: {error}")
 }
@@ -93,7 +82,6 @@ impl Pair {
         open().map_err(|error: io::Error| format!("cannot test over 127.0.0.1: {error}"))
     }
 
-    /// Sends these bytes in one call, as messages of `each` bytes.
     fn send(&self, bytes: &[u8], each: usize) -> Result<usize, String> {
         let mut calls = SendBatch::new(bytes.len().div_ceil(each), None);
         calls.send(&self.tx, bytes.chunks(each)).map_err(|error| lacks("sendmmsg", &error))

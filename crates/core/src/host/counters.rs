@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::device::{name_at, name_towards};
-use crate::document::{ContextSwitches, CpuThrottling};
-use crate::measure::{Instructions, KernelCounters, KernelDelta, RxResult, TxResult, Usage};
+use crate::document::CpuThrottling;
+use crate::measure::{
+    Instructions, KernelCounters, KernelDelta, RxResult, TxResult, Usage, combine,
+};
 use crate::net::enter_netns;
 use crate::sys::{self, InstructionCounter, NetLink};
 use crate::unit::Nanos;
@@ -21,14 +23,10 @@ pub struct CounterSnapshot {
     counters: Option<KernelCounters>,
     /// The devices on the path; `None`: unknown, so all devices count.
     path: Option<Vec<NetLink>>,
-    /// The network namespace, if it is another one.
     netns: Option<PathBuf>,
     stolen_ns: Option<u64>,
-    /// The target, and the device of the route.
     target: Option<(SocketAddr, Option<String>)>,
-    /// Whether the next hop did not answer address resolution.
     unresolved: Option<bool>,
-    /// When the phase started.
     began_ns: u64,
 }
 
@@ -84,10 +82,7 @@ impl CounterSnapshot {
         let mut kernel = self.counters.as_ref().map(since).unwrap_or_default();
         let target = self.target.as_ref();
         let now = target.and_then(|(to, device)| sys::neighbour_unresolved(*to, device.as_deref()));
-        kernel.neighbour_unresolved = match (self.unresolved, now) {
-            (Some(then), Some(now)) => Some(then || now),
-            (then, now) => then.or(now),
-        };
+        kernel.neighbour_unresolved = combine(self.unresolved, now, |then, now| then || now);
         if kernel.neighbour_unresolved == Some(true) {
             // The device also sent the probes of address resolution.
             let probes = sys::monotonic_ns().saturating_sub(self.began_ns) / PROBE_EVERY_NS + 1;
@@ -124,7 +119,6 @@ fn within<T: Send>(netns: &Path, read: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| scope.spawn(read).join().ok().flatten())
 }
 
-/// CPU time that the hypervisor took from this machine since boot.
 fn stolen_ns() -> Option<u64> {
     sys::host::cpu_time().map(|time| time.stolen_ns)
 }
@@ -163,10 +157,8 @@ impl Meter {
         let read = |counter: &InstructionCounter| {
             Some(Instructions { count: counter.read()?, with_kernel: counter.with_kernel() })
         };
-        let switches = sys::context_switches()
-            .map(|all| ContextSwitches { voluntary: all.voluntary, involuntary: all.involuntary });
         Usage {
-            context_switches: switches,
+            context_switches: sys::context_switches(),
             instructions: self.instructions.as_ref().and_then(read),
             cpu: sys::thread_cpu_ns().map(Nanos),
         }

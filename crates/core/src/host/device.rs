@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use crate::document::Device;
 use crate::sys::{self, scope_of};
 
-/// Devices with their addresses.
 type Addresses = [(String, SocketAddr)];
 
 /// A documentation address (RFC 5737 section 3), which follows the default route, and the discard
@@ -18,7 +17,7 @@ const DEFAULT_ROUTE_TARGET: SocketAddr =
 ///
 /// Sends no datagram: connect(2) selects a route and a local address, which belongs to the device.
 pub fn device_towards(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<Device> {
-    device_facts(&name_towards(target, bind, dev)?)
+    sys::device::facts(&name_towards(target, bind, dev)?)
 }
 
 /// The name of that device.
@@ -38,7 +37,7 @@ pub fn source_towards(target: SocketAddr, bind: IpAddr) -> Option<IpAddr> {
 
 /// The device of the address that a receiver is bound to; `None` for the unspecified address.
 pub fn device_at(bind: IpAddr, dev: Option<&str>) -> Option<Device> {
-    device_facts(&dev.map(str::to_owned).or_else(|| name_at(bind))?)
+    sys::device::facts(&dev.map(str::to_owned).or_else(|| name_at(bind))?)
 }
 
 /// The name of the device that has this address.
@@ -83,7 +82,6 @@ fn loopback(addresses: &Addresses, ip: IpAddr) -> Option<&str> {
     ip.is_loopback().then_some(&**device)
 }
 
-/// The one device that has this address.
 fn owner(addresses: &Addresses, address: SocketAddr) -> Option<&str> {
     let scope = scope_of(&address);
     let has = |found: &SocketAddr| {
@@ -100,12 +98,10 @@ pub fn path_mtu(target: SocketAddr, bind: IpAddr, dev: Option<&str>) -> Option<u
     sys::path_mtu(&connected(bind, target, dev)?, target.is_ipv6())
 }
 
-/// The local address of the route from `bind` to the target.
 fn local(bind: IpAddr, target: SocketAddr) -> Option<SocketAddr> {
     connected(bind, target, None)?.local_addr().ok()
 }
 
-/// A socket that is connected to the target.
 fn connected(bind: IpAddr, target: SocketAddr, dev: Option<&str>) -> Option<UdpSocket> {
     let bind = match (bind, target) {
         // A link-local address needs its scope.
@@ -122,33 +118,8 @@ fn connected(bind: IpAddr, target: SocketAddr, dev: Option<&str>) -> Option<UdpS
     Some(socket)
 }
 
-/// Any address of the target's family.
 fn any(target: SocketAddr) -> IpAddr {
     if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
-}
-
-/// The settings of this device; `None` if there is none.
-fn device_facts(name: &str) -> Option<Device> {
-    use sys::device;
-    let queues = |kind| device::queues(name, kind).map(|queues| queues as u64);
-    let found = Device {
-        name: name.to_owned(),
-        driver: device::driver(name),
-        mtu: device::mtu(name),
-        speed_mbit: device::speed_mbit(name),
-        qdisc: device::qdisc(name),
-        rx_queues: queues("rx"),
-        tx_queues: queues("tx"),
-        rps_cpus: device::queue_masks(name, "rx", "rps_cpus"),
-        xps_cpus: device::queue_masks(name, "tx", "xps_cpus"),
-        irqs: device::irqs(name),
-        offloads: device::offloads(name),
-        rings: device::rings(name),
-        coalescing: device::coalescing(name),
-        channels: device::channels(name),
-    };
-    // Every device has an MTU.
-    found.mtu.is_some().then_some(found)
 }
 
 #[cfg(test)]

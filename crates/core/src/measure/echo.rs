@@ -83,7 +83,6 @@ pub struct Clients {
     seen: Box<[u64]>,
     count: usize,
     more: bool,
-    /// The latest one, which is mostly the next one, too.
     last: Option<SocketAddr>,
 }
 

@@ -95,14 +95,12 @@ mod tests {
         bytes
     }
 
-    /// The encoding of a histogram that claims so many bytes of counts.
     fn claiming(len: usize) -> Vec<u8> {
         let mut bytes = plain(&histogram());
         bytes[4..8].copy_from_slice(&(len as u32).to_be_bytes());
         bytes
     }
 
-    /// A cookie, the length of the stream, the stream.
     fn deflated(plain: &[u8]) -> Vec<u8> {
         let mut stream = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
         stream.write_all(plain).unwrap();

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::sys::{IpCounters, UdpCounters};
 
-/// The increase of the named counters.
 macro_rules! gained {
     ($type:ident, $now:expr, $then:expr; $($field:ident),+) => {
         $now.zip($then).map(|(now, then)| $type {

@@ -56,7 +56,6 @@ pub fn attribute_losses(
     }
 }
 
-/// The ledger of senders whose receivers are unknown.
 pub(super) fn sent_only(tx: &TxTally) -> Ledger {
     let attempted = tx.sent.saturating_add(tx.refused.total());
     Ledger { attempted, sent: tx.sent, refused: tx.refused, ..Ledger::default() }

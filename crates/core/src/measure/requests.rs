@@ -24,7 +24,6 @@ pub struct Codes {
     others: u64,
 }
 
-/// Checks the list of error codes of a peer: more codes than the limit are refused.
 fn at_most_all<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     let used = usize::deserialize(deserializer)?;
     if used > CODES {

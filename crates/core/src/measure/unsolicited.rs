@@ -87,7 +87,6 @@ impl Totals {
     }
 }
 
-/// The smallest and the largest of both.
 fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
     combine(one, other, |(least, most), (low, high)| (least.min(low), most.max(high)))
 }
@@ -239,7 +238,6 @@ mod tests {
         SocketAddr::from(([192, 0, 2, 1], port))
     }
 
-    /// Datagrams by port of the source, length and moment.
     fn traffic(all: &[(u16, usize, u64)]) -> UnsolicitedTraffic {
         let mut traffic = UnsolicitedTraffic::default();
         for &(port, len, at) in all {

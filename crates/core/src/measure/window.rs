@@ -32,7 +32,6 @@ pub enum Arrival {
 /// While numbers are consecutive, only `next` is written; otherwise the bits follow, 64 at a time.
 #[derive(Debug, Clone)]
 pub struct Window {
-    /// One more than the highest number seen.
     next: u64,
     /// From here to `next`, all have been seen, and are not in the bits yet.
     written: u64,
@@ -94,7 +93,9 @@ impl Window {
     /// Records a number any distance ahead that later ones have confirmed.
     pub fn jump(&mut self, sequence: u64) {
         self.write();
-        self.clear(self.next, sequence);
+        for (word, mask) in Self::masks(self.next, sequence) {
+            self.bits[word] &= !mask;
+        }
         self.next = sequence + 1;
         let (word, bit) = Self::place(sequence);
         self.bits[word] |= bit;
@@ -102,13 +103,8 @@ impl Window {
     }
 
     fn write(&mut self) {
-        // As far back as the bits reach.
-        let mut at = self.written.max(self.next.saturating_sub(WINDOW));
-        while at < self.next {
-            let (word, bit) = (((at % WINDOW) / WORD) as usize, at % WORD);
-            let here = (WORD - bit).min(self.next - at);
-            self.bits[word] |= (u64::MAX >> (WORD - here)) << bit;
-            at += here;
+        for (word, mask) in Self::masks(self.written, self.next) {
+            self.bits[word] |= mask;
         }
     }
 
@@ -132,29 +128,21 @@ impl Window {
         Arrival::Reordered(behind)
     }
 
-    /// The word of a number, and its bit in that.
     #[inline]
     fn place(sequence: u64) -> (usize, u64) {
         (((sequence % WINDOW) / WORD) as usize, 1 << (sequence % WORD))
     }
 
-    /// Clears the places of the numbers from `from` up to, not including, `to`.
-    fn clear(&mut self, from: u64, to: u64) {
-        if to - from >= WINDOW {
-            self.bits.fill(0);
-            return;
-        }
-        let mut at = from;
-        while at < to {
-            let (word, bit) = Self::place(at);
-            if at.is_multiple_of(WORD) && to - at >= WORD {
-                self.bits[word] = 0;
-                at += WORD;
-            } else {
-                self.bits[word] &= !bit;
-                at += 1;
-            }
-        }
+    /// The words of the numbers from `from` up to, not including, `to`, with the bits of these; as
+    /// far back as the bits reach.
+    fn masks(from: u64, to: u64) -> impl Iterator<Item = (usize, u64)> {
+        let mut at = from.max(to.saturating_sub(WINDOW));
+        std::iter::from_fn(move || {
+            let (word, bit) = (((at % WINDOW) / WORD) as usize, at % WORD);
+            let here = (WORD - bit).min(to - at);
+            at += here;
+            (here > 0).then(|| (word, (u64::MAX >> (WORD - here)) << bit))
+        })
     }
 }
 
@@ -189,14 +177,12 @@ impl SinkSequences {
         self.unique + self.duplicate + self.late
     }
 
-    /// Adds those of another phase, or of another listener.
     pub(super) const fn add(&mut self, other: &Self) {
         // Forged numbers make up any loss.
         add_counts!(self, other; unique, lost, duplicate, late, reordered);
     }
 }
 
-/// Follows the numbers of one source.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sequences {
     ended: SinkSequences,
@@ -206,7 +192,6 @@ pub(super) struct Sequences {
     previous: Option<u32>,
     /// The first number that counts: 0, or the first one seen if the socket was opened later.
     first: u64,
-    /// One more than the highest number seen.
     next: u64,
     /// A number too far ahead to be believed before a later one confirms it.
     ahead: Option<u64>,

@@ -115,7 +115,6 @@ impl Group {
         Ok(group)
     }
 
-    /// Adds the other listeners and attaches the program, if the system can.
     fn share(&mut self) -> Result<(), SocketError> {
         if !self.options.steer || sys::set_reuse_port(&self.listeners[0]).is_err() {
             return Ok(());
@@ -227,7 +226,6 @@ impl Group {
         found
     }
 
-    /// Sockets whose errors no session reads.
     fn idle(&self) -> impl Iterator<Item = &Socket> {
         let free = self.free.iter().filter_map(|&number| self.pooled(number));
         self.listeners.iter().chain(free.flat_map(|slot| &slot.sockets))
@@ -237,13 +235,11 @@ impl Group {
         self.slots.get(usize::from(number).checked_sub(1)?)
     }
 
-    /// Removes the options of the previous session.
     fn reset(&self, socket: &Socket) -> io::Result<()> {
         sys::reset_rx_options(socket)?;
         sys::disable_recverr(socket, self.local().is_ipv6())
     }
 
-    /// Steers to so many slots.
     fn steer_to(&mut self, slots: usize) -> io::Result<()> {
         if self.can_steer && slots != self.attached {
             self.attach(slots)?;
@@ -267,10 +263,9 @@ impl Group {
         Ok(self.slots.len() as u16)
     }
 
-    /// The sockets of a slot of the pool.
     fn pooled_sockets(&self, slot: &PooledSlot, buffer: usize) -> Result<Vec<Udp>, SocketError> {
         let prepared = slot.sockets.iter().map(|socket| {
-            self.reset(socket).map_err(|source| SocketError::Create { source })?;
+            self.reset(socket)?;
             drain(socket, granted(socket));
             // The kernel may grant less; the granted size is read back.
             let _ = socket.set_send_buffer_size(buffer);
@@ -280,14 +275,12 @@ impl Group {
         prepared.collect()
     }
 
-    /// A socket at its own port.
     fn own_socket(&self, buffer: usize) -> Result<Udp, SocketError> {
         let mut options = Options { buffer, join: None, ..self.options.socket.clone() };
         options.bind.set_port(0);
         Udp::open(&options)
     }
 
-    /// Another socket of the port.
     fn join(&self, buffer: usize) -> Result<Socket, SocketError> {
         let socket = new_unbound(&Options { buffer, join: None, ..self.options.socket.clone() })?;
         // All members of a multicast group get its datagrams: only the first socket joins.
@@ -296,13 +289,11 @@ impl Group {
         Ok(socket)
     }
 
-    /// The sockets of another slot, not yet in the program.
     fn open_slot(&self) -> Result<PooledSlot, SocketError> {
         let sockets = (0..self.options.per_slot).map(|_| self.join(IDLE_BUFFER));
         Ok(PooledSlot { sockets: sockets.collect::<Result<_, _>>()?, next_phase: 0 })
     }
 
-    /// Attaches the program for so many slots.
     fn attach(&self, slots: usize) -> io::Result<()> {
         let GroupOptions { listeners, per_slot, .. } = self.options;
         let ipv6 = self.local().is_ipv6();
@@ -311,17 +302,17 @@ impl Group {
     }
 
     fn duplicate(&self, socket: &Socket) -> Result<Udp, SocketError> {
-        let copy = socket.try_clone().map_err(|source| SocketError::Create { source })?;
-        Ok(Udp::of(copy, self.local()))
+        Ok(Udp::of(socket.try_clone()?, self.local()))
     }
 }
 
-/// An unbound socket for its family only, without error reports.
 fn new_unbound(options: &Options) -> Result<Socket, SocketError> {
     let (socket, ipv6) = (prepare(options)?, options.bind.is_ipv6());
-    let prepared = sys::disable_recverr(&socket, ipv6)
-        .and_then(|()| if ipv6 { socket.set_only_v6(true) } else { Ok(()) });
-    prepared.map(|()| socket).map_err(|source| SocketError::Create { source })
+    sys::disable_recverr(&socket, ipv6)?;
+    if ipv6 {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
 }
 
 /// SO_RCVBUF as granted, in bytes; the maximum if unknown.
@@ -339,5 +330,5 @@ fn drain(socket: &Socket, buffer: usize) {
             break;
         }
     }
-    sys::take_latest_error(socket);
+    sys::drain_error_queue(socket);
 }

@@ -96,6 +96,6 @@ impl Datagram for UdpSocket {
     }
 
     fn drain_error_queue(&self) -> Option<SendError> {
-        sys::take_latest_error(self)
+        sys::drain_error_queue(self).1
     }
 }

@@ -31,7 +31,6 @@ impl Udp {
         Ok(Self::of(socket, options.bind))
     }
 
-    /// Wraps a socket that is bound to `addr`.
     pub(super) fn of(socket: Socket, addr: SocketAddr) -> Self {
         Self {
             local: local_of(&socket, addr),
@@ -52,13 +51,13 @@ impl Udp {
         let one = || {
             let socket = prepare(options)?;
             if options.bind.is_ipv6() {
-                socket.set_only_v6(!dual).map_err(|source| SocketError::Create { source })?;
+                socket.set_only_v6(!dual)?;
                 if dual {
                     // Error reports are enabled per family.
                     let _ = sys::report_queue_drops(&socket, false);
                 }
             }
-            Ok(socket)
+            Ok::<_, SocketError>(socket)
         };
         let first = one()?;
         bind(&first, options)?;
@@ -79,8 +78,7 @@ impl Udp {
 
     /// Another handle of the same socket.
     pub fn duplicate(&self) -> Result<Self, SocketError> {
-        let copy = SockRef::from(&self.socket).try_clone();
-        copy.map(|copy| Self::of(copy, self.local)).map_err(|source| SocketError::Create { source })
+        Ok(Self::of(SockRef::from(&self.socket).try_clone()?, self.local))
     }
 
     /// Makes the kernel report drops of queueing disciplines as errors, as for all sockets but
@@ -96,25 +94,20 @@ impl Udp {
     }
 }
 
-/// The local address of a socket; `addr` if the system does not report it.
 pub(super) fn local_of(socket: &Socket, addr: SocketAddr) -> SocketAddr {
     socket.local_addr().ok().and_then(|local| local.as_socket()).unwrap_or(addr)
 }
 
-/// A non-blocking socket of this type.
 pub(super) fn create(
     addr: SocketAddr,
     kind: Type,
     protocol: Protocol,
 ) -> Result<Socket, SocketError> {
-    let create = || {
-        let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
-        socket.set_nonblocking(true).map(|()| socket)
-    };
-    create().map_err(|source| SocketError::Create { source })
+    let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
-/// A socket with its options, not yet bound.
 pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
     let socket = create(options.bind, Type::DGRAM, Protocol::UDP)?;
     // The kernel may grant less; the granted size is read back after bind(2).
@@ -124,7 +117,6 @@ pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
     Ok(socket)
 }
 
-/// Adds a socket to the others on this address.
 pub(super) fn bind_shared(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
     let bound = sys::set_reuse_port(socket).and_then(|()| socket.bind(&addr.into()));
     bound.map_err(|source| SocketError::Join { addr, source })
@@ -147,7 +139,6 @@ pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError
     Err(SocketError::Ports { ip: addr.ip(), range: ports.range.clone() })
 }
 
-/// Makes the kernel report drops of queueing disciplines.
 fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), SocketError> {
     sys::report_queue_drops(socket, addr.is_ipv6()).map_err(|source| SocketError::Option {
         option: "IP_RECVERR",
@@ -158,7 +149,6 @@ fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), Socket
     })
 }
 
-/// Sets the options other than buffers.
 fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let addr = options.bind;
     let ipv6 = addr.is_ipv6();
@@ -200,7 +190,6 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     Ok(())
 }
 
-/// The index of the device; 0 (the system chooses) without one.
 fn device_index(device: Option<&String>) -> io::Result<u32> {
     device.map_or(Ok(0), |device| sys::device_index(device))
 }
@@ -228,7 +217,6 @@ fn send_multicast(socket: &Socket, options: &Options) -> io::Result<()> {
     ttl.map_or(Ok(()), |ttl| socket.set_multicast_ttl_v4(ttl))
 }
 
-/// Joins a multicast group.
 fn join(socket: &Socket, options: &Options, group: IpAddr) -> io::Result<()> {
     let dev = options.join_dev.as_ref().or(options.dev.as_ref());
     match group {
@@ -248,7 +236,10 @@ fn join(socket: &Socket, options: &Options, group: IpAddr) -> io::Result<()> {
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum SocketError {
     #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
-    Create { source: io::Error },
+    Create {
+        #[from]
+        source: io::Error,
+    },
     #[error("cannot bind {addr}: {}; {}", reason(.source), bind_hint(.source))]
     Bind { addr: SocketAddr, source: io::Error },
     #[error(
@@ -300,7 +291,6 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// What to do after a failed connect.
 fn connect_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         // The error of connect(2) for broadcast addresses.
@@ -312,7 +302,6 @@ fn connect_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// What to do after a failed bind.
 fn bind_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "choose another --port or stop the other process",

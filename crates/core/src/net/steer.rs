@@ -36,46 +36,34 @@ pub const CONTROL_TAG: u16 = 1;
 const STEERED_LEN: u32 = 4;
 
 /// Instruction codes, from the classes, sizes, modes and operations of
-/// `include/uapi/linux/bpf_common.h`.
+/// `include/uapi/linux/bpf_common.h`. Those with X load, store or use the register X instead of A.
 mod code {
-    /// Load a word, half word or byte of the packet: `BPF_LD | BPF_W, BPF_H, BPF_B | BPF_ABS`.
-    pub(super) const LOAD: u16 = 0x20;
-    pub(super) const LOAD_HALF: u16 = 0x28;
-    pub(super) const LOAD_BYTE: u16 = 0x30;
-    /// Load a half word at X and more: `BPF_LD | BPF_H | BPF_IND`.
-    pub(super) const LOAD_HALF_AT_X: u16 = 0x48;
-    /// Load the packet's length: `BPF_LD | BPF_W | BPF_LEN`.
-    pub(super) const LOAD_LEN: u16 = 0x80;
-    /// Load X with four times the low half of a byte: `BPF_LDX | BPF_B | BPF_MSH`.
-    pub(super) const X_HEADER_LEN: u16 = 0xb1;
-    /// Load A or X from memory, store A: `BPF_LD, BPF_LDX | BPF_MEM`, `BPF_ST`.
-    pub(super) const RECALL: u16 = 0x60;
-    pub(super) const X_RECALL: u16 = 0x61;
-    pub(super) const STORE: u16 = 0x02;
-    /// Copy A to X: `BPF_MISC | BPF_TAX`.
-    pub(super) const X_FROM_A: u16 = 0x07;
-    /// Set A: `BPF_LD | BPF_IMM`.
-    pub(super) const SET: u16 = 0x00;
-    /// Arithmetic with a constant: `BPF_ALU | BPF_ADD, BPF_SUB, BPF_MUL, BPF_MOD, BPF_RSH | BPF_K`.
-    pub(super) const ADD: u16 = 0x04;
-    pub(super) const SUBTRACT: u16 = 0x14;
-    pub(super) const MULTIPLY: u16 = 0x24;
-    pub(super) const MODULO: u16 = 0x94;
-    pub(super) const SHIFT_DOWN: u16 = 0x74;
-    /// Arithmetic with X: `BPF_ALU | BPF_ADD, BPF_MOD, BPF_XOR | BPF_X`.
-    pub(super) const ADD_X: u16 = 0x0c;
-    pub(super) const MODULO_X: u16 = 0x9c;
-    pub(super) const XOR_X: u16 = 0xac;
-    /// Jump if equal, greater, at least, or if bits are set: `BPF_JMP | … | BPF_K`.
-    pub(super) const IF_EQUAL: u16 = 0x15;
-    pub(super) const IF_GREATER: u16 = 0x25;
-    pub(super) const IF_AT_LEAST: u16 = 0x35;
-    pub(super) const IF_SET: u16 = 0x45;
-    /// Jump always: `BPF_JMP | BPF_JA`.
-    pub(super) const JUMP: u16 = 0x05;
-    /// Return a constant, or A: `BPF_RET | BPF_K, BPF_A`.
-    pub(super) const RETURN: u16 = 0x06;
-    pub(super) const RETURN_A: u16 = 0x16;
+    pub(super) const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    pub(super) const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
+    pub(super) const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
+    pub(super) const LOAD_HALF_AT_X: u16 = 0x48; // BPF_LD | BPF_H | BPF_IND
+    pub(super) const LOAD_LEN: u16 = 0x80; // BPF_LD | BPF_W | BPF_LEN
+    pub(super) const X_HEADER_LEN: u16 = 0xb1; // BPF_LDX | BPF_B | BPF_MSH: four times the low half
+    pub(super) const RECALL: u16 = 0x60; // BPF_LD | BPF_MEM
+    pub(super) const X_RECALL: u16 = 0x61; // BPF_LDX | BPF_MEM
+    pub(super) const STORE: u16 = 0x02; // BPF_ST
+    pub(super) const X_FROM_A: u16 = 0x07; // BPF_MISC | BPF_TAX
+    pub(super) const SET: u16 = 0x00; // BPF_LD | BPF_IMM
+    pub(super) const ADD: u16 = 0x04; // BPF_ALU | BPF_ADD | BPF_K
+    pub(super) const SUBTRACT: u16 = 0x14; // BPF_ALU | BPF_SUB | BPF_K
+    pub(super) const MULTIPLY: u16 = 0x24; // BPF_ALU | BPF_MUL | BPF_K
+    pub(super) const MODULO: u16 = 0x94; // BPF_ALU | BPF_MOD | BPF_K
+    pub(super) const SHIFT_DOWN: u16 = 0x74; // BPF_ALU | BPF_RSH | BPF_K
+    pub(super) const ADD_X: u16 = 0x0c; // BPF_ALU | BPF_ADD | BPF_X
+    pub(super) const MODULO_X: u16 = 0x9c; // BPF_ALU | BPF_MOD | BPF_X
+    pub(super) const XOR_X: u16 = 0xac; // BPF_ALU | BPF_XOR | BPF_X
+    pub(super) const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    pub(super) const IF_GREATER: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
+    pub(super) const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    pub(super) const IF_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+    pub(super) const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
+    pub(super) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    pub(super) const RETURN_A: u16 = 0x16; // BPF_RET | BPF_A
 }
 
 /// `SKF_NET_OFF` of `include/uapi/linux/filter.h`: offsets from here on count from the IP header.

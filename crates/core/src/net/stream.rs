@@ -84,7 +84,7 @@ pub fn connect_tcp(
 pub fn listen_tcp(at: SocketAddr) -> Result<(Box<dyn Listener>, SocketAddr), SocketError> {
     let socket = create(at, Type::STREAM, Protocol::TCP)?;
     if at.is_ipv6() {
-        socket.set_only_v6(true).map_err(|source| SocketError::Create { source })?;
+        socket.set_only_v6(true)?;
     }
     bind(&socket, at)?;
     socket.listen(QUEUE).map_err(|source| SocketError::Bind { addr: at, source })?;

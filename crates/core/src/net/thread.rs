@@ -49,7 +49,6 @@ pub fn enter_netns(path: &Path) -> Result<(), NetnsError> {
     sys::enter_netns(path).map_err(|source| NetnsError { path: path.to_owned(), source })
 }
 
-/// The reason and what to do.
 fn netns_reason(error: &io::Error, path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let text = match error.kind() {

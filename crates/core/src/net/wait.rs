@@ -43,13 +43,9 @@ pub struct Waiter {
     interest: Interest,
     spin_for: Nanos,
     busy_at: Nanos,
-    /// When the worker was busy again after the latest sleep.
     woke_at: Nanos,
-    /// Whether it has slept since it was last busy.
     slept: bool,
-    /// Whether the sockets are registered.
     registered: bool,
-    /// Whether they stay registered while busy.
     keep_registered: bool,
 }
 
@@ -239,7 +235,6 @@ mod tests {
 
     use super::*;
 
-    /// A socket that counts its registrations.
     struct Counted(UdpSocket, u32);
 
     impl Source for Counted {

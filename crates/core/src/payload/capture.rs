@@ -187,18 +187,14 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Leaves out payloads of fewer bytes than `least`, and returns the longest of them.
+    /// Leaves out payloads below `least` bytes; if none is left, returns the length of the longest.
     pub(super) fn leave_out_below(&mut self, least: usize) -> Option<usize> {
         let short = |(_, payload): &(Option<i128>, &[u8])| payload.len() < least;
         let longest = self.payloads.iter().filter(|one| short(one)).map(|(_, one)| one.len()).max();
         let before = self.payloads.len();
         self.payloads.retain(|one| !short(one));
         self.leave_out(SkipCause::BeforeId, before - self.payloads.len());
-        longest
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.payloads.is_empty()
+        longest.filter(|_| self.payloads.is_empty())
     }
 
     pub(super) fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
@@ -294,13 +290,10 @@ fn packet_block<'a>(data: &'a [u8], is_big: bool, interfaces: &[Interface]) -> O
 
 /// Ticks in a second by the option if_tsresol: a negative power of 10, or of 2 with the highest bit
 /// set; draft-ietf-opsawg-pcapng §4.2. Finer ones are read as nanoseconds.
-const fn ticks(resolution: u8) -> u128 {
+fn ticks(resolution: u8) -> u128 {
     let ticks = match resolution & 0x80 {
         0 => 10_u128.checked_pow(resolution as u32),
         _ => 1_u128.checked_shl((resolution & 0x7F) as u32),
     };
-    match ticks {
-        Some(ticks) => ticks,
-        None => SECOND_NS as u128,
-    }
+    ticks.unwrap_or(SECOND_NS as u128)
 }

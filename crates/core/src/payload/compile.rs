@@ -2,7 +2,7 @@
 
 use super::PayloadError;
 use super::patch::{Patch, What};
-use super::requests::{IdAt, RequestOrder, Requests, Variant};
+use super::requests::{IdAt, PatchRange, RequestOrder, Requests, Variant};
 use crate::unit::{MAX_PAYLOAD, hash_u64};
 
 /// Maximum combinations of choices in one line. Arbitrary: 270 MB of the longest payload.
@@ -128,13 +128,9 @@ fn index(count: usize) -> Result<u32, PayloadError> {
 
 impl Requests {
     /// Stores patches and returns their range; the previous range if its patches are equal.
-    fn store(
-        &mut self,
-        patches: &[Patch],
-        previous: (u32, u32),
-    ) -> Result<(u32, u32), PayloadError> {
-        if self.patches[previous.0 as usize..previous.1 as usize] == *patches {
-            return Ok(previous);
+    fn store(&mut self, patches: &[Patch], before: PatchRange) -> Result<PatchRange, PayloadError> {
+        if self.patches[before.0 as usize..before.1 as usize] == *patches {
+            return Ok(before);
         }
         let from = index(self.patches.len())?;
         self.patches.extend(patches);

@@ -44,11 +44,8 @@ impl Number {
 
     /// Bytes it takes.
     pub const fn width(self) -> usize {
-        match self {
-            Self::Be(count) | Self::Le(count) | Self::Hex(count) | Self::Dec(count) => {
-                count as usize
-            }
-        }
+        let (Self::Be(count) | Self::Le(count) | Self::Hex(count) | Self::Dec(count)) = self;
+        count as usize
     }
 
     /// Bits of a number that always fit, 1 to 64.
@@ -69,6 +66,7 @@ impl Number {
     /// Writes a number over `out`, which is as long as [`Self::width`].
     #[inline]
     pub fn write(self, mut value: u64, out: &mut [u8]) {
+        let set = |(byte, of): (&mut u8, u8)| *byte = of;
         match self {
             // Known lengths make single stores.
             Self::Be(_) => match out {
@@ -78,17 +76,9 @@ impl Number {
                 [a, b, c, d, e, f, g, h] => {
                     [*a, *b, *c, *d, *e, *f, *g, *h] = value.to_be_bytes();
                 }
-                _ => {
-                    for (byte, of) in out.iter_mut().rev().zip(value.to_le_bytes()) {
-                        *byte = of;
-                    }
-                }
+                _ => out.iter_mut().rev().zip(value.to_le_bytes()).for_each(set),
             },
-            Self::Le(_) => {
-                for (byte, of) in out.iter_mut().zip(value.to_le_bytes()) {
-                    *byte = of;
-                }
-            }
+            Self::Le(_) => out.iter_mut().zip(value.to_le_bytes()).for_each(set),
             Self::Hex(_) => {
                 for byte in out.iter_mut().rev() {
                     let digit = (value & 0xF) as u8;

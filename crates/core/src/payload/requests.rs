@@ -20,12 +20,15 @@ pub enum RequestOrder {
     Random,
 }
 
-/// The bytes of a request before they are patched, and the range of its patches.
+/// A range of [`Requests::patches`].
+pub(super) type PatchRange = (u32, u32);
+
+/// The bytes of a request before they are patched, and its patches.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Variant {
     pub(super) start: usize,
     pub(super) len: u32,
-    pub(super) patches: (u32, u32),
+    pub(super) patches: PatchRange,
 }
 
 /// The place of an id in a request or reply, as text `OFFSET:FORMAT`.
@@ -121,10 +124,8 @@ impl Requests {
     ) -> usize {
         let RequestNumber { turn, unique } = n.into();
         let variant = self.variant(turn);
-        let Some(bytes) = self.bytes.get(variant.start..variant.start + variant.len as usize)
-        else {
-            return 0;
-        };
+        let range = variant.start..variant.start + variant.len as usize;
+        let Some(bytes) = self.bytes.get(range) else { return 0 };
         let Some(request) = slot.get_mut(..bytes.len()) else { return 0 };
         request.copy_from_slice(bytes);
         let moment = Moment { n: turn, unique, id, now_ns };

@@ -87,17 +87,28 @@ impl Spec {
     /// Compiles requests and matching; random fields follow from `seed`.
     pub fn compile(&self, seed: u64) -> Result<(Requests, Matching), PayloadError> {
         let mut to = Compiler::new(seed, self.order);
+        let parse = |source: &[u8], body| template::parse(source, body, self.fields, seed);
         let text = TemplateBody::Text(self.encoding);
         match &self.source {
-            RequestSource::Text(source) => self.one(source.as_bytes(), text, &mut to, seed),
+            RequestSource::Text(source) => to.line(&parse(source.as_bytes(), text)?)?,
             RequestSource::Hex(digits) => {
-                self.one(digits.as_bytes(), TemplateBody::Hex, &mut to, seed)
+                to.line(&parse(digits.as_bytes(), TemplateBody::Hex)?)?;
             }
-            RequestSource::File(bytes) => self.one(bytes, TemplateBody::Bytes, &mut to, seed),
-            RequestSource::Lines(bytes) => self.lines(bytes, &mut to, seed),
-            RequestSource::Capture { bytes, port } => self.capture(bytes, *port, &mut to),
-            RequestSource::Preset(preset) => preset.compile(&mut to, seed),
-        }?;
+            RequestSource::File(bytes) => to.line(&parse(bytes, TemplateBody::Bytes)?)?,
+            RequestSource::Lines(bytes) => {
+                for (line, number) in lines_of(bytes).filter(|(line, _)| !line.is_empty()) {
+                    if std::str::from_utf8(line).is_err() {
+                        return Err(PayloadError::NotText { number });
+                    }
+                    let added = parse(line, text).and_then(|pieces| to.line(&pieces));
+                    added.map_err(|error| error.in_line(number))?;
+                }
+            }
+            RequestSource::Capture { bytes, port } => {
+                self.capture(Capture::read(bytes, *port)?, &mut to)?
+            }
+            RequestSource::Preset(preset) => preset.compile(&mut to, seed)?,
+        }
         let (mut requests, mut id_place) = to.finish()?;
         let has_none = id_place == Ok(None);
         if let Some(at) = self.id_place().filter(|_| self.id_at.is_some() || has_none) {
@@ -119,38 +130,10 @@ impl Spec {
         }
     }
 
-    fn one(
-        &self,
-        source: &[u8],
-        body: TemplateBody,
-        to: &mut Compiler,
-        seed: u64,
-    ) -> Result<(), PayloadError> {
-        to.line(&template::parse(source, body, self.fields, seed)?)
-    }
-
-    fn lines(&self, bytes: &[u8], to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
-        let body = TemplateBody::Text(self.encoding);
-        for (line, number) in lines_of(bytes).filter(|(line, _)| !line.is_empty()) {
-            if std::str::from_utf8(line).is_err() {
-                return Err(PayloadError::NotText { number });
-            }
-            self.one(line, body, to, seed).map_err(|error| error.in_line(number))?;
-        }
-        Ok(())
-    }
-
-    fn capture(
-        &self,
-        bytes: &[u8],
-        port: Option<u16>,
-        to: &mut Compiler,
-    ) -> Result<(), PayloadError> {
-        let mut capture = Capture::read(bytes, port)?;
+    fn capture(&self, mut capture: Capture<'_>, to: &mut Compiler) -> Result<(), PayloadError> {
         if let Some(IdAt { offset, number }) = self.id_place() {
             let width = number.width();
-            let longest = capture.leave_out_below(offset.saturating_add(width));
-            if let Some(len) = longest.filter(|_| capture.is_empty()) {
+            if let Some(len) = capture.leave_out_below(offset.saturating_add(width)) {
                 return Err(PayloadError::IdBeyond { offset, width, len });
             }
         }
@@ -202,16 +185,9 @@ impl Spec {
 impl MatchRule {
     /// All rules with a name on the command line, besides `id@OFFSET`.
     fn named() -> impl Iterator<Item = (Self, &'static str)> {
-        let rules = [
-            (Self::Preset, "preset"),
-            (Self::Echo, "echo"),
-            (Self::Any, "any"),
-            (Self::None, "none"),
-        ];
-        let protocols = Protocol::WITH_ID.into_iter();
-        rules
-            .into_iter()
-            .chain(protocols.map(|(protocol, name, _)| (Self::Protocol(protocol), name)))
+        let rules = [Self::Preset, Self::Echo, Self::Any, Self::None].into_iter();
+        let protocols = Protocol::WITH_ID.map(|(of, name, _)| (Self::Protocol(of), name));
+        rules.zip(["preset", "echo", "any", "none"]).chain(protocols)
     }
 }
 

@@ -93,12 +93,7 @@ impl Reader<'_> {
         let close = close.ok_or(PayloadError::Unclosed { column })?;
         let word = String::from_utf8_lossy(&rest[..close]).into_owned();
         self.fields += 1;
-        let (name, format) =
-            word.split_once(':').map_or((&word[..], None), |(name, format)| (name, Some(format)));
-        let piece = match name {
-            "choice" => self.choice(format.unwrap_or_default(), column)?,
-            _ => Piece::Field(self.what(&word, name, format, column)?),
-        };
+        let piece = self.piece(&word, column)?;
         if let (TemplateBody::Text(encoding), Piece::Field(what)) = (self.body, &piece)
             && what.is_text()
             && encoding.encode("0")? != b"0"
@@ -124,13 +119,9 @@ impl Reader<'_> {
         Ok(Piece::Choice(list))
     }
 
-    fn what(
-        &self,
-        word: &str,
-        name: &str,
-        format: Option<&str>,
-        column: usize,
-    ) -> Result<What, PayloadError> {
+    fn piece(&self, word: &str, column: usize) -> Result<Piece, PayloadError> {
+        let (name, format) =
+            word.split_once(':').map_or((word, None), |(name, format)| (name, Some(format)));
         let bad = || PayloadError::Format { field: word.to_owned(), column };
         let is_hex = self.body == TemplateBody::Hex;
         let number = |default| match format {
@@ -138,16 +129,17 @@ impl Reader<'_> {
             None => Ok(if is_hex { Number::Be(4) } else { default }),
         };
         let key = hash_u64(self.seed ^ hash_u64(self.fields));
-        match name {
-            "id" => Ok(What::Id(number(Number::Dec(10))?)),
-            "counter" => Ok(What::Counter(number(Number::Dec(10))?)),
+        Ok(Piece::Field(match name {
+            "choice" => return self.choice(format.unwrap_or_default(), column),
+            "id" => What::Id(number(Number::Dec(10))?),
+            "counter" => What::Counter(number(Number::Dec(10))?),
             "random" => match format.and_then(|format| characters(format, key)) {
-                Some(what) => Ok(what),
-                None => Ok(What::Random { key, number: number(Number::Hex(8))? }),
+                Some(what) => what,
+                None => What::Random { key, number: number(Number::Hex(8))? },
             },
-            "time" => time(format.unwrap_or("ns"), is_hex).ok_or_else(bad),
-            _ => Err(PayloadError::Field { field: word.to_owned(), column }),
-        }
+            "time" => time(format.unwrap_or("ns"), is_hex).ok_or_else(bad)?,
+            _ => return Err(PayloadError::Field { field: word.to_owned(), column }),
+        }))
     }
 }
 

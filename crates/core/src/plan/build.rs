@@ -14,7 +14,6 @@ use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
 
 /// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold in a header.
 pub const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
-
 /// The shortest measurement. Arbitrary: shorter ones measure mostly the start.
 const SHORTEST: Nanos = Nanos::from_millis(1);
 
@@ -65,16 +64,16 @@ impl Plan {
     /// Makes all decisions; an error if the scenario is invalid, or not possible on this machine.
     pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
         check(&scenario)?;
-        let Placement { tx: tx_cores, rx: rx_cores } = place(&scenario, machine)?;
-        let shares_cores = crowded(&scenario, &tx_cores, &rx_cores, machine);
+        let placement = place(&scenario, machine)?;
         let wait = match scenario.wait {
-            WaitKind::Hybrid if shares_cores => WaitKind::Epoll,
+            WaitKind::Hybrid if crowded(&scenario, &placement, machine) => WaitKind::Epoll,
             requested => requested,
         };
         let cells = cells(&scenario, &engines(&scenario, machine)?)?;
         let is_named = |word: &EngineWord| matches!(word, EngineWord::Pair(_));
         let all_named = scenario.engines.iter().all(is_named);
         let left_out = if all_named { Vec::new() } else { machine.missing.clone() };
+        let Placement { tx: tx_cores, rx: rx_cores } = placement;
         Ok(Self { scenario, tx_cores, rx_cores, wait, cells, left_out })
     }
 
@@ -167,8 +166,7 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     let time = if let Limit::Time(time) = limit { time } else { SHORTEST };
     let outstanding = scenario.asking.as_ref().and_then(|asking| asking.outstanding);
     let batch = scenario.batch.unwrap_or(1);
-    let is_null = |word: &EngineWord| *word == EngineWord::Pair(EnginePair::NULL);
-    let has_null = scenario.engines.iter().any(is_null);
+    let has_null = scenario.engines.contains(&EngineWord::Pair(EnginePair::NULL));
     let is_all = |word: &EngineWord| *word == EngineWord::All;
     let pairs = |word| if is_all(word) { EnginePair::matrix().count() } else { 1 };
     let engines: usize = scenario.engines.iter().map(pairs).sum();

@@ -43,14 +43,9 @@ pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement,
 }
 
 /// Whether workers share a core, so that one that spins would delay another.
-pub(super) fn crowded(
-    scenario: &Scenario,
-    tx: &[Option<usize>],
-    rx: &[Option<usize>],
-    machine: &Machine,
-) -> bool {
-    let tx = if scenario.route.sends() { tx } else { &[] };
-    let rx = if scenario.route.receives() { rx } else { &[] };
+pub(super) fn crowded(scenario: &Scenario, placement: &Placement, machine: &Machine) -> bool {
+    let tx = if scenario.route.sends() { &placement.tx[..] } else { &[] };
+    let rx = if scenario.route.receives() { &placement.rx[..] } else { &[] };
     let cores: Vec<_> = tx.iter().chain(rx).flatten().collect();
     let distinct: BTreeSet<_> = cores.iter().collect();
     let cpus = machine.cpus.len();
@@ -123,11 +118,9 @@ mod tests {
     #[test]
     fn auto_is_the_best_echo_engine_available() {
         let choose = |word: &str, lacks: &[&str]| {
-            let missing = |engine: &&str| MissingEngine {
-                engine: (*engine).to_owned(),
-                why: "old".to_owned(),
-            };
-            let missing = lacks.iter().map(missing).collect();
+            let owned = |engine: &&str| ((*engine).to_owned(), "old".to_owned());
+            let missing = lacks.iter().map(owned);
+            let missing = missing.map(|(engine, why)| MissingEngine { engine, why }).collect();
             EchoKind::choose(word.parse().unwrap(), &Machine { missing, ..Machine::default() })
         };
         for (word, lacks, kind) in [

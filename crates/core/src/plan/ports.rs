@@ -6,21 +6,16 @@ use crate::unit::Nanos;
 /// Default maximum requests of a batch: a server's receive buffer of the default length
 /// (net.core.rmem_default) holds few small datagrams (measured: 277 of 64 bytes).
 pub const REQUEST_BATCH: usize = 64;
-
 /// Maximum time for consecutive requests of one port. Arbitrary: all ports are used often.
 const BLOCK: Nanos = Nanos::from_micros(50);
-
 /// Requests in flight of all workers without a rate, and of a worker in a closed loop: at 1.25 s
 /// each, 1.6 million and 210,000 per second; measured maxima of a core: 1.4 million and 210,000.
 const FLAT_OUT: u64 = 1 << 21;
 const CLOSED: u64 = 1 << 18;
-
 /// Maximum number of ports by default. Arbitrary: the number of one-byte ids.
 pub(super) const MOST_PORTS: u64 = 256;
-
 /// Ports for requests with a message id and an unknown rate: 4 million message ids. Arbitrary.
 const MESSAGE_ID_PORTS: u64 = 64;
-
 /// How long a CoAP server may treat a repeated message id as a retransmission (RFC 7252, 4.8.2).
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 

@@ -5,7 +5,6 @@
 use super::host::raw;
 use super::{DeviceDrops, IpCounters, NetLink, UdpCounters};
 
-/// A file of this thread's network namespace.
 fn file(name: &str) -> Option<String> {
     raw(format!("/proc/thread-self/net/{name}"))
 }
@@ -95,7 +94,6 @@ pub fn device_drops(of: Option<&[NetLink]>) -> Option<DeviceDrops> {
     devices(&file("dev")?, |name| of.is_none_or(|of| of.iter().any(|link| link.name == name)))
 }
 
-/// The drops of these devices in a text like `/proc/net/dev`; `None` if a line is malformed.
 fn devices(text: &str, counts: impl Fn(&str) -> bool) -> Option<DeviceDrops> {
     let mut sum = DeviceDrops::default();
     // Two lines of titles.

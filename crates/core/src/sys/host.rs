@@ -14,7 +14,6 @@ use crate::sys::{CpuTime, LoadAverage};
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every current architecture.
 const TICK_NS: u64 = 10_000_000;
 
-/// The content of a file; `None` if it is missing or unreadable.
 pub(super) fn raw(path: impl AsRef<Path>) -> Option<String> {
     fs::read_to_string(path).ok()
 }
@@ -46,7 +45,6 @@ pub fn cpu_model() -> Option<String> {
         .or_else(|| read("/proc/device-tree/model"))
 }
 
-/// The first line of /proc/cpuinfo with this name.
 fn cpu_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines()
         .filter_map(|line| line.split_once(':'))

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 pub use std::marker::Sized as Handle;
 
 use super::{
-    Instruction, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply, Request, SendError,
-    ThreadSwitches, Unreachable, UnreachableErrno,
+    ContextSwitches, Instruction, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply, Request,
+    SendError, Unreachable, UnreachableErrno,
 };
 
 fn unsupported<T>() -> io::Result<T> {
@@ -40,7 +40,7 @@ inert! {
     affinity() -> Option<Vec<usize>> = None;
     attach_steering<S>(_: &S, _: &[Instruction]) -> io::Result<()> = unsupported();
     bind_device<S>(_: &S, _: &str) -> io::Result<()> = unsupported();
-    context_switches() -> Option<ThreadSwitches> = None;
+    context_switches() -> Option<ContextSwitches> = None;
     device_index(_: &str) -> io::Result<u32> = unsupported();
     device_name(_: u32) -> Option<String> = None;
     device_stack(_: &str) -> Option<Vec<NetLink>> = None;
@@ -74,7 +74,6 @@ inert! {
     set_udp_segment<S>(_: &S, _: u16) -> io::Result<()> = unsupported();
     socket_drops<S>(_: &S) -> Option<u32> = None;
     stamp_sends<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
-    take_latest_error<S>(_: &S) -> Option<SendError> = None;
     take_queued_errors<S>(_: &S, _: impl FnMut(Option<SocketAddr>, SendError)) -> () = ();
     take_send_stamp<S>(_: &S) -> Option<u64> = None;
     take_socket_error<S>(_: &S) -> Option<SendError> = None;
@@ -83,24 +82,13 @@ inert! {
 }
 
 pub mod device {
-    use std::collections::BTreeMap;
     use std::net::SocketAddr;
 
-    use crate::sys::Irq;
+    use crate::sys::Device;
 
     inert! {
         addresses() -> Vec<(String, SocketAddr)> = Vec::new();
-        channels(_: &str) -> Option<BTreeMap<String, u64>> = None;
-        coalescing(_: &str) -> Option<BTreeMap<String, u64>> = None;
-        driver(_: &str) -> Option<String> = None;
-        irqs(_: &str) -> Option<Vec<Irq>> = None;
-        mtu(_: &str) -> Option<u64> = None;
-        offloads(_: &str) -> Option<BTreeMap<String, bool>> = None;
-        qdisc(_: &str) -> Option<String> = None;
-        queue_masks(_: &str, _: &str, _: &str) -> Option<Vec<String>> = None;
-        queues(_: &str, _: &str) -> Option<usize> = None;
-        rings(_: &str) -> Option<BTreeMap<String, u64>> = None;
-        speed_mbit(_: &str) -> Option<u64> = None;
+        facts(_: &str) -> Option<Device> = None;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Types that are the same on every system.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -28,10 +29,6 @@ pub struct RecvMessage<'a> {
     pub truncated: bool,
     /// When the kernel received it from the device, by `realtime_ns`.
     pub stamp_ns: Option<u64>,
-    /// The address to reply from, if the socket is bound to any address.
-    pub local: Option<LocalAddr>,
-    /// Whether it was sent to a multicast or broadcast address; known only with `local`.
-    pub to_many: bool,
 }
 
 /// The scope of an IPv6 address: the number of the device for link-local addresses, otherwise 0.
@@ -182,12 +179,13 @@ pub struct CpuTime {
     pub stolen_ns: u64,
 }
 
-/// How often a thread left its CPU.
+/// Context switches of workers in the senders' window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThreadSwitches {
-    /// To wait.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ContextSwitches {
+    /// The thread waited.
     pub voluntary: u64,
-    /// Preempted.
+    /// The thread was preempted.
     pub involuntary: u64,
 }
 
@@ -214,6 +212,42 @@ pub struct CpuThrottling {
     pub nr_throttled: u64,
     /// How long the group was stopped meanwhile in ns, all CPUs together (`throttled_usec`).
     pub throttled_ns: u64,
+}
+
+/// A network device; unknown values are `null`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Its driver; for a virtual device its kind, e.g. `veth`.
+    pub driver: Option<String>,
+    /// MTU in bytes.
+    pub mtu: Option<u64>,
+    /// Speed of its link in Mbit/s.
+    pub speed_mbit: Option<u64>,
+    /// Its root queueing discipline; `mq` has one more for each queue.
+    pub qdisc: Option<String>,
+    /// Receive queues in use.
+    pub rx_queues: Option<u64>,
+    /// Send queues in use.
+    pub tx_queues: Option<u64>,
+    /// CPUs that each receive queue spreads its packets over (RPS), by queue, as the kernel writes
+    /// masks; zeroes: it does not.
+    pub rps_cpus: Option<Vec<String>>,
+    /// CPUs of each send queue (XPS), likewise.
+    pub xps_cpus: Option<Vec<String>>,
+    /// Its interrupts.
+    pub irqs: Option<Vec<Irq>>,
+    /// Offloads by the kernel's names, and whether they are on.
+    pub offloads: Option<BTreeMap<String, bool>>,
+    /// Lengths of its rings in packets: `rx`, `tx`, and their maxima `rx_max`, `tx_max`.
+    pub rings: Option<BTreeMap<String, u64>>,
+    /// Interrupt coalescing: `rx_usecs`, `rx_frames`, `tx_usecs`, `tx_frames`, and whether it is
+    /// adaptive, 1 or 0: `adaptive_rx`, `adaptive_tx`.
+    pub coalescing: Option<BTreeMap<String, u64>>,
+    /// Channels `rx`, `tx` and `combined`, and their maxima `rx_max` and so on.
+    pub channels: Option<BTreeMap<String, u64>>,
 }
 
 /// An interrupt of a device.

@@ -49,7 +49,6 @@ fn split_number(word: &str) -> Option<(f64, &str)> {
 /// The prefixes of units, and the power of 1000 or 1024 that each stands for.
 const PREFIXES: [(&str, i32); 4] = [("T", 4), ("G", 3), ("M", 2), ("k", 1)];
 
-/// The factor of a prefix in either case; 1 for "".
 fn factor(prefix: &str, kilo: f64) -> Option<f64> {
     let found = PREFIXES.iter().find(|(letter, _)| prefix.eq_ignore_ascii_case(letter));
     found.map(|(_, power)| kilo.powi(*power)).or_else(|| prefix.is_empty().then_some(1.0))
@@ -182,7 +181,6 @@ fn prefixed(value: f64) -> String {
     format!("{} {letter}", digits(scaled))
 }
 
-/// Three significant digits.
 fn digits(value: f64) -> String {
     match value {
         v if v >= 99.95 => format!("{v:.0}"),

@@ -53,18 +53,16 @@ impl PayloadSize {
     #[inline]
     pub const fn at(self, sequence: u64) -> usize {
         match self {
-            Self::Fixed(size) => size as usize,
             Self::Imix => IMIX_CYCLE[(sequence % IMIX_CYCLE.len() as u64) as usize] as usize,
-            Self::Varied { largest, .. } => largest as usize,
+            _ => self.largest(),
         }
     }
 
     /// The largest payload in bytes.
     pub const fn largest(self) -> usize {
         match self {
-            Self::Fixed(size) => size as usize,
+            Self::Fixed(size) | Self::Varied { largest: size, .. } => size as usize,
             Self::Imix => 1_472,
-            Self::Varied { largest, .. } => largest as usize,
         }
     }
 
@@ -148,7 +146,6 @@ fn bytes(word: &str) -> Result<u64, UnitError> {
     scaled(word, 1024.0).ok_or_else(|| UnitError::Size { word: word.to_owned() })
 }
 
-/// A whole number with an optional prefix.
 fn scaled(word: &str, kilo: f64) -> Option<u64> {
     let (number, unit) = split_number(word.trim())?;
     let prefix = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit);

@@ -1,32 +1,33 @@
 //! `udperf ab`: two settings, measured in turns, then compared.
 
-mod arms;
-mod child;
-mod setup;
+mod process;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use clap::{CommandFactory, Parser};
+
 use super::compare::{exit, metrics, noise_target, read_noise, rules, write, write_noise};
 use super::measure::{head, stop_gently};
-use crate::cli::args::AbArgs;
+use crate::cli::args::{AbArgs, Cli, Command};
 use crate::cli::error::{CliError, CliResult, Exit, usage};
 use crate::cli::output::{OutputTarget, Outputs, pretty, warn_stderr};
 use crate::cli::progress::ProgressLine;
 use crate::compare::stats::block_order;
+use crate::compare::store::reason;
 use crate::compare::{self, Comparison, Learned, RunFacts, SideRuns};
 use crate::document::Report;
 use crate::host::{self, Depth};
 use crate::report::checks::warning_codes;
+use crate::report::read::WITH_CELLS;
 use crate::run::{Observer, Progress};
-use arms::{AbSide, sides};
-use setup::{Setup, SetupState};
+use process::{Setup, SetupState, measure_in_child};
 
 pub(crate) fn run(args: &AbArgs) -> CliResult {
     let started_at = SystemTime::now();
     let sides = sides(args)?;
-    let metrics = metrics(&args.verdict)?;
+    let metrics = metrics(&args.verdict);
     let outputs = Outputs::check::<Comparison>(&args.output.common, &args.output.files())?;
     args.keep.as_deref().map_or(Ok(()), create_folders)?;
     let noise_file = args.verdict.noise.as_deref();
@@ -122,8 +123,8 @@ impl AbRun {
         };
         let AbSide { name: side, program, args, .. } = &self.sides[at];
         let number = self.reports[at].len() + 1;
-        let report =
-            child::run(program, args, stop).map_err(|why| CliError::Arm { side, number, why });
+        let report = measure_in_child(program, args, stop)
+            .map_err(|why| CliError::Failed(format!("run {number} of {side}: {why}")));
         let undone = setup.map_or(Ok(()), SetupState::undo);
         if let (Err(_), Err(error)) = (&report, &undone) {
             warn_stderr(&error.to_string());
@@ -143,4 +144,126 @@ fn create_folders(folder: &Path) -> CliResult<()> {
         }
     }
     Ok(())
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AbSide {
+    name: &'static str,
+    program: PathBuf,
+    is_other: bool,
+    args: Vec<String>,
+    flags: String,
+    setup: Option<(String, Option<String>)>,
+}
+
+fn sides(args: &AbArgs) -> CliResult<[AbSide; 2]> {
+    let word = args.command.first().map_or("", String::as_str);
+    if !WITH_CELLS.contains(&word) {
+        let names = WITH_CELLS.join(", ");
+        return usage(format!("ab cannot run '{word}'; name one of {names} after --"));
+    }
+    let failed = |path: &Path, why: String| {
+        let path = path.display();
+        CliError::Failed(format!("cannot run {path}: {why}; give the path of a udperf"))
+    };
+    let own = std::env::current_exe();
+    let own = own.map_err(|error| failed(Path::new("udperf"), error.to_string()))?;
+    let side = |name: &'static str, flags: &String, program: &Option<PathBuf>, setup| {
+        let lower = name.to_ascii_lowercase();
+        let Some(words) = shlex::split(flags) else {
+            return usage(format!("--{lower} '{flags}' has an unclosed quote; close it"));
+        };
+        let is_other = program.is_some();
+        let path = program.as_ref().unwrap_or(&own);
+        // An absolute path: children would look for a bare name in PATH.
+        let program = path.canonicalize().map_err(|error| failed(path, reason(&error)))?;
+        let side = AbSide {
+            name,
+            is_other,
+            program,
+            args: args.command.iter().chain(&words).cloned().collect(),
+            flags: flags.clone(),
+            setup,
+        };
+        side.check()?;
+        match twice(&args.command, &words) {
+            Some(flag) => usage(format!(
+                "{flag} is in the command and in --{lower}: it would have both values; omit it \
+                 after --, and name it in --a and --b"
+            )),
+            None => Ok(side),
+        }
+    };
+    let setup_a = args.setup_a.clone().map(|setup| (setup, args.undo_a.clone()));
+    let setup_b = args.setup_b.clone().map(|setup| (setup, args.undo_b.clone()));
+    Ok([side("A", &args.a, &args.bin_a, setup_a)?, side("B", &args.b, &args.bin_b, setup_b)?])
+}
+
+/// The first flag of a side that the command has, too: a list would grow, not be replaced.
+fn twice(command: &[String], side: &[String]) -> Option<String> {
+    let program = Cli::command();
+    let known = program.find_subcommand(command.first()?)?;
+    let flag = |word: &String| {
+        let rest = word.strip_prefix('-')?;
+        let mut args = known.get_arguments().filter(|arg| !arg.is_positional());
+        let arg = args.find(|arg| match rest.strip_prefix('-') {
+            Some(long) => arg.get_long() == long.split('=').next(),
+            None => rest.starts_with(|short| arg.get_short() == Some(short)),
+        });
+        arg.map(|arg| arg.get_id().clone())
+    };
+    let of_command: Vec<_> = command.iter().filter_map(flag).collect();
+    side.iter().find(|word| flag(word).is_some_and(|id| of_command.contains(&id))).cloned()
+}
+
+impl AbSide {
+    /// Whether both sides are equal, so that they differ by noise only.
+    fn is_like(&self, other: &Self) -> bool {
+        self.program == other.program && self.args == other.args && self.setup == other.setup
+    }
+
+    fn words(&self) -> String {
+        let mut words = Vec::new();
+        if self.is_other {
+            words.push(self.program.display().to_string());
+        }
+        words.extend((!self.flags.is_empty()).then(|| self.flags.clone()));
+        words.extend(self.setup.as_ref().map(|(setup, _)| format!("after '{setup}'")));
+        if words.is_empty() { "as it is".to_owned() } else { words.join(" ") }
+    }
+
+    fn setup(&self) -> CliResult<Option<Setup>> {
+        let Some((command, undo)) = &self.setup else { return Ok(None) };
+        Setup::new(self.name, command, undo.as_deref()).map(Some)
+    }
+
+    /// Refuses what this program does not understand; another program may understand more.
+    fn check(&self) -> CliResult<()> {
+        let words = ["udperf"].into_iter().chain(self.args.iter().map(String::as_str));
+        let cli = match Cli::try_parse_from(words) {
+            Ok(cli) => cli,
+            Err(_) if self.is_other => return Ok(()),
+            Err(error) => {
+                let text = error.to_string();
+                let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+                let (name, command) = (self.name, &self.args[0]);
+                return usage(format!("{name}: {text}; see udperf {command} --help"));
+            }
+        };
+        let Command::Measure(command) = &cli.command else { return Ok(()) };
+        let cells = command.cells();
+        let output = &cells.output;
+        if output.common.json.is_some()
+            || output.files().iter().any(|(_, file)| file.is_some())
+            || output.is_gated()
+            || output.common.quiet
+            || cells.trials != 1
+        {
+            return usage(
+                "--trials, --fail-if, -q, -J and other files are for single runs; omit them and \
+                 give ab its own --trials, -q and -J",
+            );
+        }
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Parser;
 
-use crate::cli::args::{CellCommand, Cli, Command, LoadArgs, OutputArgs, RunOutputArgs};
+use crate::cli::args::{CellCommand, Cli, Command, OutputArgs, RunOutputArgs};
 use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::scenario::{SIZE, refuse_repeats};
 use crate::plan::EngineWord;
@@ -70,8 +70,11 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
     let (bidir, outstanding, stdin) = match command {
         CellCommand::Bench(_) => (false, None, None),
         CellCommand::Blast(args) => (args.bidir, None, None),
-        CellCommand::Ping(args) => (false, args.exchange.outstanding, None),
-        CellCommand::Load(args) => (false, args.exchange.outstanding, standard_input(args)),
+        CellCommand::Ping(args) => (false, args.outstanding, None),
+        CellCommand::Load(args) => {
+            let stdin = args.requests.files().find(|(_, path)| *path == Path::new("-"));
+            (false, args.exchange.outstanding, stdin.map(|(flag, _)| flag))
+        }
     };
     let stdin_flag = format!("--{}", stdin.unwrap_or_default());
     let flags = [
@@ -95,13 +98,7 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
         (stdin_flag.as_str(), stdin.is_some(), once),
     ];
     refuse_repeats(cells)?;
-    match flags.into_iter().find(|(_, is_given, _)| *is_given) {
-        Some((flag, _, why)) => usage(format!("{} {flag}: {why}", command.name())),
-        None => Ok(()),
-    }
-}
-
-fn standard_input(args: &LoadArgs) -> Option<&'static str> {
-    let files = args.requests.files();
-    files.into_iter().find(|(_, path)| *path == Some(Path::new("-"))).map(|(flag, _)| flag)
+    let refused = flags.into_iter().find(|(_, is_given, _)| *is_given);
+    let Some((flag, _, why)) = refused else { return Ok(()) };
+    usage(format!("{} {flag}: {why}", command.name()))
 }

@@ -22,7 +22,6 @@ use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
 
 /// Start of a search at a public address, as a share of its --max-rate. Arbitrary.
 const PUBLIC_START: f64 = 0.1;
-
 /// The minimum of --time. Arbitrary: below it, set-up is most of a trial.
 const MIN_TIME: Nanos = Nanos::from_millis(10);
 

@@ -18,7 +18,6 @@ use crate::talk::{InputSender, TalkEnd, TalkInput};
 
 /// What stands before the line.
 const PROMPT: &str = "> ";
-
 /// Time for the editor's thread to show its last line. Arbitrary: a hundred times what it takes.
 const GRACE: Duration = Duration::from_millis(20);
 

@@ -142,23 +142,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn a_line_that_is_no_text_leaves_the_others_alone() {
-        let format = LineFormat::new(None, false, true);
-        let mut pieces = Pieces::default();
-        let shown = pieces.next(1, b"one\ntwo\n\xFF\xFE\nthree\n\xE4\xBD", &format);
-        let piece = |bytes: &[u8], text: Option<&str>| TextPiece {
-            bytes: bytes.to_vec(),
-            text: text.map(str::to_owned),
-        };
-        let expected = [
-            piece(b"one\ntwo\n", Some("one\ntwo\n")),
-            piece(b"\xFF\xFE\n", None),
-            piece(b"three\n", Some("three\n")),
-        ];
-        assert!(shown.iter().eq(&expected), "{shown:?}");
-        assert!(pieces.holds(1));
-        assert_eq!(pieces.rest(1, &format), [piece(b"\xE4\xBD", None)], "the end cuts it");
-    }
 }

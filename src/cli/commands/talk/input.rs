@@ -12,10 +12,8 @@ use crate::talk::{InputSender, TalkEnd, TalkError, TalkInput};
 
 /// Maximum bytes of a line; over streams, of one read. Arbitrary: more than any datagram holds.
 const MAX_LINE: u64 = 1 << 20;
-
 /// Bytes of a file that are taken at once over streams. Arbitrary.
 const PIECE: usize = 64 << 10;
-
 /// Maximum bytes of a file sent as one datagram (RFC 768), and one more to see that it is larger.
 const ONE_DATAGRAM: u64 = 65_536;
 

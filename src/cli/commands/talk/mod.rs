@@ -19,9 +19,7 @@ use crate::cli::args::TalkArgs;
 use crate::cli::error::{CliResult, Exit};
 use crate::cli::target::is_near;
 use crate::run::RunError;
-use crate::talk::{
-    InputSender, InputSource, Talk, TalkEnd, TalkError, TalkEvent, TalkInput, TalkOptions,
-};
+use crate::talk::{InputSender, Talk, TalkEnd, TalkError, TalkEvent, TalkInput, TalkOptions};
 use crate::unit::Nanos;
 
 /// Pause between lines that a program sends to public addresses. Arbitrary: too slow to flood.
@@ -49,8 +47,7 @@ pub(crate) fn run(args: &TalkArgs) -> CliResult {
         answers: if public { |_| true } else { is_near },
     };
     let stop = stop_on_signals()?;
-    let source = if commands { InputSource::Person } else { InputSource::Program };
-    let (talk, input_sender) = Talk::open(options, source)?;
+    let (talk, input_sender) = Talk::open(options)?;
     let source = match (&args.file, commands) {
         (Some(_), false) => Source::Nothing,
         (None, false) => Source::Lines,
@@ -99,7 +96,6 @@ enum Source {
     Edited(Box<editor::DefaultEditor>),
 }
 
-/// Uses the line editor if the terminal supports it.
 #[cfg(feature = "line-editing")]
 fn edited(source: Source, args: &TalkArgs) -> (Source, Option<Printer>, Option<editor::Restore>) {
     let is_edited = matches!(source, Source::Typed) && !args.raw && io::stdout().is_terminal();

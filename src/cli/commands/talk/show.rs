@@ -16,13 +16,10 @@ use crate::unit::{Nanos, show_bytes};
 
 /// Bytes that are shown as hex on the line itself; more are dumped below it. A row of a dump.
 const SHORT: usize = 16;
-
 /// How long the same failure is not repeated: each datagram may be refused. Arbitrary.
 const AGAIN: Duration = Duration::from_secs(1);
-
 /// Bytes that a writable pipe accepts at once: `PIPE_BUF` of Linux (pipe(7)).
 const AT_ONCE: usize = 4_096;
-
 /// Interval between checks for signals while nobody reads. Arbitrary: unnoticeable to people.
 const TICK: Nanos = Nanos::from_millis(20);
 
@@ -34,8 +31,7 @@ pub(super) struct Show<'a> {
     format: LineFormat,
     color: bool,
     terminal: bool,
-    stream: bool,
-    has_peer: bool,
+    transport: &'a Transport,
     printer: Option<Printer>,
     stop: StopFlag,
     /// The last failed send, and when.
@@ -48,7 +44,7 @@ pub(super) struct Show<'a> {
 impl<'a> Show<'a> {
     pub(super) fn new(
         args: &'a TalkArgs,
-        transport: &Transport,
+        transport: &'a Transport,
         format: LineFormat,
         printer: Option<Printer>,
         stop: StopFlag,
@@ -58,8 +54,7 @@ impl<'a> Show<'a> {
             format,
             color: color(args.color),
             terminal: io::stdout().is_terminal(),
-            stream: transport.is_stream(),
-            has_peer: transport.has_peer(),
+            transport,
             printer,
             stop,
             refused: None,
@@ -84,9 +79,11 @@ impl<'a> Show<'a> {
             TalkEvent::Chosen(Some(peer)) => format!("to {} from now on", self.name(peer)),
             TalkEvent::Chosen(None) => "to the next sender".to_owned(),
             // A client of datagrams does not need it.
-            TalkEvent::Listening(_) if self.has_peer => return Ok(()),
+            TalkEvent::Listening(_) if self.transport.has_peer() => return Ok(()),
             TalkEvent::Listening(at) => format!("talk on {at}"),
-            TalkEvent::Connected(peer) if self.has_peer => format!("connected to {}", peer.addr),
+            TalkEvent::Connected(peer) if self.transport.has_peer() => {
+                format!("connected to {}", peer.addr)
+            }
             TalkEvent::Connected(peer) => format!("{} has come", self.name(peer)),
             TalkEvent::Disconnected(peer, None) => format!("{} has closed", self.name(peer)),
             TalkEvent::Disconnected(peer, Some(why)) => {
@@ -108,7 +105,7 @@ impl<'a> Show<'a> {
     }
 
     fn name(&self, peer: &TalkPeer) -> String {
-        if self.has_peer {
+        if self.transport.has_peer() {
             peer.addr.to_string()
         } else {
             format!("#{} {}", peer.number, peer.addr)
@@ -134,7 +131,7 @@ impl<'a> Show<'a> {
             self.about(from, bytes, "")?;
             return self.print(bytes);
         }
-        if !self.stream {
+        if !self.transport.is_stream() {
             let text = self.format.text(bytes);
             return self.piece(from, &TextPiece { bytes: bytes.to_vec(), text });
         }
@@ -168,7 +165,7 @@ impl<'a> Show<'a> {
         }
         let how = if text.is_none() && !self.format.hex { ", no text: shown as hex" } else { "" };
         self.about(from, bytes, how)?;
-        let ends = !self.stream || self.args.once || text.is_none();
+        let ends = !self.transport.is_stream() || self.args.once || text.is_none();
         let mut shown = match text {
             Some(text) if self.terminal => clean(text),
             Some(text) => text.clone(),
@@ -185,12 +182,13 @@ impl<'a> Show<'a> {
             return Ok(());
         }
         let name = self.name(from);
-        if !self.stream {
+        if !self.transport.is_stream() {
             let size = show_bytes(bytes.len() as u64);
             return self.notice(&format!("{} {size} from {name}{how}", time()));
         }
         // Over streams, the sender is named when it changes.
-        let is_other = self.speaker.replace(from.number) != Some(from.number) && !self.has_peer;
+        let is_other =
+            self.speaker.replace(from.number) != Some(from.number) && !self.transport.has_peer();
         if is_other || !how.is_empty() {
             self.notice(&format!("{} from {name}{how}", time()))?;
         }
@@ -202,7 +200,7 @@ impl<'a> Show<'a> {
         let text = clean(text);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let mut about = format!("{}  {}", time(), self.name(from));
-        if !self.stream {
+        if !self.transport.is_stream() {
             let _ = write!(about, "  {}", show_bytes(bytes.len() as u64));
         }
         let (dim, plain) = if self.color { ("\x1b[2m", "\x1b[0m") } else { ("", "") };

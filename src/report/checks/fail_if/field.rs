@@ -32,7 +32,8 @@ impl Field {
         if self.path == "latency.p99_with_loss_ns" {
             // `null` has two reasons, which the metric distinguishes.
             return Metric::named("p99_with_loss")
-                .map_or((None, None), |metric| ((metric.of)(cell), (metric.at_most)(cell)));
+                .map(|metric| metric.read(cell))
+                .unwrap_or_default();
         }
         let Ok(cell) = serde_json::to_value(cell) else { return (None, None) };
         let (mut here, mut within, mut bound_ns) = (&cell, &Value::Null, 0);

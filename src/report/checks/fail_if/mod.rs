@@ -8,19 +8,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::metric::{self, Cells, Metric, MetricKind, of_received};
-use crate::document::{Cell, Report};
+use crate::document::{Cell, Gate, Report};
 use field::Field;
 
 /// A condition that cannot be understood; the first field is its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConditionError {
-    /// Not a metric, a comparison and a value.
+pub(crate) enum ConditionError {
     #[error(
         "'{0}' is not a condition; write a metric, one of > >= < <= == !=, and a value, such as \
          loss>0.1% or p99>200us"
     )]
     Shape(String),
-    /// There is no metric of this name.
     #[error(
         "'{0}': there is no metric '{1}'; there are {list}, and the number fields of a cell by \
          their path, such as latency.p99_9_ns",
@@ -30,7 +28,6 @@ pub enum ConditionError {
     /// A duration without a unit: seconds elsewhere, but hardly ever meant here.
     #[error("'{0}': {1} has no unit; write {1}us, {1}ms or {1}s")]
     NoUnit(String, String),
-    /// A metric that cannot be compared with this value, and the form of values that it takes.
     #[error("'{0}': {1} cannot be compared with '{2}'; write {3}")]
     Value(String, String, String, &'static str),
 }
@@ -100,28 +97,22 @@ impl Figure {
         })
     }
 
-    /// Its value, or its upper limit if it is below the bound.
     fn read(&self, cell: &Cell) -> (Option<f64>, Option<f64>) {
         match self {
-            Self::Named(metric) => ((metric.of)(cell), (metric.at_most)(cell)),
+            Self::Named(metric) => metric.read(cell),
             Self::Field(field) => field.read(cell),
         }
     }
 }
 
-/// A condition under which a run counts as failed.
-///
-/// It is checked in each cell, except in calibration cells, which only measure `max`:
-/// - latency (`min` to `max`, `p99_with_loss`, `jitter`) and punctuality (`lag_p99`, `gap_p99`,
-///   `missed`) in cells with a rate, because flat out, latency is the queue;
-/// - rates (`rx_pps`, `tx_pps`, `rx_bits`, `tx_bits`) in cells at `max`;
-/// - other figures, and all of them without such a cell, in every cell.
+/// A condition under which a run counts as failed, checked in the cells that its metric applies to
+/// (without such a cell in all), except in calibration cells, which only measure `max`.
 ///
 /// An unknown figure fails: a check that cannot be made must not pass silently. A latency below the
 /// bound has an upper limit; if that does not decide, the figure is unknown. Where `p99_with_loss`
 /// falls among the lost datagrams, it is infinite.
 #[derive(Debug, Clone)]
-pub struct Condition {
+pub(crate) struct Condition {
     text: String,
     figure: Figure,
     comparison: Comparison,
@@ -129,17 +120,16 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// A line for each cell in which the condition holds, or cannot be checked.
-    #[must_use]
-    pub fn check(&self, report: &Report) -> Vec<String> {
+    pub(crate) fn check(&self, report: &Report) -> Vec<String> {
         self.verdicts(report).into_iter().filter_map(|(_, failure)| failure).collect()
     }
 
-    /// All cells it checks, each with a line if it fails; one failure without a cell if there is no
-    /// cell. `plain/64/50%: failed: p99 is 212.4 µs, limit 200 µs`; trials after the first are
-    /// named.
-    #[must_use]
-    pub fn verdicts<'a>(&self, report: &'a Report) -> Vec<(Option<&'a Cell>, Option<String>)> {
+    /// All cells it checks, each with a line if it fails, such as `plain/64/50%: failed: p99 is
+    /// 212.4 µs, limit 200 µs`; one failure without a cell if there is no cell.
+    pub(crate) fn verdicts<'a>(
+        &self,
+        report: &'a Report,
+    ) -> Vec<(Option<&'a Cell>, Option<String>)> {
         let cells = self.cells(report);
         if cells.is_empty() {
             let failure = self.result("failed", "unknown: nothing was measured");
@@ -153,10 +143,8 @@ impl Condition {
         cells.into_iter().map(|cell| (Some(cell), failure(cell))).collect()
     }
 
-    /// Whether it holds in this cell; `None` if unknown. For a withheld figure only the upper limit
-    /// is known.
-    #[must_use]
-    pub fn holds_in(&self, cell: &Cell) -> Option<bool> {
+    /// Whether it holds in this cell; `None` if the value or its upper limit does not decide.
+    pub(crate) fn holds_in(&self, cell: &Cell) -> Option<bool> {
         match self.figure.read(cell) {
             (Some(actual), _) => Some(self.comparison.holds(actual, self.limit)),
             (None, at_most) => self.comparison.holds_up_to(at_most?, self.limit),
@@ -164,8 +152,7 @@ impl Condition {
     }
 
     /// Its figure in this cell as text; `None` if it is too uncertain to be compared.
-    #[must_use]
-    pub fn shown_in(&self, cell: &Cell) -> Option<String> {
+    pub(crate) fn shown_in(&self, cell: &Cell) -> Option<String> {
         self.holds_in(cell).and_then(|_| self.known(cell))
     }
 
@@ -180,10 +167,8 @@ impl Condition {
         Some(shown + of)
     }
 
-    /// Its result in this cell: `passed: p99 is 74.9 µs, limit 200 µs`. It fails if the condition
-    /// holds or is unknown.
-    #[must_use]
-    pub fn result_in(&self, cell: &Cell) -> String {
+    /// Its result in this cell, such as `passed: p99 is 74.9 µs, limit 200 µs`.
+    pub(crate) fn result_in(&self, cell: &Cell) -> String {
         let holds = self.holds_in(cell);
         let actual = match (holds, self.known(cell)) {
             (Some(_), Some(shown)) => shown,
@@ -244,4 +229,48 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
+}
+
+/// The result of each condition in each cell, for the document and the formats that show it.
+pub(crate) fn gates(report: &Report, conditions: &[Condition]) -> Vec<Gate> {
+    let of_one = |condition: &Condition| {
+        let verdicts = condition.verdicts(report).into_iter();
+        let gate = verdicts.map(|(cell, failure)| {
+            let value = cell.and_then(|cell| condition.shown_in(cell));
+            Gate {
+                expr: condition.to_string(),
+                cell: cell.map(|cell| cell.id.clone()),
+                trial: cell.map(|cell| cell.trial),
+                held: if failure.is_none() { Some(false) } else { value.as_ref().map(|_| true) },
+                value,
+            }
+        });
+        gate.collect::<Vec<_>>()
+    };
+    conditions.iter().flat_map(of_one).collect()
+}
+
+/// Titles of the columns of [`gate_rows`].
+pub(crate) const GATE_TITLES: [&str; 4] = ["gate", "cell", "value", "result"];
+
+/// A row per gate: condition, cell, value and result (`invalid` in an invalid cell).
+pub(crate) fn gate_rows(report: &Report) -> Vec<Vec<String>> {
+    let row = |gate: &Gate| {
+        let cell = report.cell_named(gate.cell.as_deref(), gate.trial);
+        let is_invalid = cell.is_some_and(|cell| report.invalid_cell(cell).next().is_some());
+        let result = match gate.held {
+            _ if is_invalid => "invalid",
+            Some(false) => "passed",
+            Some(true) => "failed",
+            None => "failed: unknown",
+        };
+        let name = match (&gate.cell, gate.trial) {
+            (Some(cell), Some(trial @ 1..)) => format!("{cell} (trial {trial})"),
+            (Some(cell), _) => cell.clone(),
+            (None, _) => "run".to_owned(),
+        };
+        let value = gate.value.clone().unwrap_or_else(|| "unknown".to_owned());
+        vec![gate.expr.clone(), name, value, result.to_owned()]
+    };
+    report.gates.iter().map(row).collect()
 }

@@ -1,5 +1,3 @@
-//! What conditions are, what they are not, and which cells they look at.
-
 use super::*;
 use crate::report::fixture;
 
@@ -37,14 +35,9 @@ fn reads_conditions() {
     let limits = ["p99>1.5ms", "loss>0.1%", "loss>0.7%"].map(|text| condition(text).limit);
     assert_eq!(limits, [1_500_000.0, 0.001, 7.0 / 1_000.0]);
     for metric in &metric::METRICS {
-        let value = match metric.kind {
-            MetricKind::Share => "1%",
-            MetricKind::Time => "1us",
-            MetricKind::Packets => "1k",
-            MetricKind::Bits => "1Mbit",
-            MetricKind::Count => "1",
-            MetricKind::Number => "0.5",
-        };
+        // The example in the error is valid.
+        let example = metric.kind.takes().split_once("such as ").unwrap().1;
+        let value = example.split([' ', ',']).next().unwrap();
         assert_eq!(condition(&format!("{}>{value}", metric.name)).figure.name(), metric.name);
     }
 }
@@ -125,7 +118,7 @@ fn percentiles_among_lost_datagrams_are_infinite() {
     }
     let result = condition("p99>1s").result_in(cell);
     assert_eq!(result, format!("passed: p99 is 74.943 µs{of}, limit 1 s"));
-    report.gates = crate::report::gates(&report, &[condition("p99>1s")]);
+    report.gates = gates(&report, &[condition("p99>1s")]);
     assert_eq!(report.gates[0].value.as_deref(), Some(&*format!("74.943 µs{of}")));
     assert!(crate::report::format::markdown::render(&report).contains(of));
 }
@@ -253,4 +246,35 @@ fn a_withheld_figure_is_at_most_measured_plus_bound() {
     let mut near = fixture::cell("plain", 64, "50%", 135e3);
     near.latency.as_mut().unwrap().p99_ns = None;
     expect_in(&near, "p99<=1ms", None);
+}
+
+#[test]
+fn each_condition_has_a_result_in_each_cell() {
+    let mut report = fixture::default_run();
+    report.cells.truncate(2);
+    report.cells[0].ledger.unaccounted = None;
+    let conditions = ["sent>=0", "unaccounted>0", "p50>60s"].map(condition);
+    report.gates = gates(&report, &conditions);
+    let held: Vec<_> = report.gates.iter().map(|gate| gate.held).collect();
+    assert_eq!(held, [Some(true), Some(true), None, Some(false), Some(false)]);
+    let shown = |report: &Report| -> Vec<String> {
+        gate_rows(report).into_iter().map(|row| row.join(" ")).collect()
+    };
+    let expected = [
+        "sent>=0 plain/64/max 135500 failed",
+        "sent>=0 plain/64/50% 67750 failed",
+        "unaccounted>0 plain/64/max unknown failed: unknown",
+        "unaccounted>0 plain/64/50% 0 passed",
+        "p50>60s plain/64/50% 8.535 µs passed",
+    ];
+    assert_eq!(shown(&report), expected);
+    // In an invalid cell nothing passes and nothing fails.
+    let sent = report.cells[1].ledger.sent;
+    fixture::lose(&mut report.cells[1], sent);
+    crate::report::judge_validity(&mut report);
+    let results: Vec<_> = gate_rows(&report).into_iter().map(|row| row[3].clone()).collect();
+    assert_eq!(results, ["failed", "invalid", "failed: unknown", "invalid", "invalid"]);
+    report.cells.clear();
+    report.gates = gates(&report, &conditions[..1]);
+    assert_eq!(shown(&report), ["sent>=0 run unknown failed: unknown"]);
 }

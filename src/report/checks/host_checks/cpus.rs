@@ -1,8 +1,7 @@
 //! Checks of CPUs: number, siblings, isolation, quota, load and settings.
 
-use super::HostRequirements;
-use super::check::Grade::{Good, Note, Warn};
-use super::check::{Finding, finding, fixable};
+use super::requirements::Grade::{Good, Note, Warn};
+use super::requirements::{Finding, HostRequirements, finding, fixable};
 use crate::host::HostFacts;
 
 fn list(cpus: &[usize]) -> String {

@@ -1,7 +1,5 @@
 //! All checks of a host, in one table; the texts of their codes are in `warning_codes`.
 
-mod check;
-mod clock;
 mod cpus;
 mod requirements;
 mod system;
@@ -10,10 +8,8 @@ use crate::document::Warning;
 use crate::host::HostFacts;
 use crate::plan::Scenario;
 use crate::report::checks::warning_codes::{self as codes, Code};
-use check::Finding;
-pub use check::{Grade, HostCheck};
-pub use requirements::HostRequirements;
-pub(crate) use requirements::cores_here;
+use requirements::Finding;
+pub(crate) use requirements::{Grade, HostCheck, HostRequirements, cores_here};
 
 /// A check: `None` if the host does not report the facts it needs, or does not have the feature.
 type Check = fn(&HostFacts, HostRequirements<'_>) -> Option<Finding>;
@@ -35,16 +31,14 @@ static CHECKS: &[(&Code, &str, Check)] = &[
     (&codes::WMEM_MAX, "send buffer", system::wmem_max),
     (&codes::NETDEV_MAX_BACKLOG, "CPU backlog", system::netdev_max_backlog),
     (&codes::DEVICE_OFFLOAD, "device", system::device_offload),
-    (&codes::CLOCKSOURCE, "clock source", clock::clocksource),
-    (&codes::CLOCK_COST, "clock read", clock::clock_cost),
-    (&codes::CLOCK_STEP, "clock step", clock::clock_step),
-    (&codes::SLEEP_ERROR, "waking up", clock::sleep_error),
+    (&codes::CLOCKSOURCE, "clock source", system::clocksource),
+    (&codes::CLOCK_COST, "clock read", system::clock_cost),
+    (&codes::CLOCK_STEP, "clock step", system::clock_step),
+    (&codes::SLEEP_ERROR, "waking up", system::sleep_error),
     (&codes::MISSING_CAPABILITY, "capabilities", system::missing_capability),
 ];
 
-/// All checks of a host, for a run with these requirements.
-#[must_use]
-pub fn check_host(host: &HostFacts, needs: HostRequirements<'_>) -> Vec<HostCheck> {
+pub(crate) fn check_host(host: &HostFacts, needs: HostRequirements<'_>) -> Vec<HostCheck> {
     let run = |&(code, subject, check): &(&'static Code, &'static str, Check)| {
         let (grade, found, fix) = check(host, needs)?;
         Some(HostCheck { code, subject, grade, found, fix })
@@ -55,9 +49,7 @@ pub fn check_host(host: &HostFacts, needs: HostRequirements<'_>) -> Vec<HostChec
 /// Checks without a warning: cells or the head of the report show their effect.
 const SHOWN_ELSEWHERE: &[&str] = &["rmem_max", "wmem_max", "virtual_machine", "governor"];
 
-/// Warnings about the host that affect this run.
-#[must_use]
-pub fn host_warnings(host: &HostFacts, needs: HostRequirements<'_>) -> Vec<Warning> {
+pub(crate) fn host_warnings(host: &HostFacts, needs: HostRequirements<'_>) -> Vec<Warning> {
     check_host(host, needs)
         .iter()
         .filter(|check| check.grade >= Grade::Warn && !SHOWN_ELSEWHERE.contains(&check.code.name))
@@ -66,8 +58,7 @@ pub fn host_warnings(host: &HostFacts, needs: HostRequirements<'_>) -> Vec<Warni
 }
 
 /// The same of the sink's host, with a prefix in code and message.
-#[must_use]
-pub fn sink_warnings(host: &HostFacts, scenario: &Scenario) -> Vec<Warning> {
+pub(crate) fn sink_warnings(host: &HostFacts, scenario: &Scenario) -> Vec<Warning> {
     let of_sink = |warning: Warning| Warning {
         code: format!("{}{}", codes::OF_SINK, warning.code),
         message: format!("sink: {}", warning.message),

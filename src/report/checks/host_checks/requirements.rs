@@ -1,11 +1,11 @@
-//! The requirements of a run on its hosts.
+//! What a check of a host depends on, and its result.
 
 use crate::plan::{CellRate, Plan, Route, Scenario};
+use crate::report::checks::warning_codes::Code;
 use crate::unit::Rate;
 
-/// The requirements of a run on its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostRequirements<'a> {
+pub(crate) struct HostRequirements<'a> {
     /// Socket buffers in bytes.
     pub socket_buffer: usize,
     /// Senders, and receivers.
@@ -14,16 +14,23 @@ pub struct HostRequirements<'a> {
     pub sides: usize,
     /// Cores of the senders, if already chosen.
     pub tx_cores: &'a [Option<usize>],
-    /// Cores of the receivers.
     pub rx_cores: &'a [Option<usize>],
-    /// Whether there is a schedule to keep.
     pub paced: bool,
 }
 
 impl<'a> HostRequirements<'a> {
-    /// The requirements of this plan.
-    #[must_use]
-    pub fn of(plan: &'a Plan) -> Self {
+    /// The requirements of `udperf bench` without flags.
+    pub(crate) const DEFAULT: Self = Self {
+        // CONTRACT: the default of --socket-buffer.
+        socket_buffer: 4 << 20,
+        threads: 1,
+        sides: 2,
+        tx_cores: &[],
+        rx_cores: &[],
+        paced: true,
+    };
+
+    pub(crate) fn of(plan: &'a Plan) -> Self {
         let (tx_cores, rx_cores) = cores_here(plan);
         let route = plan.scenario.route;
         let is_paced = plan.cells.iter().any(|cell| cell.rate != CellRate::Max);
@@ -32,8 +39,7 @@ impl<'a> HostRequirements<'a> {
     }
 
     /// The requirements on the sink's host; the sink chooses its cores.
-    #[must_use]
-    pub fn of_sink(scenario: &Scenario) -> Self {
+    pub(crate) fn of_sink(scenario: &Scenario) -> Self {
         let sends = matches!(scenario.route, Route::Reverse | Route::Both);
         let is_paced = scenario.rates.iter().any(|rate| *rate != Rate::Max);
         Self::of_sides(scenario, sends, scenario.route.sends(), is_paced)
@@ -45,29 +51,12 @@ impl<'a> HostRequirements<'a> {
             threads: scenario.threads.into(),
             sides: usize::from(sends) + usize::from(receives),
             paced: sends && is_paced,
-            ..DEFAULT
+            ..Self::DEFAULT
         }
     }
 
     pub(crate) const fn workers(&self) -> usize {
         self.sides * self.threads
-    }
-}
-
-/// The requirements of `udperf bench` without flags.
-pub(super) const DEFAULT: HostRequirements<'static> = HostRequirements {
-    // CONTRACT: the default of --socket-buffer.
-    socket_buffer: 4 << 20,
-    threads: 1,
-    sides: 2,
-    tx_cores: &[],
-    rx_cores: &[],
-    paced: true,
-};
-
-impl Default for HostRequirements<'_> {
-    fn default() -> Self {
-        DEFAULT
     }
 }
 
@@ -77,4 +66,51 @@ pub(crate) fn cores_here(plan: &Plan) -> (&[Option<usize>], &[Option<usize>]) {
     let tx: &[_] = if route.sends() { &plan.tx_cores } else { &[] };
     let rx: &[_] = if route.receives() { &plan.rx_cores } else { &[] };
     (tx, rx)
+}
+
+/// How much a check matters, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grade {
+    Good,
+    /// Worth knowing; does not distort figures by itself.
+    Note,
+    /// Distorts figures.
+    Warn,
+    /// Makes figures worthless.
+    Bad,
+}
+
+pub(crate) struct HostCheck {
+    /// Its code, whose text has the effect on figures.
+    pub code: &'static Code,
+    pub subject: &'static str,
+    pub grade: Grade,
+    /// The finding; readable without the subject.
+    pub found: String,
+    pub fix: Option<String>,
+}
+
+impl HostCheck {
+    /// The finding and the command that fixes it, if both fit a line.
+    pub(super) fn message(&self) -> String {
+        /// Columns left beside the prefix of the sink's host. Arbitrary.
+        const COLUMNS: usize = 88;
+        match &self.fix {
+            Some(fix) if self.found.len() + fix.len() + 2 <= COLUMNS => {
+                format!("{}; {fix}", self.found)
+            }
+            _ => self.found.clone(),
+        }
+    }
+}
+
+/// The grade of a check, its finding, and a command that fixes it.
+pub(super) type Finding = (Grade, String, Option<String>);
+
+pub(super) fn finding(grade: Grade, found: impl Into<String>) -> Finding {
+    (grade, found.into(), None)
+}
+
+pub(super) fn fixable(grade: Grade, found: impl Into<String>, fix: impl Into<String>) -> Finding {
+    (grade, found.into(), Some(fix.into()))
 }

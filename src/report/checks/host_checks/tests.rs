@@ -1,9 +1,10 @@
-use super::requirements::DEFAULT;
 use super::*;
 use crate::document::{Capability, Device};
 use crate::plan::{EnginePair, EngineWord, Machine, Pinning, Plan, Route};
 use crate::unit::{Nanos, PayloadSize, Rate};
 use Grade::{Bad, Good, Note, Warn};
+
+const DEFAULT: HostRequirements<'static> = HostRequirements::DEFAULT;
 
 pub(crate) fn good_host() -> HostFacts {
     HostFacts {
@@ -83,35 +84,23 @@ fn pinned(tx: usize, rx: usize) -> HostRequirements<'static> {
     HostRequirements { tx_cores: &CORES[tx..=tx], rx_cores: &CORES[rx..=rx], ..DEFAULT }
 }
 
-/// The grade of the check of this code, on a host that differs from the good one by this change,
-/// and its finding with the fix, as `doctor` shows them.
-#[track_caller]
-fn check(
-    code: &str,
-    needs: HostRequirements<'_>,
-    change: impl FnOnce(&mut HostFacts),
-) -> (Grade, String) {
-    let mut host = good_host();
-    change(&mut host);
-    let all = check_host(&host, needs);
-    let check = all.into_iter().find(|check| check.code.name == code).unwrap();
-    let fix = check.fix.map_or_else(String::new, |fix| format!(" $ {fix}"));
-    (check.grade, check.found + &fix)
-}
-
-/// The code of a check, the requirements, how the host differs from the good one, the grade, and
-/// the finding with its fix: empty if it does not matter, its beginning if it ends in `…`.
+/// A check, how the host differs from the good one, the grade, and the finding with its fix as in
+/// `doctor`: empty if it does not matter, its beginning if it ends in `…`.
 type Case = (&'static str, HostRequirements<'static>, fn(&mut HostFacts), Grade, &'static str);
 
 #[track_caller]
 fn expect(cases: &[Case]) {
     for (code, needs, change, grade, text) in cases {
-        let (found_grade, found) = check(code, *needs, change);
+        let mut host = good_host();
+        change(&mut host);
+        let all = check_host(&host, *needs);
+        let check = all.into_iter().find(|check| check.code.name == *code).unwrap();
+        let found = check.found + &check.fix.map_or_else(String::new, |fix| format!(" $ {fix}"));
         let is_same = match text.strip_suffix('…') {
             Some(beginning) => found.starts_with(beginning),
             None => text.is_empty() || found == *text,
         };
-        assert!(found_grade == *grade && is_same, "{code}: {found_grade:?} {found}");
+        assert!(check.grade == *grade && is_same, "{code}: {:?} {found}", check.grade);
     }
 }
 
@@ -187,6 +176,10 @@ fn mitigations(host: &mut HostFacts, states: &[&str]) {
     host.mitigations = Some(states.collect());
 }
 
+fn boot(host: &mut HostFacts, line: &str) {
+    host.kernel_command_line = Some(line.into());
+}
+
 fn lack(host: &mut HostFacts, name: &str) {
     host.capabilities.push(capability(name, false, "not here"));
 }
@@ -211,6 +204,8 @@ fn settings_are_graded() {
     expect(&[
         ("turbo", DEFAULT, |h| h.turbo = Some(true), Note, ""),
         ("turbo", DEFAULT, |_| {}, Good, ""),
+        ("mitigations", DEFAULT, |h| boot(h, "quiet mitigations=off panic=1"), Note, ""),
+        ("mitigations", DEFAULT, |h| boot(h, "mitigations=auto,nosmt"), Good, ""),
         ("mitigations", DEFAULT, mitigated, Good, "on for 1 of 3 flaws"),
         ("mitigations", DEFAULT, vulnerable, Note, "on for 0 of 3 flaws; vulnerable by 2"),
         ("mitigations", DEFAULT, unaffected, Good, "on for 0 of 1 flaws"),
@@ -227,11 +222,6 @@ fn settings_are_graded() {
         ("missing_capability", DEFAULT, |h| lack(h, "ipv6"), Note, ""),
         ("missing_capability", DEFAULT, |h| lack(h, "socket_drops"), Warn, no_drops),
     ]);
-    for (line, grade) in [("quiet mitigations=off panic=1", Note), ("mitigations=auto,nosmt", Good)]
-    {
-        let found = check("mitigations", DEFAULT, |h| h.kernel_command_line = Some(line.into()));
-        assert_eq!(found.0, grade, "{line}");
-    }
 }
 
 #[test]

@@ -1,5 +1,3 @@
-//! What makes a document invalid, and what does not.
-
 use super::*;
 use crate::report::fixture;
 
@@ -16,7 +14,6 @@ fn expect(mut cell: Cell, reason: &str, change: impl FnOnce(&mut Cell)) {
     assert_eq!(codes.join(" "), reason, "{:?}", report.cells);
 }
 
-/// A cell of 100 kpps for half a second.
 fn cell() -> Cell {
     fixture::cell("plain", 64, "100k", 100e3)
 }

@@ -8,31 +8,24 @@ use crate::report::checks::host_checks::cores_here;
 
 /// What warnings about a cell depend on besides the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CellContext {
-    /// Datagrams sent in warm-up.
+pub(crate) struct CellContext {
     pub warmup_sent: u64,
-    /// Datagrams lost in warm-up.
     pub warmup_lost: u64,
     /// Whether the kernel's receive timestamps were requested.
     pub stamps: bool,
-    /// Whether every worker was pinned to a core.
     pub pinned: bool,
-    /// Whether a sender and a receiver shared a core.
     pub shared_core: bool,
     /// Whether datagrams went both ways at once.
     pub both: bool,
     /// Whether a hash assigned flows to receivers.
     pub by_hash: bool,
-    /// Whether datagrams went by AF_UNIX.
     pub unix: bool,
     /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
     pub buffer_doubled: bool,
 }
 
 impl CellContext {
-    /// The context of a cell of this plan that was measured on this host.
-    #[must_use]
-    pub fn of(plan: &Plan, host: &HostFacts, result: &CellResult) -> Self {
+    pub(crate) fn of(plan: &Plan, host: &HostFacts, result: &CellResult) -> Self {
         let (tx, rx) = cores_here(plan);
         let (warmup_sent, warmup_lost) = result.warmup;
         Self {

@@ -6,8 +6,7 @@ use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
 use crate::report::checks::warning_codes as codes;
 
-/// Engines that a run lacks because the host does not have them.
-pub fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
+pub(crate) fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
         let message = format!("engine {} is left out: {}", missing.engine, missing.why);
         codes::ENGINE_LEFT_OUT.warning(message)

@@ -73,7 +73,6 @@ fn not_granted(tx: SocketBuffer, rx: SocketBuffer, doubled: bool) -> Option<Stri
 }
 
 /// Warnings about listeners of a sink; `buffer_doubled`: the system doubles what it grants.
-#[must_use]
 pub(crate) fn listener_warnings(tally: &SinkTally, buffer_doubled: bool) -> Vec<Warning> {
     let drops = sum_counts(tally.listeners.iter().filter_map(|one| one.drops));
     let arrived = tally.unsolicited.totals.datagrams.saturating_add(drops);

@@ -5,22 +5,21 @@ mod engine;
 mod kernel;
 mod ledger;
 mod path;
-mod places;
 mod requests;
 mod timing;
 
 use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes::{self as codes, Code};
-pub use context::CellContext;
+pub(crate) use context::CellContext;
 pub(crate) use context::doubles_buffers;
 use context::percent;
 pub(crate) use engine::is_uncut;
-pub use engine::left_out;
+pub(crate) use engine::left_out;
 pub(crate) use kernel::listener_warnings;
 pub(crate) use ledger::is_path;
-pub use path::{over_loopback, size_warnings};
+pub(crate) use path::{over_loopback, size_warnings};
 pub(crate) use requests::server_drops;
-pub use timing::throttled;
+pub(crate) use timing::throttled;
 
 /// A check: the message of its warning; `None` without one.
 type Check = fn(&Cell, &CellContext) -> Option<String>;
@@ -46,12 +45,12 @@ static CHECKS: &[(&Code, Check)] = &[
     (&codes::DUPLICATE_REPLIES, |c, _| requests::duplicate_replies(c.exchange.as_ref()?)),
     (&codes::UNACCOUNTED, |c, _| ledger::unaccounted(c)),
     (&codes::LOST_BETWEEN, |c, _| ledger::lost_between(c)),
-    (&codes::NEIGHBOUR_UNRESOLVED, |c, _| places::neighbour_unresolved(c)),
+    (&codes::NEIGHBOUR_UNRESOLVED, |c, _| ledger::neighbour_unresolved(c)),
     (&codes::REASSEMBLY_LOSS, |c, _| {
         ledger::dropped(|at| at.reassembly, c, "arrived incomplete; use a --size that fits the MTU")
     }),
-    (&codes::SHARED_COUNTERS, places::shared_counters),
-    (&codes::ESTIMATED_PLACES, |c, _| places::estimated_places(c)),
+    (&codes::SHARED_COUNTERS, ledger::shared_counters),
+    (&codes::ESTIMATED_PLACES, |c, _| ledger::estimated_places(c)),
     (&codes::KERNEL_MISMATCH, |c, _| kernel::kernel_mismatch(c)),
     (&codes::CUT_SHORT, |c, _| {
         let reason = match c.cut_short_because.as_deref() {
@@ -123,9 +122,7 @@ static CHECKS: &[(&Code, Check)] = &[
     }),
 ];
 
-/// All warnings about a finished cell.
-#[must_use]
-pub fn cell_warnings(cell: &Cell, ctx: &CellContext) -> Vec<Warning> {
+pub(crate) fn cell_warnings(cell: &Cell, ctx: &CellContext) -> Vec<Warning> {
     CHECKS.iter().filter_map(|(code, check)| Some(code.warning(check(cell, ctx)?))).collect()
 }
 

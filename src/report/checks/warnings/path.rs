@@ -1,5 +1,3 @@
-//! Warnings about the path.
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Report, Warning};
@@ -7,7 +5,7 @@ use crate::plan::{Route, Scenario};
 use crate::report::checks::warning_codes as codes;
 
 /// Traffic to an address of this host runs over `lo`, not over the device of that address.
-pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
+pub(crate) fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let to = scenario.to.unwrap_or(scenario.bind);
     let elsewhere = scenario.route != Route::Local || scenario.to_netns.is_some();
     let message = format!("traffic to {to} runs over lo, not its device; use --to-netns");
@@ -16,7 +14,11 @@ pub fn over_loopback(scenario: &Scenario) -> Option<Warning> {
 }
 
 /// Path problems of large sizes: fragmentation, or a size limit.
-pub fn size_warnings(report: &Report, ipv6: bool, df: bool) -> impl Iterator<Item = Warning> {
+pub(crate) fn size_warnings(
+    report: &Report,
+    ipv6: bool,
+    df: bool,
+) -> impl Iterator<Item = Warning> {
     // With --df, datagrams that are too large are refused, which has its own warning.
     let fragmented = report.path_mtu.filter(|_| !df).and_then(|mtu| fragmented(report, mtu, ipv6));
     fragmented.into_iter().chain(large_lost(report))
@@ -29,7 +31,6 @@ const IPV4_HEADER: u64 = 20;
 const IPV6_HEADER: u64 = 40;
 const FRAGMENT_HEADER: u64 = 8;
 
-/// Number of IP packets of a datagram with this payload.
 pub(super) const fn fragments(payload: u64, mtu: u64, ipv6: bool) -> u64 {
     let (header, more) = if ipv6 { (IPV6_HEADER, FRAGMENT_HEADER) } else { (IPV4_HEADER, 0) };
     let datagram = payload.saturating_add(UDP_HEADER);

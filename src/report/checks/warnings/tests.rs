@@ -56,15 +56,11 @@ fn expect_first(code: &str, message: &str, change: impl FnOnce(&mut Cell)) {
 }
 
 fn lose(cell: &mut Cell, lost: u64, lost_at: LostAt) {
-    let ledger = &mut cell.ledger;
-    (ledger.lost, ledger.lost_at) = (Some(lost), lost_at);
-    for count in [&mut ledger.received, &mut ledger.arrived] {
-        *count = Some(count.unwrap() - lost);
-    }
+    fixture::lose(cell, lost);
+    cell.ledger.lost_at = lost_at;
     cell.rx.as_mut().unwrap().datagrams -= lost;
 }
 
-/// Fifty datagrams with a wrong checksum.
 fn checksum() -> LostAt {
     LostAt { checksum: Some(50), ..LostAt::default() }
 }

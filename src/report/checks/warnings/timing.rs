@@ -46,9 +46,7 @@ pub(super) fn stolen(cell: &Cell) -> Option<String> {
     (stolen > TICK_NS && stolen > elapsed / 100).then_some(text)
 }
 
-/// The warning about CPU throttling, if there was any.
-#[must_use]
-pub fn throttled(found: &CpuThrottling) -> Option<Warning> {
+pub(crate) fn throttled(found: &CpuThrottling) -> Option<Warning> {
     let CpuThrottling { cpu_max, nr_throttled: times, throttled_ns } = found;
     let time = show_nanos(*throttled_ns);
     let text = format!("cpu.max {cpu_max} stopped udperf: nr_throttled {times}, {time}; raise it");

@@ -11,7 +11,6 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 22.0;
 
 /// A chart of one line. Attributes in its SVG are for readers without the style of the page.
-#[derive(Debug)]
 pub(crate) struct Chart {
     pub(crate) title: String,
     pub(crate) caption: String,
@@ -53,7 +52,6 @@ impl Chart {
         Self { title, caption, frame, svg: String::new() }
     }
 
-    /// Adds vertical rules with a label below each.
     pub(crate) fn x_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
         let bottom = EDGE.1;
         for (x, label) in ticks {
@@ -67,7 +65,6 @@ impl Chart {
         self
     }
 
-    /// Adds horizontal rules with a label at the left of each.
     pub(crate) fn y_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
         let right = EDGE.0;
         for (y, label) in ticks {
@@ -94,7 +91,6 @@ impl Chart {
         self
     }
 
-    /// Adds a line through these points.
     pub(crate) fn line(mut self, points: impl Iterator<Item = (f64, f64)>) -> Self {
         let points = points.map(|(x, y)| format!("{},{}", self.frame.x(x), self.frame.y(y)));
         let points = points.collect::<Vec<_>>().join(" ");

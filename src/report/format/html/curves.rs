@@ -19,7 +19,6 @@ const MAX_NINES: u32 = 6;
 /// Shorter latencies are drawn as this: a histogram may hold 0, which has no logarithm.
 const MIN_NS: u64 = 1;
 
-/// The latencies of all trials of a cell.
 struct Curve<'a> {
     cell: &'a Cell,
     histogram: Histogram<u64>,
@@ -51,10 +50,8 @@ fn curves(report: &Report) -> Result<Vec<Curve<'_>>, RenderError> {
         });
         let curve = &mut curves[at];
         curve.bound_ns = curve.bound_ns.max(latency.bound_ns);
-        curve.histogram.add(&histogram).map_err(|error| RenderError::Histogram {
-            cell: cell.id.clone(),
-            reason: error.to_string(),
-        })?;
+        let damaged = |reason: String| RenderError::Histogram(cell.id.clone(), reason);
+        curve.histogram.add(&histogram).map_err(|error| damaged(error.to_string()))?;
     }
     curves.retain(|curve| !curve.histogram.is_empty());
     Ok(curves)
@@ -97,14 +94,9 @@ fn decade(power: u32) -> String {
     format!("{} {unit}", 10_u32.pow(power % 3))
 }
 
-/// `0`, `90`, `99`, `99.9` …
 fn percentile(nines: u32) -> String {
-    match nines {
-        0 => "0".to_owned(),
-        1 => "90".to_owned(),
-        2 => "99".to_owned(),
-        nines => format!("99.{}", "9".repeat(nines as usize - 2)),
-    }
+    let first = ["0", "90", "99", "99."][nines.min(3) as usize];
+    first.to_owned() + &"9".repeat(nines.saturating_sub(2) as usize)
 }
 
 #[cfg(test)]

@@ -23,8 +23,7 @@ const fn mark(grade: Grade) -> (&'static str, Color) {
 }
 
 /// The whole report: the host, each check, its capabilities, one verdict.
-#[must_use]
-pub fn doctor(checks: &[HostCheck], host: &HostFacts, color: bool) -> String {
+pub(crate) fn doctor(checks: &[HostCheck], host: &HostFacts, color: bool) -> String {
     let styler = Styler { color };
     let mut lines = vec![styler.paint(Color::Title, &identity(host)), String::new()];
     let indented = |color: Color, text: &str| " ".repeat(INDENT) + &styler.paint(color, text);
@@ -86,7 +85,7 @@ mod tests {
     #[test]
     fn checks_have_lines_fixes_and_a_verdict() {
         let shown =
-            |host: &HostFacts| doctor(&check_host(host, HostRequirements::default()), host, false);
+            |host: &HostFacts| doctor(&check_host(host, HostRequirements::DEFAULT), host, false);
         let text = shown(&good_host());
         assert!(text.starts_with("bench, Linux 6.18.44, AMD EPYC\n\n  ✓ build "), "{text}");
         assert!(text.ends_with("\nFit to measure.\n"), "{text}");

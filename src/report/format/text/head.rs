@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::requests;
 use super::rows::{has_requests, measured};
 use super::style::{Color, NBSP, Styler, counted, distinct, dotted, grouped, wrap};
-use crate::document::{Host, Report, Side, SocketBuffer};
-use crate::report::checks::validity::invalid_lines;
+use crate::document::{Cell, Host, Report, Side, SocketBuffer};
+use crate::report::checks::validity::{invalid_lines, missed_share};
+use crate::report::checks::warnings::server_drops;
 use crate::unit::{show_bytes, show_nanos};
 
 /// The paragraphs before the figures: why the run is invalid, and the headline with settings.
@@ -46,9 +46,8 @@ pub(super) fn title(report: &Report, styler: Styler) -> String {
     dotted(&items)
 }
 
-/// The hosts and the settings, a line for each group.
 pub(super) fn settings(report: &Report) -> Vec<String> {
-    let groups = [host(&report.host), sink(report), requests::settings(report), options(report)];
+    let groups = [host(&report.host), sink(report), requests(report), options(report)];
     groups.iter().filter(|items| !items.is_empty()).map(|items| dotted(items)).collect()
 }
 
@@ -62,6 +61,35 @@ pub(super) fn partial(report: &Report) -> Option<String> {
     let cut = (!cut.is_empty()).then(|| format!("{} cut short", cut.join(", ")));
     let parts: Vec<_> = missing.into_iter().chain(cut).collect();
     (!parts.is_empty()).then(|| format!("Partial: {}.", parts.join(", ")))
+}
+
+/// Warnings that the generator was the limit, not the server.
+const GENERATOR: [&str; 4] =
+    ["generator_dropped", "generator_limit", "behind_schedule", "refused_would_block"];
+
+/// The cells where the generator was the limit, so that the figures are not the server's.
+pub(super) fn generator(report: &Report) -> Option<String> {
+    let is_limit = |cell: &&Cell| {
+        let Some(exchange) = &cell.exchange else { return false };
+        let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
+        // With more timeouts than missed slots, the other side was the greater limit.
+        let is_behind = missed > exchange.timeouts
+            && missed_share(cell).is_some_and(|share| share > report.max_missed);
+        // A server whose own buffer overflowed was a limit, too.
+        server_drops(cell) == 0
+            && cell.warnings.iter().any(|warning| match warning.code.as_str() {
+                "behind_schedule" => is_behind,
+                code => GENERATOR.contains(&code),
+            })
+    };
+    let limited = distinct(report.cells.iter().filter(is_limit).map(|cell| cell.id.as_str()));
+    (!limited.is_empty()).then(|| {
+        format!(
+            "The generator was the limit, not the server, in {}; see the warnings. These figures \
+             do not include requests that it did not send.",
+            limited.join(", ")
+        )
+    })
 }
 
 fn planned(scenario: &Value) -> Option<u64> {
@@ -116,6 +144,22 @@ fn sink(report: &Report) -> Vec<String> {
     // In one item with its label, without a dot between the two.
     let first = format!("sink{NBSP}{NBSP}{}", items.next().unwrap_or_default());
     [first].into_iter().chain(items).collect()
+}
+
+/// How requests and replies are matched, for the lines above the table.
+fn requests(report: &Report) -> Vec<String> {
+    let options = &report.scenario["asking"];
+    let word = |name: &str| options[name].as_str().filter(|word| !word.is_empty());
+    let mut items: Vec<_> = word("requests").map(str::to_owned).into_iter().collect();
+    items.extend(word("replies").map(|replies| format!("matched by {replies}")));
+    if let Some(exchange) = report.cells.iter().find_map(|cell| cell.exchange.as_ref()) {
+        items.push(match exchange.outstanding {
+            Some(most) => format!("closed loop, {} outstanding", grouped(most)),
+            None => "open loop".to_owned(),
+        });
+        items.push(format!("timeout {}", show_nanos(exchange.timeout_ns)));
+    }
+    items
 }
 
 fn options(report: &Report) -> Vec<String> {

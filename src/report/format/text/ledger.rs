@@ -1,15 +1,14 @@
 //! The ledger line: all datagrams by outcome, in full so that the line adds up.
 
-use super::requests;
-use super::rows::{has_requests, is_send_only};
+use super::rows::{has_requests, is_send_only, measured};
 use super::style::{Color, NBSP, Styler, add_up, grouped, item, items, join_dotted, no_break};
-use crate::document::{Ledger, Refused, Report};
+use crate::document::{Cell, Exchange, Ledger, Refused, Report};
 use crate::report::checks::warnings::is_path;
 use crate::unit::sum_counts;
 
 pub(super) fn draw(report: &Report, styler: Styler) -> String {
     if has_requests(report) {
-        return requests::ledger(report, styler);
+        return of_requests(report, styler);
     }
     let ledgers = || report.cells.iter().map(|cell| &cell.ledger);
     let sum = |of: fn(&Ledger) -> Option<u64>| sum_counts(ledgers().filter_map(of));
@@ -31,6 +30,35 @@ pub(super) fn draw(report: &Report, styler: Styler) -> String {
         ("corrupt", sum(|ledger| ledger.corrupt)),
     ]));
     all.push(unaccounted(report, sum(|ledger| ledger.unaccounted), styler));
+    join_dotted(&all)
+}
+
+fn of_requests(report: &Report, styler: Styler) -> String {
+    let exchanges = || measured(report).filter_map(|cell| cell.exchange.as_ref());
+    let sum = |of: fn(&Exchange) -> u64| sum_counts(exchanges().map(of));
+    let refused = |cell: &Cell| cell.ledger.attempted.saturating_sub(cell.ledger.sent);
+    let refused = item("refused", sum_counts(measured(report).map(refused)));
+    let requests = item("requests", sum(|exchange| exchange.requests));
+    if is_send_only(report) {
+        return join_dotted(&[format!("{requests} (no reply is expected)"), refused]);
+    }
+    let answered = item("answered", sum(|exchange| exchange.matched));
+    let timeouts = sum(|exchange| exchange.timeouts);
+    let color = if timeouts == 0 { Color::Good } else { Color::Warning };
+    let timeouts = styler.paint(color, &item("timeouts", timeouts));
+    let mut all = vec![format!("{requests} = {answered} + {timeouts}"), refused];
+    all.extend(items([
+        ("late", sum(|exchange| exchange.late)),
+        ("duplicate", sum(|exchange| exchange.duplicate)),
+        ("of the warm-up", sum(|exchange| exchange.stale)),
+        ("continued", sum(|exchange| exchange.continued.saturating_sub(exchange.acknowledged))),
+        ("acknowledged", sum(|exchange| exchange.acknowledged)),
+        ("incomplete", sum(|exchange| exchange.incomplete)),
+        ("unmatched", sum(|exchange| exchange.unmatched)),
+        ("unreachable", sum(|exchange| exchange.unreachable)),
+        ("dropped by us", sum(|exchange| exchange.own_drops.unwrap_or(0))),
+        ("errors", sum(|exchange| sum_counts(exchange.errors.values().copied()))),
+    ]));
     join_dotted(&all)
 }
 

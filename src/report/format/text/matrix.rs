@@ -1,7 +1,8 @@
 //! Rates of every sending engine with every receiving engine.
 
-use super::rows::{Row, TableModel, loss, median};
+use super::rows::{Row, TableModel, median};
 use super::style::{BAD_LOSS, Color, Styler, UNCUT_MARK, UNKNOWN, align, distinct};
+use crate::report::checks::metric::loss;
 use crate::unit::show_pps;
 
 /// Minimum number of rows and columns; smaller matrices are readable in the table. Arbitrary.
@@ -31,7 +32,6 @@ pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
 
-/// The requested engines of the sender and of the receiver.
 fn engines<'a>(row: &Row<'a>) -> (&'a str, &'a str) {
     row.any().map_or(("", ""), |cell| (&cell.engine.tx, &cell.engine.rx))
 }

@@ -6,8 +6,6 @@ mod head;
 mod ledger;
 mod matrix;
 mod notes;
-mod remote;
-mod requests;
 mod rows;
 mod search;
 mod servers;
@@ -17,7 +15,7 @@ mod table;
 mod tests;
 mod warnings;
 
-pub use doctor::doctor;
+pub(crate) use doctor::doctor;
 pub(super) use rows::measured;
 pub(crate) use search::search;
 pub(crate) use servers::{echo, sink};
@@ -26,7 +24,7 @@ pub(super) use table::{Grid, Title};
 pub(crate) use warnings::of_run as warnings;
 
 use crate::document::Report;
-use crate::report::checks::gates;
+use crate::report::checks::fail_if::gate_rows;
 use crate::report::checks::validity::invalid_lines;
 use rows::TableModel;
 use style::{Color, MIN_WIDTH, NBSP, Styler, note};
@@ -54,20 +52,16 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
 
 /// What to know before any figure: what is missing, and whether the generator was the limit.
 fn limits(report: &Report) -> Vec<String> {
-    head::partial(report).into_iter().chain(requests::generator(report)).collect()
+    head::partial(report).into_iter().chain(head::generator(report)).collect()
 }
 
 /// The content of the text without its layout, for formats that lay it out themselves.
-#[derive(Debug)]
 pub(in crate::report) struct Outline {
-    /// Why the run is invalid, one line per reason.
     pub(in crate::report) invalid: Vec<String>,
     pub(in crate::report) title: String,
-    /// The host and the settings.
     pub(in crate::report) settings: Vec<String>,
     pub(in crate::report) limits: Vec<String>,
     pub(in crate::report) grid: Option<Grid>,
-    /// The result of each `--fail-if` in each cell; empty without `--fail-if`.
     pub(in crate::report) gates: Vec<Vec<String>>,
     /// Details that do not fit into a row: label and text.
     pub(in crate::report) notes: Vec<(String, String)>,
@@ -80,14 +74,15 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
     let table = TableModel::of(report);
     let plain = |text: String| text.replace(NBSP, " ");
     let notes = notes::list(report, &table, styler).into_iter();
+    let warnings = warnings::lines(report).into_iter();
     Outline {
         invalid: invalid_lines(report),
         title: plain(head::title(report, styler)),
         settings: head::settings(report).into_iter().map(plain).collect(),
         limits: limits(report),
         grid: (!table.rows.is_empty()).then(|| table::grid(&table)),
-        gates: gates::rows(report),
+        gates: gate_rows(report),
         notes: notes.map(|(label, text)| (label, plain(text))).collect(),
-        warnings: warnings::lines(report).into_iter().map(|one| (one.message, one.about)).collect(),
+        warnings: warnings.map(|one| (one.warning.message.trim().to_owned(), one.about)).collect(),
     }
 }

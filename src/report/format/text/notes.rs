@@ -1,13 +1,13 @@
 //! Notes below the table: the ledger, and details that do not fit into a row.
 
-use super::rows::{Figure, Row, TableModel, add_stalls, loss, measured, p50, p99};
+use super::rows::{Figure, Row, TableModel, add_stalls, measured, p50, p99};
 use super::style::{
     Color, INFINITE, NBSP, STALL_MARK, Styler, UNCUT_MARK, counted, distinct, first_few, grouped,
-    no_break, percent, requested_rate,
+    item, no_break, percent, requested_rate,
 };
-use super::{breakdown, ledger, remote, requests};
+use super::{breakdown, ledger};
 use crate::document::{Cell, Report};
-use crate::report::checks::metric::{WithLoss, p99_with_loss};
+use crate::report::checks::metric::{WithLoss, loss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps, sum_counts};
 
 /// Minimum p99 lag for a note. Arbitrary: it is visible in the latency of a quiet host.
@@ -15,14 +15,6 @@ const LATE_NS: u64 = 50_000;
 
 /// The highest percentile that has a column.
 const HIGHEST: f64 = 0.999;
-
-/// Explains a run whose receiving side is unknown.
-const SEND_ONLY: &str =
-    "only the sending side is known; see the receiver's own counters for arrivals";
-
-/// Explains the arrows of a run in both directions.
-const DIRECTIONS: &str =
-    "→ forward, from here to the sink; ← reverse, from there to here, at the same time";
 
 /// All notes that apply, each with its label; always the ledger, unless there are no cells.
 pub(super) fn list(
@@ -34,14 +26,17 @@ pub(super) fn list(
         return Vec::new();
     }
     let starred = format!("max {STALL_MARK}");
+    let send_only = "only the sending side is known; see the receiver's own counters for arrivals";
+    let directions =
+        "→ forward, from here to the sink; ← reverse, from there to here, at the same time";
     let notes = [
         ("ledger", Some(ledger::draw(report, styler))),
-        ("input", requests::input(report)),
-        ("sent", table.send_only.then(|| SEND_ONLY.to_owned())),
-        ("way", table.both_directions.then(|| DIRECTIONS.to_owned())),
-        ("flows", remote::flows(report)),
+        ("input", input(report)),
+        ("sent", table.send_only.then(|| send_only.to_owned())),
+        ("way", table.both_directions.then(|| directions.to_owned())),
+        ("flows", flows(report)),
         ("auto", auto(report)),
-        ("clocks", remote::clocks(report)),
+        ("clocks", clocks(report)),
         ("±", spread(table)),
         ("±", two_clocks(table)),
         (INFINITE, infinite(table)),
@@ -53,12 +48,34 @@ pub(super) fn list(
         ("outages", outages(report)),
         ("paced", paced_losses(table)),
         ("schedule", schedule(report)),
-        ("window", remote::after_window(report)),
+        ("window", after_window(report)),
         ("rate max", unscheduled(table)),
     ];
     let breakdown = breakdown::notes(report).into_iter().map(|text| ("latency", Some(text)));
     let notes = notes.into_iter().chain(breakdown);
     notes.filter_map(|(label, text)| Some((label.to_owned(), text?))).collect()
+}
+
+/// The records of the file of requests, if parts of it were not sent.
+fn input(report: &Report) -> Option<String> {
+    let input = report.input.as_ref().filter(|input| input.used < input.records)?;
+    let more = match input.more_link_types {
+        0 => String::new(),
+        count => format!(", and {} more", grouped(count)),
+    };
+    let types = match &input.link_types[..] {
+        [] => String::new(),
+        types => format!(" of link type {}{more}", types.join(", ")),
+    };
+    let left_out = input.left_out.iter().map(|(cause, count)| item(cause, *count));
+    let what = if input.format == "names" { "lines" } else { "packets" };
+    Some(format!(
+        "{}{types}: {} of {} {what} are sent; left out: {}",
+        input.format,
+        grouped(input.used),
+        grouped(input.records),
+        left_out.collect::<Vec<_>>().join(", ")
+    ))
 }
 
 fn auto(report: &Report) -> Option<String> {
@@ -237,4 +254,87 @@ fn unscheduled(table: &TableModel<'_>) -> Option<String> {
     };
     let text = format!("has no schedule: latency starts at departure, and {text}");
     table.timing().any(is_unscheduled).then_some(text)
+}
+
+fn clocks(report: &Report) -> Option<String> {
+    let clock = report.clock?;
+    if clock.same {
+        return Some("the same clock at both ends: one-way latency is exact".to_owned());
+    }
+    let side = if clock.offset_ns < 0 { "behind" } else { "ahead" };
+    let shown = |ns: u64| no_break(&show_nanos(ns));
+    // Added to zero, what rounds to -0 is 0.
+    let drift = (clock.drift_ppb as f64 / 100.0).round() / 10.0 + 0.0;
+    let rtt = clock.min_rtt_ns.map(|ns| no_break(&format!(" (min RTT {})", show_nanos(ns))));
+    Some(format!(
+        "the sink's is {} {side}, ±{}, drift {}{}",
+        shown(clock.offset_ns.unsigned_abs()),
+        shown(clock.bound_ns),
+        no_break(&format!("{drift:.1} ppm")),
+        rtt.unwrap_or_default()
+    ))
+}
+
+/// The comparison of flows, of the cell with the worst.
+fn flows(report: &Report) -> Option<String> {
+    let all = || measured(report).filter_map(|cell| cell.flows.as_ref());
+    let count = all().map(|flows| flows.count).max()?;
+    let lost = match all().filter_map(|flows| flows.loss_max).reduce(f64::max) {
+        Some(share) if share > 0.0 => format!("worst lost {}", percent(share)),
+        Some(_) => "none lost any".to_owned(),
+        None => "none sent".to_owned(),
+    };
+    let starved = match all().map(|flows| flows.starved).max() {
+        None | Some(0) => "none starved".to_owned(),
+        Some(starved) => format!("{} starved", grouped(starved)),
+    };
+    let fairness = all().filter_map(|flows| flows.fairness).reduce(f64::min);
+    let fairness = fairness.map(|index| match index {
+        // 1 only if it is exactly 1.
+        index if index >= 1.0 => "fairness 1".to_owned(),
+        index if index >= 0.9995 => "fairness >0.999".to_owned(),
+        index => format!("fairness {index:.3}"),
+    });
+    let parts = [lost, starved].into_iter().chain(fairness).map(|part| no_break(&part));
+    let receivers = receivers(report).map(|shares| no_break(&format!("; receivers {shares}")));
+    Some(format!(
+        "{}: {}{}",
+        grouped(count),
+        parts.collect::<Vec<_>>().join(", "),
+        receivers.unwrap_or_default()
+    ))
+}
+
+/// The receivers' shares of datagrams, in the cell with the least even ones.
+fn receivers(report: &Report) -> Option<String> {
+    /// Maximum number of receivers with a figure each; arbitrary.
+    const SHOWN: usize = 8;
+    let shares = measured(report).filter_map(|cell| {
+        let workers = cell.workers.as_deref().filter(|workers| workers.len() > 1)?;
+        let all = sum_counts(workers.iter().copied());
+        let skew = *workers.iter().max()? as f64 * workers.len() as f64 / all as f64;
+        (all > 0).then_some((workers, all, skew))
+    });
+    let (workers, all, _) = shares.max_by(|a, b| a.2.total_cmp(&b.2))?;
+    let percents = workers.iter().map(|&count| format!("{:.0}", 100.0 * count as f64 / all as f64));
+    let percents: Vec<_> = percents.take(SHOWN).collect();
+    let more = if workers.len() > SHOWN { "/…" } else { "" };
+    Some(format!("{}{more}%", percents.join("/")))
+}
+
+/// Late arrivals, if more than 1 % (arbitrary) came after the window.
+fn after_window(report: &Report) -> Option<String> {
+    let sides = || {
+        let sides = measured(report).filter_map(|cell| cell.rx.as_ref());
+        sides.filter_map(|rx| Some((rx.datagrams, rx.datagrams_after_window?)))
+    };
+    let (all, after) = (sum_counts(sides().map(|side| side.0)), sum_counts(sides().map(|s| s.1)));
+    (u128::from(after) * 100 > u128::from(all)).then(|| {
+        format!(
+            "{} of {} datagrams arrived after the window in which they were due; the rate counts \
+             them",
+            grouped(after),
+            grouped(all)
+        )
+    })
 }

@@ -6,7 +6,6 @@ use crate::report::checks::metric::is_infinite;
 use crate::report::checks::warnings::is_uncut;
 use crate::unit::{self, show_nanos, show_nanos_above};
 
-#[derive(Debug)]
 pub(super) struct Row<'a> {
     /// The payload: `64`, or `imix`.
     pub(super) size: String,
@@ -22,7 +21,6 @@ pub(super) struct Row<'a> {
     pub(super) timing: Vec<&'a Cell>,
 }
 
-#[derive(Debug)]
 pub(super) struct TableModel<'a> {
     /// By size, then engine, rate and direction.
     pub(super) rows: Vec<Row<'a>>,
@@ -54,14 +52,15 @@ impl<'a> TableModel<'a> {
         let mut rows = Vec::new();
         for size in distinct(cells.iter().map(|cell| size(cell))) {
             for engine in distinct(cells.iter().map(|cell| engine(cell))) {
-                let alike = cells.iter().copied();
-                let alike = alike.filter(|cell| self::engine(cell) == engine);
-                let alike: Vec<_> = alike.filter(|cell| self::size(cell) == size).collect();
                 for &(rate, other) in &pairs {
                     for &direction in &directions {
                         let at = |rate: &str| -> Vec<&Cell> {
-                            let alike = alike.iter().copied().filter(|cell| cell.rate == rate);
-                            alike.filter(|cell| cell.direction.as_deref() == direction).collect()
+                            let is_here = |cell: &&Cell| {
+                                (cell.rate.as_str(), cell.direction.as_deref()) == (rate, direction)
+                                    && self::engine(cell) == engine
+                                    && self::size(cell) == size
+                            };
+                            cells.iter().copied().filter(is_here).collect()
                         };
                         let (speed, timing) = (at(rate), at(other));
                         if !(speed.is_empty() && timing.is_empty()) {
@@ -156,7 +155,6 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A figure of a latency, or its upper limit.
 pub(super) type BoundedFigure = fn(&Latency) -> Bounded;
 
 pub(super) fn p50(latency: &Latency) -> Bounded {
@@ -222,14 +220,6 @@ fn engine(cell: &Cell) -> &str {
     cell.id.split('/').next().unwrap_or_default()
 }
 
-/// The loss; `None` if no datagram was sent.
-pub(super) fn loss(cell: &Cell) -> Option<f64> {
-    let ledger = &cell.ledger;
-    let lost = ledger.lost.filter(|_| ledger.sent > 0)?;
-    Some(lost as f64 / ledger.sent as f64)
-}
-
-/// Median and largest over trials.
 pub(super) fn median_and_worst(
     cells: &[&Cell],
     of: fn(&Cell) -> Option<f64>,
@@ -237,7 +227,6 @@ pub(super) fn median_and_worst(
     median(cells, of).zip(cells.iter().filter_map(|cell| of(cell)).reduce(f64::max))
 }
 
-/// Stalls of several cells and sides as one.
 pub(super) fn add_stalls<'a>(all: impl Iterator<Item = &'a StallSum>) -> StallSum {
     all.fold(StallSum::default(), |sum, one| StallSum {
         count: sum.count.saturating_add(one.count),

@@ -129,7 +129,6 @@ fn row(point: &CurvePoint) -> [String; 6] {
     ]
 }
 
-/// A percentile; infinite if it falls among lost datagrams.
 fn percentile(ns: u64, quantile: f64, loss: Option<f64>) -> String {
     match loss {
         Some(loss) if loss > 1.0 - quantile => INFINITE.to_owned(),

@@ -123,10 +123,8 @@ pub(crate) fn sink(document: &SinkDocument, style: Style) -> String {
     parts.join("\n")
 }
 
-/// A title, and the text of an item.
 type SinkColumn<T> = (&'static str, fn(&T) -> String);
 
-/// A row of titles, and a row for each item.
 fn table<T>(columns: &[SinkColumn<T>], all: &[T]) -> Vec<Vec<String>> {
     let mut rows = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
     rows.extend(all.iter().map(|one| columns.iter().map(|(_, cell)| cell(one)).collect()));

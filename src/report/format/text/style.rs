@@ -229,7 +229,6 @@ pub(super) fn more(count: usize, what: &str) -> Option<String> {
     Some(format!("and {}", counted(more as u64, &format!("more {what}"))))
 }
 
-/// The first few items, and how many more there are.
 pub(super) fn first_few<T>(all: &[T], what: &str, show: impl Fn(&T) -> String) -> Option<String> {
     let first = all.iter().take(LISTED).map(show).chain(more(all.len(), what));
     (!all.is_empty()).then(|| first.collect::<Vec<_>>().join("; "))

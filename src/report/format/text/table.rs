@@ -101,13 +101,11 @@ fn titles(group: ColumnGroup, table: &TableModel<'_>) -> Vec<String> {
 }
 
 /// The table without its layout, for formats that lay it out themselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::report) struct Grid {
     pub(in crate::report) columns: Vec<Title>,
     pub(in crate::report) rows: Vec<Vec<String>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::report) struct Title {
     pub(in crate::report) text: String,
     /// The group of columns, such as `flat out`; empty if it has no title.

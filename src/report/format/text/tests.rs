@@ -1,5 +1,3 @@
-//! The exact text of reports.
-
 mod figures;
 mod longest;
 

@@ -17,8 +17,7 @@ const MAX_COLUMNS: usize = 100;
 const MIN_NAME: usize = 16;
 
 pub(super) struct Line {
-    code: String,
-    pub(super) message: String,
+    pub(super) warning: Warning,
     /// The cells; empty for the whole run.
     pub(super) about: String,
 }
@@ -26,11 +25,7 @@ pub(super) struct Line {
 pub(crate) fn of_run(warnings: &[Warning], style: Style) -> Option<String> {
     let mut sorted: Vec<&Warning> = warnings.iter().collect();
     sorted.sort_by_key(|warning| rank(warning, None));
-    let line = |one: &Warning| Line {
-        code: one.code.clone(),
-        message: one.message.clone(),
-        about: String::new(),
-    };
+    let line = |one: &Warning| Line { warning: one.clone(), about: String::new() };
     draw(&sorted.into_iter().map(line).collect::<Vec<_>>(), style)
 }
 
@@ -46,7 +41,7 @@ pub(super) fn draw(all: &[Line], style: Style) -> Option<String> {
         0 => String::new(),
         more => format!("… {more} more: -v · "),
     };
-    let codes: Vec<_> = shown.iter().take(MAX_SHOWN).map(|one| one.code.as_str()).collect();
+    let codes: Vec<_> = shown.iter().take(MAX_SHOWN).map(|one| one.warning.code.as_str()).collect();
     let hint = format!("{more}udperf explain {}", codes.join(" "));
     lines.push(styler.paragraph(Color::Quiet, &hint, style.width));
     Some(lines.join("\n"))
@@ -78,7 +73,7 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
             0 => about,
             more => format!("{about} +{more}"),
         };
-        Some(Line { code: code.to_owned(), message: worst.message.trim().to_owned(), about })
+        Some(Line { warning: worst.clone(), about })
     };
     codes.into_iter().filter_map(line).collect()
 }
@@ -108,8 +103,9 @@ fn bullet(styler: Styler, style: Style, line: &Line) -> Vec<String> {
         length => length.min(MIN_NAME) + 3,
     };
     // The advice after the last semicolon is kept.
-    let advice = line.message.rfind("; ").map_or("", |at| &line.message[at..]).chars().count();
-    let message = shorten(&line.message, space - named, advice);
+    let message = line.warning.message.trim();
+    let advice = message.rfind("; ").map_or("", |at| &message[at..]).chars().count();
+    let message = shorten(message, space - named, advice);
     let space = space.saturating_sub(columns(&message) + 3);
     let about = match line.about.as_str() {
         "" => String::new(),

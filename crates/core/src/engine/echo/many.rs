@@ -26,36 +26,23 @@ pub struct ManyEcho {
     socket: UdpSocket,
     inbox: RecvBatch,
     outbox: ReplyBatch,
-    /// What of the latest batch is to be returned; as long as a batch.
     pending: Box<[PendingReply]>,
 }
 
 impl ManyEcho {
-    /// Replies with single datagrams; `anywhere`: the socket is bound to any address, which fails
-    /// if the system does not report destination addresses.
+    /// Replies with single datagrams, or with super-packets (`segments`), which fails if the system
+    /// has none; `local`: the socket is bound to any address, which fails if the system does not
+    /// report destination addresses.
     // cold: set-up
-    pub fn batch(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
-        Self::new(socket, ipv6, RecvMetadata { local: anywhere, ..RecvMetadata::default() }, BATCH)
-    }
-
-    /// The same with super-packets; fails if the system has none.
-    // cold: set-up
-    pub fn offload(socket: UdpSocket, ipv6: bool, anywhere: bool) -> io::Result<Self> {
-        sys::set_udp_gro(&socket)?;
-        let metadata = RecvMetadata { segments: true, local: anywhere, ..RecvMetadata::default() };
-        Self::new(socket, ipv6, metadata, PACKETS)
-    }
-
-    // cold: set-up
-    fn new(
-        socket: UdpSocket,
-        ipv6: bool,
-        metadata: RecvMetadata,
-        batch: usize,
-    ) -> io::Result<Self> {
-        if metadata.local {
+    pub fn new(socket: UdpSocket, ipv6: bool, local: bool, segments: bool) -> io::Result<Self> {
+        if segments {
+            sys::set_udp_gro(&socket)?;
+        }
+        if local {
             sys::enable_pktinfo(&socket, ipv6)?;
         }
+        let batch = if segments { PACKETS } else { BATCH };
+        let metadata = RecvMetadata { segments, local, ..RecvMetadata::default() };
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, metadata);
         let pending = PendingReply::buffers(batch);
         Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), pending })

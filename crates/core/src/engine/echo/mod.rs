@@ -89,7 +89,6 @@ impl PendingReply {
         vec![nothing; batch].into_boxed_slice()
     }
 
-    /// Counts a request, and returns its reply if `filter` selects it.
     #[inline]
     pub(super) fn to(
         mut request: Request<'_>,

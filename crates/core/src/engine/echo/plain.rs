@@ -178,7 +178,6 @@ pub(in crate::engine) fn send_reply(
     }
 }
 
-/// Sends all, until there is no room.
 pub(in crate::engine) fn send_one_by_one<'a>(
     socket: &UdpSocket,
     mut replies: impl Iterator<Item = Reply<'a>>,

@@ -15,9 +15,18 @@ use crate::unit::{Nanos, PayloadSize};
 /// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = false;
 
-fn absent() -> io::Error {
+fn absent<T>() -> io::Result<T> {
     let why = "this build has no feature uring; build with --features uring, on Linux";
-    io::Error::new(io::ErrorKind::Unsupported, why)
+    Err(io::Error::new(io::ErrorKind::Unsupported, why))
+}
+
+/// Defines methods that are never called.
+macro_rules! inert {
+    ($($name:ident$(<$life:lifetime>)?($($argument:tt)*) $(-> $result:ty)? = $value:expr;)*) => {$(
+        fn $name$(<$life>)?($($argument)*) $(-> $result)? {
+            $value
+        }
+    )*};
 }
 
 #[derive(Debug)]
@@ -31,27 +40,18 @@ impl<S: Datagram> UringTx<S> {
         _batch: Option<usize>,
         _fill: impl Fn(&mut [u8]),
     ) -> io::Result<Self> {
-        Err(absent())
+        absent()
     }
 }
 
 impl<S: Datagram> Tx for UringTx<S> {
     type Socket = S;
 
-    fn batch(&self, _paced: bool) -> usize {
-        match self.0 {}
-    }
-
-    fn lease(&mut self, _want: usize) -> &mut [u8] {
-        match self.0 {}
-    }
-
-    fn stride(&self) -> usize {
-        match self.0 {}
-    }
-
-    fn push(&mut self, _flow: usize, _first_sequence: u64, _count: usize) -> Push {
-        match self.0 {}
+    inert! {
+        batch(&self, _: bool) -> usize = match self.0 {};
+        lease(&mut self, _: usize) -> &mut [u8] = match self.0 {};
+        stride(&self) -> usize = match self.0 {};
+        push(&mut self, _: usize, _: u64, _: usize) -> Push = match self.0 {};
     }
 }
 
@@ -65,19 +65,16 @@ impl<S: Datagram> UringRx<S> {
         _batch: Option<usize>,
         _stamps: bool,
     ) -> io::Result<Self> {
-        Err(absent())
+        absent()
     }
 }
 
 impl<S: Datagram> Rx for UringRx<S> {
     type Socket = S;
 
-    fn pull(&mut self) -> Pull {
-        match self.0 {}
-    }
-
-    fn each(&self, _visit: impl FnMut(&[u8], Option<Nanos>)) {
-        match self.0 {}
+    inert! {
+        pull(&mut self) -> Pull = match self.0 {};
+        each(&self, _: impl FnMut(&[u8], Option<Nanos>)) = match self.0 {};
     }
 }
 
@@ -86,20 +83,15 @@ pub struct UringEcho(Infallible);
 
 impl UringEcho {
     pub fn new(_socket: UdpSocket, _ipv6: bool, _anywhere: bool) -> io::Result<Self> {
-        Err(absent())
+        absent()
     }
 }
 
 impl Responder for UringEcho {
-    fn turn(&mut self, _filter: &mut impl ReplyFilter, _counters: &mut EchoCounters) -> bool {
-        match self.0 {}
-    }
-
-    fn send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _: &mut EchoCounters) {
-        match self.0 {}
-    }
-
-    fn sockets(&mut self) -> &mut [UdpSocket] {
-        match self.0 {}
+    inert! {
+        turn(&mut self, _: &mut impl ReplyFilter, _: &mut EchoCounters) -> bool = match self.0 {};
+        send<'a>(&mut self, _: impl Iterator<Item = Reply<'a>> + Clone, _: &mut EchoCounters) =
+            match self.0 {};
+        sockets(&mut self) -> &mut [UdpSocket] = match self.0 {};
     }
 }

@@ -31,7 +31,6 @@ pub(super) struct Buffers {
     /// Entries of the ring: whole pages of memory, shared with the kernel only.
     entries: NonNull<BufRingEntry>,
     bytes: StableSlice<u8>,
-    /// Where the first buffer begins in them: at a cache line.
     start: usize,
     stride: usize,
     count: u16,
@@ -71,7 +70,6 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// Prepares a buffer for the kernel, until [`Self::publish`].
     #[inline]
     pub(super) fn give(&mut self, id: u16) {
         let slot = self.bytes.at(self.slot_start(id));
@@ -88,7 +86,6 @@ impl Buffers {
         self.provided = self.provided.wrapping_add(1);
     }
 
-    /// Publishes prepared buffers to the kernel.
     #[inline]
     pub(super) fn publish(&mut self) {
         // SAFETY: the tail is a u16 within the first entry, aligned as such, and lives as long as

@@ -33,11 +33,8 @@ pub struct UringEcho {
     rx: UringRx<UdpSocket>,
     ring: IoUring,
     outbox: ReplyBatch,
-    /// What of the latest pull is to be returned; as long as a pull.
     pending: Box<[PendingReply]>,
-    /// What came of sending each of those.
     results: Box<[i32]>,
-    /// Whether the ring takes no requests any more.
     broken: bool,
 }
 
@@ -62,7 +59,6 @@ impl UringEcho {
         })
     }
 
-    /// Sends the first `count` of those that are kept.
     #[inline]
     fn send_pending(&mut self, count: usize, counters: &mut EchoCounters) {
         let (rx, pending) = (&self.rx, &self.pending[..count]);

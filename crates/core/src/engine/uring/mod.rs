@@ -22,7 +22,6 @@ use io_uring::IoUring;
 /// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = true;
 
-/// A ring of the calling thread for this number of requests and results.
 // cold: set-up
 fn ring(requests: usize, results: usize) -> io::Result<IoUring> {
     let too_many = |_| io::Error::from(io::ErrorKind::InvalidInput);
@@ -49,7 +48,6 @@ fn is_temporary(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }
 
-/// An error with the call that failed and, where it is known, the reason.
 // cold: set-up
 fn failed(call: &str, error: &io::Error) -> io::Error {
     let why = match error.raw_os_error() {

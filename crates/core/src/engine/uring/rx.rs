@@ -51,7 +51,6 @@ pub struct UringRx<S: Datagram = UdpSocket> {
     ring: IoUring,
     socket: S,
     inbox: Inbox,
-    /// Whether the multishot goes on.
     armed: bool,
     /// When the latest pull ended, on the calendar clock; read where there are timestamps.
     read_ns: Option<u64>,
@@ -88,8 +87,6 @@ impl<S: Datagram> UringRx<S> {
         Ok(rx)
     }
 
-    /// Receives datagrams of up to `payload_len` bytes, with `control_len` bytes of control
-    /// messages.
     // cold: set-up
     pub(super) fn with_layout(
         socket: S,
@@ -130,7 +127,6 @@ impl<S: Datagram> UringRx<S> {
         }
     }
 
-    /// The first `len` bytes of the datagram of this number.
     #[inline]
     pub(super) fn bytes(&self, number: usize, len: usize) -> &[u8] {
         let slot = self.inbox.buffers.slot(self.inbox.pulled[number].buffer);
@@ -185,7 +181,6 @@ impl Inbox {
         }
     }
 
-    /// Reads what the kernel has put in front of the payload.
     #[inline]
     fn read(&self, buffer: u16, stamped: bool, pull: &mut Pull) -> Pulled {
         let Ok(out) = RecvMsgOut::parse(self.buffers.slot(buffer), &self.layout) else {

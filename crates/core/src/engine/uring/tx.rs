@@ -36,11 +36,9 @@ pub struct UringTx<S: Datagram = UdpSocket> {
     /// Before what it points into: fields are dropped in this order.
     ring: IoUring,
     sockets: Vec<S>,
-    /// Where to send; `None`: the sockets are connected.
     to: Option<Box<SockAddr>>,
     size: PayloadSize,
     arena: Arena,
-    /// Why the ring takes no requests any more.
     broken: Option<SendError>,
 }
 
@@ -91,7 +89,6 @@ impl<S: Datagram> UringTx<S> {
         true
     }
 
-    /// Counts the results that are there; returns how many.
     #[inline]
     fn reap(&mut self, push: &mut Push) -> usize {
         let mut results = 0;

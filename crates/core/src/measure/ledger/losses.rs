@@ -7,7 +7,6 @@ use crate::measure::{IpCounters, Kernels, RxTally, Topology, TxTally};
 #[derive(Debug, Default)]
 pub(super) struct LossAttribution {
     pub(super) datagrams: u64,
-    /// All missing datagrams, before any were charged.
     lost: u64,
     /// Charged locations whose count is an estimate from packets of several datagrams.
     estimated: Vec<DropLocation>,
@@ -17,7 +16,6 @@ pub(super) struct LossAttribution {
     at_socket: Packet,
     /// Whether packets of several datagrams pass the receiver's backlog on another host.
     pub(super) joined: bool,
-    /// Whether packets of several datagrams left.
     pub(super) left_joined: bool,
     /// Whether counters that include other traffic counted more than was missing.
     overfull: bool,
@@ -25,7 +23,6 @@ pub(super) struct LossAttribution {
     from_shared: Vec<DropLocation>,
 }
 
-/// The datagrams in a dropped packet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Packet {
     #[default]
@@ -122,7 +119,6 @@ impl LossAttribution {
         self.estimate(location, charged, self.left_joined && self.datagrams > 0)
     }
 
-    /// Charges drops at the receiving socket, whose counter is not shared.
     pub(super) fn charge_at_socket(&mut self, drops: u64) -> u64 {
         let location = DropLocation::ReceiveBuffer;
         match self.at_socket {
@@ -176,7 +172,6 @@ impl LossAttribution {
         charged
     }
 
-    /// Names of the locations whose counts are estimates.
     pub(super) fn estimated(&self) -> Vec<String> {
         words(&self.estimated)
     }
@@ -190,7 +185,6 @@ impl LossAttribution {
         words(&self.shared)
     }
 
-    /// Marks a count as an estimate if it is one; returns it.
     pub(super) fn estimate(&mut self, location: DropLocation, charged: u64, is_one: bool) -> u64 {
         if is_one && charged > 0 {
             self.estimated.push(location);
@@ -199,7 +193,6 @@ impl LossAttribution {
     }
 }
 
-/// The names of these locations, in the order of the document.
 fn words(locations: &[DropLocation]) -> Vec<String> {
     let all = DropLocation::ALL.iter().filter(|location| locations.contains(location));
     all.map(|location| location.word().to_owned()).collect()

@@ -19,7 +19,10 @@ use std::{fmt, io};
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum UnixError {
     #[error("cannot create an AF_UNIX socket: {source}; raise the limit of open files (ulimit -n)")]
-    Create { source: io::Error },
+    Create {
+        #[from]
+        source: io::Error,
+    },
     #[error("--bind unix: this system has no AF_UNIX datagram sockets; use an IP address")]
     Absent,
     #[error(

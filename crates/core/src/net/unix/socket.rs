@@ -43,7 +43,6 @@ impl Unix {
         Ok((Self::of(socket), file))
     }
 
-    /// Binds a socket of any type, replacing one whose process has ended.
     fn bind_socket(socket: &Socket, name: &UnixName) -> Result<Option<UnixFile>, UnixError> {
         let refused = |source| UnixError::Bind { name: name.clone(), source };
         let path = name.path();
@@ -92,13 +91,10 @@ fn connect(socket: &Socket, name: &UnixName) -> io::Result<()> {
     socket.connect(&SockAddr::unix(name.path())?)
 }
 
-/// A non-blocking socket of this type.
 fn create(kind: Type) -> Result<Socket, UnixError> {
-    let create = || {
-        let socket = Socket::new(Domain::UNIX, kind, None)?;
-        socket.set_nonblocking(true).map(|()| socket)
-    };
-    create().map_err(|source| UnixError::Create { source })
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 fn create_datagram(buffer: usize) -> Result<Socket, UnixError> {

@@ -29,36 +29,29 @@ const POINTER: u8 = 0xC0;
 /// Maximum labels and pointers in a name of 255 bytes (RFC 1035 §3.1): a pointer before each label.
 const NAME_STEPS: usize = 256;
 
-/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026, in rows of consecutive numbers.
-const TYPES: [(u16, &str); 7] = [
-    (
-        1,
-        "A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT NSAP \
-         NSAP-PTR SIG KEY PX GPOS AAAA LOC NXT EID NIMLOC SRV ATMA NAPTR KX CERT A6 DNAME SINK OPT \
-         APL DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM TLSA SMIMEA",
-    ),
-    (55, "HIP NINFO RKEY TALINK CDS CDNSKEY OPENPGPKEY CSYNC ZONEMD SVCB HTTPS DSYNC HHIT BRID"),
-    (99, "SPF UINFO UID GID UNSPEC NID L32 L64 LP EUI48 EUI64"),
-    (128, "NXNAME"),
-    (249, "TKEY TSIG IXFR AXFR MAILB MAILA ANY URI CAA AVC DOA AMTRELAY RESINFO WALLET CLA IPN"),
-    (32_768, "TA DLV"),
-    // Other spellings of 255; NSAPPTR, 23, has one more below.
-    (255, "*"),
-];
+/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026, counted from the number before
+/// them. The last one is another spelling of ANY; NSAP-PTR has one more in [`rtype`].
+const TYPES: &str = "\
+    1 A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT NSAP \
+    NSAP-PTR SIG KEY PX GPOS AAAA LOC NXT EID NIMLOC SRV ATMA NAPTR KX CERT A6 DNAME SINK OPT APL \
+    DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM TLSA SMIMEA \
+    55 HIP NINFO RKEY TALINK CDS CDNSKEY OPENPGPKEY CSYNC ZONEMD SVCB HTTPS DSYNC HHIT BRID \
+    99 SPF UINFO UID GID UNSPEC NID L32 L64 LP EUI48 EUI64 128 NXNAME \
+    249 TKEY TSIG IXFR AXFR MAILB MAILA ANY URI CAA AVC DOA AMTRELAY RESINFO WALLET CLA IPN \
+    32768 TA DLV 255 *";
+/// RCODEs of IANA's registry "DNS RCODEs", counted in the same way; 16 is that of OPT.
+const RCODES: &str = "\
+    0 NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE \
+    DSOTYPENI 16 BADVERS BADKEY BADTIME BADMODE BADNAME BADALG BADTRUNC BADCOOKIE";
 
-/// RCODEs of IANA's registry "DNS RCODEs", in rows of consecutive numbers; 16 is that of OPT.
-const RCODES: [(u16, &str); 2] = [
-    (
-        0,
-        "NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE \
-         DSOTYPENI",
-    ),
-    (16, "BADVERS BADKEY BADTIME BADMODE BADNAME BADALG BADTRUNC BADCOOKIE"),
-];
-
-/// Names and numbers of a registry in rows of consecutive numbers.
-fn entries(rows: &[(u16, &'static str)]) -> impl Iterator<Item = (&'static str, u16)> {
-    rows.iter().flat_map(|(first, row)| row.split(' ').zip(*first..))
+/// Names and numbers of a registry.
+fn entries(registry: &str) -> impl Iterator<Item = (&str, u16)> {
+    let mut next = 0;
+    registry.split(' ').filter_map(move |word| {
+        let number = word.parse().ok();
+        next = number.unwrap_or(next + 1);
+        number.is_none().then(|| (word, next - 1))
+    })
 }
 
 /// The names in questions.
@@ -112,9 +105,8 @@ impl Dns {
             let (what, least, most) = ("a random label", 1, LONGEST_LABEL);
             return Err(PayloadError::Size { what, requested, least, most });
         }
-        let default = rtype(self.rtype.as_bytes());
-        let default =
-            default.ok_or_else(|| PayloadError::RecordType { requested: self.rtype.clone() })?;
+        let unknown = || PayloadError::RecordType { requested: self.rtype.clone() };
+        let default = rtype(self.rtype.as_bytes()).ok_or_else(unknown)?;
         match &self.names {
             Names::One(name) => {
                 let query = if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -215,7 +207,7 @@ pub(super) fn rtype(word: &[u8]) -> Option<u16> {
         return std::str::from_utf8(digits).ok()?.parse().ok();
     }
     let word = if word.eq_ignore_ascii_case(b"NSAPPTR") { b"NSAP-PTR" } else { word };
-    let found = entries(&TYPES).find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+    let found = entries(TYPES).find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
     found.map(|(_, number)| number)
 }
 
@@ -334,6 +326,6 @@ pub(super) fn code_name(code: u16) -> String {
     if code == TRUNCATED {
         return "TRUNCATED".to_owned();
     }
-    let known = entries(&RCODES).find(|(_, number)| *number == code);
+    let known = entries(RCODES).find(|(_, number)| *number == code);
     known.map_or_else(|| code.to_string(), |(name, _)| name.to_owned())
 }

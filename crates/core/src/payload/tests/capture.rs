@@ -8,7 +8,6 @@ fn words(is_big: bool, words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(bytes).collect()
 }
 
-/// Words of 2 bytes in either byte order.
 fn halves(is_big: bool, halves: &[u16]) -> Vec<u8> {
     let bytes = |half: &u16| if is_big { half.to_be_bytes() } else { half.to_le_bytes() };
     halves.iter().flat_map(bytes).collect()
@@ -33,7 +32,6 @@ fn ethernet(kind: u16, packet: &[u8]) -> Vec<u8> {
     [&[2; 12], &kind.to_be_bytes()[..], packet].concat()
 }
 
-/// A frame to port 53.
 fn frame(payload: &[u8]) -> Vec<u8> {
     ethernet(0x0800, &ip4(53, payload))
 }
@@ -84,7 +82,7 @@ fn pcapng(frames: &[(u32, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-fn capture(bytes: &[u8], port: Option<u16>) -> Spec {
+pub(super) fn capture(bytes: &[u8], port: Option<u16>) -> Spec {
     Spec::of(RequestSource::Capture { bytes: bytes.to_vec(), port })
 }
 

@@ -10,7 +10,6 @@ fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
     preset(Preset::Dns(dns))
 }
 
-/// Queries for www.example.com.
 fn www() -> Compiled {
     compiled(&dns(|_| {}))
 }

@@ -28,7 +28,6 @@ impl Compiled {
         slot
     }
 
-    /// Whether `reply` answers request number `n`.
     fn matches(&self, n: u64, id: u64, reply: &[u8]) -> bool {
         self.1.answers(&self.0, n, id, reply, &mut vec![0; self.0.largest])
     }
@@ -37,7 +36,6 @@ impl Compiled {
         self.0.input.as_ref().unwrap()
     }
 
-    /// The name of the error that a reply reports.
     fn error(&self, reply: &[u8]) -> Option<String> {
         self.1.code_of(reply).map(|code| self.1.code_name(code))
     }
@@ -156,8 +154,7 @@ fn errors_in_fields_have_their_position() {
 #[test]
 fn requests_have_limits() {
     let ways = |count| text(&"{choice:a|b}".repeat(count));
-    let pcap =
-        |bytes: &[u8]| Spec::of(RequestSource::Capture { bytes: bytes.to_vec(), port: None });
+    let pcap = |bytes: &[u8]| capture::capture(bytes, None);
     let (least, most) = (16, 65_507);
     let size = |what, requested| PayloadError::Size { what, requested, least, most };
     for (spec, expected) in [

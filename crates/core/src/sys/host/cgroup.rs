@@ -16,7 +16,6 @@ pub fn cgroup_limits() -> Option<CgroupLimits> {
     limits(&raw("/proc/self/cgroup")?, Path::new(MOUNT))
 }
 
-/// The limits of these groups, mounted here: each from the version that has its controller.
 fn limits(groups: &str, mount: &Path) -> Option<CgroupLimits> {
     let smallest = |file: &'static str, controller, v1: fn(&Path) -> Option<String>, size: Size| {
         tightest(&around(groups, "", mount), |folder| read(folder.join(file)), size)
@@ -38,7 +37,6 @@ pub fn cpu_throttling() -> Vec<(PathBuf, CpuThrottling)> {
     throttling(&raw("/proc/self/cgroup").unwrap_or_default(), Path::new(MOUNT))
 }
 
-/// The throttling of these groups, read from `cpu.stat` of either cgroup version.
 fn throttling(groups: &str, mount: &Path) -> Vec<(PathBuf, CpuThrottling)> {
     let of = |folder: &Path, cpu_max: Option<String>| {
         let cpu_max = cpu_max.filter(|limit| share(limit).is_some())?;
@@ -71,7 +69,6 @@ fn around(groups: &str, controller: &str, mount: &Path) -> Vec<PathBuf> {
 /// The size of a limit, to compare; `None`: unlimited.
 type Size = fn(&str) -> Option<f64>;
 
-/// CPUs' worth of time.
 fn share(cpu_max: &str) -> Option<f64> {
     let (quota, period) = cpu_max.split_once(' ')?;
     let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);

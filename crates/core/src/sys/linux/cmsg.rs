@@ -43,10 +43,8 @@ fn read<T: Data>(bytes: &[u8]) -> Option<T> {
     (bytes.len() >= size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
-/// One control message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ControlMessage<'a> {
-    /// Its level and type.
     pub(super) kind: (libc::c_int, libc::c_int),
     data: &'a [u8],
 }
@@ -90,7 +88,6 @@ impl<'a> Iterator for ControlMessages<'a> {
 }
 
 impl<const LEN: usize> Control<LEN> {
-    /// Writes one message at offset `at`; returns the offset of the next one.
     #[inline]
     pub(super) fn put<T: Data>(
         &mut self,
@@ -158,7 +155,6 @@ pub(super) const fn in_addr(ip: Ipv4Addr) -> libc::in_addr {
     libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) }
 }
 
-/// The address in a `struct sockaddr`; `None` for another family, or if truncated.
 #[inline]
 pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
     let port = || Some(u16::from_be_bytes(*name.get(2..)?.first_chunk()?));
@@ -175,16 +171,11 @@ pub(super) fn address_of(name: &[u8]) -> Option<SocketAddr> {
     }
 }
 
-/// Metadata of a datagram.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Metadata {
-    /// Bytes of a segment of a super-packet, at least 1.
     pub(super) segment: Option<usize>,
-    /// When the kernel received it from the device.
     pub(super) stamp_ns: Option<u64>,
-    /// The address a reply should leave from.
     pub(super) local: Option<LocalAddr>,
-    /// Whether it was sent to a multicast group or broadcast address.
     pub(super) to_many: bool,
 }
 

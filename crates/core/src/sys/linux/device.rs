@@ -6,14 +6,40 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::device_index;
-use super::ethtool::hardware_address;
-use super::network::root_qdisc;
-use crate::sys::Irq;
+use super::ethtool::{self, hardware_address};
+use super::{device_index, network};
 use crate::sys::host::{number, raw};
+use crate::sys::{Device, Irq};
 
-pub use super::ethtool::{channels, coalescing, mtu, offloads, rings};
 pub use super::network::addresses;
+
+/// The settings of this device; `None` if there is none.
+pub fn facts(device: &str) -> Option<Device> {
+    // Every device has an MTU.
+    let mtu = Some(ethtool::mtu(device)?);
+    let folder = folder(device);
+    let folder = folder.as_deref();
+    let speed = || number(folder?.join("speed"));
+    let queues = |kind| Some(queue_folders(folder?, kind)?.len() as u64);
+    let masks = |kind, file| queue_masks(folder?, kind, file);
+    Some(Device {
+        name: device.to_owned(),
+        driver: ethtool::driver(device).or_else(|| linked_driver(folder?)),
+        mtu,
+        // Unknown is -1, which older kernels show as the largest 32-bit number.
+        speed_mbit: speed().filter(|&speed| speed < u64::from(u32::MAX)),
+        qdisc: device_index(device).ok().and_then(network::root_qdisc),
+        rx_queues: queues("rx"),
+        tx_queues: queues("tx"),
+        rps_cpus: masks("rx", "rps_cpus"),
+        xps_cpus: masks("tx", "xps_cpus"),
+        irqs: folder.and_then(|folder| irqs(folder, device)),
+        offloads: ethtool::offloads(device),
+        rings: ethtool::rings(device),
+        coalescing: ethtool::coalescing(device),
+        channels: ethtool::channels(device),
+    })
+}
 
 /// The folder of a device, if it belongs to this thread's network namespace.
 fn folder(device: &str) -> Option<PathBuf> {
@@ -26,40 +52,19 @@ fn folder(device: &str) -> Option<PathBuf> {
     (number(folder.join("ifindex")) == Some(u64::from(index)) && same).then_some(folder)
 }
 
-/// The driver of a device; of a virtual device its kind, e.g. `veth`.
-pub fn driver(device: &str) -> Option<String> {
-    let linked = || {
-        let driver = fs::read_link(folder(device)?.join("device/driver")).ok()?;
-        Some(driver.file_name()?.to_str()?.to_owned())
-    };
-    super::ethtool::driver(device).or_else(linked)
-}
-
-/// The speed of its link in Mbit/s; `None` if it has none or does not report it.
-pub fn speed_mbit(device: &str) -> Option<u64> {
-    // Unknown is -1, which older kernels show as the largest 32-bit number.
-    number(folder(device)?.join("speed")).filter(|&speed| speed < u64::from(u32::MAX))
-}
-
-/// The root queueing discipline of a device, e.g. `fq_codel`; `mq` has one more for each queue.
-pub fn qdisc(device: &str) -> Option<String> {
-    root_qdisc(device_index(device).ok()?)
-}
-
-/// How many queues of this kind (`rx`, `tx`) are in use.
-pub fn queues(device: &str, kind: &str) -> Option<usize> {
-    Some(queue_folders(&folder(device)?, kind)?.len())
+fn linked_driver(folder: &Path) -> Option<String> {
+    let driver = fs::read_link(folder.join("device/driver")).ok()?;
+    Some(driver.file_name()?.to_str()?.to_owned())
 }
 
 /// A CPU mask of each queue of this kind, by number (`Documentation/networking/scaling.rst`);
 /// `None` if any is unknown.
-pub fn queue_masks(device: &str, kind: &str, file: &str) -> Option<Vec<String>> {
-    let folders = queue_folders(&folder(device)?, kind)?;
+fn queue_masks(folder: &Path, kind: &str, file: &str) -> Option<Vec<String>> {
+    let folders = queue_folders(folder, kind)?;
     let mask = |queue: &PathBuf| Some(raw(queue.join(file))?.trim().to_owned());
     folders.values().map(mask).collect()
 }
 
-/// The folders of the queues of this kind, by number.
 fn queue_folders(device: &Path, kind: &str) -> Option<BTreeMap<usize, PathBuf>> {
     let entries = fs::read_dir(device.join("queues")).ok()?.filter_map(Result::ok);
     let queue = |entry: fs::DirEntry| {
@@ -70,9 +75,8 @@ fn queue_folders(device: &Path, kind: &str) -> Option<BTreeMap<usize, PathBuf>> 
     Some(entries.filter_map(queue).collect())
 }
 
-/// The interrupts of a device and their CPUs; `None` without any known.
-pub fn irqs(device: &str) -> Option<Vec<Irq>> {
-    let bus = fs::canonicalize(folder(device)?.join("device")).ok()?;
+fn irqs(folder: &Path, device: &str) -> Option<Vec<Irq>> {
+    let bus = fs::canonicalize(folder.join("device")).ok()?;
     let names = irq_names(&raw("/proc/interrupts").unwrap_or_default());
     let parent = bus.file_name().and_then(|name| name.to_str()).unwrap_or(device);
     let numbers = message_irqs(&bus, parent).unwrap_or_else(|| {
@@ -126,8 +130,8 @@ mod tests {
     fn missing_devices_have_no_facts() {
         for device in ["no-such-dev", "../net/lo", "", "longer than any name of a device"] {
             assert_eq!(folder(device), None, "{device}");
-            assert_eq!((mtu(device), qdisc(device), driver(device)), (None, None, None));
-            assert_eq!((queues(device, "rx"), offloads(device)), (None, None));
+            assert_eq!(facts(device), None);
+            assert_eq!((ethtool::driver(device), ethtool::offloads(device)), (None, None));
         }
     }
 

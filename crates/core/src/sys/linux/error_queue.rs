@@ -15,12 +15,8 @@ use crate::sys::{Reporter, SendError, Unreachable};
 /// Maximum errors that one call reads. Arbitrary: more than one batch can cause.
 const MAX_ERRORS: usize = 1_024;
 
-/// Empties the error queue, which [`super::report_queue_drops`] enables; returns the latest error.
-pub fn take_latest_error(socket: &impl AsFd) -> Option<SendError> {
-    drain_error_queue(socket).1
-}
-
-/// Empties the error queue; returns the number of errors and the latest one.
+/// Empties the error queue, which [`super::report_queue_drops`] enables; returns the number of
+/// errors and the latest one.
 pub fn drain_error_queue(socket: &impl AsFd) -> (u64, Option<SendError>) {
     let (mut count, mut latest) = (0, None);
     take_queued_errors(socket, |_, error| (count, latest) = (count + 1, Some(error)));
@@ -68,7 +64,6 @@ fn next_queued_error(fd: RawFd) -> Option<Option<(Option<SocketAddr>, SendError)
     }))
 }
 
-/// Who reports an error; `from`: the address after it.
 fn reporter(error: &libc::sock_extended_err, from: Option<SocketAddr>) -> Reporter {
     match error.ee_origin {
         libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => Reporter::Icmp {
@@ -210,7 +205,7 @@ mod tests {
         report_queue_drops(&tx, false).unwrap();
         stamp_sends(&tx, true).unwrap();
         tx.send(&[0]).unwrap();
-        assert_eq!(take_latest_error(&tx), None);
+        assert_eq!(drain_error_queue(&tx), (0, None));
         drop(rx);
         stamp_sends(&tx, true).unwrap();
         tx.send(&[0]).unwrap();
@@ -219,6 +214,6 @@ mod tests {
         assert_eq!(take_socket_error(&tx), Some(SendError::Unreachable(refused)));
         assert_eq!(take_socket_error(&tx), None);
         assert!(take_send_stamp(&tx).is_some());
-        assert_eq!(take_latest_error(&tx), None);
+        assert_eq!(drain_error_queue(&tx), (0, None));
     }
 }

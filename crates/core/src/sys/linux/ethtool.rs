@@ -40,7 +40,6 @@ const OFFLOADS: &str = "highdma hw-tc-offload rx-checksum rx-gro rx-gro-hw rx-gr
     tx-checksum-ipv6 tx-generic-segmentation tx-gso-list tx-gso-partial tx-nocache-copy \
     tx-scatter-gather tx-tcp-segmentation tx-udp-segmentation";
 
-/// A request about a device.
 fn request(device: &str) -> Option<libc::ifreq> {
     // SAFETY: ifreq is made of integers, pointers and arrays of such: all zeroes is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -53,7 +52,6 @@ fn request(device: &str) -> Option<libc::ifreq> {
     fits.then_some(request)
 }
 
-/// Makes a request by a new socket (netdevice(7)).
 fn ioctl(number: u32, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: socket(2) touches no memory of ours.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
@@ -72,8 +70,7 @@ fn fill(device: &str, words: &mut [u32]) -> Option<()> {
     ioctl(SIOCETHTOOL, &mut request).ok()
 }
 
-/// The MTU of a device in bytes.
-pub fn mtu(device: &str) -> Option<u64> {
+pub(super) fn mtu(device: &str) -> Option<u64> {
     let mut request = request(device)?;
     ioctl(libc::SIOCGIFMTU as u32, &mut request).ok()?;
     // SAFETY: SIOCGIFMTU has filled in this field of the union.
@@ -90,7 +87,6 @@ pub(super) fn hardware_address(device: &str) -> Option<String> {
     Some(bytes.join(":"))
 }
 
-/// The name of a device's driver.
 pub(super) fn driver(device: &str) -> Option<String> {
     let mut words = [0; DRIVER_WORDS];
     words[0] = GET_DRIVER;
@@ -99,14 +95,12 @@ pub(super) fn driver(device: &str) -> Option<String> {
     name(&words[1..1 + NAME_WORDS])
 }
 
-/// A name with zeroes after it; `None` if it is empty.
 fn name(words: &[u32]) -> Option<String> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     Some(text(&bytes)).filter(|name| !name.is_empty())
 }
 
-/// Offloads of a device by name, and whether they are on.
-pub fn offloads(device: &str) -> Option<BTreeMap<String, bool>> {
+pub(super) fn offloads(device: &str) -> Option<BTreeMap<String, bool>> {
     let names = feature_names(device)?;
     // A block of four words for 32 features: available, requested, active, never changed.
     let blocks = names.len().div_ceil(32);
@@ -116,7 +110,6 @@ pub fn offloads(device: &str) -> Option<BTreeMap<String, bool>> {
     Some(states(&names, &words[2..]))
 }
 
-/// The states of [`OFFLOADS`] in these blocks.
 fn states(names: &[Option<String>], blocks: &[u32]) -> BTreeMap<String, bool> {
     let state = |(bit, name): (usize, &Option<String>)| {
         let name = name.as_ref().filter(|name| OFFLOADS.split(' ').any(|known| known == *name))?;
@@ -126,7 +119,6 @@ fn states(names: &[Option<String>], blocks: &[u32]) -> BTreeMap<String, bool> {
     names.iter().enumerate().filter_map(state).collect()
 }
 
-/// The names of all features, by bit.
 fn feature_names(device: &str) -> Option<Vec<Option<String>>> {
     let [low, high] = halves(1 << FEATURE_NAMES);
     let mut counts = [GET_STRING_COUNTS, 0, low, high, 0];
@@ -147,7 +139,6 @@ const fn halves(number: u64) -> [u32; 2] {
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
-/// Named words of an answer of `len` words.
 fn numbers(
     device: &str,
     command: u32,
@@ -162,19 +153,19 @@ fn numbers(
 }
 
 /// Lengths of a device's rings in packets, and their maxima.
-pub fn rings(device: &str) -> Option<BTreeMap<String, u64>> {
+pub(super) fn rings(device: &str) -> Option<BTreeMap<String, u64>> {
     numbers(device, GET_RINGS, 9, &[("rx_max", 1), ("tx_max", 4), ("rx", 5), ("tx", 8)])
 }
 
 /// Interrupt coalescing: microseconds, frames, and whether it adapts to the load (1) or not (0).
-pub fn coalescing(device: &str) -> Option<BTreeMap<String, u64>> {
+pub(super) fn coalescing(device: &str) -> Option<BTreeMap<String, u64>> {
     let usecs_and_frames = [("rx_usecs", 1), ("rx_frames", 2), ("tx_usecs", 5), ("tx_frames", 6)];
     let adaptive = [("adaptive_rx", 10), ("adaptive_tx", 11)];
     numbers(device, GET_COALESCING, 23, &[&usecs_and_frames[..], &adaptive].concat())
 }
 
 /// Channels of a device by kind, and their maxima.
-pub fn channels(device: &str) -> Option<BTreeMap<String, u64>> {
+pub(super) fn channels(device: &str) -> Option<BTreeMap<String, u64>> {
     let offsets =
         [("rx_max", 1), ("tx_max", 2), ("combined_max", 4), ("rx", 5), ("tx", 6), ("combined", 8)];
     numbers(device, GET_CHANNELS, 9, &offsets)

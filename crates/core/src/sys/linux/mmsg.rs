@@ -13,14 +13,12 @@ use crate::sys::{RecvMessage, RecvMetadata, Request};
 /// in_pktinfo (32) and in6_pktinfo (40), and a spare int.
 const CONTROL_LEN: usize = 152;
 
-/// An empty message header.
 pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
     // SAFETY: plain old data, for which zeroes are valid: no address, iovecs or control messages.
     msg_hdr: unsafe { std::mem::zeroed() },
     msg_len: 0,
 };
 
-/// An iovec of no memory.
 pub(super) const NO_IOVEC: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
 /// The headers of one sendmmsg(2).
@@ -94,7 +92,6 @@ pub struct RecvBatch {
     bytes: StableSlice<u8>,
     slot_len: usize,
     control_len: usize,
-    /// Headers that the latest call has written to.
     received: usize,
 }
 
@@ -130,9 +127,10 @@ impl RecvBatch {
         self.messages.len()
     }
 
-    /// Restores the buffer lengths of used headers, which the kernel has reduced to what it wrote.
+    /// Discards received messages, and restores the lengths in their headers, which the kernel has
+    /// reduced to what it wrote.
     #[inline]
-    fn reset_headers(&mut self) {
+    pub fn restart(&mut self) {
         for message in &mut self.messages[..self.received] {
             let header = &mut message.msg_hdr;
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
@@ -144,7 +142,7 @@ impl RecvBatch {
     /// Receives available messages without waiting; returns how many. On an error, none.
     #[inline]
     pub fn recv(&mut self, socket: &impl AsFd) -> io::Result<usize> {
-        self.reset_headers();
+        self.restart();
         let (fd, slots) = (socket.as_fd().as_raw_fd(), self.messages.len() as libc::c_uint);
         let (messages, no_timeout) = (self.messages.start(), std::ptr::null_mut());
         // SAFETY: all headers point to iovecs, addresses, controls and bytes that live as long as
@@ -170,12 +168,6 @@ impl RecvBatch {
         Ok(())
     }
 
-    /// Discards received messages, before the next [`Self::recv_one`].
-    #[inline]
-    pub fn restart(&mut self) {
-        self.reset_headers();
-    }
-
     /// The received messages in order of arrival.
     #[inline]
     pub fn messages(&self) -> impl Iterator<Item = RecvMessage<'_>> {
@@ -183,15 +175,12 @@ impl RecvBatch {
         self.messages[..self.received].iter().zip(slots).map(|(message, (slot, control))| {
             let len = (message.msg_len as usize).min(self.slot_len);
             let cut = libc::MSG_TRUNC | libc::MSG_CTRUNC;
-            let Metadata { segment, stamp_ns, local, to_many } =
-                parse_metadata(&message.msg_hdr, control);
+            let Metadata { segment, stamp_ns, .. } = parse_metadata(&message.msg_hdr, control);
             RecvMessage {
                 payload: &slot[..len],
                 segment: segment.unwrap_or_else(|| len.max(1)),
                 truncated: message.msg_hdr.msg_flags & cut != 0,
                 stamp_ns,
-                local,
-                to_many,
             }
         })
     }
@@ -239,7 +228,7 @@ mod tests {
 
     /// Writes to the headers like recvmmsg(2), so that Miri can check [`StableSlice`].
     fn write_as_kernel(batch: &mut RecvBatch, payloads: &[&[u8]]) {
-        batch.reset_headers();
+        batch.restart();
         for (slot, payload) in payloads.iter().enumerate() {
             let message = batch.messages.at(slot);
             let mut control = Control([0; CONTROL_LEN]);

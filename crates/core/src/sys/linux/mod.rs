@@ -21,7 +21,6 @@ pub use reply::ReplyBatch;
 pub use socket::*;
 pub use thread::*;
 
-/// The result of a system call, or its error if it is negative.
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -33,11 +33,9 @@ const REPORT_DEVICE_BELOW: &[&str] = &[
     "veth", "vlan", "vrf",
 ];
 
-/// A device as the kernel reports it.
 #[derive(Debug, Clone, Default)]
 struct LinkInfo {
     link: NetLink,
-    /// Its kind; `None` for hardware.
     kind: Option<String>,
     /// The device below it (`IFLA_LINK`) in the same namespace; of a veth(4) its peer.
     below: Option<u32>,
@@ -123,7 +121,6 @@ pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
     Some(total)
 }
 
-/// The root queueing discipline of a device, e.g. `fq_codel`.
 pub(super) fn root_qdisc(device: u32) -> Option<String> {
     let mut found = None;
     each_root(|index, rest| {
@@ -149,7 +146,6 @@ fn each_root(mut show: impl FnMut(u32, &[u8])) -> Option<()> {
     })
 }
 
-/// The drops of a queueing discipline with these attributes.
 fn drops(rest: &[u8]) -> u64 {
     let queue = attribute(rest, libc::TCA_STATS2).and_then(|stats| attribute(stats, STATS_QUEUE));
     queue.and_then(|queue| u32_at(queue, DROPS_AT)).map_or(0, u64::from)
@@ -174,7 +170,6 @@ pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<
     Some(unresolved)
 }
 
-/// An IP address by its length.
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = || <[u8; 4]>::try_from(bytes).ok().map(|bytes| Ipv4Addr::from(bytes).into());
     let v6 = || <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).into());

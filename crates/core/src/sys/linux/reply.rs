@@ -98,7 +98,6 @@ impl ReplyBatch {
     }
 }
 
-/// Writes the control messages; returns their length.
 #[inline]
 fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize {
     let mut len = 0;

@@ -48,12 +48,10 @@ pub(super) fn get(request: u16, message: &[u8]) -> Option<Vec<u8>> {
     answer(request, kind, body).map(<[u8]>::to_vec)
 }
 
-/// The body of a message if it answers this request.
 fn answer(request: u16, kind: u16, body: &[u8]) -> Option<&[u8]> {
     (kind == request.checked_sub(ANSWER_BEFORE_REQUEST)?).then_some(body)
 }
 
-/// Sends a request with these additional flags; the answer is read from the socket.
 fn send(request: u16, flags: i32, message: &[u8]) -> Option<Socket> {
     let route = Protocol::from(libc::NETLINK_ROUTE);
     let mut socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(route)).ok()?;
@@ -89,7 +87,6 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// The attributes in these bytes, as type and value, up to a truncated one.
 pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -101,12 +98,10 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// The value of the first attribute of this type.
 pub(super) fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     attributes(bytes).find_map(|(found, value)| (found == kind).then_some(value))
 }
 
-/// Appends an attribute.
 pub(super) fn push_attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let len = u16::try_from(ATTRIBUTE_LEN + value.len()).unwrap_or(u16::MAX);
     to.extend(len.to_ne_bytes().into_iter().chain(kind.to_ne_bytes()));
@@ -120,13 +115,11 @@ pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
-/// A 32-bit number at this offset, in host byte order.
 #[inline]
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// A text that may end with a zero.
 pub(super) fn text(value: &[u8]) -> String {
     let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
     String::from_utf8_lossy(&value[..end]).into_owned()

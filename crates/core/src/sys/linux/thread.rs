@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::check;
-use crate::sys::ThreadSwitches;
+use crate::sys::ContextSwitches;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`. A vDSO call without a system call, if the clock source allows.
 #[inline]
@@ -157,12 +157,12 @@ pub fn open_without_waiting(path: &Path) -> io::Result<File> {
 }
 
 /// Context switches of the calling thread so far (getrusage(2)).
-pub fn context_switches() -> Option<ThreadSwitches> {
+pub fn context_switches() -> Option<ContextSwitches> {
     // SAFETY: rusage is made of integers only: all zeroes is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is a valid, writable rusage for the whole call.
     check(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) }).ok()?;
-    Some(ThreadSwitches {
+    Some(ContextSwitches {
         voluntary: u64::try_from(usage.ru_nvcsw).ok()?,
         involuntary: u64::try_from(usage.ru_nivcsw).ok()?,
     })
@@ -245,7 +245,6 @@ impl InstructionCounter {
     }
 }
 
-/// The count, if it counted all the time: three numbers, the count first.
 fn counted(bytes: [u8; 24]) -> Option<u64> {
     let (numbers, _) = bytes.as_chunks::<8>();
     let [count, enabled, running] = [0, 1, 2].map(|at| u64::from_ne_bytes(numbers[at]));

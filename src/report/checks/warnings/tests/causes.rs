@@ -1,5 +1,3 @@
-//! Warnings about engines, flows, time, requests, listeners and the path.
-
 use super::*;
 use crate::document::{CpuThrottling, Exchange, FlowSpread, Flows, Report, Spread, StallSum};
 use crate::measure::{ListenerTally, SinkTally, UnsolicitedTraffic};

@@ -1,9 +1,10 @@
 //! The columns of the table: which there are, and their cells.
 
 use crate::document::{Cell, Latency};
+use crate::report::checks::metric::loss;
 use crate::report::checks::validity::missed_share;
 use crate::report::format::text::rows::{
-    BoundedFigure, Figure, Row, TableModel, far_side, loss, median, median_and_worst, p50, p99,
+    BoundedFigure, Figure, Row, TableModel, far_side, median, median_and_worst, p50, p99,
 };
 use crate::report::format::text::style::{
     BAD_LOSS, Color, INFINITE, STALL_MARK, Styler, UNCUT_MARK, UNKNOWN, columns, percent,

@@ -1,5 +1,3 @@
-//! Figures that are limits or infinite, and warnings of the worst cells.
-
 use super::*;
 use crate::document::StallSum;
 use crate::report::checks::warning_codes;

@@ -1,5 +1,3 @@
-//! The longest messages of the checks of cells, shown in a line.
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -1,12 +1,93 @@
-//! Commands before each run, which are always undone.
+//! Processes: one for each run, so that it keeps nothing of the run before, and shells that apply
+//! and always undo setups.
 
-use std::process::{Command, ExitStatus, Stdio};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::child::{Guard, run_to_end};
 use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::output::warn_stderr;
+use crate::document::Report;
+use crate::report::read::read;
+use crate::sys;
+
+/// Time for an interrupted run to end by itself. Arbitrary: longer than any drain.
+const GRACE: Duration = Duration::from_secs(2);
+/// Exit codes of runs that wrote a document. From [`crate::cli::Exit`].
+const WITH_DOCUMENT: [i32; 2] = [0, 5];
+
+/// Measures once; `None` if interrupted.
+pub(super) fn measure_in_child(
+    program: &Path,
+    args: &[String],
+    stop: &AtomicBool,
+) -> Result<Option<Report>, String> {
+    let measure = || {
+        let mut stdout = tempfile::tempfile()?;
+        let mut command = Command::new(program);
+        command.args(args).args(["-J", "-q"]).stdout(stdout.try_clone()?);
+        let (status, stderr) = run_to_end(&mut command, stop, GRACE)?;
+        Ok((status, read_all(&mut stdout)?, stderr))
+    };
+    let (status, stdout, stderr) = measure()
+        .map_err(|error: io::Error| format!("cannot run {}: {error}", program.display()))?;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    if status.code().is_some_and(|code| WITH_DOCUMENT.contains(&code)) {
+        return read(&stdout).map(Some).map_err(|error| format!("its document: {error}"));
+    }
+    // Usage errors end with advice; the first line is the error.
+    let line = |prefix| stderr.lines().find_map(|line| line.strip_prefix(prefix));
+    let why = line("error: ").or_else(|| line("udperf: "));
+    let why = why.or_else(|| stderr.trim().lines().last()).unwrap_or_default();
+    Err(if why.is_empty() { status.to_string() } else { why.to_owned() })
+}
+
+/// Runs a command, which ends with this program; returns its error output. Output goes to files: a
+/// server that a setup starts would keep a pipe open.
+fn run_to_end(
+    command: &mut Command,
+    stop: &AtomicBool,
+    grace: Duration,
+) -> io::Result<(ExitStatus, String)> {
+    let mut stderr = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stderr(stderr.try_clone()?);
+    let mut child = sys::end_with_parent(command).spawn()?;
+    let status = wait(&mut child, stop, grace)?;
+    Ok((status, read_all(&mut stderr)?))
+}
+
+fn read_all(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Waits for the child; after an interrupt, kills it when `grace` is over.
+fn wait(child: &mut Child, stop: &AtomicBool, grace: Duration) -> io::Result<ExitStatus> {
+    let mut until: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if stop.load(Ordering::Relaxed) {
+            let until = *until.get_or_insert_with(|| Instant::now() + grace);
+            if Instant::now() >= until {
+                child.kill()?;
+            }
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// Interval between checks for the end of a run. Arbitrary: seldom enough not to disturb it.
+const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct Setup {
@@ -19,8 +100,8 @@ pub(super) struct Setup {
 #[derive(Debug)]
 pub(super) struct SetupState<'a> {
     setup: &'a Setup,
-    /// `None` once it is undone.
-    guard: Option<Guard>,
+    /// The shell that undoes it, even after SIGKILL, and its error output; `None` once it has.
+    guard: Option<(Child, File)>,
 }
 
 impl Setup {
@@ -33,37 +114,35 @@ impl Setup {
 
     /// Runs the command. Where it fails, it is undone all the same: it may have come half way.
     pub(super) fn apply(&self, stop: &AtomicBool) -> CliResult<SetupState<'_>> {
+        let Self { side, command, undo } = self;
         let fails =
-            |why: String| CliError::Setup { side: self.side, command: self.command.clone(), why };
-        let guard = Guard::start(&self.undo)
+            |why| CliError::Failed(format!("the setup of {side}, '{command}', failed: {why}"));
+        let guard = start_guard(undo)
             .map_err(|error| fails(format!("cannot run sh, which would undo it: {error}")))?;
         let state = SetupState { setup: self, guard: Some(guard) };
-        match shell(&self.command, stop) {
-            Ok(()) => Ok(state),
-            Err(why) => {
-                let undo = &self.undo;
-                let also = match state.undo() {
-                    Ok(()) => format!("it was undone ('{undo}')"),
-                    Err(_) => format!("undoing it failed, too ('{undo}'): undo it by hand"),
-                };
-                Err(fails(format!("{why}; {also}")))
-            }
-        }
+        let Err(why) = shell(command, stop) else { return Ok(state) };
+        Err(fails(match state.undo() {
+            Ok(()) => format!("{why}; it was undone ('{undo}')"),
+            Err(_) => format!("{why}; undoing it failed, too ('{undo}'): undo it by hand"),
+        }))
     }
 }
 
 impl SetupState<'_> {
     pub(super) fn undo(mut self) -> CliResult<()> {
-        self.put_back().map_err(|why| CliError::Undo {
-            side: self.setup.side,
-            command: self.setup.undo.clone(),
-            why,
+        let Setup { side, undo, .. } = self.setup;
+        self.put_back().map_err(|why| {
+            CliError::Failed(format!(
+                "the setup of {side} is not undone: '{undo}' failed ({why}); undo it by hand"
+            ))
         })
     }
 
     fn put_back(&mut self) -> Result<(), String> {
-        let Some(mut guard) = self.guard.take() else { return Ok(()) };
-        let (status, stderr) = guard.run().map_err(|error| error.to_string())?;
+        let Some((mut shell, mut stderr)) = self.guard.take() else { return Ok(()) };
+        drop(shell.stdin.take());
+        let ended = shell.wait().and_then(|status| Ok((status, read_all(&mut stderr)?)));
+        let (status, stderr) = ended.map_err(|error| error.to_string())?;
         verdict(status, &stderr)
     }
 }
@@ -107,7 +186,11 @@ fn undo_of_sysctl(side: &str, command: &str) -> CliResult<String> {
     };
     let mut undo = vec!["sysctl".to_owned(), "-q".to_owned(), "-w".to_owned()];
     for name in settings {
-        let failed = |why: String| CliError::Sysctl { name: name.clone(), why };
+        let failed = |why: String| {
+            CliError::Failed(format!(
+                "cannot read {name} ({why}), so it could not be restored later; see sysctl -a"
+            ))
+        };
         let output = Command::new("sysctl").args(["-n", &name]).stdin(Stdio::null()).output();
         let output = output.map_err(|error| failed(format!("sysctl: {error}")))?;
         let [value, error] = [output.stdout, output.stderr]
@@ -147,6 +230,23 @@ fn sysctls(command: &str) -> Option<Vec<String>> {
         }
     }
     (!names.is_empty()).then_some(names)
+}
+
+/// Waits for the end of its standard input, then runs its argument. It ignores the signals that end
+/// this program, as do the commands that it runs (POSIX, sh, trap); one that asks the terminal
+/// fails instead of being stopped for good.
+const WAIT: &str = "trap '' HUP INT QUIT TERM TSTP TTIN TTOU; read -r nothing; \
+                    exec </dev/null; eval \"$1\"";
+
+/// Starts a shell that runs a command once its standard input ends.
+fn start_guard(command: &str) -> io::Result<(Child, File)> {
+    let stderr = tempfile::tempfile()?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", WAIT, "sh", command]);
+    // A signal to the process group of this program, as from a terminal, does not end it.
+    sys::in_group_of_its_own(&mut shell);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
+    Ok((shell.spawn()?, stderr))
 }
 
 #[cfg(test)]

@@ -20,18 +20,16 @@
 //!  1  measure/  payload/  pace/  wire/  clock/
 //!  0  unit/  sys/  document/                    quantities with units; the system; plain data
 //!
-//! in run:     flow.rs phase.rs sampler.rs sender_bounds.rs < outage.rs probe.rs
+//! in run:     flow.rs sampler.rs sender_bounds.rs < phase.rs < live.rs outage.rs probe/
 //!             < receive.rs send_job/ < send.rs < worker.rs < dispatch.rs < worker_pool.rs
 //!             < session.rs < autoselect.rs cell.rs
 //! in remote:  protocol/ < rpc/ phase.rs < client/ sink/
 //! in report:  error.rs schema.rs < checks/ < build/ format/ read.rs
-//! in cli:     args/ error.rs < output.rs progress.rs < target.rs
+//! in cli:     args/ error.rs < output.rs progress.rs < telemetry/ < target.rs
 //!             < scenario.rs < requests.rs < commands/
 //!
 //! document uses sys: what the system reports is documented as it is
 //! engine uses net
-//! document uses sys: some facts about the host are parts of the document
-//! payload uses document: the summary of a file of requests is a part of the document
 //! host uses plan: probing yields the `plan::Machine` that planning needs
 //! ```
 //!

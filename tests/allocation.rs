@@ -331,15 +331,18 @@ fn the_send_loop_allocates_nothing() {
         let mut tx = NullTx::new(NullLink::new(3), 0, PayloadSize::Fixed(64));
         let mut job = SendJob::new(&share, &tx);
         let mut waiter = Waiter::new(Waiter::SPIN, Interest::WRITABLE).unwrap();
-        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
-        let epoch = job.clock.now();
         let limit = Limit::Count(20_000);
+        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
+        let control = control.with_intervals(Some(Nanos(100_000)), limit, load);
+        let epoch = job.clock.now();
         let phase = Phase { epoch, tag: 1, limit, load, control: Arc::clone(&control) };
         job.start(&share, &phase);
         let before = BY_THIS_THREAD.get();
         send(&mut tx, &mut job, &mut waiter, &control);
         assert_eq!(BY_THIS_THREAD.get() - before, 0, "{load:?}");
         assert_eq!(job.tally.sent, 20_000);
+        drop(job);
+        assert_eq!(control.intervals()[0].iter().map(|(_, one)| one.sent).sum::<u64>(), 20_000);
     }
 }
 
@@ -355,13 +358,16 @@ fn the_receive_loop_allocates_nothing() {
             wire::encode(Header { tag: 1, flow: 0, sequence, intended_ns: 0 }, slot);
             wire::encode_lag(5, slot);
         });
+        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
+        let (limit, load) = (Limit::Time(Nanos(10)), WorkerLoad::FlatOut);
+        let control = control.with_intervals(Some(Nanos(1)), limit, load);
         let mut probe = ReceiveProbe::new(0, 1, SIZE);
+        probe.intervals = control.rx_intervals(0);
         probe.start(1, paced, Nanos::ZERO);
         let (clock, epoch) = (Clock::Monotonic, Clock::Monotonic.now());
         let drops = Drops::default();
         let mut job =
             ReceiveJob { clock, epoch, worker: 0, drops, meter: Meter::default(), at_close: None };
-        let control = PhaseState::new(Arc::new(AtomicBool::new(false)), 1);
         control.sender_done(0, Nanos(1), COUNT);
         let mut waiter = Waiter::new(Waiter::EPOLL, Interest::READABLE).unwrap();
         let before = BY_THIS_THREAD.get();

@@ -1,6 +1,7 @@
 //! Errors and exit codes; and the one place where a panic is caught.
 
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -99,6 +100,8 @@ pub(crate) enum CliError {
     File { flag: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
+    #[error("cannot serve metrics on {address}: {source}; choose another address for --metrics")]
+    Metrics { address: SocketAddr, source: io::Error },
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
     #[error("internal error in the {part}: {reason}; this is a bug in udperf; please report it")]

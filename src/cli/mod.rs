@@ -8,6 +8,7 @@ mod progress;
 mod requests;
 mod scenario;
 mod target;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -55,6 +55,12 @@ pub(crate) fn color(when: ColorChoice) -> bool {
 /// Columns of text in pipes and files: fits a code block on a web page. Arbitrary.
 const NO_TERMINAL: usize = 100;
 
+/// Flags whose format goes to standard output where the file is `-`.
+const TO_STDOUT: [&str; 3] = ["json", "markdown", EVENTS];
+
+/// The flag of events, which are written while the run goes on, not from its document.
+pub(crate) const EVENTS: &str = "events";
+
 pub(crate) struct Outputs {
     style: Style,
     /// The flag whose format takes the place of text on standard output.
@@ -73,11 +79,12 @@ impl Outputs {
         let (mut stdout, mut requested) = (None, Vec::new());
         let all = [("json", args.json.as_deref())].into_iter().chain(files.iter().copied());
         for (flag, path) in all.filter_map(|(flag, path)| Some((flag, path?))) {
-            if matches!(flag, "json" | "markdown") && path.as_os_str() == "-" {
-                if stdout.replace(flag).is_some() {
-                    return usage(
-                        "--json and --markdown cannot both go to standard output; give one =FILE",
-                    );
+            if TO_STDOUT.contains(&flag) && path.as_os_str() == "-" {
+                if let Some(other) = stdout.replace(flag) {
+                    return usage(format!(
+                        "--{other} and --{flag} cannot both go to standard output; name a file for \
+                         one"
+                    ));
                 }
                 continue;
             }
@@ -87,16 +94,19 @@ impl Outputs {
             for format in D::FORMATS.iter().filter(|format| format.flag == flag) {
                 let mut path = path.as_os_str().to_owned();
                 path.push(format.suffix);
-                requested.push((format, PathBuf::from(path)));
+                requested.push((format.name, flag, PathBuf::from(path)));
+            }
+            if flag == EVENTS {
+                requested.push((EVENTS, EVENTS, path.to_owned()));
             }
         }
-        let check = |(format, path): &(&Format<D>, PathBuf)| {
-            Ok((format.name, OutputTarget::check(format.flag, path)?))
+        let check = |&(name, flag, ref path): &(&'static str, &'static str, PathBuf)| {
+            Ok((name, OutputTarget::check(flag, path)?))
         };
         let files: Vec<_> = requested.iter().map(check).collect::<CliResult<_>>()?;
         let all: Vec<_> = files.iter().map(|(_, target)| target.identity()).collect();
         if let Some(at) = (0..all.len()).find(|at| all[..*at].contains(&all[*at])) {
-            let path = requested[at].1.display();
+            let path = requested[at].2.display();
             return usage(format!("two results cannot both go to {path}; name two files"));
         }
         let size = terminal_size::terminal_size_of(io::stdout());
@@ -135,6 +145,9 @@ impl Outputs {
         let printed = self.print(document, options);
         let write = |(name, target): &(&str, OutputTarget)| {
             let format = D::FORMATS.iter().find(|format| format.name == *name);
+            if let Some((format, cells)) = format.and_then(|one| Some((one, one.render_cells?))) {
+                return target.write_cells(&guarded(format.name, || cells(document))??);
+            }
             match format.map(|format| render(format, document, options)).transpose()?.flatten() {
                 Some(text) => target.write(&text),
                 None => Ok(()),
@@ -160,6 +173,9 @@ impl Outputs {
 
     fn print<D: Document>(&self, document: &D, options: &RenderOptions<'_>) -> CliResult<()> {
         let format = |flag| D::FORMATS.iter().find(|format| format.flag == flag);
+        if self.stdout == Some(EVENTS) {
+            return Ok(());
+        }
         let rendered = match self.stdout.and_then(format) {
             Some(format) => render(format, document, options),
             None => guarded("text", || Some(document.text(self.style))),

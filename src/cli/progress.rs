@@ -1,19 +1,25 @@
 //! A line on standard error that says how far a run is.
 
+mod intervals;
+
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use super::args::{CellArgs, OutputArgs};
+use crate::document::Cell;
+use crate::plan::Plan;
 use crate::run::{Observer, Progress};
 use crate::unit::Nanos;
+use intervals::IntervalProgress;
 
 /// Set-up, drain and tear-down of a cell beside its warm-up and measurement. Measured.
 const CELL_OVERHEAD: Nanos = Nanos::from_millis(15);
 
-/// The line is drawn no more often. Arbitrary: the eye sees no more.
-const REDRAW: Duration = Duration::from_millis(50);
+/// The line is drawn no more often. Arbitrary: four times a second, as cells report progress.
+const REDRAW: Duration = Duration::from_millis(250);
 
-/// Columns of the bar. Arbitrary: leaves room for the id of a cell beside it.
-const BAR: usize = 24;
+/// Columns of the bar. Arbitrary: leaves room for the cell and its last interval on 80 columns.
+const BAR: usize = 10;
 
 /// A line on a terminal's standard error, until it is dropped. The coordinating thread draws it:
 /// there may be no core for another thread.
@@ -53,25 +59,60 @@ impl Drop for StatusLine {
     }
 }
 
-pub(crate) struct ProgressLine {
+/// How far a run is, and the intervals of its cells as they end.
+pub(crate) struct ProgressLine<'a> {
     line: StatusLine,
     /// The number of the cell, and when it began.
     cell: (usize, Instant),
+    intervals: Option<IntervalProgress<'a>>,
 }
 
-impl ProgressLine {
+impl<'a> ProgressLine<'a> {
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { line: StatusLine::new(quiet), cell: (usize::MAX, Instant::now()) }
+        let cell = (usize::MAX, Instant::now());
+        Self { line: StatusLine::new(quiet), cell, intervals: None }
+    }
+
+    /// With intervals: in the line, and a line for each if `has_lines`.
+    pub(crate) fn with_intervals(quiet: bool, plan: &'a Plan, has_lines: bool) -> Self {
+        let line = Self::new(quiet);
+        let is_shown = line.line.is_on || has_lines;
+        Self { intervals: is_shown.then(|| IntervalProgress::new(plan, has_lines)), ..line }
+    }
+
+    /// Prints the intervals of a measured cell that ended unnoticed.
+    pub(crate) fn finish_cell(&mut self, cell: &Cell) {
+        let lines = self.intervals.as_mut().map(|intervals| intervals.rest(cell));
+        self.print(&lines.unwrap_or_default());
+    }
+
+    fn print(&mut self, lines: &[String]) {
+        if !lines.is_empty() {
+            self.line.clear();
+            let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
+        }
     }
 }
 
-impl Observer for ProgressLine {
+/// Whether each interval gets a line on standard error.
+pub(crate) fn has_interval_lines(cells: &CellArgs) -> bool {
+    let OutputArgs { quiet, verbose, .. } = cells.output.common;
+    !quiet && (verbose || (cells.interval.is_some() && !io::stderr().is_terminal()))
+}
+
+impl Observer for ProgressLine<'_> {
     fn progress(&mut self, progress: Progress<'_>) {
-        if self.cell.0 != progress.done {
-            self.cell = (progress.done, Instant::now());
+        let Progress { done, of, id, cell_takes, live } = progress;
+        if self.cell.0 != done {
+            self.cell = (done, Instant::now());
+            self.intervals.iter_mut().for_each(IntervalProgress::begin_cell);
+        }
+        if let (Some(intervals), Some(live)) = (&mut self.intervals, live) {
+            let lines = intervals.observe(done, live);
+            self.print(&lines);
         }
         let began = self.cell.1;
-        let Progress { done, of, id, cell_takes } = progress;
+        let latest = self.intervals.as_ref().and_then(|intervals| intervals.latest.as_ref());
         self.line.show(|| {
             let filled = BAR * done / of.max(1);
             let bar = "█".repeat(filled) + &"░".repeat(BAR.saturating_sub(filled));
@@ -82,7 +123,8 @@ impl Observer for ProgressLine {
                 let left = humantime::format_duration(Duration::from_secs(seconds));
                 format!(" · {left} left")
             });
-            format!("{bar} {done}/{of} {id}{left}")
+            let latest = latest.map(|latest| format!(" · {}", intervals::summary(latest)));
+            format!("{bar} {done}/{of} {id}{left}{}", latest.unwrap_or_default())
         });
     }
 }

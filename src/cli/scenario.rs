@@ -3,13 +3,16 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::args::{BenchArgs, BlastArgs, CellArgs, FamilyArgs, Local, NO_UNIX, ServerArgs};
+use super::args::{
+    BenchArgs, BlastArgs, CellArgs, CellCommand, FamilyArgs, Local, NO_UNIX, ServerArgs,
+    TelemetryArgs,
+};
 use super::error::{CliError, CliResult, usage};
 use super::target::{any, here, named, public_address_error};
 use crate::net::{Options, Udp};
 use crate::plan::{
-    EngineKind, EnginePair, EngineWord, IpOptions, Limit, Machine, MissingEngine, Pinning,
-    PlanError, Route, RxKind, Scenario, TxKind,
+    EngineKind, EnginePair, EngineWord, IpOptions, Limit, Machine, MissingEngine,
+    NARROWEST_INTERVAL, Pinning, PlanError, Route, RxKind, Scenario, TxKind,
 };
 use crate::report::format::text::style::distinct;
 use crate::unit::{Nanos, PayloadSize, Rate};
@@ -110,6 +113,51 @@ pub(crate) const SIZE: u16 = 64;
 pub(crate) const TIME: Nanos = Nanos::from_millis(10_000);
 const WARMUP: Nanos = Nanos::from_millis(200);
 
+/// The longest time that a cell takes beyond its window, without set-up: the warm-up, and the wait
+/// for late responses.
+pub(crate) fn beyond_window(command: &CellCommand) -> Nanos {
+    let (base, timeout) = match command {
+        CellCommand::Bench(_) => (Scenario::default().warmup, Nanos::ZERO),
+        CellCommand::Blast(_) => (WARMUP, Nanos::ZERO),
+        CellCommand::Load(args) => (WARMUP, args.exchange.timeout),
+        CellCommand::Ping(args) => (WARMUP, args.timeout),
+    };
+    command.cells().warmup.unwrap_or(base) + timeout
+}
+
+/// The interval of cells that take [`INTERVALS_FROM`] or more; both as the contract has them.
+const INTERVAL: Nanos = Nanos::from_millis(1_000);
+const INTERVALS_FROM: Nanos = Nanos::from_millis(3_000);
+
+/// The width of intervals; `None`: no intervals.
+fn interval(
+    requested: Option<Nanos>,
+    limit: Limit,
+    telemetry: &TelemetryArgs,
+) -> CliResult<Option<Nanos>> {
+    let time = match limit {
+        Limit::Time(time) => Some(time),
+        Limit::Count(_) => None,
+    };
+    match requested {
+        None if telemetry.is_some() => {
+            Ok(Some(time.map_or(INTERVAL, |time| time.min(INTERVAL)).max(NARROWEST_INTERVAL)))
+        }
+        None => Ok(time.filter(|time| *time >= INTERVALS_FROM).map(|_| INTERVAL)),
+        Some(Nanos::ZERO) if telemetry.is_some() => {
+            usage("--events and --metrics report intervals; omit --interval 0")
+        }
+        Some(Nanos::ZERO) => Ok(None),
+        Some(width) if width < NARROWEST_INTERVAL => usage(format!(
+            "--interval {width} is too short; use {NARROWEST_INTERVAL} or more, or 0 for none"
+        )),
+        Some(width) if time.is_some_and(|time| width > time) => {
+            usage(format!("--interval {width} is longer than a cell; use at most its --time"))
+        }
+        Some(width) => Ok(Some(width)),
+    }
+}
+
 pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
     refuse_repeats(args)?;
     let sizes = distinct(args.sizes.concat());
@@ -126,6 +174,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
         pace: args.pace,
         limit: args.count.map_or(time, Limit::Count),
         warmup: args.warmup.unwrap_or(base.warmup),
+        interval: interval(args.interval, args.count.map_or(time, Limit::Count), &args.telemetry)?,
         trials: args.trials,
         streams: args.streams.unwrap_or_else(|| args.threads.max(1)),
         threads: args.threads,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::measure::IntervalSeries;
 use crate::plan::WorkerLoad;
 use crate::remote::protocol::spec::{PhaseEnd, PhaseSpec};
 use crate::run::RunError;
@@ -35,11 +36,13 @@ impl RunningPhase {
         load: WorkerLoad,
         (halt, stop): (Arc<AtomicBool>, &Arc<AtomicBool>),
     ) -> Self {
-        let PhaseSpec { tag, epoch, rx_epoch, limit, window_end } = order;
+        let PhaseSpec { tag, epoch, rx_epoch, limit, window_end, interval } = order;
         let bias = epoch - rx_epoch;
-        let control = PhaseState::new(Arc::clone(&halt), pool.senders());
+        let control = PhaseState::new(Arc::clone(&halt), pool.senders())
+            .with_intervals(interval, limit, load);
         let tx = Phase { epoch, tag, limit, load, control };
-        let rx = PhaseState::across(Arc::clone(stop), pool.receivers(), window_end, bias);
+        let rx = PhaseState::across(Arc::clone(stop), pool.receivers(), window_end, bias)
+            .with_intervals(interval, limit, load);
         let running = Running { workers: pool.receivers(), ..pool.running() };
         let control = Arc::clone(&rx);
         pool.begin_receivers(&Phase { epoch: rx_epoch, control, ..tx.clone() });
@@ -54,6 +57,13 @@ impl RunningPhase {
 
     pub(super) fn began(&self) -> Nanos {
         self.tx.epoch - self.bias
+    }
+
+    /// What the senders and the receivers here have counted by interval.
+    pub(super) fn intervals(&self) -> [IntervalSeries; 2] {
+        let [tx, _] = self.tx.control.intervals();
+        let [_, rx] = self.rx.intervals();
+        [tx, rx]
     }
 
     /// The end of this side. `sent_to`: datagrams sent to each receiver; empty if unknown.

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{Condition, fixture, gates, read};
-use crate::document::{Cell, Exchange, Flows, Leg, Legs, Outage, Report};
+use crate::document::{
+    Cell, Exchange, Flows, Interval, IntervalLatency, Leg, Legs, Outage, Report,
+};
 use crate::report::checks::metric::METRICS;
 use crate::report::checks::warning_codes;
 use crate::report::format::text::Style;
-use crate::report::format::{csv, hdr, html, junit, markdown, text};
+use crate::report::format::{csv, hdr, hgrm, html, junit, markdown, text};
 
 /// Sets every integer of a document to `u64::MAX` that it can be set to and still be read.
 pub(crate) fn enlarge(document: &mut Value, reads: impl Fn(&Value) -> bool) {
@@ -63,6 +65,10 @@ pub(crate) fn cell(rate: &str, has_requests: bool) -> Cell {
     let errors = [("SERVFAIL".to_owned(), 1), ("REFUSED".to_owned(), 1)].into();
     let exchange = Exchange { errors, own_drops: Some(1), ..Exchange::default() };
     cell.exchange = has_requests.then_some(exchange);
+    let latency = Some(IntervalLatency { p99_ns: Some(1), ..IntervalLatency::default() });
+    let (received, lost) = (Some(1), Some(1));
+    let interval = Interval { end_ns: 1, sent: 1, received, lost, latency, ..Interval::default() };
+    cell.intervals = vec![interval; 2];
     cell.warnings = warning_codes::all().map(|code| code.warning("1 of 2")).collect();
     cell
 }
@@ -103,6 +109,7 @@ fn report([attempted, sent, received, lost, refused, duplicate]: [u64; 6], load:
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn counts_of_any_size_are_shown_in_every_format() {
     let conditions: Vec<Condition> = METRICS
         .iter()
@@ -121,7 +128,7 @@ fn counts_of_any_size_are_shown_in_every_format() {
             assert!(!markdown::render(&report).is_empty());
             assert!(!junit::render("", &junit::conditions(&report, &conditions)).is_empty());
             // What a histogram holds may contradict the count beside it; then these are errors.
-            let _ = (hdr::render(&report), html::render(&[("", &report)]));
+            let _ = (hdr::render(&report), hgrm::render(&report), html::render(&[("", &report)]));
         }
     }
 }

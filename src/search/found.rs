@@ -1,6 +1,6 @@
 //! The result of a search, for the document.
 
-use super::bounds::BoundState;
+use super::bounds::{BoundState, Rates};
 use super::{Search, Trial, TrialCounts};
 use crate::document::{
     CurvePoint, Found, LimitedBy, TrialCount, TrialDocument, TrialVerdict, Verified,
@@ -26,6 +26,7 @@ pub(crate) fn found(search: &Search, id: &str, size: u64) -> Found {
     let is_final_at = |trial: &&Trial, rate| {
         trial.request.purpose.is_final() && Some(trial.request.rate_pps) == rate
     };
+    let tentative = search.cut_short.map(|_| search.tentative());
     let at_low = trials.iter().filter(|one| is_final_at(one, low) && one.counts.is_some());
     let is_limited = |one: &&Trial| one.counts == Some(TrialCounts::Limited);
     let limited_at_high = trials.iter().filter(|one| is_final_at(one, high) && is_limited(one));
@@ -36,6 +37,12 @@ pub(crate) fn found(search: &Search, id: &str, size: u64) -> Found {
         low_pps: low,
         high_pps: high,
         limited_by: limited_by(search, low, high),
+        cut_short_because: search.cut_short.map(str::to_owned),
+        tentative_low_pps: tentative.as_ref().and_then(Rates::low).filter(|_| low.is_none()),
+        tentative_high_pps: tentative
+            .as_ref()
+            .and_then(Rates::high)
+            .filter(|rate| high.is_none() && low.is_none_or(|low| low < *rate)),
         passed: low.map(tried),
         failed: high.map(tried),
         trial_ns: search.settings.time.0,
@@ -71,6 +78,8 @@ fn document(trial: &Trial) -> TrialDocument {
         sent_pps: trial.outcome.sent_pps,
         verdict: trial.verdict,
         invalid_because: trial.outcome.invalid_because.clone(),
+        reason: Some(trial.outcome.reasons.join("; "))
+            .filter(|text| trial.verdict != TrialVerdict::Pass && !text.is_empty()),
         figures: trial.outcome.figures.clone(),
     }
 }

@@ -1,10 +1,11 @@
 //! Evaluates the goals of a cell, and whether the cell tested them.
 
 use super::{TrialCounts, TrialOutcome};
-use crate::document::{Cell, TrialFigures, TrialVerdict};
+use crate::document::{Cell, InvalidReason, StallSum, TrialFigures, TrialVerdict};
 use crate::report::Condition;
 use crate::report::checks::validity::{invalid_cell, missed_share, tested_nothing};
 use crate::search::disturbance::{cost_of_stalls, fails_by_lag, fails_undisturbed};
+use crate::unit::show_nanos;
 
 /// Minimum share of the requested rate that a generator must send. Arbitrary: far below it, no even
 /// schedule keeps its rate.
@@ -44,14 +45,16 @@ pub(crate) fn outcome(
     let by_path = not_taken.is_some_and(|missing| missing > cost_of_stalls(cell, rate_pps));
     let fails_undisturbed =
         || nothing_arrived || is_untested || by_path || fails_undisturbed(cell, rate_pps, goals);
+    let generator_limited = generator_limited(cell, rate_pps, max_missed);
+    let reasons = reasons(cell, &invalid, not_taken, goals, generator_limited);
     TrialOutcome {
         held,
         unknown: unknown.map(|at| goals[at].to_string()),
         fails_undisturbed: fails && fails_undisturbed(),
-        generator_limited: generator_limited(cell, rate_pps, max_missed)
-            || fails_by_lag(cell, rate_pps, goals),
+        generator_limited: generator_limited || fails_by_lag(cell, rate_pps, goals),
         stalled: stalled(cell),
         invalid_because: invalid.into_iter().map(|reason| reason.code).collect(),
+        reasons,
         sent_pps: if seconds > 0.0 { cell.ledger.sent as f64 / seconds } else { 0.0 },
         figures: TrialFigures {
             delivered_pps: cell.rx.as_ref().and_then(|rx| rx.pps),
@@ -61,6 +64,29 @@ pub(crate) fn outcome(
             goals: goals.iter().map(|goal| goal.shown_in(cell)).collect(),
         },
     }
+}
+
+/// Why a trial did not pass, if it did not: most important first.
+fn reasons(
+    cell: &Cell,
+    invalid: &[InvalidReason],
+    not_taken: Option<f64>,
+    goals: &[Condition],
+    generator_limited: bool,
+) -> Vec<String> {
+    // Without the remedy, which concerns a single run.
+    let cause = |one: &InvalidReason| one.message.split(';').next().unwrap_or_default().to_owned();
+    let mut reasons: Vec<_> = invalid.iter().map(cause).collect();
+    reasons.extend(not_taken.map(|missing| format!("the path refused {missing:.0} datagrams")));
+    reasons.extend(goals.iter().filter_map(|goal| goal.miss_in(cell)));
+    // Missed slots say so already.
+    if generator_limited && invalid.is_empty() {
+        reasons.push("the generator was too slow, or lost replies".to_owned());
+    }
+    if stalled(cell) {
+        reasons.push(format!("workers stalled for {}", show_nanos(stalled_ns(cell))));
+    }
+    reasons
 }
 
 fn share(part: Option<u64>, of: u64) -> Option<f64> {
@@ -116,9 +142,14 @@ fn missed(cell: &Cell, max_missed: f64) -> bool {
     missed_share(cell).is_some_and(|share| share > max_missed)
 }
 
+/// How long workers of the side that stalled longer did so, in ns.
+fn stalled_ns(cell: &Cell) -> u64 {
+    let total = |sum: &StallSum| sum.total_ns;
+    total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total))
+}
+
 fn stalled(cell: &Cell) -> bool {
-    let total = |sum: &crate::document::StallSum| sum.total_ns;
-    let stalled = total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total));
+    let stalled = stalled_ns(cell);
     let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
     let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());
     let in_flight = outside
@@ -155,7 +186,7 @@ const MAX_DISTURBED: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{MAX_MISSED, StallSum};
+    use crate::document::MAX_MISSED;
     use crate::report::fixture;
 
     type Judged = (TrialVerdict, Option<TrialCounts>);
@@ -213,6 +244,35 @@ mod tests {
             assert_eq!(judged(far, goal).held, Some(true), "{goal}");
         }
         assert_eq!(["p99<=154us", "p99<=79us"].map(|goal| judged(far, goal).held), [None; 2]);
+    }
+
+    #[test]
+    fn reasons_name_the_goal_and_by_how_much_it_failed() {
+        let loses = |cell: &mut Cell| fixture::lose(cell, 5_000);
+        let reasons = judged(loses, "loss<=2.5% p99<=1s received>=50000").reasons;
+        assert_eq!(
+            reasons,
+            ["loss<=2.5%: 10%, 7.5% too much", "received>=50000: 45000, 5000 too little"]
+        );
+        let silent = judged(|cell| fixture::lose(cell, 50_000), "p99<=1s").reasons;
+        assert_eq!(silent[0], "none of 50000 datagrams arrived");
+        let late = |cell: &mut Cell| {
+            cell.stalls.tx = stall(10);
+            miss(cell);
+        };
+        let late = judged(late, "loss<=0").reasons;
+        assert_eq!(late[0], "600 of 50000 datagrams (1.2%) were missed, more than --max-missed 1%");
+        assert_eq!(late.last().unwrap(), "workers stalled for 10.0 ms");
+        let refused = |cell: &mut Cell| {
+            (cell.ledger.sent, cell.ledger.refused.would_block) = (48_000, 2_000);
+        };
+        assert_eq!(judged(refused, "sent>=0").reasons, ["the path refused 2000 datagrams"]);
+        let slow = judged(|cell| cell.ledger.attempted = 48_000, "sent>=0").reasons;
+        assert_eq!(slow, ["the generator was too slow, or lost replies"]);
+        assert!(judged(|_| {}, "loss<=0 p99<=1s").reasons.is_empty());
+        // The figure is infinite, and so is the difference.
+        let infinite = judged(loses, "p99_with_loss<=1s").reasons;
+        assert_eq!(infinite, ["p99_with_loss<=1s: infinite: it falls among lost datagrams"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::bounds::{BoundState, Rates};
 use super::judge::judge;
 use super::{Purpose, SearchError, Settings, Trial, TrialOutcome, TrialRequest};
 use crate::document::{ProbeFigures, TrialVerdict};
-use crate::unit::MAX_PPS;
+use crate::unit::{MAX_PPS, Nanos};
 
 /// Maximum number of trials of one search for each repeat, without those of the curve. Arbitrary:
 /// three times what a target with stable results takes.
@@ -47,6 +47,10 @@ pub(crate) struct Search {
     /// Rates of the curve at which a goal was unknown.
     curve_unknown: Vec<f64>,
     next: Option<TrialRequest>,
+    /// Why it ended early, as in the document.
+    pub(crate) cut_short: Option<&'static str>,
+    /// Whether the time left is only enough to decide the ends of the interval.
+    is_hurried: bool,
 }
 
 impl Search {
@@ -84,6 +88,32 @@ impl Search {
         self.unknown = 0;
         self.next = self.choose_next();
         Ok(())
+    }
+
+    /// Adapts to the time `left`, if each trial takes `extra` beyond its length. Once a rate is
+    /// known to pass short trials, the rest is kept for the trials that decide it; the search ends
+    /// if the next trial does not fit.
+    pub(crate) fn fit_into(&mut self, left: Nanos, extra: Nanos) {
+        let Some(next) = self.next else { return };
+        let all = |count: u32| Nanos((self.settings.time + extra).0.saturating_mul(count.into()));
+        let (pass, repeats) = self.settings.repeat;
+        // If they agree, `pass` trials decide the lower end, and the rest of n + 1 the upper end.
+        let is_last_chance = next.time + extra + all(repeats + 1) > left && all(pass) <= left;
+        let rates = self.rates(self.stage);
+        let (low, high) = (rates.low().or(self.previous.0), rates.high().or(self.previous.1));
+        if !self.stage.is_final() && low.is_some() && is_last_chance {
+            self.previous = (low, high);
+            (self.stage, self.is_hurried) = (Purpose::Final, true);
+            self.next = self.choose_next();
+        }
+        if self.next.is_some_and(|next| next.time + extra > left) {
+            (self.next, self.cut_short) = (None, Some("budget"));
+        }
+    }
+
+    /// The rates by all trials, of any length: one decides.
+    pub(super) fn tentative(&self) -> Rates {
+        self.rates(Purpose::Short)
     }
 
     pub(super) fn decided(&self) -> Rates {
@@ -213,7 +243,7 @@ impl Search {
     fn first(&self, rates: &Rates) -> f64 {
         let count = |rate: f64| rates.at(rate).total();
         match self.previous {
-            (Some(low), Some(high)) if count(high) < count(low) => high,
+            (Some(low), Some(high)) if count(high) < count(low) && !self.is_hurried => high,
             (Some(low), _) => low,
             (None, Some(high)) => high,
             (None, None) => {

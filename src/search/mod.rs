@@ -120,6 +120,8 @@ pub(crate) struct TrialOutcome {
     pub(crate) stalled: bool,
     /// Codes of the reasons why the trial is invalid; empty if it is valid.
     pub(crate) invalid_because: Vec<String>,
+    /// What failed or disturbed it, as text.
+    pub(crate) reasons: Vec<String>,
     pub(crate) sent_pps: f64,
     pub(crate) figures: TrialFigures,
 }

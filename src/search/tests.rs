@@ -283,3 +283,51 @@ fn makes_as_many_trials_as_requested() {
     assert_eq!(found.passed, Some(TrialCount { k: 25, n: 25 }));
     assert_eq!(found.verified.unwrap().of, 25);
 }
+
+/// A search in this time, with 250 ms per trial beyond its length; checks that no trial begins
+/// that would end later.
+fn run_within(budget_ms: u64, capacity: f64) -> (Search, Found) {
+    let extra = Nanos::from_millis(250);
+    let probe = ProbeFigures { delivered_pps: Some(100e3), sent_pps: 1e6 };
+    let mut search = Search::new(settings(), probe);
+    let mut left = Nanos::from_millis(budget_ms);
+    loop {
+        search.fit_into(left, extra);
+        let Some(request) = search.next() else { break };
+        let took = request.time + extra;
+        assert!(took <= left, "{took} {left}");
+        left = left - took;
+        search.record(up_to(capacity)(request)).unwrap();
+    }
+    let found = found(&search, "plain/64", 64);
+    (search, found)
+}
+
+#[test]
+fn a_budget_ends_a_search_with_the_interval_so_far() {
+    for budget_ms in (0..120_000).step_by(250) {
+        let (search, found) = run_within(budget_ms, 70e3);
+        let cut_short = found.cut_short_because.as_deref();
+        assert_eq!(cut_short, search.cut_short, "{budget_ms}");
+        assert!(cut_short == Some("budget") || search.converged, "{budget_ms}");
+        // Two trials of 2 s, and a few short ones before them.
+        assert!(found.low_pps.is_some() || budget_ms < 7_000, "{budget_ms} {found:?}");
+        assert!(found.high_pps.is_some() || budget_ms < 12_000, "{budget_ms} {found:?}");
+        let low = found.low_pps.or(found.tentative_low_pps);
+        let high = found.high_pps.or(found.tentative_high_pps);
+        assert!(low.is_none_or(|low| low <= 70e3), "{budget_ms} {found:?}");
+        assert!(high.is_none_or(|high| high > 70e3), "{budget_ms} {found:?}");
+        assert!(found.low_pps.is_none() || found.tentative_low_pps.is_none());
+        assert!(found.high_pps.is_none() || found.tentative_high_pps.is_none());
+    }
+    let none = run_within(0, 70e3).1;
+    assert_eq!((none.trials.len(), none.limited_by), (0, LimitedBy::NotSettled));
+    // Only short trials fit, and they state what they found.
+    let short = run_within(3_000, 70e3).1;
+    assert_eq!((short.low_pps, short.high_pps), (None, None));
+    assert!(short.tentative_low_pps.is_some() && short.tentative_high_pps.is_some(), "{short:?}");
+    // Without the end of the budget, nothing differs.
+    let enough = run_within(600_000, 70e3).1;
+    assert_eq!(enough, run(100e3, up_to(70e3)));
+    assert_eq!((enough.cut_short_because, enough.tentative_low_pps), (None, None));
+}

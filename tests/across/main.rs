@@ -36,6 +36,7 @@ mod families;
 mod firewall;
 mod flows;
 mod hash;
+mod intervals;
 mod invalid_traffic;
 mod ip_layer;
 mod killed_ends;

@@ -92,6 +92,44 @@ pub fn check_identities(cell: &Value, id: &str) {
     if !cell["schedule"].is_null() {
         assert_eq!(n("schedule.scheduled"), n("ledger.attempted") + n("schedule.missed"), "{id}");
     }
+    check_intervals(cell, id);
+}
+
+/// The sum of a field over the intervals of a cell; unknown ones count as 0.
+pub fn interval_sum(cell: &Value, field: &str) -> u64 {
+    let intervals = cell["intervals"].as_array().unwrap();
+    intervals.iter().filter_map(|interval| interval[field].as_u64()).sum()
+}
+
+/// Intervals, where there are any, follow each other without a gap and add up to the cell.
+#[track_caller]
+fn check_intervals(cell: &Value, id: &str) {
+    let Some(intervals) = cell["intervals"].as_array().filter(|all| !all.is_empty()) else {
+        return;
+    };
+    let ends = intervals.iter().map(|interval| number(interval, "end_ns"));
+    let starts = intervals.iter().map(|interval| number(interval, "start_ns"));
+    assert!(starts.eq([0].into_iter().chain(ends).take(intervals.len())), "{id}");
+    let requests = !cell["exchange"].is_null();
+    for (field, whole) in [
+        ("sent", "ledger.sent"),
+        ("received", "ledger.received"),
+        ("lost", "ledger.lost"),
+        ("duplicate", "ledger.duplicate"),
+        ("late", "ledger.late"),
+        ("reordered", "ledger.reordered"),
+        ("missed", "schedule.missed"),
+        ("timeouts", "exchange.timeouts"),
+    ] {
+        let Some(whole) = whole.split('.').fold(cell, |value, name| &value[name]).as_u64() else {
+            continue;
+        };
+        assert_eq!(interval_sum(cell, field), whole, "{id}: {field}");
+    }
+    assert_eq!(interval_sum(cell, "refused"), sum(cell, "ledger.refused"), "{id}");
+    if requests {
+        assert_eq!(interval_sum(cell, "errors"), sum(cell, "exchange.errors"), "{id}");
+    }
 }
 
 /// The only cell.

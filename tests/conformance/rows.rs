@@ -210,7 +210,7 @@ proptest! {
             for probe in [&mut *together, &mut *singly] {
                 probe.pulled(&pull, now, stall_ended);
                 if index == close_at {
-                    probe.close_window();
+                    probe.close_window(now);
                 }
             }
             for (payload, waited) in &read {

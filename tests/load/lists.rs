@@ -76,7 +76,8 @@ fn kinds() -> [(Protocol, &'static str, &'static [Action]); 4] {
 #[track_caller]
 fn against(orders: &Orders, words: &str) -> (Value, Counts) {
     let shim = Shim::start(orders.clone());
-    let report = load(shim.at, &format!("{words} -n {}", orders.list.len()));
+    // Intervals add up to the same counts.
+    let report = load(shim.at, &format!("{words} -i 100ms -n {}", orders.list.len()));
     let account = shim.end();
     assert_eq!((account.came, account.never_left), (orders.list.len(), 0), "{words}");
     let cell = only(&report).clone();

@@ -148,8 +148,13 @@ fn a_server_that_never_answers_has_no_rate() {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     adds_up(&document);
     assert_eq!(document["invalid_because"][0]["code"], "nothing_answered");
-    assert!(document["searches"][0]["low_pps"].is_null());
-    assert!(document["searches"][0]["passed"].is_null());
+    let found = &document["searches"][0];
+    assert!(found["low_pps"].is_null() && found["passed"].is_null(), "{found}");
+    for trial in found["trials"].as_array().unwrap() {
+        let reason = trial["reason"].as_str().unwrap();
+        assert!(reason.starts_with("none of ") && reason.contains(" requests was answered"));
+        assert!(reason.contains("; loss<=1%: 100%, 99% too much"), "{reason}");
+    }
     assert_eq!(document["goals"].as_array().unwrap().len(), 2);
 }
 
@@ -197,6 +202,67 @@ fn the_highest_rate_is_kept_to_and_named() {
 }
 
 #[test]
+fn a_budget_ends_the_search_in_time_and_each_failed_trial_has_its_reason() {
+    let _alone = alone();
+    let shim = Shim::start(Load::Bucket(20e3));
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("found.json");
+    // A whole search takes at least five trials of full length.
+    let output = search(&format!(
+        "loss<=1% -t 300ms --start 60k --no-curve --budget 1500ms -q -J={} -- load {} {REQUESTS} \
+         --timeout 20ms --warmup 0",
+        json.display(),
+        shim.at
+    ));
+    let document: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    adds_up(&document);
+    let found = &document["searches"][0];
+    assert_eq!(document["budget_ns"], 1_500_000_000_u64);
+    assert_eq!(
+        (&found["cut_short_because"], &found["limited_by"]),
+        (&"budget".into(), &"not_settled".into())
+    );
+    // 0 if a rate was found; 3 otherwise, or 5 where the generator never kept its schedule.
+    let is_found = !found["low_pps"].is_null();
+    let expected = if is_found { vec![Some(0)] } else { vec![Some(3), Some(5)] };
+    assert!(expected.contains(&output.status.code()), "{}", stderr(&output));
+    let trials = found["trials"].as_array().unwrap();
+    let time: u64 = trials.iter().map(|trial| trial["time_ns"].as_u64().unwrap()).sum();
+    assert!(!trials.is_empty() && time <= 1_500_000_000, "{trials:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("· budget 1.50 s\n"), "{text}");
+    assert!(text.contains("the budget ended the search\n"), "{text}");
+    let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for trial in trials {
+        let reason = trial["reason"].as_str();
+        assert_eq!(reason.is_none(), trial["verdict"] == "pass", "{trial}");
+        let is_shown = reason.is_none_or(|reason| unwrapped.contains(reason));
+        assert!(is_shown || trial["verdict"] == "disturbed", "{trial}\n{text}");
+    }
+    // 60 kpps lose two thirds.
+    assert!(trials[0]["reason"].as_str().unwrap().contains("loss<=1%: "), "{trials:?}");
+}
+
+#[test]
+fn sizes_for_which_the_budget_has_no_time_are_named() {
+    let _alone = alone();
+    // The probe of the first size takes more than its half.
+    let words = "loss<=1% -t 50ms --budget 100ms -J -q -- bench -l 64,128 -e plain --warmup 0";
+    let output = search(words);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let searches = document["searches"].as_array().unwrap();
+    assert_eq!(searches.len(), 1, "{document}");
+    assert_eq!(
+        (&searches[0]["id"], searches[0]["trials"].as_array().unwrap().len()),
+        (&"plain/64".into(), 0)
+    );
+    let warnings = document["warnings"].as_array().unwrap();
+    let named = warnings.iter().find(|one| one["code"] == "budget_ended").unwrap();
+    assert_eq!(named["message"], "--budget ended before size 128 was searched; use a longer one");
+}
+
+#[test]
 fn what_cannot_be_searched_is_refused_by_name() {
     for (words, part) in [
         ("loss -- bench", "is not a condition"),
@@ -211,6 +277,8 @@ fn what_cannot_be_searched_is_refused_by_name() {
         ("loss<=1% -- bench -J", "give this flag to search"),
         ("loss<=1% -- bench --csv x", "give this flag to search"),
         ("loss<=1% -- bench --hdr x", "bench --hdr: a search has no interval log"),
+        ("loss<=1% -- bench --csv-intervals x", "a search has text, JSON and CSV output"),
+        ("loss<=1% -- bench --hgrm x", "bench --hgrm: a search has text, JSON and CSV output"),
         ("loss<=1% -- bench --html x", "bench --html: a search has text, JSON and CSV output"),
         ("loss<=1% -- bench --markdown", "bench --markdown: a search has text"),
         ("loss<=1% -- bench --markdown=x", "bench --markdown: a search has text"),
@@ -224,6 +292,18 @@ fn what_cannot_be_searched_is_refused_by_name() {
         ("loss<=1% --start 2k --max-rate 1k -- bench", "is above --max-rate"),
         ("loss<=1% -t 1ms -- bench", "trials need at least 10ms"),
         ("loss<=1% --repeat 3/2 -- bench", "invalid repeat"),
+        ("loss<=1% --budget soon -- bench", "--budget"),
+        (
+            "loss<=1% --budget 1 -- bench",
+            "--budget 1.00 s: one trial takes up to 2.10 s (--time 2.00 s, and 100 ms for the \
+             warm-up and late replies); use a longer --budget or a shorter --time",
+        ),
+        ("loss<=1% --budget 3 -- bench -e all", "one trial of each of "),
+        ("loss<=1% --budget 3 -- load 127.0.0.1 --preset echo", "one trial takes up to 3.20 s"),
+        (
+            "loss<=1% --budget 5 -- bench -l 64,128,256",
+            "one trial of each of 3 searches takes up to 6.30 s",
+        ),
         ("loss<=1% -- bench --nonsense", "Usage: udperf bench"),
         ("loss<=1%", "-- <COMMAND>"),
         ("-- bench", "<GOAL>"),

@@ -460,7 +460,7 @@ impl Modelled {
             }
             self.resting += 1;
         }
-        prop_assert_eq!(self.flights.expire(before, rested), given_up);
+        prop_assert_eq!(self.flights.expire(before, rested, |_| {}), given_up);
         Ok(())
     }
 }

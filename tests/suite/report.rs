@@ -3,6 +3,7 @@
 
 use crate::common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -142,7 +143,7 @@ fn a_damaged_histogram_fails_only_where_it_is_needed() {
     let path = path.to_str().unwrap();
     shown(&[path]);
     let page = folder.path().join("page.html");
-    for flag in ["--html", "--hdr"] {
+    for flag in ["--html", "--hdr", "--hgrm"] {
         let output = report(&[path, &format!("{flag}={}", page.display())]);
         assert_eq!(output.status.code(), Some(1), "{flag}");
         let error = stderr(&output);
@@ -236,7 +237,7 @@ fn every_format_of_a_run() {
     }
     let path = write(folder.path(), "run.json", &run.to_string());
     let file = |name: &str| folder.path().join(name);
-    let flags: Vec<String> = ["csv", "markdown", "html", "hdr", "json"]
+    let flags: Vec<String> = ["csv", "markdown", "html", "hdr", "hgrm", "json"]
         .map(|name| format!("--{name}={}", file(name).display()))
         .to_vec();
     let mut args = vec![path.to_str().unwrap()];
@@ -247,6 +248,16 @@ fn every_format_of_a_run() {
     assert_eq!(read("csv").lines().count(), 7);
     assert!(read("csv").lines().nth(1).unwrap().starts_with("plain/64/max,0,plain,plain,"));
     assert_eq!(read("hdr").lines().filter(|line| line.starts_with("Tag=")).count(), 6);
+    assert!(!file("hgrm").exists());
+    let mut counts = BTreeMap::new();
+    for cell in run["cells"].as_array().unwrap() {
+        let name = format!("hgrm-{}", cell["id"].as_str().unwrap().replace('/', "-"));
+        *counts.entry(name).or_insert(0) += cell["latency"]["count"].as_u64().unwrap();
+    }
+    assert!(counts.len() > 1);
+    for (name, count) in counts {
+        assert!(read(&name).contains(&format!("Total count    = {count:12}]")), "{name}");
+    }
     let again: Value = serde_json::from_str(&read("json")).unwrap();
     assert_eq!(again["cells"].as_array().unwrap().len(), 6);
     let row = "| 64 | 285 kpps | 2.4% | 0.146 | 0 | 100/99% | 0.80% | 3.81 µs | 1.11 ms | ∞ | \

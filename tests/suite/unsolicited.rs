@@ -6,7 +6,9 @@
 use crate::common;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -238,4 +240,43 @@ fn control_messages_of_nobody_are_no_traffic() {
     assert_eq!(number(&document, "stray_control"), 2);
     assert_eq!(number(&document["others"], "datagrams"), 1);
     assert_eq!(number(&document["others"], "bytes"), 6);
+}
+
+/// The lines of `--interval` of a server that got `sent` datagrams, and its document.
+fn lines_of_intervals(words: &str, sent: usize) -> (Vec<String>, Value) {
+    let mut command = common::udperf();
+    command.args(words.split_whitespace()).args(["-J", "-p", "0", "-B", "127.0.0.1", "-i", "0.25"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let first = stderr.next().unwrap();
+    let port: u16 = first.rsplit(':').next().unwrap().parse().unwrap();
+    let source = source();
+    for _ in 0..sent {
+        source.send_to(b"counted", ("127.0.0.1", port)).unwrap();
+    }
+    let lines = stderr.filter(|line| line.contains(" s: ")).collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    (lines, serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn lines_of_intervals_add_up_to_all_datagrams() {
+    for (words, path) in
+        [("sink --idle-timeout 600ms", "/others/datagrams"), ("echo -n 50", "/received")]
+    {
+        let (lines, document) = lines_of_intervals(words, 50);
+        assert_eq!(document.pointer(path), Some(&Value::from(50)), "{document}");
+        let count = |line: &String| -> u64 {
+            let (_, rest) = line.split_once(" s: ").unwrap();
+            rest.split(' ').next().unwrap().parse().unwrap()
+        };
+        assert_eq!(lines.iter().map(count).sum::<u64>(), 50, "{lines:?}");
+        let has_source = lines.iter().any(|line| line.ends_with(" from 1 sources · 0 clients"));
+        assert_eq!(has_source, words.starts_with("sink"), "{lines:?}");
+    }
+    let output = common::run("sink -i 100ms");
+    assert_eq!(output.status.code(), Some(2));
+    let said = common::stderr(&output);
+    assert!(said.contains("invalid interval '100ms'; use at least 250 ms, or 0"), "{said}");
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 
-use super::{FamilyArgs, NO_UNIX, RunOutputArgs, on_off, words};
+use super::{FamilyArgs, NO_UNIX, RunOutputArgs, TelemetryArgs, on_off, words};
 use crate::engine::table;
 use crate::net::UnixName;
 use crate::plan::TimestampKind::{self, Kernel, User};
@@ -32,6 +32,14 @@ pub(crate) struct CellArgs {
     /// Send for this long before measuring; not counted; 0: no warm-up
     #[arg(long, value_name = "DUR")]
     pub(crate) warmup: Option<Nanos>,
+    /// Report each part of a cell of this width; 0: off [default: 1 for cells of 3 s and more]
+    ///
+    /// A datagram counts in the interval in which it was due, whenever it arrives, so that the
+    /// intervals add up to the cell. With --events or --metrics, shorter cells are one interval.
+    /// With this flag where standard error is no terminal, and with -v, a line per interval is
+    /// printed on standard error as it ends.
+    #[arg(short = 'i', long, value_name = "DUR")]
+    pub(crate) interval: Option<Nanos>,
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
     /// The sum of all streams. K/M/G = 1000. --pace ramp and recorded define their own rates.
@@ -112,6 +120,8 @@ pub(crate) struct CellArgs {
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) output: RunOutputArgs,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryArgs,
 }
 
 pub(super) fn wait_words() -> impl TypedValueParser<Value = WaitKind> {

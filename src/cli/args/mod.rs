@@ -11,7 +11,7 @@ mod stored;
 mod talk;
 
 pub(crate) use measure::{CellArgs, Local};
-pub(crate) use output::{OutputArgs, RunOutputArgs};
+pub(crate) use output::{MetricsArgs, OutputArgs, RunOutputArgs, TelemetryArgs};
 pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs};
 pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs};
 pub(crate) use search::SearchArgs;
@@ -189,9 +189,9 @@ fn on_off() -> impl TypedValueParser<Value = bool> {
 
 /// Flags that udperf lacks, with the flag or command to use. From iperf3(1) and dnsperf(1).
 const HABITS: [(&str, &str); 10] = [
+    ("-i", "udperf has no -i here: it is a flag of commands that measure, sink and echo"),
     ("-s", "udperf has no -s: use `udperf sink` to receive, or name the server as TARGET of load"),
     ("-c", "udperf has no -c: use `udperf blast HOST`; clients of dnsperf are --streams"),
-    ("-i", "udperf has no -i: each cell is one interval; use a short --time and --trials"),
     ("-u", "udperf has no -u: it always uses UDP"),
     ("-O", "udperf has no -O: use --warmup DUR"),
     ("-A", "udperf has no -A: use --pin TX:RX"),
@@ -291,7 +291,7 @@ mod tests {
     fn flags_of_other_tools_get_a_pointer() {
         for (words, tip) in [
             ("-s", "udperf sink"),
-            ("blast lab7 -i 1", "--trials"),
+            ("doctor -i 1", "commands that measure"),
             ("blast lab7 --cport 9", "--port-range"),
             ("load lab7 -d q.txt", "--names"),
             ("blast lab7 -b 0", "--rate max"),

@@ -1,5 +1,6 @@
 //! Flags of output.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, ColorChoice};
@@ -39,14 +40,23 @@ pub(crate) struct RunOutputArgs {
     /// Write CSV to a file: one row per cell
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
+    /// Write CSV to a file: one row per interval of --interval
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv_intervals: Option<PathBuf>,
     /// Write an HdrHistogram interval log to a file: one interval per cell
     #[arg(long, value_name = "FILE")]
     pub(crate) hdr: Option<PathBuf>,
+    /// Write latency by percentile (.hgrm, in ms) for HdrHistogram's plotter: one file per cell
+    ///
+    /// A single cell goes to FILE. With more, the id of each is added to the name: x.hgrm becomes
+    /// x-plain-64-max.hgrm. The trials of a cell are merged.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hgrm: Option<PathBuf>,
     /// Write Markdown to standard output instead of text, or to FILE in addition
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub(crate) markdown: Option<PathBuf>,
-    /// Write an HTML page with latency curves to a file, without scripts
+    /// Write an HTML page with charts of latency and of intervals to a file, without scripts
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// End with exit code 3 if this holds in any cell: 'loss>0.1%' 'p99>200us' 'rx_pps<200k'
@@ -74,15 +84,56 @@ impl RunOutputArgs {
         !self.fail_if.is_empty()
     }
 
-    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 5] {
+    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 7] {
         [
             ("csv", self.csv.as_deref()),
+            ("csv-intervals", self.csv_intervals.as_deref()),
             ("hdr", self.hdr.as_deref()),
+            ("hgrm", self.hgrm.as_deref()),
             ("markdown", self.markdown.as_deref()),
             ("html", self.html.as_deref()),
             ("junit", self.junit.as_deref()),
         ]
     }
+}
+
+/// Flags of what is reported while a run goes on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct TelemetryArgs {
+    /// Write events to a file, or to standard output (-) instead of text, while the run goes on
+    ///
+    /// One JSON object a line: start, cell, interval, warning, result. Datagrams that arrive later
+    /// may still add to an interval; the document is final.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) events: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
+}
+
+/// Flags of the endpoint of metrics.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct MetricsArgs {
+    /// Serve OpenMetrics over HTTP while the run goes on, such as on 127.0.0.1:9100
+    ///
+    /// Port 0: any free one, which is printed.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_metrics)]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Allow --metrics on an address that other hosts can reach
+    #[arg(long, requires = "metrics")]
+    pub(crate) metrics_public: bool,
+}
+
+impl TelemetryArgs {
+    pub(crate) const fn is_some(&self) -> bool {
+        self.events.is_some() || self.metrics.metrics.is_some()
+    }
+}
+
+fn parse_metrics(word: &str) -> Result<SocketAddr, String> {
+    let invalid = |_| format!("'{word}' is not an address with a port; use such as 127.0.0.1:9100");
+    word.parse().map_err(invalid)
 }
 
 pub(super) fn parse_share(word: &str) -> Result<f64, String> {

@@ -20,6 +20,7 @@ Examples:
   udperf search 'loss<=0.1%' 'p99<=200us' -- load 127.0.0.1:53 --preset dns --name example.test
   udperf search 'loss<=0' -- bench -l 64,1472 -e plain,gso/batch
   udperf search 'loss<=0.5%' --max-rate 500k -J=found.json -- blast lab7 -l rfc2544
+  udperf search 'loss<=0.1%' --budget 60 -- bench -l 1472 -e plain
   udperf search 'p99.9<=1ms,loss<=0' -t 10 --repeat 3/5 -- ping lab7 -l 64 --wait spin
 
 Exit codes: 0 found · 1 could not run · 2 usage · 3 no rate passed · 5 invalid · 130 interrupted")]
@@ -45,6 +46,12 @@ pub(crate) struct SearchArgs {
     /// Highest rate to try
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) max_rate: Option<PacketRate>,
+    /// End in this time, with the interval found so far [default: no limit]
+    ///
+    /// No trial begins that would end later; a running one is not cut short. The searches of
+    /// several sizes and engines share the time equally.
+    #[arg(long, value_name = "DUR")]
+    pub(crate) budget: Option<Nanos>,
     /// Omit the trials below the result that show how latency rises
     #[arg(long)]
     pub(crate) no_curve: bool,

@@ -7,11 +7,11 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, value_parser};
 
 use super::measure::{parse_scoped, wait_words};
-use super::{FamilyArgs, OutputArgs, PORT, help::under_heading};
+use super::{FamilyArgs, MetricsArgs, OutputArgs, PORT, help::under_heading};
 use crate::engine::table;
 use crate::net::steer::MAX_SLOTS;
 use crate::plan::{DropRule, EngineWord, Pinning, WaitKind};
-use crate::unit::{Nanos, Rate, parse_buffer, parse_count};
+use crate::unit::{Nanos, Rate, UnitError, parse_buffer, parse_count};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
@@ -41,6 +41,12 @@ pub(crate) struct ServerArgs {
     /// How a thread waits for readiness
     #[arg(long, value_name = "HOW", default_value = "hybrid", value_parser = wait_words())]
     pub(crate) wait: WaitKind,
+    /// Print a line on standard error for each part of this length: datagrams, rate, and for sink
+    /// clients and sources; 0: off
+    ///
+    /// A datagram counts in the line in which it was read, and a sink counts those of no client.
+    #[arg(short = 'i', long, value_name = "DUR", value_parser = parse_interval)]
+    pub(crate) interval: Option<Nanos>,
     /// End after this time without a datagram, and for sink without a client
     #[arg(long, value_name = "DUR")]
     pub(crate) idle_timeout: Option<Nanos>,
@@ -52,6 +58,7 @@ Examples:
   udperf sink                                  serve clients on port 7788 until Ctrl-C
   udperf sink --once -q                        serve one client, then end
   udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
+  udperf sink -i 1                             a line per second on standard error
   udperf sink --join 239.1.2.3 --dev eth0
   udperf sink --max-clients 4 --max-rate 200k --max-time 60
   UDPERF_KEY=secret udperf sink                serve only clients with this key
@@ -82,6 +89,8 @@ pub(crate) struct SinkArgs {
     pub(crate) join: Option<(IpAddr, Option<String>)>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }
 
 /// A multicast group, and the device to join it on, if one is given.
@@ -89,6 +98,17 @@ fn parse_group(word: &str) -> Result<(IpAddr, Option<String>), String> {
     parse_scoped(word).ok().filter(|(group, _)| group.is_multicast()).ok_or_else(|| {
         format!("invalid multicast group '{word}'; use such as 239.1.2.3 or ff02::7788%eth0")
     })
+}
+
+/// The shortest interval of a server: a sink reads its counters that often.
+const MIN_INTERVAL: Nanos = Nanos::from_millis(250);
+
+fn parse_interval(word: &str) -> Result<Nanos, String> {
+    let width: Nanos = word.parse().map_err(|error: UnitError| error.to_string())?;
+    match width == Nanos::ZERO || width >= MIN_INTERVAL {
+        true => Ok(width),
+        false => Err(format!("invalid interval '{word}'; use at least {MIN_INTERVAL}, or 0")),
+    }
 }
 
 fn parse_cores(word: &str) -> Result<Pinning, String> {
@@ -143,4 +163,6 @@ pub(crate) struct EchoArgs {
     pub(crate) time: Option<Nanos>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }

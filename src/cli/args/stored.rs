@@ -199,7 +199,7 @@ pub(crate) struct ReportArgs {
     /// A point is the median over the trials of a run. Runs are comparable if kind, settings and
     /// host are the same; a new kernel or udperf on the same host is shown next to the run. --csv
     /// writes one row per point, --html one chart per cell.
-    #[arg(long, conflicts_with_all = ["json", "hdr", "fail_if"])]
+    #[arg(long, conflicts_with_all = ["json", "hdr", "hgrm", "fail_if"])]
     pub(crate) history: bool,
     /// The metric to follow, by its name in --fail-if [default: rx_pps flat out, p50 and p99 at a
     /// rate]

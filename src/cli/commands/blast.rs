@@ -19,7 +19,7 @@ pub(crate) fn measure(args: &BlastArgs, stop: &StopFlag) -> CliResult<RunOutput>
     let targets = resolve(&args.target, PORT, args.cells.family)?;
     let key = key(args.key_file.as_deref())?;
     let quiet = args.cells.output.common.quiet;
-    let mut context = MeasureContext::new("blast", quiet, stop);
+    let mut context = MeasureContext::new("blast", &args.cells, stop)?;
     let nonce = u64::from_ne_bytes(random()?);
     if args.no_peer {
         let (target, scenario) = in_turn(&targets, quiet, |target| {

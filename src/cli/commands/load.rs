@@ -41,7 +41,7 @@ pub(crate) fn measure(
         return usage("no requests given");
     };
     let quiet = cells.output.common.quiet;
-    let mut context = MeasureContext::new(compiled.kind, quiet, stop);
+    let mut context = MeasureContext::new(compiled.kind, cells, stop)?;
     let (target, scenario) = in_turn(&targets, quiet, |target| {
         let scenario = scenario(args, &compiled, target, &context.machine)?;
         let scenario = Scenario { seed: ids.seed(), ..scenario };

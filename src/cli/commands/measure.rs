@@ -8,9 +8,11 @@ use std::time::SystemTime;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::cli::args::CellArgs;
 use crate::cli::error::{CliError, CliResult, Exit, guarded};
 use crate::cli::output::warn_stderr;
-use crate::cli::progress::ProgressLine;
+use crate::cli::progress::{ProgressLine, has_interval_lines};
+use crate::cli::telemetry::Telemetry;
 use crate::document::{Cell, Head, MAX_MISSED, Report, SCHEMA, Tool};
 use crate::engine::URING_IS_BUILT_IN;
 use crate::host::{self, Depth, HostFacts, Throttle};
@@ -25,7 +27,7 @@ pub(crate) type StopFlag = Arc<AtomicBool>;
 /// What a command was started with, and this host before anything is pinned.
 pub(crate) struct MeasureContext<'a> {
     kind: &'static str,
-    quiet: bool,
+    cells: &'a CellArgs,
     stop: &'a StopFlag,
     started_at: SystemTime,
     facts: HostFacts,
@@ -34,16 +36,22 @@ pub(crate) struct MeasureContext<'a> {
     pub(crate) left_out: Vec<MissingEngine>,
     /// Names the error codes of the protocol, if responses carry any.
     pub(crate) code_name: Option<CodeName<'a>>,
+    telemetry: Telemetry,
 }
 
 impl<'a> MeasureContext<'a> {
     /// Reads this host before anything is pinned: the cores of this thread are among the facts.
-    pub(crate) fn new(kind: &'static str, quiet: bool, stop: &'a StopFlag) -> Self {
+    pub(crate) fn new(
+        kind: &'static str,
+        cells: &'a CellArgs,
+        stop: &'a StopFlag,
+    ) -> CliResult<Self> {
+        let telemetry = Telemetry::open(&cells.telemetry, cells.output.common.quiet)?;
         let started_at = SystemTime::now();
         let facts = host::survey(Depth::Quick);
         let machine = host::machine(&facts);
         let (left_out, code_name) = (Vec::new(), None);
-        Self { kind, quiet, stop, started_at, facts, machine, left_out, code_name }
+        Ok(Self { kind, cells, stop, started_at, facts, machine, left_out, code_name, telemetry })
     }
 }
 
@@ -52,6 +60,7 @@ pub(crate) struct RunOutput {
     /// Why the run ended early, or which part of the report failed.
     pub(crate) error: Option<CliError>,
     pub(crate) interrupted: bool,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// Measures the cells of a scenario; `target`: the destination, if it is an IP address. `complete`
@@ -63,8 +72,8 @@ pub(crate) fn measure<B: CellRunner>(
     target: Option<SocketAddr>,
     complete: impl FnOnce(&mut Report, &B),
 ) -> CliResult<RunOutput> {
-    let MeasureContext { kind, quiet, stop, started_at, .. } = context;
-    let MeasureContext { mut facts, mut machine, left_out, code_name, .. } = context;
+    let MeasureContext { kind, cells: args, stop, started_at, .. } = context;
+    let MeasureContext { mut facts, mut machine, left_out, code_name, mut telemetry, .. } = context;
     facts.device =
         target.and_then(|to| host::device_towards(to, scenario.bind, scenario.ip.dev.as_deref()));
     let throttle = Throttle::begin();
@@ -76,9 +85,20 @@ pub(crate) fn measure<B: CellRunner>(
     machine.fastest = fastest;
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
-    let line = ProgressLine::new(quiet);
+    let quiet = args.output.common.quiet;
+    let line = ProgressLine::with_intervals(quiet, &plan, has_interval_lines(args));
     let (cells, bug) = (Vec::new(), None);
-    let mut recorder = Recorder { line, plan: &plan, facts: &facts, code_name, cells, bug };
+    telemetry.started(&head(kind, started_at, &facts), &plan);
+    let (plan_of_run, facts_of_run, telemetry_of_run) = (&plan, &facts, &mut telemetry);
+    let mut recorder = Recorder {
+        line,
+        plan: plan_of_run,
+        facts: facts_of_run,
+        code_name,
+        cells,
+        bug,
+        telemetry: telemetry_of_run,
+    };
     let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut runner, stop, &mut recorder);
     let Recorder { line, cells, bug, .. } = recorder;
     drop(line);
@@ -105,8 +125,9 @@ pub(crate) fn measure<B: CellRunner>(
         report.valid = false;
         bugs.push(bug);
     }
+    telemetry.warnings(&report.warnings);
     let error = bugs.into_iter().next().or(error);
-    Ok(RunOutput { report, error, interrupted })
+    Ok(RunOutput { report, error, interrupted, telemetry })
 }
 
 fn assemble(
@@ -190,17 +211,19 @@ fn counted(cells: &[Cell]) -> String {
 
 /// Shows progress and builds the document of each cell at once, which bounds memory.
 struct Recorder<'a> {
-    line: ProgressLine,
+    line: ProgressLine<'a>,
     plan: &'a Plan,
     facts: &'a HostFacts,
     code_name: Option<CodeName<'a>>,
     cells: Vec<Cell>,
     /// The first cell that could not be reported.
     bug: Option<CliError>,
+    telemetry: &'a mut Telemetry,
 }
 
 impl Observer for Recorder<'_> {
     fn progress(&mut self, progress: Progress<'_>) {
+        self.telemetry.progress(self.plan, progress);
         self.line.progress(progress);
     }
 
@@ -217,7 +240,11 @@ impl Observer for Recorder<'_> {
             document
         });
         match document {
-            Ok(document) => self.cells.push(document),
+            Ok(document) => {
+                self.line.finish_cell(&document);
+                self.telemetry.measured(&document, result);
+                self.cells.push(document);
+            }
             Err(bug) => {
                 warn_stderr(&bug.to_string());
                 self.bug.get_or_insert(bug);

@@ -133,6 +133,9 @@ impl Document for Runs {
     /// Arbitrary order.
     const FORMATS: &'static [Format<Self>] = &[
         Format::new("CSV", "csv", |runs, _| csv::render_all(&runs.named()).map(Some)),
+        Format::new("CSV of intervals", "csv-intervals", |runs, _| {
+            csv::all_intervals(&runs.named()).map(Some)
+        }),
         Format::new("Markdown", "markdown", |runs, _| {
             let title = |path: &str| format!("## {}\n\n", markdown::escape(path));
             Ok(Some(runs.join(|path, report| title(path) + &markdown::render(report))))

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use super::measure::{self, MeasureContext, RunOutput, StopFlag, is_of_target, stop_on_signals};
 use super::{blast, load};
-use crate::cli::args::{BenchArgs, CellCommand, RunOutputArgs};
+use crate::cli::args::{BenchArgs, CellArgs, CellCommand, RunOutputArgs};
 use crate::cli::error::{CliError, CliResult, Exit, guarded};
-use crate::cli::output::{Outputs, name_warnings, warn_stderr};
+use crate::cli::output::{EVENTS, Outputs, name_warnings, warn_stderr};
 use crate::cli::scenario;
 use crate::document::Report;
 use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_with_max_missed};
@@ -14,12 +14,16 @@ use crate::report::{self, format::RenderOptions};
 use crate::run::LocalRunner;
 
 pub(crate) fn run(command: &CellCommand) -> CliResult {
-    let output = &command.cells().output;
-    let outputs = Outputs::check::<Report>(&output.common, &output.files())?;
+    let CellArgs { output, telemetry, .. } = command.cells();
+    let files = output.files().into_iter().chain([(EVENTS, telemetry.events.as_deref())]);
+    let outputs = Outputs::check::<Report>(&output.common, &Vec::from_iter(files))?;
     outputs.protect(command.inputs())?;
-    let RunOutput { mut report, error, interrupted } = measure(command, &stop_on_signals()?)?;
+    let output_of_run = measure(command, &stop_on_signals()?)?;
+    let RunOutput { mut report, error, interrupted, telemetry } = output_of_run;
     let gated = guarded("gates", || apply_gates(&mut report, output));
     write(&report, output, &outputs)?;
+    // Metrics are served until the document is written.
+    drop(telemetry);
     gated?;
     match error {
         // The report states the reason: the target could not be measured.
@@ -44,7 +48,7 @@ pub(crate) fn measure(command: &CellCommand, stop: &StopFlag) -> CliResult<RunOu
 
 fn measure_bench(args: &BenchArgs, stop: &StopFlag) -> CliResult<RunOutput> {
     let mut scenario = scenario::bench(args)?;
-    let mut context = MeasureContext::new("bench", args.cells.output.common.quiet, stop);
+    let mut context = MeasureContext::new("bench", &args.cells, stop)?;
     let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
     let target = scenario.unix.is_none().then_some(to);
     scenario::without_ip(&scenario, &mut context.machine);

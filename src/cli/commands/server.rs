@@ -1,15 +1,16 @@
 //! `udperf sink` and `udperf echo`: servers on a fixed port.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::blast::{key, random};
 use super::measure::{head, stop_on_signals};
-use crate::cli::args::{EchoArgs, SinkArgs};
+use crate::cli::args::{EchoArgs, ServerArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::StatusLine;
 use crate::cli::scenario::{listen, server_cores};
+use crate::cli::telemetry::{Metrics, RunTotals};
 use crate::document::{EchoDocument, SinkDocument};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
 use crate::host::{self, Depth, Throttle};
@@ -19,7 +20,7 @@ use crate::plan::{EchoKind, Machine, WaitKind};
 use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions, serve};
 use crate::report::{self, format::RenderOptions};
 use crate::run::RunError;
-use crate::unit::{Nanos, Rate, show_bytes, show_nanos};
+use crate::unit::{Nanos, Rate, show_bytes, show_nanos, show_pps};
 
 /// Maximum delay of a reply. Arbitrary: longer than any client waits.
 const MAX_DELAY: Nanos = Nanos::from_millis(3_600_000);
@@ -36,10 +37,21 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let stop = stop_on_signals()?;
     let quiet = args.output.quiet;
     let mut line = StatusLine::new(quiet);
+    let mut log = IntervalLog::new(&args.server, quiet);
     let throttle = Throttle::begin();
-    let (tally, end) =
-        serve(&options, &facts, &stop, &mut |event| show_event(&event, &mut line, quiet))?;
+    let metrics = Metrics::open(&args.metrics, quiet)?;
+    let mut left = RunTotals::default();
+    let (tally, end) = serve(&options, &facts, &stop, &mut |event| {
+        if let (SinkEvent::Tick(clients, traffic), Some(log)) = (&event, &mut log) {
+            log.on_tick(traffic.totals.datagrams, &mut line, || sources(*clients, traffic.sources));
+        }
+        if let Some(metrics) = &metrics {
+            publish(metrics, &event, &mut left);
+        }
+        show_event(&event, &mut line, quiet);
+    })?;
     drop(line);
+    log.iter_mut().for_each(|log| log.end(tally.unsolicited.totals.datagrams));
     let mut document = report::sink(head("sink", started_at, &facts), &tally, &facts);
     document.cpu_throttling = throttle.end();
     document.warnings.extend(document.cpu_throttling.as_ref().and_then(report::throttled));
@@ -118,6 +130,18 @@ fn check_join(group: IpAddr, addrs: &[IpAddr]) -> CliResult<()> {
     ))
 }
 
+/// Publishes what the sink has counted; `left`: the sum over clients that have left.
+fn publish(metrics: &Metrics, event: &SinkEvent<'_>, left: &mut RunTotals) {
+    match event {
+        SinkEvent::Closed(client) => {
+            left.merge(&RunTotals::of_client(client));
+            metrics.publish(left);
+        }
+        SinkEvent::Tick(_, traffic) => metrics.publish(&RunTotals::of_unsolicited(traffic)),
+        SinkEvent::Listening(_) | SinkEvent::Opened(_) => {}
+    }
+}
+
 fn show_event(event: &SinkEvent<'_>, line: &mut StatusLine, quiet: bool) {
     let notice = match event {
         SinkEvent::Listening(addr) => format!("sink on {addr}"),
@@ -151,6 +175,52 @@ fn status(clients: usize, traffic: &Snapshot) -> String {
     parts.join(", ")
 }
 
+fn sources(clients: usize, sources: usize) -> String {
+    format!(" from {sources} sources · {clients} clients")
+}
+
+/// The lines of `--interval` on standard error.
+struct IntervalLog {
+    width: Nanos,
+    began: Instant,
+    /// When the present interval began, since the beginning, and the datagrams before it.
+    from: (Nanos, u64),
+}
+
+impl IntervalLog {
+    fn new(args: &ServerArgs, quiet: bool) -> Option<Self> {
+        let width = args.interval.filter(|width| *width > Nanos::ZERO && !quiet)?;
+        Some(Self { width, began: Instant::now(), from: (Nanos::ZERO, 0) })
+    }
+
+    /// Prints a line if an interval is over; `datagrams`: all so far.
+    fn on_tick(&mut self, datagrams: u64, line: &mut StatusLine, more: impl FnOnce() -> String) {
+        let now = Nanos::from(self.began.elapsed());
+        if now.since(self.from.0) >= self.width {
+            line.clear();
+            warn_stderr(&(self.line(now, datagrams) + &more()));
+        }
+    }
+
+    /// Prints the rest after the last interval, so that the lines add up to all datagrams.
+    fn end(&mut self, datagrams: u64) {
+        if datagrams > self.from.1 {
+            let now = self.began.elapsed().into();
+            warn_stderr(&self.line(now, datagrams));
+        }
+    }
+
+    /// The line of the interval that ends now: `1.00–2.00 s: 51234 datagrams, 51.2 kpps`.
+    fn line(&mut self, now: Nanos, datagrams: u64) -> String {
+        let (from, before) = std::mem::replace(&mut self.from, (now, datagrams));
+        let count = datagrams.saturating_sub(before);
+        let seconds = now.since(from).as_secs_f64();
+        let rate = if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
+        let (from, to) = (from.as_secs_f64(), now.as_secs_f64());
+        format!("{from:.2}–{to:.2} s: {count} datagrams, {}", show_pps(rate))
+    }
+}
+
 pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let started_at = SystemTime::now();
     let outputs = Outputs::check::<EchoDocument>(&args.output, &[])?;
@@ -158,6 +228,8 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let options = echo_options(args, &host::machine(&facts))?;
     let stop = stop_on_signals()?;
     let mut line = StatusLine::new(args.output.quiet);
+    let mut log = IntervalLog::new(&args.server, args.output.quiet);
+    let metrics = Metrics::open(&args.metrics, args.output.quiet)?;
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
         // Also when quiet: the port may be ephemeral, and comes last.
         EchoEvent::Listening(addr, true) => {
@@ -165,9 +237,18 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
             warn_stderr(&format!("echo on {v4} and {addr}"));
         }
         EchoEvent::Listening(addr, false) => warn_stderr(&format!("echo on {addr}")),
-        EchoEvent::Tick(received) => line.show(|| format!("{received} datagrams received")),
+        EchoEvent::Tick(received) => {
+            if let Some(log) = &mut log {
+                log.on_tick(received, &mut line, String::new);
+            }
+            if let Some(metrics) = &metrics {
+                metrics.publish(&RunTotals::of_echo(received));
+            }
+            line.show(|| format!("{received} datagrams received"));
+        }
     })?;
     drop(line);
+    log.iter_mut().for_each(|log| log.end(tally.counters.received));
     let EchoOptions { engine, wait, delay, drop, .. } = options;
     let head = head("echo", started_at, &facts);
     let document = report::echo(head, &tally, (engine, wait), delay, drop);
@@ -217,6 +298,17 @@ fn echo_options(args: &EchoArgs, machine: &Machine) -> CliResult<EchoOptions> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_intervals_add_up() {
+        let (width, from) = (Nanos::from_millis(1_000), (Nanos::ZERO, 0));
+        let mut log = IntervalLog { width, began: Instant::now(), from };
+        let mut line = |ms, datagrams| log.line(Nanos::from_millis(ms), datagrams);
+        assert_eq!(line(1_000, 5_000), "0.00–1.00 s: 5000 datagrams, 5.00 kpps");
+        // A late tick has a longer interval, not a higher rate.
+        assert_eq!(line(3_000, 9_000), "1.00–3.00 s: 4000 datagrams, 2.00 kpps");
+        assert_eq!(line(4_000, 9_000), "3.00–4.00 s: 0 datagrams, 0.00 pps");
+    }
 
     #[test]
     fn status_has_what_is_known() {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::cli::error::{CliError, CliResult, usage};
+use crate::report::format::CellFile;
 use crate::sys;
 
 /// Folders whose files stand for open ones: these are written in place, whatever they lead to.
@@ -54,6 +55,34 @@ impl OutputTarget {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.map_err(|source| self.error(source)),
         }
+    }
+
+    /// Writes a file for each cell: if there are several, with the cell's name before the extension
+    /// of the path. All go to one device or pipe in place of a file.
+    pub(super) fn write_cells(&self, cells: &[CellFile]) -> CliResult<()> {
+        if cells.len() == 1 || self.file().is_ok_and(|file| file.is_none()) {
+            return self.write(&cells.iter().map(|cell| cell.text.as_str()).collect::<String>());
+        }
+        for cell in cells {
+            let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+            name.push(format!("-{}", cell.name));
+            if let Some(extension) = self.path.extension() {
+                name.push(".");
+                name.push(extension);
+            }
+            Self { flag: self.flag, path: self.path.with_file_name(name) }.write(&cell.text)?;
+        }
+        Ok(())
+    }
+
+    /// Opens it to be written while the run goes on; for all of the bytes of a line in turn.
+    pub(crate) fn stream(&self) -> CliResult<impl FnMut(&[u8]) -> io::Result<()> + Send + use<>> {
+        let file = self.file().and_then(|file| match file {
+            Some(file) => File::create(file),
+            None => sys::open_without_waiting(&self.path),
+        });
+        let file = file.map_err(|source| self.error(source))?;
+        Ok(move |bytes: &[u8]| write_in_place(&file, bytes))
     }
 
     pub(super) fn identity(&self) -> PathBuf {
@@ -163,6 +192,31 @@ mod tests {
     }
 
     #[test]
+    fn each_cell_has_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let files = |cells: &[&str], path: &str| {
+            let cell =
+                |name: &&str| CellFile { name: (*name).to_owned(), text: format!("{name}.") };
+            let cells: Vec<_> = cells.iter().map(cell).collect();
+            OutputTarget::check("hgrm", &at(path)).unwrap().write_cells(&cells).unwrap();
+        };
+        files(&["a"], "x.hgrm");
+        files(&["a", "b.c"], "y.hgrm");
+        files(&["a", "b.c"], "z");
+        for (name, text) in [
+            ("x.hgrm", "a."),
+            ("y-a.hgrm", "a."),
+            ("y-b.c.hgrm", "b.c."),
+            ("z-a", "a."),
+            ("z-b.c", "b.c."),
+        ] {
+            assert_eq!(std::fs::read_to_string(at(name)).unwrap(), text, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5);
+    }
+
+    #[test]
     #[cfg(unix)]
     fn follows_links() {
         use std::os::unix::fs::symlink;
@@ -206,8 +260,11 @@ mod tests {
         for path in [Path::new(&fd), &link] {
             OutputTarget::check("csv", path).unwrap().write("more ").unwrap();
         }
+        let cells =
+            ["a ", "b "].map(|text| CellFile { name: "c".to_owned(), text: text.to_owned() });
+        OutputTarget::check("hgrm", &link).unwrap().write_cells(&cells).unwrap();
         assert!(link.is_symlink());
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text more more ");
-        assert_eq!(open.metadata().unwrap().len(), 15, "the file was not replaced");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text more more a b ");
+        assert_eq!(open.metadata().unwrap().len(), 19, "the file was not replaced");
     }
 }

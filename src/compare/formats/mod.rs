@@ -21,12 +21,14 @@ impl Document for Comparison {
             flag: "benchmark",
             suffix: "-bigger.json",
             render: |comparison, _| Ok(figures::benchmark(comparison, "higher")),
+            render_cells: None,
         },
         Format {
             name: "benchmark of costs",
             flag: "benchmark",
             suffix: "-smaller.json",
             render: |comparison, _| Ok(figures::benchmark(comparison, "lower")),
+            render_cells: None,
         },
         Format::new("Bencher file", "bmf", |comparison, _| Ok(Some(figures::bmf(comparison)))),
     ];

@@ -10,7 +10,7 @@ use super::control_client::{ControlClient, RemoteError};
 use super::sanitize::{clean, clean_outages};
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::host::device::is_ours;
-use crate::measure::{CellResult, CutShort, OneWay, RxResult, Topology, TxResult};
+use crate::measure::{CellResult, CutShort, IntervalSeries, OneWay, RxResult, Topology, TxResult};
 use crate::net::steer::{PROBE_PHASE, SLOT_SHIFT};
 use crate::net::{Options, Udp};
 use crate::plan::{
@@ -20,7 +20,7 @@ use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, PeerFacts, Ready};
 use crate::run::worker::options;
 use crate::run::worker_pool::WorkerPool;
-use crate::run::{CellRunner, DirectionResult, Phase, PhaseState, RunError};
+use crate::run::{CellRunner, DirectionResult, Live, Phase, PhaseState, RunError, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
@@ -204,23 +204,23 @@ impl CellRunner for RemoteRunner {
         cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
+        tick: Tick<'_>,
     ) -> Result<Vec<DirectionResult>, RunError> {
         let control = &self.control;
         control.compare();
         let mut remote = self.prepare_cell(plan, cell, load)?;
-        let Scenario { warmup, limit, bind, ip, .. } = &plan.scenario;
+        let Scenario { warmup, limit, interval, bind, ip, .. } = &plan.scenario;
         let mut warmup_counts = [(0, 0); 2];
         if *warmup > Nanos::ZERO {
             let limit = Limit::Time(*warmup);
-            let (mut phase, _) = remote.begin(limit, stop)?;
-            let there = remote.finish(&mut phase, limit, stop, tick)?;
+            let (mut phase, _) = remote.begin(limit, None, stop)?;
+            let there = remote.finish(&mut phase, limit, stop, &mut |_| tick(None))?;
             let here = &phase.running;
             warmup_counts = [(here.sent, there.received), (there.sent, here.received)];
             control.take_corrections();
         }
         let counters = CounterSnapshot::begin_towards(control.target, *bind, ip.dev.as_deref());
-        let (mut phase, offset_ns) = remote.begin(*limit, stop)?;
+        let (mut phase, offset_ns) = remote.begin(*limit, *interval, stop)?;
         let ended = remote.finish(&mut phase, *limit, stop, tick);
         let delta = counters.end();
         let corrections = control.take_corrections();
@@ -238,14 +238,17 @@ impl CellRunner for RemoteRunner {
         let (tx, rx) = remote.pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
         delta.into_both(&mut tx, &mut rx);
+        [tx.intervals, rx.intervals] = phase.intervals();
         let mut parts = Vec::new();
         if forward {
-            let rx = correct_latency(there.rx.unwrap_or_default(), -(bias + error_ns), bound);
+            let mut rx = correct_latency(there.rx.unwrap_or_default(), -(bias + error_ns), bound);
+            rx.intervals = rx.intervals.of_peer(&phase.intervals()[0]);
             parts.push(self.direction_result(Direction::Forward, (tx, rx), warmup_counts[0]));
         }
         if reverse {
             let rx = correct_latency(rx, -(bias - error_ns), bound);
-            let tx = clean_outages(there.tx.unwrap_or_default());
+            let mut tx = clean_outages(there.tx.unwrap_or_default());
+            tx.intervals = tx.intervals.of_peer(&rx.intervals);
             parts.push(self.direction_result(Direction::Reverse, (tx, rx), warmup_counts[1]));
         }
         Ok(parts)
@@ -255,6 +258,7 @@ impl CellRunner for RemoteRunner {
 fn correct_latency(mut rx: RxResult, by_ns: i64, bound: Nanos) -> RxResult {
     if by_ns != 0 || bound > Nanos::ZERO {
         rx.latency = OneWay::shifted(&rx.latency, by_ns, bound);
+        rx.intervals = std::mem::take(&mut rx.intervals).shifted(by_ns);
         rx.samples.iter_mut().for_each(|sample| *sample = sample.shifted(by_ns));
     }
     rx
@@ -278,17 +282,21 @@ impl SendOnlyRunner {
     fn run_phase(
         &mut self,
         pool: &WorkerPool,
-        limit: Limit,
+        (limit, interval): (Limit, Option<Nanos>),
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
-    ) -> Result<(), RunError> {
+        tick: Tick<'_>,
+    ) -> Result<[IntervalSeries; 2], RunError> {
         // No slot: if the target is a sink, it counts these as unsolicited.
         self.tag = self.tag % TAGS_WITHOUT_SLOT + 2;
-        let control = PhaseState::new(Arc::clone(stop), pool.senders());
+        let control =
+            PhaseState::new(Arc::clone(stop), pool.senders()).with_intervals(interval, limit, load);
         let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
-        pool.begin_senders(&Phase { epoch, tag: self.tag, limit, load, control });
-        pool.await_end(&mut pool.running(), tick)
+        let phase = Phase { epoch, tag: self.tag, limit, load, control };
+        pool.begin_senders(&phase);
+        let live = || Live::new(&phase.control, epoch);
+        pool.await_end(&mut pool.running(), &mut || tick(live()))?;
+        Ok(phase.control.intervals())
     }
 }
 
@@ -299,21 +307,22 @@ impl CellRunner for SendOnlyRunner {
         cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
+        tick: Tick<'_>,
     ) -> Result<Vec<DirectionResult>, RunError> {
         let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
         for mut config in plan.tx_configs(cell, load) {
             config.abort_on_unreachable &= !self.reached;
             pool.add_sender(config, self.target, None)?;
         }
-        let Scenario { warmup, limit, bind, ip, .. } = &plan.scenario;
+        let Scenario { warmup, limit, interval, bind, ip, .. } = &plan.scenario;
         if *warmup > Nanos::ZERO {
-            self.run_phase(&pool, Limit::Time(*warmup), load, stop, tick)?;
+            self.run_phase(&pool, (Limit::Time(*warmup), None), load, stop, tick)?;
         }
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
-        self.run_phase(&pool, *limit, load, stop, tick)?;
+        let intervals = self.run_phase(&pool, (*limit, *interval), load, stop, tick)?;
         let delta = counters.end();
         let mut tx = pool.collect(&cell.id)?.0.unwrap_or_default();
+        [tx.intervals, _] = intervals;
         delta.into_tx(&mut tx);
         self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
         let result = CellResult::of(tx, None, Topology::Remote);

@@ -97,7 +97,9 @@ mod tests {
         let rate = PacketRate::from_pps(1e4).unwrap();
         let over = Nanos::from_millis(1_000);
         let limit = Limit::Time(over);
-        let order = PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over };
+        let interval = Some(Nanos::from_millis(1_000));
+        let order =
+            PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over, interval };
         let ended = PhaseEnd { end: NOW, sent_to: vec![1, 2], ..PhaseEnd::default() };
         let loads = [
             WorkerLoad::FlatOut,

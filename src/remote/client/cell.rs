@@ -14,8 +14,8 @@ use crate::remote::phase::RunningPhase;
 use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, PhaseEnd, PhaseSpec,
 };
-use crate::run::RunError;
 use crate::run::worker_pool::{Running, WorkerPool};
+use crate::run::{Live, RunError, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -45,6 +45,7 @@ impl RemoteCell<'_> {
     pub(super) fn begin(
         &mut self,
         limit: Limit,
+        interval: Option<Nanos>,
         stop: &Arc<AtomicBool>,
     ) -> Result<(RunningPhase, i64), RunError> {
         let control = self.control;
@@ -65,7 +66,8 @@ impl RemoteCell<'_> {
             };
             let tag = self.tag;
             self.tag = next_phase(tag);
-            let here = PhaseSpec { tag, epoch, rx_epoch: epoch - bias, limit, window_end };
+            let here =
+                PhaseSpec { tag, epoch, rx_epoch: epoch - bias, limit, window_end, interval };
             let halt = Arc::new(AtomicBool::new(stop.load(Ordering::Relaxed)));
             let load = self.spec.load;
             let mut phase = RunningPhase::begin_receivers(&self.pool, here, load, (halt, stop));
@@ -98,14 +100,14 @@ impl RemoteCell<'_> {
         phase: &mut RunningPhase,
         limit: Limit,
         stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
+        tick: Tick<'_>,
     ) -> Result<PhaseEnd, RunError> {
         let control = self.control;
         let is_over =
             || stop.load(Ordering::Relaxed) || control.shared.failed.load(Ordering::Relaxed);
         while phase.running.workers > self.pool.receivers() {
             if !self.pool.look(&mut phase.running, POLL_INTERVAL)? {
-                tick();
+                tick(Live::new(&phase.tx.control, phase.tx.epoch));
             }
             if phase.tx.control.take_unreachable() {
                 // The sink must respond soon.
@@ -130,7 +132,7 @@ impl RemoteCell<'_> {
             match control.call(&ControlRequest::Finish(ended.clone()))? {
                 ControlResponse::Finished(there) => break there,
                 ControlResponse::Running => {
-                    tick();
+                    tick(None);
                     thread::sleep(POLL_INTERVAL);
                 }
                 _ => return Err(control.damaged()),
@@ -138,7 +140,7 @@ impl RemoteCell<'_> {
         };
         control.shared.busy_until_ns.store(0, Ordering::Relaxed);
         phase.peer_ended(&there);
-        self.pool.await_end(&mut phase.running, tick)?;
+        self.pool.await_end(&mut phase.running, &mut || tick(None))?;
         Ok(there)
     }
 
@@ -184,13 +186,13 @@ impl RemoteCell<'_> {
     }
 }
 
-fn wait_until(at: Nanos, is_over: impl Fn() -> bool, tick: &mut dyn FnMut()) {
+fn wait_until(at: Nanos, is_over: impl Fn() -> bool, tick: Tick<'_>) {
     loop {
         let left = at.since(Nanos(sys::monotonic_ns()));
         if left == Nanos::ZERO || is_over() {
             return;
         }
-        tick();
+        tick(None);
         thread::sleep(left.to_duration().min(POLL_INTERVAL));
     }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::HostFacts;
 use crate::measure::{RxResult, TxResult};
-use crate::plan::{EnginePair, LONGEST, Limit, MAX_BATCH, MissingEngine, WorkerLoad};
+use crate::plan::{
+    EnginePair, LONGEST, Limit, MAX_BATCH, MissingEngine, NARROWEST_INTERVAL, WorkerLoad,
+};
 use crate::unit::{MAX_PAYLOAD, MIN_PAYLOAD, Nanos, PayloadSize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -142,6 +144,9 @@ impl PhaseSpec {
         if long || self.epoch.since(now) > MAX_AHEAD || self.rx_epoch > self.epoch {
             return Err("a phase begins within 15 s and takes a day at most");
         }
+        if self.interval.is_some_and(|width| width < NARROWEST_INTERVAL) {
+            return Err("an interval takes 10 ms at least");
+        }
         Ok(())
     }
 }
@@ -169,6 +174,8 @@ pub(crate) struct PhaseSpec {
     pub(crate) limit: Limit,
     /// The planned end of the client's senders, since `rx_epoch`.
     pub(crate) window_end: Nanos,
+    /// Width of the intervals to count by.
+    pub(crate) interval: Option<Nanos>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -235,11 +242,19 @@ mod tests {
         let now = Nanos::from_millis(5_000);
         let epoch = now + MAX_AHEAD;
         let limit = Limit::Time(LONGEST);
-        let sound = PhaseSpec { tag: 64, epoch, rx_epoch: now, limit, window_end: Nanos::NEVER };
+        let sound = PhaseSpec {
+            tag: 64,
+            epoch,
+            rx_epoch: now,
+            limit,
+            window_end: Nanos::NEVER,
+            interval: None,
+        };
         assert_eq!(sound.check(now), Ok(()));
         let wrong = [
             PhaseSpec { epoch: epoch + Nanos(1), ..sound },
             PhaseSpec { rx_epoch: epoch + Nanos(1), ..sound },
+            PhaseSpec { interval: Some(Nanos(1)), ..sound },
             PhaseSpec { limit: Limit::Time(LONGEST + Nanos(1)), ..sound },
         ];
         for phase in wrong {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::budget::BudgetLease;
 use crate::host::counters::{CounterDelta, CounterSnapshot};
+use crate::measure::IntervalSeries;
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PHASES, PROBE_PHASE, SLOT_SHIFT, next_phase};
 use crate::remote::phase::RunningPhase;
@@ -35,6 +36,8 @@ pub(super) struct SinkCell {
     pub(super) phase: Option<(RunningPhase, CounterSnapshot)>,
     /// The kernel counters of the last phase.
     pub(super) counters: Option<CounterDelta>,
+    /// What its senders and receivers counted by interval.
+    pub(super) intervals: [IntervalSeries; 2],
 }
 
 impl SinkCell {
@@ -85,6 +88,7 @@ impl SinkCell {
         let sent_to = (0..self.pool.senders()).map(|worker| control.sent_to(worker)).collect();
         let there = phase.end(&self.pool, sent_to);
         self.counters = Some(snapshot.end());
+        self.intervals = phase.intervals();
         self.phase = None;
         Ok(ControlResponse::Finished(there))
     }

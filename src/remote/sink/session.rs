@@ -272,7 +272,9 @@ impl SinkSession {
     fn end_cell(&mut self) -> Option<Result<SideResults, RunError>> {
         let mut cell = self.cell.take()?;
         cell.abandon();
-        let SinkCell { pool, slot, counters, lease, .. } = cell;
+        let SinkCell {
+            pool, slot, counters, intervals: [tx_intervals, rx_intervals], lease, ..
+        } = cell;
         let collected = pool.collect("sink");
         drop(lease);
         self.release_slot(&slot);
@@ -281,6 +283,8 @@ impl SinkSession {
                 tx.iter_mut().for_each(|side| counters.into_tx(side));
                 rx.iter_mut().for_each(|side| counters.into_rx(side));
             }
+            tx.iter_mut().for_each(|side| side.intervals = tx_intervals.clone());
+            rx.iter_mut().for_each(|side| side.intervals = rx_intervals.clone());
             SideResults { tx, rx }
         }))
     }

@@ -60,8 +60,9 @@ impl SinkSession {
         let source = if spec.reverse { self.source() } else { None };
         let ready = Ready { tag, ports, source, secret: self.secret };
         let device = self.device().map(|device| device.name);
-        let (phase, counters) = (None, None);
-        self.cell = Some(SinkCell { spec, pool, slot, lease, device, targets, phase, counters });
+        let (phase, counters, intervals) = (None, None, Default::default());
+        self.cell =
+            Some(SinkCell { spec, pool, slot, lease, device, targets, phase, counters, intervals });
         Ok(ControlResponse::Ready(ready))
     }
 

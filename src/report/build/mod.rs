@@ -17,6 +17,7 @@ mod counts;
 pub mod echo;
 mod flows;
 mod host;
+mod intervals;
 mod requests;
 pub mod sink;
 mod usage;
@@ -27,11 +28,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use crate::document::{
-    Cell, Engine, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread, Stalls, UpperLimits,
+    Cell, Engine, Interval, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread, Stalls,
+    UpperLimits,
 };
 use crate::measure::{self, CellResult, CutShort, RxResult, Topology, TxResult};
 use crate::plan::{self, Direction, EngineKind, Limit, Plan, Scenario, TxKind, WorkerLoad};
 pub use crate::report::build::host::host;
+pub use crate::report::build::intervals::{IntervalFacts, interval};
 pub use crate::report::build::requests::CodeName;
 use crate::report::build::requests::exchange;
 use crate::unit::PayloadSize;
@@ -121,10 +124,18 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         },
         kernel: kernel(result),
         exchange: exchange(scenario.asking.as_ref(), result, code_name),
+        intervals: intervals(result, is_mixed_up),
         outages: tx.outages.clone(),
         warnings: Vec::new(),
         ledger,
     }
+}
+
+/// The intervals; of replies that may be mixed up, without latency.
+fn intervals(result: &CellResult, is_mixed_up: bool) -> Vec<Interval> {
+    let mut intervals = intervals::intervals(result);
+    intervals.iter_mut().filter(|_| is_mixed_up).for_each(|interval| interval.latency = None);
+    intervals
 }
 
 const fn because(cut_short: CutShort) -> &'static str {

@@ -43,9 +43,19 @@ const COLUMNS: &str = "\
     exchange.repeated_labels exchange.reused_message_ids latency.upper_limits.mean_ns \
     latency.upper_limits.max_ns latency.outside_stalls.upper_limits.max_ns";
 
+/// Columns of an interval, after those of [`OF_CELL`]: paths in it. New ones go to the end.
+const OF_INTERVALS: &str = "\
+    start_ns end_ns sent refused missed received lost duplicate late reordered timeouts errors \
+    latency.p50_ns latency.p90_ns latency.p99_ns latency.p99_9_ns latency.max_ns lag_p99_ns stalls \
+    stalled_ns kernel_drops.receive_buffer kernel_drops.backlog kernel_drops.device \
+    kernel_drops.tx_device kernel_drops.qdisc kernel_drops.checksum kernel_drops.no_port cpu_ns";
+
+/// The columns that name the cell of an interval.
+const OF_CELL: [&str; 3] = ["id", "trial", "direction"];
+
 /// Columns of the trials of a search, after its id: paths in a trial.
 const OF_TRIALS: &str =
-    "rate_pps time_ns purpose sent_pps delivered_pps loss p50_ns p99_ns verdict";
+    "rate_pps time_ns purpose sent_pps delivered_pps loss p50_ns p99_ns verdict reason";
 
 /// Beginnings of paths, and their form in names.
 const SHORTENED: [(&str, &str); 5] = [
@@ -125,11 +135,27 @@ pub(crate) fn render(report: &Report) -> Result<String, RenderError> {
     rows([], std::iter::once(([], report)))
 }
 
+/// The intervals of all cells of a document, below a row of names.
+pub(crate) fn intervals(report: &Report) -> Result<String, RenderError> {
+    interval_rows([], std::iter::once(([], report)))
+}
+
+/// The same of several documents, after the columns `file` and `started_at`.
+pub(crate) fn all_intervals(reports: &[(String, &Report)]) -> Result<String, RenderError> {
+    interval_rows(OF_RUN, reports.iter().map(of_run))
+}
+
 /// The cells of several documents, after two columns: `file`, the given name of the document, and
 /// `started_at`.
 pub(crate) fn render_all(reports: &[(String, &Report)]) -> Result<String, RenderError> {
-    let run = |(file, report): &(String, &Report)| [file.clone(), report.started_at.clone()];
-    rows(["file", "started_at"], reports.iter().map(|one| (run(one), one.1)))
+    rows(OF_RUN, reports.iter().map(of_run))
+}
+
+/// The columns that name the document of a row.
+const OF_RUN: [&str; 2] = ["file", "started_at"];
+
+fn of_run<'a>((file, report): &(String, &'a Report)) -> ([String; 2], &'a Report) {
+    ([file.clone(), report.started_at.clone()], report)
 }
 
 fn rows<'a, const N: usize>(
@@ -143,6 +169,29 @@ fn rows<'a, const N: usize>(
         for cell in &report.cells {
             let fields = fields(&bounded(cell), COLUMNS).into_iter();
             writer.write_record(run.iter().cloned().chain(fields).chain(validity(report, cell)))?;
+        }
+    }
+    finish(writer)
+}
+
+fn interval_rows<'a, const N: usize>(
+    first: [&str; N],
+    reports: impl Iterator<Item = ([String; N], &'a Report)>,
+) -> Result<String, RenderError> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let names = first.into_iter().chain(OF_CELL).map(str::to_owned);
+    writer.write_record(names.chain(OF_INTERVALS.split(' ').map(name)))?;
+    for (run, report) in reports {
+        for cell in &report.cells {
+            let of_cell = [
+                cell.id.clone(),
+                cell.trial.to_string(),
+                cell.direction.clone().unwrap_or_default(),
+            ];
+            for interval in &cell.intervals {
+                let names = run.iter().chain(&of_cell).cloned();
+                writer.write_record(names.chain(fields(interval, OF_INTERVALS)))?;
+            }
         }
     }
     finish(writer)
@@ -170,6 +219,7 @@ mod tests {
     use std::collections::{HashMap, HashSet};
 
     use super::*;
+    use crate::document::{Interval, IntervalLatency, KernelDrops};
     use crate::report::{fixture, hostile, judge_validity};
 
     fn rows(report: &Report) -> Vec<HashMap<String, String>> {
@@ -230,6 +280,62 @@ mod tests {
                 let shown = &row[&column.replace("{}", "_upper_limits")];
                 assert_eq!(*shown, limit.unwrap().to_string(), "{column}");
             }
+        }
+    }
+
+    #[test]
+    fn each_interval_is_a_row_with_every_field() {
+        let full = Interval {
+            latency: Some(IntervalLatency::default()),
+            kernel_drops: Some(KernelDrops { qdisc: Some(7), ..KernelDrops::default() }),
+            end_ns: 1_000_000_000,
+            sent: 5,
+            lost: Some(2),
+            ..Interval::default()
+        };
+        let mut paths = Vec::new();
+        leaves(&serde_json::to_value(&full).unwrap(), "", &mut paths);
+        let mut columns: Vec<_> = OF_INTERVALS.split(' ').collect();
+        columns.sort_unstable();
+        paths.sort_unstable();
+        assert_eq!(columns, paths);
+
+        let mut report = fixture::default_run();
+        report.cells[1].trial = 3;
+        report.cells[1].direction = Some("reverse".to_owned());
+        report.cells[1].intervals = vec![full.clone(), Interval::default()];
+        report.cells[2].intervals = vec![full];
+        let text = intervals(&report).unwrap();
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<HashMap<String, String>> =
+            reader.deserialize().map(|row| row.unwrap()).collect();
+        assert_eq!(rows.len(), 3);
+        for (at, name, value) in [
+            (0, "id", "plain/64/50%"),
+            (0, "trial", "3"),
+            (0, "direction", "reverse"),
+            (0, "end_ns", "1000000000"),
+            (0, "lost", "2"),
+            (0, "kernel_drops_qdisc", "7"),
+            (1, "sent", "0"),
+            (1, "lost", ""),
+            (1, "latency_p99_ns", ""),
+            (2, "direction", ""),
+        ] {
+            assert_eq!(rows[at][name], value, "{at} {name}");
+        }
+        let both = all_intervals(&[("a.json".to_owned(), &report)]).unwrap();
+        assert!(both.starts_with("file,started_at,id,trial,direction,start_ns,"), "{both}");
+        assert_eq!(both.lines().filter(|line| line.starts_with("a.json,")).count(), 3);
+    }
+
+    /// The paths of all values that are no objects.
+    fn leaves(value: &Value, at: &str, paths: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                leaves(value, format!("{at}.{name}").trim_start_matches('.'), paths);
+            }),
+            _ => paths.push(at.to_owned()),
         }
     }
 

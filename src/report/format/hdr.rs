@@ -9,8 +9,9 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::document::{Cell, Latency, Report};
-use crate::measure::read_histogram;
+use crate::measure::{LatencyHistograms, read_histogram};
 use crate::report::error::RenderError;
+use crate::report::format::text::measured;
 
 /// The latencies of all cells, from the schedule, in ns: one interval per cell, tagged with the
 /// cell's id. Intervals follow each other without a gap; a cell without latencies takes its time
@@ -21,6 +22,7 @@ use crate::report::error::RenderError;
 pub fn render(report: &Report) -> Result<String, RenderError> {
     let start = humantime::parse_rfc3339(&report.started_at)
         .map_err(|_| RenderError::StartedAt(report.started_at.clone()))?;
+    let bounds = report.cells.iter().filter_map(|cell| Some(cell.latency.as_ref()?.bound_ns));
     let mut out = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
@@ -30,7 +32,7 @@ pub fn render(report: &Report) -> Result<String, RenderError> {
             "udperf {} {}, one interval a cell, latency from the schedule in ns",
             report.tool.version, report.kind
         ))
-        .add_comment(&known_within(report))
+        .add_comment(&known_within(bounds.max().unwrap_or(0)))
         // Both: some readers take offsets from the one, some from the other.
         .with_start_time(start)
         .with_base_time(start)
@@ -50,16 +52,57 @@ pub fn render(report: &Report) -> Result<String, RenderError> {
     String::from_utf8(out).map_err(log_error)
 }
 
-/// The error bound of the latencies; buckets below it are in the log, but mean little.
-fn known_within(report: &Report) -> String {
-    let bounds = report.cells.iter().filter_map(|cell| cell.latency.as_ref());
-    match bounds.map(|latency| latency.bound_ns).max() {
-        Some(bound_ns @ 1..) => format!("known within ±{bound_ns} ns: the clocks of two hosts"),
-        _ => "exact: one clock".to_owned(),
+/// The error bound of latencies; buckets below it are in the file, but mean little.
+pub(super) fn known_within(bound_ns: u64) -> String {
+    match bound_ns {
+        1.. => format!("known within ±{bound_ns} ns: the clocks of two hosts"),
+        0 => "exact: one clock".to_owned(),
     }
 }
 
-pub(super) fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, RenderError> {
+/// The latencies of all trials of a cell, from the schedule.
+pub(super) struct Distribution<'a> {
+    /// The first trial.
+    pub(super) cell: &'a Cell,
+    pub(super) histogram: Histogram<u64>,
+    /// The largest error bound of the trials in ns.
+    pub(super) bound_ns: u64,
+}
+
+impl Distribution<'_> {
+    /// `one way from schedule`, `round trip from departure`.
+    pub(super) fn kind(&self) -> String {
+        let way = match self.cell.latency.as_ref().map(|latency| latency.kind.as_str()) {
+            Some("round_trip") => "round trip",
+            _ => "one way",
+        };
+        let from = if self.cell.pace.is_some() { "schedule" } else { "departure" };
+        format!("{way} from {from}")
+    }
+}
+
+/// A distribution for each cell that has latencies, in the order in which the cells ran.
+pub(super) fn distributions(report: &Report) -> Result<Vec<Distribution<'_>>, RenderError> {
+    let mut all: Vec<Distribution<'_>> = Vec::new();
+    for cell in measured(report) {
+        let Some(latency) = &cell.latency else { continue };
+        let histogram = decode(cell, latency)?;
+        let at = all.iter().position(|one| one.cell.id == cell.id).unwrap_or_else(|| {
+            // With our own bounds: those of a document may be of any size, and need as much memory.
+            let own = LatencyHistograms::default().histogram().clone();
+            all.push(Distribution { cell, histogram: own, bound_ns: 0 });
+            all.len() - 1
+        });
+        let one = &mut all[at];
+        one.bound_ns = one.bound_ns.max(latency.bound_ns);
+        let damaged = |reason: String| RenderError::Histogram(cell.id.clone(), reason);
+        one.histogram.add(&histogram).map_err(|error| damaged(error.to_string()))?;
+    }
+    all.retain(|one| !one.histogram.is_empty());
+    Ok(all)
+}
+
+fn decode(cell: &Cell, latency: &Latency) -> Result<Histogram<u64>, RenderError> {
     read(latency).map_err(|reason| RenderError::Histogram(cell.id.clone(), reason))
 }
 

@@ -2,6 +2,7 @@
 
 mod chart;
 mod curves;
+mod timeline;
 
 pub(crate) use chart::{Chart, Frame};
 
@@ -18,6 +19,9 @@ const STYLE: &str = include_str!("html/style.css");
 
 /// The tag of background information.
 const QUIET: &str = "p class=\"quiet\"";
+
+/// Charts over time that are not folded. Arbitrary: two rows of three.
+const UNFOLDED: usize = 6;
 
 /// A page of these reports, one after the other, each below its name, which may be empty.
 pub(crate) fn render(reports: &[(&str, &Report)]) -> Result<String, RenderError> {
@@ -132,6 +136,7 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
     if !charts.is_empty() {
         out += &(element("h2", "Latency by percentile") + &gallery(&charts));
     }
+    out += &over_time(&timeline::charts(report));
     let rows: Vec<_> = measured(report).map(ledger).collect();
     if !rows.is_empty() {
         let titles = LEDGER.split(' ').map(|name| (name, false));
@@ -139,6 +144,22 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
         out += &(element("h2", "Ledger") + &table(&[], &titles, &rows));
     }
     Ok(out + "</section>\n")
+}
+
+/// The charts of cells over time; all but the first are folded.
+fn over_time(charts: &[Chart]) -> String {
+    if charts.is_empty() {
+        return String::new();
+    }
+    let (shown, folded) = charts.split_at(charts.len().min(UNFOLDED));
+    let note = "Each datagram counts in the interval in which it was due. Shaded: stalls of \
+                workers, stronger where they took more of the interval.";
+    let out = element("h2", "Over time") + &element(QUIET, note) + &gallery(shown);
+    if folded.is_empty() {
+        return out;
+    }
+    let more = format!("{} more cells, by loss, then p99", folded.len());
+    out + &format!("<details>\n{}{}</details>\n", element("summary", &more), gallery(folded))
 }
 
 /// The outcomes of datagrams, as in the document.
@@ -155,7 +176,28 @@ fn ledger(cell: &Cell) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Interval;
     use crate::report::fixture;
+
+    #[test]
+    fn all_but_the_first_charts_over_time_are_folded() {
+        let mut report = fixture::default_run();
+        assert!(!render(&[("", &report)]).unwrap().contains("Over time"));
+        for cell in &mut report.cells {
+            cell.intervals = vec![Interval { end_ns: 1_000, sent: 1, ..Interval::default() }];
+        }
+        for (cells, folded) in [(24, Some(18)), (UNFOLDED, None)] {
+            report.cells.truncate(cells);
+            let page = render(&[("", &report)]).unwrap();
+            let (_, charts) = page.split_once("<h2>Over time</h2>").unwrap();
+            let (shown, rest) = charts.split_once("<details>").unwrap_or((charts, ""));
+            let count = |text: &str| text.matches("<figure>").count();
+            assert_eq!((count(shown), count(rest)), (UNFOLDED, folded.unwrap_or(0)));
+            let summary = folded.map(|count| format!("<summary>{count} more cells, "));
+            assert_eq!(rest.is_empty(), summary.is_none());
+            assert!(rest.contains(&summary.unwrap_or_default()), "{rest}");
+        }
+    }
 
     #[test]
     fn a_page_holds_all_of_a_report() {
@@ -164,9 +206,14 @@ mod tests {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let page = roxmltree::Document::parse_with_options(&page, options).unwrap();
         let elements = |name| page.descendants().filter(move |node| node.has_tag_name(name));
-        // A curve per id, 12 rows of cells, 24 of the ledger, and three lines of titles.
+        // A curve per id, alone and with all others, 12 rows of cells, 24 of the ledger, and three
+        // lines of titles.
         let counts = ["section", "svg", "polyline", "tr", "li"].map(|name| elements(name).count());
-        assert_eq!(counts, [1, 24, 24, 12 + 24 + 3, 2]);
+        assert_eq!(counts, [1, 2 * 24 + 1, 2 * 24, 12 + 24 + 3, 2]);
+        let keys = elements("label")
+            .map(|label| label.last_child().unwrap().text().unwrap().trim().to_owned());
+        let ids: Vec<_> = report.cells.iter().map(|cell| cell.id.clone()).collect();
+        assert_eq!(keys.collect::<Vec<_>>(), ids);
         let span = |cell: roxmltree::Node<'_, '_>| {
             cell.attribute("colspan").map_or(1, |span| span.parse().unwrap())
         };

@@ -2,6 +2,7 @@
 
 pub(crate) mod csv;
 pub mod hdr;
+pub(crate) mod hgrm;
 pub(crate) mod html;
 pub(crate) mod junit;
 pub(crate) mod markdown;
@@ -13,10 +14,14 @@ use serde::Serialize;
 use super::checks::fail_if::Condition;
 use super::error::RenderError;
 use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
+pub(crate) use hgrm::CellFile;
 use text::Style;
 
 /// A rendered file; `None` if there is nothing to write.
 pub(crate) type Rendered = Result<Option<String>, RenderError>;
+
+/// The files of a format that has one for each cell.
+pub(crate) type RenderedCells = Result<Vec<CellFile>, RenderError>;
 
 pub(crate) struct Format<D> {
     pub(crate) name: &'static str,
@@ -25,6 +30,8 @@ pub(crate) struct Format<D> {
     /// Appended to the path; empty unless the flag names a prefix of several files.
     pub(crate) suffix: &'static str,
     pub(crate) render: fn(&D, &RenderOptions<'_>) -> Rendered,
+    /// In place of `render`, for a format that has a file for each cell.
+    pub(crate) render_cells: Option<fn(&D) -> RenderedCells>,
 }
 
 impl<D> Format<D> {
@@ -33,7 +40,16 @@ impl<D> Format<D> {
         flag: &'static str,
         render: fn(&D, &RenderOptions<'_>) -> Rendered,
     ) -> Self {
-        Self { name, flag, suffix: "", render }
+        Self { name, flag, suffix: "", render, render_cells: None }
+    }
+
+    pub(crate) const fn per_cell(
+        name: &'static str,
+        flag: &'static str,
+        render_cells: fn(&D) -> RenderedCells,
+    ) -> Self {
+        let render_cells = Some(render_cells);
+        Self { name, flag, suffix: "", render: |_, _| Ok(None), render_cells }
     }
 }
 
@@ -89,7 +105,9 @@ document!(
     Report,
     text::render,
     Format::new("CSV", "csv", |run, _| csv::render(run).map(Some)),
+    Format::new("CSV of intervals", "csv-intervals", |run, _| csv::intervals(run).map(Some)),
     Format::new("HDR log", "hdr", |run, _| hdr::render(run).map(Some)),
+    Format::per_cell("percentiles", "hgrm", hgrm::render),
     Format::new("Markdown", "markdown", |run, _| Ok(Some(markdown::render(run)))),
     Format::new("page", "html", |run, _| html::render(&[("", run)]).map(Some)),
     Format::new("JUnit", "junit", |run, options| {

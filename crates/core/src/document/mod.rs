@@ -2,6 +2,7 @@
 //! times integer nanoseconds, rates numbers per second; unknown values are `null`, never 0.
 
 mod host;
+mod interval;
 mod latency;
 mod ledger;
 mod parts;
@@ -12,6 +13,7 @@ mod validity;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Head, Host, Irq, Tool};
+pub use interval::{Interval, IntervalLatency, KernelDrops};
 pub use latency::{Bounded, Latency, Leg, Legs, OutsideStalls, UpperLimits, bounded};
 pub use ledger::{DropLocation, Ledger, LostAt, Refused};
 pub use parts::{
@@ -184,6 +186,9 @@ pub struct Cell {
     pub kernel: Kernel,
     /// Outcomes of requests; `null` if datagrams are not requests.
     pub exchange: Option<Exchange>,
+    /// The cell over time; empty without `--interval`.
+    #[serde(default)]
+    pub intervals: Vec<Interval>,
     /// Periods in which the senders could not reach the target, in order.
     #[serde(default)]
     pub outages: Vec<Outage>,

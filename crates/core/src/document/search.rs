@@ -16,6 +16,9 @@ pub struct SearchDocument {
     pub inner: String,
     /// The goals as typed. All must hold for a rate to pass.
     pub goals: Vec<String>,
+    /// The time that all searches together may take (`--budget`) in ns; `null`: no limit.
+    #[serde(default)]
+    pub budget_ns: Option<u64>,
     /// One per size and engine.
     pub searches: Vec<Found>,
 }
@@ -37,6 +40,18 @@ pub struct Found {
     pub high_pps: Option<f64>,
     /// What limits the rate.
     pub limited_by: LimitedBy,
+    /// Why the search ended early: `budget` (of `--budget`), `interrupted`, `unreachable` (the
+    /// target); `null` if it ended by itself.
+    #[serde(default)]
+    pub cut_short_because: Option<String>,
+    /// The highest rate at which a trial of any length held, below those that failed; only if the
+    /// search was cut short before `low_pps` was known.
+    #[serde(default)]
+    pub tentative_low_pps: Option<f64>,
+    /// The lowest rate at which trials of any length failed; only if the search was cut short
+    /// before `high_pps` was known.
+    #[serde(default)]
+    pub tentative_high_pps: Option<f64>,
     /// Trials of full length at `low_pps`, how many of them held.
     pub passed: Option<TrialCount>,
     /// The same at `high_pps`.
@@ -160,6 +175,10 @@ pub struct TrialDocument {
     /// Codes of the reasons why it is invalid; empty if it is valid.
     #[serde(default)]
     pub invalid_because: Vec<String>,
+    /// Why it did not pass: the goals that failed and by how much, why it is invalid, or what
+    /// disturbed it; `null` if it passed.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Its figures.
     #[serde(flatten)]
     pub figures: TrialFigures,

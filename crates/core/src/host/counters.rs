@@ -94,6 +94,11 @@ impl CounterSnapshot {
 }
 
 impl CounterDelta {
+    /// The changes of the kernel's counters.
+    pub const fn kernel(&self) -> KernelDelta {
+        self.kernel
+    }
+
     /// Adds it to the result of the receivers.
     pub fn into_rx(self, rx: &mut RxResult) {
         rx.kernel = KernelDelta { sockets: rx.kernel.sockets, ..self.kernel };

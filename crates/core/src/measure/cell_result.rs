@@ -2,7 +2,7 @@
 
 use super::ledger::sent_only;
 use super::{
-    Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, Topology, TxResult,
+    KernelDelta, Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, Topology, TxResult,
     attribute_losses,
 };
 use crate::document::Ledger;
@@ -38,6 +38,9 @@ pub struct CellResult {
     pub warmup: (u64, u64),
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
+    /// Changes of the kernel's counters since the cell began, by the index of the interval that had
+    /// just begun; empty where they were not read meanwhile.
+    pub drop_readings: Vec<(usize, KernelDelta)>,
 }
 
 /// Datagrams, and the packets in which the kernels at both ends handled them.
@@ -93,7 +96,16 @@ impl CellResult {
         }
         let (sent, received) = (std::mem::take(&mut tx.samples), std::mem::take(&mut rx.samples));
         let breakdown = LatencyBreakdown::of(&sent, &received, rx.latency.bound).map(Box::new);
-        Self { tx, rx, one_ended, ends, breakdown, warmup: (0, 0), cut_short }
+        Self {
+            tx,
+            rx,
+            one_ended,
+            ends,
+            breakdown,
+            warmup: (0, 0),
+            cut_short,
+            drop_readings: Vec::new(),
+        }
     }
 
     /// Datagrams sent and received by flow.

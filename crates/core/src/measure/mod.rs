@@ -23,6 +23,7 @@ mod cell_result;
 mod counters;
 mod echo;
 mod histogram;
+mod interval;
 mod kernel;
 mod latency;
 mod ledger;
@@ -37,6 +38,9 @@ pub use cell_result::{CellResult, CutShort, PacketCounts};
 pub use counters::{Instructions, RxTally, SendErrorCounts, TxTally, Usage};
 pub use echo::{Clients, EchoCounters, EchoTally};
 pub use histogram::{HistogramError, read_histogram};
+pub use interval::{
+    Board, Count, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries, Latencies,
+};
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, Kernels, Server, Topology, UdpCounters};
 pub use latency::{HIGHEST_NS, InterarrivalJitter, LatencyHistograms};
 pub use ledger::{LedgerIdentity, attribute_losses, ledger_identities};

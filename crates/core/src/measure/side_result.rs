@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelDelta, LatencyHistograms, RequestCounts, RxTally, SAME_OUTAGE, TxTally, Usage, combine,
-    merge_outages,
+    IntervalSeries, KernelDelta, LatencyHistograms, RequestCounts, RxTally, SAME_OUTAGE, TxTally,
+    Usage, combine, merge_outages,
 };
 use crate::document::{Outage, StallSum};
 use crate::unit::Nanos;
@@ -40,6 +40,8 @@ pub struct TxResult {
     pub outages: Vec<Outage>,
     pub kernel: KernelDelta,
     pub stolen: Option<Nanos>,
+    /// What they counted by interval, with their lag.
+    pub intervals: IntervalSeries,
 }
 
 impl TxResult {
@@ -89,6 +91,8 @@ pub struct RxResult {
     pub workers: Vec<u64>,
     pub kernel: KernelDelta,
     pub stolen: Option<Nanos>,
+    /// What they counted by interval, with the latency of what they received.
+    pub intervals: IntervalSeries,
 }
 
 impl RxResult {

@@ -26,6 +26,7 @@ pub struct StallMeter {
     threshold: Nanos,
     last: Nanos,
     ended: Nanos,
+    length: Nanos,
     stalls: StallSum,
 }
 
@@ -39,8 +40,8 @@ impl StallMeter {
     /// For a worker that moves this many datagrams between two clock reads.
     pub fn of_batches(datagrams: usize) -> Self {
         let threshold = STALL_THRESHOLD.max(Nanos(datagrams as u64 * DATAGRAM_NS));
-        let (last, ended) = (Nanos::ZERO, Nanos::ZERO);
-        Self { threshold, last, ended, stalls: StallSum::default() }
+        let (last, ended, length) = (Nanos::ZERO, Nanos::ZERO, Nanos::ZERO);
+        Self { threshold, last, ended, length, stalls: StallSum::default() }
     }
 
     /// Begins a phase at `now`.
@@ -58,7 +59,7 @@ impl StallMeter {
 
     fn note(&mut self, now: Nanos, gap: Nanos) -> bool {
         self.stalls.merge(&StallSum { count: 1, total_ns: gap.0, max_ns: gap.0 });
-        self.ended = now;
+        (self.ended, self.length) = (now, gap);
         true
     }
 
@@ -72,6 +73,11 @@ impl StallMeter {
     #[inline]
     pub const fn ended(&self) -> Nanos {
         self.ended
+    }
+
+    /// How long the latest stall took; zero before the first.
+    pub const fn length(&self) -> Nanos {
+        self.length
     }
 
     /// All stalls so far.

@@ -98,7 +98,7 @@ impl Scheduled {
         self.first = (self.first + 1) % AHEAD;
     }
 
-    fn due(&mut self, now: Nanos, most: usize) -> Due {
+    fn due(&mut self, now: Nanos, most: usize, mut on_missed: impl FnMut(Nanos)) -> Due {
         if self.to_send == 0 {
             return Due::Over;
         }
@@ -106,6 +106,7 @@ impl Scheduled {
         let mut skipped = 0;
         while self.nth(0) + self.bound < now && self.nth(1) <= now && self.nth(1) < self.end {
             self.missed += 1;
+            on_missed(self.nth(0));
             self.advance();
             skipped += 1;
             if skipped == MAX_SKIPPED {
@@ -132,12 +133,18 @@ impl Pace {
     /// How many datagrams, at most `most`, are due at `now` (since the start).
     #[inline]
     pub fn due(&mut self, now: Nanos, most: usize) -> Due {
+        self.due_or_missed(now, most, |_| {})
+    }
+
+    /// The same, and reports the due time of each slot that is missed.
+    #[inline]
+    pub fn due_or_missed(&mut self, now: Nanos, most: usize, on_missed: impl FnMut(Nanos)) -> Due {
         match self {
             Self::FlatOut { end, to_send } if now >= *end || *to_send == 0 => Due::Over,
             Self::FlatOut { to_send, .. } => {
                 Due::Now(most.min(usize::try_from(*to_send).unwrap_or(usize::MAX)))
             }
-            Self::Scheduled(scheduled) => scheduled.due(now, most),
+            Self::Scheduled(scheduled) => scheduled.due(now, most, on_missed),
         }
     }
 

@@ -14,6 +14,9 @@ use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
 
 /// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold in a header.
 pub const LONGEST: Nanos = Nanos::from_millis(24 * 3_600 * 1_000);
+/// The narrowest interval: a worker reads its CPU time at the end of each. Arbitrary; the contract
+/// of the command line has it.
+pub const NARROWEST_INTERVAL: Nanos = Nanos::from_millis(10);
 /// The shortest measurement. Arbitrary: shorter ones measure mostly the start.
 const SHORTEST: Nanos = Nanos::from_millis(1);
 

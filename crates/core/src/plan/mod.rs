@@ -9,7 +9,7 @@ mod ports;
 mod scenario;
 
 pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, TxKind};
-pub use build::{CellRate, LONGEST, Plan, PlannedCell};
+pub use build::{CellRate, LONGEST, NARROWEST_INTERVAL, Plan, PlannedCell};
 pub use error::{MAX_BATCH, PlanError};
 pub use options::{
     Direction, DropRule, EngineWord, MissingEngine, PaceKind, Pinning, Route, TimestampKind,

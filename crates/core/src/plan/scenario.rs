@@ -81,6 +81,9 @@ pub struct Scenario {
     pub limit: Limit,
     #[serde(rename = "warmup_ns")]
     pub warmup: Nanos,
+    /// Width of the intervals that each cell counts by; `None`: none.
+    #[serde(rename = "interval_ns")]
+    pub interval: Option<Nanos>,
     pub trials: u32,
     /// Flows, each with its own source port.
     pub streams: u16,
@@ -132,6 +135,7 @@ impl Default for Scenario {
             pace: PaceKind::Even,
             limit: Limit::Time(Nanos::from_millis(500)),
             warmup: Nanos::from_millis(100),
+            interval: None,
             trials: 1,
             streams: 1,
             threads: 1,

@@ -202,10 +202,22 @@ impl InFlightTable {
         }
     }
 
+    /// When this request was due; `None` if its slot was reused.
+    // cold: behind a duplicate
+    pub fn intended(&self, number: u64, head: u64) -> Option<Nanos> {
+        let is_here = head - number <= self.capacity();
+        is_here.then(|| Nanos(self.slot(number).word.load(Ordering::Relaxed) >> STATE_BITS))
+    }
+
     /// Gives up requests sent at or before `before`, and returns their number. Frees answered
     /// requests, and given-up ones sent at or before `released_before`.
     #[inline]
-    pub fn expire(&self, before: Option<Nanos>, released_before: Option<Nanos>) -> u64 {
+    pub fn expire(
+        &self,
+        before: Option<Nanos>,
+        released_before: Option<Nanos>,
+        mut on_timeout: impl FnMut(Nanos),
+    ) -> u64 {
         let sent_by = |slot: &Slot, moment: Option<Nanos>| {
             moment.is_some_and(|moment| slot.sent.load(Ordering::Relaxed) <= moment.0)
         };
@@ -220,6 +232,7 @@ impl InFlightTable {
                 }
                 slot.word.store(word & !STATE | TIMED_OUT, Ordering::Relaxed);
                 given_up += 1;
+                on_timeout(Nanos(word >> STATE_BITS));
             }
             tail += 1;
         }
@@ -344,10 +357,16 @@ mod tests {
         table.set_head(4);
         let oldest = || [table.oldest_sent(), table.unreleased_sent()].map(|at| at.map(|at| at.0));
         assert_eq!(oldest(), [Some(1), None]);
-        assert_eq!((table.expire(Some(Nanos(25)), None), oldest()), (3, [Some(31), Some(1)]));
-        assert_eq!((table.expire(Some(Nanos(31)), Some(Nanos(20))), table.free_slots()), (1, 2));
+        assert_eq!(
+            (table.expire(Some(Nanos(25)), None, |_| {}), oldest()),
+            (3, [Some(31), Some(1)])
+        );
+        assert_eq!(
+            (table.expire(Some(Nanos(31)), Some(Nanos(20)), |_| {}), table.free_slots()),
+            (1, 2)
+        );
         table.rebase(Nanos(25));
         assert_eq!(oldest(), [None, Some(0)], "sent before the new origin");
-        assert_eq!((table.expire(None, Some(Nanos(6))), table.free_slots()), (0, 4));
+        assert_eq!((table.expire(None, Some(Nanos(6)), |_| {}), table.free_slots()), (0, 4));
     }
 }

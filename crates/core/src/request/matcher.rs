@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::engine::Pull;
-use crate::measure::{LatencyHistograms, OneWay, PartSeen, Parts, RequestCounts, RxTally};
+use crate::measure::{
+    Count, IntervalRecorder, LatencyHistograms, OneWay, PartSeen, Parts, RequestCounts, RxTally,
+};
 use crate::payload::{Matching, RequestNumber, Requests, Role};
 use crate::plan::RequestOptions;
 use crate::request::ids::FirstIds;
@@ -52,6 +54,8 @@ pub(super) struct ResponseMatcher {
     pub(super) tally: RxTally,
     pub(super) latency: OneWay,
     pub(super) exchange: RequestCounts,
+    /// Counts by interval; `None` without intervals.
+    pub(super) intervals: Option<IntervalRecorder>,
 }
 
 impl ResponseMatcher {
@@ -86,6 +90,7 @@ impl ResponseMatcher {
             tally: RxTally::default(),
             latency: OneWay::default(),
             exchange: RequestCounts::default(),
+            intervals: None,
         }
     }
 
@@ -135,10 +140,25 @@ impl ResponseMatcher {
     /// Gives up requests sent by `before`, and returns their number.
     #[inline]
     fn give_up(&mut self, before: Option<Nanos>, released_before: Option<Nanos>) -> u64 {
-        let given_up = self.table.expire(before, released_before);
+        let intervals = &mut self.intervals;
+        let given_up = self.table.expire(before, released_before, |due| {
+            if let Some(intervals) = intervals {
+                intervals.count(due, Count::Timeouts, 1);
+            }
+        });
         self.finished += given_up;
         self.exchange.timeouts += given_up;
         given_up
+    }
+
+    /// Counts a datagram by the interval in which its request was due; where that is not known any
+    /// more, by the interval in which it arrived.
+    // cold: behind a duplicate
+    fn count_in_interval(&mut self, number: u64, what: Count) {
+        if let Some(intervals) = &mut self.intervals {
+            let due = self.table.intended(number, self.table.head());
+            intervals.count(due.unwrap_or(self.last_arrival), what, 1);
+        }
     }
 
     /// When the oldest request times out, or its id may be reused.
@@ -203,6 +223,7 @@ impl ResponseMatcher {
         }
         if turn.is_none() {
             self.tally.late += 1;
+            self.count_in_interval(number, Count::Late);
             return;
         }
         if role == Role::Acknowledgement {
@@ -218,6 +239,9 @@ impl ResponseMatcher {
             Completion::Answer(pending) => {
                 if let Some(code) = self.spec.matching.code_of(reply) {
                     self.exchange.errors.count(code);
+                    if let Some(intervals) = &mut self.intervals {
+                        intervals.count(pending.intended, Count::Errors, 1);
+                    }
                 }
                 self.finished += 1;
                 self.answered[stream] += 1;
@@ -225,8 +249,14 @@ impl ResponseMatcher {
                 self.tally.bytes += reply.len() as u64;
                 self.record_times(pending, now);
             }
-            Completion::Duplicate => self.tally.duplicate += 1,
-            Completion::Late => self.tally.late += 1,
+            Completion::Duplicate => {
+                self.tally.duplicate += 1;
+                self.count_in_interval(number, Count::Duplicate);
+            }
+            Completion::Late => {
+                self.tally.late += 1;
+                self.count_in_interval(number, Count::Late);
+            }
         }
     }
 
@@ -269,6 +299,7 @@ impl ResponseMatcher {
             }
             PartSeen::Again => {
                 self.tally.duplicate += 1;
+                self.count_in_interval(number, Count::Duplicate);
                 return false;
             }
             PartSeen::First => self.exchange.incomplete += 1,
@@ -285,6 +316,7 @@ impl ResponseMatcher {
         let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return };
         if is_known && parts.note(number, index, of) == PartSeen::Again {
             self.tally.duplicate += 1;
+            self.count_in_interval(number, Count::Duplicate);
         } else {
             self.tally.arrived -= 1;
             self.exchange.continued += 1;
@@ -296,6 +328,9 @@ impl ResponseMatcher {
         let PendingRequest { intended, sent } = pending;
         let took = now.since(intended);
         self.latency.from_schedule.record(took.0);
+        if let Some(intervals) = &mut self.intervals {
+            intervals.timed(intended, Count::Received, took.0, 1);
+        }
         if self.paced {
             self.latency.from_send.record(now.since(sent).0);
         }

@@ -121,9 +121,7 @@ fn run_phase<T: Tx, R: Rx>(
         {
             worker.matcher.exchange.idle += now.since(since);
         }
-        if worker.job.stall.observe(now) {
-            control.sender_stalled(worker.job.worker, now);
-        }
+        worker.job.observe(now, control);
         let mut next = now + DRAIN_INTERVAL;
         let mut busy = false;
         if end.is_none() {
@@ -218,7 +216,7 @@ impl RequestWorker {
             self.out_of_ids_since.get_or_insert(now);
         }
         let before = self.job.pace.missed();
-        let due = self.job.pace.due(now, 0);
+        let due = self.job.due(now, 0);
         if self.out_of_ids_since.is_some() {
             self.matcher.exchange.no_room += self.job.pace.missed() - before;
         }
@@ -269,7 +267,7 @@ impl RequestWorker {
             }
             let pull = rx.pull();
             let now = self.job.clock.now() - self.job.epoch;
-            self.job.stall.observe(now);
+            self.job.observe(now, control);
             self.matcher.pulled(&pull, self.job.stall.ended());
             if pull.errors > 0 {
                 // Unread errors fill the receive buffer.

@@ -10,10 +10,9 @@ use crate::measure::{CellResult, Topology};
 use crate::plan::{EXCHANGE_LIFETIME, Limit, Plan, PlannedCell, Scenario, WorkerLoad};
 use crate::request::worker::run_request_worker;
 use crate::run::RunError;
-use crate::run::phase::{Phase, PhaseState};
-use crate::run::session::{CellRunner, DirectionResult};
+use crate::run::cell::{PhaseOrder, run_phase};
+use crate::run::session::{CellRunner, DirectionResult, Tick};
 use crate::run::worker_pool::WorkerPool;
-use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 
 /// Sends requests to a target.
@@ -45,7 +44,7 @@ impl CellRunner for RequestRunner {
         cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
+        tick: Tick<'_>,
     ) -> Result<Vec<DirectionResult>, RunError> {
         let found = self.specs.iter().find(|(size, _)| *size == cell.size);
         let Some((_, spec)) = found else { return Ok(Vec::new()) };
@@ -61,25 +60,21 @@ impl CellRunner for RequestRunner {
                 run_request_worker(&config, target, ports, spec, ids, channel)
             })?;
         }
-        let mut sent_by_flow = vec![0; streams.into()];
-        let mut run = |limit, tick: &mut dyn FnMut()| {
-            let control = PhaseState::new(Arc::clone(stop), pool.pairs());
-            let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
-            pool.begin_pairs(&Phase { epoch, tag: 0, limit, load, control });
-            let mut running = pool.running();
-            pool.await_end(&mut running, tick)?;
-            let more = running.sent_by_flow.iter();
-            sent_by_flow.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-            Ok::<_, RunError>((running.sent, running.received))
-        };
         let warmup = plan.scenario.warmup;
-        let warmed = if warmup > Nanos::ZERO { run(Limit::Time(warmup), tick)? } else { (0, 0) };
+        let mut warmed = None;
+        if warmup > Nanos::ZERO {
+            let order = PhaseOrder { tag: 0, limit: Limit::Time(warmup), load, interval: None };
+            warmed = Some(run_phase(&pool, order, None, stop, tick)?);
+        }
         let Scenario { bind, ip, .. } = &plan.scenario;
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
-        run(plan.scenario.limit, tick)?;
+        let Scenario { limit, interval, .. } = plan.scenario;
+        let order = PhaseOrder { tag: 0, limit, load, interval };
+        let counts = run_phase(&pool, order, Some(&counters), stop, tick)?;
         let delta = counters.end();
         let (tx, rx) = pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
+        [tx.intervals, rx.intervals] = counts.intervals;
         let last_number = self.ids.numbers();
         delta.into_both(&mut tx, &mut rx);
         self.answered |= rx.tally.received > 0;
@@ -92,11 +87,14 @@ impl CellRunner for RequestRunner {
                 result
             }
         };
-        result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
+        result.drop_readings = counts.drops.into_readings(result.rx.kernel);
+        let mut sent_by_flow = counts.sent_by_flow;
+        if let Some(warmed) = warmed {
+            result.warmup = (warmed.sent, warmed.sent.saturating_sub(warmed.received));
+            sent_by_flow.iter_mut().zip(warmed.sent_by_flow).for_each(|(sum, sent)| *sum += sent);
+        }
         if let (Some(exchange), Some(asking)) = (&mut result.rx.exchange, &plan.scenario.asking) {
             let sent = result.tx.tally.sent;
-            exchange.repeated_labels =
-                asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
             exchange.repeated_labels =
                 asking.labels.map(|labels| last_number.saturating_sub(labels).min(sent));
             let time = plan.scenario.warmup + result.tx.end;

@@ -139,6 +139,7 @@ fn run_phases<T: Tx, R: Rx>(
         state.writer.start(calendar_ns.saturating_sub(Clock::Monotonic.now().0), by_slot);
         state.blocked_until = Nanos::ZERO;
         let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
+        state.matcher.intervals = phase.control.rx_intervals(config.tx.common.worker);
         state.matcher.start(phase.load != WorkerLoad::FlatOut, later);
         state.out_of_ids_since = None;
         waiter.restart();

@@ -6,15 +6,16 @@ use std::sync::atomic::AtomicBool;
 
 use super::RunError;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
+use super::live::{DropReadings, Live};
 use super::phase::Phase;
-use super::session::{CellRunner, DirectionResult};
+use super::session::{CellRunner, DirectionResult, Tick};
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
-use crate::measure::{CellResult, Topology};
+use crate::measure::{CellResult, IntervalSeries, Topology};
 use crate::net::{NetError, Unix, UnixFile, UnixName};
 use crate::plan::{Limit, Plan, PlannedCell, RxKind, Scenario, WorkerLoad};
 use crate::run::phase::PhaseState;
-use crate::run::worker_pool::WorkerPool;
+use crate::run::worker_pool::{Running, WorkerPool};
 use crate::sys;
 use crate::unit::{Nanos, hash_u64};
 
@@ -39,7 +40,7 @@ impl CellRunner for LocalRunner {
         cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
+        tick: Tick<'_>,
     ) -> Result<Vec<DirectionResult>, RunError> {
         // Even and not 0: a cell takes this tag and the next, and zeroes on the wire are no tag.
         self.tag = (self.tag.wrapping_add(2) & !1).max(2);
@@ -51,7 +52,10 @@ impl CellRunner for LocalRunner {
         let tags = if null { [NULL_TAG, NULL_TAG] } else { [self.tag, self.tag | 1] };
         let mut warmed = (0, 0);
         if warmup > Nanos::ZERO {
-            warmed = phase(&pool, tags[0], Limit::Time(warmup), load, stop, tick)?;
+            let (limit, interval) = (Limit::Time(warmup), None);
+            let order = PhaseOrder { tag: tags[0], limit, load, interval };
+            let counts = run_phase(&pool, order, None, stop, tick)?;
+            warmed = (counts.sent, counts.received);
         }
         let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
         let netns = to_netns.as_deref();
@@ -62,11 +66,16 @@ impl CellRunner for LocalRunner {
         if netns.is_some() {
             snapshot = snapshot.towards(target, device.as_deref());
         }
-        phase(&pool, tags[1], plan.scenario.limit, load, stop, tick)?;
+        let Scenario { limit, interval, .. } = plan.scenario;
+        // The null engine passes on the due time of its latest datagram only.
+        let interval = interval.filter(|_| !null);
+        let order = PhaseOrder { tag: tags[1], limit, load, interval };
+        let counts = run_phase(&pool, order, Some(&snapshot), stop, tick)?;
         let delta = snapshot.end();
         let delta_there = snapshot_there.map(|snapshot| snapshot.end());
         let (tx, rx) = pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
+        [tx.intervals, rx.intervals] = counts.intervals;
         let mut ends = Topology::SameNetns;
         if let Some(there) = delta_there {
             ends = Topology::SameHost;
@@ -76,6 +85,7 @@ impl CellRunner for LocalRunner {
             delta.into_rx(&mut rx);
         }
         let mut result = CellResult::of(tx, Some(rx), ends);
+        result.drop_readings = counts.drops.into_readings(result.rx.kernel);
         result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
         Ok(vec![DirectionResult { direction: None, result, error: None }])
     }
@@ -110,25 +120,56 @@ fn set_up(
     Ok((pool, files))
 }
 
-/// Runs all workers through a phase; returns the numbers of datagrams sent and received.
-fn phase(
+/// A phase to run.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields are those of `Phase`")]
+pub struct PhaseOrder {
+    pub tag: u16,
+    pub limit: Limit,
+    pub load: WorkerLoad,
+    /// Width of intervals; `None`: none.
+    pub interval: Option<Nanos>,
+}
+
+/// The counts of a phase.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct PhaseCounts {
+    pub sent: u64,
+    pub received: u64,
+    pub sent_by_flow: Vec<u64>,
+    /// What senders and receivers counted by interval.
+    pub intervals: [IntervalSeries; 2],
+    /// Kernel counters at the ends of intervals.
+    pub drops: DropReadings,
+}
+
+/// Runs all workers of one host through a phase; `counters` are read at the ends of intervals.
+pub fn run_phase(
     pool: &WorkerPool,
-    tag: u16,
-    limit: Limit,
-    load: WorkerLoad,
+    PhaseOrder { tag, limit, load, interval }: PhaseOrder,
+    counters: Option<&CounterSnapshot>,
     stop: &Arc<AtomicBool>,
-    tick: &mut dyn FnMut(),
-) -> Result<(u64, u64), RunError> {
+    tick: Tick<'_>,
+) -> Result<PhaseCounts, RunError> {
     let window_end = match limit {
         Limit::Time(time) => time,
         Limit::Count(_) => Nanos::NEVER,
     };
-    let control = PhaseState::until(Arc::clone(stop), pool.senders(), window_end);
+    let senders = pool.senders().max(pool.pairs());
+    let control = PhaseState::until(Arc::clone(stop), senders, window_end)
+        .with_intervals(interval, limit, load);
     let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
     let phase = Phase { epoch, tag, limit, load, control };
     pool.begin_receivers(&phase);
     pool.begin_senders(&phase);
-    let mut running = pool.running();
-    pool.await_end(&mut running, tick)?;
-    Ok((running.sent, running.received))
+    pool.begin_pairs(&phase);
+    let (mut running, mut drops) = (pool.running(), DropReadings::default());
+    pool.await_end(&mut running, &mut || {
+        let live = Live::new(&phase.control, epoch);
+        counters.into_iter().for_each(|counters| drops.observe(live, counters));
+        tick(live);
+    })?;
+    let Running { sent, received, sent_by_flow, .. } = running;
+    Ok(PhaseCounts { sent, received, sent_by_flow, intervals: phase.control.intervals(), drops })
 }

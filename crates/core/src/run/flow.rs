@@ -3,11 +3,6 @@
 use crate::measure::{InterarrivalJitter, Window};
 use crate::unit::Nanos;
 
-/// How far below the held number another may be and still confirm it, as if it was overtaken.
-/// Arbitrary: as far as paths reorder, and far less than a window, so that the number which the
-/// flow had reached never confirms a wrong one.
-pub(super) const REORDERED: u64 = 1_024;
-
 /// The properties that decide the figures of a datagram.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Alike {

@@ -1,9 +1,10 @@
 //! Threads, phases and the hot loops: from a plan to results.
 
 mod autoselect;
-mod cell;
+pub mod cell;
 pub mod dispatch;
 mod flow;
+pub mod live;
 pub mod outage;
 pub mod phase;
 pub mod probe;
@@ -20,12 +21,15 @@ pub use crate::run::autoselect::choose;
 pub use crate::run::cell::LocalRunner;
 pub use crate::run::phase::{Phase, PhaseState};
 pub use crate::run::sender_bounds::SenderBounds;
+pub use live::{DropReadings, Live};
 pub use probe::ReceiveProbe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use sampler::Sampler;
 pub use send::send;
 pub use send_job::SendJob;
-pub use session::{CellRunner, DirectionResult, MeasuredCell, Observer, Progress, RunOutcome, run};
+pub use session::{
+    CellRunner, DirectionResult, MeasuredCell, Observer, Progress, RunOutcome, Tick, run,
+};
 
 use crate::net::{NetError, SocketError};
 use crate::plan::PlanError;

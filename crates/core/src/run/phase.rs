@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use crate::measure::{Board, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries};
 use crate::plan::{Limit, WorkerLoad};
+use crate::run::sender_bounds::planned_end;
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -83,6 +85,8 @@ pub struct PhaseState {
     stall_ended_ns: Vec<AtomicU64>,
     /// Final counts of the senders, by worker: what the receiver of that number should get.
     sent: Vec<AtomicU64>,
+    /// Counts by interval of each sender, and of each receiver; empty without intervals.
+    boards: [Vec<Arc<Board>>; 2],
 }
 
 impl PhaseState {
@@ -107,6 +111,61 @@ impl PhaseState {
             sent: (0..workers).map(|_| AtomicU64::new(sent)).collect(),
             ..Self::default()
         }
+    }
+
+    /// The same with intervals of this width. Without effect where workers have the state already.
+    #[must_use]
+    pub fn with_intervals(
+        mut self: Arc<Self>,
+        width: Option<Nanos>,
+        limit: Limit,
+        load: WorkerLoad,
+    ) -> Arc<Self> {
+        if let (Some(state), Some(width)) = (Arc::get_mut(&mut self), width) {
+            let planned = Some(planned_end(limit, load)).filter(|end| *end > Nanos::ZERO);
+            let scale = IntervalScale::new(width, planned.unwrap_or(Nanos::NEVER));
+            // Refused datagrams make a count take longer than planned.
+            let end = match limit {
+                Limit::Time(time) => time,
+                Limit::Count(_) => Nanos::NEVER,
+            };
+            let workers = state.sent.len();
+            state.boards = [(); 2].map(|()| (0..workers).map(|_| Board::new(scale, end)).collect());
+        }
+        self
+    }
+
+    /// Where the sender of this number counts by interval.
+    pub fn tx_intervals(&self, worker: usize) -> Option<IntervalRecorder> {
+        self.boards[0].get(worker).map(|board| IntervalRecorder::new(Arc::clone(board)))
+    }
+
+    /// Where the receiver of this number counts by interval.
+    pub fn rx_intervals(&self, worker: usize) -> Option<IntervalRecorder> {
+        self.boards[1].get(worker).map(|board| IntervalRecorder::new(Arc::clone(board)))
+    }
+
+    /// The boundaries of intervals; `None` without intervals.
+    pub fn interval_scale(&self) -> Option<IntervalScale> {
+        self.boards[0].first().map(|board| board.scale())
+    }
+
+    /// What senders and receivers have counted in the interval of this index so far.
+    pub fn interval(&self, index: usize) -> [IntervalCounts; 2] {
+        [0, 1].map(|side| {
+            let mut sum = IntervalCounts::default();
+            self.boards[side].iter().for_each(|board| sum.merge(&board.read(index)));
+            sum
+        })
+    }
+
+    /// The intervals of the senders, and of the receivers, so far.
+    pub fn intervals(&self) -> [IntervalSeries; 2] {
+        [0, 1].map(|side| {
+            let mut sum = IntervalSeries::default();
+            self.boards[side].iter().for_each(|board| board.add_to(&mut sum));
+            sum
+        })
     }
 
     /// For receivers of senders on another host, which plan to end at `window_end`

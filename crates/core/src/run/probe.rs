@@ -1,10 +1,12 @@
 //! Classifies and times the datagrams of one receiver.
 
-use super::flow::{Alike, Held, REORDERED, RxFlow};
+mod held;
+
+use super::flow::{Alike, Held, RxFlow};
 use crate::engine::Pull;
 use crate::measure::{
-    Arrival, InterarrivalJitter, LatencyHistograms, OneWay, RX_SAMPLES, RxSample, RxTally,
-    STALL_THRESHOLD, StallMeter, WINDOW,
+    Arrival, Count, InterarrivalJitter, IntervalRecorder, LatencyHistograms, OneWay, RX_SAMPLES,
+    RxSample, RxTally, STALL_THRESHOLD, StallMeter,
 };
 use crate::run::phase::PhaseState;
 use crate::run::sender_bounds::SenderBounds;
@@ -58,6 +60,8 @@ pub struct ReceiveProbe {
     pub latency: OneWay,
     pub samples: Vec<RxSample>,
     pub stall: StallMeter,
+    /// Counts by interval; `None` without intervals.
+    pub intervals: Option<IntervalRecorder>,
 }
 
 impl ReceiveProbe {
@@ -89,6 +93,7 @@ impl ReceiveProbe {
             latency: OneWay::default(),
             samples: Vec::new(),
             stall: StallMeter::default(),
+            intervals: None,
         }
     }
 
@@ -132,7 +137,13 @@ impl ReceiveProbe {
     /// Counts a pull, at the read time that all its datagrams share.
     #[inline]
     pub fn pulled(&mut self, pull: &Pull, now: Nanos, sender_stall_ended: Nanos) {
-        self.stall.observe(now);
+        let stalled = self.stall.observe(now);
+        if let Some(intervals) = &mut self.intervals {
+            intervals.observe(now);
+            if stalled {
+                intervals.stall(now, self.stall.length());
+            }
+        }
         self.sender_stall_ended = sender_stall_ended;
         self.tally.syscalls += pull.syscalls;
         self.tally.errors += pull.errors;
@@ -186,7 +197,7 @@ impl ReceiveProbe {
         let flow = &mut self.flows[index];
         let transit_ns = now.0.saturating_sub(header.intended_ns);
         let lag_ns = if self.paced { decode_lag(payload) } else { None };
-        let intended_ns = header.intended_ns;
+        let (intended_ns, due) = (header.intended_ns, Nanos(header.intended_ns));
         let alike = Alike { len: payload.len(), intended_ns, transit_ns, lag_ns, waited };
         let arrival = flow.window.arrive(header.sequence);
         match arrival {
@@ -194,14 +205,22 @@ impl ReceiveProbe {
             Arrival::Reordered(extent) => {
                 self.tally.reordered += 1;
                 self.tally.reorder_extent = self.tally.reorder_extent.max(extent);
+                self.count_in_interval(due, Count::Reordered, 1);
             }
-            Arrival::Duplicate => return self.tally.duplicate += 1,
-            Arrival::Late => return self.tally.late += 1,
+            Arrival::Duplicate => {
+                self.tally.duplicate += 1;
+                return self.count_in_interval(due, Count::Duplicate, 1);
+            }
+            Arrival::Late => {
+                self.tally.late += 1;
+                return self.count_in_interval(due, Count::Late, 1);
+            }
             Arrival::Ahead => {
                 flow.held = Some(Held { sequence: header.sequence, copies: 0, alike });
                 return self.last_arrival = now;
             }
         }
+        let flow = &mut self.flows[index];
         flow.jitter.record(transit_ns);
         flow.received += 1;
         self.last_arrival = now;
@@ -221,6 +240,13 @@ impl ReceiveProbe {
                 self.row = Row { count: 1, next, flow: index, alike };
             }
             None => self.take(alike, 1),
+        }
+    }
+
+    #[inline]
+    fn count_in_interval(&mut self, due: Nanos, what: Count, count: u64) {
+        if let Some(intervals) = &mut self.intervals {
+            intervals.count(due, what, count);
         }
     }
 
@@ -257,6 +283,9 @@ impl ReceiveProbe {
         self.tally.received += count;
         self.tally.bytes += len as u64 * count;
         self.latency.from_schedule.record_n(transit_ns, count);
+        if let Some(intervals) = &mut self.intervals {
+            intervals.timed(Nanos(intended_ns), Count::Received, transit_ns, count);
+        }
         if let Some(lag_ns) = lag_ns {
             self.latency.from_send.record_n(transit_ns.saturating_sub(lag_ns), count);
         }
@@ -306,11 +335,14 @@ impl ReceiveProbe {
     }
 
     /// Ends the senders' window: datagrams that come from now on are its tail. True the first time.
-    pub fn close_window(&mut self) -> bool {
+    pub fn close_window(&mut self, now: Nanos) -> bool {
         let closes = !self.window_closed;
         if closes {
             self.window_closed = true;
             self.tally.read_in_window = self.tally.received;
+            if let Some(intervals) = &mut self.intervals {
+                intervals.close_window(now);
+            }
             self.tally.syscalls_in_window = self.tally.syscalls;
         }
         closes
@@ -339,18 +371,6 @@ impl ReceiveProbe {
                 && (self.tally.received >= sent || self.tally.received + dropped() >= sent))
     }
 
-    /// Ends the phase: decides on all held datagrams.
-    pub fn finish(&mut self, control: &PhaseState, worker: usize) {
-        self.sender_stall_ended = control.stall_ended(worker);
-        let sent = control.sent_to(worker);
-        for flow in 0..self.flows.len() {
-            // Without a later arrival, a number that was sent is right.
-            let is_right = self.flows[flow].held.is_some_and(|held| held.sequence < sent);
-            self.decide(flow, is_right);
-        }
-        self.attribute_slow();
-    }
-
     /// Datagrams received of each flow, by number from 0, each sequence number once.
     pub fn received_by_flow(&self) -> Vec<u64> {
         let before = std::iter::repeat_n(0, self.first_flow.into());
@@ -360,37 +380,5 @@ impl ReceiveProbe {
     /// Jitter of all flows that have one.
     pub fn jitters(&self) -> impl Iterator<Item = Nanos> {
         self.flows.iter().filter_map(|flow| flow.jitter.estimate())
-    }
-
-    /// Decides on the held datagram of a flow; whether the next arrival is a duplicate of it.
-    #[cold]
-    fn decides(&mut self, flow: usize, sequence: u64) -> bool {
-        let state = &mut self.flows[flow];
-        let Some(held) = &mut state.held else { return false };
-        if sequence == held.sequence {
-            held.copies += 1;
-            return true;
-        }
-        if sequence >= state.window.next() {
-            let ahead = sequence > held.sequence && sequence - held.sequence <= WINDOW;
-            let reordered = sequence < held.sequence && held.sequence - sequence <= REORDERED;
-            self.decide(flow, ahead || reordered);
-        }
-        false
-    }
-
-    /// Releases the held datagram of a flow: its number is right, or it is corrupt.
-    fn decide(&mut self, flow: usize, is_right: bool) {
-        let flow = &mut self.flows[flow];
-        let Some(held) = flow.held.take() else { return };
-        if !is_right {
-            self.tally.corrupt += 1 + held.copies;
-            return;
-        }
-        flow.window.jump(held.sequence);
-        flow.jitter.record(held.alike.transit_ns);
-        flow.received += 1;
-        self.tally.duplicate += held.copies;
-        self.take(held.alike, 1);
     }
 }

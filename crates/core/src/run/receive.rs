@@ -45,7 +45,7 @@ pub fn receive<R: Rx>(
         let now = control.corrected(job.clock.now() - job.epoch);
         let over = now > control.window_end();
         // First, as this pull came too late for the window.
-        if over && probe.close_window() {
+        if over && probe.close_window(now) {
             job.at_close = Some(job.meter.read());
         }
         probe.pulled(&pull, now, control.stall_ended(job.worker));

@@ -61,9 +61,7 @@ pub fn send<T: Tx>(
     loop {
         // The one clock read of this batch.
         let now = job.clock.now() - job.epoch;
-        if job.stall.observe(now) {
-            control.sender_stalled(job.worker, now);
-        }
+        job.observe(now, control);
         if control.stopped() || job.stuck {
             return now;
         }
@@ -98,7 +96,7 @@ pub fn step<T: Tx, S: Stamp>(
     now: Nanos,
     most: usize,
 ) -> Step {
-    let due = match job.pace.due(now, most) {
+    let due = match job.due(now, most) {
         Due::Now(count) => count,
         Due::At(at) => return Step::At(at),
         Due::Over => return Step::Over,

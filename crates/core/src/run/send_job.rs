@@ -5,8 +5,10 @@ use super::sampler::{Batch, Sampler};
 use super::sender_bounds::planned_end;
 use crate::clock::Clock;
 use crate::engine::{Push, Tx};
-use crate::measure::{STALL_THRESHOLD, StallMeter, Timing, TxResult, TxTally};
-use crate::pace::{Arrivals, Pace, Part, Scheduled, Slots, catch_up};
+use crate::measure::{
+    Count, IntervalRecorder, STALL_THRESHOLD, StallMeter, Timing, TxResult, TxTally,
+};
+use crate::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, TxConfig, WorkerLoad};
 use crate::run::phase::{Phase, PhaseState, sleep_until_shortly_before};
 use crate::sys::{SendError, Unreachable};
@@ -45,6 +47,8 @@ pub struct SendJob {
     /// Whether it gave up on a target that was unreachable and never reached.
     pub unreachable: bool,
     pub sampler: Sampler,
+    /// Counts by interval; `None` without intervals.
+    pub intervals: Option<IntervalRecorder>,
 }
 
 impl SendJob {
@@ -72,6 +76,7 @@ impl SendJob {
             departed: None,
             refused_since: None,
             unexplained: None,
+            intervals: None,
             target: TargetWatch::new(config.abort_on_unreachable, config.answers),
             stuck: false,
             unreachable: false,
@@ -95,6 +100,9 @@ impl SendJob {
     /// to end at `planned_end`. All that left was due in the window returned.
     pub fn phase_result(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxResult {
         let complete = !self.stuck && !stopped;
+        if let Some(intervals) = &mut self.intervals {
+            intervals.close_window(last);
+        }
         if let (Some(timing), Some(scheduled)) = (&mut self.timing, self.pace.scheduled()) {
             (timing.scheduled, timing.missed) = (scheduled.scheduled(), scheduled.missed());
         }
@@ -149,9 +157,35 @@ impl SendJob {
         (self.departed, self.refused_since) = (None, None);
         (self.stuck, self.unreachable) = (false, false);
         self.unexplained = None;
+        self.intervals = phase.control.tx_intervals(config.common.worker);
         let planned_end = planned_end(phase.limit, phase.load);
         self.sampler.start(phase.epoch, planned_end);
         planned_end
+    }
+
+    /// What is due at `now`, `most` at most; counts what is missed.
+    #[inline]
+    pub fn due(&mut self, now: Nanos, most: usize) -> Due {
+        let Self { pace, intervals, .. } = self;
+        pace.due_or_missed(now, most, |due| {
+            if let Some(intervals) = intervals {
+                intervals.count(due, Count::Missed, 1);
+            }
+        })
+    }
+
+    /// Takes the clock read of a batch; publishes a stall that has just ended.
+    #[inline]
+    pub fn observe(&mut self, now: Nanos, control: &PhaseState) {
+        if let Some(intervals) = &mut self.intervals {
+            intervals.observe(now);
+        }
+        if self.stall.observe(now) {
+            control.sender_stalled(self.worker, now);
+            if let Some(intervals) = &mut self.intervals {
+                intervals.stall(now, self.stall.length());
+            }
+        }
     }
 
     pub(super) fn push_sampled<T: Tx>(
@@ -180,8 +214,12 @@ impl SendJob {
         };
         self.tally.syscalls += push.syscalls;
         self.next[flow] += sent;
-        if self.timing.is_some() && push.sent > 0 {
-            self.note_timing(push.sent, now);
+        if push.sent > 0 {
+            match (&self.timing, &mut self.intervals) {
+                (Some(_), _) => self.note_timing(push.sent, now),
+                (None, Some(intervals)) => intervals.count(now, Count::Sent, sent),
+                (None, None) => {}
+            }
         }
         if push.sent > 0 {
             self.refused_since = None;
@@ -191,6 +229,11 @@ impl SendJob {
             self.attribute_unexplained(unexplained, push);
         }
         if let Some(error) = push.error {
+            if let Some(intervals) = &mut self.intervals {
+                for i in push.sent..push.sent + push.refused {
+                    intervals.count(self.pace.intended(i, now), Count::Refused, 1);
+                }
+            }
             self.note_refusal(error, refused, now, control);
         }
         self.pace.advance(sent, refused);
@@ -205,7 +248,11 @@ impl SendJob {
         let catching_up = oldest <= self.stall.ended() || now.since(oldest) > STALL_THRESHOLD;
         let gap = self.departed.replace(now).map(|before| now.since(before));
         for i in 0..sent {
-            timing.lag.record(now.since(self.pace.intended(i, now)).0);
+            let due = self.pace.intended(i, now);
+            timing.lag.record(now.since(due).0);
+            if let Some(intervals) = &mut self.intervals {
+                intervals.timed(due, Count::Sent, now.since(due).0, 1);
+            }
         }
         // The rest left in the same batch.
         let gaps = [(gap, 1), (Some(Nanos::ZERO), sent as u64 - 1)];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::RunError;
+use super::live::Live;
 use crate::measure::{CellResult, CutShort};
 use crate::net::NetError;
 use crate::plan::{CellRate, Direction, EnginePair, Limit, Plan, PlannedCell, WorkerLoad};
@@ -32,6 +33,9 @@ pub struct DirectionResult {
     pub error: Option<RunError>,
 }
 
+/// Called a few times a second while a cell runs; with what is measured, if it has intervals.
+pub type Tick<'a> = &'a mut dyn FnMut(Option<Live<'_>>);
+
 /// Measures cells: on this host, or between this one and another.
 pub trait CellRunner {
     /// Measures each direction of a cell. `tick` is called a few times a second.
@@ -41,7 +45,7 @@ pub trait CellRunner {
         cell: &PlannedCell,
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
-        tick: &mut dyn FnMut(),
+        tick: Tick<'_>,
     ) -> Result<Vec<DirectionResult>, RunError>;
 }
 
@@ -56,7 +60,7 @@ pub struct RunOutcome {
 }
 
 /// The progress of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "other fields are as named")]
 pub struct Progress<'a> {
     pub id: &'a str,
@@ -64,6 +68,8 @@ pub struct Progress<'a> {
     pub of: usize,
     /// How long a cell is expected to take; `None` where a count decides.
     pub cell_takes: Option<Nanos>,
+    /// What is measured at the moment; `None` during set-up and warm-up, and without intervals.
+    pub live: Option<Live<'a>>,
 }
 
 /// Watches a run; called between batches of work by the coordinating thread only.
@@ -100,9 +106,11 @@ pub fn run(
             Limit::Time(time) => Some(time + plan.scenario.warmup),
             Limit::Count(_) => None,
         };
-        let progress = Progress { id: &cell.id, done, of: plan.cells.len(), cell_takes };
-        observer.progress(progress);
-        let mut tick = || observer.progress(progress);
+        let (id, of) = (cell.id.as_str(), plan.cells.len());
+        let mut tick = |live: Option<Live<'_>>| {
+            observer.progress(Progress { id, done, of, cell_takes, live });
+        };
+        tick(None);
         match measure(plan, runner, cell, &max_pps, stop, &mut tick) {
             Ok((load, mut parts)) => {
                 let ends = parts.iter().any(|part| part.result.cut_short.is_some());
@@ -163,7 +171,7 @@ fn measure(
     cell: &PlannedCell,
     max_pps: &HashMap<(EnginePair, PayloadSize), f64>,
     stop: &Arc<AtomicBool>,
-    tick: &mut dyn FnMut(),
+    tick: Tick<'_>,
 ) -> Result<(WorkerLoad, Vec<DirectionResult>), RunError> {
     let load = match cell.rate {
         CellRate::Max => WorkerLoad::FlatOut,

@@ -177,6 +177,7 @@ pub fn receive_phases<R: Rx>(
         waiter.restart();
         probe.bias = phase.control.bias();
         probe.bounds = SenderBounds::new(phase.limit, phase.load);
+        probe.intervals = phase.control.rx_intervals(config.worker);
         probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
         // If it was stopped before it began, counting begins now.
         job.epoch = sleep_until_shortly_before(phase.epoch, &phase.control);

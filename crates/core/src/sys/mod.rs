@@ -16,6 +16,7 @@ use other as imp;
 
 mod counters;
 pub mod host;
+mod shared_counters;
 mod signals;
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
 pub mod stable_memory;
@@ -24,6 +25,7 @@ mod unreachable;
 
 pub use counters::*;
 pub use host::{boot_id, clock_identity, network_identity};
+pub use shared_counters::zeroed_counters;
 pub use signals::stop_on_signals;
 pub use types::*;
 pub use unreachable::*;

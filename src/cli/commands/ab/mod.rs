@@ -98,7 +98,7 @@ impl AbRun {
         let mut line = ProgressLine::new(args.output.common.quiet);
         for (done, &at) in warm.iter().chain(&order).enumerate() {
             let id = self.sides[at].name;
-            line.progress(Progress { id, done, of: all, cell_takes: None });
+            line.progress(Progress { id, done, of: all, cell_takes: None, live: None });
             let Some(report) = self.measure_once(at, stop)? else { return Ok(false) };
             if done >= warm.len() {
                 if let Some(folder) = &self.keep {
@@ -257,11 +257,12 @@ impl AbSide {
             || output.files().iter().any(|(_, file)| file.is_some())
             || output.is_gated()
             || output.common.quiet
+            || cells.telemetry.is_some()
             || cells.trials != 1
         {
             return usage(
-                "--trials, --fail-if, -q, -J and other files are for single runs; omit them and \
-                 give ab its own --trials, -q and -J",
+                "--trials, --fail-if, -q, -J, --metrics and files are for single runs; omit them \
+                 and give ab its own --trials, -q and -J",
             );
         }
         Ok(())

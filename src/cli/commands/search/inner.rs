@@ -49,7 +49,9 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
     let RunOutputArgs {
         common: OutputArgs { json, quiet, color, verbose: _ },
         csv,
+        csv_intervals,
         hdr,
+        hgrm,
         markdown,
         html,
         fail_if,
@@ -63,6 +65,7 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
     let trials = "the search repeats trials itself; set the number with --repeat of search";
     let own_rates = cells.pace.has_own_rates();
     let interval_log = "a search has no interval log; its document (-J) has all histograms";
+    let many = "a search is many short runs; omit it, and use the document of the search (-J)";
     let time = "the search chooses times; set the longest one with --time of search";
     let way = "a search has one direction; search each separately, with and without --reverse";
     let closed = "a closed loop has no rate to search for; omit it";
@@ -88,10 +91,14 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
         ("--csv", csv.is_some(), to_search),
         ("--quiet", *quiet, to_search),
         ("--color", *color != clap::ColorChoice::Auto, to_search),
+        ("--csv-intervals", csv_intervals.is_some(), format),
         ("--hdr", hdr.is_some(), interval_log),
+        ("--hgrm", hgrm.is_some(), format),
         ("--markdown", markdown.is_some(), format),
         ("--html", html.is_some(), format),
         ("--junit", junit.is_some(), goal),
+        ("--events", cells.telemetry.events.is_some(), many),
+        ("--metrics", cells.telemetry.metrics.metrics.is_some(), many),
         ("--fail-if", !fail_if.is_empty(), goal),
         ("--bidir", bidir, way),
         ("--outstanding", outstanding.is_some(), closed),

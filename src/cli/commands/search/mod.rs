@@ -1,8 +1,10 @@
 //! `udperf search`: trials of another command, to find the highest rate at which goals hold.
 
+mod budget;
 mod inner;
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::measure::{RunOutput, StopFlag, is_of_target, stop_on_signals};
 use super::run;
@@ -13,12 +15,14 @@ use crate::cli::progress::StatusLine;
 use crate::document::{
     Cell, Choice, Found, MAX_MISSED, ProbeFigures, Report, SearchDocument, Warning,
 };
+use crate::host::{self, Depth};
 use crate::plan::{EnginePair, EngineWord};
 use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_search};
 use crate::report::checks::warning_codes;
 use crate::report::format::{RenderOptions, text::style::distinct};
 use crate::search::{Search, Settings, TrialOutcome, TrialRequest, found, outcome};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
+use budget::TimeBudget;
 
 /// Start of a search at a public address, as a share of its --max-rate. Arbitrary.
 const PUBLIC_START: f64 = 0.1;
@@ -34,14 +38,19 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     let files = [("csv", args.csv.as_deref())];
     let outputs = Outputs::check::<SearchDocument>(&args.output, &files)?;
     outputs.protect(command.inputs())?;
+    let sizes = distinct(command.cells().sizes.concat());
+    let engines = command.cells().engines.clone();
+    let searches = sizes.len().max(1).saturating_mul(engine_count(&engines));
+    let budget = TimeBudget::new(args, &command, searches)?;
     let stop = stop_on_signals()?;
     let mut runner = SearchRunner {
         args,
         settings,
         stop,
         line: StatusLine::new(args.output.quiet),
-        sizes: distinct(command.cells().sizes.concat()),
-        engines: command.cells().engines.clone(),
+        sizes,
+        engines,
+        budget,
         command,
         report: None,
         searches: Vec::new(),
@@ -67,6 +76,15 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     }
     let is_found = document.searches.iter().any(|one| one.low_pps.is_some());
     Ok(if is_found { Exit::Success } else { Exit::ConditionHeld })
+}
+
+/// How many engines these words select here, at least one.
+fn engine_count(words: &[EngineWord]) -> usize {
+    if !words.contains(&EngineWord::All) {
+        return words.len().max(1);
+    }
+    let machine = host::machine(&host::survey(Depth::Quick));
+    EnginePair::matrix().filter(|&pair| machine.lacks(pair).is_none()).count().max(1)
 }
 
 fn settings(args: &SearchArgs, command: &CellCommand) -> CliResult<Settings> {
@@ -104,6 +122,7 @@ struct SearchRunner<'a> {
     line: StatusLine,
     sizes: Vec<PayloadSize>,
     engines: Vec<EngineWord>,
+    budget: Option<TimeBudget>,
     /// Common facts of all trials, and the cells of the final ones.
     report: Option<Report>,
     searches: Vec<Found>,
@@ -117,7 +136,15 @@ impl SearchRunner<'_> {
             true => vec![Vec::new()],
             false => self.sizes.iter().map(|size| vec![vec![*size]]).collect(),
         };
-        for sizes in sizes {
+        let mut engines = engine_count(&self.engines);
+        let count = sizes.len();
+        for (at, sizes) in sizes.into_iter().enumerate() {
+            let short = self.settings.short();
+            // The first size has time, as the budget was checked.
+            if at > 0 && self.budget.as_ref().is_some_and(|one| !one.fits(engines, short)) {
+                self.warn_of_budget(self.sizes[at], count - at - 1);
+                return Ok(());
+            }
             let cells = self.command.cells_mut();
             cells.sizes = sizes;
             cells.engines.clone_from(&self.engines);
@@ -129,7 +156,11 @@ impl SearchRunner<'_> {
                 }
                 probed => probed?,
             };
-            for cell in probed {
+            engines = probed.len();
+            for (done, cell) in probed.into_iter().enumerate() {
+                if let Some(budget) = &mut self.budget {
+                    budget.begin_search((count - at) * engines - done);
+                }
                 if self.interrupted {
                     return Ok(());
                 }
@@ -140,6 +171,17 @@ impl SearchRunner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Names the first of `more` sizes that are not searched.
+    fn warn_of_budget(&mut self, size: PayloadSize, more: usize) {
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        let text =
+            format!("--budget ended before size {size}{more} was searched; use a longer one");
+        let warning = warning_codes::BUDGET_ENDED.warning(text);
+        if let Some(report) = &mut self.report {
+            report.warnings.push(warning);
+        }
     }
 
     /// Measures without a rate, or at the first one if a rate is required: one cell per engine.
@@ -164,7 +206,8 @@ impl SearchRunner<'_> {
         let cells = self.command.cells_mut();
         (cells.rates, cells.time) = (vec![rate], Some(time));
         cells.output.common.quiet = quiet;
-        let RunOutput { mut report, error, interrupted } = run::measure(&self.command, &self.stop)?;
+        let RunOutput { mut report, error, interrupted, .. } =
+            run::measure(&self.command, &self.stop)?;
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted: later searches are missing";
@@ -207,11 +250,23 @@ impl SearchRunner<'_> {
     }
 
     fn trials(&mut self, search: &mut Search, id: &str) -> CliResult<()> {
-        while let Some(request) = search.next() {
+        loop {
+            if let Some(budget) = &self.budget {
+                let (left, extra) = budget.left();
+                search.fit_into(left, extra);
+            }
+            let Some(request) = search.next() else { break };
             let number = search.trials.len() + 1;
             let rate = show_pps(request.rate_pps);
             self.line.show(|| format!("{id} · {number} {} at {rate}", request.purpose.word()));
-            let Some(outcome) = self.trial(request)? else { break };
+            let started = Instant::now();
+            let Some(outcome) = self.trial(request)? else {
+                search.cut_short = self.interrupted.then_some("interrupted");
+                break;
+            };
+            if let Some(budget) = &mut self.budget {
+                budget.note_trial(request.time, started);
+            }
             // No lower rate would help.
             let unreachable = outcome
                 .invalid_because
@@ -219,6 +274,7 @@ impl SearchRunner<'_> {
                 .any(|code| code == warning_codes::TARGET_UNREACHABLE.name);
             search.record(outcome)?;
             if unreachable {
+                search.cut_short = search.next().map(|_| "unreachable");
                 break;
             }
         }
@@ -264,6 +320,7 @@ impl SearchRunner<'_> {
             report,
             inner: self.command.name().to_owned(),
             goals: self.args.goals.iter().map(ToString::to_string).collect(),
+            budget_ns: self.budget.map(|budget| budget.total().0),
             searches: self.searches,
         };
         let bug = guarded("validity", || judge_search(&mut document)).err();

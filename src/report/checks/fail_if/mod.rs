@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use super::metric::{self, Cells, Metric, MetricKind, of_received};
 use crate::document::{Cell, Gate, Report};
+use crate::unit::show_nanos;
 use field::Field;
 
 /// A condition that cannot be understood; the first field is its text.
@@ -154,6 +155,34 @@ impl Condition {
     /// Its figure in this cell as text; `None` if it is too uncertain to be compared.
     pub(crate) fn shown_in(&self, cell: &Cell) -> Option<String> {
         self.holds_in(cell).and_then(|_| self.known(cell))
+    }
+
+    /// How far it is from holding, if it does not hold: `p99<=5ms: 7.08 ms, 2.08 ms too much`.
+    #[must_use]
+    pub(crate) fn miss_in(&self, cell: &Cell) -> Option<String> {
+        if self.holds_in(cell) != Some(false) {
+            return None;
+        }
+        let kind = self.figure.kind();
+        let show = |value: f64| match kind {
+            MetricKind::Time if value.is_finite() => show_nanos(value.round() as u64),
+            MetricKind::Count => kind.show(value),
+            // Three significant digits, as in tables.
+            _ => kind.show(format!("{value:.2e}").parse().unwrap_or(value)),
+        };
+        let (actual, at_most) = self.figure.read(cell);
+        let shown = match (actual, at_most) {
+            (Some(actual), _) => show(actual),
+            (None, limit) => format!("at most {}", show(limit?)),
+        };
+        let by = actual.map_or(0.0, |actual| (actual - self.limit).abs());
+        let by = match self.comparison.0 {
+            _ if by == 0.0 || by.is_infinite() => String::new(),
+            "<" | "<=" => format!(", {} too much", show(by)),
+            ">" | ">=" => format!(", {} too little", show(by)),
+            _ => String::new(),
+        };
+        Some(format!("{self}: {shown}{by}"))
     }
 
     /// Its value as text, marked if lost datagrams would make it infinite.

@@ -90,6 +90,9 @@ codes! { RUN;
          --size that fits the MTU.";
     INTERRUPTED "interrupted" Critical "a search or comparison was interrupted",
         "Later measurements are missing.";
+    BUDGET_ENDED "budget_ended" Major "--budget ended before every size was searched",
+        "No trial of these sizes would have ended in time. Use a longer --budget, fewer sizes, or \
+         a shorter --time.";
     ENGINE_AT_RATE "engine_at_rate" Info "auto chose the engine at a limited rate",
         "At a rate that several engines can keep, they deliver alike, and chance decides between \
          them. Name an engine with -e in the inner command.";

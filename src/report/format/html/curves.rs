@@ -1,13 +1,9 @@
 //! Latency by percentile, a curve a cell, drawn from its histogram.
 
-use hdrhistogram::Histogram;
-
 use super::{Chart, Frame};
-use crate::document::{Cell, Report};
-use crate::measure::LatencyHistograms;
+use crate::document::Report;
 use crate::report::error::RenderError;
-use crate::report::format::hdr::decode;
-use crate::report::format::text::measured;
+use crate::report::format::hdr::{Distribution, distributions};
 use crate::unit::show_nanos;
 
 /// Points of a curve between two nines. Arbitrary: smooth to the eye at that size.
@@ -19,77 +15,61 @@ const MAX_NINES: u32 = 6;
 /// Shorter latencies are drawn as this: a histogram may hold 0, which has no logarithm.
 const MIN_NS: u64 = 1;
 
-struct Curve<'a> {
-    cell: &'a Cell,
-    histogram: Histogram<u64>,
-    bound_ns: u64,
-}
-
-/// A chart for each cell that has latencies, all on one scale of time.
+/// A chart for each cell that has latencies, all on one scale of time; before them, if there are
+/// several, one of all.
 pub(super) fn charts(report: &Report) -> Result<Vec<Chart>, RenderError> {
-    let curves = curves(report)?;
+    let curves = distributions(report)?;
     let least = curves.iter().map(|curve| curve.histogram.min().max(curve.bound_ns)).min();
     let most = curves.iter().map(|curve| curve.histogram.max()).max();
     let (Some(least), Some(most)) = (least, most) else { return Ok(Vec::new()) };
     let decade = |ns: u64| (ns.max(MIN_NS) as f64).log10();
     let (low, high) = (decade(least).floor(), decade(most).ceil());
     let y = (low, high.max(low + 1.0));
-    Ok(curves.iter().map(|curve| chart(curve, y)).collect())
+    let all = (curves.len() > 1).then(|| overlay(&curves, y));
+    Ok(all.into_iter().chain(curves.iter().map(|curve| chart(curve, y))).collect())
 }
 
-fn curves(report: &Report) -> Result<Vec<Curve<'_>>, RenderError> {
-    let mut curves: Vec<Curve<'_>> = Vec::new();
-    for cell in measured(report) {
-        let Some(latency) = &cell.latency else { continue };
-        let histogram = decode(cell, latency)?;
-        let at = curves.iter().position(|curve| curve.cell.id == cell.id).unwrap_or_else(|| {
-            // With our own bounds: those of a document may be of any size, and need as much memory.
-            let own = LatencyHistograms::default().histogram().clone();
-            curves.push(Curve { cell, histogram: own, bound_ns: 0 });
-            curves.len() - 1
-        });
-        let curve = &mut curves[at];
-        curve.bound_ns = curve.bound_ns.max(latency.bound_ns);
-        let damaged = |reason: String| RenderError::Histogram(cell.id.clone(), reason);
-        curve.histogram.add(&histogram).map_err(|error| damaged(error.to_string()))?;
-    }
-    curves.retain(|curve| !curve.histogram.is_empty());
-    Ok(curves)
+fn chart(curve: &Distribution<'_>, y: (f64, f64)) -> Chart {
+    axes(curve.cell.id.clone(), caption(curve), nines(curve), y).line(points(curve))
 }
 
-fn chart(curve: &Curve<'_>, y: (f64, f64)) -> Chart {
-    let Curve { cell, histogram, bound_ns } = curve;
-    let nines = ((histogram.len() as f64).log10().ceil() as u32).clamp(1, MAX_NINES);
-    let frame = Frame { x: (0.0, f64::from(nines)), y };
-    let points = (0..=nines * POINTS_PER_NINE).filter_map(|step| {
-        let x = f64::from(step) / f64::from(POINTS_PER_NINE);
-        let ns = histogram.value_at_quantile(1.0 - 10_f64.powf(-x));
-        // Latencies below the error bound of the clocks mean nothing.
-        (ns >= *bound_ns).then(|| (x, (ns.max(MIN_NS) as f64).log10()))
-    });
+fn overlay(curves: &[Distribution<'_>], y: (f64, f64)) -> Chart {
+    let most = curves.iter().map(nines).max().unwrap_or(1);
+    let chart = axes("All cells".to_owned(), String::new(), most, y);
+    curves.iter().fold(chart, |chart, curve| chart.layer(&curve.cell.id, points(curve)))
+}
+
+fn axes(title: String, caption: String, nines: u32, y: (f64, f64)) -> Chart {
     let decades = (y.0 as u32..=y.1 as u32).map(|power| (f64::from(power), decade(power)));
     let percentiles = (0..=nines).map(|nines| (f64::from(nines), percentile(nines)));
-    Chart::new(cell.id.clone(), caption(cell, histogram, *bound_ns), frame)
-        .x_ticks(percentiles)
-        .y_ticks(decades)
-        .line(points)
+    let frame = Frame { x: (0.0, f64::from(nines)), y };
+    Chart::new(title, caption, frame).x_ticks(percentiles).y_ticks(decades)
 }
 
-fn caption(cell: &Cell, histogram: &Histogram<u64>, bound_ns: u64) -> String {
-    let way = match cell.latency.as_ref().map(|latency| latency.kind.as_str()) {
-        Some("round_trip") => "round trip",
-        _ => "one way",
-    };
-    let from = if cell.pace.is_some() { "schedule" } else { "departure" };
-    let datagrams = format!("{way} from {from}, {} datagrams", histogram.len());
-    match bound_ns {
+fn nines(curve: &Distribution<'_>) -> u32 {
+    ((curve.histogram.len() as f64).log10().ceil() as u32).clamp(1, MAX_NINES)
+}
+
+/// Nines, and the power of ten of the latency in ns.
+fn points(curve: &Distribution<'_>) -> impl Iterator<Item = (f64, f64)> {
+    (0..=nines(curve) * POINTS_PER_NINE).filter_map(|step| {
+        let x = f64::from(step) / f64::from(POINTS_PER_NINE);
+        let ns = curve.histogram.value_at_quantile(1.0 - 10_f64.powf(-x));
+        // Latencies below the error bound of the clocks mean nothing.
+        (ns >= curve.bound_ns).then(|| (x, (ns.max(MIN_NS) as f64).log10()))
+    })
+}
+
+fn caption(curve: &Distribution<'_>) -> String {
+    let datagrams = format!("{}, {} datagrams", curve.kind(), curve.histogram.len());
+    match curve.bound_ns {
         0 => datagrams,
         bound_ns => format!("{datagrams}, known within ±{}", show_nanos(bound_ns)),
     }
 }
 
 /// `100 µs` for the fifth power of ten.
-fn decade(power: u32) -> String {
+pub(super) fn decade(power: u32) -> String {
     let unit = ["ns", "µs", "ms", "s"].get(power as usize / 3).unwrap_or(&"ks");
     format!("{} {unit}", 10_u32.pow(power % 3))
 }
@@ -101,6 +81,8 @@ fn percentile(nines: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hdrhistogram::Histogram;
+
     use super::*;
     use crate::report::fixture;
 
@@ -113,6 +95,7 @@ mod tests {
         let charts = charts(&report).unwrap();
         let shown: Vec<_> = charts.iter().map(|chart| (&*chart.title, &*chart.caption)).collect();
         let expected = [
+            ("All cells", ""),
             ("plain/64/max", "one way from departure, 1000 datagrams"),
             ("plain/64/50%", "one way from schedule, 2000 datagrams"),
         ];

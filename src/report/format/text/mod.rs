@@ -3,6 +3,7 @@
 mod breakdown;
 mod doctor;
 mod head;
+pub(crate) mod intervals;
 mod ledger;
 mod matrix;
 mod notes;

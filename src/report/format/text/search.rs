@@ -7,7 +7,7 @@ use super::style::{
 };
 use super::{head, warnings};
 use crate::document::{
-    CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialVerdict,
+    CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialDocument, TrialVerdict,
 };
 use crate::unit::show_nanos;
 
@@ -24,6 +24,7 @@ pub(crate) fn search(document: &SearchDocument, style: Style) -> String {
         if !found.curve.is_empty() {
             parts.push(curve(found, has_requests(&document.report), styler));
         }
+        parts.extend(failed_trials(found, styler, width));
     }
     if document.searches.is_empty() {
         parts.push(styler.paint(Color::Warning, "Partial: no result yet."));
@@ -37,6 +38,7 @@ fn goals(document: &SearchDocument) -> String {
     let mut items = vec![format!("the highest rate of {} with {goals}", document.inner)];
     let precision = document.searches.first().map(|found| found.precision);
     items.extend(precision.map(|share| format!("within {}", percent(share))));
+    items.extend(document.budget_ns.map(|ns| format!("budget {}", show_nanos(ns))));
     dotted(&items)
 }
 
@@ -61,6 +63,9 @@ fn result(found: &Found, styler: Styler) -> String {
         LimitedBy::Target => "limit: the target".to_owned(),
         LimitedBy::Generator => styler.paint(Color::Warning, "limit: the generator"),
         LimitedBy::MaxRate => "limit: --max-rate".to_owned(),
+        LimitedBy::NotSettled if is_out_of_budget(found) => {
+            styler.paint(Color::Warning, "the budget ended the search")
+        }
         LimitedBy::NotSettled => styler.paint(Color::Warning, "not settled"),
     });
     let label = styler.paint(Color::Title, &format!("{} B {}", found.size, found.engine));
@@ -78,6 +83,7 @@ fn notes(found: &Found, styler: Styler, width: usize) -> Option<String> {
             "The generator was late or lost replies above it, so the target may take more."
                 .to_owned()
         }
+        _ if is_out_of_budget(found) => out_of_budget(found),
         (LimitedBy::NotSettled, _) if found.disturbed.saturating_mul(2) > all => {
             "The search ended undecided: stop other programs on this machine.".to_owned()
         }
@@ -103,6 +109,66 @@ fn notes(found: &Found, styler: Styler, width: usize) -> Option<String> {
     let lines = lines.map(|line| format!("  {line}")).collect();
     let text = styler.paint_lines(Color::Quiet, lines).join("\n");
     (!text.is_empty()).then_some(text)
+}
+
+fn is_out_of_budget(found: &Found) -> bool {
+    found.cut_short_because.as_deref() == Some("budget")
+}
+
+/// What the search has found in its budget by shorter trials, and what is missing.
+fn out_of_budget(found: &Found) -> String {
+    if found.limited_by != LimitedBy::NotSettled {
+        return "--budget ended before all trials of the curve below the result.".to_owned();
+    }
+    let bound = |rate_pps: Option<f64>, word| rate_pps.map(|pps| format!("{} {word}", rate(pps)));
+    let bounds =
+        [bound(found.tentative_low_pps, "held"), bound(found.tentative_high_pps, "failed")];
+    let bounds: Vec<_> = bounds.into_iter().flatten().collect();
+    let tentative = match bounds.is_empty() {
+        true => String::new(),
+        false => format!("In single trials, {}. ", bounds.join(" and ")),
+    };
+    let trials = counted(found.trials.len() as u64, "trial");
+    format!("{tentative}--budget ended after {trials}: a longer one narrows the interval.")
+}
+
+/// A line for each trial that did not pass, with the reason; one for the disturbed repeats of a
+/// trial, with that of the last. `None` without such trials.
+fn failed_trials(found: &Found, styler: Styler, width: usize) -> Option<String> {
+    let failed = found.trials.iter().filter_map(|one| Some((one, verdict(one)?)));
+    let failed: Vec<_> = failed.collect();
+    let are_repeats = |(a, _): &(&TrialDocument, _), (b, _): &(&TrialDocument, _)| {
+        let key = |one: &TrialDocument| (one.verdict, one.rate_pps.to_bits(), one.time_ns);
+        a.verdict == TrialVerdict::Disturbed && key(a) == key(b)
+    };
+    let (rows, reasons): (Vec<_>, Vec<_>) = failed
+        .chunk_by(are_repeats)
+        .filter_map(|repeats| {
+            let (last, verdict) = repeats.last()?;
+            let times =
+                if repeats.len() > 1 { format!(" ×{}", repeats.len()) } else { String::new() };
+            let row =
+                vec![rate(last.rate_pps), show_nanos(last.time_ns), format!("{verdict}{times}")];
+            Some((row, last.reason.as_deref().unwrap_or_default()))
+        })
+        .unzip();
+    let rows = align(&rows, |at| at == 2);
+    let lines = rows.lines().zip(reasons).flat_map(|(row, reason)| {
+        let row = no_break(&format!("{:GAP$}{row}", ""));
+        wrap(&format!("{row}: {reason}"), width, 2 * GAP)
+    });
+    let title = styler.paint(Color::Quiet, "Trials that did not pass:");
+    (!failed.is_empty()).then(|| [title].into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
+}
+
+/// The verdict of a trial in a word; `None` if it passed.
+const fn verdict(trial: &TrialDocument) -> Option<&'static str> {
+    match trial.verdict {
+        TrialVerdict::Pass => None,
+        TrialVerdict::Fail => Some("failed"),
+        TrialVerdict::GeneratorLimited => Some("limited"),
+        TrialVerdict::Disturbed => Some("disturbed"),
+    }
 }
 
 fn curve(found: &Found, has_requests: bool, styler: Styler) -> String {
@@ -176,9 +242,9 @@ mod tests {
             cell.warnings.push(fixture::warning(code, message));
             cell
         });
-        let trial = |rate: f64, verdict| {
+        let trial = |rate: f64, verdict, reason: Option<&str>| {
             json!({"rate_pps": rate, "time_ns": 2_000_000_000, "purpose": "final",
-                "sent_pps": rate, "verdict": verdict, "goals": []})
+                "sent_pps": rate, "verdict": verdict, "reason": reason, "goals": []})
         };
         let point = |rate: f64, passed, loss: f64| {
             json!({"rate_pps": rate, "trials": 2, "delivered_pps": rate * (1.0 - loss),
@@ -192,12 +258,15 @@ mod tests {
             "verified": {"rate_pps": 218_790.0, "passed": 2, "of": 2},
             "probe": {"delivered_pps": 250e3, "sent_pps": 300e3},
             "curve": [point(24_310.0, 1, 0.0), point(245e3, 0, 0.02)],
-            "trials": [trial(243_100.0, "pass"), trial(245e3, "fail")],
+            "trials": [trial(243_100.0, "pass", None),
+                trial(245e3, "disturbed", Some("first")), trial(245e3, "disturbed", Some("last")),
+                trial(245e3, "fail", Some("loss<=0.1%: 2%, 1.9% too much"))],
         });
         SearchDocument {
             report: fixture::report_of(cells.to_vec()),
             inner: "bench".to_owned(),
             goals: vec!["loss<=0.1%".to_owned(), "p99<=200us".to_owned()],
+            budget_ns: None,
             searches: vec![serde_json::from_value(found).unwrap()],
         }
     }
@@ -213,9 +282,12 @@ mod tests {
             "the highest rate of bench with loss<=0.1% and p99<=200us · within 1.00%",
             "64 B plain 243.1 kpps passed (2 of 2) · 245.0 kpps failed (0 of 2) · \
              p99 170 µs there · limit: the target\n",
-            "At 218.8 kpps goals held in 2 of 2 trials. 1 of 2 trials were disturbed",
+            "At 218.8 kpps goals held in 2 of 2 trials. 1 of 4 trials were disturbed",
             "delivered   lost      p50     p99  held\n",
             "245.0 kpps  240.1 kpps  2.00%  83.2 µs       ∞   0/2",
+            "\n\nTrials that did not pass:\n  245.0 kpps  2.00 s  disturbed ×2: last\n",
+            "\n  245.0 kpps  2.00 s  failed: loss<=0.1%: 2%, 1.9% too \
+             much\n",
             "! passed",
         ] {
             assert!(shown.contains(part), "{part}\n{shown}");
@@ -227,6 +299,17 @@ mod tests {
         let found = &mut document.searches[0];
         (found.low_pps, found.limited_by) = (None, LimitedBy::NotSettled);
         assert!(text(&document).contains("no rate found · 245.0 kpps failed"));
+        // The document of a search whose budget ended it.
+        document.budget_ns = Some(30_000_000_000);
+        let found = &mut document.searches[0];
+        (found.cut_short_because, found.tentative_low_pps) = (Some("budget".to_owned()), Some(1e3));
+        let shown = text(&document);
+        assert!(shown.contains("within 1.00% · budget 30.0 s\n"), "{shown}");
+        assert!(shown.contains("the budget ended the search\n"), "{shown}");
+        let note = "In single trials, 1.000 kpps held. --budget ended after 4 trials: a longer one";
+        assert!(shown.contains(note), "{shown}");
+        document.searches[0].limited_by = LimitedBy::Target;
+        assert!(text(&document).contains("ended before all trials of the curve below the result."));
         document.searches.clear();
         assert!(text(&document).contains("Partial"));
     }
@@ -236,7 +319,9 @@ mod tests {
         let document = document();
         schema::read_back(&document, schema::RUN);
         let csv = crate::report::format::csv::trials(&document).unwrap();
-        assert!(csv.ends_with("\nplain/64,245000,2000000000,final,245000,,,,,fail\n"), "{csv}");
+        let last = "\nplain/64,245000,2000000000,final,245000,,,,,fail,\"loss<=0.1%: 2%, 1.9% too \
+                    much\"\n";
+        assert!(csv.ends_with(last), "{csv}");
         let shown = [40.0, 999.96, 20_202.0, 999_960.0, 9_876_543.0].map(rate);
         assert_eq!(shown, ["40.00 pps", "1.000 kpps", "20.20 kpps", "1.000 Mpps", "9.877 Mpps"]);
     }

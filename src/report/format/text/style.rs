@@ -17,7 +17,7 @@ pub(crate) struct Style {
 pub(crate) const NBSP: char = '\u{a0}';
 
 /// Stands for what is unknown.
-pub(super) const UNKNOWN: &str = "–";
+pub(crate) const UNKNOWN: &str = "–";
 
 /// Stands for a percentile that falls among lost or missed datagrams.
 pub(super) const INFINITE: &str = "∞";

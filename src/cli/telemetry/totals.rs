@@ -1,0 +1,324 @@
+//! RunTotals of a run so far, and their text: OpenMetrics 1.0, "Text Format".
+//!
+//! The text is small. The crate prometheus-client would bring more crates and a derive macro, and
+//! its counters cannot be set, which is needed where the result of a cell replaces live counts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::document::Cell;
+use crate::measure::{
+    CellResult, ClientStats, IntervalCounts, IntervalSeries, LatencyHistograms, Snapshot,
+};
+use crate::report::IntervalFacts;
+
+/// A metric, in the order of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Family {
+    Datagrams,
+    Dropped,
+    Latency,
+    Lag,
+    Stalls,
+}
+
+/// Name, type, unit and description of each metric. As the contract has them.
+const FAMILIES: [(Family, &str, &str, &str, &str); 5] = [
+    (
+        Family::Datagrams,
+        "udperf_datagrams",
+        "counter",
+        "",
+        "Datagrams or requests by outcome; lost counts when a cell has ended.",
+    ),
+    (
+        Family::Dropped,
+        "udperf_dropped_datagrams",
+        "counter",
+        "",
+        "Lost datagrams by place, of cells that have ended.",
+    ),
+    (
+        Family::Latency,
+        "udperf_latency_seconds",
+        "histogram",
+        "seconds",
+        "Latency from the schedule.",
+    ),
+    (
+        Family::Lag,
+        "udperf_schedule_lag_seconds",
+        "histogram",
+        "seconds",
+        "From the due time to the send.",
+    ),
+    (
+        Family::Stalls,
+        "udperf_stalls_seconds",
+        "counter",
+        "seconds",
+        "Stalls of workers of more than 1 ms.",
+    ),
+];
+
+/// Upper bounds of the buckets of histograms in ns. Arbitrary: 1 µs to 10 s in steps of 2 or 5.
+const BOUNDS_NS: [u64; 15] = [
+    1_000,
+    5_000,
+    10_000,
+    50_000,
+    100_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    10_000_000,
+    50_000_000,
+    100_000_000,
+    500_000_000,
+    1_000_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// The place of a sample in the text: its metric, its rank there, and its suffix and labels.
+type Key = (Family, usize, String);
+
+/// Counters by sample; those of metrics with a unit are in ns. What is not known is not there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunTotals(BTreeMap<Key, u64>);
+
+impl RunTotals {
+    /// Of a running cell with these counts of senders and receivers.
+    pub(super) fn of_running(facts: IntervalFacts, [tx, rx]: &[IntervalCounts; 2]) -> Self {
+        let mut totals = Self::default();
+        let both = |count| facts.both.then_some(count);
+        totals.datagrams(
+            "forward",
+            [
+                ("sent", Some(tx.sent)),
+                ("refused", Some(tx.refused)),
+                ("missed", facts.paced.then_some(tx.missed)),
+                ("received", both(rx.received)),
+                ("lost", None),
+                ("duplicate", both(rx.duplicate)),
+                ("late", both(rx.late)),
+                ("reordered", both(rx.reordered)),
+            ],
+        );
+        if facts.both {
+            totals.histogram(Family::Latency, rx.latency.iter());
+        }
+        if facts.paced {
+            totals.histogram(Family::Lag, tx.latency.iter());
+        }
+        totals.count(Family::Stalls, 0, "_total", (tx.stalled + rx.stalled).0);
+        totals
+    }
+
+    /// Of a measured cell.
+    pub(super) fn of_cell(cell: &Cell, result: &CellResult) -> Self {
+        let mut totals = Self::default();
+        let ledger = &cell.ledger;
+        totals.datagrams(
+            cell.direction.as_deref().unwrap_or("forward"),
+            [
+                ("sent", Some(ledger.sent)),
+                ("refused", Some(ledger.attempted.saturating_sub(ledger.sent))),
+                ("missed", cell.schedule.as_ref().map(|schedule| schedule.missed)),
+                ("received", ledger.received),
+                ("lost", ledger.lost),
+                ("duplicate", ledger.duplicate),
+                ("late", ledger.late),
+                ("reordered", ledger.reordered),
+            ],
+        );
+        let places =
+            ledger.lost_at.places().into_iter().chain([("unaccounted", ledger.unaccounted)]);
+        for (place, count) in places {
+            if let Some(count) = count {
+                totals.dropped(place, count);
+            }
+        }
+        if cell.latency.is_some() {
+            let all = &result.rx.latency.from_schedule;
+            totals.latencies(Family::Latency, &result.rx.intervals, all);
+        }
+        if let Some(timing) = &result.tx.timing {
+            totals.latencies(Family::Lag, &result.tx.intervals, &timing.lag);
+        }
+        let stalls = &cell.stalls;
+        let stalled_ns = stalls.tx.total_ns + stalls.rx.map_or(0, |stalls| stalls.total_ns);
+        totals.count(Family::Stalls, 0, "_total", stalled_ns);
+        totals
+    }
+
+    /// Of a client of a sink that has left.
+    pub(crate) fn of_client(client: &ClientStats) -> Self {
+        let mut totals = Self::default();
+        let rx = &client.rx;
+        let received = [
+            ("received", rx.received),
+            ("lost", client.lost),
+            ("duplicate", rx.duplicate),
+            ("late", rx.late),
+        ];
+        totals.datagrams("forward", received.map(|(outcome, count)| (outcome, Some(count))));
+        totals.datagrams("reverse", [("sent", Some(client.sent))]);
+        totals
+    }
+
+    /// Of what came to a sink outside sessions.
+    pub(crate) fn of_unsolicited(traffic: &Snapshot) -> Self {
+        let mut totals = Self::default();
+        totals.datagrams("forward", [("unsolicited", Some(traffic.totals.datagrams))]);
+        totals.dropped("receive_buffer", traffic.drops);
+        totals
+    }
+
+    /// Of what an echo server received.
+    pub(crate) fn of_echo(received: u64) -> Self {
+        let mut totals = Self::default();
+        totals.datagrams("forward", [("received", Some(received))]);
+        totals
+    }
+
+    fn count(&mut self, family: Family, rank: usize, labels: impl Into<String>, count: u64) {
+        let sum = self.0.entry((family, rank, labels.into())).or_default();
+        *sum = sum.saturating_add(count);
+    }
+
+    fn datagrams<const N: usize>(&mut self, direction: &str, by: [(&str, Option<u64>); N]) {
+        for (outcome, count) in by {
+            let labels = format!("_total{{direction=\"{direction}\",outcome=\"{outcome}\"}}");
+            if let Some(count) = count {
+                self.count(Family::Datagrams, 0, labels, count);
+            }
+        }
+    }
+
+    fn dropped(&mut self, place: &str, count: u64) {
+        self.count(Family::Dropped, 0, format!("_total{{place=\"{place}\"}}"), count);
+    }
+
+    /// Latencies by interval, as they were counted while the cell ran; without intervals, all.
+    fn latencies(&mut self, family: Family, by_interval: &IntervalSeries, all: &LatencyHistograms) {
+        let values: Vec<_> = if by_interval.is_empty() {
+            let values = all.histogram().iter_recorded();
+            values.map(|one| (one.value_iterated_to(), one.count_at_value())).collect()
+        } else {
+            by_interval.iter().flat_map(|(_, counts)| counts.latency.iter()).collect()
+        };
+        self.histogram(family, values.into_iter());
+    }
+
+    /// Adds values in ns, and how many there are of each.
+    fn histogram(&mut self, family: Family, values: impl Iterator<Item = (u64, u64)>) {
+        let (mut counts, mut sum_ns) = ([0_u64; BOUNDS_NS.len() + 1], 0_u64);
+        for (ns, count) in values {
+            counts[BOUNDS_NS.partition_point(|bound| *bound < ns)] += count;
+            sum_ns = sum_ns.saturating_add(ns.saturating_mul(count));
+        }
+        let bounds = BOUNDS_NS.iter().map(|bound_ns| seconds(*bound_ns)).chain(["+Inf".to_owned()]);
+        let mut below = 0;
+        for (rank, (bound, count)) in bounds.zip(counts).enumerate() {
+            below += count;
+            self.count(family, rank, format!("_bucket{{le=\"{bound}\"}}"), below);
+        }
+        self.count(family, BOUNDS_NS.len() + 1, "_count", below);
+        self.count(family, BOUNDS_NS.len() + 2, "_sum", sum_ns);
+    }
+
+    /// Adds those of another cell.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for ((family, rank, labels), count) in &other.0 {
+            self.count(*family, *rank, labels.as_str(), *count);
+        }
+    }
+
+    /// Takes what is larger there: counters of a scraper must not fall where a cell's result is a
+    /// little less than what was counted while it ran, as after a correction of clocks.
+    pub(super) fn raise_to(&mut self, other: &Self) {
+        for (key, count) in &other.0 {
+            let own = self.0.entry(key.clone()).or_default();
+            *own = (*own).max(*count);
+        }
+    }
+
+    /// The text of all metrics.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::from("# TYPE udperf_build info\n# HELP udperf_build The program.\n");
+        let version = env!("CARGO_PKG_VERSION");
+        let git = option_env!("UDPERF_GIT").unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "udperf_build_info{{version=\"{version}\",git=\"{git}\"}} 1");
+        for (family, name, kind, unit, help) in FAMILIES {
+            let is_of = |((of, ..), _): &(&Key, &u64)| *of == family;
+            let mut samples = self.0.iter().filter(is_of).peekable();
+            if samples.peek().is_none() {
+                continue;
+            }
+            let _ = writeln!(text, "# TYPE {name} {kind}");
+            if !unit.is_empty() {
+                let _ = writeln!(text, "# UNIT {name} {unit}");
+            }
+            let _ = writeln!(text, "# HELP {name} {help}");
+            for ((_, _, labels), count) in samples {
+                let is_time = !unit.is_empty() && (labels == "_sum" || kind == "counter");
+                let value = if is_time { seconds(*count) } else { count.to_string() };
+                let _ = writeln!(text, "{name}{labels} {value}");
+            }
+        }
+        text + "# EOF\n"
+    }
+}
+
+/// Nanoseconds as exact seconds.
+fn seconds(ns: u64) -> String {
+    let text = format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+    let short = text.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_openmetrics() {
+        let mut totals = RunTotals::default();
+        totals
+            .histogram(Family::Latency, [(1_000, 2), (1_001, 3), (20_000_000_000, 1)].into_iter());
+        totals.datagrams("forward", [("sent", Some(6)); 8]);
+        totals.count(Family::Stalls, 0, "_total", 1_500_000_000);
+        let text = totals.text();
+        for line in [
+            "# TYPE udperf_datagrams counter",
+            "udperf_latency_seconds_bucket{le=\"0.000001\"} 2",
+            "udperf_latency_seconds_bucket{le=\"0.000005\"} 5",
+            "udperf_latency_seconds_bucket{le=\"1.0\"} 5",
+            "udperf_latency_seconds_bucket{le=\"+Inf\"} 6",
+            "udperf_latency_seconds_count 6",
+            "udperf_latency_seconds_sum 20.000005003",
+            "udperf_stalls_seconds_total 1.5",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("lag"), "{text}");
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn totals_add_up_and_do_not_fall() {
+        let of = |count| {
+            let mut totals = RunTotals::default();
+            totals.count(Family::Stalls, 0, "_total", count);
+            totals
+        };
+        let mut sum = of(3);
+        sum.merge(&of(4));
+        sum.raise_to(&of(5));
+        assert!(sum.text().contains("udperf_stalls_seconds_total 0.000000007\n"));
+        sum.raise_to(&of(9));
+        assert!(sum.text().contains("udperf_stalls_seconds_total 0.000000009\n"));
+    }
+}

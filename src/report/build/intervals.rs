@@ -1,0 +1,167 @@
+//! The intervals of a cell.
+
+use crate::document::{Interval, IntervalLatency, KernelDrops};
+use crate::measure::{CellResult, IntervalCounts, KernelDelta, Latencies};
+use crate::plan::{CellRate, Limit, Plan, PlannedCell, Route};
+use crate::sys;
+use crate::unit::{Nanos, sum_counts};
+
+/// The intervals of a cell, in order; empty without.
+pub(super) fn intervals(result: &CellResult) -> Vec<Interval> {
+    let (tx, rx) = (&result.tx.intervals, &result.rx.intervals);
+    let len = tx.len().max(rx.len());
+    let equal_from = tx.scale().map(crate::measure::IntervalScale::width);
+    let (width, mut tx) = tx.of_equal_width(len);
+    let (_, mut rx) = rx.of_equal_width(len);
+    // Stalls during draining count in the last interval.
+    let last = result.tx.end.0.div_ceil(width.0.max(1)).max(1) as usize - 1;
+    fold_behind(&mut tx, last);
+    fold_behind(&mut rx, last);
+    rx.resize(tx.len(), IntervalCounts::default());
+    remove_forged(&tx, &mut rx, result);
+    let equal = equal_from == Some(width);
+    let both = tx.iter().zip(&rx).zip(0..);
+    let facts = IntervalFacts::of(result);
+    let intervals = both.map(|((tx, rx), index)| {
+        let drops = kernel_drops(&result.drop_readings, index, index == last);
+        let kernel_drops = drops.filter(|_| equal);
+        let start = Nanos(width.0 * index as u64);
+        Interval { kernel_drops, ..interval(facts, (start, start + width), [tx, rx]) }
+    });
+    intervals.collect()
+}
+
+/// Adds what comes behind the last interval to it.
+fn fold_behind(intervals: &mut Vec<IntervalCounts>, last: usize) {
+    let behind: Vec<_> = intervals.drain((last + 1).min(intervals.len())..).collect();
+    if let Some(last) = intervals.get_mut(last) {
+        behind.iter().for_each(|more| last.merge(more));
+    }
+}
+
+/// Removes what was received beyond what was sent, as the cell does: first where an interval has
+/// more than was sent in it.
+fn remove_forged(tx: &[IntervalCounts], rx: &mut [IntervalCounts], result: &CellResult) {
+    let received = sum_counts(rx.iter().map(|one| one.received));
+    let mut forged = received.saturating_sub(result.rx.tally.received);
+    for keep_sent in [true, false] {
+        for (tx, rx) in tx.iter().zip(&mut *rx) {
+            let most = if keep_sent { rx.received.saturating_sub(tx.sent) } else { rx.received };
+            let removed = most.min(forged);
+            rx.received -= removed;
+            forged -= removed;
+        }
+    }
+}
+
+/// What the intervals of a cell depend on besides their counts.
+#[derive(Debug, Clone, Copy)]
+pub struct IntervalFacts {
+    /// Whether the receivers are known.
+    pub both: bool,
+    /// Whether there is a schedule.
+    pub paced: bool,
+    requests: bool,
+    has_cpu: bool,
+    bound_ns: u64,
+    /// The end of the window; [`Nanos::NEVER`] if it is not known yet.
+    pub end: Nanos,
+}
+
+impl IntervalFacts {
+    fn of(result: &CellResult) -> Self {
+        Self {
+            both: !result.one_ended,
+            paced: result.tx.timing.is_some(),
+            requests: result.rx.exchange.is_some(),
+            has_cpu: result.tx.usage.cpu.is_some(),
+            bound_ns: result.rx.latency.bound.0,
+            end: result.tx.end,
+        }
+    }
+
+    /// Of a cell that runs: receivers of another host are not known yet.
+    #[must_use]
+    pub fn of_running(plan: &Plan, cell: &PlannedCell) -> Self {
+        let end = match plan.scenario.limit {
+            Limit::Time(time) => time,
+            Limit::Count(_) => Nanos::NEVER,
+        };
+        Self {
+            both: matches!(plan.scenario.route, Route::Local | Route::Request),
+            paced: cell.rate != CellRate::Max,
+            requests: plan.scenario.asking.is_some(),
+            has_cpu: sys::thread_cpu_ns().is_some(),
+            bound_ns: 0,
+            end,
+        }
+    }
+}
+
+/// An interval from the counts of senders and receivers, without drops of the kernel.
+#[must_use]
+pub fn interval(
+    facts: IntervalFacts,
+    (start, end): (Nanos, Nanos),
+    [tx, rx]: [&IntervalCounts; 2],
+) -> Interval {
+    let IntervalFacts { both, paced, requests, .. } = facts;
+    let cpu = tx.cpu + rx.cpu;
+    Interval {
+        start_ns: start.0,
+        end_ns: end.min(facts.end).max(start).0,
+        sent: tx.sent,
+        refused: tx.refused,
+        missed: paced.then_some(tx.missed),
+        received: both.then_some(rx.received),
+        lost: both.then(|| tx.sent.saturating_sub(rx.received)),
+        duplicate: both.then_some(rx.duplicate),
+        late: both.then_some(rx.late),
+        reordered: both.then_some(rx.reordered),
+        timeouts: requests.then_some(rx.timeouts),
+        errors: requests.then_some(rx.errors),
+        latency: latency(&rx.latency, facts.bound_ns),
+        lag_p99_ns: paced.then(|| tx.latency.quantile_ns(0.99)).flatten(),
+        stalls: tx.stalls.saturating_add(rx.stalls),
+        stalled_ns: (tx.stalled + rx.stalled).0,
+        kernel_drops: None,
+        cpu_ns: facts.has_cpu.then_some(cpu.0),
+    }
+}
+
+/// What the kernel counted from the start of the interval of this index to that of the next one, or
+/// to the end of the cell; `None` if it was not read at both.
+fn kernel_drops(
+    readings: &[(usize, KernelDelta)],
+    index: usize,
+    is_last: bool,
+) -> Option<KernelDrops> {
+    let at = |index: usize| readings.iter().find(|(at, _)| *at == index).map(|(_, read)| read);
+    let start = if index == 0 { None } else { Some(at(index)?) };
+    let end = at(if is_last { usize::MAX } else { index + 1 })?;
+    let gained = |of: fn(&KernelDelta) -> Option<u64>| {
+        Some(of(end)?.saturating_sub(start.map_or(Some(0), of)?))
+    };
+    Some(KernelDrops {
+        receive_buffer: gained(|read| Some(read.udp?.rcvbuf_errors)),
+        backlog: gained(|read| read.backlog),
+        device: gained(|read| read.device),
+        tx_device: gained(|read| read.tx_device),
+        qdisc: gained(|read| read.qdisc),
+        checksum: gained(|read| Some(read.udp?.in_csum_errors)),
+        no_port: gained(|read| Some(read.udp?.no_ports)),
+    })
+}
+
+fn latency(of: &Latencies, bound_ns: u64) -> Option<IntervalLatency> {
+    let max_ns = of.max_ns()?;
+    let known = |ns: Option<u64>| ns.filter(|ns| *ns >= bound_ns);
+    let at = |quantile| known(of.quantile_ns(quantile));
+    Some(IntervalLatency {
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        p99_9_ns: at(0.999),
+        max_ns: known(Some(max_ns)),
+    })
+}

@@ -66,6 +66,8 @@ pub(crate) struct Outputs {
     /// The flag whose format takes the place of text on standard output.
     stdout: Option<&'static str>,
     files: Vec<(&'static str, OutputTarget)>,
+    /// Files that are read.
+    inputs: Vec<PathBuf>,
     /// Whether the document is only rendered from files, so that it need not be kept.
     pub(crate) is_repeatable: bool,
 }
@@ -112,15 +114,17 @@ impl Outputs {
         let size = terminal_size::terminal_size_of(io::stdout());
         let width = size.map_or(NO_TERMINAL, |(columns, _)| columns.0.into());
         let style = Style { color: color(args.color), width, verbose: args.verbose };
-        Ok(Self { style, stdout, files, is_repeatable: false })
+        Ok(Self { style, stdout, files, inputs: Vec::new(), is_repeatable: false })
     }
 
-    pub(crate) fn protect<'a>(&self, inputs: impl IntoIterator<Item = &'a Path>) -> CliResult<()> {
-        let inputs: Vec<_> =
-            inputs.into_iter().filter_map(|path| path.canonicalize().ok()).collect();
+    pub(crate) fn protect<'a>(
+        &mut self,
+        inputs: impl IntoIterator<Item = &'a Path>,
+    ) -> CliResult<()> {
+        self.inputs.extend(inputs.into_iter().filter_map(|path| path.canonicalize().ok()));
         for (_, target) in self.files.iter().filter(|(_, target)| target.path.is_file()) {
             let (flag, path) = (target.flag, target.identity());
-            if inputs.contains(&path) {
+            if self.inputs.contains(&path) {
                 let path = path.display();
                 return usage(format!(
                     "--{flag} would replace {path}, which is read; name another"
@@ -146,7 +150,11 @@ impl Outputs {
         let write = |(name, target): &(&str, OutputTarget)| {
             let format = D::FORMATS.iter().find(|format| format.name == *name);
             if let Some((format, cells)) = format.and_then(|one| Some((one, one.render_cells?))) {
-                return target.write_cells(&guarded(format.name, || cells(document))??);
+                let files = target.of_cells(guarded(format.name, || cells(document))??);
+                return files.into_iter().try_for_each(|(file, text)| {
+                    self.refuse_taken(target, &file)?;
+                    file.write(&text)
+                });
             }
             match format.map(|format| render(format, document, options)).transpose()?.flatten() {
                 Some(text) => target.write(&text),
@@ -169,6 +177,17 @@ impl Outputs {
         let first = failed.next();
         failed.for_each(|error| warn_stderr(&error.to_string()));
         first.map_or(Ok(()), Err)
+    }
+
+    /// Refuses a file of a cell that is an input or another output.
+    fn refuse_taken(&self, target: &OutputTarget, file: &OutputTarget) -> CliResult<()> {
+        let (own, path) = (target.identity(), file.identity());
+        let others = self.files.iter().map(|(_, other)| other.identity());
+        if path == own || !others.chain(self.inputs.iter().cloned()).any(|other| other == path) {
+            return Ok(());
+        }
+        let (flag, path) = (file.flag, path.display());
+        usage(format!("--{flag} would replace {path}, which is read or written; name another"))
     }
 
     fn print<D: Document>(&self, document: &D, options: &RenderOptions<'_>) -> CliResult<()> {

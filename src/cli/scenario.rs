@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::args::{
     BenchArgs, BlastArgs, CellArgs, CellCommand, FamilyArgs, Local, NO_UNIX, ServerArgs,
-    TelemetryArgs,
 };
 use super::error::{CliError, CliResult, usage};
 use super::target::{any, here, named, public_address_error};
@@ -130,22 +129,18 @@ const INTERVAL: Nanos = Nanos::from_millis(1_000);
 const INTERVALS_FROM: Nanos = Nanos::from_millis(3_000);
 
 /// The width of intervals; `None`: no intervals.
-fn interval(
-    requested: Option<Nanos>,
-    limit: Limit,
-    telemetry: &TelemetryArgs,
-) -> CliResult<Option<Nanos>> {
+fn interval(requested: Option<Nanos>, limit: Limit, is_needed: bool) -> CliResult<Option<Nanos>> {
     let time = match limit {
         Limit::Time(time) => Some(time),
         Limit::Count(_) => None,
     };
     match requested {
-        None if telemetry.is_some() => {
+        None if is_needed => {
             Ok(Some(time.map_or(INTERVAL, |time| time.min(INTERVAL)).max(NARROWEST_INTERVAL)))
         }
         None => Ok(time.filter(|time| *time >= INTERVALS_FROM).map(|_| INTERVAL)),
-        Some(Nanos::ZERO) if telemetry.is_some() => {
-            usage("--events and --metrics report intervals; omit --interval 0")
+        Some(Nanos::ZERO) if is_needed => {
+            usage("--events, --metrics and --csv-intervals need intervals; omit --interval 0")
         }
         Some(Nanos::ZERO) => Ok(None),
         Some(width) if width < NARROWEST_INTERVAL => usage(format!(
@@ -162,6 +157,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
     refuse_repeats(args)?;
     let sizes = distinct(args.sizes.concat());
     let time = args.time.map_or(base.limit, Limit::Time);
+    let needs_intervals = args.telemetry.is_some() || args.output.csv_intervals.is_some();
     let scope = match &args.bind {
         Some(Local::Ip(_, scope)) => scope.as_deref(),
         _ => None,
@@ -174,7 +170,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
         pace: args.pace,
         limit: args.count.map_or(time, Limit::Count),
         warmup: args.warmup.unwrap_or(base.warmup),
-        interval: interval(args.interval, args.count.map_or(time, Limit::Count), &args.telemetry)?,
+        interval: interval(args.interval, args.count.map_or(time, Limit::Count), needs_intervals)?,
         trials: args.trials,
         streams: args.streams.unwrap_or_else(|| args.threads.max(1)),
         threads: args.threads,

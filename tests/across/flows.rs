@@ -137,6 +137,7 @@ fn what_befalls_one_flow_is_told_of_that_flow() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_port_that_a_firewall_closes_is_one_flow_starved() {
     let _together = together();
     let Some(nets) = Nets::make(&["iptables"]) else { return };

@@ -37,6 +37,7 @@ fn workers(cell: &Value) -> Vec<u64> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_hash_of_sources_loses_and_hides_nothing() {
     let _together = together();
     let sink = Sink::here("--threads 2");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::common::{number, together};
+use crate::common::{interval_sum, number, together};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::PATIENCE;
 use crate::rig::{NOTICED, Sink, blast, only, still_serves};
@@ -48,6 +48,7 @@ fn killed_in_the_middle(nets: &Nets, from: Side, sink_words: &str, words: &str) 
     assert_eq!(cell["cut_short_because"], "peer_lost", "{done:?}");
     assert!(number(cell, "ledger.sent") >= MIDDLE, "{done:?}");
     assert!(cell["ledger"]["received"].is_null(), "{done:?}");
+    assert_eq!(interval_sum(cell, "sent"), number(cell, "ledger.sent"), "{done:?}");
 }
 
 #[test]

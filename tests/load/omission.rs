@@ -90,6 +90,7 @@ fn a_closed_loop_asks_one_meanwhile() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_a_closed_loop_omits_from_its_schedule_is_told() {
     let _alone = alone();
     let (cell, asked) = held(&format!("plain --outstanding 1 -r {RATE}"));

@@ -36,6 +36,7 @@ fn json(text: &str) -> Value {
 
 /// The server is at 127.0.0.1 alone, and the name's first address is ::1.
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_name_is_tried_until_an_address_works() {
     let flags = "-n 20 -r 1k --warmup 0 -q -J";
     let script = format!(

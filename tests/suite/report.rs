@@ -443,6 +443,25 @@ fn what_is_read_is_not_replaced() {
 }
 
 #[test]
+fn files_of_cells_replace_no_input_and_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = "bench -q -l 64 -e plain -r 1k,2k -t 50ms --warmup 5ms";
+    let run = |words: &str| {
+        let words = words.split_whitespace();
+        udperf().args(words).current_dir(folder.path()).output().unwrap()
+    };
+    // The files are named x-plain-64-1k.hgrm and x-plain-64-2k.hgrm.
+    let output = run(&format!("{bench} -J=x-plain-64-1k.hgrm --hgrm x.hgrm"));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("name another"), "{}", stderr(&output));
+    let document = fs::read_to_string(folder.path().join("x-plain-64-1k.hgrm")).unwrap();
+    assert!(serde_json::from_str::<Value>(&document).is_ok(), "the document is kept");
+    let output = run("report x-plain-64-1k.hgrm --hgrm x.hgrm");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(folder.path().join("x-plain-64-1k.hgrm")).unwrap(), document);
+}
+
+#[test]
 fn a_history_refuses_formats_that_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
     let output = udperf()

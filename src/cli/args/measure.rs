@@ -35,7 +35,8 @@ pub(crate) struct CellArgs {
     /// Report each part of a cell of this width; 0: off [default: 1 for cells of 3 s and more]
     ///
     /// A datagram counts in the interval in which it was due, whenever it arrives, so that the
-    /// intervals add up to the cell. With --events or --metrics, shorter cells are one interval.
+    /// intervals add up to the cell. With --events, --metrics
+    /// or --csv-intervals, shorter cells are one interval.
     /// With this flag where standard error is no terminal, and with -v, a line per interval is
     /// printed on standard error as it ends.
     #[arg(short = 'i', long, value_name = "DUR")]

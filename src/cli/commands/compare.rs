@@ -22,7 +22,7 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let inputs = [Some(&args.base), Some(&args.new), args.verdict.noise.as_ref()];
     outputs.protect(inputs.into_iter().flatten().map(PathBuf::as_path))?;
     let metrics = metrics(&args.verdict);
-    let load = |path: &Path| load(path, args.output.common.quiet, &outputs);
+    let mut load = |path: &Path| load(path, args.output.common.quiet, &mut outputs);
     let (base, new) = (load(&args.base)?, load(&args.new)?);
     let noise = read_noise(args.verdict.noise.as_deref(), false)?;
     let [base_from, new_from] = [&args.base, &args.new].map(|path| path.display().to_string());
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     Ok(exit(&comparison, &args.verdict))
 }
 
-fn load(path: &Path, quiet: bool, outputs: &Outputs) -> CliResult<Vec<Report>> {
+fn load(path: &Path, quiet: bool, outputs: &mut Outputs) -> CliResult<Vec<Report>> {
     let store::Loaded { runs, skipped } = store::load(path)?;
     outputs.protect(runs.iter().map(|run| run.path.as_path()))?;
     for (path, why) in skipped.iter().filter(|_| !quiet) {

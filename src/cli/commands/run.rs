@@ -16,7 +16,7 @@ use crate::run::LocalRunner;
 pub(crate) fn run(command: &CellCommand) -> CliResult {
     let CellArgs { output, telemetry, .. } = command.cells();
     let files = output.files().into_iter().chain([(EVENTS, telemetry.events.as_deref())]);
-    let outputs = Outputs::check::<Report>(&output.common, &Vec::from_iter(files))?;
+    let mut outputs = Outputs::check::<Report>(&output.common, &Vec::from_iter(files))?;
     outputs.protect(command.inputs())?;
     let output_of_run = measure(command, &stop_on_signals()?)?;
     let RunOutput { mut report, error, interrupted, telemetry } = output_of_run;

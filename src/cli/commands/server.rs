@@ -27,7 +27,7 @@ const MAX_DELAY: Nanos = Nanos::from_millis(3_600_000);
 
 pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let started_at = SystemTime::now();
-    let outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
+    let mut outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
     outputs.protect(args.key_file.as_deref())?;
     let mut facts = host::survey(Depth::Quick);
     let options = sink_options(args, &host::machine(&facts))?;

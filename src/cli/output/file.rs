@@ -57,22 +57,24 @@ impl OutputTarget {
         }
     }
 
-    /// Writes a file for each cell: if there are several, with the cell's name before the extension
-    /// of the path. All go to one device or pipe in place of a file.
-    pub(super) fn write_cells(&self, cells: &[CellFile]) -> CliResult<()> {
+    /// A file for each cell, and its text: if there are several, with the cell's name before the
+    /// extension of the path. All go to one device or pipe in place of a file.
+    pub(super) fn of_cells(&self, cells: Vec<CellFile>) -> Vec<(Self, String)> {
+        let target = |path: PathBuf| Self { flag: self.flag, path };
         if cells.len() == 1 || self.file().is_ok_and(|file| file.is_none()) {
-            return self.write(&cells.iter().map(|cell| cell.text.as_str()).collect::<String>());
+            let text = cells.into_iter().map(|cell| cell.text).collect();
+            return vec![(target(self.path.clone()), text)];
         }
-        for cell in cells {
+        let file = |cell: CellFile| {
             let mut name = self.path.file_stem().unwrap_or_default().to_owned();
             name.push(format!("-{}", cell.name));
             if let Some(extension) = self.path.extension() {
                 name.push(".");
                 name.push(extension);
             }
-            Self { flag: self.flag, path: self.path.with_file_name(name) }.write(&cell.text)?;
-        }
-        Ok(())
+            (target(self.path.with_file_name(name)), cell.text)
+        };
+        cells.into_iter().map(file).collect()
     }
 
     /// Opens it to be written while the run goes on; for all of the bytes of a line in turn.
@@ -198,8 +200,9 @@ mod tests {
         let files = |cells: &[&str], path: &str| {
             let cell =
                 |name: &&str| CellFile { name: (*name).to_owned(), text: format!("{name}.") };
-            let cells: Vec<_> = cells.iter().map(cell).collect();
-            OutputTarget::check("hgrm", &at(path)).unwrap().write_cells(&cells).unwrap();
+            let cells = cells.iter().map(cell).collect();
+            let target = OutputTarget::check("hgrm", &at(path)).unwrap();
+            target.of_cells(cells).iter().for_each(|(file, text)| file.write(text).unwrap());
         };
         files(&["a"], "x.hgrm");
         files(&["a", "b.c"], "y.hgrm");
@@ -262,7 +265,8 @@ mod tests {
         }
         let cells =
             ["a ", "b "].map(|text| CellFile { name: "c".to_owned(), text: text.to_owned() });
-        OutputTarget::check("hgrm", &link).unwrap().write_cells(&cells).unwrap();
+        let target = OutputTarget::check("hgrm", &link).unwrap();
+        target.of_cells(cells.into()).iter().for_each(|(file, text)| file.write(text).unwrap());
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "text more more a b ");
         assert_eq!(open.metadata().unwrap().len(), 19, "the file was not replaced");

@@ -16,8 +16,9 @@ use crate::report::IntervalFacts;
 use crate::run::{Live, RunError};
 use crate::unit::Nanos;
 
-/// Time for a request, and for its response. Arbitrary: a scraper sends one packet.
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for a request, and for its response: connections that send nothing hold up others for as
+/// long. Arbitrary: a scraper sends one packet.
+const TIMEOUT: Duration = Duration::from_millis(250);
 /// The longest request that is read. Arbitrary: headers of common scrapers take 500 bytes.
 const MAX_REQUEST: usize = 8_192;
 /// Live totals are read no more often. Arbitrary: scrapers come once a second at most.

@@ -16,6 +16,7 @@ use crate::net::{Options, Udp};
 use crate::plan::{
     Direction, Limit, Plan, PlannedCell, Route, Scenario, TimestampKind, WorkerLoad,
 };
+use crate::remote::phase::RunningPhase;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, PeerFacts, Ready};
 use crate::run::worker::options;
@@ -138,6 +139,7 @@ impl RemoteRunner {
     fn without_sink(
         &self,
         remote: RemoteCell<'_>,
+        phase: &RunningPhase,
         delta: CounterDelta,
         id: &str,
         error: RunError,
@@ -148,6 +150,7 @@ impl RemoteRunner {
         remote.pool.abort();
         let mut tx = remote.pool.collect(id)?.0.unwrap_or_default();
         delta.into_tx(&mut tx);
+        [tx.intervals, _] = phase.intervals();
         let cut_short = Some(CutShort::PeerLost);
         let result = CellResult { cut_short, ..CellResult::of(tx, None, self.topology) };
         let (direction, error) = (Some(Direction::Forward), Some(error));
@@ -231,7 +234,7 @@ impl CellRunner for RemoteRunner {
         });
         let there = match there {
             Ok(there) => *there,
-            Err(error) => return self.without_sink(remote, delta, &cell.id, error),
+            Err(error) => return self.without_sink(remote, &phase, delta, &cell.id, error),
         };
         let (error_ns, bound) = remote.correction(&phase, offset_ns, corrections);
         let (CellSpec { forward, reverse, .. }, bias) = (remote.spec, phase.bias.0 as i64);

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     };
     let settings = settings(args, &command)?;
     let files = [("csv", args.csv.as_deref())];
-    let outputs = Outputs::check::<SearchDocument>(&args.output, &files)?;
+    let mut outputs = Outputs::check::<SearchDocument>(&args.output, &files)?;
     outputs.protect(command.inputs())?;
     let sizes = distinct(command.cells().sizes.concat());
     let engines = command.cells().engines.clone();

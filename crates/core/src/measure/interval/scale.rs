@@ -13,7 +13,7 @@ pub(super) const MOST: u64 = 1_024;
 /// The latest moment: what the 47 bits of a header's time field hold, 39 hours.
 const LATEST: Nanos = Nanos((1 << 47) - 1);
 
-/// The boundaries of intervals: [`MOST`] of the first width, then half as many of each doubled one,
+/// The boundaries of intervals: 1,024 of the first width, then half as many of each doubled one,
 /// so that an open end takes bounded memory and no interval moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntervalScale {
@@ -22,7 +22,7 @@ pub struct IntervalScale {
 
 impl IntervalScale {
     /// A scale of intervals of at least `width` for a window that ends at `end`;
-    /// [`Nanos::NEVER`] if that is not known. The width doubles until [`MOST`] cover a known end.
+    /// [`Nanos::NEVER`] if that is not known. The width doubles until 1,024 cover a known end.
     pub fn new(width: Nanos, end: Nanos) -> Self {
         let mut width_ns = width.0.clamp(1, LATEST.0);
         while end != Nanos::NEVER && end.0.div_ceil(width_ns) > MOST {

@@ -155,7 +155,7 @@ fn nothing_is_allocated_in_long_runs() {
 fn workers_do_not_allocate(counts: &Counts) {
     let _one_at_a_time = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
     let fast = Rate::Pps(PacketRate::from_pps(200_000.0).unwrap());
-    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::host_info(Depth::Quick));
     for (engine, rate, wait) in [
         (EnginePair::PLAIN, Rate::Max, WaitKind::Hybrid),
         (EnginePair::PLAIN, Rate::Max, WaitKind::Epoll),
@@ -232,7 +232,7 @@ fn the_echo_loop_allocates_nothing(count: u64) {
     if !cfg!(target_os = "linux") {
         return skip::unavailable(format_args!("echo has no batch and no offload here"));
     }
-    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::host_info(Depth::Quick));
     let echo = |row: &EngineRow| Some((row.echo?, row.pair()?));
     for (engine, pair) in ENGINES.iter().filter_map(echo) {
         if let Some(missing) = machine.lacks(pair) {
@@ -299,7 +299,7 @@ fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64)
 }
 
 fn the_request_loop_allocates_nothing(count: u64) {
-    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::host_info(Depth::Quick));
     let gso = EnginePair { tx: TxKind::Gso, rx: RxKind::Batch };
     for engine in [EnginePair::PLAIN, EnginePair::BATCH, gso] {
         if let Some(missing) = machine.lacks(engine) {

@@ -30,7 +30,7 @@ fn scenario(rate: Rate, wait: WaitKind) -> Scenario {
 
 #[test]
 fn a_bench_runs_and_its_ledger_adds_up_whatever_the_system_tells() {
-    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::host_info(Depth::Quick));
     let paced = Rate::Pps(PacketRate::from_pps(20_000.0).unwrap());
     for (rate, wait) in [
         (Rate::Max, WaitKind::Hybrid),
@@ -72,7 +72,7 @@ fn check(result: &CellResult) {
 
 #[test]
 fn what_a_system_has_not_is_missing_by_name() {
-    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::host_info(Depth::Quick));
     for pair in [EnginePair::BATCH, EnginePair::OFFLOAD, EnginePair::URING] {
         let asked = Scenario { engines: vec![EngineWord::Pair(pair)], ..Scenario::default() };
         match (machine.lacks(pair), Plan::new(asked, &machine)) {
@@ -90,7 +90,7 @@ fn what_a_system_has_not_is_missing_by_name() {
 #[test]
 fn an_echo_server_answers_on_every_system() {
     let mut client = None;
-    let machine = udperf::host::machine(&udperf::host::survey(Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::host_info(Depth::Quick));
     for (word, delay) in [("auto", None), ("plain", None), ("plain", Some(Nanos(2_000_000)))] {
         let options = EchoOptions {
             socket: Options { bind: "127.0.0.1:0".parse().unwrap(), ..Options::default() },

@@ -147,7 +147,7 @@ pub fn sum(cell: &Value, path: &str) -> u64 {
 
 /// The engines of a list of words and needed capabilities that this host has; reports the others.
 pub fn available(needs: &[(&'static str, &[&str])]) -> Vec<&'static str> {
-    let facts = udperf::host::survey(udperf::host::Depth::Quick);
+    let facts = udperf::host::host_info(udperf::host::Depth::Quick);
     let has = |name: &&str| {
         let found = facts.capabilities.iter().find(|found| found.name == *name);
         let has = found.is_some_and(|found| found.available);

@@ -11,7 +11,7 @@ use udperf::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Pull, Rx, StampedRx, Tx, UringRx, UringTx,
 };
 use udperf::host::Depth;
-use udperf::host::survey;
+use udperf::host::host_info;
 use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire;
 
@@ -132,7 +132,7 @@ const OPTIONAL: [&str; 2] = ["uring", "ipv6"];
 /// so a fault there would skip its own test: CI has to have all but what is optional.
 pub fn has(what: &str, needs: &[&str]) -> bool {
     static FOUND: OnceLock<Vec<Capability>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| survey(Depth::Quick).capabilities);
+    let found = FOUND.get_or_init(|| host_info(Depth::Quick).capabilities);
     needs.iter().all(|need| {
         let can = found.iter().find(|can| can.name == *need);
         let can = can.unwrap_or_else(|| panic!("the host is not asked for {need}"));

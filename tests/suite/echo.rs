@@ -19,7 +19,7 @@ use udperf::sys::{self, RecvBatch, RecvMetadata};
 
 /// The engines that this host has.
 fn engines() -> Vec<&'static str> {
-    let machine = udperf::host::machine(&udperf::host::survey(udperf::host::Depth::Quick));
+    let machine = udperf::host::machine(&udperf::host::host_info(udperf::host::Depth::Quick));
     let echo = ENGINES.iter().filter(|row| row.echo.is_some());
     let (here, missing): (Vec<_>, Vec<_>) =
         echo.partition(|row| row.pair().is_some_and(|pair| machine.lacks(pair).is_none()));

@@ -18,7 +18,7 @@ const SIZE: PayloadSize = PayloadSize::Fixed(64);
 
 /// Whether this build and this host have io_uring; says why not.
 fn is_there() -> bool {
-    let facts = host::survey(Depth::Quick);
+    let facts = host::host_info(Depth::Quick);
     let found = facts.capabilities.iter().find(|can| can.name == "uring").unwrap();
     if !found.available {
         common::skip::unavailable(format_args!("{}", found.detail));
@@ -278,7 +278,7 @@ fn a_datagram_wakes_who_sleeps_on_the_socket() {
             poll.registry().register(&mut rx.sockets()[0], Token(0), Interest::READABLE).unwrap();
         }
         let sending = std::thread::spawn(move || push(&mut sender(addr, SIZE, None), 0, first, 3));
-        // A ring that was closed a moment ago, as by the survey, interrupts once.
+        // A ring that was closed a moment ago, as by a probe, interrupts once.
         while poll.poll(&mut events, Some(Duration::from_secs(60))).is_err() {}
         assert!(!events.is_empty(), "woken by nothing but the time");
         assert_eq!(sending.join().unwrap(), sent(3));
@@ -331,7 +331,7 @@ fn a_bench_accounts_for_every_datagram() {
 
 #[test]
 fn a_build_without_it_says_so() {
-    let facts = host::survey(Depth::Quick);
+    let facts = host::host_info(Depth::Quick);
     let found = facts.capabilities.iter().find(|can| can.name == "uring").unwrap();
     if !URING_IS_BUILT_IN {
         assert!(!found.available);

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let noise = read_noise(args.verdict.noise.as_deref(), false)?;
     let [base_from, new_from] = [&args.base, &args.new].map(|path| path.display().to_string());
     let comparison = compare::compare(RunFacts {
-        head: head("compare", started_at, &host::survey(Depth::Quick)),
+        head: head("compare", started_at, &host::host_info(Depth::Quick)),
         base: SideRuns { from: &base_from, reports: &base.iter().collect::<Vec<_>>() },
         new: SideRuns { from: &new_from, reports: &new.iter().collect::<Vec<_>>() },
         any_scenario: args.any_scenario,

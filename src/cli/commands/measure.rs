@@ -48,7 +48,7 @@ impl<'a> MeasureContext<'a> {
     ) -> CliResult<Self> {
         let telemetry = Telemetry::open(&cells.telemetry, cells.output.common.quiet)?;
         let started_at = SystemTime::now();
-        let facts = host::survey(Depth::Quick);
+        let facts = host::host_info(Depth::Quick);
         let machine = host::machine(&facts);
         let (left_out, code_name) = (Vec::new(), None);
         Ok(Self { kind, cells, stop, started_at, facts, machine, left_out, code_name, telemetry })

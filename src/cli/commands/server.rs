@@ -29,7 +29,7 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let started_at = SystemTime::now();
     let mut outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
     outputs.protect(args.key_file.as_deref())?;
-    let mut facts = host::survey(Depth::Quick);
+    let mut facts = host::host_info(Depth::Quick);
     let options = sink_options(args, &host::machine(&facts))?;
     let first = options.sockets.first();
     facts.device =
@@ -224,7 +224,7 @@ impl IntervalLog {
 pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let started_at = SystemTime::now();
     let outputs = Outputs::check::<EchoDocument>(&args.output, &[])?;
-    let facts = host::survey(Depth::Quick);
+    let facts = host::host_info(Depth::Quick);
     let options = echo_options(args, &host::machine(&facts))?;
     let stop = stop_on_signals()?;
     let mut line = StatusLine::new(args.output.quiet);

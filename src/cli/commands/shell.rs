@@ -17,7 +17,7 @@ use crate::report::{self, HostRequirements, format::text::wrap};
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
 
 pub(crate) fn doctor(socket_buffer: usize, threads: u16, color: ColorChoice) -> CliResult {
-    let mut facts = host::survey(Depth::Full);
+    let mut facts = host::host_info(Depth::Full);
     facts.device = host::default_device();
     let threads = usize::from(threads);
     let requirements = HostRequirements { socket_buffer, threads, ..HostRequirements::DEFAULT };

@@ -91,7 +91,7 @@ const MAX_STEP_READS: usize = 50_000; // Reads for them: above 1 ms, a coarse ti
 
 /// Collects facts about this host. Call it in the main thread before pinning: a pinned thread has
 /// fewer CPUs than the process.
-pub fn survey(depth: Depth) -> HostFacts {
+pub fn host_info(depth: Depth) -> HostFacts {
     let allowed_cpus = allowed_cpus();
     let steal_share = host::cpu_time()
         .filter(|time| time.total_ns > 0)
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn capabilities_have_unique_names_and_details() {
         let before = sys::affinity();
-        let facts = survey(Depth::Quick);
+        let facts = host_info(Depth::Quick);
         assert!(facts.kernel.is_none_or(|kernel| kernel.starts_with("Linux ")));
         assert_eq!(facts.allowed_cpus.is_empty(), before.is_none());
         let found = facts.capabilities;

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &AbArgs) -> CliResult {
         noise_target(noise_file)?;
     }
     let stop = stop_gently()?;
-    let head = head("ab", started_at, &host::survey(Depth::Quick));
+    let head = head("ab", started_at, &host::host_info(Depth::Quick));
     let setups = [sides[0].setup()?, sides[1].setup()?];
     let mut run = AbRun { sides, setups, reports: Default::default(), keep: args.keep.clone() };
     let is_complete = run.measure(args, &stop)?;

@@ -83,7 +83,7 @@ fn engine_count(words: &[EngineWord]) -> usize {
     if !words.contains(&EngineWord::All) {
         return words.len().max(1);
     }
-    let machine = host::machine(&host::survey(Depth::Quick));
+    let machine = host::machine(&host::host_info(Depth::Quick));
     EnginePair::matrix().filter(|&pair| machine.lacks(pair).is_none()).count().max(1)
 }
 

@@ -130,10 +130,7 @@ const INTERVALS_FROM: Nanos = Nanos::from_millis(3_000);
 
 /// The width of intervals; `None`: no intervals.
 fn interval(requested: Option<Nanos>, limit: Limit, is_needed: bool) -> CliResult<Option<Nanos>> {
-    let time = match limit {
-        Limit::Time(time) => Some(time),
-        Limit::Count(_) => None,
-    };
+    let time = limit.time();
     match requested {
         None if is_needed => {
             Ok(Some(time.map_or(INTERVAL, |time| time.min(INTERVAL)).max(NARROWEST_INTERVAL)))

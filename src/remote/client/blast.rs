@@ -10,7 +10,7 @@ use super::control_client::{ControlClient, RemoteError};
 use super::sanitize::{clean, clean_outages};
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::host::device::is_ours;
-use crate::measure::{CellResult, CutShort, IntervalSeries, OneWay, RxResult, Topology, TxResult};
+use crate::measure::{CellResult, CutShort, OneWay, RxResult, Topology, TxResult};
 use crate::net::steer::{PROBE_PHASE, SLOT_SHIFT};
 use crate::net::{Options, Udp};
 use crate::plan::{
@@ -19,9 +19,10 @@ use crate::plan::{
 use crate::remote::phase::RunningPhase;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, PeerFacts, Ready};
+use crate::run::cell::{PhaseCounts, PhaseOrder, run_phase};
 use crate::run::worker::options;
 use crate::run::worker_pool::WorkerPool;
-use crate::run::{CellRunner, DirectionResult, Live, Phase, PhaseState, RunError, Tick};
+use crate::run::{CellRunner, DirectionResult, RunError, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
@@ -171,10 +172,7 @@ fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
         streams: scenario.streams,
         threads: scenario.threads,
         client_threads: (u16::from(forward) + u16::from(reverse)) * scenario.threads,
-        time: match scenario.limit {
-            Limit::Time(time) => Some(time.max(scenario.warmup)),
-            Limit::Count(_) => None,
-        },
+        time: scenario.limit.time().map(|time| time.max(scenario.warmup)),
         batch: scenario.batch,
         stamps: scenario.timestamps == TimestampKind::Kernel,
         socket_buffer: scenario.socket_buffer as u64,
@@ -289,17 +287,10 @@ impl SendOnlyRunner {
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
-    ) -> Result<[IntervalSeries; 2], RunError> {
+    ) -> Result<PhaseCounts, RunError> {
         // No slot: if the target is a sink, it counts these as unsolicited.
         self.tag = self.tag % TAGS_WITHOUT_SLOT + 2;
-        let control =
-            PhaseState::new(Arc::clone(stop), pool.senders()).with_intervals(interval, limit, load);
-        let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
-        let phase = Phase { epoch, tag: self.tag, limit, load, control };
-        pool.begin_senders(&phase);
-        let live = || Live::new(&phase.control, epoch);
-        pool.await_end(&mut pool.running(), &mut || tick(live()))?;
-        Ok(phase.control.intervals())
+        run_phase(pool, PhaseOrder { tag: self.tag, limit, load, interval }, None, stop, tick)
     }
 }
 
@@ -322,10 +313,10 @@ impl CellRunner for SendOnlyRunner {
             self.run_phase(&pool, (Limit::Time(*warmup), None), load, stop, tick)?;
         }
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
-        let intervals = self.run_phase(&pool, (*limit, *interval), load, stop, tick)?;
+        let counts = self.run_phase(&pool, (*limit, *interval), load, stop, tick)?;
         let delta = counters.end();
         let mut tx = pool.collect(&cell.id)?.0.unwrap_or_default();
-        [tx.intervals, _] = intervals;
+        [tx.intervals, _] = counts.intervals;
         delta.into_tx(&mut tx);
         self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
         let result = CellResult::of(tx, None, Topology::Remote);

@@ -60,10 +60,7 @@ impl RemoteCell<'_> {
             let least = self.pool.lead() + self.pool.lead() + trips;
             let lead = Nanos(least.0.saturating_mul(1 << attempt));
             let epoch = Nanos(sys::monotonic_ns()) + lead + MARGIN;
-            let window_end = match limit {
-                Limit::Time(time) => time + bias,
-                Limit::Count(_) => Nanos::NEVER,
-            };
+            let window_end = limit.time().map_or(Nanos::NEVER, |time| time + bias);
             let tag = self.tag;
             self.tag = next_phase(tag);
             let here =

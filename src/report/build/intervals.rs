@@ -83,10 +83,7 @@ impl IntervalFacts {
     /// Of a cell that runs: receivers of another host are not known yet.
     #[must_use]
     pub fn of_running(plan: &Plan, cell: &PlannedCell) -> Self {
-        let end = match plan.scenario.limit {
-            Limit::Time(time) => time,
-            Limit::Count(_) => Nanos::NEVER,
-        };
+        let end = plan.scenario.limit.latest_end();
         Self {
             both: matches!(plan.scenario.route, Route::Local | Route::Request),
             paced: cell.rate != CellRate::Max,

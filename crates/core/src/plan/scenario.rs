@@ -19,6 +19,21 @@ pub enum Limit {
     Count(u64),
 }
 
+impl Limit {
+    /// The time; `None` if a count decides.
+    pub const fn time(self) -> Option<Nanos> {
+        match self {
+            Self::Time(time) => Some(time),
+            Self::Count(_) => None,
+        }
+    }
+
+    /// The time, or [`Nanos::NEVER`] if a count decides.
+    pub fn latest_end(self) -> Nanos {
+        self.time().unwrap_or(Nanos::NEVER)
+    }
+}
+
 /// IP options of sockets; `None` is the system's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpOptions {

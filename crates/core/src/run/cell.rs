@@ -152,12 +152,8 @@ pub fn run_phase(
     stop: &Arc<AtomicBool>,
     tick: Tick<'_>,
 ) -> Result<PhaseCounts, RunError> {
-    let window_end = match limit {
-        Limit::Time(time) => time,
-        Limit::Count(_) => Nanos::NEVER,
-    };
     let senders = pool.senders().max(pool.pairs());
-    let control = PhaseState::until(Arc::clone(stop), senders, window_end)
+    let control = PhaseState::until(Arc::clone(stop), senders, limit.latest_end())
         .with_intervals(interval, limit, load);
     let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
     let phase = Phase { epoch, tag, limit, load, control };

@@ -125,10 +125,7 @@ impl PhaseState {
             let planned = Some(planned_end(limit, load)).filter(|end| *end > Nanos::ZERO);
             let scale = IntervalScale::new(width, planned.unwrap_or(Nanos::NEVER));
             // Refused datagrams make a count take longer than planned.
-            let end = match limit {
-                Limit::Time(time) => time,
-                Limit::Count(_) => Nanos::NEVER,
-            };
+            let end = limit.latest_end();
             let workers = state.sent.len();
             state.boards = [(); 2].map(|()| (0..workers).map(|_| Board::new(scale, end)).collect());
         }

@@ -8,7 +8,7 @@ use super::RunError;
 use super::live::Live;
 use crate::measure::{CellResult, CutShort};
 use crate::net::NetError;
-use crate::plan::{CellRate, Direction, EnginePair, Limit, Plan, PlannedCell, WorkerLoad};
+use crate::plan::{CellRate, Direction, EnginePair, Plan, PlannedCell, WorkerLoad};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize};
 
@@ -102,10 +102,7 @@ pub fn run(
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let cell_takes = match plan.scenario.limit {
-            Limit::Time(time) => Some(time + plan.scenario.warmup),
-            Limit::Count(_) => None,
-        };
+        let cell_takes = plan.scenario.limit.time().map(|time| time + plan.scenario.warmup);
         let (id, of) = (cell.id.as_str(), plan.cells.len());
         let mut tick = |live: Option<Live<'_>>| {
             observer.progress(Progress { id, done, of, cell_takes, live });

@@ -10,7 +10,7 @@ use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::StatusLine;
 use crate::cli::scenario::{listen, server_cores};
-use crate::cli::telemetry::{Metrics, RunTotals};
+use crate::cli::telemetry::{MetricsEndpoint, RunTotals};
 use crate::document::{EchoDocument, SinkDocument};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
 use crate::host::{self, Depth, Throttle};
@@ -39,7 +39,7 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let mut line = StatusLine::new(quiet);
     let mut log = IntervalLog::new(&args.server, quiet);
     let throttle = Throttle::begin();
-    let metrics = Metrics::open(&args.metrics, quiet)?;
+    let metrics = MetricsEndpoint::open(&args.metrics, quiet)?;
     let mut left = RunTotals::default();
     let (tally, end) = serve(&options, &facts, &stop, &mut |event| {
         if let (SinkEvent::Tick(clients, traffic), Some(log)) = (&event, &mut log) {
@@ -131,7 +131,7 @@ fn check_join(group: IpAddr, addrs: &[IpAddr]) -> CliResult<()> {
 }
 
 /// Publishes what the sink has counted; `left`: the sum over clients that have left.
-fn publish(metrics: &Metrics, event: &SinkEvent<'_>, left: &mut RunTotals) {
+fn publish(metrics: &MetricsEndpoint, event: &SinkEvent<'_>, left: &mut RunTotals) {
     match event {
         SinkEvent::Closed(client) => {
             left.merge(&RunTotals::of_client(client));
@@ -229,7 +229,7 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let stop = stop_on_signals()?;
     let mut line = StatusLine::new(args.output.quiet);
     let mut log = IntervalLog::new(&args.server, args.output.quiet);
-    let metrics = Metrics::open(&args.metrics, args.output.quiet)?;
+    let metrics = MetricsEndpoint::open(&args.metrics, args.output.quiet)?;
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
         // Also when quiet: the port may be ephemeral, and comes last.
         EchoEvent::Listening(addr, true) => {

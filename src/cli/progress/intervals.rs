@@ -2,10 +2,10 @@
 
 use crate::document::{Cell, Interval};
 use crate::plan::{Direction, Plan, Route, Scenario};
-use crate::report::format::text::intervals::{loss, span};
 use crate::report::format::text::style::{UNKNOWN, grouped, percent};
+use crate::report::format::text::worst_interval::{loss, span};
 use crate::report::{self, IntervalFacts};
-use crate::run::Live;
+use crate::run::LiveCell;
 use crate::unit::{Nanos, show_nanos, show_pps};
 
 /// Time for datagrams to arrive after the end of an interval, before it is shown. Arbitrary: most
@@ -65,7 +65,7 @@ impl<'a> IntervalProgress<'a> {
     }
 
     /// Reads what has ended in the cell of this number; returns the lines to print.
-    pub(super) fn observe(&mut self, cell: usize, live: Live<'_>) -> Vec<String> {
+    pub(super) fn observe(&mut self, cell: usize, live: LiveCell<'_>) -> Vec<String> {
         let Some(cell) = self.plan.cells.get(cell) else { return Vec::new() };
         let (now, current) = (live.elapsed(), live.ended());
         let has_ended = |index: &usize| live.bounds(*index).1 + self.wait <= now;

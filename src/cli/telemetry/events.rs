@@ -13,7 +13,7 @@ use crate::cli::output::{EVENTS, OutputTarget, warn_stderr};
 use crate::document::{Cell, Head, Interval, SCHEMA, Warning};
 use crate::plan::{Plan, PlannedCell};
 use crate::report::{self, IntervalFacts};
-use crate::run::{Live, Progress, RunError};
+use crate::run::{LiveCell, Progress, RunError};
 use crate::unit::Nanos;
 
 pub(super) struct Events {
@@ -107,7 +107,7 @@ impl Events {
     fn ended_interval(
         &self,
         facts: IntervalFacts,
-        live: Live<'_>,
+        live: LiveCell<'_>,
         ended: usize,
     ) -> Option<Interval> {
         let read = |index| {

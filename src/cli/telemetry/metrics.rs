@@ -13,7 +13,7 @@ use crate::cli::output::warn_stderr;
 use crate::document::Cell;
 use crate::measure::{CellResult, IntervalCounts};
 use crate::report::IntervalFacts;
-use crate::run::{Live, RunError};
+use crate::run::{LiveCell, RunError};
 use crate::unit::Nanos;
 
 /// Time for a request, and for its response: connections that send nothing hold up others for as
@@ -28,7 +28,7 @@ const REFRESH: Duration = Duration::from_millis(250);
 const SETTLED: Nanos = Nanos::from_millis(2_000);
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(crate) struct Metrics {
+pub(crate) struct MetricsEndpoint {
     published: Arc<Mutex<RunTotals>>,
     /// Of cells that have ended.
     finished: RunTotals,
@@ -37,7 +37,7 @@ pub(crate) struct Metrics {
     settled: (usize, [IntervalCounts; 2]),
 }
 
-impl Metrics {
+impl MetricsEndpoint {
     /// Listens if asked, and answers until the program ends.
     pub(crate) fn open(args: &MetricsArgs, quiet: bool) -> CliResult<Option<Self>> {
         let Some(address) = args.metrics else { return Ok(None) };
@@ -64,7 +64,7 @@ impl Metrics {
     }
 
     /// Adds what the running cell has counted so far.
-    pub(super) fn observe(&mut self, facts: IntervalFacts, live: Live<'_>) {
+    pub(super) fn observe(&mut self, facts: IntervalFacts, live: LiveCell<'_>) {
         if self.refreshed.is_some_and(|at| at.elapsed() < REFRESH) {
             return;
         }

@@ -8,7 +8,7 @@ mod metrics;
 mod totals;
 
 use events::Events;
-pub(crate) use metrics::Metrics;
+pub(crate) use metrics::MetricsEndpoint;
 pub(crate) use totals::RunTotals;
 
 use super::args::TelemetryArgs;
@@ -22,13 +22,13 @@ use crate::run::Progress;
 /// Events and metrics, as far as they are asked for.
 pub(crate) struct Telemetry {
     events: Option<Events>,
-    metrics: Option<Metrics>,
+    metrics: Option<MetricsEndpoint>,
 }
 
 impl Telemetry {
     /// Opens the file and the port.
     pub(crate) fn open(args: &TelemetryArgs, quiet: bool) -> CliResult<Self> {
-        let metrics = Metrics::open(&args.metrics, quiet)?;
+        let metrics = MetricsEndpoint::open(&args.metrics, quiet)?;
         let events = args.events.as_deref().map(|path| Events::open(path, quiet)).transpose()?;
         Ok(Self { events, metrics })
     }

@@ -15,7 +15,7 @@ use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, PhaseEnd, PhaseSpec,
 };
 use crate::run::worker_pool::{Running, WorkerPool};
-use crate::run::{Live, RunError, Tick};
+use crate::run::{LiveCell, RunError, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -104,7 +104,7 @@ impl RemoteCell<'_> {
             || stop.load(Ordering::Relaxed) || control.shared.failed.load(Ordering::Relaxed);
         while phase.running.workers > self.pool.receivers() {
             if !self.pool.look(&mut phase.running, POLL_INTERVAL)? {
-                tick(Live::new(&phase.tx.control, phase.tx.epoch));
+                tick(LiveCell::new(&phase.tx.control, phase.tx.epoch));
             }
             if phase.tx.control.take_unreachable() {
                 // The sink must respond soon.

@@ -2,7 +2,7 @@
 
 use crate::document::{Interval, IntervalLatency, KernelDrops};
 use crate::measure::{CellResult, IntervalCounts, KernelDelta, Latencies};
-use crate::plan::{CellRate, Limit, Plan, PlannedCell, Route};
+use crate::plan::{CellRate, Plan, PlannedCell, Route};
 use crate::sys;
 use crate::unit::{Nanos, sum_counts};
 

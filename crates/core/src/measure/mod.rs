@@ -39,7 +39,8 @@ pub use counters::{Instructions, RxTally, SendErrorCounts, TxTally, Usage};
 pub use echo::{Clients, EchoCounters, EchoTally};
 pub use histogram::{HistogramError, read_histogram};
 pub use interval::{
-    Board, Count, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries, Latencies,
+    Count, IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
+    Latencies,
 };
 pub use kernel::{IpCounters, KernelCounters, KernelDelta, Kernels, Server, Topology, UdpCounters};
 pub use latency::{HIGHEST_NS, InterarrivalJitter, LatencyHistograms};

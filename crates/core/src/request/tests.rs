@@ -16,7 +16,7 @@ use crate::plan::{
     WorkerLoad,
 };
 use crate::request::in_flight::{InFlightTable, StreamMap};
-use crate::run::Live;
+use crate::run::LiveCell;
 use crate::run::phase::Phase;
 use crate::run::session::CellRunner;
 use crate::unit::{PayloadSize, Rate};
@@ -215,7 +215,7 @@ fn ids_of_a_failed_cell_are_not_reused() {
     // Unanswered requests, one after the other, until the pool is dropped.
     let plan = plan(1, 1);
     let cell = &plan.cells[0];
-    let mut tick = |_: Option<Live<'_>>| panic!("part of the test");
+    let mut tick = |_: Option<LiveCell<'_>>| panic!("part of the test");
     let stop = Arc::new(AtomicBool::new(false));
     let measure = AssertUnwindSafe(|| {
         runner.measure(&plan, cell, WorkerLoad::FlatOut, &stop, &mut tick).is_ok()

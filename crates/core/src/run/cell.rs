@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::RunError;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
-use super::live::{DropReadings, Live};
+use super::live::{DropReadings, LiveCell};
 use super::phase::Phase;
 use super::session::{CellRunner, DirectionResult, Tick};
 use crate::host::counters::CounterSnapshot;
@@ -162,7 +162,7 @@ pub fn run_phase(
     pool.begin_pairs(&phase);
     let (mut running, mut drops) = (pool.running(), DropReadings::default());
     pool.await_end(&mut running, &mut || {
-        let live = Live::new(&phase.control, epoch);
+        let live = LiveCell::new(&phase.control, epoch);
         counters.into_iter().for_each(|counters| drops.observe(live, counters));
         tick(live);
     })?;

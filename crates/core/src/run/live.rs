@@ -8,14 +8,14 @@ use crate::unit::Nanos;
 
 /// The measured phase of a cell with intervals, while it runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Live<'a> {
+pub struct LiveCell<'a> {
     state: &'a PhaseState,
     scale: IntervalScale,
     /// When the phase began, on the monotonic clock.
     epoch: Nanos,
 }
 
-impl<'a> Live<'a> {
+impl<'a> LiveCell<'a> {
     /// The phase of this state; `None` without intervals.
     pub fn new(state: &'a PhaseState, epoch: Nanos) -> Option<Self> {
         Some(Self { state, scale: state.interval_scale()?, epoch })
@@ -53,7 +53,7 @@ pub struct DropReadings {
 
 impl DropReadings {
     /// Takes a reading if an interval has ended since the latest one.
-    pub fn observe(&mut self, live: Option<Live<'_>>, counters: &CounterSnapshot) {
+    pub fn observe(&mut self, live: Option<LiveCell<'_>>, counters: &CounterSnapshot) {
         let Some(ended) = live.map(|live| live.ended()) else { return };
         if ended > self.readings.last().map_or(0, |(index, _)| *index) {
             self.readings.push((ended, counters.end().kernel()));

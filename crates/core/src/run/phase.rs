@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use crate::measure::{Board, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries};
+use crate::measure::{
+    IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
+};
 use crate::plan::{Limit, WorkerLoad};
 use crate::run::sender_bounds::planned_end;
 use crate::sys;
@@ -86,7 +88,7 @@ pub struct PhaseState {
     /// Final counts of the senders, by worker: what the receiver of that number should get.
     sent: Vec<AtomicU64>,
     /// Counts by interval of each sender, and of each receiver; empty without intervals.
-    boards: [Vec<Arc<Board>>; 2],
+    boards: [Vec<Arc<IntervalBoard>>; 2],
 }
 
 impl PhaseState {
@@ -127,7 +129,8 @@ impl PhaseState {
             // Refused datagrams make a count take longer than planned.
             let end = limit.latest_end();
             let workers = state.sent.len();
-            state.boards = [(); 2].map(|()| (0..workers).map(|_| Board::new(scale, end)).collect());
+            state.boards =
+                [(); 2].map(|()| (0..workers).map(|_| IntervalBoard::new(scale, end)).collect());
         }
         self
     }

@@ -191,7 +191,7 @@ impl ReceiveProbe {
             self.tally.corrupt += 1;
             return;
         }
-        if self.flows[index].held.is_some() && self.decides(index, header.sequence) {
+        if self.flows[index].held.is_some() && self.is_copy_of_held(index, header.sequence) {
             return;
         }
         let flow = &mut self.flows[index];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::RunError;
-use super::live::Live;
+use super::live::LiveCell;
 use crate::measure::{CellResult, CutShort};
 use crate::net::NetError;
 use crate::plan::{CellRate, Direction, EnginePair, Plan, PlannedCell, WorkerLoad};
@@ -34,7 +34,7 @@ pub struct DirectionResult {
 }
 
 /// Called a few times a second while a cell runs; with what is measured, if it has intervals.
-pub type Tick<'a> = &'a mut dyn FnMut(Option<Live<'_>>);
+pub type Tick<'a> = &'a mut dyn FnMut(Option<LiveCell<'_>>);
 
 /// Measures cells: on this host, or between this one and another.
 pub trait CellRunner {
@@ -69,7 +69,7 @@ pub struct Progress<'a> {
     /// How long a cell is expected to take; `None` where a count decides.
     pub cell_takes: Option<Nanos>,
     /// What is measured at the moment; `None` during set-up and warm-up, and without intervals.
-    pub live: Option<Live<'a>>,
+    pub live: Option<LiveCell<'a>>,
 }
 
 /// Watches a run; called between batches of work by the coordinating thread only.
@@ -104,7 +104,7 @@ pub fn run(
         }
         let cell_takes = plan.scenario.limit.time().map(|time| time + plan.scenario.warmup);
         let (id, of) = (cell.id.as_str(), plan.cells.len());
-        let mut tick = |live: Option<Live<'_>>| {
+        let mut tick = |live: Option<LiveCell<'_>>| {
             observer.progress(Progress { id, done, of, cell_takes, live });
         };
         tick(None);

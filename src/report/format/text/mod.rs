@@ -3,7 +3,6 @@
 mod breakdown;
 mod doctor;
 mod head;
-pub(crate) mod intervals;
 mod ledger;
 mod matrix;
 mod notes;
@@ -15,6 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod warnings;
+pub(crate) mod worst_interval;
 
 pub(crate) use doctor::doctor;
 pub(super) use rows::measured;

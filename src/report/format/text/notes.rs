@@ -5,7 +5,7 @@ use super::style::{
     Color, INFINITE, NBSP, STALL_MARK, Styler, UNCUT_MARK, counted, distinct, first_few, grouped,
     item, no_break, percent, requested_rate,
 };
-use super::{breakdown, intervals, ledger};
+use super::{breakdown, ledger, worst_interval};
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::{WithLoss, loss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps, sum_counts};
@@ -46,7 +46,7 @@ pub(super) fn list(
         ("in socket", in_socket(report)),
         ("latency", breakdown::missing(report)),
         ("outages", outages(report)),
-        ("intervals", intervals::worst(report)),
+        ("intervals", worst_interval::worst(report)),
         ("paced", paced_losses(table)),
         ("schedule", schedule(report)),
         ("window", after_window(report)),

@@ -1,8 +1,8 @@
 //! What happened to the datagrams that were due in each interval of a cell.
 //!
-//! Each worker has a [`Board`] of counters, which only it writes; anyone may read it at any time.
-//! A datagram counts in the interval in which it was due, wherever and whenever it arrives, so that
-//! the sums over intervals are those of the cell.
+//! Each worker has an [`IntervalBoard`] of counters, which only it writes; anyone may read it at
+//! any time. A datagram counts in the interval in which it was due, wherever and whenever it
+//! arrives, so that the sums over intervals are those of the cell.
 
 mod layout;
 mod merged;
@@ -21,12 +21,12 @@ use crate::unit::Nanos;
 
 /// The counters of one worker for all intervals of a cell.
 #[derive(Debug)]
-pub struct Board {
+pub struct IntervalBoard {
     scale: IntervalScale,
     all: Box<[AtomicU64]>,
 }
 
-impl Board {
+impl IntervalBoard {
     /// A board for a window up to `end`; [`Nanos::NEVER`] if that is not known.
     // cold: before the start barrier
     pub fn new(scale: IntervalScale, end: Nanos) -> Arc<Self> {
@@ -56,7 +56,7 @@ impl Board {
 /// A worker's way to write its board: it holds the place of the latest interval.
 #[derive(Debug)]
 pub struct IntervalRecorder {
-    board: Arc<Board>,
+    board: Arc<IntervalBoard>,
     /// The interval of the latest record: its start, its width, and its counters' place.
     start: u64,
     width: u64,
@@ -67,7 +67,7 @@ pub struct IntervalRecorder {
 
 impl IntervalRecorder {
     /// Writes this board.
-    pub fn new(board: Arc<Board>) -> Self {
+    pub fn new(board: Arc<IntervalBoard>) -> Self {
         let width = board.scale.width().0;
         Self { board, start: 0, width, at: 0, cpu: None }
     }
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn late_records_count_where_they_were_due() {
         let end = Nanos(100);
-        let board = Board::new(IntervalScale::new(Nanos(10), end), end);
+        let board = IntervalBoard::new(IntervalScale::new(Nanos(10), end), end);
         let mut recorder = IntervalRecorder::new(Arc::clone(&board));
         for (due, count) in [(0, 1), (99, 2), (5, 4), (10, 8), (250, 16)] {
             recorder.timed(Nanos(due), Count::Received, due * 1_000, count);

@@ -19,14 +19,14 @@ impl ReceiveProbe {
         for flow in 0..self.flows.len() {
             // Without a later arrival, a number that was sent is right.
             let is_right = self.flows[flow].held.is_some_and(|held| held.sequence < sent);
-            self.decide(flow, is_right);
+            self.release_held(flow, is_right);
         }
         self.attribute_slow();
     }
 
     /// Decides on the held datagram of a flow; whether the next arrival is a duplicate of it.
     #[cold]
-    pub(super) fn decides(&mut self, flow: usize, sequence: u64) -> bool {
+    pub(super) fn is_copy_of_held(&mut self, flow: usize, sequence: u64) -> bool {
         let state = &mut self.flows[flow];
         let Some(held) = &mut state.held else { return false };
         if sequence == held.sequence {
@@ -36,13 +36,13 @@ impl ReceiveProbe {
         if sequence >= state.window.next() {
             let ahead = sequence > held.sequence && sequence - held.sequence <= WINDOW;
             let reordered = sequence < held.sequence && held.sequence - sequence <= REORDERED;
-            self.decide(flow, ahead || reordered);
+            self.release_held(flow, ahead || reordered);
         }
         false
     }
 
     /// Releases the held datagram of a flow: its number is right, or it is corrupt.
-    fn decide(&mut self, flow: usize, is_right: bool) {
+    fn release_held(&mut self, flow: usize, is_right: bool) {
         let flow = &mut self.flows[flow];
         let Some(held) = flow.held.take() else { return };
         if !is_right {

@@ -11,7 +11,7 @@ mod common;
 use clap::Parser;
 #[cfg(target_os = "linux")]
 use common::bare_mmsg;
-use common::{BareLoop, Runs, Shape, flat_out, measure, received_pps};
+use common::{BareLoop, OURS_AND_BARE, Runs, Shape, flat_out, measure, received_pps};
 use udperf::plan::{EngineWord, Limit};
 use udperf::run::LocalRunner;
 use udperf::unit::Nanos;
@@ -81,7 +81,7 @@ fn row(title: &str, engine: &str, size: u16, args: &Args) -> Result<String, Stri
         assert_eq!(result.ledger().unaccounted, Some(0));
         Ok(received_pps(&result))
     };
-    args.runs.compare(title, false, target, ours, bare)
+    args.runs.compare(title, OURS_AND_BARE, false, target, ours, bare)
 }
 
 fn main() {
@@ -96,5 +96,5 @@ fn main() {
             }));
         }
     }
-    common::print_table(&rows);
+    common::print_table(OURS_AND_BARE, &rows);
 }

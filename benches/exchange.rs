@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use common::{Runs, flat_out, measure, received_pps};
+use common::{OURS_AND_BARE, Runs, flat_out, measure, received_pps};
 use udperf::measure::{CellResult, LatencyHistograms};
 use udperf::net::pin_to;
 use udperf::payload::{Preset, RequestSource, Spec};
@@ -148,14 +148,18 @@ fn main() {
         };
         let title = format!("round trip p50 {size} B, ns");
         let round_trip = || bare(move || bare_round_trip(at, bytes, time));
-        rows.push(args.runs.compare(&title, true, Some(0.95), p50, round_trip).unwrap());
+        rows.push(
+            args.runs.compare(&title, OURS_AND_BARE, true, Some(0.95), p50, round_trip).unwrap(),
+        );
         // The bare loop has one request per system call, gso/batch many.
         for engine in ["plain", "gso/batch"] {
             let rate = || Ok(received_pps(&request(at, size, time, engine, WINDOW as u32)?));
             let window = || bare(move || bare_window(at, bytes, time));
             let title = format!("window {engine} {size} B, pps");
-            rows.push(args.runs.compare(&title, false, Some(0.9), rate, window).unwrap());
+            rows.push(
+                args.runs.compare(&title, OURS_AND_BARE, false, Some(0.9), rate, window).unwrap(),
+            );
         }
     }
-    common::print_table(&rows);
+    common::print_table(OURS_AND_BARE, &rows);
 }

@@ -17,6 +17,7 @@ use udperf::echo::{EchoEnd, EchoEvent, EchoOptions};
 use udperf::engine::{ENGINES, EngineRow, NullLink, NullRx, NullTx, Tx};
 use udperf::host::Depth;
 use udperf::host::Meter;
+use udperf::measure::ClientBoard;
 use udperf::net::{Options, Waiter};
 use udperf::payload::{Dns, Names, Preset, RequestSource, Spec};
 use udperf::plan::{
@@ -204,6 +205,7 @@ fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
         count: Some(count),
         time: None,
         idle: None,
+        clients: vec![ClientBoard::new()],
     };
     let before = BY_WORKERS.load(Ordering::Relaxed);
     let mut client = None;

@@ -105,6 +105,7 @@ fn an_echo_server_answers_on_every_system() {
             count: Some(30),
             time: None,
             idle: None,
+            clients: Vec::new(),
         };
         let (tally, end) = udperf::echo::echo(&options, &AtomicBool::new(false), &mut |event| {
             let EchoEvent::Listening(at, _) = event else { return };

@@ -27,7 +27,7 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// Payloads of bare loops begin at cache lines, so that no two share one.
 const ALIGN: usize = 64;
 
-/// Options of a comparison with bare loops.
+/// Options of a comparison in interleaved pairs.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Runs {
     /// Pairs of runs for each comparison and size
@@ -55,11 +55,13 @@ impl Runs {
         Duration::from_secs_f64(if self.is_test() { 0.05 } else { self.time })
     }
 
-    /// Runs pairs of udperf and a bare loop, and prints each; returns the row of [`print_table`],
-    /// with the medians. `lower`: lower is better. `target`: the lowest ratio that meets it.
+    /// Runs pairs of two sides, such as udperf and a bare loop, and prints each; returns the row of
+    /// [`print_table`], with the medians and the quartiles of the ratio. `lower`: lower is better.
+    /// `target`: the lowest ratio that meets it.
     pub fn compare(
         &self,
         title: &str,
+        [one, other]: [&str; 2],
         lower: bool,
         target: Option<f64>,
         ours: impl Fn() -> Result<f64, String>,
@@ -75,20 +77,30 @@ impl Runs {
                 (ours()?, bare)
             };
             let ratio = if lower { bare / ours } else { ours / bare };
-            println!("{title}: ours {ours:.0}, bare {bare:.0}, {ratio:.3}");
+            println!("{title}: {one} {ours:.0}, {other} {bare:.0}, {ratio:.3}");
             all.iter_mut().zip([ours, bare, ratio]).for_each(|(all, value)| all.push(value));
         }
+        all.iter_mut().for_each(|values| values.sort_by(f64::total_cmp));
+        // The lower and the upper one leave as many values outside.
+        let [.., ratios] = &all;
+        let low = ratios[ratios.len() / 4];
+        let high = ratios[ratios.len() - 1 - ratios.len() / 4];
         let median = |values| udperf::unit::median(values).unwrap_or(f64::NAN);
         let [ours, bare, ratio] = all.map(median);
         let verdict = target.map_or_else(String::new, |target| {
             format!("{target:.2} {}", if ratio >= target { "met" } else { "missed" })
         });
-        Ok(format!("{title:<26} {ours:>12.0} {bare:>12.0} {ratio:>7.3} {verdict}"))
+        Ok(format!(
+            "{title:<26} {ours:>12.0} {bare:>12.0} {ratio:>7.3} {low:>7.3}–{high:.3} {verdict}"
+        ))
     }
 }
 
-pub fn print_table(rows: &[String]) {
-    println!("\n{:<26} {:>12} {:>12} {:>7} target", "medians", "ours", "bare", "ratio");
+/// The sides of a comparison with a bare loop.
+pub const OURS_AND_BARE: [&str; 2] = ["ours", "bare"];
+
+pub fn print_table([one, other]: [&str; 2], rows: &[String]) {
+    println!("\n{:<26} {one:>12} {other:>12} {:>7} {:>13} target", "medians", "ratio", "quartiles");
     rows.iter().for_each(|row| println!("{row}"));
 }
 

@@ -111,6 +111,19 @@ impl Outputs {
             let path = requested[at].2.display();
             return usage(format!("two results cannot both go to {path}; name two files"));
         }
+        for (_, target) in files.iter().filter(|(_, target)| target.is_stdout()) {
+            let (flag, path) = (target.flag, target.path.display());
+            match stdout {
+                Some(other) => {
+                    return usage(format!(
+                        "--{flag} {path} and --{other} cannot both go to standard output; name a \
+                         file for one"
+                    ));
+                }
+                None if flag == EVENTS => stdout = Some(EVENTS),
+                None => {}
+            }
+        }
         let size = terminal_size::terminal_size_of(io::stdout());
         let width = size.map_or(NO_TERMINAL, |(columns, _)| columns.0.into());
         let style = Style { color: color(args.color), width, verbose: args.verbose };

@@ -1,5 +1,6 @@
 //! A line on standard error that says how far a run is.
 
+mod ended;
 mod intervals;
 
 use std::io::{self, IsTerminal, Write};
@@ -10,6 +11,7 @@ use crate::document::Cell;
 use crate::plan::Plan;
 use crate::run::{Observer, Progress};
 use crate::unit::Nanos;
+pub(crate) use ended::EndedIntervals;
 use intervals::IntervalProgress;
 
 /// Set-up, drain and tear-down of a cell beside its warm-up and measurement. Measured.

@@ -90,7 +90,21 @@ pub(crate) struct SinkArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
-    pub(crate) metrics: MetricsArgs,
+    pub(crate) metrics: ServerMetricsArgs,
+}
+
+/// Flags of the metrics of a server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct ServerMetricsArgs {
+    #[command(flatten)]
+    pub(crate) endpoint: MetricsArgs,
+    /// Label the metrics of --metrics by the IP address of the client
+    ///
+    /// The first 256 addresses have a label each; client="other" has the sum of all others. A sink
+    /// labels what its sessions counted, not datagrams outside of them.
+    #[arg(long = "metrics-clients", requires = "metrics")]
+    pub(crate) by_client: bool,
 }
 
 /// A multicast group, and the device to join it on, if one is given.
@@ -164,5 +178,5 @@ pub(crate) struct EchoArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
-    pub(crate) metrics: MetricsArgs,
+    pub(crate) metrics: ServerMetricsArgs,
 }

@@ -23,8 +23,9 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
     let gated = guarded("gates", || apply_gates(&mut report, output));
     write(&report, output, &outputs)?;
     // Metrics are served until the document is written.
-    drop(telemetry);
+    let events = telemetry.finish();
     gated?;
+    events?;
     match error {
         // The report states the reason: the target could not be measured.
         Some(CliError::Run(error)) if is_of_target(&error) && ends_invalid(&report, false) => {

@@ -10,11 +10,11 @@ use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::StatusLine;
 use crate::cli::scenario::{listen, server_cores};
-use crate::cli::telemetry::{MetricsEndpoint, RunTotals};
+use crate::cli::telemetry::{ClientLabels, MetricsEndpoint, RunTotals};
 use crate::document::{EchoDocument, SinkDocument};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
 use crate::host::{self, Depth, Throttle};
-use crate::measure::Snapshot;
+use crate::measure::{ClientBoard, Snapshot};
 use crate::net::{Options, Udp};
 use crate::plan::{EchoKind, Machine, WaitKind};
 use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions, serve};
@@ -39,14 +39,15 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let mut line = StatusLine::new(quiet);
     let mut log = IntervalLog::new(&args.server, quiet);
     let throttle = Throttle::begin();
-    let metrics = MetricsEndpoint::open(&args.metrics, quiet)?;
+    let metrics = MetricsEndpoint::open(&args.metrics.endpoint, quiet)?;
     let mut left = RunTotals::default();
+    let mut labels = args.metrics.by_client.then(ClientLabels::default);
     let (tally, end) = serve(&options, &facts, &stop, &mut |event| {
         if let (SinkEvent::Tick(clients, traffic), Some(log)) = (&event, &mut log) {
             log.on_tick(traffic.totals.datagrams, &mut line, || sources(*clients, traffic.sources));
         }
         if let Some(metrics) = &metrics {
-            publish(metrics, &event, &mut left);
+            publish(metrics, &event, &mut left, labels.as_mut());
         }
         show_event(&event, &mut line, quiet);
     })?;
@@ -131,10 +132,16 @@ fn check_join(group: IpAddr, addrs: &[IpAddr]) -> CliResult<()> {
 }
 
 /// Publishes what the sink has counted; `left`: the sum over clients that have left.
-fn publish(metrics: &MetricsEndpoint, event: &SinkEvent<'_>, left: &mut RunTotals) {
+fn publish(
+    metrics: &MetricsEndpoint,
+    event: &SinkEvent<'_>,
+    left: &mut RunTotals,
+    labels: Option<&mut ClientLabels>,
+) {
     match event {
         SinkEvent::Closed(client) => {
-            left.merge(&RunTotals::of_client(client));
+            let label = labels.map(|labels| labels.label(client.from.ip()));
+            left.merge(&RunTotals::of_client(client, label.as_deref()));
             metrics.publish(left);
         }
         SinkEvent::Tick(_, traffic) => metrics.publish(&RunTotals::of_unsolicited(traffic)),
@@ -229,7 +236,8 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let stop = stop_on_signals()?;
     let mut line = StatusLine::new(args.output.quiet);
     let mut log = IntervalLog::new(&args.server, args.output.quiet);
-    let metrics = MetricsEndpoint::open(&args.metrics, args.output.quiet)?;
+    let mut metrics = MetricsEndpoint::open(&args.metrics.endpoint, args.output.quiet)?;
+    let mut labels = ClientLabels::default();
     let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
         // Also when quiet: the port may be ephemeral, and comes last.
         EchoEvent::Listening(addr, true) => {
@@ -241,8 +249,11 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
             if let Some(log) = &mut log {
                 log.on_tick(received, &mut line, String::new);
             }
-            if let Some(metrics) = &metrics {
-                metrics.publish(&RunTotals::of_echo(received));
+            if let Some(metrics) = &mut metrics {
+                metrics.refresh(|| match options.clients.is_empty() {
+                    true => RunTotals::of_echo(received),
+                    false => labels.of_echo(options.clients.iter().map(AsRef::as_ref)),
+                });
             }
             line.show(|| format!("{received} datagrams received"));
         }
@@ -292,6 +303,10 @@ fn echo_options(args: &EchoArgs, machine: &Machine) -> CliResult<EchoOptions> {
         count: args.count,
         time: args.time,
         idle: args.server.idle_timeout,
+        clients: match args.metrics.by_client {
+            true => (0..args.server.threads.max(1)).map(|_| ClientBoard::new()).collect(),
+            false => Vec::new(),
+        },
     })
 }
 

@@ -77,14 +77,52 @@ impl OutputTarget {
         cells.into_iter().map(file).collect()
     }
 
-    /// Opens it to be written while the run goes on; for all of the bytes of a line in turn.
-    pub(crate) fn stream(&self) -> CliResult<impl FnMut(&[u8]) -> io::Result<()> + Send + use<>> {
-        let file = self.file().and_then(|file| match file {
+    /// Writes it while the run goes on: all of the bytes of a line in turn. A file is opened, and
+    /// loses what it had, at the first one.
+    pub(crate) fn stream(self) -> CliResult<impl FnMut(&[u8]) -> io::Result<()> + Send> {
+        let mut open = match self.is_replaced() {
+            true => None,
+            false => Some(self.create().map_err(|source| self.error(source))?),
+        };
+        Ok(move |bytes: &[u8]| {
+            let file = match &mut open {
+                Some(file) => file,
+                none => none.insert(self.create()?),
+            };
+            write_in_place(file, bytes)
+        })
+    }
+
+    fn create(&self) -> io::Result<File> {
+        match self.file()? {
             Some(file) => File::create(file),
             None => sys::open_without_waiting(&self.path),
-        });
-        let file = file.map_err(|source| self.error(source))?;
-        Ok(move |bytes: &[u8]| write_in_place(&file, bytes))
+        }
+    }
+
+    /// Whether it is a file that is replaced, not written in place.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.file().is_ok_and(|file| file.is_some())
+    }
+
+    /// Whether it is standard output by another name, such as `/dev/stdout`. A device other than a
+    /// terminal, such as `/dev/null`, mixes nothing.
+    pub(super) fn is_stdout(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::io::IsTerminal;
+            use std::os::fd::AsFd;
+            use std::os::unix::fs::{FileTypeExt, MetadataExt};
+            let out = io::stdout().as_fd().try_clone_to_owned();
+            let out = out.and_then(|out| File::from(out).metadata());
+            let both = out.ok().zip(self.path.metadata().ok());
+            both.is_some_and(|(out, own)| {
+                let is_same = (out.dev(), out.ino()) == (own.dev(), own.ino());
+                is_same && (!out.file_type().is_char_device() || io::stdout().is_terminal())
+            })
+        }
+        #[cfg(not(unix))]
+        false
     }
 
     pub(super) fn identity(&self) -> PathBuf {
@@ -131,7 +169,13 @@ impl OutputTarget {
 
 /// The folder and the name of a file; an error if the path can only be a folder.
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let Some(name) = path.file_name() else {
+        // Such as `.`, `..` and `/`.
+        return Err(match path.as_os_str().is_empty() {
+            true => io::ErrorKind::InvalidInput.into(),
+            false => io::ErrorKind::IsADirectory.into(),
+        });
+    };
     // `file_name` ignores a slash or a dot at the end.
     if !path.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes()) {
         return Err(io::ErrorKind::IsADirectory.into());

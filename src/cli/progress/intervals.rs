@@ -1,10 +1,11 @@
 //! The intervals of the running cell, as they end.
 
+use super::ended::EndedIntervals;
 use crate::document::{Cell, Interval};
 use crate::plan::{Direction, Plan, Route, Scenario};
+use crate::report::IntervalFacts;
 use crate::report::format::text::style::{UNKNOWN, grouped, percent};
 use crate::report::format::text::worst_interval::{loss, span};
-use crate::report::{self, IntervalFacts};
 use crate::run::LiveCell;
 use crate::unit::{Nanos, show_nanos, show_pps};
 
@@ -29,16 +30,14 @@ const COLUMNS: [(&str, usize); 9] = [
     ("stalls", 6),
 ];
 
-/// Reads each interval of a run once, when it has ended.
+/// The intervals of a run as they end.
 pub(super) struct IntervalProgress<'a> {
     plan: &'a Plan,
-    /// How long after its end an interval is read.
-    wait: Nanos,
     /// Width of the column of cells; `None` without lines.
     id_width: Option<usize>,
     has_header: bool,
-    /// Of the running cell, the index of the next interval to read, and the latest one read.
-    next: usize,
+    ended: EndedIntervals,
+    /// The latest one read of the running cell.
     pub(super) latest: Option<Interval>,
 }
 
@@ -52,42 +51,22 @@ impl<'a> IntervalProgress<'a> {
         let id_width = plan.cells.iter().map(|cell| cell.id.chars().count() + suffix).max();
         Self {
             plan,
-            wait: timeout.clamp(IN_FLIGHT, MOST_IN_FLIGHT),
             id_width: id_width.filter(|_| has_lines),
             has_header: false,
-            next: 0,
+            ended: EndedIntervals::new(timeout.clamp(IN_FLIGHT, MOST_IN_FLIGHT)),
             latest: None,
         }
     }
 
     pub(super) fn begin_cell(&mut self) {
-        (self.next, self.latest) = (0, None);
+        self.ended.restart();
+        self.latest = None;
     }
 
     /// Reads what has ended in the cell of this number; returns the lines to print.
     pub(super) fn observe(&mut self, cell: usize, live: LiveCell<'_>) -> Vec<String> {
         let Some(cell) = self.plan.cells.get(cell) else { return Vec::new() };
-        let (now, current) = (live.elapsed(), live.ended());
-        let has_ended = |index: &usize| live.bounds(*index).1 + self.wait <= now;
-        let ended = (self.next..current).take_while(has_ended).count();
-        if ended == 0 {
-            return Vec::new();
-        }
-        let has_sent = |index: &usize| {
-            let [tx, _] = live.interval(*index);
-            tx.sent > 0 || tx.refused > 0 || tx.missed > 0
-        };
-        // The last one of a cell may be shorter than the others, which only the result tells.
-        let last = (self.next..=current).rev().find(has_sent).unwrap_or(self.next);
-        let end = last.min(self.next + ended);
-        let first = if self.id_width.is_some() { self.next } else { end.saturating_sub(1) };
-        let facts = IntervalFacts::of_running(self.plan, cell);
-        let read = |index| {
-            let [tx, rx] = live.interval(index);
-            report::interval(facts, live.bounds(index), [&tx, &rx])
-        };
-        let new: Vec<_> = (first.max(self.next)..end).map(read).collect();
-        self.next = end;
+        let new = self.ended.read(IntervalFacts::of_running(self.plan, cell), live);
         let lines = self.lines(&cell.id, &new);
         self.latest = new.into_iter().last().or_else(|| self.latest.take());
         lines

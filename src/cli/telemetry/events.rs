@@ -1,29 +1,35 @@
 //! Events: one JSON object a line, written by a thread of its own.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cli::error::CliResult;
+use crate::cli::error::{CliError, CliResult};
 use crate::cli::output::{EVENTS, OutputTarget, warn_stderr};
+use crate::cli::progress::EndedIntervals;
 use crate::document::{Cell, Head, Interval, SCHEMA, Warning};
 use crate::plan::{Plan, PlannedCell};
-use crate::report::{self, IntervalFacts};
-use crate::run::{LiveCell, Progress, RunError};
+use crate::report::IntervalFacts;
+use crate::run::{Progress, RunError};
 use crate::unit::Nanos;
 
 pub(super) struct Events {
+    path: PathBuf,
     /// `None` while the thread ends.
     lines: Option<Sender<String>>,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<io::Result<()>>>,
+    /// Lines until something is measured: a run that cannot start keeps the file of the last one.
+    /// `None`: lines are written at once.
+    held: Option<String>,
     /// The number of the cell that runs, from 0; `None` before the first one.
     cell: Option<usize>,
-    /// The next interval of it, and where that starts.
-    next: (usize, u64),
+    ended: EndedIntervals,
+    /// Where the last interval that was sent ends, in ns.
+    sent_until: u64,
 }
 
 type WriteLine = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
@@ -46,33 +52,60 @@ struct IntervalEvent<'a> {
 
 impl Events {
     pub(super) fn open(path: &Path, quiet: bool) -> CliResult<Self> {
-        let write: WriteLine = if path.as_os_str() == "-" {
+        let mut held = None;
+        let write: WriteLine = if is_stdout(path) {
             Box::new(|line| {
                 let mut out = io::stdout().lock();
                 out.write_all(line).and_then(|()| out.flush())
             })
         } else {
-            Box::new(OutputTarget::check(EVENTS, path)?.stream()?)
+            let target = OutputTarget::check(EVENTS, path)?;
+            held = target.is_replaced().then(String::new);
+            Box::new(target.stream()?)
         };
         let (lines, received) = channel();
         let writer = thread::Builder::new()
             .name(EVENTS.to_owned())
             .spawn(move || write_lines(&received, write, quiet))
             .map_err(|source| RunError::Spawn { source })?;
-        Ok(Self { lines: Some(lines), writer: Some(writer), cell: None, next: (0, 0) })
+        let (lines, writer, ended) = (Some(lines), Some(writer), EndedIntervals::new(Nanos::ZERO));
+        Ok(Self { path: path.to_owned(), lines, writer, held, cell: None, ended, sent_until: 0 })
     }
 
-    fn send(&self, event: &str, fields: impl Serialize) {
+    fn send(&mut self, event: &str, fields: impl Serialize) {
         // Only maps with keys that are not strings cannot be written.
         let Ok(line) = serde_json::to_string(&Event { schema: SCHEMA, event, fields }) else {
             return;
         };
-        if let Some(lines) = &self.lines {
-            let _ = lines.send(line + "\n");
+        match (&mut self.held, &self.lines) {
+            (Some(held), _) => *held += &(line + "\n"),
+            (None, Some(lines)) => drop(lines.send(line + "\n")),
+            (None, None) => {}
         }
     }
 
-    pub(super) fn started(&self, head: &Head, plan: &Plan) {
+    /// Something is measured: from now on, lines are written at once.
+    fn release(&mut self) {
+        if let (Some(held), Some(lines)) = (self.held.take(), &self.lines) {
+            let _ = lines.send(held);
+        }
+    }
+
+    /// Waits until all is written; an error if something could not be.
+    pub(super) fn finish(mut self) -> CliResult<()> {
+        self.end().map_err(|source| match is_stdout(&self.path) {
+            true => CliError::Stdout(source),
+            false => CliError::File { flag: EVENTS, path: self.path.clone(), source },
+        })
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.lines = None;
+        // If it panicked, its message is printed, and only events are missing.
+        self.writer.take().map_or(Ok(()), |writer| writer.join().unwrap_or(Ok(())))
+    }
+
+    pub(super) fn started(&mut self, head: &Head, plan: &Plan) {
         let Head { kind, tool, command, started_at, .. } = head;
         self.send(
             "start",
@@ -90,49 +123,30 @@ impl Events {
         progress: Progress<'_>,
     ) {
         if self.cell != Some(progress.done) {
-            (self.cell, self.next) = (Some(progress.done), (0, 0));
+            (self.cell, self.sent_until) = (Some(progress.done), 0);
+            self.ended.restart();
             self.send("cell", json!({
                 "id": cell.id, "trial": cell.trial, "number": progress.done + 1, "of": progress.of,
             }));
         }
         let Some(live) = progress.live else { return };
-        let ended = live.ended();
-        while self.next.0 < ended && self.next.1 < facts.end.0 {
-            let Some(interval) = self.ended_interval(facts, live, ended) else { return };
+        self.release();
+        for interval in self.ended.read(facts, live) {
             self.interval(&cell.id, cell.trial, &interval);
         }
     }
 
-    /// The next interval; `None` if the cell may have ended before it.
-    fn ended_interval(
-        &self,
-        facts: IntervalFacts,
-        live: LiveCell<'_>,
-        ended: usize,
-    ) -> Option<Interval> {
-        let read = |index| {
-            let [tx, rx] = live.interval(index);
-            report::interval(facts, live.bounds(index), [&tx, &rx])
-        };
-        let is_in_use = |index| {
-            let interval = read(index);
-            interval.sent + interval.refused + interval.missed.unwrap_or(0) > 0
-        };
-        // Where a count decides, what is due later shows that the cell goes on.
-        let goes_on = facts.end != Nanos::NEVER || (self.next.0..=ended).any(is_in_use);
-        goes_on.then(|| read(self.next.0))
-    }
-
     fn interval(&mut self, id: &str, trial: u32, interval: &Interval) {
-        self.next = (self.next.0 + 1, interval.end_ns);
+        self.sent_until = interval.end_ns;
         self.send("interval", IntervalEvent { id, trial, interval });
     }
 
     pub(super) fn measured(&mut self, cell: &Cell) {
+        self.release();
         let reported_ns = match cell.direction.as_deref() {
             // Only what leaves this host is known earlier.
             Some("reverse") => 0,
-            _ => self.next.1,
+            _ => self.sent_until,
         };
         for interval in cell.intervals.iter().filter(|one| one.start_ns >= reported_ns) {
             self.interval(&cell.id, cell.trial, interval);
@@ -147,7 +161,7 @@ impl Events {
         self.send("result", fields);
     }
 
-    pub(super) fn warnings(&self, cell: Option<&Cell>, warnings: &[Warning]) {
+    pub(super) fn warnings(&mut self, cell: Option<&Cell>, warnings: &[Warning]) {
         let (id, trial) = (cell.map(|cell| &cell.id), cell.map(|cell| cell.trial));
         for Warning { code, message } in warnings {
             self.send(
@@ -160,26 +174,32 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.lines = None;
-        if let Some(writer) = self.writer.take() {
-            // If it panicked, its message is printed, and only events are missing.
-            let _ = writer.join();
-        }
+        // Unless it was finished, another error is reported.
+        let _ = self.end();
     }
 }
 
-/// Writes lines until the run ends; after an error they are discarded.
-fn write_lines(lines: &Receiver<String>, mut write: WriteLine, quiet: bool) {
-    let mut is_open = true;
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Writes lines until the run ends; after an error they are discarded. A reader that closed its
+/// pipe needs no more: that is no error.
+fn write_lines(lines: &Receiver<String>, mut write: WriteLine, quiet: bool) -> io::Result<()> {
+    let mut result = Ok(());
     for line in lines {
-        if !is_open {
+        if result.is_err() {
             continue;
         }
-        if let Err(error) = write(line.as_bytes()) {
-            is_open = false;
-            if !quiet {
-                warn_stderr(&format!("no more events: {}; the run goes on", error.kind()));
-            }
+        result = write(line.as_bytes());
+        if let Err(error) = &result
+            && !quiet
+        {
+            warn_stderr(&format!("no more events: {}; the run goes on", error.kind()));
         }
     }
+    result.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }

@@ -1,12 +1,12 @@
 //! The endpoint of metrics: one thread answers one request at a time from the latest totals.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::totals::RunTotals;
+use super::totals::{RunTotals, TextFormat};
 use crate::cli::args::MetricsArgs;
 use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::output::warn_stderr;
@@ -26,7 +26,6 @@ const REFRESH: Duration = Duration::from_millis(250);
 /// Intervals that ended longer ago are read once only; later datagrams of them count when the cell
 /// has ended. Arbitrary: twice the default timeout of requests.
 const SETTLED: Nanos = Nanos::from_millis(2_000);
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) struct MetricsEndpoint {
     published: Arc<Mutex<RunTotals>>,
@@ -41,7 +40,7 @@ impl MetricsEndpoint {
     /// Listens if asked, and answers until the program ends.
     pub(crate) fn open(args: &MetricsArgs, quiet: bool) -> CliResult<Option<Self>> {
         let Some(address) = args.metrics else { return Ok(None) };
-        if !args.metrics_public && !address.ip().is_loopback() {
+        if !args.metrics_public && !is_loopback(address) {
             return usage(format!(
                 "--metrics {address}: other hosts can reach this address; use a loopback address, \
                  or allow it with --metrics-public"
@@ -63,12 +62,27 @@ impl MetricsEndpoint {
         Ok(Some(Self { published, finished: RunTotals::default(), refreshed: None, settled }))
     }
 
+    /// Whether live totals are to be read again.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH);
+        if is_due {
+            self.refreshed = Some(Instant::now());
+        }
+        is_due
+    }
+
+    /// Publishes what a server has counted so far, unless that was done just before.
+    pub(crate) fn refresh(&mut self, totals: impl FnOnce() -> RunTotals) {
+        if self.is_due() {
+            self.publish(&totals());
+        }
+    }
+
     /// Adds what the running cell has counted so far.
     pub(super) fn observe(&mut self, facts: IntervalFacts, live: LiveCell<'_>) {
-        if self.refreshed.is_some_and(|at| at.elapsed() < REFRESH) {
+        if !self.is_due() {
             return;
         }
-        self.refreshed = Some(Instant::now());
         let settled_until = live.elapsed().since(SETTLED);
         let (next, settled) = &mut self.settled;
         while live.bounds(*next).1 <= settled_until {
@@ -92,6 +106,11 @@ impl MetricsEndpoint {
         self.finished.merge(&RunTotals::of_cell(cell, result));
         self.publish(&self.finished);
     }
+}
+
+/// Also of an IPv4 address in the form in which IPv6 has it.
+const fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 fn add(sum: &mut [IntervalCounts; 2], more: &[IntervalCounts; 2]) {
@@ -125,12 +144,15 @@ fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>) -> io::Result<()> {
             return Err(io::ErrorKind::InvalidData.into());
         }
     }
-    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let mut words = line.split(|byte| *byte == b' ');
-    let path = words.clone().nth(1).and_then(|path| path.split(|byte| *byte == b'?').next());
-    let (status, kind, body) = match (words.next(), path) {
-        (Some(b"GET"), Some(b"/metrics" | b"/")) => ("200 OK", CONTENT_TYPE, lock(totals).text()),
-        (Some(b"GET"), _) => ("404 Not Found", "text/plain", "use /metrics\n".to_owned()),
+    let request = String::from_utf8_lossy(&request);
+    let mut words = request.lines().next().unwrap_or_default().split(' ');
+    let (method, path) = (words.next(), words.next().and_then(|path| path.split('?').next()));
+    let format = accepted(&request);
+    let (status, kind, body) = match (method, path) {
+        (Some("GET"), Some("/metrics" | "/")) => {
+            ("200 OK", format.content_type(), lock(totals).text(format))
+        }
+        (Some("GET"), _) => ("404 Not Found", "text/plain", "use /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed\r\nAllow: GET", "text/plain", "use GET\n".to_owned()),
     };
     let length = body.len();
@@ -138,5 +160,74 @@ fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>) -> io::Result<()> {
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n{body}"
     );
-    stream.write_all(response.as_bytes())
+    let (began, mut rest) = (Instant::now(), response.as_bytes());
+    while !rest.is_empty() && began.elapsed() < TIMEOUT {
+        let written = stream.write(rest)?;
+        rest = &rest[written..];
+    }
+    Ok(())
+}
+
+/// The format that a request accepts: OpenMetrics unless it only knows the older one.
+fn accepted(request: &str) -> TextFormat {
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("accept").then(|| value.to_ascii_lowercase())
+    };
+    match request.lines().find_map(header) {
+        Some(types) if types.contains("text/plain") && !types.contains("openmetrics") => {
+            TextFormat::Prometheus
+        }
+        _ => TextFormat::OpenMetrics,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_not_public() {
+        for (address, expected) in [
+            ("127.9.0.1:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("[::ffff:192.0.2.1]:1", false),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+        ] {
+            assert_eq!(is_loopback(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_scraper_that_reads_nothing_is_given_up() {
+        let mut totals = RunTotals::default();
+        // 12 MB: more than the buffers of both sockets take.
+        (0..150_000).for_each(|number| totals.received_from(Some(&number.to_string()), 1));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut scraper = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        scraper.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+        let _ = answer(&listener.accept().unwrap().0, &Mutex::new(totals));
+        let mut read = Vec::new();
+        // It may be reset in the middle.
+        let _ = scraper.read_to_end(&mut read);
+        assert!(read.starts_with(b"HTTP/1.1 200 OK") && !read.ends_with(b"# EOF\n"));
+    }
+
+    #[test]
+    fn the_older_format_is_for_those_that_ask_for_it() {
+        for (accept, format) in [
+            ("Accept: */*", TextFormat::OpenMetrics),
+            ("Host: accept: text/plain", TextFormat::OpenMetrics),
+            ("accept: text/plain;version=0.0.4", TextFormat::Prometheus),
+            (
+                "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+                TextFormat::OpenMetrics,
+            ),
+        ] {
+            let request = format!("GET /metrics HTTP/1.1\r\n{accept}\r\n\r\n");
+            assert_eq!(accepted(&request), format, "{accept}");
+        }
+    }
 }

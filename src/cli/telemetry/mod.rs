@@ -3,10 +3,12 @@
 //! The coordinating thread hands over what it knows a few times a second. Threads of their own
 //! write and answer, so that a slow reader delays nothing.
 
+mod clients;
 mod events;
 mod metrics;
 mod totals;
 
+pub(crate) use clients::ClientLabels;
 use events::Events;
 pub(crate) use metrics::MetricsEndpoint;
 pub(crate) use totals::RunTotals;
@@ -33,8 +35,8 @@ impl Telemetry {
         Ok(Self { events, metrics })
     }
 
-    pub(crate) fn started(&self, head: &Head, plan: &Plan) {
-        if let Some(events) = &self.events {
+    pub(crate) fn started(&mut self, head: &Head, plan: &Plan) {
+        if let Some(events) = &mut self.events {
             events.started(head, plan);
         }
     }
@@ -61,9 +63,14 @@ impl Telemetry {
     }
 
     /// Warnings about the whole run.
-    pub(crate) fn warnings(&self, warnings: &[Warning]) {
-        if let Some(events) = &self.events {
+    pub(crate) fn warnings(&mut self, warnings: &[Warning]) {
+        if let Some(events) = &mut self.events {
             events.warnings(None, warnings);
         }
+    }
+
+    /// Waits until all events are written; an error if some could not be.
+    pub(crate) fn finish(self) -> CliResult<()> {
+        self.events.map_or(Ok(()), Events::finish)
     }
 }

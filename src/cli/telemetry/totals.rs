@@ -1,4 +1,5 @@
-//! RunTotals of a run so far, and their text: OpenMetrics 1.0, "Text Format".
+//! RunTotals of a run so far, and their text: OpenMetrics 1.0, "Text Format", and the
+//! older format of Prometheus.
 //!
 //! The text is small. The crate prometheus-client would bring more crates and a derive macro, and
 //! its counters cannot be set, which is needed where the result of a cell replaces live counts.
@@ -80,6 +81,24 @@ const BOUNDS_NS: [u64; 15] = [
     10_000_000_000,
 ];
 
+/// A text format of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextFormat {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The text format of Prometheus, version 0.0.4, which `promtool check metrics` reads.
+    Prometheus,
+}
+
+impl TextFormat {
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
 /// The place of a sample in the text: its metric, its rank there, and its suffix and labels.
 type Key = (Family, usize, String);
 
@@ -105,7 +124,7 @@ impl RunTotals {
                 ("reordered", both(rx.reordered)),
             ],
         );
-        if facts.both {
+        if facts.has_latency {
             totals.histogram(Family::Latency, rx.latency.iter());
         }
         if facts.paced {
@@ -152,8 +171,8 @@ impl RunTotals {
         totals
     }
 
-    /// Of a client of a sink that has left.
-    pub(crate) fn of_client(client: &ClientStats) -> Self {
+    /// Of a client of a sink that has left, with its label if clients have any.
+    pub(crate) fn of_client(client: &ClientStats, label: Option<&str>) -> Self {
         let mut totals = Self::default();
         let rx = &client.rx;
         let received = [
@@ -162,8 +181,9 @@ impl RunTotals {
             ("duplicate", rx.duplicate),
             ("late", rx.late),
         ];
-        totals.datagrams("forward", received.map(|(outcome, count)| (outcome, Some(count))));
-        totals.datagrams("reverse", [("sent", Some(client.sent))]);
+        let received = received.map(|(outcome, count)| (outcome, Some(count)));
+        totals.datagrams_of(label, "forward", received);
+        totals.datagrams_of(label, "reverse", [("sent", Some(client.sent))]);
         totals
     }
 
@@ -178,8 +198,13 @@ impl RunTotals {
     /// Of what an echo server received.
     pub(crate) fn of_echo(received: u64) -> Self {
         let mut totals = Self::default();
-        totals.datagrams("forward", [("received", Some(received))]);
+        totals.received_from(None, received);
         totals
+    }
+
+    /// Adds what came from the clients of this label.
+    pub(super) fn received_from(&mut self, label: Option<&str>, received: u64) {
+        self.datagrams_of(label, "forward", [("received", Some(received))]);
     }
 
     fn count(&mut self, family: Family, rank: usize, labels: impl Into<String>, count: u64) {
@@ -188,8 +213,19 @@ impl RunTotals {
     }
 
     fn datagrams<const N: usize>(&mut self, direction: &str, by: [(&str, Option<u64>); N]) {
+        self.datagrams_of(None, direction, by);
+    }
+
+    fn datagrams_of<const N: usize>(
+        &mut self,
+        client: Option<&str>,
+        direction: &str,
+        by: [(&str, Option<u64>); N],
+    ) {
+        let client = client.map_or_else(String::new, |client| format!(",client=\"{client}\""));
         for (outcome, count) in by {
-            let labels = format!("_total{{direction=\"{direction}\",outcome=\"{outcome}\"}}");
+            let labels =
+                format!("_total{{direction=\"{direction}\",outcome=\"{outcome}\"{client}}}");
             if let Some(count) = count {
                 self.count(Family::Datagrams, 0, labels, count);
             }
@@ -245,11 +281,25 @@ impl RunTotals {
     }
 
     /// The text of all metrics.
-    pub(super) fn text(&self) -> String {
-        let mut text = String::from("# TYPE udperf_build info\n# HELP udperf_build The program.\n");
+    pub(super) fn text(&self, format: TextFormat) -> String {
+        let is_open = format == TextFormat::OpenMetrics;
+        let mut text = String::new();
+        // Writing to a string does not fail. The older format names samples, not metrics.
+        let head = |text: &mut String, name: &str, kind: &str, unit: &str, help: &str| {
+            let (name, kind) = match kind {
+                "info" if !is_open => (format!("{name}_info"), "gauge"),
+                "counter" if !is_open => (format!("{name}_total"), kind),
+                _ => (name.to_owned(), kind),
+            };
+            let _ = writeln!(text, "# TYPE {name} {kind}");
+            if is_open && !unit.is_empty() {
+                let _ = writeln!(text, "# UNIT {name} {unit}");
+            }
+            let _ = writeln!(text, "# HELP {name} {help}");
+        };
+        head(&mut text, "udperf_build", "info", "", "The program.");
         let version = env!("CARGO_PKG_VERSION");
         let git = option_env!("UDPERF_GIT").unwrap_or_default();
-        // Writing to a string does not fail.
         let _ = writeln!(text, "udperf_build_info{{version=\"{version}\",git=\"{git}\"}} 1");
         for (family, name, kind, unit, help) in FAMILIES {
             let is_of = |((of, ..), _): &(&Key, &u64)| *of == family;
@@ -257,18 +307,17 @@ impl RunTotals {
             if samples.peek().is_none() {
                 continue;
             }
-            let _ = writeln!(text, "# TYPE {name} {kind}");
-            if !unit.is_empty() {
-                let _ = writeln!(text, "# UNIT {name} {unit}");
-            }
-            let _ = writeln!(text, "# HELP {name} {help}");
+            head(&mut text, name, kind, unit, help);
             for ((_, _, labels), count) in samples {
                 let is_time = !unit.is_empty() && (labels == "_sum" || kind == "counter");
                 let value = if is_time { seconds(*count) } else { count.to_string() };
                 let _ = writeln!(text, "{name}{labels} {value}");
             }
         }
-        text + "# EOF\n"
+        if is_open {
+            text += "# EOF\n";
+        }
+        text
     }
 }
 
@@ -290,7 +339,7 @@ mod tests {
             .histogram(Family::Latency, [(1_000, 2), (1_001, 3), (20_000_000_000, 1)].into_iter());
         totals.datagrams("forward", [("sent", Some(6)); 8]);
         totals.count(Family::Stalls, 0, "_total", 1_500_000_000);
-        let text = totals.text();
+        let text = totals.text(TextFormat::OpenMetrics);
         for line in [
             "# TYPE udperf_datagrams counter",
             "udperf_latency_seconds_bucket{le=\"0.000001\"} 2",
@@ -305,6 +354,10 @@ mod tests {
         }
         assert!(!text.contains("lag"), "{text}");
         assert!(text.ends_with("\n# EOF\n"), "{text}");
+        let text = totals.text(TextFormat::Prometheus);
+        assert!(text.starts_with("# TYPE udperf_build_info gauge\n"), "{text}");
+        assert!(text.contains("# TYPE udperf_stalls_seconds_total counter\n# HELP"), "{text}");
+        assert!(!text.contains("EOF"), "{text}");
     }
 
     #[test]
@@ -317,8 +370,12 @@ mod tests {
         let mut sum = of(3);
         sum.merge(&of(4));
         sum.raise_to(&of(5));
-        assert!(sum.text().contains("udperf_stalls_seconds_total 0.000000007\n"));
+        assert!(
+            sum.text(TextFormat::OpenMetrics).contains("udperf_stalls_seconds_total 0.000000007\n")
+        );
         sum.raise_to(&of(9));
-        assert!(sum.text().contains("udperf_stalls_seconds_total 0.000000009\n"));
+        assert!(
+            sum.text(TextFormat::OpenMetrics).contains("udperf_stalls_seconds_total 0.000000009\n")
+        );
     }
 }

@@ -55,12 +55,14 @@ fn remove_forged(tx: &[IntervalCounts], rx: &mut [IntervalCounts], result: &Cell
 }
 
 /// What the intervals of a cell depend on besides their counts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct IntervalFacts {
     /// Whether the receivers are known.
     pub both: bool,
     /// Whether there is a schedule.
     pub paced: bool,
+    /// Whether the latency of what the receivers got is known.
+    pub has_latency: bool,
     requests: bool,
     has_cpu: bool,
     bound_ns: u64,
@@ -73,6 +75,7 @@ impl IntervalFacts {
         Self {
             both: !result.one_ended,
             paced: result.tx.timing.is_some(),
+            has_latency: true,
             requests: result.rx.exchange.is_some(),
             has_cpu: result.tx.usage.cpu.is_some(),
             bound_ns: result.rx.latency.bound.0,
@@ -80,12 +83,16 @@ impl IntervalFacts {
         }
     }
 
-    /// Of a cell that runs: receivers of another host are not known yet.
+    /// Of a cell that runs: receivers of another host are not known yet. Latency of responses
+    /// without ids is known when the cell has ended: any timeout makes all of it unknown.
     #[must_use]
     pub fn of_running(plan: &Plan, cell: &PlannedCell) -> Self {
         let end = plan.scenario.limit.latest_end();
+        let both = matches!(plan.scenario.route, Route::Local | Route::Request);
+        let in_order = plan.scenario.asking.as_ref().is_some_and(|asking| asking.in_order);
         Self {
-            both: matches!(plan.scenario.route, Route::Local | Route::Request),
+            both,
+            has_latency: both && !in_order,
             paced: cell.rate != CellRate::Max,
             requests: plan.scenario.asking.is_some(),
             has_cpu: sys::thread_cpu_ns().is_some(),
@@ -117,7 +124,7 @@ pub fn interval(
         reordered: both.then_some(rx.reordered),
         timeouts: requests.then_some(rx.timeouts),
         errors: requests.then_some(rx.errors),
-        latency: latency(&rx.latency, facts.bound_ns),
+        latency: latency(&rx.latency, facts.bound_ns).filter(|_| facts.has_latency),
         lag_p99_ns: paced.then(|| tx.latency.quantile_ns(0.99)).flatten(),
         stalls: tx.stalls.saturating_add(rx.stalls),
         stalled_ns: (tx.stalled + rx.stalled).0,
@@ -161,4 +168,31 @@ fn latency(of: &Latencies, bound_ns: u64) -> Option<IntervalLatency> {
         p99_9_ns: at(0.999),
         max_ns: known(Some(max_ns)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::measure::{Count, IntervalBoard, IntervalRecorder, IntervalScale};
+    use crate::plan::{Machine, RequestOptions, Scenario};
+
+    #[test]
+    fn latency_of_responses_in_order_is_not_known_before_the_end() {
+        for in_order in [false, true] {
+            let asking = Some(RequestOptions { in_order, ..RequestOptions::default() });
+            let scenario = Scenario { route: Route::Request, asking, ..Scenario::default() };
+            let plan = Plan::new(scenario, &Machine::default()).unwrap();
+            let facts = IntervalFacts::of_running(&plan, &plan.cells[0]);
+            let (start, end) = (Nanos::ZERO, Nanos::from_millis(1));
+            let board = IntervalBoard::new(IntervalScale::new(end, end), end);
+            let mut receiver = IntervalRecorder::new(Arc::clone(&board));
+            receiver.timed(start, Count::Received, 5_000, 1);
+            let both = [&IntervalCounts::default(), &board.read(0)];
+            let interval = interval(facts, (start, end), both);
+            assert_eq!(interval.received, Some(1));
+            assert_eq!(interval.latency.is_some(), !in_order);
+        }
+    }
 }

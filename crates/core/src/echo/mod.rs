@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
 use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
-use crate::measure::EchoTally;
+use crate::measure::{ClientBoard, ClientRecorder, EchoTally};
 use crate::net::{NetError, Options, TIMER_SLACK_NS, Udp, pin_to};
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::run::RunError;
@@ -58,6 +58,8 @@ pub struct EchoOptions {
     pub time: Option<Nanos>,
     /// Maximum time without a datagram.
     pub idle: Option<Nanos>,
+    /// Where each worker counts by client; empty: nowhere.
+    pub clients: Vec<Arc<ClientBoard>>,
 }
 
 /// An event of an echo server.
@@ -213,7 +215,8 @@ impl EchoWorker {
         let seed = options.seed.wrapping_add(number as u64);
         let dropper = options.drop.map(|rule| Dropper::new(rule, seed));
         let queue = options.delay.map(Queue::new);
-        let policy = ReplyPolicy { port, dropper, queue, ..ReplyPolicy::default() };
+        let clients = options.clients.get(number).map(|board| ClientRecorder::new(board.clone()));
+        let policy = ReplyPolicy { port, dropper, queue, clients, ..ReplyPolicy::default() };
         if options.delay.is_some() {
             sys::set_timer_slack_ns(TIMER_SLACK_NS);
         }

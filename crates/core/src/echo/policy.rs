@@ -5,7 +5,7 @@ use fastrand::Rng;
 use super::delay::Queue;
 use crate::clock::Clock;
 use crate::engine::echo::ReplyFilter;
-use crate::measure::EchoTally;
+use crate::measure::{ClientRecorder, EchoTally};
 use crate::plan::DropRule;
 use crate::sys::Request;
 use crate::unit::{Nanos, hash_u64};
@@ -24,6 +24,8 @@ pub(super) struct ReplyPolicy {
     pub(super) read_at: Nanos,
     /// The numbers of dropped, unanswered and overflowing datagrams, and the clients.
     pub(super) tally: EchoTally,
+    /// Where received datagrams are counted by client; `None`: nowhere.
+    pub(super) clients: Option<ClientRecorder>,
 }
 
 impl ReplyPolicy {
@@ -46,6 +48,10 @@ impl ReplyFilter for ReplyPolicy {
     fn judge(&mut self, request: &mut Request<'_>) -> Option<usize> {
         if let Some(from) = request.from {
             self.tally.clients.note(from);
+        }
+        if let Some(clients) = &mut self.clients {
+            let count = datagrams(request.payload.len(), request.segment);
+            clients.count(request.from.map(|from| from.ip()), count);
         }
         if !request.from.is_some_and(|from| self.may_answer(from.port())) {
             self.tally.unanswered += datagrams(request.payload.len(), request.segment);

@@ -20,6 +20,7 @@ pub(crate) fn combine<T>(
 }
 
 mod cell_result;
+mod client_board;
 mod counters;
 mod echo;
 mod histogram;
@@ -35,6 +36,7 @@ mod unsolicited;
 mod window;
 
 pub use cell_result::{CellResult, CutShort, PacketCounts};
+pub use client_board::{ClientBoard, ClientRecorder, MOST_CLIENTS};
 pub use counters::{Instructions, RxTally, SendErrorCounts, TxTally, Usage};
 pub use echo::{Clients, EchoCounters, EchoTally};
 pub use histogram::{HistogramError, read_histogram};

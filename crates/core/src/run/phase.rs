@@ -152,7 +152,7 @@ impl PhaseState {
 
     /// What senders and receivers have counted in the interval of this index so far.
     pub fn interval(&self, index: usize) -> [IntervalCounts; 2] {
-        [0, 1].map(|side| {
+        receivers_first(|side| {
             let mut sum = IntervalCounts::default();
             self.boards[side].iter().for_each(|board| sum.merge(&board.read(index)));
             sum
@@ -161,7 +161,7 @@ impl PhaseState {
 
     /// The intervals of the senders, and of the receivers, so far.
     pub fn intervals(&self) -> [IntervalSeries; 2] {
-        [0, 1].map(|side| {
+        receivers_first(|side| {
             let mut sum = IntervalSeries::default();
             self.boards[side].iter().for_each(|board| board.add_to(&mut sum));
             sum
@@ -307,9 +307,26 @@ impl PhaseState {
     }
 }
 
+/// Reads the senders, 0, after the receivers, 1, while both go on: nothing is received that was not
+/// sent.
+fn receivers_first<T>(mut read: impl FnMut(usize) -> T) -> [T; 2] {
+    let received = read(1);
+    [read(0), received]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn senders_are_read_after_receivers() {
+        let mut sides = Vec::new();
+        let read = receivers_first(|side| {
+            sides.push(side);
+            side
+        });
+        assert_eq!((sides, read), (vec![1, 0], [0, 1]));
+    }
 
     #[test]
     fn an_unknown_path_is_given_time() {

@@ -28,10 +28,12 @@ struct Args {
 }
 
 /// A report, the flags of a run with it, and of one without it. Runs have five intervals.
-const REPORTS: [(&str, &str, &str); 2] = [
+const REPORTS: &[(&str, &str, &str)] = &[
     ("intervals", "-i WIDTH", "-i 0"),
     // Metrics come from intervals, whose cost is the other row.
     ("metrics", "-i WIDTH --metrics 127.0.0.1:0", "-i WIDTH"),
+    #[cfg(unix)]
+    ("live", "-i WIDTH --live", "-i WIDTH"),
 ];
 
 /// The sides of a comparison.
@@ -48,7 +50,40 @@ fn delivered_pps(engine: &str, flags: &str, time: Duration) -> Result<f64, Strin
     let time = time.as_secs_f64();
     let flags = flags.replace("WIDTH", &(time / 5.0).to_string());
     let warmup = time / 10.0;
-    let words = format!("bench -l 64 -e {engine} -r max -t {time} --warmup {warmup} -J -q {flags}");
+    let words = format!("bench -l 64 -e {engine} -r max -t {time} --warmup {warmup} {flags}");
+    let document = match flags.contains("--live") {
+        true => on_terminal(&words)?,
+        false => without_terminal(&format!("{words} -J -q"))?,
+    };
+    let pps = document["cells"][0]["rx"]["pps"].as_f64();
+    pps.ok_or_else(|| format!("{words}: nothing was delivered"))
+}
+
+/// The document of a run on a pseudo-terminal, which shows the view.
+#[cfg(unix)]
+fn on_terminal(words: &str) -> Result<Value, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = folder.path().join("run.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_udperf"));
+    command.args(words.split(' ')).arg(format!("-J={}", path.display())).env("TERM", "xterm");
+    let failed = |error: rexpect::error::Error| error.to_string();
+    let mut session = rexpect::session::spawn_command(command, None).map_err(failed)?;
+    let shown = session.exp_eof().map_err(failed)?;
+    // The sequence that opens the alternate screen (xterm, "DEC Private Mode Set").
+    if !shown.contains("\x1b[?1049h") {
+        return Err(format!("{words}: the view was not shown: {shown}"));
+    }
+    let text = std::fs::read(&path).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&text).map_err(|error| format!("{words}: {error}"))
+}
+
+#[cfg(not(unix))]
+fn on_terminal(_: &str) -> Result<Value, String> {
+    Err("this system has no pseudo-terminals".to_owned())
+}
+
+/// The document of a run; its metrics are scraped meanwhile if it serves any.
+fn without_terminal(words: &str) -> Result<Value, String> {
     let failed = |error: std::io::Error| error.to_string();
     let mut child = Command::new(env!("CARGO_BIN_EXE_udperf"))
         .args(words.split(' '))
@@ -56,7 +91,7 @@ fn delivered_pps(engine: &str, flags: &str, time: Duration) -> Result<f64, Strin
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    let scraper = flags.contains("--metrics").then(|| scraping(&mut child)).transpose()?;
+    let scraper = words.contains("--metrics").then(|| scraping(&mut child)).transpose()?;
     let output = child.wait_with_output().map_err(failed)?;
     if let Some((end, scraper)) = scraper {
         drop(end);
@@ -65,11 +100,8 @@ fn delivered_pps(engine: &str, flags: &str, time: Duration) -> Result<f64, Strin
             _ => return Err("the metrics were not scraped".to_owned()),
         }
     }
-    let document: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
-        format!("{words}: {error}: {}", String::from_utf8_lossy(&output.stderr))
-    })?;
-    let pps = document["cells"][0]["rx"]["pps"].as_f64();
-    pps.ok_or_else(|| format!("{words}: nothing was delivered"))
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("{words}: {error}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// A thread that scrapes a run until the sender is dropped; it returns how often.

@@ -25,7 +25,7 @@
 //!             < session.rs < autoselect.rs cell.rs
 //! in remote:  protocol/ < rpc/ phase.rs < client/ sink/
 //! in report:  error.rs schema.rs < checks/ < build/ format/ read.rs
-//! in cli:     args/ error.rs < output.rs progress.rs < telemetry/ < target.rs
+//! in cli:     args/ error.rs < output.rs < progress.rs < live/ telemetry/ < target.rs
 //!             < scenario.rs < requests.rs < commands/
 //!
 //! document uses sys: what the system reports is documented as it is

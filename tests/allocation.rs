@@ -206,6 +206,7 @@ fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
         time: None,
         idle: None,
         clients: vec![ClientBoard::new()],
+        interval: Some(Nanos::from_millis(250)),
     };
     let before = BY_WORKERS.load(Ordering::Relaxed);
     let mut client = None;

@@ -106,6 +106,7 @@ fn an_echo_server_answers_on_every_system() {
             time: None,
             idle: None,
             clients: Vec::new(),
+            interval: None,
         };
         let (tally, end) = udperf::echo::echo(&options, &AtomicBool::new(false), &mut |event| {
             let EchoEvent::Listening(at, _) = event else { return };

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod error;
+mod live;
 mod output;
 mod progress;
 mod requests;

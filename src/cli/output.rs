@@ -4,6 +4,7 @@ mod file;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ColorChoice;
 
@@ -11,11 +12,12 @@ pub(crate) use file::OutputTarget;
 
 use super::args::OutputArgs;
 use super::error::{CliError, CliResult, Exit, guarded, usage};
+use crate::compare::store::MAX_BYTES;
 use crate::document::Warning;
 pub(crate) use crate::report::format::json as pretty;
 use crate::report::format::text::{Style, style::distinct};
-use crate::report::format::{Document, Format, RenderOptions};
-use crate::unit::{Keep, strip_control};
+use crate::report::format::{Document, Format, RenderOptions, hgrm};
+use crate::unit::{Keep, show_bytes, strip_control};
 
 /// Prints to standard output; a closed one is no error.
 pub(crate) fn print(text: &str) -> CliResult {
@@ -27,7 +29,40 @@ pub(crate) fn print(text: &str) -> CliResult {
 }
 
 pub(crate) fn warn_stderr(text: &str) {
-    let _ = writeln!(io::stderr(), "udperf: {}", strip_control(text, Keep::LinesAndColors));
+    let line = format!("udperf: {}\n", strip_control(text, Keep::Lines));
+    match &mut *held() {
+        Some(lines) if lines.len() < MAX_HELD => lines.push(line),
+        Some(_) => {}
+        None => drop(io::stderr().write_all(line.as_bytes())),
+    }
+}
+
+/// Messages that wait while the full-screen view has the terminal.
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// The most messages that wait; later ones are dropped. Arbitrary: more than anyone reads.
+const MAX_HELD: usize = 1_000;
+
+fn held() -> MutexGuard<'static, Option<Vec<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps messages back from here on.
+#[cfg(all(unix, feature = "live"))]
+pub(crate) fn hold_stderr() {
+    held().get_or_insert_default();
+}
+
+/// Prints the messages that were kept back, and later ones at once.
+#[cfg(all(unix, feature = "live"))]
+pub(crate) fn release_stderr() {
+    let lines = held().take().unwrap_or_default().concat();
+    let _ = io::stderr().write_all(lines.as_bytes());
+}
+
+/// A path as part of a line of text.
+pub(crate) fn shown(path: &Path) -> String {
+    strip_control(&path.display().to_string(), Keep::Nothing)
 }
 
 /// Names the warnings of a document that standard output gets, where nobody reads their text.
@@ -43,12 +78,15 @@ pub(crate) fn name_warnings<'a>(
 }
 
 pub(crate) fn color(when: ColorChoice) -> bool {
+    color_of(when, &io::stdout())
+}
+
+/// Whether a stream gets colours.
+pub(crate) fn color_of(when: ColorChoice, stream: &impl anstream::stream::RawStream) -> bool {
     match when {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
-        }
+        ColorChoice::Auto => anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never,
     }
 }
 
@@ -79,7 +117,8 @@ impl Outputs {
         files: &[(&'static str, Option<&Path>)],
     ) -> CliResult<Self> {
         let (mut stdout, mut requested) = (None, Vec::new());
-        let all = [("json", args.json.as_deref())].into_iter().chain(files.iter().copied());
+        let common = [("json", args.json.as_deref()), ("html", args.html.as_deref())];
+        let all = common.into_iter().chain(files.iter().copied());
         for (flag, path) in all.filter_map(|(flag, path)| Some((flag, path?))) {
             if TO_STDOUT.contains(&flag) && path.as_os_str() == "-" {
                 if let Some(other) = stdout.replace(flag) {
@@ -147,6 +186,21 @@ impl Outputs {
         Ok(())
     }
 
+    /// Checks before the run the files that formats with one for each cell will write.
+    pub(crate) fn check_cells<D: Document>(&self, ids: &[String]) -> CliResult<()> {
+        for (name, target) in &self.files {
+            let has_cells = |one: &Format<D>| one.name == *name && one.render_cells.is_some();
+            if ids.len() > 1 && D::FORMATS.iter().any(has_cells) && !target.is_in_place() {
+                for name in hgrm::file_names(ids.iter().map(String::as_str)) {
+                    let file = target.of_cell(&name);
+                    OutputTarget::check(file.flag, &file.path)?;
+                    self.refuse_taken(target, &file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn unsupported<D: Document>(&self) -> Option<&'static str> {
         let files = self.files.iter().map(|(_, target)| target.flag);
         let is_missing = |flag: &&str| D::FORMATS.iter().all(|format| format.flag != *flag);
@@ -170,7 +224,10 @@ impl Outputs {
                 });
             }
             match format.map(|format| render(format, document, options)).transpose()?.flatten() {
-                Some(text) => target.write(&text),
+                Some(text) => {
+                    self.refuse_huge(target.flag, text.len())?;
+                    target.write(&text)
+                }
                 None => Ok(()),
             }
         };
@@ -203,6 +260,18 @@ impl Outputs {
         usage(format!("--{flag} would replace {path}, which is read or written; name another"))
     }
 
+    /// Refuses a document that `report` would not read again; a run is written at any length.
+    fn refuse_huge(&self, flag: &str, bytes: usize) -> CliResult<()> {
+        if flag != "json" || !self.is_repeatable || bytes as u64 <= MAX_BYTES {
+            return Ok(());
+        }
+        let (size, most) = (show_bytes(bytes as u64), show_bytes(MAX_BYTES));
+        Err(CliError::Failed(format!(
+            "cannot write JSON of {size}, since udperf reads up to {most}; keep the file that was \
+             read"
+        )))
+    }
+
     fn print<D: Document>(&self, document: &D, options: &RenderOptions<'_>) -> CliResult<()> {
         let format = |flag| D::FORMATS.iter().find(|format| format.flag == flag);
         if self.stdout == Some(EVENTS) {
@@ -214,7 +283,10 @@ impl Outputs {
         };
         match rendered {
             // JSON stays as it is for programs.
-            Ok(Some(text)) if self.stdout == Some("json") => print(&text).map(drop),
+            Ok(Some(text)) if self.stdout == Some("json") => {
+                self.refuse_huge("json", text.len())?;
+                print(&text).map(drop)
+            }
             Ok(Some(text)) => print(&strip_control(&text, Keep::LinesAndColors)).map(drop),
             Ok(None) => Ok(()),
             Err(error) => {
@@ -253,4 +325,23 @@ fn save_elsewhere<D: Document>(document: &D, options: &RenderOptions<'_>) {
             format!("the document could not be saved in {}: {}", folder.display(), error.kind())
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_again_is_written_of_a_new_run_only() {
+        let style = Style { color: false, width: NO_TERMINAL, verbose: false };
+        let mut outputs =
+            Outputs { style, stdout: None, files: vec![], inputs: vec![], is_repeatable: true };
+        let most = MAX_BYTES as usize;
+        assert!(outputs.refuse_huge("json", most).is_ok());
+        assert!(outputs.refuse_huge("html", most + 1).is_ok());
+        let error = outputs.refuse_huge("json", most + 1).unwrap_err().to_string();
+        assert!(error.contains("reads up to 256 MiB"), "{error}");
+        outputs.is_repeatable = false;
+        assert!(outputs.refuse_huge("json", most + 1).is_ok());
+    }
 }

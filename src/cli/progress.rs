@@ -1,7 +1,7 @@
 //! A line on standard error that says how far a run is.
 
 mod ended;
-mod intervals;
+pub(crate) mod intervals;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -23,6 +23,12 @@ const REDRAW: Duration = Duration::from_millis(250);
 /// Columns of the bar. Arbitrary: leaves room for the cell and its last interval on 80 columns.
 const BAR: usize = 10;
 
+/// Whether standard error is a terminal that can move its cursor.
+pub(crate) fn has_terminal() -> bool {
+    let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !is_dumb()
+}
+
 /// A line on a terminal's standard error, until it is dropped. The coordinating thread draws it:
 /// there may be no core for another thread.
 pub(crate) struct StatusLine {
@@ -32,8 +38,7 @@ pub(crate) struct StatusLine {
 
 impl StatusLine {
     pub(crate) fn new(quiet: bool) -> Self {
-        let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { is_on: !quiet && io::stderr().is_terminal() && !is_dumb(), drawn: None }
+        Self { is_on: !quiet && has_terminal(), drawn: None }
     }
 
     /// Shows a text, cut to the width of the terminal.
@@ -102,30 +107,31 @@ pub(crate) fn has_interval_lines(cells: &CellArgs) -> bool {
     !quiet && (verbose || (cells.interval.is_some() && !io::stderr().is_terminal()))
 }
 
+/// ` · 12s left`, if it is known; `began`: when the running cell did.
+pub(crate) fn time_left(progress: Progress<'_>, began: Instant) -> Option<String> {
+    let cells = progress.of.saturating_sub(progress.done) as u64;
+    let all = Nanos((progress.cell_takes? + CELL_OVERHEAD).0.saturating_mul(cells));
+    let seconds = all.since(Nanos::from(began.elapsed())).to_duration().as_secs();
+    Some(format!(" · {} left", humantime::format_duration(Duration::from_secs(seconds))))
+}
+
 impl Observer for ProgressLine<'_> {
     fn progress(&mut self, progress: Progress<'_>) {
-        let Progress { done, of, id, cell_takes, live } = progress;
+        let Progress { done, of, id, live, .. } = progress;
         if self.cell.0 != done {
             self.cell = (done, Instant::now());
             self.intervals.iter_mut().for_each(IntervalProgress::begin_cell);
         }
         if let (Some(intervals), Some(live)) = (&mut self.intervals, live) {
-            let lines = intervals.observe(done, live);
+            let lines = intervals.lines_of_ended(done, live);
             self.print(&lines);
         }
         let began = self.cell.1;
-        let latest = self.intervals.as_ref().and_then(|intervals| intervals.latest.as_ref());
+        let latest = self.intervals.as_ref().map(IntervalProgress::summary);
         self.line.show(|| {
             let filled = BAR * done / of.max(1);
             let bar = "█".repeat(filled) + &"░".repeat(BAR.saturating_sub(filled));
-            let left = cell_takes.map_or_else(String::new, |takes| {
-                let all =
-                    Nanos((takes + CELL_OVERHEAD).0.saturating_mul(of.saturating_sub(done) as u64));
-                let seconds = all.since(Nanos::from(began.elapsed())).to_duration().as_secs();
-                let left = humantime::format_duration(Duration::from_secs(seconds));
-                format!(" · {left} left")
-            });
-            let latest = latest.map(|latest| format!(" · {}", intervals::summary(latest)));
+            let left = time_left(progress, began).unwrap_or_default();
             format!("{bar} {done}/{of} {id}{left}{}", latest.unwrap_or_default())
         });
     }

@@ -124,21 +124,32 @@ pub(crate) fn beyond_window(command: &CellCommand) -> Nanos {
     command.cells().warmup.unwrap_or(base) + timeout
 }
 
-/// The interval of cells that take [`INTERVALS_FROM`] or more; both as the contract has them.
-const INTERVAL: Nanos = Nanos::from_millis(1_000);
-const INTERVALS_FROM: Nanos = Nanos::from_millis(3_000);
+/// The interval of cells that take [`INTERVALS_FROM`] or more, and of servers; both as the contract
+/// has them.
+pub(crate) const INTERVAL: Nanos = Nanos::from_millis(1_000);
+pub(crate) const INTERVALS_FROM: Nanos = Nanos::from_millis(3_000);
+
+/// Intervals of a cell in the full-screen view. Arbitrary: enough to see it move.
+const LIVE_INTERVALS: u64 = 20;
+/// The interval there if a count decides. Arbitrary: as often as it is drawn.
+const LIVE_INTERVAL: Nanos = Nanos::from_millis(250);
 
 /// The width of intervals; `None`: no intervals.
-fn interval(requested: Option<Nanos>, limit: Limit, is_needed: bool) -> CliResult<Option<Nanos>> {
-    let time = limit.time();
+fn interval(args: &CellArgs, limit: Limit) -> CliResult<Option<Nanos>> {
+    let (requested, time, is_live) = (args.interval, limit.time(), args.telemetry.live.live);
+    let is_needed = args.telemetry.is_some() || args.output.csv_intervals.is_some();
     match requested {
+        None if is_live => {
+            let width = time.map_or(LIVE_INTERVAL, |time| Nanos(time.0 / LIVE_INTERVALS));
+            Ok(Some(width.clamp(NARROWEST_INTERVAL, INTERVAL)))
+        }
         None if is_needed => {
             Ok(Some(time.map_or(INTERVAL, |time| time.min(INTERVAL)).max(NARROWEST_INTERVAL)))
         }
         None => Ok(time.filter(|time| *time >= INTERVALS_FROM).map(|_| INTERVAL)),
-        Some(Nanos::ZERO) if is_needed => {
-            usage("--events, --metrics and --csv-intervals need intervals; omit --interval 0")
-        }
+        Some(Nanos::ZERO) if is_needed => usage(
+            "--events, --metrics, --live and --csv-intervals need intervals; omit --interval 0",
+        ),
         Some(Nanos::ZERO) => Ok(None),
         Some(width) if width < NARROWEST_INTERVAL => usage(format!(
             "--interval {width} is too short; use {NARROWEST_INTERVAL} or more, or 0 for none"
@@ -154,7 +165,6 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
     refuse_repeats(args)?;
     let sizes = distinct(args.sizes.concat());
     let time = args.time.map_or(base.limit, Limit::Time);
-    let needs_intervals = args.telemetry.is_some() || args.output.csv_intervals.is_some();
     let scope = match &args.bind {
         Some(Local::Ip(_, scope)) => scope.as_deref(),
         _ => None,
@@ -167,7 +177,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
         pace: args.pace,
         limit: args.count.map_or(time, Limit::Count),
         warmup: args.warmup.unwrap_or(base.warmup),
-        interval: interval(args.interval, args.count.map_or(time, Limit::Count), needs_intervals)?,
+        interval: interval(args, args.count.map_or(time, Limit::Count))?,
         trials: args.trials,
         streams: args.streams.unwrap_or_else(|| args.threads.max(1)),
         threads: args.threads,

@@ -275,7 +275,7 @@ mod tests {
             let left_out = left_out.map(|one| one.message.as_str());
             let Some(why) = why else {
                 let expected = "p50 is not compared: of plain/64/50% all runs are below the clock \
-                                offset bound";
+                                offset bound; choose another --metric";
                 let found = (left_out, judged.len(), found.verdict);
                 assert_eq!(found, (Some(expected), 0, Verdict::Same));
                 continue;

@@ -128,7 +128,7 @@ fn verdict_of(
 }
 
 /// The range of effects that count as no change. For ratios the threshold is a factor either way.
-fn same_range(kind: EffectKind, threshold: f64) -> (f64, f64) {
+pub(super) fn same_range(kind: EffectKind, threshold: f64) -> (f64, f64) {
     match kind {
         EffectKind::Ratio => (1.0 / (1.0 + threshold), 1.0 + threshold),
         EffectKind::Difference => (-threshold, threshold),

@@ -152,7 +152,8 @@ fn summary(comparison: &Comparison) -> String {
     }
 }
 
-fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
+/// An effect of this size: `-10.0%`.
+pub(super) fn one(judgement: &Judgement, effect: Effect, value: f64) -> String {
     match (effect.kind, judgement.unit.as_str()) {
         // Above a factor of ten, percentages are hard to read.
         (EffectKind::Ratio, _) if value >= 10.0 => format!("×{}", digits(value)),

@@ -11,10 +11,10 @@ use walkdir::WalkDir;
 use super::{Comparison, Verdict};
 use crate::document::{EchoDocument, Report, SCHEMA, SearchDocument, SinkDocument};
 use crate::report::checks::validity::ends_invalid;
-use crate::report::read::{ReadError, kind, of_kind, read};
+use crate::report::read::{ReadError, check_cell, kind, of_kind, read};
 
 /// Maximum file size in bytes. Arbitrary: hundreds of times the largest run in `results/`.
-const MAX_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
 /// Maximum depth of folders. Arbitrary: archives by host, month and run use three.
 const MAX_DEPTH: usize = 16;
 
@@ -178,7 +178,11 @@ impl Other {
     fn read(kind: &str, text: &str) -> Result<Self, ReadError> {
         match kind {
             "compare" | "ab" => of_kind(text).map(Self::Verdict),
-            "search" => of_kind(text).map(Self::Search),
+            "search" => {
+                let search: Box<SearchDocument> = of_kind(text)?;
+                search.report.cells.iter().try_for_each(check_cell)?;
+                Ok(Self::Search(search))
+            }
             "sink" => of_kind(text).map(Self::Sink),
             "echo" => of_kind(text).map(Self::Echo),
             kind => Err(ReadError::NoCells(kind.to_owned())),

@@ -35,11 +35,8 @@ pub(crate) fn render(comparison: &Comparison, style: Style) -> String {
 }
 
 fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
-    let title = [
-        styler.paint(Color::Title, &format!("udperf {}", comparison.head.tool.version)),
-        comparison.head.kind.clone(),
-        order(comparison).to_owned(),
-    ];
+    let mut title = title(comparison);
+    title[0] = styler.paint(Color::Title, &title[0]);
     let mut lines = wrap(&dotted(&title), width, 2);
     for (name, side, _) in sides(comparison) {
         let line = format!("{name:<5}{}", runs(side));
@@ -49,6 +46,11 @@ fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
         lines.extend(styler.paint_lines(Color::Quiet, wrapped));
     }
     lines.join("\n")
+}
+
+pub(super) fn title(comparison: &Comparison) -> [String; 3] {
+    let program = format!("udperf {}", comparison.head.tool.version);
+    [program, comparison.head.kind.clone(), order(comparison).to_owned()]
 }
 
 pub(super) const fn order(comparison: &Comparison) -> &'static str {
@@ -121,7 +123,7 @@ const fn verdict_color(verdict: Verdict) -> Color {
     }
 }
 
-fn notes(comparison: &Comparison) -> Vec<(&'static str, String)> {
+pub(super) fn notes(comparison: &Comparison) -> Vec<(&'static str, String)> {
     let mut notes = vec![("rules", rules(comparison))];
     let named = comparison.differences.iter().take(MAX_DIFFERENCES).map(difference);
     let mut differences = dotted(&named.collect::<Vec<_>>());

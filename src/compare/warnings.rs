@@ -35,7 +35,8 @@ pub(super) fn warnings(
     let message = format!("{unknown}; use udperf ab without --a, --b");
     warn(with_noise < all && min_runs >= needed, &codes::NOISE_UNKNOWN, &message);
     for (metric, why) in left_out {
-        warn(true, &codes::LEFT_OUT, &format!("{metric} is not compared: {why}"));
+        let message = format!("{metric} is not compared: {why}; choose another --metric");
+        warn(true, &codes::LEFT_OUT, &message);
     }
     let message = "cells of the base are missing in the new runs: undecided; measure them too";
     warn(!paired.only_base.is_empty(), &codes::MISSING_CELLS, message);
@@ -49,7 +50,7 @@ pub(super) fn warnings(
         let message = format!("warning {code} in the new runs only: {}", cells.join(", "));
         warn(true, &codes::NEW_WARNING, &format!("{message}; see udperf explain {code}"));
     }
-    let message = "the last round was not finished; sides have different numbers of runs";
+    let message = "the last round was not finished; ignore it, or repeat the comparison";
     warn(is_uneven, &codes::UNEVEN, message);
     warnings
 }

@@ -9,7 +9,7 @@ use crate::remote::protocol::spec::{PhaseEnd, PhaseSpec};
 use crate::run::RunError;
 use crate::run::phase::{Phase, PhaseState};
 use crate::run::sender_bounds::planned_end;
-use crate::run::worker_pool::{Running, WorkerPool};
+use crate::run::worker_pool::{PhaseProgress, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -22,7 +22,7 @@ pub(super) struct RunningPhase {
     pub(super) rx: Arc<PhaseState>,
     /// Ends the senders here.
     pub(super) halt: Arc<AtomicBool>,
-    pub(super) running: Running,
+    pub(super) running: PhaseProgress,
     pub(super) bias: Nanos,
     /// When the receivers' window should end, since their epoch; the bias, if that is unknown.
     planned: Nanos,
@@ -36,14 +36,14 @@ impl RunningPhase {
         load: WorkerLoad,
         (halt, stop): (Arc<AtomicBool>, &Arc<AtomicBool>),
     ) -> Self {
-        let PhaseSpec { tag, epoch, rx_epoch, limit, window_end, interval } = order;
+        let PhaseSpec { tag, epoch, rx_epoch, limit, window_end, interval, .. } = order;
         let bias = epoch - rx_epoch;
         let control = PhaseState::new(Arc::clone(&halt), pool.senders())
             .with_intervals(interval, limit, load);
         let tx = Phase { epoch, tag, limit, load, control };
         let rx = PhaseState::across(Arc::clone(stop), pool.receivers(), window_end, bias)
             .with_intervals(interval, limit, load);
-        let running = Running { workers: pool.receivers(), ..pool.running() };
+        let running = PhaseProgress { workers: pool.receivers(), ..pool.running() };
         let control = Arc::clone(&rx);
         pool.begin_receivers(&Phase { epoch: rx_epoch, control, ..tx.clone() });
         let planned = planned_end(limit, load) + bias;
@@ -57,6 +57,12 @@ impl RunningPhase {
 
     pub(super) fn began(&self) -> Nanos {
         self.tx.epoch - self.bias
+    }
+
+    /// How many intervals have ended; `None` without intervals.
+    pub(super) fn ended_intervals(&self) -> Option<usize> {
+        let scale = self.rx.interval_scale().or_else(|| self.tx.control.interval_scale())?;
+        Some(scale.index(Nanos(sys::monotonic_ns()).since(self.tx.epoch)))
     }
 
     /// What the senders and the receivers here have counted by interval.
@@ -85,6 +91,17 @@ impl RunningPhase {
         let now = Nanos(sys::monotonic_ns()) - self.began();
         let end = peer.end.min(now.max(self.planned));
         self.rx.senders_done(end, peer.finished.min(now), &peer.sent_to);
+    }
+
+    /// Ends the window of the receivers here at its planned end, or now, because the other host was
+    /// lost; what its senders have sent is unknown. Returns the length of their window.
+    pub(super) fn peer_lost(&mut self, pool: &WorkerPool) -> Result<Nanos, RunError> {
+        self.halt.store(true, Ordering::Relaxed);
+        let now = Nanos(sys::monotonic_ns()) - self.began();
+        let end = if self.planned > self.bias { now.min(self.planned) } else { now };
+        self.rx.senders_done(end, end, &[]);
+        pool.await_end(&mut self.running, &mut || {})?;
+        Ok(end - self.bias)
     }
 
     /// Ends the phase without waiting for datagrams.

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::document::{
     Cell, ContextSwitches, Engine, Kernel, Latency, Ledger, OutsideStalls, Packets, PerDatagram,
-    Report, SCHEMA, Schedule, Side, SocketBuffer, Spread, StallSum, Stalls, UpperLimits, Warning,
-    bounded,
+    Report, SCHEMA, Schedule, SearchDocument, Side, SocketBuffer, Spread, StallSum, Stalls,
+    UpperLimits, Warning, bounded,
 };
 use crate::measure::{CellResult, Timing};
 use crate::report::build::latency;
@@ -238,4 +238,41 @@ fn result(median_ns: u64, received: u64) -> CellResult {
 
 fn spread(p50_ns: u64) -> Spread {
     Spread { p50_ns: Some(p50_ns), p99_ns: Some(p50_ns * 3), max_ns: Some(p50_ns * 50) }
+}
+
+/// A search with a result, a curve, and trials that passed, failed, and were disturbed.
+pub(crate) fn search() -> SearchDocument {
+    let cells = [("243100", "stalls", "passed"), ("245000", "no_reply", "failed")];
+    let cells = cells.map(|(rate, code, message)| {
+        let mut cell = cell("plain", 64, rate, rate.parse().unwrap());
+        cell.warnings.push(warning(code, message));
+        cell
+    });
+    let trial = |rate: f64, verdict, reason: Option<&str>| {
+        json!({"rate_pps": rate, "time_ns": 2_000_000_000, "purpose": "final",
+            "sent_pps": rate, "verdict": verdict, "reason": reason, "goals": []})
+    };
+    let point = |rate: f64, passed, loss: f64| {
+        json!({"rate_pps": rate, "trials": 2, "delivered_pps": rate * (1.0 - loss),
+            "loss": loss, "p50_ns": 83_200, "p99_ns": 170_000, "passed": passed})
+    };
+    let found = json!({
+        "id": "plain/64", "size": 64, "engine": "plain", "limited_by": "target",
+        "low_pps": 243_100.0, "passed": {"k": 2, "n": 2},
+        "high_pps": 245_000.0, "failed": {"k": 0, "n": 2},
+        "trial_ns": 2_000_000_000, "precision": 0.01, "p99_ns": 170_000, "disturbed": 1,
+        "verified": {"rate_pps": 218_790.0, "passed": 2, "of": 2},
+        "probe": {"delivered_pps": 250e3, "sent_pps": 300e3},
+        "curve": [point(24_310.0, 1, 0.0), point(245e3, 0, 0.02)],
+        "trials": [trial(243_100.0, "pass", None),
+            trial(245e3, "disturbed", Some("first")), trial(245e3, "disturbed", Some("last")),
+            trial(245e3, "fail", Some("loss<=0.1%: 2%, 1.9% too much"))],
+    });
+    SearchDocument {
+        report: report_of(cells.to_vec()),
+        inner: "bench".to_owned(),
+        goals: vec!["loss<=0.1%".to_owned(), "p99<=200us".to_owned()],
+        budget_ns: None,
+        searches: vec![serde_json::from_value(found).unwrap()],
+    }
 }

@@ -9,7 +9,7 @@ use crate::document::{
 use crate::report::checks::metric::METRICS;
 use crate::report::checks::warning_codes;
 use crate::report::format::text::Style;
-use crate::report::format::{csv, hdr, hgrm, html, junit, markdown, text};
+use crate::report::format::{Document, RenderOptions, csv, hdr, hgrm, html, junit, markdown, text};
 
 /// Sets every integer of a document to `u64::MAX` that it can be set to and still be read.
 pub(crate) fn enlarge(document: &mut Value, reads: impl Fn(&Value) -> bool) {
@@ -48,6 +48,17 @@ fn integers(value: &Value, at: String, found: &mut Vec<String>) {
     }
 }
 
+/// The page of a document, which must be well-formed.
+pub(crate) fn page<D: Document>(document: &D) -> String {
+    let format = D::FORMATS.iter().find(|format| format.flag == "html").unwrap();
+    let page = (format.render)(document, &RenderOptions::default()).unwrap().unwrap();
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    if let Err(error) = roxmltree::Document::parse_with_options(&page, options) {
+        panic!("{error}: {page}");
+    }
+    page
+}
+
 pub(crate) fn cell(rate: &str, has_requests: bool) -> Cell {
     let mut cell = fixture::cell("plain", 64, rate, 100e3);
     fixture::stall(&mut cell, 2_000_000);
@@ -66,10 +77,13 @@ pub(crate) fn cell(rate: &str, has_requests: bool) -> Cell {
     let exchange = Exchange { errors, own_drops: Some(1), ..Exchange::default() };
     cell.exchange = has_requests.then_some(exchange);
     let latency = Some(IntervalLatency { p99_ns: Some(1), ..IntervalLatency::default() });
-    let (received, lost) = (Some(1), Some(1));
-    let interval = Interval { end_ns: 1, sent: 1, received, lost, latency, ..Interval::default() };
-    cell.intervals = vec![interval; 2];
-    cell.warnings = warning_codes::all().map(|code| code.warning("1 of 2")).collect();
+    let (received, lost) = (Some(0), Some(0));
+    let latency_histogram = Some(format!("0:1 {0}:{0} x:1 1", u64::MAX));
+    let first =
+        Interval { end_ns: 1, received, lost, latency, latency_histogram, ..Interval::default() };
+    let second = Interval { start_ns: 1, end_ns: 2, ..first.clone() };
+    cell.intervals = vec![first, second];
+    cell.warnings = warning_codes::all().map(|code| code.warning("1 of 2; x")).collect();
     cell
 }
 

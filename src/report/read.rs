@@ -1,5 +1,7 @@
 //! Reads stored documents, and refuses those that are not ours, damaged or inconsistent.
 
+mod intervals;
+
 use std::collections::HashSet;
 
 use serde::Deserialize;
@@ -10,6 +12,7 @@ use serde_json::error::Category;
 use crate::document::{Cell, Report, SCHEMA, Side};
 use crate::measure::ledger_identities;
 use crate::report::checks::validity::judge_validity;
+use crate::unit::is_control;
 
 /// A text that is not a document of cells.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,13 +76,21 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
         // With --bidir, both directions are measured at once, and what max is comes on top.
         let is_new = seen.insert((&cell.id, cell.trial, &cell.direction, cell.calibration));
         let repeated = (!is_new).then_some("each cell has each trial once: that");
-        if let Some(rule) = broken_rule(cell).or(repeated) {
-            return Err(ReadError::Inconsistent(cell.id.clone(), cell.trial, rule));
-        }
+        check_cell(cell)?;
+        repeated.map_or(Ok(()), |rule| Err(inconsistent(cell, rule)))?;
     }
     // Older documents lack it, and edited ones may be wrong.
     judge_validity(&mut report);
     Ok(report)
+}
+
+/// Checks that the figures of a cell can be of one run.
+pub(crate) fn check_cell(cell: &Cell) -> Result<(), ReadError> {
+    broken_rule(cell).map_or(Ok(()), |rule| Err(inconsistent(cell, rule)))
+}
+
+fn inconsistent(cell: &Cell, rule: &'static str) -> ReadError {
+    ReadError::Inconsistent(cell.id.clone(), cell.trial, rule)
 }
 
 /// The kind of document that a text says it is.
@@ -108,32 +119,45 @@ fn is_at_end(text: &str, error: &serde_json::Error) -> bool {
     text.starts_with('{') && error.line() == text.lines().count() && error.column() >= last.len()
 }
 
-/// Reads what is known to be a document of a kind, without control characters in its strings.
+/// Reads what is known to be a document of a kind, without control characters in its strings. Only
+/// the words of its command keep line breaks and tabs.
 pub(crate) fn of_kind<T: DeserializeOwned>(text: &str) -> Result<T, ReadError> {
     let damaged = |error: serde_json::Error| ReadError::Damaged(error.to_string());
-    let value = serde_json::from_str(text).map_err(damaged)?;
-    serde_json::from_value(without_control(value)).map_err(damaged)
+    let mut value: Value = serde_json::from_str(text).map_err(damaged)?;
+    let command = value.get_mut("command").map(Value::take);
+    let mut value = without_control(value, "");
+    if let (Some(fields), Some(command)) = (value.as_object_mut(), command) {
+        fields.insert("command".to_owned(), without_control(command, "\n\t"));
+    }
+    serde_json::from_value(value).map_err(damaged)
 }
 
-fn without_control(value: Value) -> Value {
+fn without_control(value: Value, kept: &str) -> Value {
     match value {
-        Value::String(text) => Value::String(strip_control(&text)),
-        Value::Array(all) => all.into_iter().map(without_control).collect(),
+        Value::String(text) => Value::String(replace_control(&text, kept)),
+        Value::Array(all) => all.into_iter().map(|one| without_control(one, kept)).collect(),
         Value::Object(fields) => fields
             .into_iter()
-            .map(|(name, value)| (strip_control(&name), without_control(value)))
+            .map(|(name, value)| (strip_control(&name), without_control(value, kept)))
             .collect(),
         other => other,
     }
 }
 
-/// The text with U+FFFD in place of control characters, except line breaks and tabs.
+/// The text with U+FFFD in place of control characters.
 fn strip_control(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), "\u{fffd}")
+    replace_control(text, "")
+}
+
+fn replace_control(text: &str, kept: &str) -> String {
+    text.replace(|c: char| is_control(c) && !kept.contains(c), "\u{fffd}")
 }
 
 /// The longest name in bytes. Arbitrary, below the widest column (65,535, `std::fmt`).
 const LONGEST_NAME: usize = 1_024;
+
+/// How much longer than its window a cell uses CPUs, in ns. Arbitrary: draining takes seconds.
+const LONGEST_DRAIN_NS: u128 = 60_000_000_000;
 
 /// The first rule that this cell breaks.
 fn broken_rule(cell: &Cell) -> Option<&'static str> {
@@ -159,7 +183,13 @@ fn broken_rule(cell: &Cell) -> Option<&'static str> {
         known.is_sorted_by(|a, b| *a <= rounded_up(*b)) && known.iter().all(|ns| *ns <= most)
     });
     let in_schedule = cell.schedule.as_ref().is_none_or(|one| one.missed <= one.scheduled);
-    let is_lost = lost.left.is_none_or(|all| lost.right <= all);
+    let is_lost = lost.right <= lost.left.unwrap_or(0);
+    // Two sides, each with so many threads.
+    let threads = 2 * u128::from(cell.threads.max(1));
+    let cpu_most_ns = (u128::from(cell.elapsed_ns) + LONGEST_DRAIN_NS).saturating_mul(threads);
+    let cpu = cell.intervals.iter().map(|one| one.cpu_ns).chain([cell.tx.cpu_ns]);
+    let mut cpu = cpu.chain(cell.rx.iter().map(|rx| rx.cpu_ns)).flatten();
+    let has_cpu = cpu.all(|ns| u128::from(ns) <= cpu_most_ns);
     let rules = [
         (ascends, "latency ascends from min to max: that"),
         (attempted.holds(), attempted.name),
@@ -170,8 +200,10 @@ fn broken_rule(cell: &Cell) -> Option<&'static str> {
         (answered, "requests = matched + timeouts"),
         (has_rate(&cell.tx), "tx.pps = tx.datagrams_in_window / elapsed_ns"),
         (cell.rx.as_ref().is_none_or(has_rate), "rx.pps = rx.datagrams_in_window / elapsed_ns"),
+        (has_cpu, "cpu_ns is at most what the threads have in elapsed_ns: that"),
     ];
-    rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
+    let broken = rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule);
+    broken.or_else(|| intervals::broken_rule(cell))
 }
 
 #[cfg(test)]
@@ -190,8 +222,14 @@ mod tests {
         let mut document = document();
         document["cells"][0]["id"] = json!("a\u{1b}[31m\u{7}\u{9b}\r\u{8}\u{c}\tb\nc\\u001b\u{fc}");
         let report = read(&document.to_string()).unwrap();
-        let shown = "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\tb\nc\\u001b\u{fc}";
+        let shown =
+            "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}b\u{fffd}c\\u001b\u{fc}";
         assert_eq!(report.cells[0].id, shown);
+        document["cells"][0]["id"] = json!("a\u{202e}b\u{2028}");
+        document["command"] = json!(["udperf", "--text", "a\tb\nc\u{1b}"]);
+        let report = read(&document.to_string()).unwrap();
+        assert_eq!(report.cells[0].id, "a\u{fffd}b\u{fffd}");
+        assert_eq!(report.command[2], "a\tb\nc\u{fffd}");
         document["kind"] = json!("a\u{1b}b");
         assert_eq!(read(&document.to_string()), Err(ReadError::NoCells("a\u{fffd}b".to_owned())));
     }
@@ -241,6 +279,14 @@ mod tests {
         let late = crate::document::Schedule { missed: 1, ..Default::default() };
         for (path, value, expected) in [
             ("/ledger/lost_at/receive_buffer", json!(u64::MAX), "lost_at + unaccounted"),
+            ("/ledger/unaccounted", json!(1), "lost_at + unaccounted"),
+            ("/tx/cpu_ns", json!(u64::MAX), "cpu_ns"),
+            (
+                "/intervals",
+                json!([{ "start_ns": 5, "end_ns": 4, "sent": 0, "refused": 0,
+                "stalls": 0, "stalled_ns": 0 }]),
+                "intervals follow",
+            ),
             ("/schedule", serde_json::to_value(late).unwrap(), "schedule.missed"),
             ("/ledger/attempted", json!(1), "attempted = sent + refused"),
             ("/ledger/received", json!(1), "sent = received + lost"),

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use crate::common::{number, together};
-use crate::nets::Place;
+use crate::nets::{Nets, Place, SINK, Side};
+use crate::proc::Proc;
 use crate::relay::{Action, Orders, Relay, Way};
-use crate::rig::{Sink, any, of, only, report};
+use crate::rig::{Sink, any, of, only, report, sum};
 
 /// A field of each interval.
 fn column(cell: &Value, field: &str) -> Vec<u64> {
@@ -61,5 +62,54 @@ fn both_directions_have_intervals_of_their_own() {
     let forward = of(&report, "forward");
     assert_eq!(column(forward, "lost").iter().sum::<u64>(), 0);
     assert_eq!(column(forward, "received").iter().sum::<u64>(), 5_000);
+    sink.end();
+}
+
+#[test]
+fn a_sink_shows_the_loss_of_a_client_in_one_of_its_intervals() {
+    let _together = together();
+    let sink = Sink::here("-J -i 250ms");
+    let relay = Relay::start(any("127.0.0.1"), sink.at, orders(Way::Forward)).unwrap();
+    let client = report(&Place::here(), relay.at, "-e plain -l 64 -n 5000 -r 5k -i 200ms");
+    relay.stop().sound();
+    let document = sink.end().document();
+    let [lost, received, duplicate, reordered] =
+        ["lost", "received", "duplicate", "reordered"].map(|field| column(&document, field));
+    let sum = |all: &[u64]| all.iter().sum::<u64>();
+    assert_eq!((sum(&lost), sum(&received)), (600, 4_400), "{document}");
+    assert_eq!((sum(&duplicate), sum(&reordered)), (1, 1), "{document}");
+    assert_eq!(number(&document["clients"][0], "lost"), 600);
+    // Sent by the client in one interval, they are lost in one.
+    if column(only(&client), "lost").contains(&600) {
+        assert_eq!(lost.iter().filter(|lost| **lost > 0).count(), 1, "{lost:?}");
+    }
+}
+
+#[test]
+fn each_host_reads_its_drops_by_interval() {
+    let Some(nets) = Nets::make(&["python3"]) else { return };
+    let _together = together();
+    let sink = Sink::start(&nets.place(Side::A), "");
+    nets.run(Side::A, "ip link set lo up");
+    // To a port of the sink's host at which nothing listens, for a minute at most.
+    let closed = "import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print('ready', file=sys.stderr, flush=True)
+for n in range(6000): s.sendto(b'x', ('10.78.0.1', 9)); time.sleep(0.01)";
+    let mut python = nets.place(Side::A).command("python3");
+    python.args(["-c", closed]);
+    let mut others = Proc::start(python);
+    others.line("ready");
+    let report = report(&nets.place(Side::B), SINK, "-e plain -r 1k -t 3 -i 1");
+    others.kill9();
+    let cell = only(&report);
+    let drops = cell["intervals"].as_array().unwrap().iter().map(|one| &one["kernel_drops"]);
+    for field in ["receive_buffer", "backlog", "device", "tx_device", "checksum", "no_port"] {
+        assert!(drops.clone().all(|drops| drops[field].is_u64()), "{field}: {cell}");
+    }
+    let by_interval: Vec<u64> = drops.map(|drops| number(drops, "no_port")).collect();
+    assert!(by_interval.iter().all(|drops| *drops > 0), "{by_interval:?}");
+    assert_eq!(by_interval.iter().sum::<u64>(), number(cell, "kernel.no_ports"));
+    assert_eq!(sum(cell, "ledger.lost_at"), 0, "{}", cell["ledger"]);
     sink.end();
 }

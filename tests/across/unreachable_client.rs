@@ -1,6 +1,7 @@
 //! A sink that is killed while its client speaks to it without anybody between: the kernel answers
 //! that nobody is there, and the client has to say so, whichever way data went.
 
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::common::{interval_sum, number, together};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::PATIENCE;
-use crate::rig::{NOTICED, Sink, blast, only, still_serves};
+use crate::rig::{NOTICED, Sink, blast, still_serves};
 
 /// Datagrams after which a run is in its middle: more than any arrangement takes.
 const MIDDLE: u64 = 2_000;
@@ -38,17 +39,38 @@ fn killed_in_the_middle(nets: &Nets, from: Side, sink_words: &str, words: &str) 
     let done = client.finish(NOTICED);
     done.expect_error(&[&at.to_string(), "for 2 s; start `udperf sink` there"]);
     assert!(!done.stderr.contains("panicked"), "{done:?}");
-    // What was sent is reported; of what a sink sent, nothing is known.
-    if words.contains("--reverse") {
-        return assert!(done.stdout.trim().is_empty(), "{done:?}");
-    }
+    assert_eq!(done.code, Some(1), "{done:?}");
     let report = done.document();
-    let cell = only(&report);
-    assert_eq!((&cell["direction"], &cell["rx"]), (&"forward".into(), &Value::Null), "{done:?}");
-    assert_eq!(cell["cut_short_because"], "peer_lost", "{done:?}");
-    assert!(number(cell, "ledger.sent") >= MIDDLE, "{done:?}");
-    assert!(cell["ledger"]["received"].is_null(), "{done:?}");
-    assert_eq!(interval_sum(cell, "sent"), number(cell, "ledger.sent"), "{done:?}");
+    assert_eq!(report["valid"], false, "{done:?}");
+    let cells = report["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), if words.contains("--bidir") { 2 } else { 1 }, "{done:?}");
+    for cell in cells {
+        assert_eq!(cell["cut_short_because"], "peer_lost", "{done:?}");
+        let reasons = report["invalid_because"].as_array().unwrap();
+        let is_of_cell = |one: &&Value| one["cell"] == cell["id"] && one["code"] == "peer_lost";
+        assert_eq!(reasons.iter().filter(is_of_cell).count(), 1, "{done:?}");
+        assert_eq!(interval_sum(cell, "sent"), number(cell, "ledger.sent"), "{done:?}");
+        assert!(cell["ledger"]["lost"].is_null(), "{done:?}");
+        if cell["direction"] == "reverse" {
+            // What the sink sent is unknown, except for what arrived.
+            let received = number(cell, "ledger.received");
+            assert!(received > 0 && received == number(cell, "ledger.sent"), "{done:?}");
+            assert_eq!(number(cell, "latency.count"), received, "{done:?}");
+            assert_eq!(interval_sum(cell, "received"), received, "{done:?}");
+            assert!(cell["latency"]["p99_with_loss_ns"].is_null(), "{done:?}");
+        } else {
+            assert!(number(cell, "ledger.sent") >= MIDDLE && cell["rx"].is_null(), "{done:?}");
+            assert!(cell["ledger"]["received"].is_null(), "{done:?}");
+        }
+    }
+    // It reads back as it was written.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_udperf"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    std::fs::write(&path, &done.stdout).unwrap();
+    let shown = command.arg("report").arg(&path).output().unwrap();
+    assert_eq!(shown.status.code(), Some(5), "{}", String::from_utf8_lossy(&shown.stderr));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("the sink was lost"));
 }
 
 #[test]
@@ -70,4 +92,5 @@ fn over_loopback_it_hears_so_too() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     killed_in_the_middle(&nets, Side::A, "-B 127.0.0.1", "-e plain");
+    killed_in_the_middle(&nets, Side::A, "-B 127.0.0.1", "-e plain --reverse");
 }

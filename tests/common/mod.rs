@@ -127,9 +127,24 @@ fn check_intervals(cell: &Value, id: &str) {
         assert_eq!(interval_sum(cell, field), whole, "{id}: {field}");
     }
     assert_eq!(interval_sum(cell, "refused"), sum(cell, "ledger.refused"), "{id}");
+    for interval in intervals {
+        let received = interval["received"].as_u64().filter(|received| *received > 0);
+        assert_eq!(sum_if_any(&latencies(interval)), received, "{id}: {interval}");
+    }
     if requests {
         assert_eq!(interval_sum(cell, "errors"), sum(cell, "exchange.errors"), "{id}");
     }
+}
+
+fn sum_if_any(counts: &[u64]) -> Option<u64> {
+    (!counts.is_empty()).then(|| counts.iter().sum())
+}
+
+/// The counts of the latency histogram of an interval.
+pub fn latencies(interval: &Value) -> Vec<u64> {
+    let text = interval["latency_histogram"].as_str().unwrap_or_default();
+    let counts = text.split_whitespace().map(|bucket| bucket.split_once(':').unwrap().1);
+    counts.map(|count| count.parse().unwrap()).collect()
 }
 
 /// The only cell.

@@ -206,7 +206,7 @@ fn a_full_send_buffer_would_block_and_loses_nothing() {
             assert!(rig.sent.sent < 10_000, "{pair}: it takes all");
             let push = rig.push(0, 30);
             // A batch call that found room again keeps to itself why it ended before.
-            let known = [None, Some(SendError::WouldBlock), Some(SendError::Untold)];
+            let known = [None, Some(SendError::WouldBlock), Some(SendError::Unexplained)];
             assert!(known.contains(&push.error), "{pair}: {push:?}");
         }
         let (refused, name) = (rig.sent.refused, rig.name.clone());

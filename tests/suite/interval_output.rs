@@ -116,6 +116,46 @@ fn lines_come_while_a_cell_runs_and_the_rest_after_an_interrupt() {
 }
 
 #[test]
+fn what_arrives_from_another_host_has_lines_while_the_cell_runs() {
+    let _together = common::together();
+    let sink = Serving::start("-B 127.0.0.1");
+    for (flag, ids) in [
+        ("--reverse", &["plain/64/2k/reverse"][..]),
+        ("--bidir", &["plain/64/2k", "plain/64/2k/reverse"]),
+    ] {
+        let mut command = udperf();
+        let words = format!("blast 127.0.0.1:{} {flag} -J -e plain -l 64 -r 2k -t 30", sink.port);
+        command.args(words.split(' ')).args(["-i", "200ms", "--max-missed", "100%"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = String::new();
+        let mut reader = BufReader::new(child.stderr.take().unwrap());
+        let count = |errors: &str, id: &str| {
+            errors.lines().filter(|line| line.split(' ').next() == Some(id)).count()
+        };
+        while !ids.iter().all(|id| count(&errors, id) >= 3) {
+            assert!(reader.read_line(&mut errors).unwrap() > 0, "{errors}");
+        }
+        let live = lines(&errors);
+        let reverse: Vec<_> = live.iter().filter(|line| line[0].ends_with("/reverse")).collect();
+        // Two words of the rate, then received, lost, loss; only the sink knows the lag.
+        assert!(reverse.iter().any(|line| line[4] != "0"), "{errors}");
+        assert!(reverse.iter().all(|line| line[5] != "–" && line[6].ends_with('%')), "{errors}");
+        let lag = |line: &[String]| line[line.len() - 2].clone();
+        assert!(reverse.iter().take(2).all(|line| lag(line) == "–"), "{errors}");
+        signal(child.id(), "INT");
+        let output = child.wait_with_output().unwrap();
+        std::io::Read::read_to_string(&mut reader, &mut errors).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{errors}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for cell in common::cells(&report) {
+            let intervals = cell["intervals"].as_array().unwrap().len();
+            assert_eq!(count(&errors, cell["id"].as_str().unwrap()), intervals, "{errors}");
+        }
+    }
+    sink.end();
+}
+
+#[test]
 fn a_reply_within_the_timeout_is_not_lost_in_a_line() {
     let _together = common::together();
     let echo = Serving::of("echo", "-B 127.0.0.1 --delay 400ms");

@@ -99,6 +99,33 @@ fn a_loss_shows_in_the_interval_in_which_it_was_due() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
+fn a_loss_in_the_fourth_second_shows_in_no_other() {
+    // 92 bytes each: 160,000 pass, then 1,000 are dropped.
+    let set_up = "set -e; ip link set lo up
+        iptables -A INPUT -p udp -m quota --quota 14720000 -j ACCEPT
+        iptables -A INPUT -p udp -m quota --quota 92000 -j DROP";
+    let command = "$U bench -J -q --warmup 0 -l 64 -e plain -r 50k -t 10 --max-missed 100%";
+    let Some((parts, _)) = in_namespaces(set_up, command) else { return };
+    let report: Value = serde_json::from_str(&parts[0]).unwrap();
+    let cell = only(&report);
+    common::check_identities(cell, "ten seconds");
+    let (sent, lost, missed) = (column(cell, "sent"), column(cell, "lost"), column(cell, "missed"));
+    assert_eq!(sent.len(), 10);
+    // By number, wherever a slow host has sent them.
+    let mut first = 0;
+    let expected = sent.iter().map(|sent| {
+        let (begin, end) = (first, first + sent);
+        first = end;
+        end.min(161_000).saturating_sub(begin.max(160_000))
+    });
+    assert_eq!(lost, expected.collect::<Vec<_>>(), "{sent:?}");
+    if missed[..4].iter().sum::<u64>() == 0 {
+        assert_eq!(lost, [0, 0, 0, 1_000, 0, 0, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
 fn long_cells_have_intervals_of_a_second_and_short_ones_have_none() {
     let _together = common::together();
     let report = bench("-e plain -l 64 -t 3 -r 1k");
@@ -128,6 +155,11 @@ fn the_page_has_a_point_for_each_figure_of_an_interval() {
     let points = lines.map(|line| line.split('"').next().unwrap().split(' ').count());
     assert_eq!((points.sum::<usize>(), intervals.len()), (expected, 10));
     assert_eq!(timeline.matches("<circle").count(), expected);
+    // A rectangle of the heat map for each bucket of each interval.
+    let buckets: usize = intervals.iter().map(|one| common::latencies(one).len()).sum();
+    let paths = timeline.split("<path class=\"heat\"").skip(1);
+    let rectangles = paths.map(|path| path.split('>').next().unwrap().matches('z').count());
+    assert_eq!((rectangles.sum::<usize>(), buckets > 0), (buckets, true));
     let percentiles = std::fs::read_to_string(path("x.hgrm")).unwrap();
     let count = number(only(&report), "latency.count");
     assert!(percentiles.contains(&format!("Total count    = {count:12}]")), "{percentiles}");

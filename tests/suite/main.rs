@@ -23,15 +23,21 @@ mod interval_output;
 mod intervals;
 mod invalid;
 mod latency_breakdown;
+#[cfg(all(unix, feature = "live"))]
+mod live;
 mod loops;
 mod metrics;
 mod netns;
 mod offset;
+mod pages;
 mod program;
 mod prometheus;
 mod properties;
+#[cfg(all(unix, feature = "live"))]
+mod pty;
 mod rebuild;
 mod report;
+mod server_intervals;
 mod socket_group;
 mod telemetry;
 mod transcripts;

@@ -215,7 +215,7 @@ fn servers_have_metrics() {
     };
     let at = free();
     let sink = Serving::start(&format!("--metrics {at}"));
-    let cell = sink.blast("-l 64 -r 1k -t 200ms");
+    let cell = sink.blast("-e plain -l 64 -r 1k -t 200ms");
     let received = reaches(&at, &count("received"), number(only(&cell), "ledger.received"));
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.send_to(b"unsolicited", ("127.0.0.1", sink.port)).unwrap();
@@ -230,6 +230,33 @@ fn servers_have_metrics() {
 }
 
 #[test]
+fn a_sink_counts_cells_that_run() {
+    let _together = common::together();
+    let at = free();
+    let sink = Serving::start(&format!("-B 127.0.0.1 --metrics {at}"));
+    let words = format!("blast 127.0.0.1:{} -J -q -e plain -r 1k -t 60 --bidir", sink.port);
+    let mut command = udperf();
+    command.args(words.split(' ')).stdout(Stdio::piped()).stderr(Stdio::null());
+    let client = command.spawn().unwrap();
+    let (received, sent) = (SENT.replace("sent", "received"), SENT.replace("forward", "reverse"));
+    // Before the client has left.
+    for sample in [&received, &sent] {
+        assert!(reaches(&at, sample, 100) >= 100);
+    }
+    common::signals::signal(client.id(), "INT");
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cell = |at: usize, name: &str| number(&report["cells"][at]["ledger"], name);
+    let counts = [(&received, cell(0, "received")), (&sent, cell(1, "sent"))];
+    let counts = counts.map(|(sample, least)| [reaches(&at, sample, least), least]);
+    let client = &sink.end()["clients"][0];
+    for ([count, ledger], name) in counts.into_iter().zip(["received", "sent"]) {
+        assert_eq!((count, number(client, name)), (ledger, ledger), "{name}");
+    }
+}
+
+#[test]
 fn servers_have_metrics_by_client() {
     let _together = common::together();
     let received = |client: &str| {
@@ -240,7 +267,7 @@ fn servers_have_metrics_by_client() {
     let sink = Serving::start(&format!("--metrics {at} --metrics-clients"));
     let clients = ["127.0.0.1", "127.0.0.2"];
     let counts = clients.map(|client| {
-        let cell = sink.blast(&format!("-l 64 -r 1k -t 100ms -B {client}"));
+        let cell = sink.blast(&format!("-e plain -l 64 -r 1k -t 100ms -B {client}"));
         reaches(&at, &received(client), number(only(&cell), "ledger.received"))
     });
     assert!(!scrape(&at).contains_key(&SENT.replace("sent", "received")));
@@ -306,4 +333,35 @@ fn a_run_of_default_engines_takes_little_memory() {
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kib: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kib <= 32 << 10, "{kib} KiB");
+}
+
+/// A run with these words and metrics, until this sample has at least one.
+fn until_counted(words: &str, sample: &str) {
+    let at = free();
+    let mut command = udperf();
+    command.args(words.split(' ')).args(["--metrics", &at]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut String::new()).unwrap();
+    assert!(reaches(&at, sample, 1) >= 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn metrics_of_a_running_cell_have_its_drops() {
+    let _alone = common::alone();
+    let sample = r#"udperf_dropped_datagrams_total{place="receive_buffer"}"#;
+    // The smallest buffer of socket(7), at full rate.
+    until_counted("bench -e batch -l 1024 -r max -t 30 -w 2K -i 250ms", sample);
+}
+
+#[test]
+fn metrics_of_a_running_cell_have_what_arrives_from_another_host() {
+    let _together = common::together();
+    let sink = Serving::start("-B 127.0.0.1");
+    for flag in ["--reverse", "--bidir"] {
+        let words = format!("blast 127.0.0.1:{} {flag} -e plain -l 64 -r 1k -t 30", sink.port);
+        let sample = r#"udperf_datagrams_total{direction="reverse",outcome="received"}"#;
+        until_counted(&words, sample);
+    }
 }

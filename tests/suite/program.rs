@@ -276,3 +276,13 @@ mod signals {
         common::check(cell, "interrupted");
     }
 }
+
+#[cfg(not(feature = "live"))]
+#[test]
+fn a_view_that_is_not_built_in_is_refused() {
+    for command in ["bench", "sink", "echo"] {
+        let output = run(&format!("{command} --live"));
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(stderr(&output).contains("cargo build --release --features live"), "{command}");
+    }
+}

@@ -271,13 +271,14 @@ fn every_format_of_a_run() {
 /// A page that is whole, and needs nothing from anywhere.
 #[track_caller]
 fn assert_alone(page: &str) {
-    let words = "<script <link <iframe http: https: src= href url( @import";
+    let words = "<link <iframe http: https: src= href url( @import import( fetch( Request(";
     for word in words.split(' ') {
         assert!(!page.contains(word), "{word}");
     }
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let page = roxmltree::Document::parse_with_options(page, options).unwrap();
     assert!(page.descendants().any(|node| node.has_tag_name("polyline")));
+    assert_eq!(page.descendants().filter(|node| node.has_tag_name("script")).count(), 1);
 }
 
 #[test]
@@ -450,15 +451,52 @@ fn files_of_cells_replace_no_input_and_no_output() {
         let words = words.split_whitespace();
         udperf().args(words).current_dir(folder.path()).output().unwrap()
     };
-    // The files are named x-plain-64-1k.hgrm and x-plain-64-2k.hgrm.
-    let output = run(&format!("{bench} -J=x-plain-64-1k.hgrm --hgrm x.hgrm"));
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("name another"), "{}", stderr(&output));
+    // The files are named x-plain-64-1k.hgrm and x-plain-64-2k.hgrm, which is refused before the run.
+    fs::create_dir(folder.path().join("y-plain-64-2k.hgrm")).unwrap();
+    let long = "z".repeat(240);
+    for (files, code, reason) in [
+        ("-J=x-plain-64-1k.hgrm --hgrm x.hgrm", 2, "name another"),
+        ("--csv x-plain-64-2k.hgrm --hgrm x.hgrm", 2, "name another"),
+        ("--hgrm y.hgrm", 1, "y-plain-64-2k.hgrm: is a directory"),
+        (&*format!("--hgrm {long}.hgrm"), 1, "choose another path for --hgrm"),
+    ] {
+        let output = run(&format!("{bench} {files}"));
+        assert_eq!(output.status.code(), Some(code), "{files}: {}", stderr(&output));
+        assert!(stderr(&output).contains(reason), "{files}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{files}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{files}");
+    }
+    assert!(run(&format!("{bench} -J=x-plain-64-1k.hgrm")).status.success());
     let document = fs::read_to_string(folder.path().join("x-plain-64-1k.hgrm")).unwrap();
-    assert!(serde_json::from_str::<Value>(&document).is_ok(), "the document is kept");
     let output = run("report x-plain-64-1k.hgrm --hgrm x.hgrm");
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(folder.path().join("x-plain-64-1k.hgrm")).unwrap(), document);
+}
+
+#[test]
+fn names_control_neither_lines_nor_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |between: &str| {
+        let mut run = small();
+        for cell in run["cells"].as_array_mut().unwrap() {
+            let id = cell["id"].as_str().unwrap().replacen('/', &format!("{between}/"), 1);
+            cell["id"] = json!(id);
+        }
+        run.to_string()
+    };
+    let hostile = write(folder.path(), "\u{1b}[31ma\n.json", &text("\n\u{202e}\u{1b}[2J"));
+    let plain = write(folder.path(), "plain.json", &text("_____"));
+    let lines = |path: &Path| {
+        let path = path.to_str().unwrap();
+        let shown = stdout(&report(&[path, path, "-v", "--color", "never"]));
+        let is_hostile = |c: char| "\u{1b}\u{202e}".contains(c);
+        assert!(!shown.contains(is_hostile), "{shown}");
+        shown.lines().count()
+    };
+    assert_eq!(lines(&hostile), lines(&plain));
+    let missing = report(&["\u{1b}[31mno\u{202e}.json"]);
+    assert!(!stderr(&missing).contains(['\u{1b}', '\u{202e}']), "{}", stderr(&missing));
+    assert!(stderr(&missing).contains("no such file"), "{}", stderr(&missing));
 }
 
 #[test]

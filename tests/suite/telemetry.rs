@@ -39,7 +39,7 @@ fn check_events(events: &[Value], document: &Value) {
         for (event, interval) in intervals.iter().zip(known) {
             assert_eq!(event["start_ns"], interval["start_ns"]);
             assert_eq!(event["end_ns"], interval["end_ns"]);
-            for field in ["sent", "received"] {
+            for field in ["sent", "received", "refused", "duplicate"] {
                 assert!(event[field].as_u64() <= interval[field].as_u64(), "{field} {event}");
             }
         }
@@ -185,4 +185,14 @@ fn a_run_that_cannot_start_keeps_the_events_of_the_last_one() {
         assert_eq!(output.status.code(), Some(code), "{words}: {}", stderr(&output));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "old\n", "{words}");
     }
+}
+
+#[test]
+fn events_have_the_drops_of_each_interval_while_it_runs() {
+    let _together = common::together();
+    let output = run("bench -e plain -l 64 -r 500 -t 2 -i 1 --warmup 0 --events -");
+    let events = events(&String::from_utf8(output.stdout).unwrap());
+    let intervals: Vec<_> = events.iter().filter(|one| one["event"] == "interval").collect();
+    assert_eq!(intervals.len(), 2);
+    assert!(intervals.iter().all(|one| one["kernel_drops"]["receive_buffer"].is_u64()));
 }

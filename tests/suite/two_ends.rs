@@ -211,3 +211,25 @@ fn what_the_senders_queue_dropped_is_charged_to_it() {
     // tests/across/queues.rs has them equal.
     assert!(lost <= drops - refused, "{lost} of {drops} less {refused}");
 }
+
+#[test]
+fn a_client_does_not_wait_for_itself() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = run(&format!("blast {free} -p {} -t 1", free.port()));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is the port of this client itself"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_a_client_waits_for_is_named_meanwhile() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = silent.local_addr().unwrap();
+    let mut command = udperf();
+    command.args(["blast", &at.to_string()]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.starts_with(&format!("udperf: no answer of {at} yet; waiting")), "{line}");
+}

@@ -242,18 +242,15 @@ fn control_messages_of_nobody_are_no_traffic() {
     assert_eq!(number(&document["others"], "bytes"), 6);
 }
 
-/// The lines of `--interval` of a server that got `sent` datagrams, and its document.
-fn lines_of_intervals(words: &str, sent: usize) -> (Vec<String>, Value) {
+/// The lines of `--interval` of a server that gets this traffic at its port, and its document.
+fn lines_of_intervals(words: &str, send: &dyn Fn(u16)) -> (Vec<String>, Value) {
     let mut command = common::udperf();
     command.args(words.split_whitespace()).args(["-J", "-p", "0", "-B", "127.0.0.1", "-i", "0.25"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let first = stderr.next().unwrap();
     let port: u16 = first.rsplit(':').next().unwrap().parse().unwrap();
-    let source = source();
-    for _ in 0..sent {
-        source.send_to(b"counted", ("127.0.0.1", port)).unwrap();
-    }
+    send(port);
     let lines = stderr.filter(|line| line.contains(" s: ")).collect();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -262,10 +259,23 @@ fn lines_of_intervals(words: &str, sent: usize) -> (Vec<String>, Value) {
 
 #[test]
 fn lines_of_intervals_add_up_to_all_datagrams() {
-    for (words, path) in
-        [("sink --idle-timeout 600ms", "/others/datagrams"), ("echo -n 50", "/received")]
-    {
-        let (lines, document) = lines_of_intervals(words, 50);
+    let send = |port| {
+        let source = source();
+        for _ in 0..50 {
+            source.send_to(b"counted", ("127.0.0.1", port)).unwrap();
+        }
+    };
+    let blast = |port| {
+        let client = common::run(&format!("blast 127.0.0.1:{port} -J -q -e plain -r 1k -n 50"));
+        assert_eq!(client.status.code(), Some(0), "{}", common::stderr(&client));
+    };
+    let cases: [(_, _, &dyn Fn(u16)); 3] = [
+        ("sink --idle-timeout 600ms", "/others/datagrams", &send),
+        ("sink --once", "/clients/0/received", &blast),
+        ("echo -n 50", "/received", &send),
+    ];
+    for (words, path, traffic) in cases {
+        let (lines, document) = lines_of_intervals(words, traffic);
         assert_eq!(document.pointer(path), Some(&Value::from(50)), "{document}");
         let count = |line: &String| -> u64 {
             let (_, rest) = line.split_once(" s: ").unwrap();
@@ -273,7 +283,7 @@ fn lines_of_intervals_add_up_to_all_datagrams() {
         };
         assert_eq!(lines.iter().map(count).sum::<u64>(), 50, "{lines:?}");
         let has_source = lines.iter().any(|line| line.ends_with(" from 1 sources · 0 clients"));
-        assert_eq!(has_source, words.starts_with("sink"), "{lines:?}");
+        assert_eq!(has_source, words.contains("idle"), "{lines:?}");
     }
     let output = common::run("sink -i 100ms");
     assert_eq!(output.status.code(), Some(2));

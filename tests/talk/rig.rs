@@ -9,7 +9,7 @@ use crate::common::signals::signal;
 use crate::common::udperf;
 
 /// How long a test waits for what must come, before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs it with these words and all of its standard input.
 pub(crate) fn talk(words: &str, stdin: &[u8]) -> Output {

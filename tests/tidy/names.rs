@@ -6,10 +6,11 @@ use crate::Finding;
 use crate::tree::Tree;
 
 /// Files of one contract for different systems: each name is in both of a pair.
-const TWINS: [(&str, &str); 3] = [
+const TWINS: [(&str, &str); 4] = [
     ("src/sys/other", "src/sys/linux"),
     ("src/engine/uring/absent", "src/engine/uring/"),
     ("src/net/unix/absent", "src/net/unix/"),
+    ("src/cli/live/absent", "src/cli/live/"),
 ];
 
 /// Two right uses of one name.

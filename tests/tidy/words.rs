@@ -19,7 +19,7 @@ const HOT_FILES: &[&str] = &[
     "src/echo/policy.rs",
     "src/echo/delay.rs",
     "src/net/wait.rs",
-    "src/measure/counters.rs",
+    "src/measure/tally.rs",
     "src/request/in_flight.rs",
     "src/measure/requests.rs",
     "src/measure/interval/mod.rs",

@@ -25,8 +25,8 @@ const AS_THREADS: &str = "as many as --threads";
 
 /// Flags in the short help of commands that measure cells.
 const COMMON: &str = "port to target reverse bidir no_peer sizes engines time count rates \
-    streams threads pin bind json fail_if quiet verbose preset name names text hex lines file \
-    pcap outstanding timeout";
+    streams threads pin bind json html live fail_if quiet verbose preset name names text hex lines \
+    file pcap outstanding timeout";
 
 /// Flags by heading. Flags without one are the common ones, which help shows first as `Options`.
 const HEADINGS: [(&str, &str); 4] = [

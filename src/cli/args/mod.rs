@@ -1,5 +1,6 @@
 //! The command line as it is typed. Only spelling is checked here; meaning is in `cli/scenario.rs`.
 
+mod habits;
 mod help;
 mod measure;
 mod output;
@@ -11,11 +12,11 @@ mod stored;
 mod talk;
 
 pub(crate) use measure::{CellArgs, Local};
-pub(crate) use output::{MetricsArgs, OutputArgs, RunOutputArgs, TelemetryArgs};
+pub(crate) use output::{LiveArgs, MetricsArgs, OutputArgs, RunOutputArgs, TelemetryArgs};
 pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs};
 pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs};
 pub(crate) use search::SearchArgs;
-pub(crate) use server::{EchoArgs, ServerArgs, SinkArgs};
+pub(crate) use server::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 pub(crate) use stored::{AbArgs, CompareArgs, ReportArgs, VerdictArgs};
 pub(crate) use talk::{Here, TalkArgs};
 
@@ -187,20 +188,6 @@ fn on_off() -> impl TypedValueParser<Value = bool> {
     words([("on", "", true), ("off", "", false)])
 }
 
-/// Flags that udperf lacks, with the flag or command to use. From iperf3(1) and dnsperf(1).
-const HABITS: [(&str, &str); 10] = [
-    ("-i", "udperf has no -i here: it is a flag of commands that measure, sink and echo"),
-    ("-s", "udperf has no -s: use `udperf sink` to receive, or name the server as TARGET of load"),
-    ("-c", "udperf has no -c: use `udperf blast HOST`; clients of dnsperf are --streams"),
-    ("-u", "udperf has no -u: it always uses UDP"),
-    ("-O", "udperf has no -O: use --warmup DUR"),
-    ("-A", "udperf has no -A: use --pin TX:RX"),
-    ("--cport", "udperf has no --cport: use --port-range A-B"),
-    ("-Z", "udperf has no -Z: choose a way of sending by --engine, such as gso/batch"),
-    ("-V", "udperf has no -V here: all details are in the document (--json)"),
-    ("-d", "udperf has no -d: use --preset dns --names FILE (dnsperf), or --bidir (iperf2)"),
-];
-
 /// Parses the arguments of this process; exits with code 2 if they are wrong.
 pub(crate) fn parse() -> Cli {
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -245,9 +232,9 @@ fn with_pointer(mut error: Error) -> Error {
     else {
         return error;
     };
-    if let Some((_, tip)) = HABITS.iter().find(|(habit, _)| flag == habit) {
-        let tips = vec![(*tip).into()];
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    if let Some(tip) = habits::pointer(flag) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     error
 }
@@ -294,11 +281,24 @@ mod tests {
             ("doctor -i 1", "commands that measure"),
             ("blast lab7 --cport 9", "--port-range"),
             ("load lab7 -d q.txt", "--names"),
+            ("-u -b 10M", "always uses UDP"),
+            ("-c lab7 -u", "udperf blast HOST"),
+            ("blast lab7 -u -b 10M", "always uses UDP"),
+            ("blast lab7 --bitrate 10M", "--rate"),
+            ("blast lab7 --parallel 4", "--streams"),
+            ("blast lab7 -Z", "--engine"),
+            ("blast lab7 --get-server-output", "both ends"),
+            ("blast lab7 --length=64", "--size"),
+            ("sink -R", "udperf blast HOST --reverse"),
+            ("sink -P 4", "--streams"),
+            ("sink -1", "--once"),
+            ("load lab7 -Q 100", "--rate"),
             ("blast lab7 -b 0", "--rate max"),
             ("blast lab7 -b 1G/32", "--rate 1Gbit --pace burst:32"),
         ] {
             let error = parsed(words).unwrap_err().to_string();
             assert!(error.contains(tip), "{words}: {error}");
+            assert!(!error.contains("similar argument"), "{words}: {error}");
         }
     }
 }

@@ -14,6 +14,9 @@ pub(crate) struct OutputArgs {
     #[arg(short = 'J', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page with tables and charts to a file: HTML that needs no other file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// No progress, notices or warnings on standard error
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
@@ -56,9 +59,6 @@ pub(crate) struct RunOutputArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "-")]
     pub(crate) markdown: Option<PathBuf>,
-    /// Write an HTML page with charts of latency and of intervals to a file, without scripts
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
     /// End with exit code 3 if this holds in any cell: 'loss>0.1%' 'p99>200us' 'rx_pps<200k'
     ///
     /// Repeatable. Latency is judged in the paced cells, and rates in the flat-out ones, where the
@@ -84,14 +84,13 @@ impl RunOutputArgs {
         !self.fail_if.is_empty()
     }
 
-    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 7] {
+    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 6] {
         [
             ("csv", self.csv.as_deref()),
             ("csv-intervals", self.csv_intervals.as_deref()),
             ("hdr", self.hdr.as_deref()),
             ("hgrm", self.hgrm.as_deref()),
             ("markdown", self.markdown.as_deref()),
-            ("html", self.html.as_deref()),
             ("junit", self.junit.as_deref()),
         ]
     }
@@ -109,6 +108,21 @@ pub(crate) struct TelemetryArgs {
     pub(crate) events: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+}
+
+/// Flags of the full-screen view.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct LiveArgs {
+    /// Show full-screen on the terminal how the run goes; q: end, p: freeze, tab: chart, ?: help
+    ///
+    /// Drawn on standard error, so that standard output stays free for the report, which follows.
+    /// Without --interval, intervals are a twentieth of a cell, and at most 1 s; of
+    /// servers 1 s.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) live: bool,
 }
 
 /// Flags of the endpoint of metrics.
@@ -127,7 +141,7 @@ pub(crate) struct MetricsArgs {
 
 impl TelemetryArgs {
     pub(crate) const fn is_some(&self) -> bool {
-        self.events.is_some() || self.metrics.metrics.is_some()
+        self.events.is_some() || self.metrics.metrics.is_some() || self.live.live
     }
 }
 

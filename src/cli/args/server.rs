@@ -1,13 +1,13 @@
 //! `udperf sink` and `udperf echo`, as typed.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, value_parser};
 
 use super::measure::{parse_scoped, wait_words};
-use super::{FamilyArgs, MetricsArgs, OutputArgs, PORT, help::under_heading};
+use super::{FamilyArgs, LiveArgs, MetricsArgs, OutputArgs, PORT, help::under_heading};
 use crate::engine::table;
 use crate::net::steer::MAX_SLOTS;
 use crate::plan::{DropRule, EngineWord, Pinning, WaitKind};
@@ -41,10 +41,13 @@ pub(crate) struct ServerArgs {
     /// How a thread waits for readiness
     #[arg(long, value_name = "HOW", default_value = "hybrid", value_parser = wait_words())]
     pub(crate) wait: WaitKind,
-    /// Print a line on standard error for each part of this length: datagrams, rate, and for sink
-    /// clients and sources; 0: off
+    /// Count by intervals of this width, at least 250 ms, in the document; 0: off [default: 1 for
+    /// servers that last 3 s and more]
     ///
-    /// A datagram counts in the line in which it was read, and a sink counts those of no client.
+    /// A datagram counts in the interval in which it was read; those of a sink's clients where they
+    /// were due, within the width of the client's intervals. With this flag, a line per interval is
+    /// printed on standard error: datagrams and rate, and for sink those of no client, sources and
+    /// clients.
     #[arg(short = 'i', long, value_name = "DUR", value_parser = parse_interval)]
     pub(crate) interval: Option<Nanos>,
     /// End after this time without a datagram, and for sink without a client
@@ -90,7 +93,11 @@ pub(crate) struct SinkArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) files: ServerFileArgs,
+    #[command(flatten)]
     pub(crate) metrics: ServerMetricsArgs,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
 }
 
 /// Flags of the metrics of a server.
@@ -116,6 +123,22 @@ fn parse_group(word: &str) -> Result<(IpAddr, Option<String>), String> {
 
 /// The shortest interval of a server: a sink reads its counters that often.
 const MIN_INTERVAL: Nanos = Nanos::from_millis(250);
+
+/// Files that a server writes besides its document.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct ServerFileArgs {
+    /// Write CSV to a file: one row per interval of --interval
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv_intervals: Option<PathBuf>,
+}
+
+impl ServerFileArgs {
+    /// Each of them, by flag.
+    pub(crate) fn all(&self) -> [(&'static str, Option<&Path>); 1] {
+        [("csv-intervals", self.csv_intervals.as_deref())]
+    }
+}
 
 fn parse_interval(word: &str) -> Result<Nanos, String> {
     let width: Nanos = word.parse().map_err(|error: UnitError| error.to_string())?;
@@ -178,5 +201,9 @@ pub(crate) struct EchoArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) files: ServerFileArgs,
+    #[command(flatten)]
     pub(crate) metrics: ServerMetricsArgs,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
 }

@@ -179,7 +179,7 @@ impl VerdictOutput {
 #[command(after_long_help = "\
 Examples:
   udperf report run.json                            the same text as when it was measured
-  udperf report run.json --html page.html           with a latency curve for each cell
+  udperf report run.json --html page.html           a page with charts
   udperf report run.json --markdown                 for a merge request
   udperf report run.json -q --fail-if 'loss>0.1%'   check other conditions
   udperf report results --history --cell 64/max     the hot path over time
@@ -188,8 +188,8 @@ Exit codes: 0 success · 1 could not read · 2 usage · 3 a --fail-if held · 5 
 pub(crate) struct ReportArgs {
     /// Documents written by -J, or folders of these: each *.json in them and below
     ///
-    /// A single document of compare, ab, search, sink or echo is shown too, as text and JSON;
-    /// verdicts also as Markdown, searches also as CSV.
+    /// A single document of compare, ab, search, sink or echo is shown too, as text, JSON and a
+    /// page (--html); verdicts also as Markdown, searches also as CSV.
     ///
     /// In a folder, other JSON is skipped; a damaged udperf document is an error.
     #[arg(value_name = "FILE", required = true)]

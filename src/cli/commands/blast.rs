@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use super::measure::{self, MeasureContext, RunOutput, StopFlag};
 use crate::cli::args::{BlastArgs, PORT};
 use crate::cli::error::{CliError, CliResult};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::scenario;
 use crate::cli::target::{in_turn, reach, resolve};
 use crate::document::{Clock, Report, Warning};
@@ -15,11 +19,15 @@ use crate::remote::client::{RemoteRunner, SendOnlyRunner};
 use crate::remote::protocol::Key;
 use crate::report;
 
-pub(crate) fn measure(args: &BlastArgs, stop: &StopFlag) -> CliResult<RunOutput> {
+pub(crate) fn measure(
+    args: &BlastArgs,
+    stop: &StopFlag,
+    outputs: Option<&Outputs>,
+) -> CliResult<RunOutput> {
     let targets = resolve(&args.target, PORT, args.cells.family)?;
     let key = key(args.key_file.as_deref())?;
     let quiet = args.cells.output.common.quiet;
-    let mut context = MeasureContext::new("blast", &args.cells, stop)?;
+    let mut context = MeasureContext::new("blast", &args.cells, stop, outputs)?;
     let nonce = u64::from_ne_bytes(random()?);
     if args.no_peer {
         let (target, scenario) = in_turn(&targets, quiet, |target| {
@@ -37,7 +45,8 @@ pub(crate) fn measure(args: &BlastArgs, stop: &StopFlag) -> CliResult<RunOutput>
             dev: scenario.ip.dev.clone(),
             ..Options::default()
         };
-        let runner = RemoteRunner::open(target, &options, key.clone(), nonce)?;
+        let open = || RemoteRunner::open(target, &options, key.clone(), nonce);
+        let runner = saying_after_a_second(quiet, &waits_for(target), open)?;
         Ok((target, scenario, runner))
     })?;
     // Engines that the sink lacks.
@@ -50,6 +59,30 @@ pub(crate) fn measure(args: &BlastArgs, stop: &StopFlag) -> CliResult<RunOutput>
     let requested = scenario.clone();
     measure::measure(context, scenario, runner, Some(target), |report, runner| {
         add_sink(report, runner, &requested);
+    })
+}
+
+/// How long a sink may take to answer without a notice. Arbitrary: longer than any round trip.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+fn waits_for(target: SocketAddr) -> String {
+    format!("no answer of {target} yet; waiting up to 10 s for `udperf sink` there")
+}
+
+/// Does the work, and prints the notice if it takes longer than a sink usually takes.
+fn saying_after_a_second<T>(quiet: bool, notice: &str, work: impl FnOnce() -> T) -> T {
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        if !quiet {
+            scope.spawn(move || {
+                if is_done.recv_timeout(ANSWERS_WITHIN) == Err(RecvTimeoutError::Timeout) {
+                    warn_stderr(notice);
+                }
+            });
+        }
+        let result = work();
+        drop(done);
+        result
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::measure::head;
 use crate::cli::args::{CompareArgs, VerdictArgs};
 use crate::cli::error::{CliError, CliResult, Exit};
-use crate::cli::output::{OutputTarget, Outputs, pretty, warn_stderr};
+use crate::cli::output::{OutputTarget, Outputs, pretty, shown, warn_stderr};
 use crate::compare::noise::{self, NoiseProfile};
 use crate::compare::{self, Comparison, METRICS, Rules, RunFacts, SideRuns, Verdict, store};
 use crate::document::Report;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let mut load = |path: &Path| load(path, args.output.common.quiet, &mut outputs);
     let (base, new) = (load(&args.base)?, load(&args.new)?);
     let noise = read_noise(args.verdict.noise.as_deref(), false)?;
-    let [base_from, new_from] = [&args.base, &args.new].map(|path| path.display().to_string());
+    let [base_from, new_from] = [&args.base, &args.new].map(|path| shown(path));
     let comparison = compare::compare(RunFacts {
         head: head("compare", started_at, &host::host_info(Depth::Quick)),
         base: SideRuns { from: &base_from, reports: &base.iter().collect::<Vec<_>>() },
@@ -108,7 +108,7 @@ pub(crate) fn read_noise(
     if schema != expected {
         return Err(failed(format!("its schema is {schema}, not {expected}; remove it")));
     }
-    Ok(Some((profile, path.display().to_string())))
+    Ok(Some((profile, shown(&path))))
 }
 
 pub(crate) fn write_noise(
@@ -117,7 +117,7 @@ pub(crate) fn write_noise(
 ) -> CliResult<Option<String>> {
     let Some((target, path)) = noise_target(option)? else { return Ok(None) };
     target.write(&pretty(profile))?;
-    Ok(Some(path.display().to_string()))
+    Ok(Some(shown(&path)))
 }
 
 /// The file, checked to be writable; creates the folder of the default one.

@@ -7,7 +7,7 @@ use super::blast::random;
 use super::measure::{self, MeasureContext, RunOutput, StopFlag};
 use crate::cli::args::{ExchangeArgs, PORT, RequestArgs};
 use crate::cli::error::{CliError, CliResult, usage};
-use crate::cli::output::warn_stderr;
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::target::{in_turn, is_near, local_to, named, public_address_error, reach, resolve};
 use crate::cli::{requests, scenario};
 use crate::engine::{EngineRow, table::words};
@@ -32,6 +32,7 @@ pub(crate) fn measure(
     args: &ExchangeArgs,
     requests: Option<&RequestArgs>,
     stop: &StopFlag,
+    outputs: Option<&Outputs>,
 ) -> CliResult<RunOutput> {
     let cells = &args.cells;
     let ids = run_ids(cells.seed)?;
@@ -41,7 +42,7 @@ pub(crate) fn measure(
         return usage("no requests given");
     };
     let quiet = cells.output.common.quiet;
-    let mut context = MeasureContext::new(compiled.kind, cells, stop)?;
+    let mut context = MeasureContext::new(compiled.kind, cells, stop, outputs)?;
     let (target, scenario) = in_turn(&targets, quiet, |target| {
         let scenario = scenario(args, &compiled, target, &context.machine)?;
         let scenario = Scenario { seed: ids.seed(), ..scenario };

@@ -10,7 +10,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::args::CellArgs;
 use crate::cli::error::{CliError, CliResult, Exit, guarded};
-use crate::cli::output::warn_stderr;
+use crate::cli::live::{self, CellsView};
+use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::{ProgressLine, has_interval_lines};
 use crate::cli::telemetry::Telemetry;
 use crate::document::{Cell, Head, MAX_MISSED, Report, SCHEMA, Tool};
@@ -37,6 +38,8 @@ pub(crate) struct MeasureContext<'a> {
     /// Names the error codes of the protocol, if responses carry any.
     pub(crate) code_name: Option<CodeName<'a>>,
     telemetry: Telemetry,
+    /// The files to write, which are checked before the run.
+    outputs: Option<&'a Outputs>,
 }
 
 impl<'a> MeasureContext<'a> {
@@ -45,13 +48,26 @@ impl<'a> MeasureContext<'a> {
         kind: &'static str,
         cells: &'a CellArgs,
         stop: &'a StopFlag,
+        outputs: Option<&'a Outputs>,
     ) -> CliResult<Self> {
+        live::check(&cells.telemetry)?;
         let telemetry = Telemetry::open(&cells.telemetry, cells.output.common.quiet)?;
         let started_at = SystemTime::now();
         let facts = host::host_info(Depth::Quick);
         let machine = host::machine(&facts);
         let (left_out, code_name) = (Vec::new(), None);
-        Ok(Self { kind, cells, stop, started_at, facts, machine, left_out, code_name, telemetry })
+        Ok(Self {
+            kind,
+            cells,
+            stop,
+            started_at,
+            facts,
+            machine,
+            left_out,
+            code_name,
+            telemetry,
+            outputs,
+        })
     }
 }
 
@@ -72,26 +88,30 @@ pub(crate) fn measure<B: CellRunner>(
     target: Option<SocketAddr>,
     complete: impl FnOnce(&mut Report, &B),
 ) -> CliResult<RunOutput> {
-    let MeasureContext { kind, cells: args, stop, started_at, .. } = context;
+    let MeasureContext { kind, cells: args, stop, started_at, outputs, .. } = context;
     let MeasureContext { mut facts, mut machine, left_out, code_name, mut telemetry, .. } = context;
     facts.device =
         target.and_then(|to| host::device_towards(to, scenario.bind, scenario.ip.dev.as_deref()));
     let throttle = Throttle::begin();
     // Errors in the scenario are reported before any trial.
-    Plan::new(scenario.clone(), &machine)?;
+    check_files(outputs, &Plan::new(scenario.clone(), &machine)?)?;
     let auto = scenario.engines.contains(&EngineWord::Auto);
     let choose = || run::choose(&scenario, &machine, &mut runner, stop);
     let (fastest, choice) = auto.then(choose).transpose()?.unzip();
     machine.fastest = fastest;
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
-    let quiet = args.output.common.quiet;
-    let line = ProgressLine::with_intervals(quiet, &plan, has_interval_lines(args));
+    check_files(outputs, &plan)?;
+    let output = &args.output.common;
+    let view = CellsView::open((&args.telemetry.live, output), kind, &plan, stop)?;
+    let (quiet, has_lines) = (output.quiet || view.is_some(), has_interval_lines(args));
+    let line = ProgressLine::with_intervals(quiet, &plan, has_lines && view.is_none());
     let (cells, bug) = (Vec::new(), None);
     telemetry.started(&head(kind, started_at, &facts), &plan);
     let (plan_of_run, facts_of_run, telemetry_of_run) = (&plan, &facts, &mut telemetry);
     let mut recorder = Recorder {
         line,
+        view,
         plan: plan_of_run,
         facts: facts_of_run,
         code_name,
@@ -100,8 +120,8 @@ pub(crate) fn measure<B: CellRunner>(
         telemetry: telemetry_of_run,
     };
     let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut runner, stop, &mut recorder);
-    let Recorder { line, cells, bug, .. } = recorder;
-    drop(line);
+    let Recorder { line, view, cells, bug, .. } = recorder;
+    drop((line, view));
     let (mut bugs, mut error) = (Vec::from_iter(bug), error.map(CliError::from));
     if cells.is_empty()
         && let Some(error) = bugs.pop().or_else(|| error.take())
@@ -128,6 +148,11 @@ pub(crate) fn measure<B: CellRunner>(
     telemetry.warnings(&report.warnings);
     let error = bugs.into_iter().next().or(error);
     Ok(RunOutput { report, error, interrupted, telemetry })
+}
+
+/// Checks that the files of cells can be written, whose names depend on the plan.
+fn check_files(outputs: Option<&Outputs>, plan: &Plan) -> CliResult<()> {
+    outputs.map_or(Ok(()), |outputs| outputs.check_cells::<Report>(&report::ids(plan)))
 }
 
 fn assemble(
@@ -212,6 +237,7 @@ fn counted(cells: &[Cell]) -> String {
 /// Shows progress and builds the document of each cell at once, which bounds memory.
 struct Recorder<'a> {
     line: ProgressLine<'a>,
+    view: Option<CellsView<'a>>,
     plan: &'a Plan,
     facts: &'a HostFacts,
     code_name: Option<CodeName<'a>>,
@@ -225,6 +251,7 @@ impl Observer for Recorder<'_> {
     fn progress(&mut self, progress: Progress<'_>) {
         self.telemetry.progress(self.plan, progress);
         self.line.progress(progress);
+        self.view.iter_mut().for_each(|view| view.progress(progress));
     }
 
     fn measured(&mut self, measured: MeasuredCell) -> Option<MeasuredCell> {
@@ -242,6 +269,7 @@ impl Observer for Recorder<'_> {
         match document {
             Ok(document) => {
                 self.line.finish_cell(&document);
+                self.view.iter_mut().for_each(|view| view.measured(&document));
                 self.telemetry.measured(&document, result);
                 self.cells.push(document);
             }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::run::{apply_gates, judge, write};
 use crate::cli::args::{ReportArgs, RunOutputArgs};
 use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
-use crate::cli::output::{Outputs, warn_stderr};
+use crate::cli::output::{Outputs, shown, warn_stderr};
 use crate::compare::history::{Filter, History, history};
 use crate::compare::store::{self, Other, Stored};
 use crate::document::Report;
@@ -103,7 +103,7 @@ struct Runs(Vec<Stored>);
 
 impl Runs {
     fn named(&self) -> Vec<(String, &Report)> {
-        self.0.iter().map(|run| (run.path.display().to_string(), &run.report)).collect()
+        self.0.iter().map(|run| (shown(&run.path), &run.report)).collect()
     }
 
     fn html(&self) -> Result<String, RenderError> {
@@ -113,7 +113,7 @@ impl Runs {
     }
 
     fn join(&self, text: impl Fn(&str, &Report) -> String) -> String {
-        let texts = self.0.iter().map(|run| text(&run.path.display().to_string(), &run.report));
+        let texts = self.0.iter().map(|run| text(&shown(&run.path), &run.report));
         texts.collect::<Vec<_>>().join("\n")
     }
 

@@ -18,7 +18,7 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
     let files = output.files().into_iter().chain([(EVENTS, telemetry.events.as_deref())]);
     let mut outputs = Outputs::check::<Report>(&output.common, &Vec::from_iter(files))?;
     outputs.protect(command.inputs())?;
-    let output_of_run = measure(command, &stop_on_signals()?)?;
+    let output_of_run = measure(command, &stop_on_signals()?, Some(&outputs))?;
     let RunOutput { mut report, error, interrupted, telemetry } = output_of_run;
     let gated = guarded("gates", || apply_gates(&mut report, output));
     write(&report, output, &outputs)?;
@@ -38,18 +38,28 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
     }
 }
 
-pub(crate) fn measure(command: &CellCommand, stop: &StopFlag) -> CliResult<RunOutput> {
+pub(crate) fn measure(
+    command: &CellCommand,
+    stop: &StopFlag,
+    outputs: Option<&Outputs>,
+) -> CliResult<RunOutput> {
     match command {
-        CellCommand::Bench(args) => measure_bench(args, stop),
-        CellCommand::Blast(args) => blast::measure(args, stop),
-        CellCommand::Load(args) => load::measure(&args.exchange, Some(&args.requests), stop),
-        CellCommand::Ping(args) => load::measure(args, None, stop),
+        CellCommand::Bench(args) => measure_bench(args, stop, outputs),
+        CellCommand::Blast(args) => blast::measure(args, stop, outputs),
+        CellCommand::Load(args) => {
+            load::measure(&args.exchange, Some(&args.requests), stop, outputs)
+        }
+        CellCommand::Ping(args) => load::measure(args, None, stop, outputs),
     }
 }
 
-fn measure_bench(args: &BenchArgs, stop: &StopFlag) -> CliResult<RunOutput> {
+fn measure_bench(
+    args: &BenchArgs,
+    stop: &StopFlag,
+    outputs: Option<&Outputs>,
+) -> CliResult<RunOutput> {
     let mut scenario = scenario::bench(args)?;
-    let mut context = MeasureContext::new("bench", &args.cells, stop)?;
+    let mut context = MeasureContext::new("bench", &args.cells, stop, outputs)?;
     let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
     let target = scenario.unix.is_none().then_some(to);
     scenario::without_ip(&scenario, &mut context.machine);

@@ -5,19 +5,20 @@ use std::time::{Instant, SystemTime};
 
 use super::blast::{key, random};
 use super::measure::{head, stop_on_signals};
-use crate::cli::args::{EchoArgs, ServerArgs, SinkArgs};
+use crate::cli::args::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
+use crate::cli::live::{ServerView, check_built_in};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::StatusLine;
-use crate::cli::scenario::{listen, server_cores};
+use crate::cli::scenario::{INTERVAL, INTERVALS_FROM, listen, server_cores};
 use crate::cli::telemetry::{ClientLabels, MetricsEndpoint, RunTotals};
-use crate::document::{EchoDocument, SinkDocument};
+use crate::document::{EchoDocument, ServerInterval, SinkDocument};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
 use crate::host::{self, Depth, Throttle};
 use crate::measure::{ClientBoard, Snapshot};
 use crate::net::{Options, Udp};
 use crate::plan::{EchoKind, Machine, WaitKind};
-use crate::remote::sink::{SinkEnd, SinkEvent, SinkOptions, serve};
+use crate::remote::sink::{ClientCounts, SinkEnd, SinkEvent, SinkOptions, serve};
 use crate::report::{self, format::RenderOptions};
 use crate::run::RunError;
 use crate::unit::{Nanos, Rate, show_bytes, show_nanos, show_pps};
@@ -27,7 +28,8 @@ const MAX_DELAY: Nanos = Nanos::from_millis(3_600_000);
 
 pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let started_at = SystemTime::now();
-    let mut outputs = Outputs::check::<SinkDocument>(&args.output, &[])?;
+    check_built_in(args.live.live)?;
+    let mut outputs = Outputs::check::<SinkDocument>(&args.output, &args.files.all())?;
     outputs.protect(args.key_file.as_deref())?;
     let mut facts = host::host_info(Depth::Quick);
     let options = sink_options(args, &host::machine(&facts))?;
@@ -36,28 +38,54 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
         first.and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
     let stop = stop_on_signals()?;
     let quiet = args.output.quiet;
-    let mut line = StatusLine::new(quiet);
-    let mut log = IntervalLog::new(&args.server, quiet);
     let throttle = Throttle::begin();
     let metrics = MetricsEndpoint::open(&args.metrics.endpoint, quiet)?;
+    let flags = (&args.live, &args.output);
+    let mut view = ServerView::open(flags, "sink", args.server.interval, &options.cores, &stop)?;
+    let mut line = StatusLine::new(quiet || view.is_some());
+    let mut log = IntervalLog::new(&args.server, quiet || view.is_some());
     let mut left = RunTotals::default();
     let mut labels = args.metrics.by_client.then(ClientLabels::default);
+    let mut from_left = 0;
     let (tally, end) = serve(&options, &facts, &stop, &mut |event| {
+        if let SinkEvent::Closed(client) = &event {
+            from_left += client.rx.received;
+        }
         if let (SinkEvent::Tick(clients, traffic), Some(log)) = (&event, &mut log) {
-            log.on_tick(traffic.totals.datagrams, &mut line, || sources(*clients, traffic.sources));
+            let datagrams = from_left + received(clients) + traffic.totals.datagrams;
+            log.on_tick(datagrams, &mut line, || sources(clients.len(), traffic.sources));
         }
         if let Some(metrics) = &metrics {
             publish(metrics, &event, &mut left, labels.as_mut());
         }
+        view.iter_mut().for_each(|view| view.on_sink(&event));
         show_event(&event, &mut line, quiet);
     })?;
-    drop(line);
-    log.iter_mut().for_each(|log| log.end(tally.unsolicited.totals.datagrams));
+    drop((line, view));
+    log.iter_mut().for_each(|log| log.end(from_left + tally.unsolicited.totals.datagrams));
     let mut document = report::sink(head("sink", started_at, &facts), &tally, &facts);
     document.cpu_throttling = throttle.end();
+    let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
+    keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
     document.warnings.extend(document.cpu_throttling.as_ref().and_then(report::throttled));
     outputs.write(&document, &RenderOptions::default())?;
     Ok(if end == SinkEnd::Stopped { Exit::Interrupted } else { Exit::Success })
+}
+
+/// The width of intervals of a server; `None`: no intervals.
+fn interval(args: &ServerArgs, files: &ServerFileArgs) -> CliResult<Option<Nanos>> {
+    let width = args.interval.unwrap_or(INTERVAL);
+    if width == Nanos::ZERO && files.csv_intervals.is_some() {
+        return usage("--csv-intervals needs intervals; omit --interval 0");
+    }
+    Ok(Some(width).filter(|width| *width > Nanos::ZERO))
+}
+
+/// Removes the intervals of a server that was too short for them, unless they are asked for.
+fn keep_intervals(is_asked: bool, elapsed_ns: u64, intervals: &mut Vec<ServerInterval>) {
+    if !is_asked && elapsed_ns < INTERVALS_FROM.0 {
+        intervals.clear();
+    }
 }
 
 fn sink_options(args: &SinkArgs, machine: &Machine) -> CliResult<SinkOptions> {
@@ -82,6 +110,7 @@ fn sink_options(args: &SinkArgs, machine: &Machine) -> CliResult<SinkOptions> {
         max_time: args.max_time,
         once: args.once,
         idle: args.server.idle_timeout,
+        interval: interval(&args.server, &args.files)?,
         wait: args.server.wait,
         cores,
         key: key(args.key_file.as_deref())?,
@@ -136,7 +165,7 @@ fn publish(
     metrics: &MetricsEndpoint,
     event: &SinkEvent<'_>,
     left: &mut RunTotals,
-    labels: Option<&mut ClientLabels>,
+    mut labels: Option<&mut ClientLabels>,
 ) {
     match event {
         SinkEvent::Closed(client) => {
@@ -144,7 +173,15 @@ fn publish(
             left.merge(&RunTotals::of_client(client, label.as_deref()));
             metrics.publish(left);
         }
-        SinkEvent::Tick(_, traffic) => metrics.publish(&RunTotals::of_unsolicited(traffic)),
+        SinkEvent::Tick(clients, traffic) => {
+            let mut totals = RunTotals::of_unsolicited(traffic);
+            totals.merge(left);
+            for client in *clients {
+                let label = labels.as_mut().map(|labels| labels.label(client.from.ip()));
+                totals.merge(&RunTotals::of_present(client, label.as_deref()));
+            }
+            metrics.publish(&totals);
+        }
         SinkEvent::Listening(_) | SinkEvent::Opened(_) => {}
     }
 }
@@ -157,7 +194,7 @@ fn show_event(event: &SinkEvent<'_>, line: &mut StatusLine, quiet: bool) {
             "{} has left ({}): {} cells, {} datagrams received, {} lost, {} sent",
             client.from, client.why, client.cells, client.rx.received, client.lost, client.sent
         ),
-        SinkEvent::Tick(clients, traffic) => return line.show(|| status(*clients, traffic)),
+        SinkEvent::Tick(clients, traffic) => return line.show(|| status(clients, traffic)),
     };
     // Also when quiet: the port may be ephemeral.
     if !quiet || matches!(event, SinkEvent::Listening(_)) {
@@ -166,11 +203,18 @@ fn show_event(event: &SinkEvent<'_>, line: &mut StatusLine, quiet: bool) {
     }
 }
 
-fn status(clients: usize, traffic: &Snapshot) -> String {
+/// Datagrams received from all these clients.
+fn received(clients: &[ClientCounts]) -> u64 {
+    clients.iter().map(|client| client.received).sum()
+}
+
+fn status(clients: &[ClientCounts], traffic: &Snapshot) -> String {
     let Snapshot { totals, sources, most, drops, .. } = traffic;
     let (datagrams, amount) = (totals.datagrams, show_bytes(totals.bytes));
+    let (count, from_clients) = (clients.len(), received(clients));
     let mut parts = vec![format!(
-        "{clients} clients · unsolicited: {datagrams} datagrams, {amount} from {sources} sources"
+        "{count} clients: {from_clients} datagrams · unsolicited: {datagrams} datagrams, {amount} \
+         from {sources} sources"
     )];
     parts.extend(totals.size.map(|(least, most)| match least == most {
         true => format!("of {least} bytes"),
@@ -230,39 +274,50 @@ impl IntervalLog {
 
 pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let started_at = SystemTime::now();
-    let outputs = Outputs::check::<EchoDocument>(&args.output, &[])?;
+    check_built_in(args.live.live)?;
+    let outputs = Outputs::check::<EchoDocument>(&args.output, &args.files.all())?;
     let facts = host::host_info(Depth::Quick);
     let options = echo_options(args, &host::machine(&facts))?;
     let stop = stop_on_signals()?;
-    let mut line = StatusLine::new(args.output.quiet);
-    let mut log = IntervalLog::new(&args.server, args.output.quiet);
     let mut metrics = MetricsEndpoint::open(&args.metrics.endpoint, args.output.quiet)?;
     let mut labels = ClientLabels::default();
-    let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| match event {
-        // Also when quiet: the port may be ephemeral, and comes last.
-        EchoEvent::Listening(addr, true) => {
-            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
-            warn_stderr(&format!("echo on {v4} and {addr}"));
-        }
-        EchoEvent::Listening(addr, false) => warn_stderr(&format!("echo on {addr}")),
-        EchoEvent::Tick(received) => {
-            if let Some(log) = &mut log {
-                log.on_tick(received, &mut line, String::new);
+    let flags = (&args.live, &args.output);
+    let workers = usize::from(args.server.threads);
+    let cores: Vec<_> = options.cores.iter().copied().take(workers).collect();
+    let mut view = ServerView::open(flags, "echo", args.server.interval, &cores, &stop)?;
+    let quiet = args.output.quiet || view.is_some();
+    let mut line = StatusLine::new(quiet);
+    let mut log = IntervalLog::new(&args.server, quiet);
+    let (tally, end) = crate::echo::echo(&options, &stop, &mut |event| {
+        view.iter_mut().for_each(|view| view.on_echo(event));
+        match event {
+            // Also when quiet: the port may be ephemeral, and comes last.
+            EchoEvent::Listening(addr, true) => {
+                let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
+                warn_stderr(&format!("echo on {v4} and {addr}"));
             }
-            if let Some(metrics) = &mut metrics {
-                metrics.refresh(|| match options.clients.is_empty() {
-                    true => RunTotals::of_echo(received),
-                    false => labels.of_echo(options.clients.iter().map(AsRef::as_ref)),
-                });
+            EchoEvent::Listening(addr, false) => warn_stderr(&format!("echo on {addr}")),
+            EchoEvent::Tick(received) => {
+                if let Some(log) = &mut log {
+                    log.on_tick(received, &mut line, String::new);
+                }
+                if let Some(metrics) = &mut metrics {
+                    metrics.refresh(|| match options.clients.is_empty() {
+                        true => RunTotals::of_echo(received),
+                        false => labels.of_echo(options.clients.iter().map(AsRef::as_ref)),
+                    });
+                }
+                line.show(|| format!("{received} datagrams received"));
             }
-            line.show(|| format!("{received} datagrams received"));
         }
     })?;
-    drop(line);
+    drop((line, view));
     log.iter_mut().for_each(|log| log.end(tally.counters.received));
     let EchoOptions { engine, wait, delay, drop, .. } = options;
     let head = head("echo", started_at, &facts);
-    let document = report::echo(head, &tally, (engine, wait), delay, drop);
+    let mut document = report::echo(head, &tally, (engine, wait), delay, drop);
+    let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
+    keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
     outputs.write(&document, &RenderOptions::default())?;
     Ok(if end == EchoEnd::Stopped { Exit::Interrupted } else { Exit::Success })
 }
@@ -307,6 +362,7 @@ fn echo_options(args: &EchoArgs, machine: &Machine) -> CliResult<EchoOptions> {
             true => (0..args.server.threads.max(1)).map(|_| ClientBoard::new()).collect(),
             false => Vec::new(),
         },
+        interval: interval(&args.server, &args.files)?,
     })
 }
 
@@ -328,15 +384,17 @@ mod tests {
     #[test]
     fn status_has_what_is_known() {
         let mut traffic = Snapshot::default();
-        assert!(status(0, &traffic).ends_with(": 0 datagrams, 0 B from 0 sources"));
+        assert!(status(&[], &traffic).ends_with(": 0 datagrams, 0 B from 0 sources"));
         (traffic.totals.datagrams, traffic.totals.bytes, traffic.sources) = (3, 192, 1);
         (traffic.totals.size, traffic.drops) = (Some((20, 64)), 8);
         traffic.totals.span = Some((Nanos(1_000), Nanos(5_000)));
         traffic.most = Some((([192, 0, 2, 1], 9).into(), 3));
-        let all = "1 clients · unsolicited: 3 datagrams, 192 B from 1 sources, of 20–64 bytes, \
-                   mean gap 2.00 µs, most from 192.0.2.1:9 (3), 8 dropped at full buffers";
-        assert_eq!(status(1, &traffic), all);
+        let client = ClientCounts { from: ([127, 0, 0, 1], 9).into(), sent: 0, received: 5 };
+        let all = "1 clients: 5 datagrams · unsolicited: 3 datagrams, 192 B from 1 sources, \
+                   of 20–64 bytes, mean gap 2.00 µs, most from 192.0.2.1:9 (3), \
+                   8 dropped at full buffers";
+        assert_eq!(status(&[client], &traffic), all);
         traffic.totals.size = Some((64, 64));
-        assert!(status(1, &traffic).contains("of 64 bytes"));
+        assert!(status(&[client], &traffic).contains("of 64 bytes"));
     }
 }

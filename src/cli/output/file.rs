@@ -60,21 +60,27 @@ impl OutputTarget {
     /// A file for each cell, and its text: if there are several, with the cell's name before the
     /// extension of the path. All go to one device or pipe in place of a file.
     pub(super) fn of_cells(&self, cells: Vec<CellFile>) -> Vec<(Self, String)> {
-        let target = |path: PathBuf| Self { flag: self.flag, path };
-        if cells.len() == 1 || self.file().is_ok_and(|file| file.is_none()) {
+        if cells.len() == 1 || self.is_in_place() {
             let text = cells.into_iter().map(|cell| cell.text).collect();
-            return vec![(target(self.path.clone()), text)];
+            return vec![(Self { flag: self.flag, path: self.path.clone() }, text)];
         }
-        let file = |cell: CellFile| {
-            let mut name = self.path.file_stem().unwrap_or_default().to_owned();
-            name.push(format!("-{}", cell.name));
-            if let Some(extension) = self.path.extension() {
-                name.push(".");
-                name.push(extension);
-            }
-            (target(self.path.with_file_name(name)), cell.text)
-        };
-        cells.into_iter().map(file).collect()
+        cells.into_iter().map(|cell| (self.of_cell(&cell.name), cell.text)).collect()
+    }
+
+    /// Whether it is written in place: one device or pipe for all cells.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.file().is_ok_and(|file| file.is_none())
+    }
+
+    /// The file of the cell of this name, if there are several.
+    pub(super) fn of_cell(&self, cell: &str) -> Self {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!("-{cell}"));
+        if let Some(extension) = self.path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        Self { flag: self.flag, path: self.path.with_file_name(name) }
     }
 
     /// Writes it while the run goes on: all of the bytes of a line in turn. A file is opened, and

@@ -39,10 +39,7 @@ impl EndedIntervals {
             tx.sent > 0 || tx.refused > 0 || tx.missed > 0
         };
         let latest = (self.next..=current).rev().find(is_in_use).unwrap_or(self.next);
-        let read = |index| {
-            let [tx, rx] = live.interval(index);
-            report::interval(facts, live.bounds(index), [&tx, &rx])
-        };
+        let read = |index| report::live_interval(facts, live, index);
         let first = std::mem::replace(&mut self.next, latest.min(ended));
         (first..self.next).map(read).collect()
     }

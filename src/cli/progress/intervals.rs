@@ -31,19 +31,24 @@ const COLUMNS: [(&str, usize); 9] = [
 ];
 
 /// The intervals of a run as they end.
-pub(super) struct IntervalProgress<'a> {
+pub(crate) struct IntervalProgress<'a> {
     plan: &'a Plan,
     /// Width of the column of cells; `None` without lines.
     id_width: Option<usize>,
     has_header: bool,
+    /// Of the running cell, what this host sends, and what it receives from another.
+    directions: [DirectionProgress; 2],
+}
+
+/// The intervals of one direction that have ended, and the latest one.
+struct DirectionProgress {
     ended: EndedIntervals,
-    /// The latest one read of the running cell.
-    pub(super) latest: Option<Interval>,
+    latest: Option<Interval>,
 }
 
 impl<'a> IntervalProgress<'a> {
     /// With or without a line for each interval.
-    pub(super) fn new(plan: &'a Plan, has_lines: bool) -> Self {
+    pub(crate) fn new(plan: &'a Plan, has_lines: bool) -> Self {
         let Scenario { route, asking, .. } = &plan.scenario;
         let timeout = asking.as_ref().map_or(Nanos::ZERO, |asking| asking.timeout);
         let both = matches!(route, Route::Reverse | Route::Both);
@@ -53,30 +58,55 @@ impl<'a> IntervalProgress<'a> {
             plan,
             id_width: id_width.filter(|_| has_lines),
             has_header: false,
-            ended: EndedIntervals::new(timeout.clamp(IN_FLIGHT, MOST_IN_FLIGHT)),
-            latest: None,
+            directions: [(); 2].map(|()| DirectionProgress {
+                ended: EndedIntervals::new(timeout.clamp(IN_FLIGHT, MOST_IN_FLIGHT)),
+                latest: None,
+            }),
         }
     }
 
-    pub(super) fn begin_cell(&mut self) {
-        self.ended.restart();
-        self.latest = None;
+    pub(crate) fn begin_cell(&mut self) {
+        for direction in &mut self.directions {
+            direction.ended.restart();
+            direction.latest = None;
+        }
     }
 
-    /// Reads what has ended in the cell of this number; returns the lines to print.
-    pub(super) fn observe(&mut self, cell: usize, live: LiveCell<'_>) -> Vec<String> {
+    /// What the latest intervals show; empty before the first one has ended.
+    pub(super) fn summary(&self) -> String {
+        let latest = self.directions.iter().filter_map(|one| one.latest.as_ref());
+        latest.map(|latest| format!(" · {}", summary(latest))).collect()
+    }
+
+    /// Reads the intervals that have ended in the cell of this number, by direction; the second one
+    /// is empty unless this host also receives from another.
+    pub(crate) fn observe(&mut self, cell: usize, live: LiveCell<'_>) -> [Vec<Interval>; 2] {
+        let mut new = [Vec::new(), Vec::new()];
+        let Some(cell) = self.plan.cells.get(cell) else { return new };
+        for live in live.directions() {
+            let facts = IntervalFacts::of_running(self.plan, cell).of_direction(live);
+            let at = usize::from(live.is_reverse());
+            new[at] = self.directions[at].ended.read(facts, live);
+            let latest = new[at].last().cloned();
+            self.directions[at].latest = latest.or_else(|| self.directions[at].latest.take());
+        }
+        new
+    }
+
+    /// The same as lines, if they are wanted.
+    pub(super) fn lines_of_ended(&mut self, cell: usize, live: LiveCell<'_>) -> Vec<String> {
+        let [forward, reverse] = self.observe(cell, live);
         let Some(cell) = self.plan.cells.get(cell) else { return Vec::new() };
-        let new = self.ended.read(IntervalFacts::of_running(self.plan, cell), live);
-        let lines = self.lines(&cell.id, &new);
-        self.latest = new.into_iter().last().or_else(|| self.latest.take());
+        let mut lines = self.lines(&cell.id, &forward);
+        lines.extend(self.lines(&format!("{}/reverse", cell.id), &reverse));
         lines
     }
 
     /// Lines for the intervals of a measured cell that had none while it ran.
     pub(super) fn rest(&mut self, cell: &Cell) -> Vec<String> {
         let reverse = cell.direction.as_deref() == Some(Direction::Reverse.word());
-        // Only the other direction has been observed.
-        let shown = self.latest.as_ref().filter(|_| !reverse).map_or(0, |latest| latest.end_ns);
+        let latest = self.directions[usize::from(reverse)].latest.as_ref();
+        let shown = latest.map_or(0, |latest| latest.end_ns);
         let first = cell.intervals.partition_point(|interval| interval.end_ns <= shown);
         self.lines(&cell.id, &cell.intervals[first..])
     }
@@ -88,7 +118,10 @@ impl<'a> IntervalProgress<'a> {
         let titles = COLUMNS.map(|(title, _)| title.to_owned());
         let header = (!self.has_header).then(|| line("cell", width, titles));
         self.has_header = true;
-        let lines = intervals.iter().map(|interval| line(id, width, figures(interval)));
+        let lines = intervals.iter().map(|interval| {
+            let drops = drops(interval).map(|drops| format!("  {drops}"));
+            line(id, width, figures(interval)) + &drops.unwrap_or_default()
+        });
         header.into_iter().chain(lines).collect()
     }
 }
@@ -101,11 +134,28 @@ fn line(id: &str, id_width: usize, figures: [String; COLUMNS.len()]) -> String {
     line
 }
 
+/// Drops by place, such as `dropped at receive buffer 1,000`; `None` without any, and if nothing is
+/// lost: they may be those of other traffic.
+fn drops(interval: &Interval) -> Option<String> {
+    let drops = interval.kernel_drops.filter(|_| interval.lost != Some(0));
+    let places = drops.unwrap_or_default().places();
+    let places = places.into_iter().filter_map(|(place, count)| Some((place, count?)));
+    let places: Vec<_> = places
+        .filter(|(_, count)| *count > 0)
+        .map(|(place, count)| format!("{} {}", place.replace('_', " "), grouped(count)))
+        .collect();
+    (!places.is_empty()).then(|| format!("dropped at {}", places.join(", ")))
+}
+
 /// Datagrams per second: received, or sent if that is unknown.
 fn rate(interval: &Interval) -> Option<String> {
+    per_second(interval, interval.received.unwrap_or(interval.sent)).map(show_pps)
+}
+
+/// A count of this interval by its width.
+pub(crate) fn per_second(interval: &Interval, count: u64) -> Option<f64> {
     let width = Nanos(interval.end_ns.saturating_sub(interval.start_ns)).as_secs_f64();
-    let count = interval.received.unwrap_or(interval.sent);
-    (width > 0.0).then(|| show_pps(count as f64 / width))
+    (width > 0.0).then(|| count as f64 / width)
 }
 
 fn figures(interval: &Interval) -> [String; COLUMNS.len()] {
@@ -119,18 +169,19 @@ fn figures(interval: &Interval) -> [String; COLUMNS.len()] {
         latency.p50_ns.map(show_nanos),
         latency.p99_ns.map(show_nanos),
         interval.lag_p99_ns.map(show_nanos),
-        Some(grouped(interval.stalls)),
+        interval.stalls.map(grouped),
     ];
     figures.map(|figure| figure.unwrap_or_else(|| UNKNOWN.to_owned()))
 }
 
-/// Rate, loss and p99 of an interval, as far as they are known.
-pub(super) fn summary(interval: &Interval) -> String {
+/// Rate, loss, p99 and drops of an interval, as far as they are known.
+fn summary(interval: &Interval) -> String {
     let latency = interval.latency.unwrap_or_default();
     let parts = [
         rate(interval),
         loss(interval).map(|share| format!("loss {}", percent(share))),
         latency.p99_ns.map(|ns| format!("p99 {}", show_nanos(ns))),
+        drops(interval),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -27,9 +27,10 @@ pub(super) struct Events {
     held: Option<String>,
     /// The number of the cell that runs, from 0; `None` before the first one.
     cell: Option<usize>,
-    ended: EndedIntervals,
-    /// Where the last interval that was sent ends, in ns.
-    sent_until: u64,
+    /// Of what this host sends, and of what it receives from another.
+    ended: [EndedIntervals; 2],
+    /// Where the last interval of each that was sent ends, in ns.
+    sent_until: [u64; 2],
 }
 
 type WriteLine = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
@@ -68,8 +69,9 @@ impl Events {
             .name(EVENTS.to_owned())
             .spawn(move || write_lines(&received, write, quiet))
             .map_err(|source| RunError::Spawn { source })?;
-        let (lines, writer, ended) = (Some(lines), Some(writer), EndedIntervals::new(Nanos::ZERO));
-        Ok(Self { path: path.to_owned(), lines, writer, held, cell: None, ended, sent_until: 0 })
+        let ended = [EndedIntervals::new(Nanos::ZERO), EndedIntervals::new(Nanos::ZERO)];
+        let (lines, writer, sent_until) = (Some(lines), Some(writer), [0; 2]);
+        Ok(Self { path: path.to_owned(), lines, writer, held, cell: None, ended, sent_until })
     }
 
     fn send(&mut self, event: &str, fields: impl Serialize) {
@@ -123,33 +125,37 @@ impl Events {
         progress: Progress<'_>,
     ) {
         if self.cell != Some(progress.done) {
-            (self.cell, self.sent_until) = (Some(progress.done), 0);
-            self.ended.restart();
+            (self.cell, self.sent_until) = (Some(progress.done), [0; 2]);
+            self.ended.iter_mut().for_each(EndedIntervals::restart);
             self.send("cell", json!({
                 "id": cell.id, "trial": cell.trial, "number": progress.done + 1, "of": progress.of,
             }));
         }
         let Some(live) = progress.live else { return };
         self.release();
-        for interval in self.ended.read(facts, live) {
-            self.interval(&cell.id, cell.trial, &interval);
+        for live in live.directions() {
+            let (direction, facts) = (usize::from(live.is_reverse()), facts.of_direction(live));
+            let id = match live.is_reverse() {
+                true => format!("{}/reverse", cell.id),
+                false => cell.id.clone(),
+            };
+            for interval in self.ended[direction].read(facts, live) {
+                self.interval(direction, (&id, cell.trial), &interval);
+            }
         }
     }
 
-    fn interval(&mut self, id: &str, trial: u32, interval: &Interval) {
-        self.sent_until = interval.end_ns;
+    fn interval(&mut self, direction: usize, (id, trial): (&str, u32), interval: &Interval) {
+        self.sent_until[direction] = interval.end_ns;
         self.send("interval", IntervalEvent { id, trial, interval });
     }
 
     pub(super) fn measured(&mut self, cell: &Cell) {
         self.release();
-        let reported_ns = match cell.direction.as_deref() {
-            // Only what leaves this host is known earlier.
-            Some("reverse") => 0,
-            _ => self.sent_until,
-        };
+        let direction = usize::from(cell.direction.as_deref() == Some("reverse"));
+        let reported_ns = self.sent_until[direction];
         for interval in cell.intervals.iter().filter(|one| one.start_ns >= reported_ns) {
-            self.interval(&cell.id, cell.trial, interval);
+            self.interval(direction, (&cell.id, cell.trial), interval);
         }
         self.warnings(Some(cell), &cell.warnings);
         let mut fields = json!(cell);

@@ -32,8 +32,9 @@ pub(crate) struct MetricsEndpoint {
     /// Of cells that have ended.
     finished: RunTotals,
     refreshed: Option<Instant>,
-    /// Intervals of the running cell that have settled: how many, and what both sides counted.
-    settled: (usize, [IntervalCounts; 2]),
+    /// Intervals of the running cell that have settled, of what this host sends, and of what it
+    /// receives from another: how many, and what both sides counted.
+    settled: [(usize, [IntervalCounts; 2]); 2],
 }
 
 impl MetricsEndpoint {
@@ -83,16 +84,18 @@ impl MetricsEndpoint {
         if !self.is_due() {
             return;
         }
-        let settled_until = live.elapsed().since(SETTLED);
-        let (next, settled) = &mut self.settled;
-        while live.bounds(*next).1 <= settled_until {
-            add(settled, &live.interval(*next));
-            *next += 1;
-        }
-        let mut sum = settled.clone();
-        (*next..=live.ended()).for_each(|index| add(&mut sum, &live.interval(index)));
         let mut totals = self.finished.clone();
-        totals.merge(&RunTotals::of_running(facts, &sum));
+        for live in live.directions() {
+            let settled_until = live.elapsed().since(SETTLED);
+            let (next, settled) = &mut self.settled[usize::from(live.is_reverse())];
+            while live.bounds(*next).1 <= settled_until {
+                add(settled, &live.interval(*next));
+                *next += 1;
+            }
+            let mut sum = settled.clone();
+            (*next..=live.ended()).for_each(|index| add(&mut sum, &live.interval(index)));
+            totals.merge(&RunTotals::of_running(facts.of_direction(live), live, &sum));
+        }
         self.publish(&totals);
     }
 

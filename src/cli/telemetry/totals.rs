@@ -11,7 +11,9 @@ use crate::document::Cell;
 use crate::measure::{
     CellResult, ClientStats, IntervalCounts, IntervalSeries, LatencyHistograms, Snapshot,
 };
-use crate::report::IntervalFacts;
+use crate::remote::sink::ClientCounts;
+use crate::report::{IntervalFacts, live_drops};
+use crate::run::LiveCell;
 
 /// A metric, in the order of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +39,7 @@ const FAMILIES: [(Family, &str, &str, &str, &str); 5] = [
         "udperf_dropped_datagrams",
         "counter",
         "",
-        "Lost datagrams by place, of cells that have ended.",
+        "Lost datagrams by place; of a running cell, as the kernel counted them.",
     ),
     (
         Family::Latency,
@@ -108,14 +110,20 @@ pub(crate) struct RunTotals(BTreeMap<Key, u64>);
 
 impl RunTotals {
     /// Of a running cell with these counts of senders and receivers.
-    pub(super) fn of_running(facts: IntervalFacts, [tx, rx]: &[IntervalCounts; 2]) -> Self {
+    pub(super) fn of_running(
+        facts: IntervalFacts,
+        live: LiveCell<'_>,
+        [tx, rx]: &[IntervalCounts; 2],
+    ) -> Self {
         let mut totals = Self::default();
         let both = |count| facts.both.then_some(count);
+        totals.running_drops(live, both(tx.sent.saturating_sub(rx.received)));
+        let sends = !live.is_reverse();
         totals.datagrams(
-            "forward",
+            if sends { "forward" } else { "reverse" },
             [
-                ("sent", Some(tx.sent)),
-                ("refused", Some(tx.refused)),
+                ("sent", sends.then_some(tx.sent)),
+                ("refused", sends.then_some(tx.refused)),
                 ("missed", facts.paced.then_some(tx.missed)),
                 ("received", both(rx.received)),
                 ("lost", None),
@@ -132,6 +140,22 @@ impl RunTotals {
         }
         totals.count(Family::Stalls, 0, "_total", (tx.stalled + rx.stalled).0);
         totals
+    }
+
+    /// Drops by place up to the latest readings, as far as datagrams are missing: the counters are
+    /// those of all traffic.
+    fn running_drops(&mut self, live: LiveCell<'_>, missing: Option<u64>) {
+        let Some(mut drops) = live_drops(live) else { return };
+        // An interface counts drops at a full backlog again.
+        let again = drops.backlog.unwrap_or(0);
+        drops.device = drops.device.map(|device| device.saturating_sub(again));
+        let mut left = missing.unwrap_or(u64::MAX);
+        for (place, count) in drops.places() {
+            if let Some(count) = count {
+                self.dropped(place, count.min(left));
+                left = left.saturating_sub(count);
+            }
+        }
     }
 
     /// Of a measured cell.
@@ -183,6 +207,14 @@ impl RunTotals {
         ];
         let received = received.map(|(outcome, count)| (outcome, Some(count)));
         totals.datagrams_of(label, "forward", received);
+        totals.datagrams_of(label, "reverse", [("sent", Some(client.sent))]);
+        totals
+    }
+
+    /// Of a client that is at a sink, with its label if clients have any.
+    pub(crate) fn of_present(client: &ClientCounts, label: Option<&str>) -> Self {
+        let mut totals = Self::default();
+        totals.datagrams_of(label, "forward", [("received", Some(client.received))]);
         totals.datagrams_of(label, "reverse", [("sent", Some(client.sent))]);
         totals
     }
@@ -329,53 +361,4 @@ fn seconds(ns: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_openmetrics() {
-        let mut totals = RunTotals::default();
-        totals
-            .histogram(Family::Latency, [(1_000, 2), (1_001, 3), (20_000_000_000, 1)].into_iter());
-        totals.datagrams("forward", [("sent", Some(6)); 8]);
-        totals.count(Family::Stalls, 0, "_total", 1_500_000_000);
-        let text = totals.text(TextFormat::OpenMetrics);
-        for line in [
-            "# TYPE udperf_datagrams counter",
-            "udperf_latency_seconds_bucket{le=\"0.000001\"} 2",
-            "udperf_latency_seconds_bucket{le=\"0.000005\"} 5",
-            "udperf_latency_seconds_bucket{le=\"1.0\"} 5",
-            "udperf_latency_seconds_bucket{le=\"+Inf\"} 6",
-            "udperf_latency_seconds_count 6",
-            "udperf_latency_seconds_sum 20.000005003",
-            "udperf_stalls_seconds_total 1.5",
-        ] {
-            assert!(text.lines().any(|one| one == line), "{line}\n{text}");
-        }
-        assert!(!text.contains("lag"), "{text}");
-        assert!(text.ends_with("\n# EOF\n"), "{text}");
-        let text = totals.text(TextFormat::Prometheus);
-        assert!(text.starts_with("# TYPE udperf_build_info gauge\n"), "{text}");
-        assert!(text.contains("# TYPE udperf_stalls_seconds_total counter\n# HELP"), "{text}");
-        assert!(!text.contains("EOF"), "{text}");
-    }
-
-    #[test]
-    fn totals_add_up_and_do_not_fall() {
-        let of = |count| {
-            let mut totals = RunTotals::default();
-            totals.count(Family::Stalls, 0, "_total", count);
-            totals
-        };
-        let mut sum = of(3);
-        sum.merge(&of(4));
-        sum.raise_to(&of(5));
-        assert!(
-            sum.text(TextFormat::OpenMetrics).contains("udperf_stalls_seconds_total 0.000000007\n")
-        );
-        sum.raise_to(&of(9));
-        assert!(
-            sum.text(TextFormat::OpenMetrics).contains("udperf_stalls_seconds_total 0.000000009\n")
-        );
-    }
-}
+mod tests;

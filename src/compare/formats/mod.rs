@@ -1,6 +1,8 @@
 //! A comparison in the formats that CI servers and code hosts read.
 
+mod effects;
 mod figures;
+mod html;
 mod junit;
 mod markdown;
 
@@ -13,6 +15,7 @@ impl Document for Comparison {
     const FORMATS: &'static [Format<Self>] = &[
         Format::json(),
         Format::new("Markdown", "markdown", |comparison, _| Ok(Some(markdown::render(comparison)))),
+        Format::new("page", "html", |comparison, _| Ok(Some(html::render(comparison)))),
         Format::new("JUnit", "junit", |comparison, options| {
             Ok(Some(junit::render(comparison, options.is_strict)))
         }),

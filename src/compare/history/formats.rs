@@ -6,7 +6,7 @@ use crate::compare::pairs::group;
 use crate::compare::show;
 use crate::report::RenderError;
 use crate::report::checks::metric::{Better, Metric, MetricKind};
-use crate::report::format::html::{self, Chart, Frame};
+use crate::report::format::html::{self, Chart, Frame, Tone};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
 use crate::report::format::text::style::{Color, Styler, align, columns, distinct};
@@ -281,12 +281,15 @@ fn chart(series: &Series) -> Chart {
         .x_ticks(days.into_iter())
         .events(events.map(|(at, _)| (at as f64, line(at).changes())))
         .line(valid.map(|(at, point)| (at as f64, point.value)))
-        .dots(shown.map(|(at, point)| {
-            let line = line(at);
-            let label = [line.date(), line.git(), line.value()].into_iter();
-            let label: Vec<_> = label.chain(line.invalid()).collect();
-            (at as f64, point.value, label.join(" · "))
-        }))
+        .dots(
+            Tone::Plain,
+            shown.map(|(at, point)| {
+                let line = line(at);
+                let label = [line.date(), line.git(), line.value()].into_iter();
+                let label: Vec<_> = label.chain(line.invalid()).collect();
+                (at as f64, point.value, label.join(" · "))
+            }),
+        )
 }
 
 #[cfg(test)]

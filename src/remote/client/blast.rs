@@ -7,7 +7,7 @@ use std::thread;
 
 use super::cell::{POLL_INTERVAL, RemoteCell};
 use super::control_client::{ControlClient, RemoteError};
-use super::sanitize::{clean, clean_outages};
+use super::sanitize::{check_intervals, clean, clean_outages};
 use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::host::device::is_ours;
 use crate::measure::{CellResult, CutShort, OneWay, RxResult, Topology, TxResult};
@@ -22,7 +22,7 @@ use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, P
 use crate::run::cell::{PhaseCounts, PhaseOrder, run_phase};
 use crate::run::worker::options;
 use crate::run::worker_pool::WorkerPool;
-use crate::run::{CellRunner, DirectionResult, RunError, Tick};
+use crate::run::{CellRunner, DirectionResult, DropReadings, RunError, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
@@ -50,6 +50,9 @@ impl RemoteRunner {
     ) -> Result<Self, RunError> {
         let socket = Udp::open(options)?;
         socket.connect(target)?;
+        if socket.socket.local_addr().is_ok_and(|own| own == target) {
+            return Err(RemoteError::Itself(target).into());
+        }
         let mut control = ControlClient::open(socket.socket, target, key, nonce)?;
         let ControlResponse::Host(peer) = control.call(&ControlRequest::Host)? else {
             return Err(control.damaged());
@@ -136,26 +139,45 @@ impl RemoteRunner {
         DirectionResult { direction: Some(direction), result, error: None }
     }
 
-    /// The sending side of a cell whose sink was lost, with the cause. What arrived is unknown.
+    /// This side of a cell whose sink was lost, with the cause. What arrived there is unknown, and
+    /// what it sent beyond what arrived here.
     fn without_sink(
         &self,
         remote: RemoteCell<'_>,
-        phase: &RunningPhase,
-        delta: CounterDelta,
-        id: &str,
-        error: RunError,
+        phase: &mut RunningPhase,
+        (delta, drops): (CounterDelta, DropReadings),
+        (error_ns, bound): (i64, Nanos),
+        (id, error): (&str, RunError),
     ) -> Result<Vec<DirectionResult>, RunError> {
-        if !remote.spec.forward {
-            return Err(error);
-        }
+        let CellSpec { forward, reverse, .. } = remote.spec;
+        let end = if reverse { phase.peer_lost(&remote.pool)? } else { Nanos::ZERO };
         remote.pool.abort();
-        let mut tx = remote.pool.collect(id)?.0.unwrap_or_default();
-        delta.into_tx(&mut tx);
-        [tx.intervals, _] = phase.intervals();
-        let cut_short = Some(CutShort::PeerLost);
-        let result = CellResult { cut_short, ..CellResult::of(tx, None, self.topology) };
-        let (direction, error) = (Some(Direction::Forward), Some(error));
-        Ok(vec![DirectionResult { direction, result, error }])
+        let (tx, rx) = remote.pool.collect(id)?;
+        let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
+        match forward {
+            true => delta.into_both(&mut tx, &mut rx),
+            false => delta.into_rx(&mut rx),
+        }
+        [tx.intervals, rx.intervals] = phase.intervals();
+        match forward {
+            true => tx.drop_readings = drops.into_readings(tx.kernel),
+            false => rx.drop_readings = drops.into_readings(rx.kernel),
+        }
+        let (cut_short, mut error) = (Some(CutShort::PeerLost), Some(error));
+        let mut parts = Vec::new();
+        let mut add = |direction, tx, rx| {
+            let result = CellResult { cut_short, ..CellResult::of(tx, rx, self.topology) };
+            let (direction, error) = (Some(direction), error.take());
+            parts.push(DirectionResult { direction, result, error });
+        };
+        if forward {
+            add(Direction::Forward, tx, None);
+        }
+        if reverse {
+            let rx = correct_latency(rx, -(phase.bias.0 as i64 - error_ns), bound);
+            add(Direction::Reverse, TxResult::at_least(&rx, end), Some(rx));
+        }
+        Ok(parts)
     }
 }
 
@@ -214,15 +236,17 @@ impl CellRunner for RemoteRunner {
         let mut warmup_counts = [(0, 0); 2];
         if *warmup > Nanos::ZERO {
             let limit = Limit::Time(*warmup);
-            let (mut phase, _) = remote.begin(limit, None, stop)?;
-            let there = remote.finish(&mut phase, limit, stop, &mut |_| tick(None))?;
+            let (mut phase, _) = remote.begin((limit, false), None, stop)?;
+            let drops = &mut DropReadings::default();
+            let there = remote.finish(&mut phase, limit, stop, tick, (None, drops))?;
             let here = &phase.running;
             warmup_counts = [(here.sent, there.received), (there.sent, here.received)];
             control.take_corrections();
         }
         let counters = CounterSnapshot::begin_towards(control.target, *bind, ip.dev.as_deref());
-        let (mut phase, offset_ns) = remote.begin(*limit, *interval, stop)?;
-        let ended = remote.finish(&mut phase, *limit, stop, tick);
+        let (mut phase, offset_ns) = remote.begin((*limit, true), *interval, stop)?;
+        let mut drops = DropReadings::default();
+        let ended = remote.finish(&mut phase, *limit, stop, tick, (Some(&counters), &mut drops));
         let delta = counters.end();
         let corrections = control.take_corrections();
         control.compare();
@@ -230,26 +254,33 @@ impl CellRunner for RemoteRunner {
             ControlResponse::SideResults(there) => Ok(there),
             _ => Err(control.damaged()),
         });
+        let (error_ns, bound) = remote.correction(&phase, offset_ns, corrections);
         let there = match there {
             Ok(there) => *there,
-            Err(error) => return self.without_sink(remote, &phase, delta, &cell.id, error),
+            Err(error) => {
+                let (clocks, why) = ((error_ns, bound), (cell.id.as_str(), error));
+                return self.without_sink(remote, &mut phase, (delta, drops), clocks, why);
+            }
         };
-        let (error_ns, bound) = remote.correction(&phase, offset_ns, corrections);
         let (CellSpec { forward, reverse, .. }, bias) = (remote.spec, phase.bias.0 as i64);
         let (tx, rx) = remote.pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
         delta.into_both(&mut tx, &mut rx);
         [tx.intervals, rx.intervals] = phase.intervals();
+        tx.drop_readings = drops.into_readings(tx.kernel);
+        rx.drop_readings.clone_from(&tx.drop_readings);
         let mut parts = Vec::new();
         if forward {
             let mut rx = correct_latency(there.rx.unwrap_or_default(), -(bias + error_ns), bound);
             rx.intervals = rx.intervals.of_peer(&phase.intervals()[0]);
+            check_intervals(&mut tx, &mut rx);
             parts.push(self.direction_result(Direction::Forward, (tx, rx), warmup_counts[0]));
         }
         if reverse {
-            let rx = correct_latency(rx, -(bias - error_ns), bound);
+            let mut rx = correct_latency(rx, -(bias - error_ns), bound);
             let mut tx = clean_outages(there.tx.unwrap_or_default());
             tx.intervals = tx.intervals.of_peer(&rx.intervals);
+            check_intervals(&mut tx, &mut rx);
             parts.push(self.direction_result(Direction::Reverse, (tx, rx), warmup_counts[1]));
         }
         Ok(parts)
@@ -285,12 +316,14 @@ impl SendOnlyRunner {
         pool: &WorkerPool,
         (limit, interval): (Limit, Option<Nanos>),
         load: WorkerLoad,
+        counters: Option<&CounterSnapshot>,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
     ) -> Result<PhaseCounts, RunError> {
         // No slot: if the target is a sink, it counts these as unsolicited.
         self.tag = self.tag % TAGS_WITHOUT_SLOT + 2;
-        run_phase(pool, PhaseOrder { tag: self.tag, limit, load, interval }, None, stop, tick)
+        let order = PhaseOrder { tag: self.tag, limit, load, interval };
+        run_phase(pool, order, [counters, None], stop, tick)
     }
 }
 
@@ -310,14 +343,17 @@ impl CellRunner for SendOnlyRunner {
         }
         let Scenario { warmup, limit, interval, bind, ip, .. } = &plan.scenario;
         if *warmup > Nanos::ZERO {
-            self.run_phase(&pool, (Limit::Time(*warmup), None), load, stop, tick)?;
+            self.run_phase(&pool, (Limit::Time(*warmup), None), load, None, stop, tick)?;
         }
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
-        let counts = self.run_phase(&pool, (*limit, *interval), load, stop, tick)?;
+        let measured = (*limit, *interval);
+        let counts = self.run_phase(&pool, measured, load, Some(&counters), stop, tick)?;
         let delta = counters.end();
         let mut tx = pool.collect(&cell.id)?.0.unwrap_or_default();
         [tx.intervals, _] = counts.intervals;
         delta.into_tx(&mut tx);
+        let [drops, _] = counts.drops;
+        tx.drop_readings = drops.into_readings(tx.kernel);
         self.reached |= tx.tally.sent > 0 && tx.outages.is_empty();
         let result = CellResult::of(tx, None, Topology::Remote);
         Ok(vec![DirectionResult { direction: Some(Direction::Forward), result, error: None }])

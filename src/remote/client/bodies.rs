@@ -98,8 +98,9 @@ mod tests {
         let over = Nanos::from_millis(1_000);
         let limit = Limit::Time(over);
         let interval = Some(Nanos::from_millis(1_000));
+        let (epoch, rx_epoch, window_end, is_measured) = (NOW, NOW, over, true);
         let order =
-            PhaseSpec { tag: 64, epoch: NOW, rx_epoch: NOW, limit, window_end: over, interval };
+            PhaseSpec { tag: 64, epoch, rx_epoch, limit, window_end, interval, is_measured };
         let ended = PhaseEnd { end: NOW, sent_to: vec![1, 2], ..PhaseEnd::default() };
         let loads = [
             WorkerLoad::FlatOut,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::control_client::{ControlClient, RemoteError};
 use crate::clock::Offset;
+use crate::host::counters::CounterSnapshot;
 use crate::net::steer::next_phase;
 use crate::plan::Limit;
 use crate::remote::client::clock_corrections::ClockCorrections;
@@ -14,8 +15,8 @@ use crate::remote::phase::RunningPhase;
 use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, PhaseEnd, PhaseSpec,
 };
-use crate::run::worker_pool::{Running, WorkerPool};
-use crate::run::{LiveCell, RunError, Tick};
+use crate::run::worker_pool::{PhaseProgress, WorkerPool};
+use crate::run::{DropReadings, LiveCell, RunError, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -41,10 +42,11 @@ pub(super) struct RemoteCell<'a> {
 }
 
 impl RemoteCell<'_> {
-    /// Begins a phase at both ends at the same time; returns the offset of the sink's clock, too.
+    /// Begins a phase, a warm-up or the measured one, at both ends at the same time; returns the
+    /// offset of the sink's clock, too.
     pub(super) fn begin(
         &mut self,
-        limit: Limit,
+        (limit, is_measured): (Limit, bool),
         interval: Option<Nanos>,
         stop: &Arc<AtomicBool>,
     ) -> Result<(RunningPhase, i64), RunError> {
@@ -63,8 +65,8 @@ impl RemoteCell<'_> {
             let window_end = limit.time().map_or(Nanos::NEVER, |time| time + bias);
             let tag = self.tag;
             self.tag = next_phase(tag);
-            let here =
-                PhaseSpec { tag, epoch, rx_epoch: epoch - bias, limit, window_end, interval };
+            let rx_epoch = epoch - bias;
+            let here = PhaseSpec { tag, epoch, rx_epoch, limit, window_end, interval, is_measured };
             let halt = Arc::new(AtomicBool::new(stop.load(Ordering::Relaxed)));
             let load = self.spec.load;
             let mut phase = RunningPhase::begin_receivers(&self.pool, here, load, (halt, stop));
@@ -98,13 +100,25 @@ impl RemoteCell<'_> {
         limit: Limit,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
+        (counters, drops): (Option<&CounterSnapshot>, &mut DropReadings),
     ) -> Result<PhaseEnd, RunError> {
         let control = self.control;
+        let (tx, rx, epoch) =
+            (Arc::clone(&phase.tx.control), Arc::clone(&phase.rx), phase.tx.epoch);
+        let (&CellSpec { forward, reverse, .. }, bias) = (&self.spec, phase.bias);
+        let tick = &mut || {
+            let (senders, receivers) = (forward.then_some(&*tx), reverse.then_some((&*rx, bias)));
+            let live = LiveCell::of_two_hosts(senders, receivers, epoch);
+            drops.observe(live.map(|live| live.ended()), counters);
+            let none = DropReadings::default();
+            let sides = [forward, reverse].map(|is_here| if is_here { &*drops } else { &none });
+            tick(live.map(|live| live.with_drops(sides)));
+        };
         let is_over =
             || stop.load(Ordering::Relaxed) || control.shared.failed.load(Ordering::Relaxed);
         while phase.running.workers > self.pool.receivers() {
             if !self.pool.look(&mut phase.running, POLL_INTERVAL)? {
-                tick(LiveCell::new(&phase.tx.control, phase.tx.epoch));
+                tick();
             }
             if phase.tx.control.take_unreachable() {
                 // The sink must respond soon.
@@ -129,7 +143,7 @@ impl RemoteCell<'_> {
             match control.call(&ControlRequest::Finish(ended.clone()))? {
                 ControlResponse::Finished(there) => break there,
                 ControlResponse::Running => {
-                    tick(None);
+                    tick();
                     thread::sleep(POLL_INTERVAL);
                 }
                 _ => return Err(control.damaged()),
@@ -137,12 +151,12 @@ impl RemoteCell<'_> {
         };
         control.shared.busy_until_ns.store(0, Ordering::Relaxed);
         phase.peer_ended(&there);
-        self.pool.await_end(&mut phase.running, &mut || tick(None))?;
+        self.pool.await_end(&mut phase.running, tick)?;
         Ok(there)
     }
 
     /// Datagrams sent to each receiver of the sink; empty if a hash distributes them.
-    fn sent_to_receivers(&self, running: &Running) -> Vec<u64> {
+    fn sent_to_receivers(&self, running: &PhaseProgress) -> Vec<u64> {
         let receivers = usize::from(self.receivers.max(1));
         if self.spec.by_hash && receivers > 1 {
             return Vec::new();
@@ -183,13 +197,13 @@ impl RemoteCell<'_> {
     }
 }
 
-fn wait_until(at: Nanos, is_over: impl Fn() -> bool, tick: Tick<'_>) {
+fn wait_until(at: Nanos, is_over: impl Fn() -> bool, tick: &mut dyn FnMut()) {
     loop {
         let left = at.since(Nanos(sys::monotonic_ns()));
         if left == Nanos::ZERO || is_over() {
             return;
         }
-        tick(None);
+        tick();
         thread::sleep(left.to_duration().min(POLL_INTERVAL));
     }
 }

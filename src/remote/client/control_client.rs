@@ -34,6 +34,8 @@ pub(super) enum RemoteError {
          ports, set them with --port-range"
     )]
     NotReached(SocketAddr),
+    #[error("{0} is the port of this client itself; --port is local, name the sink's as HOST:PORT")]
+    Itself(SocketAddr),
     #[error("{0}: could not synchronise the start time; check the path for loss and delay")]
     NeverInTime(SocketAddr),
 }

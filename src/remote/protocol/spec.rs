@@ -176,6 +176,8 @@ pub(crate) struct PhaseSpec {
     pub(crate) window_end: Nanos,
     /// Width of the intervals to count by.
     pub(crate) interval: Option<Nanos>,
+    /// Whether it is the measured phase, not a warm-up.
+    pub(crate) is_measured: bool,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -249,6 +251,7 @@ mod tests {
             limit,
             window_end: Nanos::NEVER,
             interval: None,
+            is_measured: true,
         };
         assert_eq!(sound.check(now), Ok(()));
         let wrong = [

@@ -12,6 +12,7 @@ use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PHASES, PROBE_PHASE, SLOT_SHIFT, next_phase};
 use crate::remote::phase::RunningPhase;
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, PhaseEnd, PhaseSpec};
+use crate::run::DropReadings;
 use crate::run::worker_pool::WorkerPool;
 use crate::sys;
 use crate::unit::Nanos;
@@ -36,8 +37,15 @@ pub(super) struct SinkCell {
     pub(super) phase: Option<(RunningPhase, CounterSnapshot)>,
     /// The kernel counters of the last phase.
     pub(super) counters: Option<CounterDelta>,
-    /// What its senders and receivers counted by interval.
+    /// The sink's own width of intervals, for phases without.
+    pub(super) interval: Option<Nanos>,
+    /// Whether the client asked for intervals in the last phase.
+    pub(super) has_intervals: bool,
+    /// What senders and receivers counted by interval in the last phase, and when that began.
     pub(super) intervals: [IntervalSeries; 2],
+    pub(super) began: Nanos,
+    /// Drops at the ends of intervals of the last phase.
+    pub(super) drops: DropReadings,
 }
 
 impl SinkCell {
@@ -67,12 +75,21 @@ impl SinkCell {
         let tag = (self.slot.number << SLOT_SHIFT) | (order.tag & (PHASES | BY_SOURCE));
         // The next user of the slot must not mistake late datagrams of this phase for its own.
         self.slot.phase = next_phase(tag & PHASES);
-        let (order, halt) = (PhaseSpec { tag, ..order }, Arc::default());
+        (self.has_intervals, self.drops) = (order.interval.is_some(), DropReadings::default());
+        let interval = order.interval.or(self.interval);
+        let (order, halt) = (PhaseSpec { tag, interval, ..order }, Arc::default());
         let stop = (Arc::clone(&halt), &halt);
         let mut phase = RunningPhase::begin_receivers(&self.pool, order, self.spec.load, stop);
         phase.begin_senders(&self.pool);
         self.phase = Some((phase, snapshot));
         Ok(ControlResponse::Started)
+    }
+
+    /// Reads the kernel's drops if an interval has ended.
+    pub(super) fn observe_drops(&mut self) {
+        if let Some((phase, snapshot)) = self.phase.as_ref().filter(|_| self.has_intervals) {
+            self.drops.observe(phase.ended_intervals(), Some(snapshot));
+        }
     }
 
     /// Records that the client's senders have ended; responds whether all workers here have, too.
@@ -88,7 +105,7 @@ impl SinkCell {
         let sent_to = (0..self.pool.senders()).map(|worker| control.sent_to(worker)).collect();
         let there = phase.end(&self.pool, sent_to);
         self.counters = Some(snapshot.end());
-        self.intervals = phase.intervals();
+        (self.intervals, self.began) = (phase.intervals(), phase.began());
         self.phase = None;
         Ok(ControlResponse::Finished(there))
     }

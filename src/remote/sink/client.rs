@@ -6,10 +6,11 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-use super::SinkEvent;
-use super::session::{Liveness, SessionRequest, SinkSession, SinkShared};
+use super::liveness::Liveness;
+use super::session::{SessionRequest, SinkSession, SinkShared};
+use super::{ClientCounts, SinkEvent};
 use crate::clock::Clock;
-use crate::measure::{ClientStats, RxTally, SinkTally};
+use crate::measure::{ClientStats, IntervalSeries, RxTally, SinkTally};
 use crate::net::Group;
 use crate::remote::lock;
 use crate::remote::protocol::{CloseReason, Tagger};
@@ -38,7 +39,8 @@ impl Client {
         let now = Clock::Monotonic.now();
         let liveness = Arc::new(Mutex::new(Liveness::at(now)));
         let (time, rx, why) = ((now, now), RxTally::default(), String::new());
-        let stats = ClientStats { from, time, cells: 0, rx, lost: 0, sent: 0, why };
+        let intervals = IntervalSeries::default();
+        let stats = ClientStats { from, time, cells: 0, rx, lost: 0, sent: 0, why, intervals };
         let session = SinkSession {
             shared: Arc::clone(shared),
             sockets: Arc::clone(sockets),
@@ -56,6 +58,12 @@ impl Client {
             .spawn(move || session.run(&inbox, &reply))
             .map_err(|source| RunError::Spawn { source })?;
         Ok(Self { stats, requests: Some(requests), liveness, thread })
+    }
+
+    /// What it has counted so far.
+    fn counts(&self) -> ClientCounts {
+        let [sent, received] = lock(&self.liveness).totals();
+        ClientCounts { from: self.stats.from, sent, received }
     }
 
     fn stats(self, why: CloseReason) -> ClientStats {
@@ -76,14 +84,24 @@ pub(super) fn reap(
     on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
 ) {
     for (client, why) in closing.extract_if(.., |(client, _)| client.thread.is_finished()) {
-        let stats = client.stats(why);
+        let mut stats = client.stats(why);
         on_sink_event(SinkEvent::Closed(&stats));
+        tally.intervals.counts.merge(&std::mem::take(&mut stats.intervals));
         if tally.served.len() < MAX_SERVED {
             tally.served.push(stats);
         } else {
             tally.served_more += 1;
         }
     }
+}
+
+/// What each session has counted, those included whose threads are about to end.
+pub(super) fn client_counts(
+    clients: &HashMap<u64, Client>,
+    closing: &[(Client, CloseReason)],
+) -> Vec<ClientCounts> {
+    let closing = closing.iter().map(|(client, _)| client);
+    clients.values().chain(closing).map(Client::counts).collect()
 }
 
 /// Updates the liveness of all sessions; returns those whose clients are unreachable.

@@ -15,7 +15,10 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::SinkOptions;
 use crate::clock::Clock;
-use crate::measure::{ListenerTally, Numbered, SinkTally, Snapshot, UnsolicitedTraffic};
+use crate::measure::{
+    IntervalSeries, ListenerTally, Numbered, ServerRecorder, ServerSums, SinkTally, Snapshot,
+    UnsolicitedTraffic,
+};
 use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
 use crate::net::{
     Bound, BoundSender, Group, GroupOptions, MAX_DATAGRAM, Options, Udp, max_queued, pin_to,
@@ -106,6 +109,8 @@ pub(super) struct ControlListener {
     requested: usize,
     pub(super) core: Option<usize>,
     pub(super) unsolicited: UnsolicitedTraffic,
+    /// Its datagrams by interval, if a thread of its own counted them.
+    intervals: IntervalSeries,
 }
 
 impl ControlListener {
@@ -114,7 +119,8 @@ impl ControlListener {
         drops.restart(from_ref(&counter_socket.socket));
         let since = Clock::Monotonic.now();
         let unsolicited = UnsolicitedTraffic { since, ..UnsolicitedTraffic::default() };
-        Self { at, counter_socket, drops, requested, core: None, unsolicited }
+        let intervals = IntervalSeries::default();
+        Self { at, counter_socket, drops, requested, core: None, unsolicited, intervals }
     }
 
     pub(super) fn count(&mut self, from: SocketAddr, datagram: &[u8], now: Nanos) {
@@ -132,8 +138,16 @@ impl ControlListener {
         Snapshot { drops, ..self.unsolicited.snapshot() }
     }
 
-    pub(super) fn end(mut self, tally: &mut SinkTally) {
-        self.snapshot();
+    /// What intervals have of it.
+    pub(super) fn sums(&mut self) -> ServerSums {
+        let drops = self.drops.sample(from_ref(&self.counter_socket.socket));
+        let totals = &self.unsolicited.totals;
+        [totals.datagrams, totals.bytes, 0, 0, drops]
+    }
+
+    /// Adds its counts up to the latest [`Self::sums`].
+    pub(super) fn end(self, tally: &mut SinkTally) {
+        tally.intervals.unsolicited.merge(&self.intervals);
         tally.listeners.push(ListenerTally {
             at: self.at,
             core: self.core,
@@ -178,12 +192,13 @@ struct ListenerProgress {
 }
 
 impl ListenerThreads {
-    /// Opens the listeners of one address; returns the first one. `answers`: they answer pings.
+    /// Opens the listeners of one address; returns the first one. `answers`: they answer pings;
+    /// `began`: when the sink did.
     pub(super) fn listen(
         &mut self,
         socket: &Options,
         options: &SinkOptions,
-        answers: bool,
+        (answers, began): (bool, Nanos),
     ) -> Result<(Group, Option<(UdpSocket, ControlListener)>), RunError> {
         let threads = usize::from(options.threads);
         let (buffer, socket) = (socket.buffer, socket.clone());
@@ -194,25 +209,26 @@ impl ListenerThreads {
         let mut all = group.listeners()?.into_iter().zip(listeners);
         let first = all.next();
         for (worker, (socket, listener)) in (1..).zip(all) {
-            self.add(worker, socket, listener, options.core(worker), answers)?;
+            let recorder = options.recorder(began);
+            self.add((worker, socket), listener, options.core(worker), answers, recorder)?;
         }
         Ok((group, first))
     }
 
     fn add(
         &mut self,
-        worker: usize,
-        socket: UdpSocket,
+        (worker, socket): (usize, UdpSocket),
         listener: ControlListener,
         core: Option<usize>,
         answers: bool,
+        recorder: Option<ServerRecorder>,
     ) -> Result<(), RunError> {
         let is_over = Arc::clone(&self.is_over);
         let progress = Arc::new(ListenerProgress::default());
         self.progress.push(Arc::clone(&progress));
         let thread = Builder::new()
             .name(format!("udperf-sink-{worker}"))
-            .spawn(move || count(socket, listener, core, answers, &is_over, &progress))
+            .spawn(move || count(socket, listener, core, answers, (&is_over, &progress), recorder))
             .map_err(|source| RunError::Spawn { source })?;
         self.threads.push(thread);
         Ok(())
@@ -248,8 +264,8 @@ fn count(
     mut listener: ControlListener,
     core: Option<usize>,
     answers: bool,
-    is_over: &AtomicBool,
-    progress: &ListenerProgress,
+    (is_over, progress): (&AtomicBool, &ListenerProgress),
+    mut recorder: Option<ServerRecorder>,
 ) -> ControlListener {
     listener.core = core.filter(|&core| pin_to(core).is_ok());
     let mut socket = Bound::udp(socket);
@@ -265,6 +281,9 @@ fn count(
         let ends = is_over.load(Ordering::Relaxed);
         left -= usize::from(ends);
         let now = Clock::Monotonic.now();
+        if let Some(recorder) = &mut recorder {
+            recorder.observe(now, || listener.sums());
+        }
         if now >= show_at {
             show_at = now + Nanos::from(TICK);
             *lock(&progress.snapshot) = listener.snapshot();
@@ -285,7 +304,15 @@ fn count(
             Err(_) => {}
         }
     }
+    let sums = listener.sums();
+    listener.intervals = ended(recorder, sums);
     listener
+}
+
+/// The intervals of a thread that has ended with these sums; empty without.
+pub(super) fn ended(recorder: Option<ServerRecorder>, sums: ServerSums) -> IntervalSeries {
+    let series = recorder.map(|recorder| recorder.into_series(Clock::Monotonic.now(), sums));
+    series.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -298,7 +325,7 @@ mod tests {
         let udp = Udp::open(&socket).unwrap();
         let mut others = ListenerThreads::default();
         let listener = ControlListener::new(udp.local, 65_536, udp.duplicate().unwrap());
-        others.add(1, udp.socket, listener, None, false).unwrap();
+        others.add((1, udp.socket), listener, None, false, None).unwrap();
         let is_over = Arc::downgrade(&others.is_over);
         drop(others);
         // The thread held the last reference.

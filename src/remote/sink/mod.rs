@@ -6,13 +6,14 @@ mod budget;
 mod cell;
 mod client;
 mod listeners;
+mod liveness;
 mod server;
 mod session;
 mod setup;
 
 use std::net::SocketAddr;
 
-use crate::measure::{ClientStats, Snapshot};
+use crate::measure::{ClientStats, ServerRecorder, Snapshot};
 use crate::net::Options;
 use crate::plan::WaitKind;
 use crate::remote::protocol::Key;
@@ -33,6 +34,8 @@ pub(crate) struct SinkOptions {
     pub(crate) once: bool,
     /// Whether to end after this time without a datagram.
     pub(crate) idle: Option<Nanos>,
+    /// Width of intervals; `None`: none.
+    pub(crate) interval: Option<Nanos>,
     pub(crate) wait: WaitKind,
     /// Cores of workers in the order of assignment; empty: not pinned.
     pub(crate) cores: Vec<usize>,
@@ -47,6 +50,11 @@ impl SinkOptions {
         let cores = &self.cores;
         (!cores.is_empty()).then(|| cores[(worker + 1) % cores.len()])
     }
+
+    /// Counts by interval since `began`; `None` without intervals.
+    fn recorder(&self, began: Nanos) -> Option<ServerRecorder> {
+        self.interval.map(|width| ServerRecorder::new(width, began, Nanos::NEVER))
+    }
 }
 
 #[derive(Debug)]
@@ -54,8 +62,19 @@ pub(crate) enum SinkEvent<'a> {
     Listening(SocketAddr),
     Opened(SocketAddr),
     Closed(&'a ClientStats),
-    /// Regular progress: the number of clients, and the counts of datagrams of no session.
-    Tick(usize, Snapshot),
+    /// Regular progress: what each client that has not left has counted, and the counts of
+    /// datagrams of no session.
+    Tick(&'a [ClientCounts], Snapshot),
+}
+
+/// What a session has counted so far, without warm-ups; of a running cell, only with intervals.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientCounts {
+    pub(crate) from: SocketAddr,
+    /// Datagrams sent to the client.
+    pub(crate) sent: u64,
+    /// Datagrams received from it, each sequence number once.
+    pub(crate) received: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

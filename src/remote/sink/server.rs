@@ -11,20 +11,23 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::client::{Client, find_lost, reap};
-use super::listeners::{AffinityGuard, ControlListener, ControlSockets, ListenerThreads, TICK};
+use super::client::{Client, client_counts, find_lost, reap};
+use super::listeners::{
+    AffinityGuard, ControlListener, ControlSockets, ListenerThreads, TICK, ended,
+};
 use super::session::SinkShared;
 use super::{SinkEnd, SinkEvent, SinkOptions};
 use crate::clock::Clock;
 use crate::host::HostFacts;
-use crate::measure::{SinkTally, Snapshot};
+use crate::host::counters::CounterSnapshot;
+use crate::measure::{IntervalScale, ServerRecorder, ServerSums, SinkTally, Snapshot};
 use crate::net::{Bound, BoundSender, Group, MAX_DATAGRAM};
 use crate::payload::answer_ping;
 use crate::remote::lock;
 use crate::remote::protocol::CloseReason;
 use crate::remote::protocol::spec::ClockNote;
 use crate::remote::rpc::{AnswerError, Limits, Outgoing, RpcServer, ServerEvent, ServerOutcome};
-use crate::run::RunError;
+use crate::run::{DropReadings, RunError};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -48,12 +51,41 @@ pub(crate) fn serve(
     sys::raise_open_files();
     // Read before the sockets exist, so that no datagram is earlier.
     let began = Clock::Monotonic.now();
-    let mut server = Server::open(options, facts, on_sink_event)?;
+    let mut server = Server::open(options, facts, began, on_sink_event)?;
     let end = server.run(stop);
-    Ok((server.close(began), end))
+    Ok((server.close(), end))
 }
 
 type Reply = (u64, u32, Vec<u8>);
+
+/// Drops of the kernel by interval.
+struct SinkIntervals {
+    scale: IntervalScale,
+    began: Nanos,
+    counters: CounterSnapshot,
+    drops: DropReadings,
+}
+
+impl SinkIntervals {
+    fn begin(width: Nanos, began: Nanos, device: Option<&str>) -> Self {
+        let scale = IntervalScale::new(width, Nanos::NEVER);
+        let (counters, drops) = (CounterSnapshot::begin(device), DropReadings::default());
+        Self { scale, began, counters, drops }
+    }
+
+    fn observe(&mut self, now: Nanos) {
+        let ended = self.scale.index(now.since(self.began));
+        self.drops.observe(Some(ended), Some(&self.counters));
+    }
+}
+
+/// What intervals have of all these listeners.
+fn sums(listeners: &mut [ControlListener]) -> ServerSums {
+    listeners.iter_mut().fold(ServerSums::default(), |sums, listener| {
+        let more = listener.sums();
+        std::array::from_fn(|at| sums[at] + more[at])
+    })
+}
 
 struct Server<'a> {
     shared: Arc<SinkShared>,
@@ -72,6 +104,9 @@ struct Server<'a> {
     /// Whether pings are answered: not if a key is required, and not by a multicast group.
     answers_pings: bool,
     listener_threads: ListenerThreads,
+    /// Of the listeners that this loop reads; `None` without intervals.
+    recorder: Option<ServerRecorder>,
+    intervals: Option<SinkIntervals>,
     /// Sessions whose threads are about to end.
     closing: Vec<(Client, CloseReason)>,
     tally: SinkTally,
@@ -84,6 +119,7 @@ impl<'a> Server<'a> {
     fn open(
         options: &SinkOptions,
         facts: &HostFacts,
+        began: Nanos,
         on_sink_event: &'a mut dyn FnMut(SinkEvent<'_>),
     ) -> Result<Self, RunError> {
         let wait = |source| RunError::Wait { source };
@@ -91,7 +127,11 @@ impl<'a> Server<'a> {
         let waker = Waker::new(poll.registry(), WAKE).map_err(wait)?;
         let limits = Limits { sessions: options.sessions, ..Limits::default() };
         let (busy, budget) = (AtomicUsize::new(0), Arc::default());
-        let shared = SinkShared { options: options.clone(), facts: facts.clone(), busy, budget };
+        let device = facts.device.as_ref().map(|device| device.name.as_str());
+        let intervals = options.interval.map(|width| SinkIntervals::begin(width, began, device));
+        let recorder = options.recorder(began);
+        let facts = facts.clone();
+        let shared = SinkShared { options: options.clone(), facts, began, busy, budget };
         let mut server = Self {
             shared: Arc::new(shared),
             on_sink_event,
@@ -108,6 +148,8 @@ impl<'a> Server<'a> {
             answers_pings: options.key.is_none()
                 && options.sockets.iter().all(|socket| socket.join.is_none()),
             listener_threads: ListenerThreads::default(),
+            recorder,
+            intervals,
             closing: Vec::new(),
             tally: SinkTally::default(),
             buffer: vec![0; MAX_DATAGRAM],
@@ -116,7 +158,7 @@ impl<'a> Server<'a> {
         };
         for socket in &options.sockets {
             let (group, first) =
-                server.listener_threads.listen(socket, options, server.answers_pings)?;
+                server.listener_threads.listen(socket, options, (server.answers_pings, began))?;
             if let Some((receiver, listener)) = first {
                 server.control.sockets.push(Bound::udp(receiver));
                 server.listeners.push(listener);
@@ -137,6 +179,7 @@ impl<'a> Server<'a> {
         let mut events = Events::with_capacity(EVENTS);
         let mut tick_at = Nanos::ZERO;
         loop {
+            self.observe_interval();
             let has_more = self.read();
             self.reply();
             self.tick();
@@ -144,6 +187,7 @@ impl<'a> Server<'a> {
             let now = Clock::Monotonic.now();
             if now >= tick_at {
                 tick_at = now + Nanos::from(TICK);
+                self.intervals.iter_mut().for_each(|intervals| intervals.observe(now));
                 for session in find_lost(&self.clients, &mut self.rpc) {
                     self.end(session, CloseReason::Unreachable);
                 }
@@ -152,7 +196,8 @@ impl<'a> Server<'a> {
                 }
                 let unsolicited = self.listeners.iter_mut().map(ControlListener::snapshot);
                 let unsolicited = unsolicited.fold(self.listener_threads.snapshot(), Snapshot::and);
-                (self.on_sink_event)(SinkEvent::Tick(self.clients.len(), unsolicited));
+                let clients = client_counts(&self.clients, &self.closing);
+                (self.on_sink_event)(SinkEvent::Tick(&clients, unsolicited));
             }
             if stop.load(Ordering::Relaxed) {
                 return SinkEnd::Stopped;
@@ -316,7 +361,7 @@ impl<'a> Server<'a> {
         self.rpc.set_closing(self.closing.len());
     }
 
-    fn close(mut self, began: Nanos) -> SinkTally {
+    fn close(mut self) -> SinkTally {
         self.rpc.stop_admitting();
         let waiting = self.listeners.iter().map(ControlListener::waiting).max().unwrap_or(0);
         for _ in 0..waiting.div_ceil(READ_BURST) {
@@ -333,9 +378,23 @@ impl<'a> Server<'a> {
             reap(&mut self.closing, &mut self.tally, self.on_sink_event);
             thread::sleep(Duration::from_millis(1));
         }
+        let own = ended(self.recorder.take(), sums(&mut self.listeners));
+        self.tally.intervals.unsolicited.merge(&own);
+        if let Some(SinkIntervals { scale, counters, drops, .. }) = self.intervals.take() {
+            self.tally.intervals.scale = Some(scale);
+            let drops = drops.into_readings(counters.end().kernel());
+            self.tally.intervals.drop_readings = drops;
+        }
         for listener in self.listeners.into_iter().chain(self.listener_threads.end()) {
             listener.end(&mut self.tally);
         }
-        SinkTally { time: (began, Clock::Monotonic.now()), ..self.tally }
+        SinkTally { time: (self.shared.began, Clock::Monotonic.now()), ..self.tally }
+    }
+
+    /// Counts at the end of an interval what this loop has read.
+    fn observe_interval(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.observe(Clock::Monotonic.now(), || sums(&mut self.listeners));
+        }
     }
 }

@@ -10,17 +10,18 @@ use std::time::Duration;
 use super::SinkOptions;
 use super::budget::Budget;
 use super::cell::{Outcome, SinkCell};
+use super::liveness::Liveness;
 use crate::clock::Clock;
 use crate::document::Device;
 use crate::host::HostFacts;
-use crate::measure::ClientStats;
+use crate::measure::{ClientStats, IntervalScale, IntervalSeries};
 use crate::net::{Group, Slot};
 use crate::plan::{Limit, WorkerLoad};
 use crate::remote::lock;
 use crate::remote::protocol::spec::{
     ControlRequest, ControlResponse, PeerFacts, PhaseEnd, PhaseSpec, SideResults,
 };
-use crate::run::{PhaseState, RunError};
+use crate::run::RunError;
 use crate::sys;
 use crate::unit::{Nanos, PacketRate, show_pps};
 
@@ -28,58 +29,15 @@ use crate::unit::{Nanos, PacketRate, show_pps};
 const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// The same while shared sockets queue ICMP errors. Arbitrary: thousands fit into their buffers.
 const ERROR_POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// How long a client must be silent before ICMP errors end its session. Clients send every 100 ms.
-/// Arbitrary: as long as a client waits for an unreachable sink.
-const GRACE: Nanos = Nanos::from_millis(2_000);
-/// The largest clock correction in ns. Arbitrary: 200 ppm of drift, a lot, take an hour for it.
-const MAX_SHIFT_NS: u64 = 1_000_000_000;
 
 /// The number and the body of a request.
 pub(super) type SessionRequest = (u32, Vec<u8>);
-
-/// State of a session that its thread and the event loop share.
-#[derive(Debug)]
-pub(super) struct Liveness {
-    pub(super) received_at: Nanos,
-    /// Whether ICMP errors reported the client as unreachable after [`GRACE`] of silence.
-    unreachable: bool,
-    /// The end of the running phase; zero if no phase runs, or its end is unknown.
-    pub(super) busy_until: Nanos,
-    receivers: Option<Arc<PhaseState>>,
-}
-
-impl Liveness {
-    pub(super) const fn at(now: Nanos) -> Self {
-        Self { received_at: now, unreachable: false, busy_until: Nanos::ZERO, receivers: None }
-    }
-
-    fn is_silent(&self, now: Nanos) -> bool {
-        now.since(self.received_at) > GRACE
-    }
-
-    /// Whether the client is unreachable and still silent; resets the record.
-    pub(super) fn is_lost(&mut self, now: Nanos) -> bool {
-        std::mem::take(&mut self.unreachable) && self.is_silent(now)
-    }
-
-    fn end_phase(&mut self) {
-        (self.receivers, self.busy_until) = (None, Nanos::ZERO);
-    }
-
-    /// Applies a clock correction. Implausibly large ones are ignored.
-    pub(super) fn shift(&self, by_ns: i64) {
-        if let Some(receivers) = &self.receivers
-            && by_ns.unsigned_abs() <= MAX_SHIFT_NS
-        {
-            receivers.shift(by_ns);
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct SinkShared {
     pub(super) options: SinkOptions,
     pub(super) facts: HostFacts,
+    pub(super) began: Nanos,
     /// Running receivers of all sessions.
     pub(super) busy: AtomicUsize,
     pub(super) budget: Arc<Budget>,
@@ -111,16 +69,22 @@ impl SinkSession {
     ) -> ClientStats {
         loop {
             let request = match &self.cell {
-                Some(SinkCell { pool, phase: Some(_), .. }) if pool.senders() > 0 => requests
-                    .recv_timeout(match self.watching_errors {
+                Some(SinkCell { phase: Some(_), .. }) => {
+                    requests.recv_timeout(match self.watching_errors {
                         true => ERROR_POLL_INTERVAL,
                         false => CLIENT_CHECK_INTERVAL,
-                    }),
+                    })
+                }
                 _ => requests.recv().map_err(Into::into),
             };
             match request {
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => self.check_client(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.cell.iter_mut().for_each(SinkCell::observe_drops);
+                    if self.cell.as_ref().is_some_and(|cell| cell.pool.senders() > 0) {
+                        self.check_client();
+                    }
+                }
                 Ok((number, body)) => {
                     self.watch_errors(false);
                     let response = match postcard::from_bytes(&body) {
@@ -228,7 +192,8 @@ impl SinkSession {
         let response = cell.start(order)?;
         if let Some((phase, _)) = &cell.phase {
             let mut liveness = lock(&self.liveness);
-            liveness.receivers = Some(Arc::clone(&phase.rx));
+            let senders = Arc::clone(&phase.tx.control);
+            liveness.running = Some(([senders, Arc::clone(&phase.rx)], order.is_measured));
             if let Limit::Time(time) = order.limit {
                 liveness.busy_until = order.epoch + time;
             }
@@ -256,35 +221,66 @@ impl SinkSession {
     }
 
     fn collect(&mut self) -> Outcome {
-        let results = self.end_cell().ok_or("there is no cell to collect")??;
+        let cell = self.cell.as_ref().ok_or("there is no cell to collect")?;
+        let (began, has_intervals) = (cell.began, cell.has_intervals);
+        let mut results = self.end_cell().ok_or("there is no cell to collect")??;
         let stats = &mut self.stats;
         stats.cells += 1;
         stats.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
+        let mut lost = 0;
         if let Some(side) = &results.rx {
             // Reported by the client, so it may be any number.
-            let lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
+            lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
             stats.lost = stats.lost.saturating_add(lost);
             stats.rx.merge(&side.tally);
         }
+        let mut liveness = lock(&self.liveness);
+        liveness.end_phase();
+        liveness.counted = [stats.sent, stats.rx.received];
+        drop(liveness);
+        self.count_intervals(&results, began, lost);
+        if !has_intervals {
+            results.tx.iter_mut().for_each(|side| side.intervals = IntervalSeries::default());
+            results.rx.iter_mut().for_each(|side| side.intervals = IntervalSeries::default());
+        }
         Ok(ControlResponse::SideResults(Box::new(results)))
+    }
+
+    /// Adds a cell that began at this moment to the intervals of the sink.
+    fn count_intervals(&mut self, results: &SideResults, began: Nanos, lost: u64) {
+        let Some(width) = self.shared.options.interval else { return };
+        let scale = IntervalScale::new(width, Nanos::NEVER);
+        let since = |at: Nanos| at.since(self.shared.began);
+        let span = (since(began), since(Clock::Monotonic.now()));
+        if let Some(side) = &results.tx {
+            self.stats.intervals.add_cell(scale, span, &side.intervals);
+        }
+        if let Some(side) = &results.rx {
+            let mut received = side.intervals.clone();
+            received.divide_losses(lost);
+            self.stats.intervals.add_cell(scale, span, &received);
+        }
     }
 
     fn end_cell(&mut self) -> Option<Result<SideResults, RunError>> {
         let mut cell = self.cell.take()?;
         cell.abandon();
-        let SinkCell {
-            pool, slot, counters, intervals: [tx_intervals, rx_intervals], lease, ..
-        } = cell;
+        let SinkCell { pool, slot, counters, intervals, lease, has_intervals, drops, .. } = cell;
         let collected = pool.collect("sink");
         drop(lease);
         self.release_slot(&slot);
         Some(collected.map(|(mut tx, mut rx)| {
+            let [tx_intervals, rx_intervals] = intervals;
+            tx.iter_mut().for_each(|side| side.intervals = tx_intervals.clone());
+            rx.iter_mut().for_each(|side| side.intervals = rx_intervals.clone());
             if let Some(counters) = counters {
                 tx.iter_mut().for_each(|side| counters.into_tx(side));
                 rx.iter_mut().for_each(|side| counters.into_rx(side));
+                let drops = drops.into_readings(counters.kernel());
+                let drops = if has_intervals { drops } else { Vec::new() };
+                tx.iter_mut().for_each(|side| side.drop_readings.clone_from(&drops));
+                rx.iter_mut().for_each(|side| side.drop_readings.clone_from(&drops));
             }
-            tx.iter_mut().for_each(|side| side.intervals = tx_intervals.clone());
-            rx.iter_mut().for_each(|side| side.intervals = rx_intervals.clone());
             SideResults { tx, rx }
         }))
     }
@@ -317,19 +313,6 @@ fn allowed(most: PacketRate, load: WorkerLoad, time: Nanos) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_silent_client_is_lost() {
-        let mut liveness = Liveness::at(Nanos(5));
-        let late = Nanos(6) + GRACE;
-        assert!(!liveness.is_silent(Nanos(5) + GRACE) && liveness.is_silent(late));
-        assert!(!liveness.is_lost(late), "no ICMP error");
-        liveness.unreachable = true;
-        assert!(!liveness.is_lost(Nanos(5) + GRACE), "a message arrived since");
-        assert!(!liveness.is_lost(late), "the record was reset");
-        liveness.unreachable = true;
-        assert!(liveness.is_lost(late));
-    }
 
     #[test]
     fn received_counts_are_compared_with_the_limit() {

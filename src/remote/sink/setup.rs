@@ -9,9 +9,9 @@ use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PROBE_PHASE, SLOT_SHIFT};
 use crate::plan::{IpOptions, RxConfig, TxConfig, WaitKind, WorkerConfig};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
-use crate::run::RunError;
 use crate::run::worker_pool::WorkerPool;
-use crate::unit::{PacketRate, show_pps};
+use crate::run::{DropReadings, RunError};
+use crate::unit::{Nanos, PacketRate, show_pps};
 use crate::wire::decode_own;
 
 /// The most announcements read per socket at a time. Arbitrary: more than any client sends.
@@ -60,9 +60,21 @@ impl SinkSession {
         let source = if spec.reverse { self.source() } else { None };
         let ready = Ready { tag, ports, source, secret: self.secret };
         let device = self.device().map(|device| device.name);
-        let (phase, counters, intervals) = (None, None, Default::default());
-        self.cell =
-            Some(SinkCell { spec, pool, slot, lease, device, targets, phase, counters, intervals });
+        self.cell = Some(SinkCell {
+            spec,
+            pool,
+            slot,
+            lease,
+            device,
+            targets,
+            phase: None,
+            counters: None,
+            interval: self.shared.options.interval,
+            has_intervals: false,
+            intervals: Default::default(),
+            began: Nanos::ZERO,
+            drops: DropReadings::default(),
+        });
         Ok(ControlResponse::Ready(ready))
     }
 

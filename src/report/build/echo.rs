@@ -3,6 +3,7 @@
 use crate::document::{EchoDocument, Head};
 use crate::measure::EchoTally;
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
+use crate::report::build::servers::server_intervals;
 use crate::report::build::spread;
 use crate::unit::Nanos;
 
@@ -43,6 +44,9 @@ pub fn echo(
         clients: tally.clients.count(),
         more_clients: tally.clients.more(),
         by_worker: tally.by_worker.clone(),
+        intervals: server_intervals(
+            &tally.intervals, ended.since(began), false, tally.socket_drops.is_some(),
+        ),
     )
 }
 
@@ -92,9 +96,12 @@ mod tests {
         assert_eq!(value["pps"], 890_000.0);
         let read = |value: &serde_json::Value| serde_json::from_value(value.clone());
         hostile::enlarge(&mut value, |value| read(value).is_ok());
-        let shown = shown(&read(&value).unwrap());
+        let document = read(&value).unwrap();
+        let shown = shown(&document);
         let sum = "refused       18,446,744,073,709,551,615 by the system";
         assert!(shown.contains(sum), "{shown}");
+        let page = hostile::page(&document);
+        assert!(page.contains("<title>refused: 18,446,744,073,709,551,615</title>"), "{page}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The intervals of a cell.
 
 use crate::document::{Interval, IntervalLatency, KernelDrops};
-use crate::measure::{CellResult, IntervalCounts, KernelDelta, Latencies};
+use crate::measure::{AT_END, CellResult, DropReading, IntervalCounts, Latencies};
 use crate::plan::{CellRate, Plan, PlannedCell, Route};
+use crate::run::LiveCell;
 use crate::sys;
 use crate::unit::{Nanos, sum_counts};
 
@@ -22,8 +23,9 @@ pub(super) fn intervals(result: &CellResult) -> Vec<Interval> {
     let equal = equal_from == Some(width);
     let both = tx.iter().zip(&rx).zip(0..);
     let facts = IntervalFacts::of(result);
+    let readings = [&*result.tx.drop_readings, &*result.rx.drop_readings];
     let intervals = both.map(|((tx, rx), index)| {
-        let drops = kernel_drops(&result.drop_readings, index, index == last);
+        let drops = kernel_drops(readings, index, index == last);
         let kernel_drops = drops.filter(|_| equal);
         let start = Nanos(width.0 * index as u64);
         Interval { kernel_drops, ..interval(facts, (start, start + width), [tx, rx]) }
@@ -59,10 +61,14 @@ fn remove_forged(tx: &[IntervalCounts], rx: &mut [IntervalCounts], result: &Cell
 pub struct IntervalFacts {
     /// Whether the receivers are known.
     pub both: bool,
+    /// Whether all that was sent is known.
+    sent_known: bool,
     /// Whether there is a schedule.
     pub paced: bool,
     /// Whether the latency of what the receivers got is known.
     pub has_latency: bool,
+    /// Whether the senders are known.
+    sends: bool,
     requests: bool,
     has_cpu: bool,
     bound_ns: u64,
@@ -74,8 +80,10 @@ impl IntervalFacts {
     fn of(result: &CellResult) -> Self {
         Self {
             both: !result.one_ended,
+            sent_known: !result.senders_lost(),
             paced: result.tx.timing.is_some(),
             has_latency: true,
+            sends: true,
             requests: result.rx.exchange.is_some(),
             has_cpu: result.tx.usage.cpu.is_some(),
             bound_ns: result.rx.latency.bound.0,
@@ -92,19 +100,32 @@ impl IntervalFacts {
         let in_order = plan.scenario.asking.as_ref().is_some_and(|asking| asking.in_order);
         Self {
             both,
+            sent_known: true,
             has_latency: both && !in_order,
             paced: cell.rate != CellRate::Max,
+            sends: true,
             requests: plan.scenario.asking.is_some(),
             has_cpu: sys::thread_cpu_ns().is_some(),
             bound_ns: 0,
             end,
         }
     }
+
+    /// Of this direction of a cell that runs: if this host receives, what was sent is known from
+    /// sequence numbers.
+    #[must_use]
+    pub fn of_direction(self, live: LiveCell<'_>) -> Self {
+        match live.is_reverse() {
+            true => {
+                Self { both: true, paced: false, sends: false, bound_ns: live.bound().0, ..self }
+            }
+            false => self,
+        }
+    }
 }
 
 /// An interval from the counts of senders and receivers, without drops of the kernel.
-#[must_use]
-pub fn interval(
+fn interval(
     facts: IntervalFacts,
     (start, end): (Nanos, Nanos),
     [tx, rx]: [&IntervalCounts; 2],
@@ -115,45 +136,79 @@ pub fn interval(
         start_ns: start.0,
         end_ns: end.min(facts.end).max(start).0,
         sent: tx.sent,
-        refused: tx.refused,
+        refused: facts.sends.then_some(tx.refused),
         missed: paced.then_some(tx.missed),
         received: both.then_some(rx.received),
-        lost: both.then(|| tx.sent.saturating_sub(rx.received)),
+        lost: (both && facts.sent_known).then(|| tx.sent.saturating_sub(rx.received)),
         duplicate: both.then_some(rx.duplicate),
         late: both.then_some(rx.late),
         reordered: both.then_some(rx.reordered),
         timeouts: requests.then_some(rx.timeouts),
         errors: requests.then_some(rx.errors),
         latency: latency(&rx.latency, facts.bound_ns).filter(|_| facts.has_latency),
+        latency_histogram: histogram(&rx.latency).filter(|_| facts.has_latency),
         lag_p99_ns: paced.then(|| tx.latency.quantile_ns(0.99)).flatten(),
-        stalls: tx.stalls.saturating_add(rx.stalls),
-        stalled_ns: (tx.stalled + rx.stalled).0,
+        stalls: Some(tx.stalls.saturating_add(rx.stalls)),
+        stalled_ns: Some((tx.stalled + rx.stalled).0),
         kernel_drops: None,
         cpu_ns: facts.has_cpu.then_some(cpu.0),
     }
 }
 
-/// What the kernel counted from the start of the interval of this index to that of the next one, or
-/// to the end of the cell; `None` if it was not read at both.
-fn kernel_drops(
-    readings: &[(usize, KernelDelta)],
+/// The interval of this index of a running cell.
+#[must_use]
+pub fn live_interval(facts: IntervalFacts, live: LiveCell<'_>, index: usize) -> Interval {
+    let [tx, rx] = live.interval(index);
+    let kernel_drops = kernel_drops(live.drops(), index, false);
+    Interval { kernel_drops, ..interval(facts, live.bounds(index), [&tx, &rx]) }
+}
+
+/// What the kernels of senders and receivers counted from the start of the interval of this index
+/// to that of the next one, or to the end of the cell; `None` if they were not read at both.
+pub(super) fn kernel_drops(
+    [tx, rx]: [&[DropReading]; 2],
     index: usize,
     is_last: bool,
 ) -> Option<KernelDrops> {
-    let at = |index: usize| readings.iter().find(|(at, _)| *at == index).map(|(_, read)| read);
+    let gained = |readings| gained(readings, index as u32, is_last);
+    of_both_sides(gained(tx), gained(rx))
+}
+
+/// Drops in a running cell up to the latest readings; `None` before the first ones.
+#[must_use]
+pub fn live_drops(live: LiveCell<'_>) -> Option<KernelDrops> {
+    let [tx, rx] = live.drops().map(|readings| readings.last().map(|(_, drops)| *drops));
+    of_both_sides(tx, rx)
+}
+
+fn of_both_sides(tx: Option<KernelDrops>, rx: Option<KernelDrops>) -> Option<KernelDrops> {
+    match (tx, rx) {
+        (Some(tx), Some(rx)) => {
+            Some(KernelDrops { tx_device: tx.tx_device, qdisc: tx.qdisc, ..rx })
+        }
+        // One kernel counts for both, unless the receivers are not known.
+        (None, rx) => rx,
+        (Some(KernelDrops { tx_device, qdisc, .. }), None) => {
+            Some(KernelDrops { tx_device, qdisc, ..KernelDrops::default() })
+        }
+    }
+}
+
+fn gained(readings: &[DropReading], index: u32, is_last: bool) -> Option<KernelDrops> {
+    let at = |index| readings.iter().find(|(at, _)| *at == index).map(|(_, read)| *read);
     let start = if index == 0 { None } else { Some(at(index)?) };
-    let end = at(if is_last { usize::MAX } else { index + 1 })?;
-    let gained = |of: fn(&KernelDelta) -> Option<u64>| {
-        Some(of(end)?.saturating_sub(start.map_or(Some(0), of)?))
+    let end = at(if is_last { AT_END } else { index + 1 })?;
+    let gained = |of: fn(&KernelDrops) -> Option<u64>| {
+        Some(of(&end)?.saturating_sub(start.as_ref().map_or(Some(0), of)?))
     };
     Some(KernelDrops {
-        receive_buffer: gained(|read| Some(read.udp?.rcvbuf_errors)),
+        receive_buffer: gained(|read| read.receive_buffer),
         backlog: gained(|read| read.backlog),
         device: gained(|read| read.device),
         tx_device: gained(|read| read.tx_device),
         qdisc: gained(|read| read.qdisc),
-        checksum: gained(|read| Some(read.udp?.in_csum_errors)),
-        no_port: gained(|read| Some(read.udp?.no_ports)),
+        checksum: gained(|read| read.checksum),
+        no_port: gained(|read| read.no_port),
     })
 }
 
@@ -168,6 +223,13 @@ fn latency(of: &Latencies, bound_ns: u64) -> Option<IntervalLatency> {
         p99_9_ns: at(0.999),
         max_ns: known(Some(max_ns)),
     })
+}
+
+/// The text of [`Interval::latency_histogram`].
+fn histogram(of: &Latencies) -> Option<String> {
+    let buckets = of.coarse().into_iter().map(|(low_ns, count)| format!("{low_ns}:{count}"));
+    let buckets: Vec<_> = buckets.collect();
+    (!buckets.is_empty()).then(|| buckets.join(" "))
 }
 
 #[cfg(test)]

@@ -19,8 +19,11 @@ mod flows;
 mod host;
 mod intervals;
 mod requests;
+mod servers;
 pub mod sink;
 mod usage;
+
+use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,13 +31,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use crate::document::{
-    Cell, Engine, Interval, Latency, OutsideStalls, Schedule, Side, SocketBuffer, Spread, Stalls,
-    UpperLimits,
+    Cell, Engine, Interval, Latency, OutsideStalls, PerDatagram, Schedule, Side, SocketBuffer,
+    Spread, Stalls, UpperLimits,
 };
 use crate::measure::{self, CellResult, CutShort, RxResult, Topology, TxResult};
-use crate::plan::{self, Direction, EngineKind, Limit, Plan, Scenario, TxKind, WorkerLoad};
+use crate::plan::{self, Direction, EngineKind, Limit, Plan, Route, Scenario, TxKind, WorkerLoad};
 pub use crate::report::build::host::host;
-pub use crate::report::build::intervals::{IntervalFacts, interval};
+pub use crate::report::build::intervals::{IntervalFacts, live_drops, live_interval};
 pub use crate::report::build::requests::CodeName;
 use crate::report::build::requests::exchange;
 use crate::unit::PayloadSize;
@@ -66,7 +69,8 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     let CellFacts { plan, cell, load, direction, result, code_name } = facts;
     let scenario = &plan.scenario;
     let ledger = result.ledger();
-    let lost = ledger.lost.unwrap_or(0);
+    // If any number may be lost, no percentile with loss is known.
+    let lost = ledger.lost.unwrap_or(u64::MAX);
     // Replies that were matched with other requests have no known latency.
     let is_mixed_up = scenario.asking.as_ref().is_some_and(|asking| asking.in_order)
         && result.rx.exchange.is_some_and(|exchange| exchange.timeouts > 0);
@@ -77,12 +81,9 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
     let paced = load != WorkerLoad::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
     let (tx, rx, both) = (&result.tx, &result.rx, !result.one_ended);
+    let senders_lost = result.senders_lost();
     Cell {
-        id: match direction {
-            // Each of two directions has its own id.
-            Some(Direction::Reverse) => format!("{}/reverse", cell.id),
-            _ => cell.id.clone(),
-        },
+        id: id(&cell.id, direction),
         direction: direction.map(|direction| direction.word().to_owned()),
         ends: both.then(|| ends(result.ends).to_owned()),
         trial: cell.trial,
@@ -106,9 +107,9 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         cut_short_because: result.cut_short.map(|why| because(why).to_owned()),
         tx: tx_side(plan, direction, result),
         rx: both.then(|| rx_side(plan, direction, result)),
-        per_datagram: per_datagram(result),
+        per_datagram: if senders_lost { PerDatagram::default() } else { per_datagram(result) },
         packets: packets(result),
-        flows: both.then(|| flows(&result.flows())).flatten(),
+        flows: (both && !senders_lost).then(|| flows(&result.flows())).flatten(),
         workers: both.then(|| rx.workers.clone()),
         latency,
         from_send,
@@ -129,6 +130,32 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         warnings: Vec::new(),
         ledger,
     }
+}
+
+/// The id of a direction of a cell: each of two directions has its own.
+fn id(cell: &str, direction: Option<Direction>) -> String {
+    match direction {
+        Some(Direction::Reverse) => format!("{cell}/reverse"),
+        _ => cell.to_owned(),
+    }
+}
+
+/// The ids of all cells that a plan may measure, each once.
+#[must_use]
+pub fn ids(plan: &Plan) -> Vec<String> {
+    let directions: &[_] = match plan.scenario.route {
+        Route::Both => &[Some(Direction::Forward), Some(Direction::Reverse)],
+        Route::Reverse => &[Some(Direction::Reverse)],
+        _ => &[None],
+    };
+    let cells = plan
+        .cells
+        .iter()
+        .flat_map(|cell| directions.iter().map(|direction| id(&cell.id, *direction)));
+    let mut ids: Vec<_> = cells.collect();
+    let mut known = HashSet::new();
+    ids.retain(|id| known.insert(id.clone()));
+    ids
 }
 
 /// The intervals; of replies that may be mixed up, without latency.

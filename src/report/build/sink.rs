@@ -9,12 +9,14 @@ use crate::host::HostFacts;
 use crate::measure::{
     ClientStats, ListenerTally, SinkTally, UnsolicitedSource, UnsolicitedTraffic,
 };
+use crate::report::build::servers::server_intervals;
 use crate::report::checks::warnings::{doubles_buffers, listener_warnings};
 use crate::unit::Nanos;
 
 /// The document of these counters; `host` is where they were counted.
 pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
     let (began, ended) = tally.time;
+    let has_drops = tally.listeners.iter().all(|listener| listener.drops.is_some());
     SinkDocument {
         head,
         elapsed_ns: ended.since(began).0,
@@ -24,6 +26,7 @@ pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
         listeners: tally.listeners.iter().map(listener).collect(),
         stray_control: tally.unsolicited.stray_control,
         cpu_throttling: None,
+        intervals: server_intervals(&tally.intervals, ended.since(began), true, has_drops),
         warnings: listener_warnings(tally, doubles_buffers(host)),
     }
 }
@@ -38,6 +41,7 @@ fn client(served: &ClientStats, began: Nanos) -> SinkClient {
         cells: served.cells,
         lost: served.lost,
         sent: served.sent,
+        reordered: Some(rx.reordered),
         why: served.why.clone(),
     )
 }
@@ -99,7 +103,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::measure::{Numbered, RxTally};
+    use crate::measure::{IntervalSeries, Numbered, RxTally};
     use crate::report::format::text;
     use crate::report::{hostile, schema};
 
@@ -124,7 +128,9 @@ mod tests {
         let time = (Nanos(0), Nanos(10_000));
         let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
         let (from, why) = (from(5), "asked".to_owned());
-        let served = vec![ClientStats { from, time, cells: 2, rx, lost: 55, sent: 0, why }];
+        let intervals = IntervalSeries::default();
+        let served =
+            vec![ClientStats { from, time, cells: 2, rx, lost: 55, sent: 0, why, intervals }];
         SinkTally { served, unsolicited, listeners, time, ..SinkTally::default() }
     }
 
@@ -149,7 +155,15 @@ mod tests {
         let read = |value: &serde_json::Value| SinkDocument::deserialize(value);
         hostile::enlarge(&mut value, |value| read(value).is_ok());
         let style = text::Style { color: false, width: 200, verbose: false };
-        let text = text::sink(&read(&value).unwrap(), style);
+        let hostile = "<script>x</script>\"'&\u{1b}";
+        value["clients"][0]["from"] = hostile.into();
+        let document = read(&value).unwrap();
+        let page = hostile::page(&document);
+        assert!(!page.contains("<script>x"), "{page}");
+        for part in ["<title>≤1 bytes: 18,446", "<title>&lt;script&gt;x"] {
+            assert!(page.contains(part), "{part} is not in:\n{page}");
+        }
+        let text = text::sink(&document, style);
         for part in ["≤9223372036854775808 18,446", "· larger 18,446", "duplicate 18,446"] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

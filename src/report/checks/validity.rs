@@ -154,6 +154,11 @@ type Reason = (&'static Code, String);
 
 fn untested(cell: &Cell) -> Option<Reason> {
     let (sent, unreachable) = (cell.ledger.sent, unreachable(cell));
+    if cell.cut_short_because.as_deref() == Some("peer_lost") {
+        let what = if cell.rx.is_some() { "sent" } else { "received" };
+        let text = format!("the sink was lost, what it {what} is unknown; restart it and repeat");
+        return Some((&codes::PEER_LOST, text));
+    }
     let has_errors = unreachable > 0;
     if sent == 0 {
         // A cell that was stopped before its first datagram is not judged.

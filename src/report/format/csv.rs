@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::document::{Cell, Report, SearchDocument};
+use crate::document::{Cell, Report, SearchDocument, ServerInterval};
 use crate::report::error::RenderError;
 use crate::unit::sum_counts;
 
@@ -48,7 +48,12 @@ const OF_INTERVALS: &str = "\
     start_ns end_ns sent refused missed received lost duplicate late reordered timeouts errors \
     latency.p50_ns latency.p90_ns latency.p99_ns latency.p99_9_ns latency.max_ns lag_p99_ns stalls \
     stalled_ns kernel_drops.receive_buffer kernel_drops.backlog kernel_drops.device \
-    kernel_drops.tx_device kernel_drops.qdisc kernel_drops.checksum kernel_drops.no_port cpu_ns";
+    kernel_drops.tx_device kernel_drops.qdisc kernel_drops.checksum kernel_drops.no_port cpu_ns \
+    latency_histogram";
+
+/// Columns of an interval of a server, after those of an interval of a cell. New ones go to the
+/// end.
+const OF_SERVERS: &str = "received_bytes unsolicited unsolicited_bytes socket_drops";
 
 /// The columns that name the cell of an interval.
 const OF_CELL: [&str; 3] = ["id", "trial", "direction"];
@@ -138,6 +143,17 @@ pub(crate) fn render(report: &Report) -> Result<String, RenderError> {
 /// The intervals of all cells of a document, below a row of names.
 pub(crate) fn intervals(report: &Report) -> Result<String, RenderError> {
     interval_rows([], std::iter::once(([], report)))
+}
+
+/// The intervals of a server, below a row of names.
+pub(crate) fn server_intervals(intervals: &[ServerInterval]) -> Result<String, RenderError> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let columns = format!("{OF_INTERVALS} {OF_SERVERS}");
+    writer.write_record(columns.split(' ').map(name))?;
+    for interval in intervals {
+        writer.write_record(fields(interval, &columns))?;
+    }
+    finish(writer)
 }
 
 /// The same of several documents, after the columns `file` and `started_at`.
@@ -327,6 +343,19 @@ mod tests {
         let both = all_intervals(&[("a.json".to_owned(), &report)]).unwrap();
         assert!(both.starts_with("file,started_at,id,trial,direction,start_ns,"), "{both}");
         assert_eq!(both.lines().filter(|line| line.starts_with("a.json,")).count(), 3);
+    }
+
+    #[test]
+    fn a_value_that_a_spreadsheet_may_take_for_a_formula_is_as_in_the_document() {
+        let id = "=cmd|' /C calc'!A0,\"x\"\n-1";
+        let mut report = fixture::default_run();
+        report.cells.truncate(1);
+        report.cells[0].id = id.to_owned();
+        report.cells[0].intervals = vec![Interval::default()];
+        assert_eq!(rows(&report)[0]["id"], id);
+        let text = intervals(&report).unwrap();
+        let row = ::csv::Reader::from_reader(text.as_bytes()).records().next().unwrap().unwrap();
+        assert_eq!(&row[0], id);
     }
 
     /// The paths of all values that are no objects.

@@ -37,15 +37,12 @@ pub(crate) fn render(report: &Report) -> Result<Vec<CellFile>, RenderError> {
         strip_control(&format!("# udperf {version} {kind}: {text}"), Keep::Nothing) + "\n"
     };
     let mut files: Vec<CellFile> = Vec::new();
-    for one in distributions(report)? {
-        let Distribution { cell, histogram, bound_ns } = &one;
+    let all = distributions(report)?;
+    let names = file_names(all.iter().map(|one| one.cell.id.as_str()));
+    for (one, name) in all.iter().zip(names) {
+        let Distribution { cell, histogram, bound_ns } = one;
         let within = known_within(*bound_ns);
         let title = title(&format!("{}, latency in ms, {}, {within}", cell.id, one.kind()));
-        let mut name = file_name(&cell.id);
-        // Ids of a damaged document may differ only in what a file name cannot have.
-        while files.iter().any(|file| file.name == name) {
-            name.push('_');
-        }
         files.push(CellFile { name, text: title + &percentiles(histogram) });
     }
     if files.is_empty() {
@@ -81,6 +78,20 @@ fn percentiles(histogram: &Histogram<u64>) -> String {
          #[Max     = {max:12.6}, Total count    = {count:12}]\n\
          #[Buckets = {buckets:12}, SubBuckets     = {sub_buckets:12}]\n"
     )
+}
+
+/// The names of the files of cells with these ids, each id once.
+pub(crate) fn file_names<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for id in ids {
+        let mut name = file_name(id);
+        // Ids of a damaged document may differ only in what a file name cannot have.
+        while names.contains(&name) {
+            name.push('_');
+        }
+        names.push(name);
+    }
+    names
 }
 
 /// The id without characters that some file system does not allow in names.

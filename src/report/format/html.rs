@@ -1,15 +1,25 @@
-//! The document as an HTML page: one file without scripts or other resources.
+//! The document as an HTML page: one file without other resources, which needs no script.
 
+mod bars;
 mod chart;
 mod curves;
+mod element;
+mod rates;
+mod search;
+mod servers;
 mod timeline;
+mod verdict;
 
-pub(crate) use chart::{Chart, Frame};
+pub(crate) use chart::{Chart, ChartRow, Frame, HeatCell, PANEL, Tone, Value};
+pub(crate) use element::element;
+pub(crate) use rates::{RateLimit, RatePoint, latency_by_rate};
+pub(super) use search::search;
+pub(super) use servers::{echo, sink};
 
 use super::csv::fields;
 use super::markup::escape;
-use super::text::{Outline, measured, outline};
-use crate::document::{Cell, Report};
+use super::text::{Grid, Outline, measured, outline};
+use crate::document::{Cell, Host, Report, Tool};
 use crate::report::checks::fail_if::GATE_TITLES;
 use crate::report::error::RenderError;
 use crate::unit::{Keep, strip_control};
@@ -17,10 +27,13 @@ use crate::unit::{Keep, strip_control};
 /// Of all pages.
 const STYLE: &str = include_str!("html/style.css");
 
+/// Of all pages: values at the pointer, and a box for all lines. Without it, each mark has a title.
+const SCRIPT: &str = include_str!("html/script.js");
+
 /// The tag of background information.
 const QUIET: &str = "p class=\"quiet\"";
 
-/// Charts over time that are not folded. Arbitrary: two rows of three.
+/// Charts of a kind that are not folded. Arbitrary: two rows of three.
 const UNFOLDED: usize = 6;
 
 /// A page of these reports, one after the other, each below its name, which may be empty.
@@ -43,16 +56,11 @@ pub(crate) fn page(title: &str, body: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"generator\" content=\"udperf {version}\"/>\n<title>{title}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
     );
     // Text of documents may have control characters, which HTML forbids (WHATWG HTML, 13.1).
     strip_control(&page, Keep::Lines)
-}
-
-/// An element with this text; `tag` is its name with attributes.
-pub(crate) fn element(tag: &'static str, text: &str) -> String {
-    let name = tag.split(' ').next().unwrap_or(tag);
-    format!("<{tag}>{}</{name}>\n", escape(text))
 }
 
 /// A table with a first row of `groups`, each with its width in columns; titles tell whether their
@@ -86,80 +94,120 @@ pub(crate) fn table(
     out + "</tbody>\n</table></div>\n"
 }
 
+fn draw_grid(grid: &Grid) -> String {
+    let titles = grid.columns.iter().map(|title| (title.text.as_str(), title.is_left));
+    let groups = grid.columns.chunk_by(|one, next| one.group == next.group);
+    let groups = groups.map(|columns| (columns[0].group.as_str(), columns.len()));
+    let groups: Vec<_> = match grid.columns.iter().all(|title| title.group.is_empty()) {
+        true => Vec::new(),
+        false => groups.collect(),
+    };
+    table(&groups, &titles.collect::<Vec<_>>(), &grid.rows)
+}
+
+/// Labels and texts.
+pub(crate) fn notes(notes: &[(impl AsRef<str>, String)]) -> String {
+    if notes.is_empty() {
+        return String::new();
+    }
+    let note = |(label, text): &(_, String)| {
+        element("dt", AsRef::<str>::as_ref(label)) + &element("dd", text)
+    };
+    format!("<dl>\n{}</dl>\n", notes.iter().map(note).collect::<String>())
+}
+
+/// Warnings, each with its cells, which may be empty.
+pub(crate) fn warnings(warnings: &[(String, String)]) -> String {
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let item = |(text, cells): &(String, String)| {
+        let cells = match cells.is_empty() {
+            true => String::new(),
+            false => format!(" <span class=\"quiet\">[{}]</span>", escape(cells)),
+        };
+        format!("<li>{}{cells}</li>\n", escape(text))
+    };
+    let items: String = warnings.iter().map(item).collect();
+    element("h2 class=\"doubt\"", "Warnings") + &format!("<ul>\n{items}</ul>\n")
+}
+
 pub(crate) fn gallery(charts: &[Chart]) -> String {
     let figures: String = charts.iter().map(Chart::figure).collect();
     format!("<div class=\"charts\">\n{figures}</div>\n")
 }
 
 fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, RenderError> {
-    let mut out = "<section>\n".to_owned();
-    let host = [report.host.hostname.as_deref(), report.tool.git.as_deref()];
-    let origin = [Some(report.started_at.as_str())].into_iter().chain(host).flatten();
-    let origin: Vec<_> = origin.filter(|text| !text.is_empty()).collect();
-    out.extend(outline.invalid.iter().map(|text| element("p class=\"invalid\"", text)));
-    out += &element("h1", &outline.title);
+    let mut out = "<section>\n".to_owned() + &element("h1", &outline.title);
     if !name.is_empty() {
         out += &element(QUIET, name);
     }
-    out += &element(QUIET, &origin.join(" · "));
-    out.extend(outline.settings.iter().map(|line| element(QUIET, line)));
-    out += &format!("<p>{}</p>\n", element("code", &report.command.join(" ")).trim_end());
+    out += &verdict::verdict(report, outline);
     out.extend(outline.limits.iter().map(|text| element("p class=\"doubt\"", text)));
-    if let Some(grid) = &outline.grid {
-        let titles: Vec<_> =
-            grid.columns.iter().map(|title| (title.text.as_str(), title.is_left)).collect();
-        let groups = grid.columns.chunk_by(|one, next| one.group == next.group);
-        let groups: Vec<_> =
-            groups.map(|columns| (columns[0].group.as_str(), columns.len())).collect();
-        out += &(element("h2", "Cells") + &table(&groups, &titles, &grid.rows));
-    }
-    if !outline.gates.is_empty() {
-        let titles = GATE_TITLES.map(|title| (title, true));
-        out += &(element("h2", "Gates") + &table(&[], &titles, &outline.gates));
-    }
-    if !outline.notes.is_empty() {
-        let note = |(label, text): &(String, String)| element("dt", label) + &element("dd", text);
-        out += &format!("<dl>\n{}</dl>\n", outline.notes.iter().map(note).collect::<String>());
-    }
-    if !outline.warnings.is_empty() {
-        let item = |(text, cells): &(String, String)| {
-            let cells = match cells.is_empty() {
-                true => String::new(),
-                false => format!(" <span class=\"quiet\">[{}]</span>", escape(cells)),
-            };
-            format!("<li>{}{cells}</li>\n", escape(text))
-        };
-        out += &element("h2 class=\"doubt\"", "Warnings");
-        out += &format!("<ul>\n{}</ul>\n", outline.warnings.iter().map(item).collect::<String>());
-    }
-    let charts = curves::charts(report)?;
-    if !charts.is_empty() {
-        out += &(element("h2", "Latency by percentile") + &gallery(&charts));
-    }
-    out += &over_time(&timeline::charts(report));
+    out += &(tables(outline) + &warnings(&outline.warnings));
+    out += &titled("Rate by size and engine", "", &bars::rates(report));
+    let note = "Latency from the schedule at each requested rate. Dashed: the lowest rate with \
+                loss, or with more missed than --max-missed.";
+    out += &titled("Latency by rate", note, &bars::latencies(report));
+    out += &titled("Latency by percentile", "", &curves::charts(report)?);
+    let note = "Each datagram counts in the interval in which it was due. Shaded: stalls of \
+                workers, stronger where they took more of the interval. The cells with most loss \
+                come first, then those with the highest p99.";
+    out += &titled("Over time", note, &timeline::charts(report));
     let rows: Vec<_> = measured(report).map(ledger).collect();
     if !rows.is_empty() {
         let titles = LEDGER.split(' ').map(|name| (name, false));
         let titles: Vec<_> = [("cell", true)].into_iter().chain(titles).collect();
         out += &(element("h2", "Ledger") + &table(&[], &titles, &rows));
     }
-    Ok(out + "</section>\n")
+    Ok(out + &settings(report, &outline.settings) + "</section>\n")
 }
 
-/// The charts of cells over time; all but the first are folded.
-fn over_time(charts: &[Chart]) -> String {
+/// The table of cells, that of gates, and the notes below.
+fn tables(outline: &Outline) -> String {
+    let mut out = String::new();
+    if let Some(grid) = &outline.grid {
+        out += &(element("h2", "Cells") + &draw_grid(grid));
+    }
+    if !outline.gates.is_empty() {
+        let titles = GATE_TITLES.map(|title| (title, true));
+        out += &(element("h2", "Gates") + &table(&[], &titles, &outline.gates));
+    }
+    out + &notes(&outline.notes)
+}
+
+fn settings(report: &Report, settings: &[String]) -> String {
+    run((&report.started_at, &report.host, &report.tool), settings, &report.command)
+}
+
+/// What ran, when, where and how.
+pub(crate) fn run(
+    (started_at, host, tool): (&str, &Host, &Tool),
+    settings: &[String],
+    command: &[String],
+) -> String {
+    let known = [host.hostname.as_deref(), tool.git.as_deref()];
+    let origin = [Some(started_at)].into_iter().chain(known).flatten();
+    let origin: Vec<_> = origin.filter(|text| !text.is_empty()).collect();
+    let lines = [origin.join(" · ")].into_iter().chain(settings.iter().cloned());
+    let lines: String = lines.map(|line| element(QUIET, &line)).collect();
+    let command = element("code", &command.join(" "));
+    element("h2", "Run") + &lines + &format!("<p>{}</p>\n", command.trim_end())
+}
+
+/// Charts below a title and a note, which may be empty; all but the first are folded.
+pub(crate) fn titled(title: &'static str, note: &str, charts: &[Chart]) -> String {
     if charts.is_empty() {
         return String::new();
     }
     let (shown, folded) = charts.split_at(charts.len().min(UNFOLDED));
-    let note = "Each datagram counts in the interval in which it was due. Shaded: stalls of \
-                workers, stronger where they took more of the interval.";
-    let out = element("h2", "Over time") + &element(QUIET, note) + &gallery(shown);
+    let note = if note.is_empty() { String::new() } else { element(QUIET, note) };
+    let out = element("h2", title) + &note + &gallery(shown);
     if folded.is_empty() {
         return out;
     }
-    let more = format!("{} more cells, by loss, then p99", folded.len());
-    out + &format!("<details>\n{}{}</details>\n", element("summary", &more), gallery(folded))
+    let more = element("summary", &format!("{} more", folded.len()));
+    out + &format!("<details>\n{more}{}</details>\n", gallery(folded))
 }
 
 /// The outcomes of datagrams, as in the document.
@@ -193,7 +241,7 @@ mod tests {
             let (shown, rest) = charts.split_once("<details>").unwrap_or((charts, ""));
             let count = |text: &str| text.matches("<figure>").count();
             assert_eq!((count(shown), count(rest)), (UNFOLDED, folded.unwrap_or(0)));
-            let summary = folded.map(|count| format!("<summary>{count} more cells, "));
+            let summary = folded.map(|count| format!("<summary>{count} more</summary>"));
             assert_eq!(rest.is_empty(), summary.is_none());
             assert!(rest.contains(&summary.unwrap_or_default()), "{rest}");
         }
@@ -203,13 +251,17 @@ mod tests {
     fn a_page_holds_all_of_a_report() {
         let report = fixture::default_run();
         let page = render(&[("kept/run.json", &report)]).unwrap();
+        let at = |text: &str| page.find(text).unwrap();
+        // The verdict first, then the table, then charts, and at the end what ran.
+        let order = ["<h1>", "<p class=\"valid\">", "<table>", "<svg", "<h2>Run</h2>", SCRIPT];
+        assert!(order.map(at).is_sorted());
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let page = roxmltree::Document::parse_with_options(&page, options).unwrap();
         let elements = |name| page.descendants().filter(move |node| node.has_tag_name(name));
-        // A curve per id, alone and with all others, 12 rows of cells, 24 of the ledger, and three
-        // lines of titles.
+        // Bars of each size, a curve per id, alone and with all others, 12 rows of cells, 24 of the
+        // ledger, and three lines of titles.
         let counts = ["section", "svg", "polyline", "tr", "li"].map(|name| elements(name).count());
-        assert_eq!(counts, [1, 2 * 24 + 1, 2 * 24, 12 + 24 + 3, 2]);
+        assert_eq!(counts, [1, 4 + 2 * 24 + 1, 2 * 24, 12 + 24 + 3, 2]);
         let keys = elements("label")
             .map(|label| label.last_child().unwrap().text().unwrap().trim().to_owned());
         let ids: Vec<_> = report.cells.iter().map(|cell| cell.id.clone()).collect();

@@ -7,7 +7,7 @@ use crate::unit::{Keep, strip_control};
 
 /// The text report in Markdown, with all markup of the document escaped.
 pub(crate) fn render(report: &Report) -> String {
-    let Outline { invalid, title, settings, limits, grid, gates, notes, warnings } =
+    let Outline { invalid, title, settings, limits, grid, gates, notes, warnings, .. } =
         outline(report);
     let bold = |text: &String| format!("> **{}**", escape(text));
     let mut parts: Vec<_> = invalid.iter().map(bold).collect();

@@ -11,10 +11,11 @@ pub struct Interval {
     pub start_ns: u64,
     /// End in ns; the last interval may end earlier than its width.
     pub end_ns: u64,
-    /// Datagrams (or requests) sent.
+    /// Datagrams (or requests) sent; of another host while it sends, those that sequence numbers
+    /// showed.
     pub sent: u64,
-    /// Datagrams that the system refused to send.
-    pub refused: u64,
+    /// Datagrams that the system refused to send; `null` while another host sends.
+    pub refused: Option<u64>,
     /// Slots of the schedule that were too late to be sent; `null` for `max`.
     pub missed: Option<u64>,
     /// Datagrams received, each sequence number once, or requests answered; `null` if unknown, as
@@ -35,17 +36,60 @@ pub struct Interval {
     pub errors: Option<u64>,
     /// Latency from the schedule; `null` if no datagram was received.
     pub latency: Option<IntervalLatency>,
+    /// Received datagrams by latency, as text: `12288:40 14336:7` for 40 of at least 12,288 ns and
+    /// 7 of at least 14,336 ns, less than the next bucket. There are four buckets a doubling of
+    /// latency, and empty ones are omitted; `null` if no datagram was received, and in older
+    /// documents. What is below the `bound_ns` of the cell's latency means little.
+    #[serde(default)]
+    pub latency_histogram: Option<String>,
     /// 99th percentile of the delay from the due time to the send, within 0.8 %; `null` for `max`.
     pub lag_p99_ns: Option<u64>,
-    /// Stalls of workers that ended in the interval.
-    pub stalls: u64,
+    /// Stalls of workers that ended in the interval; `null` for servers, as their sum.
+    pub stalls: Option<u64>,
     /// Their sum in ns.
-    pub stalled_ns: u64,
+    pub stalled_ns: Option<u64>,
     /// What the kernel counted as dropped while the interval lasted; `null` if its counters were
-    /// not read at both ends of the interval, as in intervals under 0.25 s and between hosts.
+    /// not read at both ends of the interval, as in intervals under 0.25 s.
     pub kernel_drops: Option<KernelDrops>,
     /// CPU time of all workers in ns; `null` if the system does not report it.
     pub cpu_ns: Option<u64>,
+}
+
+/// What a server counted in one interval: by arrival, not by due times, which foreign traffic does
+/// not have. Only the cells of a sink's clients have due times: each of their intervals counts in
+/// the one of the sink that has its middle, once the cell has ended. The sums over all intervals
+/// are the counts of the document. What comes after 39 hours counts in the last interval.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ServerInterval {
+    /// The fields of an interval of a cell. `received`: datagrams that an echo server received, or
+    /// a sink from its clients in the measured parts of their cells, each sequence number once.
+    /// `sent`: replies, or what a sink sent to clients. Losses have the interval in which sequence
+    /// numbers showed them; the datagrams of a client after its last one received count in its last
+    /// interval.
+    #[serde(flatten)]
+    pub counts: Interval,
+    /// Payload of `received` in bytes.
+    pub received_bytes: u64,
+    /// Datagrams outside the sessions of a sink; `null` for an echo server.
+    pub unsolicited: Option<u64>,
+    /// Their payload in bytes.
+    pub unsolicited_bytes: Option<u64>,
+    /// Drops at the full receive buffers of the listening sockets, read at the end of the interval;
+    /// `null` if the system does not count them.
+    pub socket_drops: Option<u64>,
+}
+
+impl Interval {
+    /// Lower ends in ns of the buckets of `latency_histogram`, and how many lie in each. What is
+    /// not written like that is omitted.
+    pub fn latencies(&self) -> impl Iterator<Item = (u64, u64)> {
+        let buckets = self.latency_histogram.iter().flat_map(|text| text.split(' '));
+        buckets.filter_map(|bucket| {
+            let (low_ns, count) = bucket.split_once(':')?;
+            Some((low_ns.parse().ok()?, count.parse().ok()?))
+        })
+    }
 }
 
 /// Increases of the kernel's drop counters, read up to 0.25 s after the ends of an interval. They
@@ -68,6 +112,21 @@ pub struct KernelDrops {
     pub checksum: Option<u64>,
     /// At ports without a socket.
     pub no_port: Option<u64>,
+}
+
+impl KernelDrops {
+    /// Each place, as in `lost_at` of a ledger, and its drops.
+    pub const fn places(&self) -> [(&'static str, Option<u64>); 7] {
+        [
+            ("receive_buffer", self.receive_buffer),
+            ("backlog", self.backlog),
+            ("device", self.device),
+            ("tx_device", self.tx_device),
+            ("qdisc", self.qdisc),
+            ("checksum", self.checksum),
+            ("no_port", self.no_port),
+        ]
+    }
 }
 
 /// Latency of the datagrams of an interval in ns; a figure below the `bound_ns` of the cell's

@@ -13,7 +13,7 @@ mod validity;
 use serde::{Deserialize, Serialize};
 
 pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Head, Host, Irq, Tool};
-pub use interval::{Interval, IntervalLatency, KernelDrops};
+pub use interval::{Interval, IntervalLatency, KernelDrops, ServerInterval};
 pub use latency::{Bounded, Latency, Leg, Legs, OutsideStalls, UpperLimits, bounded};
 pub use ledger::{DropLocation, Ledger, LostAt, Refused};
 pub use parts::{
@@ -147,7 +147,8 @@ pub struct Cell {
     /// Whether the cell ended early.
     pub cut_short: bool,
     /// Why: `interrupted`, `stuck` (no datagram could be sent for 2 s), `unreachable` (the target
-    /// was never reached, for 2 s), `peer_lost` (the sink was lost, so that `rx` is `null`).
+    /// was never reached, for 2 s), `peer_lost` (the sink was lost, so that `rx` is
+    /// `null`, or, if the sink sent, `lost` is `null` and what arrived stands for what was sent).
     #[serde(default)]
     pub cut_short_because: Option<String>,
     /// The sending side.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuThrottling, Head, Refused, SocketBuffer, Spread, Warning};
+use super::{CpuThrottling, Head, Refused, ServerInterval, SocketBuffer, Spread, Warning};
 
 /// The clients and counters of a sink, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct SinkDocument {
     /// How a CPU quota throttled the sink; `null` without a quota, or if it is unknown.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
+    /// The counts over time; empty with `--interval 0`, and by default under 3 s.
+    #[serde(default)]
+    pub intervals: Vec<ServerInterval>,
     /// Warnings about these figures.
     pub warnings: Vec<Warning>,
 }
@@ -70,6 +73,10 @@ pub struct SinkClient {
     pub duplicate: u64,
     /// Datagrams too old to distinguish new from repeated.
     pub late: u64,
+    /// Of `received`, those that arrived after a higher number; `null` in documents of earlier
+    /// versions.
+    #[serde(default)]
+    pub reordered: Option<u64>,
     /// Datagrams of others that arrived at its sockets.
     pub foreign: u64,
     /// Datagrams with its tag but a damaged header.
@@ -224,4 +231,7 @@ pub struct EchoDocument {
     pub more_clients: bool,
     /// Datagrams received by each worker.
     pub by_worker: Vec<u64>,
+    /// The counts over time; empty with `--interval 0`, and by default under 3 s.
+    #[serde(default)]
+    pub intervals: Vec<ServerInterval>,
 }

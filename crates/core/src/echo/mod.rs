@@ -24,11 +24,13 @@ use crate::clock::Clock;
 use crate::echo::policy::{Dropper, ReplyPolicy};
 use crate::engine::UringEcho;
 use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
-use crate::measure::{ClientBoard, ClientRecorder, EchoTally};
+use crate::host::counters::CounterSnapshot;
+use crate::host::device::name_at;
+use crate::measure::{ClientBoard, ClientRecorder, EchoTally, IntervalScale, ServerRecorder};
 use crate::net::{NetError, Options, TIMER_SLACK_NS, Udp, pin_to};
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
-use crate::run::RunError;
 use crate::run::worker::waiter;
+use crate::run::{DropReadings, RunError};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -60,6 +62,8 @@ pub struct EchoOptions {
     pub idle: Option<Nanos>,
     /// Where each worker counts by client; empty: nowhere.
     pub clients: Vec<Arc<ClientBoard>>,
+    /// Width of intervals; `None`: none.
+    pub interval: Option<Nanos>,
 }
 
 /// An event of an echo server.
@@ -90,15 +94,21 @@ pub fn echo(
     watch: &mut dyn FnMut(EchoEvent),
 ) -> Result<(EchoTally, EchoEnd), RunError> {
     let workers = usize::from(options.threads.max(1));
+    // Read before the sockets exist, so that no datagram is earlier.
+    let began = Clock::Monotonic.now();
+    let device = options.socket.dev.clone().or_else(|| name_at(options.socket.bind.ip()));
+    let counters = options.interval.map(|_| CounterSnapshot::begin(device.as_deref()));
     let sockets = Udp::open_shared(&options.socket, workers, options.dual)?;
     let local = sockets.first().map_or(options.socket.bind, |udp| udp.local);
     let shared = Arc::new(Shared::new(workers, options.count));
+    let end_at = options.time.unwrap_or(Nanos::NEVER);
     let (ready, set_up) = mpsc::channel();
     let mut threads = Vec::new();
     let mut failed = None;
     for (number, udp) in sockets.into_iter().enumerate() {
         let (options, shared, ready) = (options.clone(), Arc::clone(&shared), ready.clone());
-        let worker = EchoWorker { options, number, shared, ready };
+        let recorder = options.interval.map(|width| ServerRecorder::new(width, began, end_at));
+        let worker = EchoWorker { options, number, shared, ready, recorder };
         let thread = Builder::new().name(format!("udperf-echo-{number}"));
         match thread.spawn(move || worker.serve(udp)) {
             Ok(thread) => threads.push(thread),
@@ -109,12 +119,16 @@ pub fn echo(
     for result in set_up.iter() {
         failed = failed.or_else(|| result.err().map(RunError::Net));
     }
-    let started = Clock::Monotonic.now();
-    let mut end = EchoEnd::Stopped;
+    let scale = options.interval.map(|width| IntervalScale::new(width, end_at));
+    let (mut end, mut drops) = (EchoEnd::Stopped, DropReadings::default());
     if failed.is_none() {
         watch(EchoEvent::Listening(local, options.dual));
         let alive = || threads.iter().all(|thread| !thread.is_finished());
-        end = supervise(options, stop, &shared, alive, watch);
+        end = supervise(options, stop, &shared, alive, &mut |event| {
+            let ended = scale.map(|scale| scale.index(Clock::Monotonic.now().since(began)));
+            drops.observe(ended, counters.as_ref());
+            watch(event);
+        });
     }
     shared.end(end == EchoEnd::Stopped);
     while threads.iter().any(|thread| !thread.is_finished()) {
@@ -133,7 +147,11 @@ pub fn echo(
             }
         }
     }
-    tally.time = (started, Clock::Monotonic.now());
+    tally.time = (began, Clock::Monotonic.now());
+    if let Some(counters) = counters {
+        (tally.intervals.scale, tally.intervals.planned_end) = (scale, options.time);
+        tally.intervals.drop_readings = drops.into_readings(counters.end().kernel());
+    }
     failed.map_or(Ok((tally, end)), Err)
 }
 
@@ -180,6 +198,7 @@ struct EchoWorker {
     number: usize,
     shared: Arc<Shared>,
     ready: Sender<Result<(), NetError>>,
+    recorder: Option<ServerRecorder>,
 }
 
 impl EchoWorker {
@@ -198,7 +217,7 @@ impl EchoWorker {
     }
 
     fn run<R: Responder>(self, port: u16, open: impl FnOnce() -> io::Result<R>) -> EchoTally {
-        let Self { options, number, shared, ready } = self;
+        let Self { options, number, shared, ready, recorder } = self;
         let set_up = || {
             let core = options.cores.iter().cycle().nth(number);
             core.map_or(Ok(()), |core| pin_to(*core))?;
@@ -223,7 +242,7 @@ impl EchoWorker {
         let _ = ready.send(Ok(()));
         drop(ready);
         let cpu = sys::thread_cpu_ns();
-        let tally = respond(&mut responder, policy, &mut waiter, &shared, number);
+        let tally = respond(&mut responder, policy, &mut waiter, &shared, number, recorder);
         let cpu = sys::thread_cpu_ns().zip(cpu).map(|(now, then)| Nanos(now - then));
         EchoTally { cpu, ..tally }
     }

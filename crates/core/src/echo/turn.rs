@@ -6,7 +6,7 @@ use super::delay::Queue;
 use crate::clock::Clock;
 use crate::echo::policy::ReplyPolicy;
 use crate::engine::echo::{EchoCounters, Responder};
-use crate::measure::EchoTally;
+use crate::measure::{EchoTally, ServerIntervals, ServerRecorder};
 use crate::net::Waiter;
 use crate::run::receive::{Drops, SAMPLE_EVERY};
 
@@ -57,6 +57,7 @@ pub(super) fn respond(
     waiter: &mut Waiter,
     shared: &Shared,
     worker: usize,
+    mut intervals: Option<ServerRecorder>,
 ) -> EchoTally {
     let clock = Clock::Monotonic;
     let (mut counters, mut active) = (EchoCounters::default(), None);
@@ -66,6 +67,9 @@ pub(super) fn respond(
     loop {
         // The one clock read of this turn.
         let now = clock.now();
+        if let Some(intervals) = &mut intervals {
+            intervals.observe(now, || counters.sums(drops.sample(responder.sockets())));
+        }
         let queue = policy.queue.as_mut();
         let sent = queue.is_some_and(|queue| queue.release(now, responder, &mut counters));
         let before = counters.received;
@@ -100,9 +104,13 @@ pub(super) fn respond(
             };
         }
     }
-    drops.sample(responder.sockets());
+    let dropped = drops.sample(responder.sockets());
+    let ended = intervals.map(|all| all.into_series(clock.now(), counters.sums(dropped)));
+    let intervals =
+        ServerIntervals { counts: ended.unwrap_or_default(), ..ServerIntervals::default() };
     EchoTally {
         counters,
+        intervals,
         waiting: policy.queue.as_ref().map_or(0, Queue::datagrams),
         socket_drops: drops.known_total(),
         active,

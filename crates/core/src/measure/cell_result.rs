@@ -2,10 +2,10 @@
 
 use super::ledger::sent_only;
 use super::{
-    KernelDelta, Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, Topology, TxResult,
+    Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, Topology, TxResult,
     attribute_losses,
 };
-use crate::document::Ledger;
+use crate::document::{Ledger, LostAt};
 use crate::unit::Nanos;
 
 /// Why a cell ended before its time.
@@ -17,7 +17,7 @@ pub enum CutShort {
     Stuck,
     /// The target could not be reached, and never was.
     Unreachable,
-    /// The other end of the run was lost.
+    /// The other end of the run was lost; see [`CellResult::senders_lost`].
     PeerLost,
 }
 
@@ -38,9 +38,6 @@ pub struct CellResult {
     pub warmup: (u64, u64),
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
-    /// Changes of the kernel's counters since the cell began, by the index of the interval that had
-    /// just begun; empty where they were not read meanwhile.
-    pub drop_readings: Vec<(usize, KernelDelta)>,
 }
 
 /// Datagrams, and the packets in which the kernels at both ends handled them.
@@ -96,16 +93,7 @@ impl CellResult {
         }
         let (sent, received) = (std::mem::take(&mut tx.samples), std::mem::take(&mut rx.samples));
         let breakdown = LatencyBreakdown::of(&sent, &received, rx.latency.bound).map(Box::new);
-        Self {
-            tx,
-            rx,
-            one_ended,
-            ends,
-            breakdown,
-            warmup: (0, 0),
-            cut_short,
-            drop_readings: Vec::new(),
-        }
+        Self { tx, rx, one_ended, ends, breakdown, warmup: (0, 0), cut_short }
     }
 
     /// Datagrams sent and received by flow.
@@ -153,13 +141,23 @@ impl CellResult {
         .were_cut(self.ends)
     }
 
+    /// Whether the senders are unknown, except for what arrived: they were on a host that was lost.
+    pub fn senders_lost(&self) -> bool {
+        self.cut_short == Some(CutShort::PeerLost) && !self.one_ended
+    }
+
     /// Every datagram by outcome.
     pub fn ledger(&self) -> Ledger {
         let (tx, rx) = (&self.tx.tally, &self.rx.tally);
-        match self.one_ended {
-            true => sent_only(tx),
-            false => attribute_losses(tx, rx, &self.kernels(), self.rx.takes_super_packets),
+        if self.one_ended {
+            return sent_only(tx);
         }
+        let ledger = attribute_losses(tx, rx, &self.kernels(), self.rx.takes_super_packets);
+        if self.senders_lost() {
+            let (lost, unaccounted, lost_at) = (None, None, LostAt::default());
+            return Ledger { lost, unaccounted, lost_at, estimated: None, shared: None, ..ledger };
+        }
+        ledger
     }
 
     /// The kernel counters of both ends.
@@ -212,6 +210,25 @@ mod tests {
         assert_eq!(result.flows(), [(7, 7), (5, 4), (3, 3)]);
         let rx = result.rx.tally;
         assert_eq!((rx.received, rx.corrupt, rx.arrived), (14, 1, 15));
+    }
+
+    #[test]
+    fn what_lost_senders_sent_beyond_what_arrived_is_unknown() {
+        let mut rx = RxResult { flows: vec![7, 5], ..RxResult::default() };
+        (rx.tally.received, rx.tally.arrived, rx.tally.duplicate) = (12, 13, 1);
+        let tx = TxResult::at_least(&rx, Nanos(9));
+        let cut_short = Some(CutShort::PeerLost);
+        let both =
+            CellResult { cut_short, ..CellResult::of(tx.clone(), Some(rx), Topology::Remote) };
+        let ledger = both.ledger();
+        assert_eq!((ledger.sent, ledger.received, ledger.arrived), (12, Some(12), Some(13)));
+        assert_eq!(
+            (ledger.lost, ledger.unaccounted, ledger.lost_at),
+            (None, None, LostAt::default())
+        );
+        // If the receivers were lost instead, the senders are known.
+        let one = CellResult { cut_short, ..CellResult::of(tx, None, Topology::Remote) };
+        assert!(both.senders_lost() && !one.senders_lost());
     }
 
     #[test]

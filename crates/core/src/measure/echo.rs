@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{LatencyHistograms, SendErrorCounts, combine};
+use super::{LatencyHistograms, SendErrorCounts, ServerIntervals, ServerSums, combine};
 use crate::unit::{Nanos, hash_u64};
 
 /// Counters of the engine of an echo server.
@@ -30,6 +30,12 @@ impl EchoCounters {
         add_counts!(self, other; returned_bytes, queued_errors, cut, syscalls, empty, errors);
         self.refused.merge(&other.refused);
     }
+
+    /// What intervals have of them, and the drops at the socket.
+    pub fn sums(&self, socket_drops: u64) -> ServerSums {
+        let Self { received, received_bytes, returned, .. } = *self;
+        [received, received_bytes, returned, self.refused.total(), socket_drops]
+    }
 }
 
 /// Counters of an echo server. Each received datagram has one outcome: `received` = `returned` +
@@ -50,6 +56,7 @@ pub struct EchoTally {
     pub clients: Clients,
     pub by_worker: Vec<u64>,
     pub time: (Nanos, Nanos),
+    pub intervals: ServerIntervals,
 }
 
 impl EchoTally {
@@ -67,6 +74,7 @@ impl EchoTally {
         self.active = combine(self.active, other.active, both);
         self.clients.merge(&other.clients);
         self.by_worker.push(other.counters.received);
+        self.intervals.counts.merge(&other.intervals.counts);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::KernelDrops;
 pub use crate::sys::{IpCounters, UdpCounters};
 
 macro_rules! gained {
@@ -46,6 +47,28 @@ pub struct KernelDelta {
     pub qdisc: Option<u64>,
     pub neighbour_unresolved: Option<bool>,
 }
+
+impl KernelDelta {
+    /// The drops that intervals show.
+    pub fn drops(&self) -> KernelDrops {
+        KernelDrops {
+            receive_buffer: self.udp.map(|udp| udp.rcvbuf_errors),
+            backlog: self.backlog,
+            device: self.device,
+            tx_device: self.tx_device,
+            qdisc: self.qdisc,
+            checksum: self.udp.map(|udp| udp.in_csum_errors),
+            no_port: self.udp.map(|udp| udp.no_ports),
+        }
+    }
+}
+
+/// Drops since a phase began, by the index of the interval that had just begun; [`AT_END`]: up to
+/// the end of the phase.
+pub type DropReading = (u32, KernelDrops);
+
+/// Stands for the end of the phase. Arbitrary: no interval has that index.
+pub const AT_END: u32 = u32::MAX;
 
 /// The bits of the kernel's counter of a queueing discipline (`struct gnet_stats_queue`).
 const QDISC_MASK: u64 = u32::MAX as u64;

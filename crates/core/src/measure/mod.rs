@@ -21,7 +21,6 @@ pub(crate) fn combine<T>(
 
 mod cell_result;
 mod client_board;
-mod counters;
 mod echo;
 mod histogram;
 mod interval;
@@ -32,19 +31,22 @@ mod outage;
 mod requests;
 mod side_result;
 mod stall;
+mod tally;
 mod unsolicited;
 mod window;
 
 pub use cell_result::{CellResult, CutShort, PacketCounts};
 pub use client_board::{ClientBoard, ClientRecorder, MOST_CLIENTS};
-pub use counters::{Instructions, RxTally, SendErrorCounts, TxTally, Usage};
 pub use echo::{Clients, EchoCounters, EchoTally};
 pub use histogram::{HistogramError, read_histogram};
 pub use interval::{
     Count, IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
-    Latencies,
+    Latencies, MAX_INTERVALS, ServerIntervals, ServerRecorder, ServerSums,
 };
-pub use kernel::{IpCounters, KernelCounters, KernelDelta, Kernels, Server, Topology, UdpCounters};
+pub use kernel::{
+    AT_END, DropReading, IpCounters, KernelCounters, KernelDelta, Kernels, Server, Topology,
+    UdpCounters,
+};
 pub use latency::{HIGHEST_NS, InterarrivalJitter, LatencyHistograms};
 pub use ledger::{LedgerIdentity, attribute_losses, ledger_identities};
 pub use outage::{OUTAGES, OutageCounts, SAME_OUTAGE, merge_outages, note_outage};
@@ -54,6 +56,7 @@ pub use side_result::{
     TxSample,
 };
 pub use stall::{STALL_THRESHOLD, StallMeter};
+pub use tally::{Instructions, RxTally, SendErrorCounts, TxTally, Usage};
 pub use unsolicited::{
     ClientStats, ListenerTally, SinkTally, Snapshot, Totals, UnsolicitedSource, UnsolicitedTraffic,
 };

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    IntervalSeries, KernelDelta, LatencyHistograms, RequestCounts, RxTally, SAME_OUTAGE, TxTally,
-    Usage, combine, merge_outages,
+    DropReading, IntervalSeries, KernelDelta, LatencyHistograms, RequestCounts, RxTally,
+    SAME_OUTAGE, TxTally, Usage, combine, merge_outages,
 };
 use crate::document::{Outage, StallSum};
 use crate::unit::Nanos;
@@ -42,9 +42,20 @@ pub struct TxResult {
     pub stolen: Option<Nanos>,
     /// What they counted by interval, with their lag.
     pub intervals: IntervalSeries,
+    /// Drops of their host's kernel by interval; empty where they were not read meanwhile, or are
+    /// those of the receivers.
+    pub drop_readings: Vec<DropReading>,
 }
 
 impl TxResult {
+    /// Of senders on a host that was lost, in a window of this length: what arrived was sent.
+    pub fn at_least(rx: &RxResult, end: Nanos) -> Self {
+        let RxTally { received: sent, bytes, packets, .. } = rx.tally;
+        let tally = TxTally { sent, bytes, packets, ..TxTally::default() };
+        let intervals = rx.intervals.sent_at_least();
+        Self { tally, end, intervals, flows: rx.flows.clone(), ..Self::default() }
+    }
+
     /// Adds another worker of the same host, with later flows.
     pub fn merge(&mut self, other: Self) {
         self.end = self.end.max(other.end);
@@ -93,6 +104,8 @@ pub struct RxResult {
     pub stolen: Option<Nanos>,
     /// What they counted by interval, with the latency of what they received.
     pub intervals: IntervalSeries,
+    /// Drops of their host's kernel by interval; empty where they were not read meanwhile.
+    pub drop_readings: Vec<DropReading>,
 }
 
 impl RxResult {

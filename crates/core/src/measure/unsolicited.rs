@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::window::{Numbered, Sequences};
-use super::{LatencyHistograms, RxTally, combine};
+use super::{IntervalSeries, LatencyHistograms, RxTally, ServerIntervals, combine};
 use crate::document::SinkSequences;
 use crate::unit::Nanos;
 
@@ -26,6 +26,8 @@ pub struct ClientStats {
     pub lost: u64,
     pub sent: u64,
     pub why: String,
+    /// Its cells by interval of the sink.
+    pub intervals: IntervalSeries,
 }
 
 /// All counts of a sink; moments are of the monotonic clock.
@@ -37,6 +39,7 @@ pub struct SinkTally {
     pub unsolicited: UnsolicitedTraffic,
     pub listeners: Vec<ListenerTally>,
     pub time: (Nanos, Nanos),
+    pub intervals: ServerIntervals,
 }
 
 /// One socket that listens, and its datagrams outside sessions.

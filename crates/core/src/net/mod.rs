@@ -73,7 +73,7 @@ impl Datagram for UdpSocket {
     type Address = SocketAddr;
 
     fn unreported() -> SendError {
-        SendError::Untold
+        SendError::Unexplained
     }
 
     fn ip(to: SocketAddr) -> SocketAddr {

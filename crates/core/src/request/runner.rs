@@ -64,13 +64,13 @@ impl CellRunner for RequestRunner {
         let mut warmed = None;
         if warmup > Nanos::ZERO {
             let order = PhaseOrder { tag: 0, limit: Limit::Time(warmup), load, interval: None };
-            warmed = Some(run_phase(&pool, order, None, stop, tick)?);
+            warmed = Some(run_phase(&pool, order, [None; 2], stop, tick)?);
         }
         let Scenario { bind, ip, .. } = &plan.scenario;
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
         let Scenario { limit, interval, .. } = plan.scenario;
         let order = PhaseOrder { tag: 0, limit, load, interval };
-        let counts = run_phase(&pool, order, Some(&counters), stop, tick)?;
+        let counts = run_phase(&pool, order, [None, Some(&counters)], stop, tick)?;
         let delta = counters.end();
         let (tx, rx) = pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
@@ -87,7 +87,8 @@ impl CellRunner for RequestRunner {
                 result
             }
         };
-        result.drop_readings = counts.drops.into_readings(result.rx.kernel);
+        let [_, drops] = counts.drops;
+        result.rx.drop_readings = drops.into_readings(delta.kernel());
         let mut sent_by_flow = counts.sent_by_flow;
         if let Some(warmed) = warmed {
             result.warmup = (warmed.sent, warmed.sent.saturating_sub(warmed.received));

@@ -15,7 +15,7 @@ use crate::measure::{CellResult, IntervalSeries, Topology};
 use crate::net::{NetError, Unix, UnixFile, UnixName};
 use crate::plan::{Limit, Plan, PlannedCell, RxKind, Scenario, WorkerLoad};
 use crate::run::phase::PhaseState;
-use crate::run::worker_pool::{Running, WorkerPool};
+use crate::run::worker_pool::{PhaseProgress, WorkerPool};
 use crate::sys;
 use crate::unit::{Nanos, hash_u64};
 
@@ -54,7 +54,7 @@ impl CellRunner for LocalRunner {
         if warmup > Nanos::ZERO {
             let (limit, interval) = (Limit::Time(warmup), None);
             let order = PhaseOrder { tag: tags[0], limit, load, interval };
-            let counts = run_phase(&pool, order, None, stop, tick)?;
+            let counts = run_phase(&pool, order, [None; 2], stop, tick)?;
             warmed = (counts.sent, counts.received);
         }
         let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
@@ -70,7 +70,11 @@ impl CellRunner for LocalRunner {
         // The null engine passes on the due time of its latest datagram only.
         let interval = interval.filter(|_| !null);
         let order = PhaseOrder { tag: tags[1], limit, load, interval };
-        let counts = run_phase(&pool, order, Some(&snapshot), stop, tick)?;
+        let counters = match &snapshot_there {
+            Some(there) => [Some(&snapshot), Some(there)],
+            None => [None, Some(&snapshot)],
+        };
+        let counts = run_phase(&pool, order, counters, stop, tick)?;
         let delta = snapshot.end();
         let delta_there = snapshot_there.map(|snapshot| snapshot.end());
         let (tx, rx) = pool.collect(&cell.id)?;
@@ -84,8 +88,12 @@ impl CellRunner for LocalRunner {
         } else {
             delta.into_rx(&mut rx);
         }
+        let [tx_drops, rx_drops] = counts.drops;
+        if netns.is_some() {
+            tx.drop_readings = tx_drops.into_readings(tx.kernel);
+        }
+        rx.drop_readings = rx_drops.into_readings(rx.kernel);
         let mut result = CellResult::of(tx, Some(rx), ends);
-        result.drop_readings = counts.drops.into_readings(result.rx.kernel);
         result.warmup = (warmed.0, warmed.0.saturating_sub(warmed.1));
         Ok(vec![DirectionResult { direction: None, result, error: None }])
     }
@@ -140,15 +148,16 @@ pub struct PhaseCounts {
     pub sent_by_flow: Vec<u64>,
     /// What senders and receivers counted by interval.
     pub intervals: [IntervalSeries; 2],
-    /// Kernel counters at the ends of intervals.
-    pub drops: DropReadings,
+    /// Drops at the ends of intervals, at the senders and at the receivers, as far as asked for.
+    pub drops: [DropReadings; 2],
 }
 
-/// Runs all workers of one host through a phase; `counters` are read at the ends of intervals.
+/// Runs all workers of one host through a phase. `counters` of the senders and of the receivers are
+/// read at the ends of intervals.
 pub fn run_phase(
     pool: &WorkerPool,
     PhaseOrder { tag, limit, load, interval }: PhaseOrder,
-    counters: Option<&CounterSnapshot>,
+    counters: [Option<&CounterSnapshot>; 2],
     stop: &Arc<AtomicBool>,
     tick: Tick<'_>,
 ) -> Result<PhaseCounts, RunError> {
@@ -160,12 +169,13 @@ pub fn run_phase(
     pool.begin_receivers(&phase);
     pool.begin_senders(&phase);
     pool.begin_pairs(&phase);
-    let (mut running, mut drops) = (pool.running(), DropReadings::default());
+    let (mut running, mut drops) = (pool.running(), <[DropReadings; 2]>::default());
     pool.await_end(&mut running, &mut || {
         let live = LiveCell::new(&phase.control, epoch);
-        counters.into_iter().for_each(|counters| drops.observe(live, counters));
-        tick(live);
+        let ended = live.map(|live| live.ended());
+        drops.iter_mut().zip(counters).for_each(|(drops, from)| drops.observe(ended, from));
+        tick(live.map(|live| live.with_drops([&drops[0], &drops[1]])));
     })?;
-    let Running { sent, received, sent_by_flow, .. } = running;
+    let PhaseProgress { sent, received, sent_by_flow, .. } = running;
     Ok(PhaseCounts { sent, received, sent_by_flow, intervals: phase.control.intervals(), drops })
 }

@@ -1,7 +1,7 @@
 //! What a cell has counted while it runs.
 
 use crate::host::counters::CounterSnapshot;
-use crate::measure::{IntervalCounts, IntervalScale, KernelDelta};
+use crate::measure::{AT_END, DropReading, IntervalCounts, IntervalScale, KernelDelta};
 use crate::run::phase::PhaseState;
 use crate::sys;
 use crate::unit::Nanos;
@@ -13,12 +13,71 @@ pub struct LiveCell<'a> {
     scale: IntervalScale,
     /// When the phase began, on the monotonic clock.
     epoch: Nanos,
+    drops: [&'a [DropReading]; 2],
+    /// Whether it is what this host receives from another one.
+    is_reverse: bool,
+    /// How much longer the receivers here measure latencies than they are: twice the uncertainty
+    /// of the clocks of two hosts, and more.
+    bias: Nanos,
+    /// The receivers here, beside senders here; their bias.
+    receivers: Option<(&'a PhaseState, Nanos)>,
 }
 
 impl<'a> LiveCell<'a> {
     /// The phase of this state; `None` without intervals.
     pub fn new(state: &'a PhaseState, epoch: Nanos) -> Option<Self> {
-        Some(Self { state, scale: state.interval_scale()?, epoch })
+        let scale = state.interval_scale()?;
+        let (drops, is_reverse, bias, receivers) = ([&[][..]; 2], false, Nanos::ZERO, None);
+        Some(Self { state, scale, epoch, drops, is_reverse, bias, receivers })
+    }
+
+    /// The part of this host in a cell with another one: of its senders, and of its receivers with
+    /// their bias.
+    pub fn of_two_hosts(
+        senders: Option<&'a PhaseState>,
+        receivers: Option<(&'a PhaseState, Nanos)>,
+        epoch: Nanos,
+    ) -> Option<Self> {
+        match (senders, receivers) {
+            (Some(senders), _) => Some(Self { receivers, ..Self::new(senders, epoch)? }),
+            (None, Some((state, bias))) => {
+                Some(Self { is_reverse: true, bias, ..Self::new(state, epoch)? })
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The same with readings of drops at the senders and at the receivers, as far as there are.
+    #[must_use]
+    pub fn with_drops(self, [tx, rx]: [&'a DropReadings; 2]) -> Self {
+        Self { drops: [&tx.0, &rx.0], ..self }
+    }
+
+    /// Each direction of which this host has a side.
+    pub fn directions(self) -> impl Iterator<Item = Self> {
+        let [tx, rx] = self.drops;
+        let own = match self.receivers {
+            Some(_) => Self { receivers: None, drops: [tx, &[]], ..self },
+            None => self,
+        };
+        let reverse = Self::of_two_hosts(None, self.receivers, self.epoch);
+        let reverse = reverse.map(|reverse| Self { drops: [&[], rx], ..reverse });
+        [Some(own), reverse].into_iter().flatten()
+    }
+
+    /// Whether it is what this host receives from another one, which alone knows what it sent.
+    pub const fn is_reverse(&self) -> bool {
+        self.is_reverse
+    }
+
+    /// Latencies below this are not known; zero on one clock.
+    pub const fn bound(&self) -> Nanos {
+        self.bias
+    }
+
+    /// Readings of drops at the senders and at the receivers so far.
+    pub const fn drops(&self) -> [&'a [DropReading]; 2] {
+        self.drops
     }
 
     /// Time since the phase began; zero before.
@@ -36,33 +95,37 @@ impl<'a> LiveCell<'a> {
         self.scale.bounds(index)
     }
 
-    /// What senders and receivers of this host have counted in the interval of this index so far.
-    /// Datagrams that arrive later may still add to it.
+    /// What senders and receivers of this host have counted in the interval of this index so far;
+    /// of senders on another host, what sequence numbers show. Datagrams that arrive later may
+    /// still add to it.
     pub fn interval(&self, index: usize) -> [IntervalCounts; 2] {
-        self.state.interval(index)
+        let [tx, rx] = self.state.interval(index);
+        if !self.is_reverse {
+            return [tx, rx];
+        }
+        let sent = rx.expected.max(rx.received);
+        let latency = rx.latency.shifted(-(self.bias.0 as i64));
+        [IntervalCounts { sent, ..IntervalCounts::default() }, IntervalCounts { latency, ..rx }]
     }
 }
 
 /// Readings of the kernel's counters at the ends of intervals. The coordinator takes them, a
 /// quarter of a second late at most.
 #[derive(Debug, Default)]
-pub struct DropReadings {
-    /// The changes since the phase began, by the index of the interval that had just begun.
-    readings: Vec<(usize, KernelDelta)>,
-}
+pub struct DropReadings(Vec<DropReading>);
 
 impl DropReadings {
-    /// Takes a reading if an interval has ended since the latest one.
-    pub fn observe(&mut self, live: Option<LiveCell<'_>>, counters: &CounterSnapshot) {
-        let Some(ended) = live.map(|live| live.ended()) else { return };
-        if ended > self.readings.last().map_or(0, |(index, _)| *index) {
-            self.readings.push((ended, counters.end().kernel()));
+    /// Takes a reading if an interval has ended since the latest one; `ended`: how many have.
+    pub fn observe(&mut self, ended: Option<usize>, counters: Option<&CounterSnapshot>) {
+        let Some((ended, counters)) = ended.map(|ended| ended as u32).zip(counters) else { return };
+        if ended > self.0.last().map_or(0, |(index, _)| *index) {
+            self.0.push((ended, counters.end().kernel().drops()));
         }
     }
 
     /// All of them; the last one covers what came up to the end of the phase.
-    pub fn into_readings(mut self, at_end: KernelDelta) -> Vec<(usize, KernelDelta)> {
-        self.readings.push((usize::MAX, at_end));
-        self.readings
+    pub fn into_readings(mut self, at_end: KernelDelta) -> Vec<DropReading> {
+        self.0.push((AT_END, at_end.drops()));
+        self.0
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::measure::{
-    IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
+    Count, IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
 };
 use crate::plan::{Limit, WorkerLoad};
 use crate::run::sender_bounds::planned_end;
@@ -156,6 +156,14 @@ impl PhaseState {
             let mut sum = IntervalCounts::default();
             self.boards[side].iter().for_each(|board| sum.merge(&board.read(index)));
             sum
+        })
+    }
+
+    /// Datagrams sent, and received, in all intervals so far; zeroes without intervals.
+    pub fn totals(&self) -> [u64; 2] {
+        receivers_first(|side| {
+            let what = [Count::Sent, Count::Received][side];
+            self.boards[side].iter().map(|board| board.total(what)).sum()
         })
     }
 

@@ -10,7 +10,7 @@ use crate::measure::{
 };
 use crate::run::phase::PhaseState;
 use crate::run::sender_bounds::SenderBounds;
-use crate::unit::{Nanos, PayloadSize};
+use crate::unit::{Nanos, PayloadSize, sum_counts};
 use crate::wire::{self, Header, decode_lag, decode_own};
 
 /// The silence that ends a phase if all arrived, or the kernel counted the rest as dropped: only
@@ -175,7 +175,7 @@ impl ReceiveProbe {
     fn datagram_beside_the_row(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         self.pull_ends();
         let Some(header) = decode_own(payload, self.tag) else {
-            return self.not_of_this_phase(payload);
+            return self.not_of_this_phase(payload, now);
         };
         let index = usize::from(header.flow.wrapping_sub(self.first_flow));
         let plausible = header.intended_ns <= now.0 + self.slack_ns
@@ -283,8 +283,10 @@ impl ReceiveProbe {
         self.tally.received += count;
         self.tally.bytes += len as u64 * count;
         self.latency.from_schedule.record_n(transit_ns, count);
-        if let Some(intervals) = &mut self.intervals {
-            intervals.timed(Nanos(intended_ns), Count::Received, transit_ns, count);
+        if let Some(intervals) = &mut self.intervals
+            && intervals.timed(Nanos(intended_ns), Count::Received, transit_ns, count)
+        {
+            self.mark_interval(len as u64, count);
         }
         if let Some(lag_ns) = lag_ns {
             self.latency.from_send.record_n(transit_ns.saturating_sub(lag_ns), count);
@@ -300,6 +302,17 @@ impl ReceiveProbe {
             self.latency.in_stall.record_n(transit_ns, count);
         } else if transit_ns > STALL_THRESHOLD.0 + self.bias.0 {
             self.slow_ones(intended_ns, transit_ns, count);
+        }
+    }
+
+    /// Ends the intervals before the first `count` datagrams of a new one, of `len` bytes each.
+    // cold: once an interval, and at the end of a phase
+    fn mark_interval(&mut self, len: u64, count: u64) {
+        let next = self.flows.iter().map(|flow| flow.window.next());
+        // Those of other receivers are closed.
+        let expected = sum_counts(next.filter(|next| *next < u64::MAX)).saturating_sub(count);
+        if let Some(intervals) = &mut self.intervals {
+            intervals.mark([expected, self.tally.bytes - len * count]);
         }
     }
 
@@ -324,11 +337,12 @@ impl ReceiveProbe {
         }
     }
 
-    fn not_of_this_phase(&mut self, payload: &[u8]) {
+    fn not_of_this_phase(&mut self, payload: &[u8], now: Nanos) {
         if wire::has_tag(payload, self.tag) {
             self.tally.corrupt += 1;
         } else if self.former_tag != 0 && decode_own(payload, self.former_tag).is_some() {
             self.tally.late += 1;
+            self.count_in_interval(now, Count::Late, 1);
         } else {
             self.tally.foreign += 1;
         }

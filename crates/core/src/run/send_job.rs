@@ -292,7 +292,7 @@ impl SendJob {
 
     fn note_refusal(&mut self, error: SendError, refused: u64, now: Nanos, control: &PhaseState) {
         match error {
-            SendError::Untold => self.unexplained = Some(refused),
+            SendError::Unexplained => self.unexplained = Some(refused),
             _ => self.tally.refused.count(error, refused),
         }
         if let SendError::Other(errno) = error {

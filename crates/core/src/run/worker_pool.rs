@@ -56,7 +56,7 @@ struct WorkerHandle {
 /// Workers in a phase, and the counts of those that have ended it.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "other fields are as named")]
-pub struct Running {
+pub struct PhaseProgress {
     /// Those that have not ended it.
     pub workers: usize,
     pub sent: u64,
@@ -64,7 +64,7 @@ pub struct Running {
     pub sent_by_flow: Vec<u64>,
 }
 
-impl Running {
+impl PhaseProgress {
     fn note(&mut self, done: PhaseDone) {
         self.workers -= 1;
         self.sent += done.sent;
@@ -248,7 +248,11 @@ impl WorkerPool {
     }
 
     /// Waits until all of these workers have ended the phase.
-    pub fn await_end(&self, running: &mut Running, tick: &mut dyn FnMut()) -> Result<(), RunError> {
+    pub fn await_end(
+        &self,
+        running: &mut PhaseProgress,
+        tick: &mut dyn FnMut(),
+    ) -> Result<(), RunError> {
         while running.workers > 0 {
             if !self.look(running, TICK)? {
                 tick();
@@ -258,7 +262,7 @@ impl WorkerPool {
     }
 
     /// Waits this long for one of these workers to end the phase; returns whether one did.
-    pub fn look(&self, running: &mut Running, most: Duration) -> Result<bool, RunError> {
+    pub fn look(&self, running: &mut PhaseProgress, most: Duration) -> Result<bool, RunError> {
         match self.events.recv_timeout(most) {
             Ok(WorkerEvent::Done(done)) => {
                 running.note(done);
@@ -277,9 +281,9 @@ impl WorkerPool {
     }
 
     /// All workers, before a phase.
-    pub fn running(&self) -> Running {
+    pub fn running(&self) -> PhaseProgress {
         let sent_by_flow = vec![0; self.flows as usize];
-        Running { workers: self.workers.len(), sent: 0, received: 0, sent_by_flow }
+        PhaseProgress { workers: self.workers.len(), sent: 0, received: 0, sent_by_flow }
     }
 
     /// Ends all workers and returns the sum of each side; `None`: no worker on that side.

@@ -111,7 +111,7 @@ pub enum SendError {
     /// Interrupted by a signal; try again.
     Interrupted,
     /// The kernel refused a later message of a batch without a reason (sendmmsg(2)).
-    Untold,
+    Unexplained,
     /// Any other error, by its number.
     Other(i32),
 }

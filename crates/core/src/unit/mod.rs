@@ -107,9 +107,16 @@ pub enum Keep {
     LinesAndColors,
 }
 
+/// Whether a character controls a terminal or page, or changes what the text around it looks like:
+/// control characters, line and paragraph separators, and embeddings, overrides and isolates of the
+/// bidirectional algorithm (Unicode Standard Annex 9, section 2).
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Replaces control characters by blanks, so that foreign text cannot control the terminal.
 pub fn strip_control(text: &str, keep: Keep) -> String {
-    let is_stripped = |c: char| c.is_control() && (c != '\n' || keep == Keep::Nothing);
+    let is_stripped = |c: char| is_control(c) && (c != '\n' || keep == Keep::Nothing);
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(is_stripped) {
@@ -223,6 +230,8 @@ mod tests {
         assert_eq!(strip_control(text, Keep::Lines), format!("{plain}\n [31mµ "));
         let colored = strip_control(text, Keep::LinesAndColors);
         assert_eq!(colored, format!("{plain}\n\u{1b}[31mµ "));
+        let reordered = "\u{202a}a\u{202e}b\u{2066}c\u{2069}\u{2028}d\u{200f}";
+        assert_eq!(strip_control(reordered, Keep::Lines), " a b c  d\u{200f}");
         // Commands that only start like a colour.
         let cut = "\u{1b}[2J\u{1b}[31mx\u{1b}[";
         assert_eq!(strip_control(cut, Keep::LinesAndColors), " [2J\u{1b}[31mx [");

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &AbArgs) -> CliResult {
     })?;
     if !is_complete {
         let message = format!(
-            "interrupted after {} of {} runs of A and {} of B; they have no result",
+            "interrupted after {} of {} runs of A and {} of B, so there is no result; repeat it",
             a.len(),
             args.trials,
             b.len(),
@@ -254,6 +254,7 @@ impl AbSide {
         let cells = command.cells();
         let output = &cells.output;
         if output.common.json.is_some()
+            || output.common.html.is_some()
             || output.files().iter().any(|(_, file)| file.is_some())
             || output.is_gated()
             || output.common.quiet
@@ -261,8 +262,8 @@ impl AbSide {
             || cells.trials != 1
         {
             return usage(
-                "--trials, --fail-if, -q, -J, --metrics and files are for single runs; omit them \
-                 and give ab its own --trials, -q and -J",
+                "--trials, --fail-if, -q, -J, --metrics, --live and files are for single runs; \
+                 omit them and give ab its own --trials, -q, -J and --html",
             );
         }
         Ok(())

@@ -47,20 +47,20 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
     let cells = command.cells();
     // By name, so that a flag to come is not forgotten. A search judges by --max-missed itself.
     let RunOutputArgs {
-        common: OutputArgs { json, quiet, color, verbose: _ },
+        common: OutputArgs { json, html, quiet, color, verbose: _ },
         csv,
         csv_intervals,
         hdr,
         hgrm,
         markdown,
-        html,
         fail_if,
         max_missed: _,
         junit,
     } = &cells.output;
     let rate = "the search chooses rates; bound them with --start and --max-rate of search";
     let to_search = "the search has one result; give this flag to search, before --";
-    let format = "a search has text, JSON and CSV output; give search --json or --csv, before --";
+    let format =
+        "a search has text, JSON, CSV and HTML output; give it --json, --csv or --html, before --";
     let goal = "conditions are goals of the search; give it as a GOAL, before --";
     let trials = "the search repeats trials itself; set the number with --repeat of search";
     let own_rates = cells.pace.has_own_rates();
@@ -88,6 +88,7 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
         ("--trials", cells.trials != 1, trials),
         ("--pace", own_rates, "this pace defines its own rates; use even, burst:N or poisson"),
         ("--json", json.is_some(), to_search),
+        ("--html", html.is_some(), to_search),
         ("--csv", csv.is_some(), to_search),
         ("--quiet", *quiet, to_search),
         ("--color", *color != clap::ColorChoice::Auto, to_search),
@@ -95,10 +96,10 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
         ("--hdr", hdr.is_some(), interval_log),
         ("--hgrm", hgrm.is_some(), format),
         ("--markdown", markdown.is_some(), format),
-        ("--html", html.is_some(), format),
         ("--junit", junit.is_some(), goal),
         ("--events", cells.telemetry.events.is_some(), many),
         ("--metrics", cells.telemetry.metrics.metrics.is_some(), many),
+        ("--live", cells.telemetry.live.live, many),
         ("--fail-if", !fail_if.is_empty(), goal),
         ("--bidir", bidir, way),
         ("--outstanding", outstanding.is_some(), closed),

@@ -207,10 +207,10 @@ impl SearchRunner<'_> {
         (cells.rates, cells.time) = (vec![rate], Some(time));
         cells.output.common.quiet = quiet;
         let RunOutput { mut report, error, interrupted, .. } =
-            run::measure(&self.command, &self.stop)?;
+            run::measure(&self.command, &self.stop, None)?;
         self.interrupted |= interrupted;
         if interrupted {
-            let message = "interrupted: later searches are missing";
+            let message = "interrupted, later searches are missing; repeat them";
             report.warnings.push(warning_codes::INTERRUPTED.warning(message));
         }
         let cells = std::mem::take(&mut report.cells);

@@ -14,34 +14,35 @@ pub(crate) use requirements::{Grade, HostCheck, HostRequirements, cores_here};
 /// A check: `None` if the host does not report the facts it needs, or does not have the feature.
 type Check = fn(&HostFacts, HostRequirements<'_>) -> Option<Finding>;
 
-/// All checks with their codes and subjects, in the order of the report.
-static CHECKS: &[(&Code, &str, Check)] = &[
-    (&codes::DEBUG_BUILD, "build", system::debug_build),
-    (&codes::FEW_CORES, "CPUs", cpus::few_cores),
-    (&codes::SMT_SIBLINGS, "SMT", cpus::smt_siblings),
-    (&codes::ISOLATED_CPUS, "isolated CPUs", cpus::isolated_cpus),
-    (&codes::CPU_QUOTA, "CPU quota", cpus::cpu_quota),
-    (&codes::BUSY_HOST, "other load", cpus::busy_host),
-    (&codes::GOVERNOR, "governor", cpus::governor),
-    (&codes::TURBO, "turbo", cpus::turbo),
-    (&codes::MITIGATIONS, "mitigations", cpus::mitigations),
-    (&codes::VIRTUAL_MACHINE, "hypervisor", system::virtual_machine),
-    (&codes::CONTAINER, "container", system::container),
-    (&codes::RMEM_MAX, "receive buffer", system::rmem_max),
-    (&codes::WMEM_MAX, "send buffer", system::wmem_max),
-    (&codes::NETDEV_MAX_BACKLOG, "CPU backlog", system::netdev_max_backlog),
-    (&codes::DEVICE_OFFLOAD, "device", system::device_offload),
-    (&codes::CLOCKSOURCE, "clock source", system::clocksource),
-    (&codes::CLOCK_COST, "clock read", system::clock_cost),
-    (&codes::CLOCK_STEP, "clock step", system::clock_step),
-    (&codes::SLEEP_ERROR, "waking up", system::sleep_error),
-    (&codes::MISSING_CAPABILITY, "capabilities", system::missing_capability),
+/// All checks with their codes, subjects and what to do where a finding has no command that fixes
+/// it (empty: it is never a warning), in the order of the report.
+static CHECKS: &[(&Code, &str, &str, Check)] = &[
+    (&codes::DEBUG_BUILD, "build", "build with --release", system::debug_build),
+    (&codes::FEW_CORES, "CPUs", "use fewer --threads or another host", cpus::few_cores),
+    (&codes::SMT_SIBLINGS, "SMT", "choose cores with --pin", cpus::smt_siblings),
+    (&codes::ISOLATED_CPUS, "isolated CPUs", "", cpus::isolated_cpus),
+    (&codes::CPU_QUOTA, "CPU quota", "raise cpu.max", cpus::cpu_quota),
+    (&codes::BUSY_HOST, "other load", "stop other programs", cpus::busy_host),
+    (&codes::GOVERNOR, "governor", "set performance", cpus::governor),
+    (&codes::TURBO, "turbo", "", cpus::turbo),
+    (&codes::MITIGATIONS, "mitigations", "", cpus::mitigations),
+    (&codes::VIRTUAL_MACHINE, "hypervisor", "repeat with --trials", system::virtual_machine),
+    (&codes::CONTAINER, "container", "", system::container),
+    (&codes::RMEM_MAX, "receive buffer", "raise net.core.rmem_max", system::rmem_max),
+    (&codes::WMEM_MAX, "send buffer", "raise net.core.wmem_max", system::wmem_max),
+    (&codes::NETDEV_MAX_BACKLOG, "CPU backlog", "", system::netdev_max_backlog),
+    (&codes::DEVICE_OFFLOAD, "device", "", system::device_offload),
+    (&codes::CLOCKSOURCE, "clock source", "use tsc if the host has it", system::clocksource),
+    (&codes::CLOCK_COST, "clock read", "use another host", system::clock_cost),
+    (&codes::CLOCK_STEP, "clock step", "ignore smaller differences of latency", system::clock_step),
+    (&codes::SLEEP_ERROR, "waking up", "use --wait spin", system::sleep_error),
+    (&codes::MISSING_CAPABILITY, "capabilities", "see udperf doctor", system::missing_capability),
 ];
 
 pub(crate) fn check_host(host: &HostFacts, needs: HostRequirements<'_>) -> Vec<HostCheck> {
-    let run = |&(code, subject, check): &(&'static Code, &'static str, Check)| {
+    let run = |&(code, subject, advice, check): &(&'static Code, _, _, Check)| {
         let (grade, found, fix) = check(host, needs)?;
-        Some(HostCheck { code, subject, grade, found, fix })
+        Some(HostCheck { code, subject, grade, found, fix, advice })
     };
     CHECKS.iter().filter_map(run).collect()
 }

@@ -88,19 +88,18 @@ pub(crate) struct HostCheck {
     /// The finding; readable without the subject.
     pub found: String,
     pub fix: Option<String>,
+    /// What to do where no command fixes it.
+    pub advice: &'static str,
 }
 
 impl HostCheck {
-    /// The finding and the command that fixes it, if both fit a line.
+    /// The finding, and the command that fixes it if both fit a line, or else the advice.
     pub(super) fn message(&self) -> String {
         /// Columns left beside the prefix of the sink's host. Arbitrary.
         const COLUMNS: usize = 88;
-        match &self.fix {
-            Some(fix) if self.found.len() + fix.len() + 2 <= COLUMNS => {
-                format!("{}; {fix}", self.found)
-            }
-            _ => self.found.clone(),
-        }
+        let fits = |fix: &&str| self.found.len() + fix.len() + 2 <= COLUMNS;
+        let fix = self.fix.as_deref().filter(fits).unwrap_or(self.advice);
+        format!("{}; {fix}", self.found)
     }
 }
 

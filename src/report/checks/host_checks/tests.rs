@@ -95,6 +95,12 @@ fn expect(cases: &[Case]) {
         change(&mut host);
         let all = check_host(&host, *needs);
         let check = all.into_iter().find(|check| check.code.name == *code).unwrap();
+        if check.grade >= Warn {
+            let message = check.message();
+            assert!(message.len() <= 94, "beside the prefix of a sink: {message}");
+            let (_, advice) = message.rsplit_once("; ").unwrap();
+            assert!(!advice.is_empty(), "{code}: {message}");
+        }
         let found = check.found + &check.fix.map_or_else(String::new, |fix| format!(" $ {fix}"));
         let is_same = match text.strip_suffix('…') {
             Some(beginning) => found.starts_with(beginning),
@@ -246,6 +252,9 @@ fn only_findings_that_affect_a_run_are_warnings() {
     };
     assert_eq!(host_warnings(&host, DEFAULT), []);
     host.debug_build = true;
+    let busy = HostFacts { others_running: Some(4), ..good_host() };
+    let message = "4 other threads and 2 workers share 4 CPUs; stop other programs";
+    assert_eq!(host_warnings(&busy, DEFAULT), [codes::BUSY_HOST.warning(message)]);
     let message = "this udperf was built without optimisation; cargo build --release";
     assert_eq!(host_warnings(&host, DEFAULT), [codes::DEBUG_BUILD.warning(message)]);
 }

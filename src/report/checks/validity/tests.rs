@@ -77,7 +77,11 @@ fn without_a_receiver_only_errors_count() {
     expect(one_ended(), "target_unreachable", |cell| refuse(cell, 50_000));
     expect(one_ended(), "", |cell| refuse(cell, 10_000));
     for why in [Some("peer_lost"), Some("interrupted"), Some("stuck"), None, Some("unreachable")] {
-        let reason = if why == Some("unreachable") { "target_unreachable" } else { "" };
+        let reason = match why {
+            Some("unreachable") => "target_unreachable",
+            Some("peer_lost") => "peer_lost",
+            _ => "",
+        };
         expect(one_ended(), reason, |cell| {
             refuse(cell, 10_000);
             (cell.cut_short, cell.cut_short_because) = (true, why.map(str::to_owned));

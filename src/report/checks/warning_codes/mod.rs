@@ -67,8 +67,15 @@ impl Code {
         (severity, share.unwrap_or(UNKNOWN_SHARE).min(1.0))
     }
 
+    /// The warning with this message: what happened, its size and, after the last `; `, what to do.
     pub(crate) fn warning(&self, message: impl Into<String>) -> Warning {
-        Warning { code: self.name.to_owned(), message: message.into() }
+        let (code, message) = (self.name.to_owned(), message.into());
+        #[cfg(test)]
+        assert!(
+            message.rsplit_once("; ").is_some_and(|(_, advice)| !advice.trim().is_empty()),
+            "{code} without advice: {message}"
+        );
+        Warning { code, message }
     }
 }
 

@@ -337,6 +337,10 @@ codes! { INVALID;
         "ICMP errors or the system reported the target as unreachable, and nothing arrived or was \
          answered. Check the address, the port and the route, and that the server runs. An outage \
          during a run that otherwise worked does not make it invalid. The exit code is 5.";
+    PEER_LOST "peer_lost" Critical "the sink was lost during the cell",
+        "Its port was closed, or it did not answer any more. The document has what this host \
+         counted: what the sink received is unknown, and of what it sent only what arrived is \
+         known. Start the sink again, and repeat the run. blast ends with exit code 1.";
     SCHEDULE_MISSED "schedule_missed" Critical
         "more of the schedule was missed than --max-missed allows",
         "Loss and latency are those of a lower rate. Use a lower --rate, more --threads or a host \

@@ -8,7 +8,8 @@ use crate::report::checks::warning_codes as codes;
 
 pub(crate) fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
-        let message = format!("engine {} is left out: {}", missing.engine, missing.why);
+        let (engine, why) = (&missing.engine, &missing.why);
+        let message = format!("engine {engine} is left out: {why}; see udperf doctor");
         codes::ENGINE_LEFT_OUT.warning(message)
     })
 }
@@ -40,11 +41,11 @@ pub(super) fn engine_fell_back(cell: &Cell) -> Option<String> {
     let engine = &cell.engine;
     let first = cell.packets.segments_at_first?;
     let why = if cell.size_mix.is_some() {
-        "sizes are mixed"
+        "sizes are mixed; use one --size"
     } else if first == 1 && 2 * cell.size > SUPER_PACKET {
-        "datagrams too large to share one"
+        "datagrams too large to share one; use a smaller --size"
     } else {
-        "super-packets refused, or --batch 1"
+        "super-packets refused, or --batch 1; see udperf doctor"
     };
     (engine.tx_active != engine.tx)
         .then(|| format!("{} ran instead of {}: {why}", engine.tx_active, engine.tx))
@@ -53,7 +54,7 @@ pub(super) fn engine_fell_back(cell: &Cell) -> Option<String> {
 pub(super) fn segments_fell(cell: &Cell) -> Option<String> {
     let (first, last) = cell.packets.segments_at_first.zip(cell.packets.segments_at_last)?;
     (1 < last && last < first).then(|| {
-        format!("super-packets of {first} segments refused, {last} used: set --batch {last}")
+        format!("super-packets of {first} segments refused, {last} used; set --batch {last}")
     })
 }
 

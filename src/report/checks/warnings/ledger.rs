@@ -26,8 +26,8 @@ pub(super) fn lost_between(cell: &Cell) -> Option<String> {
     let (unaccounted, lost) = nonzero(ledger.unaccounted).zip(ledger.lost)?;
     let share = percent(unaccounted, ledger.sent);
     let between = match cell.ends.as_deref() {
-        Some("apart") => "between both ends",
-        _ => "in the network",
+        Some("apart") => "between both ends; see nft list ruleset",
+        _ => "in the network; see counters on the path",
     };
     Some(format!("{unaccounted} of {lost} lost datagrams ({share}) lost {between}"))
 }

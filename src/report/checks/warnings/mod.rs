@@ -59,7 +59,7 @@ static CHECKS: &[(&Code, Check)] = &[
             Some("peer_lost") => "the sink was lost",
             reason => reason.unwrap_or("reason unknown"),
         };
-        c.cut_short.then(|| format!("cell cut short ({reason}): do not compare it"))
+        c.cut_short.then(|| format!("cell cut short ({reason}); do not compare it"))
     }),
     (&codes::SEGMENTS_NEVER_CUT, |c, _| engine::segments_never_cut(c)),
     (&codes::ENGINE_FELL_BACK, |c, _| engine::engine_fell_back(c)),
@@ -94,11 +94,13 @@ static CHECKS: &[(&Code, Check)] = &[
         ledger::arrived(ledger::of_datagrams(c)?.foreign, why)
     }),
     (&codes::CORRUPT, |c, _| {
-        ledger::arrived(c.ledger.corrupt, "changed on the path; they count as lost")
+        let why = "changed on the path and count as lost; check the devices on it";
+        ledger::arrived(c.ledger.corrupt, why)
     }),
     (&codes::TRUNCATED, |c, _| engine::truncated(c)),
     (&codes::DUPLICATE, |c, _| {
-        ledger::arrived(ledger::of_datagrams(c)?.duplicate, "duplicates, made by the path")
+        let why = "again, repeated by the path; check it for loops and bonds";
+        ledger::arrived(ledger::of_datagrams(c)?.duplicate, why)
     }),
     (&codes::LATE, |c, _| {
         let why = "too late and count as lost; try a longer --warmup";

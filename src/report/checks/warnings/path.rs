@@ -86,7 +86,7 @@ fn large_lost(report: &Report) -> Option<Warning> {
         return None;
     }
     let message = format!(
-        "no datagram of {smallest} B or more arrived, but {largest} B did: see the path's MTU"
+        "no datagram of {smallest} B or more arrived, but {largest} B did; check the path's MTU"
     );
     Some(codes::LARGE_LOST.warning(message))
 }

@@ -85,9 +85,10 @@ pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
     let why = if at_server.saturating_mul(2) > timeouts {
         format!("up to {at_server} at the server's full buffer; lower the --rate")
     } else if exchange.unreachable > 0 {
-        causes(cell).unwrap_or_else(|| "an ICMP error".to_owned())
+        let why = causes(cell).unwrap_or_else(|| "an ICMP error".to_owned());
+        why + "; check address and port"
     } else if exchange.matched == 0 && exchange.replies > 0 {
-        "replies were late or unmatched".to_owned()
+        "replies were late or unmatched; see --timeout and --match".to_owned()
     } else if exchange.matched == 0 {
         "no reply came back; check address and port".to_owned()
     } else if packets > 0 {
@@ -107,7 +108,8 @@ pub(super) fn from_elsewhere(exchange: &Exchange) -> Option<String> {
     let (count, timeouts) = nonzero(exchange.elsewhere).zip(nonzero(exchange.timeouts))?;
     // Fewer may be other traffic.
     (count.saturating_mul(2) >= timeouts && exchange.unreachable == 0).then(|| {
-        format!("{count} datagrams to unbound ports: the server may answer from another address")
+        let why = "the server may answer from another address; send to that one";
+        format!("{count} datagrams to unbound ports: {why}")
     })
 }
 
@@ -126,7 +128,8 @@ pub(super) fn unmatched(exchange: &Exchange) -> Option<String> {
 
 pub(super) fn duplicate_replies(exchange: &Exchange) -> Option<String> {
     let count = nonzero(exchange.duplicate)?;
-    Some(format!("{count} duplicate replies from the server or the network"))
+    let text = format!("{count} duplicate replies from the server or the network");
+    Some(text + "; see udperf talk")
 }
 
 pub(super) fn late_replies(exchange: &Exchange) -> Option<String> {

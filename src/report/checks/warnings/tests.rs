@@ -125,7 +125,10 @@ fn losses_are_attributed() {
         lose(cell, 1, LostAt::default());
         cell.ledger.unaccounted = Some(1);
     });
-    for (ends, place) in [("across", "in the network"), ("apart", "between both ends")] {
+    for (ends, place) in [
+        ("across", "in the network; see counters on the path"),
+        ("apart", "between both ends; see nft list ruleset"),
+    ] {
         let warnings = all(calm(), |cell| {
             lose(cell, 9, LostAt::default());
             (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));

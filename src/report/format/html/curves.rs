@@ -1,6 +1,6 @@
 //! Latency by percentile, a curve a cell, drawn from its histogram.
 
-use super::{Chart, Frame};
+use super::{Chart, Frame, Tone, Value};
 use crate::document::Report;
 use crate::report::error::RenderError;
 use crate::report::format::hdr::{Distribution, distributions};
@@ -11,6 +11,9 @@ const POINTS_PER_NINE: u32 = 16;
 
 /// The most nines of a curve: 99.9999 %. Arbitrary: few runs have datagrams beyond.
 const MAX_NINES: u32 = 6;
+
+/// The place of the median among nines.
+const MEDIAN: f64 = std::f64::consts::LOG10_2;
 
 /// Shorter latencies are drawn as this: a histogram may hold 0, which has no logarithm.
 const MIN_NS: u64 = 1;
@@ -30,20 +33,21 @@ pub(super) fn charts(report: &Report) -> Result<Vec<Chart>, RenderError> {
 }
 
 fn chart(curve: &Distribution<'_>, y: (f64, f64)) -> Chart {
-    axes(curve.cell.id.clone(), caption(curve), nines(curve), y).line(points(curve))
+    axes(curve.cell.id.clone(), caption(curve), nines(curve), y).curve(&points(curve))
 }
 
 fn overlay(curves: &[Distribution<'_>], y: (f64, f64)) -> Chart {
     let most = curves.iter().map(nines).max().unwrap_or(1);
     let chart = axes("All cells".to_owned(), String::new(), most, y);
-    curves.iter().fold(chart, |chart, curve| chart.layer(&curve.cell.id, points(curve)))
+    curves.iter().fold(chart, |chart, curve| chart.layer(&curve.cell.id, &points(curve)))
 }
 
 fn axes(title: String, caption: String, nines: u32, y: (f64, f64)) -> Chart {
     let decades = (y.0 as u32..=y.1 as u32).map(|power| (f64::from(power), decade(power)));
     let percentiles = (0..=nines).map(|nines| (f64::from(nines), percentile(nines)));
+    let median = [(MEDIAN, "50".to_owned())].into_iter();
     let frame = Frame { x: (0.0, f64::from(nines)), y };
-    Chart::new(title, caption, frame).x_ticks(percentiles).y_ticks(decades)
+    Chart::new(title, caption, frame).x_ticks(percentiles.chain(median)).y_ticks(decades)
 }
 
 fn nines(curve: &Distribution<'_>) -> u32 {
@@ -51,13 +55,19 @@ fn nines(curve: &Distribution<'_>) -> u32 {
 }
 
 /// Nines, and the power of ten of the latency in ns.
-fn points(curve: &Distribution<'_>) -> impl Iterator<Item = (f64, f64)> {
-    (0..=nines(curve) * POINTS_PER_NINE).filter_map(|step| {
-        let x = f64::from(step) / f64::from(POINTS_PER_NINE);
-        let ns = curve.histogram.value_at_quantile(1.0 - 10_f64.powf(-x));
+fn points(curve: &Distribution<'_>) -> Vec<(f64, Value)> {
+    let steps = (0..=nines(curve) * POINTS_PER_NINE).map(f64::from);
+    let points = steps.filter_map(|step| {
+        let x = step / f64::from(POINTS_PER_NINE);
+        let quantile = 1.0 - 10_f64.powf(-x);
+        let ns = curve.histogram.value_at_quantile(quantile);
+        // One digit more than there are nines.
+        let label = format!("p{:.*}: {}", x as usize, quantile * 100.0, show_nanos(ns));
+        let y = (ns.max(MIN_NS) as f64).log10();
         // Latencies below the error bound of the clocks mean nothing.
-        (ns >= curve.bound_ns).then(|| (x, (ns.max(MIN_NS) as f64).log10()))
-    })
+        (ns >= curve.bound_ns).then_some((x, Value { y, label, tone: Tone::Plain }))
+    });
+    points.collect()
 }
 
 fn caption(curve: &Distribution<'_>) -> String {

@@ -1,17 +1,21 @@
-//! Cells over time: rate, loss and p99 of each interval, a chart a cell.
+//! Charts over time: a figure of each interval in each panel; of cells, rate, loss and latency.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::curves::decade;
-use super::{Chart, Frame};
+use super::{Chart, Frame, HeatCell, PANEL, Tone, Value};
 use crate::document::{Cell, Interval, Report};
 use crate::report::format::text::measured;
 use crate::report::format::text::style::percent;
-use crate::unit::{show_nanos, show_pps};
+use crate::unit::{show_nanos, show_pps, sum_counts};
 
-/// The most intervals of which each has a dot with its figures for the pointer. Arbitrary: the dots
-/// of more would cover the line, and make the page large.
-const MOST_DOTS: usize = 120;
+/// The most columns of a heat map and of stalls; those of more intervals are added up. Arbitrary: 2
+/// units of the drawing a column, and 100 kB of the page a map.
+const MOST_COLUMNS: usize = 120;
+
+/// The height of a panel with a heat map. Arbitrary: three decades of latency can be told apart.
+const MAP: f64 = 96.0;
 
 /// Time between two labels in s, if it is a second or more; the unit of the next label stays whole.
 const STEPS_S: [u64; 15] =
@@ -26,21 +30,21 @@ const LEAST_LOSS: f64 = 0.001;
 /// A chart for each cell with intervals: those with most loss first, then those with the highest
 /// p99.
 pub(super) fn charts(report: &Report) -> Vec<Chart> {
-    let mut cells: Vec<_> = measured(report).filter(|cell| end_ns(cell) > 0).collect();
+    let mut cells: Vec<_> = measured(report).filter(|cell| end_ns(&cell.intervals) > 0).collect();
     let p99_ns = |cell: &Cell| cell.latency.as_ref().and_then(|latency| latency.p99_ns);
     let loss = |cell: &Cell| share(cell.ledger.lost, cell.ledger.sent).unwrap_or(0.0);
     cells.sort_by(|one, other| {
         loss(other).total_cmp(&loss(one)).then_with(|| p99_ns(other).cmp(&p99_ns(one)))
     });
-    cells.into_iter().map(chart).collect()
+    cells.into_iter().map(cell_chart).collect()
 }
 
 /// The end of the last interval, 0 without one.
-fn end_ns(cell: &Cell) -> u64 {
-    cell.intervals.iter().map(|interval| interval.end_ns).max().unwrap_or(0)
+fn end_ns(intervals: &[Interval]) -> u64 {
+    intervals.iter().map(|interval| interval.end_ns).max().unwrap_or(0)
 }
 
-fn share(part: Option<u64>, whole: u64) -> Option<f64> {
+pub(super) fn share(part: Option<u64>, whole: u64) -> Option<f64> {
     part.filter(|_| whole > 0).map(|part| part as f64 / whole as f64)
 }
 
@@ -49,7 +53,7 @@ fn length_ns(interval: &Interval) -> u64 {
 }
 
 /// A figure of each interval, to be drawn as one panel.
-struct Panel {
+pub(super) struct Panel {
     label: &'static str,
     /// By interval; `None` if it is unknown.
     values: Vec<Option<f64>>,
@@ -58,6 +62,8 @@ struct Panel {
     /// At the lower and upper edge.
     range: (f64, f64),
     ticks: Vec<(f64, String)>,
+    /// Behind the line.
+    map: Vec<HeatCell>,
 }
 
 impl Panel {
@@ -71,97 +77,145 @@ impl Panel {
         let top = values.iter().flatten().copied().fold(least, f64::max);
         let ticks = vec![(0.0, "0".to_owned()), (top, show(top))];
         // A line that touches the edge is hard to see. Arbitrary: a tenth.
-        Self { label, values, show, range: (0.0, top * 1.1), ticks }
+        Self { label, values, show, range: (0.0, top * 1.1), ticks, map: Vec::new() }
+    }
+
+    /// Datagrams per second, from the counts of these intervals.
+    pub(super) fn of_rate(
+        label: &'static str,
+        intervals: &[Interval],
+        counts: impl Iterator<Item = Option<u64>>,
+    ) -> Self {
+        let rate = |(one, count): (&Interval, _)| Some(share(count, length_ns(one))? * 1e9);
+        Self::from_zero(label, intervals.iter().zip(counts).map(rate).collect(), show_pps, 1.0)
+    }
+
+    /// Shares of datagrams.
+    pub(super) fn of_loss(label: &'static str, shares: impl Iterator<Item = Option<f64>>) -> Self {
+        Self::from_zero(label, shares.collect(), percent, LEAST_LOSS)
+    }
+
+    /// Whether anything is known.
+    pub(super) fn is_known(&self) -> bool {
+        !self.map.is_empty() || self.values.iter().any(Option::is_some)
     }
 
     /// A logarithmic scale of whole decades; the values are ns.
-    fn of_latency(values: impl Iterator<Item = Option<u64>>) -> Self {
+    fn of_latency(values: impl Iterator<Item = Option<u64>>, map: Vec<HeatCell>) -> Self {
         let power = |ns: Option<u64>| ns.map(|ns| (ns.max(1) as f64).log10());
         let values: Vec<_> = values.map(power).collect();
-        let known = || values.iter().flatten().copied();
+        let of_map = map.iter().flat_map(|cell| [cell.y.0, cell.y.1]);
+        let known = || values.iter().flatten().copied().chain(of_map.clone());
         let low = known().fold(f64::INFINITY, f64::min).floor();
         let high = known().fold(f64::NEG_INFINITY, f64::max).ceil().max(low + 1.0);
         let (first, last) = (low as u32, high as u32);
         // Arbitrary: as many as a panel is high for.
-        let step = (last - first).div_ceil(3).max(1) as usize;
+        let step = (last - first).div_ceil(if map.is_empty() { 3 } else { 5 }).max(1) as usize;
         let ticks = (first..=last).step_by(step).map(|power| (f64::from(power), decade(power)));
         let show = |power: f64| show_nanos(10_f64.powf(power).round() as u64);
-        Self { label: "p99 latency", ticks: ticks.collect(), range: (low, high), show, values }
+        let label = match map.is_empty() {
+            true => "p99 latency",
+            false => "p99 latency; darker: more datagrams",
+        };
+        Self { label, ticks: ticks.collect(), range: (low, high), show, values, map }
     }
+}
+
+/// The intervals of each column of a chart.
+fn columns(intervals: &[Interval]) -> impl Iterator<Item = &[Interval]> {
+    intervals.chunks(intervals.len().div_ceil(MOST_COLUMNS).max(1))
+}
+
+/// The latencies of each interval, as rectangles; intervals are added up if there are many.
+fn heat_map(cell: &Cell) -> Vec<HeatCell> {
+    let bound_ns = cell.latency.as_ref().map_or(0, |latency| latency.bound_ns);
+    let columns = columns(&cell.intervals).map(|column| {
+        let mut counts = BTreeMap::<u64, u64>::new();
+        // Latencies below the error bound of the clocks mean nothing.
+        for (low_ns, count) in column.iter().flat_map(Interval::latencies) {
+            if low_ns >= bound_ns && count > 0 {
+                let sum = counts.entry(low_ns).or_default();
+                *sum = sum.saturating_add(count);
+            }
+        }
+        (column, counts)
+    });
+    let cells = columns.flat_map(|(column, counts)| {
+        let start = column.first().map_or(0, |first| first.start_ns) as f64;
+        let end = column.last().map_or(0, |last| last.end_ns) as f64;
+        let power = |ns: u64| (ns.max(1) as f64).log10();
+        counts.into_iter().map(move |(low_ns, count)| {
+            let high_ns = low_ns.saturating_add(1 << low_ns.max(1).ilog2().saturating_sub(2));
+            HeatCell { x: (start, end), y: (power(low_ns), power(high_ns)), count }
+        })
+    });
+    cells.collect()
 }
 
 /// What is known of the cell: at least how much was sent.
 fn panels(cell: &Cell) -> Vec<Panel> {
     let all = &cell.intervals;
-    let rate = |of: fn(&Interval) -> Option<u64>| -> Vec<_> {
-        let rate = |one: &Interval| share(of(one), length_ns(one)).map(|per_ns| per_ns * 1e9);
-        all.iter().map(rate).collect()
-    };
     let (received, lost) = match cell.exchange.is_some() {
         true => ("answered per second", "not answered"),
         false => ("received per second", "lost"),
     };
-    let loss: Vec<_> = all.iter().map(|one| share(one.lost, one.sent)).collect();
-    let p99 = Panel::of_latency(all.iter().map(|one| one.latency?.p99_ns));
-    let rate_panel = |label, values| Panel::from_zero(label, values, show_pps, 1.0);
+    let p99_ns = all.iter().map(|one| one.latency?.p99_ns);
     let mut panels = vec![
-        rate_panel(received, rate(|one| one.received)),
-        Panel::from_zero(lost, loss, percent, LEAST_LOSS),
-        p99,
+        Panel::of_rate(received, all, all.iter().map(|one| one.received)),
+        Panel::of_loss(lost, all.iter().map(|one| share(one.lost, one.sent))),
+        Panel::of_latency(p99_ns, heat_map(cell)),
     ];
-    panels.retain(|panel| panel.values.iter().any(Option::is_some));
+    panels.retain(Panel::is_known);
     if panels.is_empty() {
-        panels.push(rate_panel("sent per second", rate(|one| Some(one.sent))));
+        let sent = all.iter().map(|one| Some(one.sent));
+        panels.push(Panel::of_rate("sent per second", all, sent));
     }
     panels
 }
 
-fn chart(cell: &Cell) -> Chart {
+fn cell_chart(cell: &Cell) -> Chart {
     let trial = if cell.trial > 0 { format!(" trial {}", cell.trial) } else { String::new() };
-    let width = cell.intervals.first().map_or(0, length_ns);
-    let caption = format!("{} intervals of {}", cell.intervals.len(), duration(width));
-    let mut chart = Chart::of_panels(cell.id.clone() + &trial, caption);
-    let panels = panels(cell);
-    let last = panels.len() - 1;
+    chart(cell.id.clone() + &trial, &cell.intervals, &panels(cell))
+}
+
+/// A chart of panels, one above the other, with the stalls of these intervals.
+pub(super) fn chart(title: String, intervals: &[Interval], panels: &[Panel]) -> Chart {
+    let width = intervals.first().map_or(0, length_ns);
+    let caption = format!("{} intervals of {}", intervals.len(), duration(width));
+    let mut chart = Chart::of_panels(title, caption);
     for (at, panel) in panels.iter().enumerate() {
-        chart = draw(chart, cell, panel, at == last);
+        chart = draw(chart, intervals, panel, at + 1 == panels.len());
     }
     chart
 }
 
-fn draw(chart: Chart, cell: &Cell, panel: &Panel, is_last: bool) -> Chart {
-    let end = end_ns(cell);
+fn draw(chart: Chart, intervals: &[Interval], panel: &Panel, is_last: bool) -> Chart {
+    let end = end_ns(intervals);
     let frame = Frame { x: (0.0, end as f64), y: panel.range };
     let label = |ns: u64| if is_last { duration(ns) } else { String::new() };
     let times = times(end).into_iter().map(|ns| (ns as f64, label(ns)));
-    let stalls = cell.intervals.iter().filter(|one| one.stalls > 0).map(|one| {
-        let part = share(Some(one.stalled_ns), length_ns(one)).unwrap_or(1.0);
-        let label =
-            format!("{}: stalled {}× ({})", span(one), one.stalls, show_nanos(one.stalled_ns));
-        ((one.start_ns as f64, one.end_ns as f64), part, label)
+    let stalls = columns(intervals).filter_map(|column| {
+        let (start_ns, end_ns) = (column.first()?.start_ns, column.last()?.end_ns);
+        let count = sum_counts(column.iter().filter_map(|one| one.stalls));
+        let stalled_ns = sum_counts(column.iter().filter_map(|one| one.stalled_ns));
+        let all = Interval { start_ns, end_ns, ..Interval::default() };
+        let part = share(Some(stalled_ns), length_ns(&all)).unwrap_or(1.0);
+        let label = format!("{}: stalled {count}× ({})", span(&all), show_nanos(stalled_ns));
+        (count > 0).then_some(((start_ns as f64, end_ns as f64), part, label))
     });
-    let mut chart = chart
-        .panel(frame, panel.label)
+    let middle = |one: &Interval| one.start_ns as f64 + length_ns(one) as f64 / 2.0;
+    let points = intervals.iter().zip(&panel.values).map(|(one, value)| {
+        let label = |y| format!("{}: {}", span(one), (panel.show)(y));
+        let value = value.map(|y| Value { y, label: label(y), tone: Tone::Plain });
+        (middle(one), value)
+    });
+    chart
+        .panel(frame, panel.label, if panel.map.is_empty() { PANEL } else { MAP })
         .x_ticks(times)
         .y_ticks(panel.ticks.iter().cloned())
-        .shades(stalls);
-    let middle = |one: &Interval| one.start_ns as f64 + length_ns(one) as f64 / 2.0;
-    let points: Vec<_> = cell.intervals.iter().zip(panel.values.iter().copied()).collect();
-    // A line ends where a value is unknown.
-    for known in points.chunk_by(|one, next| one.1.is_some() == next.1.is_some()) {
-        let line = known.iter().filter_map(|(one, value)| Some((middle(one), (*value)?)));
-        let is_dotted = points.len() <= MOST_DOTS || known.len() == 1;
-        let dots = known.iter().filter(|_| is_dotted).filter_map(|(one, value)| {
-            let value = (*value)?;
-            let shown = format!("{}: {}", span(one), (panel.show)(value));
-            Some((middle(one), value, shown))
-        });
-        if known.iter().any(|(_, value)| value.is_some()) {
-            chart = chart.line(line);
-        }
-        chart = chart.dots(dots);
-    }
-    chart
+        .stalls(stalls)
+        .heat(&panel.map)
+        .values("line", &points.collect::<Vec<_>>())
 }
 
 /// `12 s–13 s`
@@ -209,8 +263,9 @@ mod tests {
                 received: Some(1_000 - lost),
                 lost: Some(lost),
                 latency: Some(IntervalLatency { p99_ns, ..IntervalLatency::default() }),
-                stalls: u64::from(at == 2),
-                stalled_ns: if at == 2 { 50_000_000 } else { 0 },
+                latency_histogram: Some(format!("7168:3 8192:{}", 1_000 - lost)),
+                stalls: Some(u64::from(at == 2)),
+                stalled_ns: Some(if at == 2 { 50_000_000 } else { 0 }),
                 ..Interval::default()
             }
         };
@@ -230,14 +285,19 @@ mod tests {
     #[test]
     fn each_interval_is_a_point_of_each_line() {
         for intervals in [1, 5, 1_024] {
-            let chart = chart(&cell("1k", intervals, 400));
+            let chart = cell_chart(&cell("1k", intervals, 400));
             assert_eq!(points(&chart), [intervals as usize; 3]);
             let figure = chart.figure();
-            let dots = if intervals as usize <= MOST_DOTS { 3 * intervals as usize } else { 0 };
+            let dots = if intervals <= 120 { 3 * intervals as usize } else { 0 };
             assert_eq!(figure.matches("<circle").count(), dots, "{intervals}");
             assert_eq!(figure.matches("<rect").count(), if intervals > 2 { 3 } else { 0 });
+            // Two buckets a column; of 1,024 intervals, nine are one column.
+            let columns = intervals.div_ceil(intervals.div_ceil(120));
+            let paths = figure.split("<path class=\"heat\"").skip(1);
+            let cells = paths.map(|path| path.split('>').next().unwrap().matches('z').count());
+            assert_eq!(cells.sum::<usize>() as u64, 2 * columns, "{intervals}");
         }
-        let figure = chart(&cell("1k", 5, 400)).figure();
+        let figure = cell_chart(&cell("1k", 5, 400)).figure();
         for shown in [
             "<b>plain/64/1k</b> 5 intervals of 100 ms",
             "<title>100 ms–200 ms: 6.00 kpps</title>",
@@ -256,13 +316,35 @@ mod tests {
         cell.intervals[1].latency = None;
         let latency = cell.intervals[4].latency.as_mut().unwrap();
         latency.p99_ns = None;
-        assert_eq!(points(&chart(&cell)), [6, 6, 1, 2, 1]);
+        assert_eq!(points(&cell_chart(&cell)), [6, 6, 1, 2, 1]);
         for one in &mut cell.intervals {
             (one.received, one.lost, one.latency) = (None, None, None);
+            one.latency_histogram = None;
         }
-        let sent = chart(&cell);
+        let sent = cell_chart(&cell);
         assert_eq!(points(&sent), [6]);
         assert!(sent.figure().contains(">sent per second<"));
+    }
+
+    #[test]
+    fn a_map_has_what_is_known_of_latencies() {
+        let mut cell = cell("1k", 2, 0);
+        let map = heat_map(&cell);
+        let counts: Vec<_> = map.iter().map(|one| one.count).collect();
+        assert_eq!(counts, [3, 1_000, 3, 1_000]);
+        assert_eq!((map[1].x, map[1].y.0), ((0.0, 1e8), 8_192_f64.log10()));
+        assert_eq!(map[1].y.1, 10_240_f64.log10());
+        let texts = ["", "x 5 6:y 7:8:9 -1:2", "0:0", "18446744073709551615:18446744073709551615"];
+        for (text, cells) in texts.into_iter().zip([0, 0, 0, 1]) {
+            cell.intervals[0].latency_histogram = Some(text.to_owned());
+            cell.intervals[1].latency_histogram = None;
+            assert_eq!(heat_map(&cell).len(), cells, "{text}");
+            roxmltree::Document::parse(&cell_chart(&cell).figure()).unwrap();
+        }
+        cell.latency.as_mut().unwrap().bound_ns = 8_000;
+        cell.intervals[1].latency_histogram = Some("7168:3 8192:9".to_owned());
+        cell.intervals[0].latency_histogram = None;
+        assert_eq!(heat_map(&cell).len(), 1);
     }
 
     #[test]

@@ -21,7 +21,17 @@ pub(super) fn draw(report: &Report, styler: Styler) -> String {
     }
     let received = item("received", sum(|ledger| ledger.received));
     let lost = item("lost", sum(|ledger| ledger.lost)) + &in_brackets(&places(report));
-    let mut all = vec![format!("{sent} = {received} + {lost}"), refused];
+    // Of cells whose sink was lost, part of the outcome is unknown.
+    let is_unknown = |ledger: &&Ledger| ledger.lost.is_none();
+    let left = |ledger: &Ledger| ledger.sent.saturating_sub(ledger.received.unwrap_or(0));
+    let unknown = sum_counts(ledgers().filter(is_unknown).map(left));
+    let mut all = match (ledgers().all(|ledger| is_unknown(&ledger)), unknown) {
+        (true, _) => vec![received, no_break("loss unknown"), refused],
+        (_, 0) => vec![format!("{sent} = {received} + {lost}"), refused],
+        (_, _) => {
+            vec![format!("{sent} = {received} + {lost} + {}", item("unknown", unknown)), refused]
+        }
+    };
     all.extend(items([
         ("duplicate", sum(|ledger| ledger.duplicate)),
         ("late", sum(|ledger| ledger.late)),
@@ -29,7 +39,9 @@ pub(super) fn draw(report: &Report, styler: Styler) -> String {
         ("foreign", sum(|ledger| ledger.foreign)),
         ("corrupt", sum(|ledger| ledger.corrupt)),
     ]));
-    all.push(unaccounted(report, sum(|ledger| ledger.unaccounted), styler));
+    if ledgers().any(|ledger| !is_unknown(&ledger)) {
+        all.push(unaccounted(report, sum(|ledger| ledger.unaccounted), styler));
+    }
     join_dotted(&all)
 }
 

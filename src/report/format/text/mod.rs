@@ -17,8 +17,11 @@ mod warnings;
 pub(crate) mod worst_interval;
 
 pub(crate) use doctor::doctor;
-pub(super) use rows::measured;
+pub(crate) use rows::Figure;
+pub(super) use rows::{Row, TableModel, measured, p50, p99};
 pub(crate) use search::search;
+pub(super) use search::{SearchOutline, rate, search_outline, verdict, with_loss};
+pub(super) use servers::{ServerOutline, echo_outline, refused, sink_outline, size_class};
 pub(crate) use servers::{echo, sink};
 pub(crate) use style::{Style, wrap};
 pub(super) use table::{Grid, Title};
@@ -27,7 +30,7 @@ pub(crate) use warnings::of_run as warnings;
 use crate::document::Report;
 use crate::report::checks::fail_if::gate_rows;
 use crate::report::checks::validity::invalid_lines;
-use rows::TableModel;
+use crate::report::checks::warning_codes::{Severity, find};
 use style::{Color, MIN_WIDTH, NBSP, Styler, note};
 
 /// The text, ending in a line break. Rows of the table are never broken.
@@ -68,15 +71,18 @@ pub(in crate::report) struct Outline {
     pub(in crate::report) notes: Vec<(String, String)>,
     /// Warnings and their cells; no cells if the warning is about the run.
     pub(in crate::report) warnings: Vec<(String, String)>,
+    /// Whether the first warning distorts the figures.
+    pub(in crate::report) is_distorted: bool,
 }
 
 pub(in crate::report) fn outline(report: &Report) -> Outline {
     let styler = Styler { color: false };
     let table = TableModel::of(report);
-    let plain = |text: String| text.replace(NBSP, " ");
     let notes = notes::list(report, &table, styler).into_iter();
-    let warnings = warnings::lines(report).into_iter();
+    let warnings = warnings::lines(report);
+    let worst = warnings.first().and_then(|worst| find(&worst.warning.code));
     Outline {
+        is_distorted: worst.is_some_and(|code| code.severity <= Severity::Major),
         invalid: invalid_lines(report),
         title: plain(head::title(report, styler)),
         settings: head::settings(report).into_iter().map(plain).collect(),
@@ -84,6 +90,17 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
         grid: (!table.rows.is_empty()).then(|| table::grid(&table)),
         gates: gate_rows(report),
         notes: notes.map(|(label, text)| (label, plain(text))).collect(),
-        warnings: warnings.map(|one| (one.warning.message.trim().to_owned(), one.about)).collect(),
+        warnings: listed(warnings),
     }
+}
+
+/// Without blanks that do not break a line.
+fn plain(text: String) -> String {
+    text.replace(NBSP, " ")
+}
+
+/// Warnings and their cells.
+fn listed(warnings: Vec<warnings::Line>) -> Vec<(String, String)> {
+    let warnings = warnings.into_iter();
+    warnings.map(|one| (one.warning.message.trim().to_owned(), one.about)).collect()
 }

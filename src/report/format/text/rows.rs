@@ -2,39 +2,39 @@
 
 use super::style::{INFINITE, UNKNOWN, distinct};
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
-use crate::report::checks::metric::is_infinite;
+use crate::report::checks::metric::{is_infinite, loss};
 use crate::report::checks::warnings::is_uncut;
 use crate::unit::{self, show_nanos, show_nanos_above};
 
-pub(super) struct Row<'a> {
+pub(in crate::report::format) struct Row<'a> {
     /// The payload: `64`, or `imix`.
-    pub(super) size: String,
+    pub(in crate::report::format) size: String,
     /// The engine, as in the cell's id: `plain`, `gso+batch`.
-    pub(super) engine: &'a str,
+    pub(in crate::report::format) engine: &'a str,
     /// The requested rate; in a merged table `max`.
-    pub(super) rate: &'a str,
+    pub(in crate::report::format) rate: &'a str,
     /// The direction, if both are measured: `forward` or `reverse`.
-    pub(super) direction: Option<&'a str>,
+    pub(in crate::report::format) direction: Option<&'a str>,
     /// The cells of rate, loss and CPU time, one per trial.
-    pub(super) speed: Vec<&'a Cell>,
+    pub(in crate::report::format) speed: Vec<&'a Cell>,
     /// The cells of latency; other cells than `speed` in a merged table only.
-    pub(super) timing: Vec<&'a Cell>,
+    pub(in crate::report::format) timing: Vec<&'a Cell>,
 }
 
-pub(super) struct TableModel<'a> {
+pub(in crate::report::format) struct TableModel<'a> {
     /// By size, then engine, rate and direction.
-    pub(super) rows: Vec<Row<'a>>,
+    pub(in crate::report::format) rows: Vec<Row<'a>>,
     /// If every row joins `max` and one other rate: that rate as requested.
-    pub(super) merged: Option<&'a str>,
+    pub(in crate::report::format) merged: Option<&'a str>,
     pub(super) has_trials: bool,
     pub(super) both_directions: bool,
     pub(super) send_only: bool,
-    pub(super) has_requests: bool,
+    pub(in crate::report::format) has_requests: bool,
 }
 
 impl<'a> TableModel<'a> {
     /// Sorts the cells of a report into rows, without calibration.
-    pub(super) fn of(report: &'a Report) -> Self {
+    pub(in crate::report::format) fn of(report: &'a Report) -> Self {
         let cells: Vec<_> = measured(report).collect();
         let rates = distinct(cells.iter().map(|cell| cell.rate.as_str()));
         let directions = distinct(cells.iter().map(|cell| cell.direction.as_deref()));
@@ -80,8 +80,17 @@ impl<'a> TableModel<'a> {
         self.rows.iter().flat_map(|row| row.timing.iter().copied())
     }
 
+    /// What its rates are of.
+    pub(in crate::report::format) const fn outcome(&self) -> &'static str {
+        match (self.send_only, self.has_requests) {
+            (true, _) => "sent",
+            (_, true) => "answered",
+            _ => "delivered",
+        }
+    }
+
     /// A short name of a row: its cells' id, without the rate where rows join two.
-    pub(super) fn name(&self, row: &Row<'a>) -> String {
+    pub(in crate::report::format) fn name(&self, row: &Row<'a>) -> String {
         let id = row.any().map_or("", |cell| cell.id.as_str());
         let id = id.strip_suffix("/reverse").unwrap_or(id);
         let name = match id.rsplit_once('/') {
@@ -98,21 +107,32 @@ impl<'a> Row<'a> {
     }
 
     /// Whether super-packets were never segmented.
-    pub(super) fn is_uncut(&self) -> bool {
+    pub(in crate::report::format) fn is_uncut(&self) -> bool {
         self.speed.iter().chain(&self.timing).any(|cell| is_uncut(cell))
     }
 
     /// Datagrams delivered per second; sent, if arrivals are unknown.
-    pub(super) fn pps(&self) -> Option<f64> {
+    pub(in crate::report::format) fn pps(&self) -> Option<f64> {
         median(&self.speed, |cell| far_side(cell).pps)
     }
 
-    /// Half the range of that over the trials, as a share of the median.
-    pub(super) fn spread(&self) -> Option<f64> {
+    /// The lowest and highest of that over the trials; `None` without several.
+    pub(in crate::report::format) fn range(&self) -> Option<(f64, f64)> {
         let all = || self.speed.iter().filter_map(|cell| far_side(cell).pps);
-        let middle = self.pps().filter(|&pps| pps > 0.0 && all().count() > 1)?;
-        let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
+        let range = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
+        (all().count() > 1).then_some(range)
+    }
+
+    /// Half that range, as a share of the median.
+    pub(in crate::report::format) fn spread(&self) -> Option<f64> {
+        let (middle, (low, high)) = (self.pps().filter(|&pps| pps > 0.0)?, self.range()?);
         Some((high - low) / 2.0 / middle)
+    }
+
+    /// The highest loss of its cells, as a share.
+    pub(in crate::report::format) fn worst_loss(&self) -> Option<f64> {
+        let cells = self.speed.iter().chain(&self.timing);
+        cells.filter_map(|cell| loss(cell)).reduce(f64::max)
     }
 
     pub(super) fn is_infinite(&self, quantile: f64) -> bool {
@@ -122,7 +142,7 @@ impl<'a> Row<'a> {
     }
 
     /// A percentile or its limit; infinite if it is infinite in half of the trials or more.
-    pub(super) fn percentile(&self, quantile: f64, of: BoundedFigure) -> Figure {
+    pub(in crate::report::format) fn percentile(&self, quantile: f64, of: BoundedFigure) -> Figure {
         if self.is_infinite(quantile) { Figure::Infinite } else { self.received(of) }
     }
 
@@ -155,19 +175,19 @@ impl<'a> Row<'a> {
     }
 }
 
-pub(super) type BoundedFigure = fn(&Latency) -> Bounded;
+pub(in crate::report::format) type BoundedFigure = fn(&Latency) -> Bounded;
 
-pub(super) fn p50(latency: &Latency) -> Bounded {
+pub(in crate::report::format) fn p50(latency: &Latency) -> Bounded {
     (latency.p50_ns, latency.limits().p50_ns)
 }
 
-pub(super) fn p99(latency: &Latency) -> Bounded {
+pub(in crate::report::format) fn p99(latency: &Latency) -> Bounded {
     (latency.p99_ns, latency.limits().p99_ns)
 }
 
 /// A latency in ns, or its upper limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Figure {
+pub(crate) enum Figure {
     Known(u64),
     Below(u64),
     Infinite,
@@ -175,7 +195,7 @@ pub(super) enum Figure {
 }
 
 impl Figure {
-    pub(super) fn of(bounded: Bounded) -> Self {
+    pub(crate) fn of(bounded: Bounded) -> Self {
         match bounded {
             (Some(ns), _) => Self::Known(ns),
             (None, Some(limit_ns)) => Self::Below(limit_ns),
@@ -184,7 +204,7 @@ impl Figure {
     }
 
     /// `8.54 µs`, `<12.1 µs`, or a sign.
-    pub(super) fn show(self) -> String {
+    pub(crate) fn show(self) -> String {
         match self {
             Self::Known(ns) => show_nanos(ns),
             Self::Below(ns) => format!("<{}", show_nanos_above(ns)),

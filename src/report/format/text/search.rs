@@ -1,14 +1,15 @@
 //! The text of a search: its results, and the latency at each rate up to them.
 
-use super::rows::has_requests;
+use super::rows::{Figure, has_requests};
 use super::style::{
-    Color, GAP, INFINITE, MIN_WIDTH, Style, Styler, UNKNOWN, align, counted, dotted, no_break,
-    percent, wrap,
+    Color, GAP, MIN_WIDTH, Style, Styler, UNKNOWN, align, counted, dotted, no_break, percent, wrap,
 };
-use super::{head, warnings};
+use super::table::{Grid, Title};
+use super::{head, listed, plain, warnings};
 use crate::document::{
     CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialDocument, TrialVerdict,
 };
+use crate::report::checks::validity::invalid_lines;
 use crate::unit::show_nanos;
 
 pub(crate) fn search(document: &SearchDocument, style: Style) -> String {
@@ -19,18 +20,59 @@ pub(crate) fn search(document: &SearchDocument, style: Style) -> String {
     parts.push(styler.paragraph(Color::Quiet, &goals(document), width));
     for found in &document.searches {
         let mut lines = wrap(&result(found, styler), width, 2);
-        lines.extend(notes(found, styler, width));
+        let notes = wrap(&notes(found), width.saturating_sub(2), 0).into_iter();
+        let notes = notes.filter(|line| !line.is_empty()).map(|line| format!("  {line}"));
+        lines.extend(styler.paint_lines(Color::Quiet, notes.collect()));
         parts.push(lines.join("\n"));
         if !found.curve.is_empty() {
-            parts.push(curve(found, has_requests(&document.report), styler));
+            parts.push(draw_curve(&curve(found, has_requests(&document.report)), styler));
         }
-        parts.extend(failed_trials(found, styler, width));
+        parts.extend(draw_failed(&failed_trials(found), styler, width));
     }
     if document.searches.is_empty() {
         parts.push(styler.paint(Color::Warning, "Partial: no result yet."));
     }
     parts.extend(warnings::draw(&warnings::lines(&passing(document)), style));
     parts.join("\n\n") + "\n"
+}
+
+/// The content of a search's text without its layout, for formats that lay it out themselves.
+pub(in crate::report) struct SearchOutline<'a> {
+    pub(in crate::report) invalid: Vec<String>,
+    pub(in crate::report) title: String,
+    pub(in crate::report) settings: Vec<String>,
+    pub(in crate::report) results: Vec<ResultOutline<'a>>,
+    /// As in the outline of a run.
+    pub(in crate::report) warnings: Vec<(String, String)>,
+}
+
+/// The result for one size and engine.
+pub(in crate::report) struct ResultOutline<'a> {
+    pub(in crate::report) found: &'a Found,
+    pub(in crate::report) result: String,
+    pub(in crate::report) notes: String,
+    pub(in crate::report) curve: Grid,
+    /// Trials that did not pass.
+    pub(in crate::report) failed: Grid,
+}
+
+pub(in crate::report) fn search_outline(document: &SearchDocument) -> SearchOutline<'_> {
+    let (report, styler) = (&document.report, Styler { color: false });
+    let result = |found| ResultOutline {
+        found,
+        result: plain(result(found, styler)),
+        notes: notes(found),
+        curve: curve(found, has_requests(report)),
+        failed: failed_trials(found),
+    };
+    let settings = head::settings(report).into_iter().chain([goals(document)]);
+    SearchOutline {
+        invalid: invalid_lines(report),
+        title: plain(head::title(report, styler)),
+        settings: settings.map(plain).collect(),
+        results: document.searches.iter().map(result).collect(),
+        warnings: listed(warnings::lines(&passing(document))),
+    }
 }
 
 fn goals(document: &SearchDocument) -> String {
@@ -58,7 +100,7 @@ fn result(found: &Found, styler: Styler) -> String {
     let p99_ns = found.p99_ns.filter(|_| found.low_pps.is_some());
     let at_low = found.curve.iter().find(|point| Some(point.rate_pps) == found.low_pps);
     let loss = at_low.and_then(|point| point.loss);
-    items.extend(p99_ns.map(|ns| format!("p99 {} there", percentile(ns, 0.99, loss))));
+    items.extend(p99_ns.map(|ns| format!("p99 {} there", with_loss(Some(ns), 0.99, loss).show())));
     items.push(match found.limited_by {
         LimitedBy::Target => "limit: the target".to_owned(),
         LimitedBy::Generator => styler.paint(Color::Warning, "limit: the generator"),
@@ -72,7 +114,7 @@ fn result(found: &Found, styler: Styler) -> String {
     format!("{} {}", no_break(&label), dotted(&items))
 }
 
-fn notes(found: &Found, styler: Styler, width: usize) -> Option<String> {
+fn notes(found: &Found) -> String {
     let all = found.trials.len() as u64;
     let limit = match (found.limited_by, found.generator_pps) {
         (LimitedBy::Generator, Some(most)) => {
@@ -103,12 +145,8 @@ fn notes(found: &Found, styler: Styler, width: usize) -> Option<String> {
             found.disturbed
         )
     });
-    let notes = [Some(limit), verified, disturbed].into_iter().flatten().collect::<Vec<_>>();
-    let lines = wrap(&notes.join(" "), width.saturating_sub(2), 0);
-    let lines = lines.into_iter().filter(|line| !line.is_empty());
-    let lines = lines.map(|line| format!("  {line}")).collect();
-    let text = styler.paint_lines(Color::Quiet, lines).join("\n");
-    (!text.is_empty()).then_some(text)
+    let notes = [Some(limit), verified, disturbed].into_iter().flatten();
+    notes.filter(|note| !note.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn is_out_of_budget(found: &Found) -> bool {
@@ -132,37 +170,44 @@ fn out_of_budget(found: &Found) -> String {
     format!("{tentative}--budget ended after {trials}: a longer one narrows the interval.")
 }
 
-/// A line for each trial that did not pass, with the reason; one for the disturbed repeats of a
-/// trial, with that of the last. `None` without such trials.
-fn failed_trials(found: &Found, styler: Styler, width: usize) -> Option<String> {
+/// A row for each trial that did not pass, with the reason; one for the disturbed repeats of a
+/// trial, with that of the last.
+fn failed_trials(found: &Found) -> Grid {
     let failed = found.trials.iter().filter_map(|one| Some((one, verdict(one)?)));
     let failed: Vec<_> = failed.collect();
     let are_repeats = |(a, _): &(&TrialDocument, _), (b, _): &(&TrialDocument, _)| {
         let key = |one: &TrialDocument| (one.verdict, one.rate_pps.to_bits(), one.time_ns);
         a.verdict == TrialVerdict::Disturbed && key(a) == key(b)
     };
-    let (rows, reasons): (Vec<_>, Vec<_>) = failed
-        .chunk_by(are_repeats)
-        .filter_map(|repeats| {
-            let (last, verdict) = repeats.last()?;
-            let times =
-                if repeats.len() > 1 { format!(" ×{}", repeats.len()) } else { String::new() };
-            let row =
-                vec![rate(last.rate_pps), show_nanos(last.time_ns), format!("{verdict}{times}")];
-            Some((row, last.reason.as_deref().unwrap_or_default()))
-        })
-        .unzip();
-    let rows = align(&rows, |at| at == 2);
-    let lines = rows.lines().zip(reasons).flat_map(|(row, reason)| {
+    let rows = failed.chunk_by(are_repeats).filter_map(|repeats| {
+        let (last, verdict) = repeats.last()?;
+        let times = if repeats.len() > 1 { format!(" ×{}", repeats.len()) } else { String::new() };
+        let verdict = format!("{verdict}{times}");
+        let reason = last.reason.clone().unwrap_or_default();
+        Some(vec![rate(last.rate_pps), show_nanos(last.time_ns), verdict, reason])
+    });
+    let columns = [("rate", false), ("length", false), ("verdict", true), ("reason", true)];
+    Grid {
+        columns: columns.map(|(title, is_left)| Title::new(title, is_left)).into(),
+        rows: rows.collect(),
+    }
+}
+
+/// The rows as lines; `None` without any.
+fn draw_failed(failed: &Grid, styler: Styler, width: usize) -> Option<String> {
+    let rows: Vec<_> = failed.rows.iter().map(|row| row[..3].to_vec()).collect();
+    let rows = align(&rows, |at| failed.columns[at].is_left);
+    let lines = rows.lines().zip(&failed.rows).flat_map(|(row, all)| {
         let row = no_break(&format!("{:GAP$}{row}", ""));
-        wrap(&format!("{row}: {reason}"), width, 2 * GAP)
+        wrap(&format!("{row}: {}", all[3]), width, 2 * GAP)
     });
     let title = styler.paint(Color::Quiet, "Trials that did not pass:");
-    (!failed.is_empty()).then(|| [title].into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
+    let lines = [title].into_iter().chain(lines);
+    (!failed.rows.is_empty()).then(|| lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// The verdict of a trial in a word; `None` if it passed.
-const fn verdict(trial: &TrialDocument) -> Option<&'static str> {
+pub(in crate::report) const fn verdict(trial: &TrialDocument) -> Option<&'static str> {
     match trial.verdict {
         TrialVerdict::Pass => None,
         TrialVerdict::Fail => Some("failed"),
@@ -171,14 +216,21 @@ const fn verdict(trial: &TrialDocument) -> Option<&'static str> {
     }
 }
 
-fn curve(found: &Found, has_requests: bool, styler: Styler) -> String {
+fn curve(found: &Found, has_requests: bool) -> Grid {
     let (delivered, lost) =
         if has_requests { ("answered", "no reply") } else { ("delivered", "lost") };
     let titles = ["rate", delivered, lost, "p50", "p99", "held"];
-    let mut rows = vec![titles.map(|title| styler.paint(Color::Quiet, title)).to_vec()];
-    rows.extend(
-        found.curve.iter().map(|point| row(point).map(|figure| styler.figure(&figure)).to_vec()),
-    );
+    Grid {
+        columns: titles.map(|title| Title::new(title, false)).into(),
+        rows: found.curve.iter().map(|point| row(point).to_vec()).collect(),
+    }
+}
+
+fn draw_curve(curve: &Grid, styler: Styler) -> String {
+    let titles = curve.columns.iter().map(|title| styler.paint(Color::Quiet, &title.text));
+    let figures = |row: &Vec<String>| row.iter().map(|figure| styler.figure(figure)).collect();
+    let rows: Vec<_> =
+        std::iter::once(titles.collect()).chain(curve.rows.iter().map(figures)).collect();
     let lines = align(&rows, |_| false);
     lines.lines().map(|line| format!("{:GAP$}{line}", "")).collect::<Vec<_>>().join("\n")
 }
@@ -189,16 +241,18 @@ fn row(point: &CurvePoint) -> [String; 6] {
         rate(point.rate_pps),
         known(point.delivered_pps.map(rate)),
         known(point.loss.map(percent)),
-        known(point.p50_ns.map(|ns| percentile(ns, 0.5, point.loss))),
-        known(point.p99_ns.map(|ns| percentile(ns, 0.99, point.loss))),
+        with_loss(point.p50_ns, 0.5, point.loss).show(),
+        with_loss(point.p99_ns, 0.99, point.loss).show(),
         format!("{}/{}", point.passed, point.trials),
     ]
 }
 
-fn percentile(ns: u64, quantile: f64, loss: Option<f64>) -> String {
-    match loss {
-        Some(loss) if loss > 1.0 - quantile => INFINITE.to_owned(),
-        _ => show_nanos(ns),
+/// A percentile that counts the lost as infinitely slow.
+pub(in crate::report) fn with_loss(ns: Option<u64>, quantile: f64, loss: Option<f64>) -> Figure {
+    match (ns, loss) {
+        (None, _) => Figure::Unknown,
+        (_, Some(loss)) if loss > 1.0 - quantile => Figure::Infinite,
+        (Some(ns), _) => Figure::Known(ns),
     }
 }
 
@@ -213,7 +267,7 @@ fn passing(document: &SearchDocument) -> Report {
 }
 
 /// A rate with enough digits to distinguish the two bounds: `243.1 kpps`.
-fn rate(pps: f64) -> String {
+pub(in crate::report) fn rate(pps: f64) -> String {
     let (value, prefix) = match pps {
         pps if pps >= 999_950.0 => (pps / 1e6, "M"),
         pps if pps >= 999.95 => (pps / 1e3, "k"),
@@ -230,50 +284,12 @@ fn rate(pps: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::report::{fixture, schema};
 
-    fn document() -> SearchDocument {
-        let cells = [("243100", "stalls", "passed"), ("245000", "no_reply", "failed")];
-        let cells = cells.map(|(rate, code, message)| {
-            let mut cell = fixture::cell("plain", 64, rate, rate.parse().unwrap());
-            cell.warnings.push(fixture::warning(code, message));
-            cell
-        });
-        let trial = |rate: f64, verdict, reason: Option<&str>| {
-            json!({"rate_pps": rate, "time_ns": 2_000_000_000, "purpose": "final",
-                "sent_pps": rate, "verdict": verdict, "reason": reason, "goals": []})
-        };
-        let point = |rate: f64, passed, loss: f64| {
-            json!({"rate_pps": rate, "trials": 2, "delivered_pps": rate * (1.0 - loss),
-                "loss": loss, "p50_ns": 83_200, "p99_ns": 170_000, "passed": passed})
-        };
-        let found = json!({
-            "id": "plain/64", "size": 64, "engine": "plain", "limited_by": "target",
-            "low_pps": 243_100.0, "passed": {"k": 2, "n": 2},
-            "high_pps": 245_000.0, "failed": {"k": 0, "n": 2},
-            "trial_ns": 2_000_000_000, "precision": 0.01, "p99_ns": 170_000, "disturbed": 1,
-            "verified": {"rate_pps": 218_790.0, "passed": 2, "of": 2},
-            "probe": {"delivered_pps": 250e3, "sent_pps": 300e3},
-            "curve": [point(24_310.0, 1, 0.0), point(245e3, 0, 0.02)],
-            "trials": [trial(243_100.0, "pass", None),
-                trial(245e3, "disturbed", Some("first")), trial(245e3, "disturbed", Some("last")),
-                trial(245e3, "fail", Some("loss<=0.1%: 2%, 1.9% too much"))],
-        });
-        SearchDocument {
-            report: fixture::report_of(cells.to_vec()),
-            inner: "bench".to_owned(),
-            goals: vec!["loss<=0.1%".to_owned(), "p99<=200us".to_owned()],
-            budget_ns: None,
-            searches: vec![serde_json::from_value(found).unwrap()],
-        }
-    }
-
     #[test]
     fn text_has_results_curves_and_limits() {
-        let mut document = document();
+        let mut document = fixture::search();
         let text = |document: &SearchDocument| {
             search(document, Style { color: false, width: 110, verbose: false })
         };
@@ -316,7 +332,7 @@ mod tests {
 
     #[test]
     fn documents_read_back_and_trials_are_rows() {
-        let document = document();
+        let document = fixture::search();
         schema::read_back(&document, schema::RUN);
         let csv = crate::report::format::csv::trials(&document).unwrap();
         let last = "\nplain/64,245000,2000000000,final,245000,,,,,fail,\"loss<=0.1%: 2%, 1.9% too \

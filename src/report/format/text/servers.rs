@@ -1,22 +1,43 @@
 //! The text of an echo server's and of a sink's document.
 
 use super::ledger::reasons;
-use super::style::{MIN_WIDTH, NBSP, Style, add_up, align, grouped as count, items};
+use super::style::{
+    MIN_WIDTH, NBSP, Style, add_up, align, counted, grouped as count, items, percent,
+};
+use super::table::{Grid, Title};
 use super::warnings;
 use crate::document::{
-    EchoDocument, SinkClient, SinkDocument, SinkListener, SinkSequences, SinkSource,
+    EchoDocument, SinkClient, SinkDocument, SinkListener, SinkSequences, SinkSource, Warning,
 };
 use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// Maximum number of listed sources; the document has all. Arbitrary: they fit on a screen.
 const MAX_SOURCES: usize = 20;
 
-#[derive(Default)]
-struct Lines(String);
+/// The content of a server's text without its layout, for formats that lay it out themselves.
+pub(in crate::report) struct ServerOutline<'a> {
+    /// What became of the datagrams, in a line.
+    pub(in crate::report) verdict: String,
+    /// Whether datagrams arrived, and none was lost or stayed unanswered.
+    pub(in crate::report) is_complete: bool,
+    pub(in crate::report) title: String,
+    pub(in crate::report) sections: Vec<Section>,
+    pub(in crate::report) warnings: &'a [Warning],
+}
 
-impl Lines {
+/// A table, or labelled lines, or both.
+#[derive(Default)]
+pub(in crate::report) struct Section {
+    pub(in crate::report) grid: Option<Grid>,
+    /// Label and text.
+    pub(in crate::report) lines: Vec<(String, String)>,
+    /// About the table.
+    pub(in crate::report) notes: Vec<String>,
+}
+
+impl Section {
     fn add(&mut self, name: &str, text: &str) {
-        self.0 += &format!("{name:<13} {}\n", text.replace(NBSP, " "));
+        self.lines.push((name.to_owned(), text.replace(NBSP, " ")));
     }
 
     fn add_count(&mut self, name: &str, many: u64, text: &str) {
@@ -30,6 +51,26 @@ impl Lines {
             self.add(name, &items.join(" · "));
         }
     }
+
+    fn draw(&self) -> String {
+        let mut lines = Vec::new();
+        if let Some(Grid { columns, rows }) = &self.grid {
+            let titles = columns.iter().map(|title| title.text.clone()).collect();
+            let rows: Vec<_> = std::iter::once(titles).chain(rows.iter().cloned()).collect();
+            lines.push(align(&rows, |at| columns[at].is_left));
+        }
+        lines.extend(self.lines.iter().map(|(name, text)| format!("{name:<13} {text}")));
+        lines.extend(self.notes.iter().cloned());
+        lines.join("\n") + "\n"
+    }
+}
+
+fn draw(outline: &ServerOutline<'_>, style: Style) -> String {
+    let mut parts = vec![outline.title.clone() + "\n"];
+    parts.extend(outline.sections.iter().map(Section::draw));
+    let style = Style { width: style.width.max(MIN_WIDTH), ..style };
+    parts.extend(warnings::of_run(outline.warnings, style).map(|text| text + "\n"));
+    parts.join("\n")
 }
 
 fn known(ns: Option<u64>) -> String {
@@ -40,18 +81,33 @@ fn amount(datagrams: u64, bytes: u64) -> String {
     format!("{} datagrams, {}", count(datagrams), show_bytes(bytes))
 }
 
-pub(crate) fn echo(document: &EchoDocument, _style: Style) -> String {
+pub(crate) fn echo(document: &EchoDocument, style: Style) -> String {
+    draw(&echo_outline(document), style)
+}
+
+pub(in crate::report) fn echo_outline(document: &EchoDocument) -> ServerOutline<'_> {
     let threads = match document.threads {
         0 | 1 => String::new(),
         threads => format!(" · {threads} threads"),
     };
     let (version, engine) = (&document.head.tool.version, &document.engine);
     let elapsed = show_nanos(document.elapsed_ns);
-    format!("udperf {version} · echo · {engine}{threads} · {elapsed}\n\n{}", echo_lines(document).0)
+    let verdict = match (document.received, document.returned) {
+        (0, _) => "no datagram arrived".to_owned(),
+        (all, returned) if all == returned => format!("all {} datagrams returned", count(all)),
+        (all, returned) => format!("{} of {} datagrams returned", count(returned), count(all)),
+    };
+    ServerOutline {
+        verdict,
+        is_complete: document.received > 0 && document.returned == document.received,
+        title: format!("udperf {version} · echo · {engine}{threads} · {elapsed}"),
+        sections: vec![echo_lines(document)],
+        warnings: &[],
+    }
 }
 
-fn echo_lines(document: &EchoDocument) -> Lines {
-    let mut lines = Lines::default();
+fn echo_lines(document: &EchoDocument) -> Section {
+    let mut lines = Section::default();
     lines.add("received", &amount(document.received, document.received_bytes));
     let rate = match (document.pps, document.active_ns) {
         (Some(pps), Some(ns)) => format!(", {} over {}", show_pps(pps), show_nanos(ns)),
@@ -60,10 +116,8 @@ fn echo_lines(document: &EchoDocument) -> Lines {
     lines.add("returned", &(amount(document.returned, document.returned_bytes) + &rate));
     let drop = document.drop.as_deref().unwrap_or_default();
     lines.add_count("dropped", document.dropped, &format!("by --drop {drop}"));
-    let reasons = reasons(&document.refused);
-    let refused = sum_counts(reasons.map(|(_, many)| many));
-    let reasons = items(reasons).join(" · ");
-    lines.add_count("refused", refused, &format!("by the system: {reasons}"));
+    let reasons = items(reasons(&document.refused)).join(" · ");
+    lines.add_count("refused", refused(document), &format!("by the system: {reasons}"));
     for (name, many, text) in [
         ("unanswered", document.unanswered, "whose sender might answer the reply"),
         ("overflow", document.overflow, "beyond the size of the delay queue"),
@@ -95,6 +149,11 @@ fn echo_lines(document: &EchoDocument) -> Lines {
     lines
 }
 
+/// Replies that the system refused.
+pub(in crate::report) fn refused(document: &EchoDocument) -> u64 {
+    sum_counts(reasons(&document.refused).map(|(_, many)| many))
+}
+
 fn cost(document: &EchoDocument) -> Vec<String> {
     let received = document.received as f64;
     // Calls that found the queue empty are not a cost of a datagram.
@@ -109,29 +168,62 @@ fn cost(document: &EchoDocument) -> Vec<String> {
 }
 
 pub(crate) fn sink(document: &SinkDocument, style: Style) -> String {
+    draw(&sink_outline(document), style)
+}
+
+pub(in crate::report) fn sink_outline(document: &SinkDocument) -> ServerOutline<'_> {
     let (version, elapsed) = (&document.head.tool.version, show_nanos(document.elapsed_ns));
-    let mut parts = vec![format!("udperf {version} · sink · {elapsed}\n")];
+    let mut sections = Vec::new();
     if !document.clients.is_empty() {
-        parts.push(clients(&document.clients));
+        sections.push(clients(&document.clients));
     }
-    parts.push(unsolicited(document));
+    sections.push(unsolicited(document));
     if document.others.datagrams > 0 {
-        parts.push(sources(document));
+        sections.push(sources(document));
     }
-    let style = Style { width: style.width.max(MIN_WIDTH), ..style };
-    parts.extend(warnings::of_run(&document.warnings, style).map(|text| text + "\n"));
-    parts.join("\n")
+    let [received, lost] = received_and_lost(document);
+    ServerOutline {
+        verdict: sink_verdict(document),
+        is_complete: (received > 0 || document.others.datagrams > 0)
+            && lost == 0
+            && document.warnings.is_empty(),
+        title: format!("udperf {version} · sink · {elapsed}"),
+        sections,
+        warnings: &document.warnings,
+    }
+}
+
+/// Datagrams of clients.
+fn received_and_lost(document: &SinkDocument) -> [u64; 2] {
+    let of = |count: fn(&SinkClient) -> u64| sum_counts(document.clients.iter().map(count));
+    [of(|client| client.received), of(|client| client.lost)]
+}
+
+fn sink_verdict(document: &SinkDocument) -> String {
+    let [received, lost] = received_and_lost(document);
+    let mut parts = Vec::new();
+    if received > 0 || lost > 0 {
+        let share = percent(lost as f64 / (received as f64 + lost as f64));
+        let (of, received) = (counted(document.clients.len() as u64, "client"), count(received));
+        parts.push(format!("{received} datagrams of {of}, {} lost ({share})", count(lost)));
+    }
+    if document.others.datagrams > 0 {
+        parts.push(format!("{} unsolicited datagrams", count(document.others.datagrams)));
+    }
+    if parts.is_empty() { "no datagram arrived".to_owned() } else { parts.join("; ") }
 }
 
 type SinkColumn<T> = (&'static str, fn(&T) -> String);
 
-fn table<T>(columns: &[SinkColumn<T>], all: &[T]) -> Vec<Vec<String>> {
-    let mut rows = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
-    rows.extend(all.iter().map(|one| columns.iter().map(|(_, cell)| cell(one)).collect()));
-    rows
+fn grid<T>(columns: &[SinkColumn<T>], is_left: impl Fn(usize) -> bool, all: &[T]) -> Grid {
+    let title = |(at, (title, _)): (usize, &SinkColumn<T>)| Title::new(title, is_left(at));
+    Grid {
+        columns: columns.iter().enumerate().map(title).collect(),
+        rows: all.iter().map(|one| columns.iter().map(|(_, cell)| cell(one)).collect()).collect(),
+    }
 }
 
-fn clients(clients: &[SinkClient]) -> String {
+fn clients(clients: &[SinkClient]) -> Section {
     let columns: [SinkColumn<SinkClient>; 7] = [
         ("client", |client| client.from.clone()),
         ("cells", |client| count(client.cells)),
@@ -141,8 +233,8 @@ fn clients(clients: &[SinkClient]) -> String {
         ("sent", |client| count(client.sent)),
         ("left", |client| client.why.clone()),
     ];
-    let rows = table(&columns, clients);
-    let mut lines = Lines(align(&rows, |at| !(1..6).contains(&at)) + "\n");
+    let grid = Some(grid(&columns, |at| !(1..6).contains(&at), clients));
+    let mut section = Section { grid, ..Section::default() };
     let outcomes = add_up(clients.iter().map(|client| {
         [
             ("duplicate", client.duplicate),
@@ -151,14 +243,20 @@ fn clients(clients: &[SinkClient]) -> String {
             ("corrupt", client.corrupt),
         ]
     }));
-    lines.add_items("of clients", &items(outcomes));
-    lines.0
+    section.add_items("of clients", &items(outcomes));
+    section
+}
+
+/// The sizes that a class of unsolicited datagrams has: `≤64`.
+pub(in crate::report) fn size_class(class: usize) -> String {
+    let most = u32::try_from(class).ok().and_then(|bits| 1_u64.checked_shl(bits));
+    most.map_or_else(|| "larger".to_owned(), |bytes| format!("≤{bytes}"))
 }
 
 /// Datagrams outside sessions, and what was dropped.
-fn unsolicited(document: &SinkDocument) -> String {
+fn unsolicited(document: &SinkDocument) -> Section {
     let SinkDocument { others, listeners, elapsed_ns, stray_control, .. } = document;
-    let mut lines = Lines::default();
+    let mut lines = Section::default();
     let rate = show_pps(others.datagrams as f64 * 1e9 / (*elapsed_ns).max(1) as f64);
     let amount = amount(others.datagrams, others.bytes);
     lines.add("unsolicited", &format!("{amount}, {rate} on average"));
@@ -171,14 +269,11 @@ fn unsolicited(document: &SinkDocument) -> String {
     }
     lines.add_count("stray", *stray_control, "control messages outside sessions");
     if others.datagrams == 0 {
-        return lines.0;
+        return lines;
     }
-    let most = |class: usize| u32::try_from(class).ok().and_then(|bits| 1_u64.checked_shl(bits));
     let sizes = others.sizes.iter().enumerate().filter(|(_, datagrams)| **datagrams > 0);
-    let sizes = sizes.map(|(class, datagrams)| match most(class) {
-        Some(bytes) => format!("≤{bytes} {}", count(*datagrams)),
-        None => format!("larger {}", count(*datagrams)),
-    });
+    let sizes =
+        sizes.map(|(class, datagrams)| format!("{} {}", size_class(class), count(*datagrams)));
     lines.add("sizes", &format!("{} (bytes)", sizes.collect::<Vec<_>>().join(" · ")));
     let is_shared = listeners.len() > 1;
     let of = if is_shared { "at each listener " } else { "" };
@@ -189,11 +284,11 @@ fn unsolicited(document: &SinkDocument) -> String {
         let each: Vec<_> = listeners.iter().map(|one| count(one.datagrams)).collect();
         lines.add_items("by listener", &each);
     }
-    lines.0
+    lines
 }
 
 /// The sources with most datagrams, with sequence numbers if they have them.
-fn sources(document: &SinkDocument) -> String {
+fn sources(document: &SinkDocument) -> Section {
     fn counted(source: &SinkSource, of: fn(&SinkSequences) -> u64) -> String {
         source.sequences.as_ref().map_or_else(|| "-".to_owned(), |one| count(of(one)))
     }
@@ -214,16 +309,17 @@ fn sources(document: &SinkDocument) -> String {
     let listed = &all[..all.len().min(MAX_SOURCES)];
     let is_numbered = listed.iter().any(|source| source.sequences.is_some());
     let columns = if is_numbered { &columns[..] } else { &columns[..5] };
-    let mut out = align(&table(columns, listed), |at| at == 0) + "\n";
+    let mut notes = Vec::new();
     if is_numbered {
-        out += "lost counts sequence numbers below the highest one that arrived; later losses are \
-                not counted\n";
+        let note = "lost counts sequence numbers below the highest one that arrived; later losses \
+                    are not counted";
+        notes.push(note.to_owned());
     }
     let more = all.len() - listed.len();
     let of_others = document.others.of_other_sources;
     if more > 0 || of_others > 0 {
         let of_others = count(of_others);
-        out += &format!("and {more} more sources, and {of_others} datagrams of others\n");
+        notes.push(format!("and {more} more sources, and {of_others} datagrams of others"));
     }
-    out
+    Section { grid: Some(grid(columns, |at| at == 0, listed)), notes, ..Section::default() }
 }

@@ -102,6 +102,7 @@ pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> St
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
             let blank = " ".repeat(width - columns(cell));
+            let cell = cell.replace('\n', " ");
             if is_left(at) { format!("{cell}{blank}") } else { format!("{blank}{cell}") }
         });
         cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
@@ -112,7 +113,8 @@ pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> St
 /// The words in lines of at most `width`, all but the first indented.
 pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    // A line break of a name would end the paragraph.
+    for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
         match lines.last_mut() {
             None => lines.push(word.to_owned()),
             Some(line) if columns(line) + 1 + columns(word) <= width => {
@@ -244,6 +246,7 @@ mod tests {
         assert_eq!(wrap(&text, 10, 2), ["one", "  two three", "  four"]);
         assert_eq!(wrap("", 10, 0), [""]);
         assert_eq!(wrap("immeasurable", 4, 0), ["immeasurable"]);
+        assert_eq!(wrap("of a\nb", 80, 0), ["of a b"]);
     }
 
     #[test]
@@ -255,6 +258,7 @@ mod tests {
         let expected = format!("a        1\nbcd  {painted}\n     33333");
         assert_eq!(align(&rows, |at| at == 0), expected);
         assert_eq!(align(&[vec!["x ".to_owned()], vec![]], |_| true), "x\n");
+        assert_eq!(align(&[vec!["a\nb".to_owned()]], |_| true), "a b");
     }
 
     #[test]

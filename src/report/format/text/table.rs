@@ -114,6 +114,13 @@ pub(in crate::report) struct Title {
     pub(in crate::report) is_left: bool,
 }
 
+impl Title {
+    /// Of a column in no group.
+    pub(super) fn new(text: &str, is_left: bool) -> Self {
+        Self { text: text.to_owned(), group: String::new(), is_left }
+    }
+}
+
 /// The columns of the text except the bar; each row has all its keys.
 pub(super) fn grid(table: &TableModel<'_>) -> Grid {
     let mut columns = Columns::of(table, Styler { color: false });

@@ -153,6 +153,18 @@ fn other_lists_of_rates_have_a_row_each() {
 }
 
 #[test]
+fn of_a_lost_sink_the_ledger_has_what_is_unknown() {
+    let mut report = halves();
+    fixture::one_ended(&mut report.cells[0]);
+    let whole = "sent 203,250 = received 67,750 + lost 0 + unknown 135,500 · refused 0 ·";
+    assert_text(&report, &[whole, "unaccounted 0"], &[]);
+    let ledger = &mut report.cells[1].ledger;
+    (ledger.lost, ledger.unaccounted, ledger.lost_at.receive_buffer) = (None, None, None);
+    let all = "received 67,750 · loss unknown · refused 0";
+    assert_text(&report, &[all], &["lost 0", "unaccounted"]);
+}
+
+#[test]
 fn the_ledger_has_drop_locations_and_marks_unaccounted_losses() {
     let mut report = four_rates(1);
     report.cells[0].ledger.estimated = Some(vec!["backlog".to_owned()]);

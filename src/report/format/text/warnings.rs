@@ -41,7 +41,7 @@ pub(super) fn draw(all: &[Line], style: Style) -> Option<String> {
         0 => String::new(),
         more => format!("… {more} more: -v · "),
     };
-    let codes: Vec<_> = shown.iter().take(MAX_SHOWN).map(|one| one.warning.code.as_str()).collect();
+    let codes = distinct(shown.iter().take(MAX_SHOWN).map(|one| one.warning.code.as_str()));
     let hint = format!("{more}udperf explain {}", codes.join(" "));
     lines.push(styler.paragraph(Color::Quiet, &hint, style.width));
     Some(lines.join("\n"))

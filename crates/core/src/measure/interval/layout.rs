@@ -16,6 +16,9 @@ pub enum Count {
     Stalls,
     StalledNs,
     CpuNs,
+    Bytes,
+    SocketDrops,
+    Expected,
     /// The longest latency; not a sum.
     MaxNs,
 }

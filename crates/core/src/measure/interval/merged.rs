@@ -24,6 +24,12 @@ pub struct IntervalCounts {
     pub stalls: u64,
     pub stalled: Nanos,
     pub cpu: Nanos,
+    /// Payload of what was received, by arrival.
+    pub bytes: u64,
+    /// Drops at the sockets of a server.
+    pub socket_drops: u64,
+    /// Of a receiver, the datagrams that sequence numbers showed to be sent.
+    pub expected: u64,
     /// Of a sender, how late datagrams left; of a receiver, their latency from the schedule.
     pub latency: Latencies,
 }
@@ -63,6 +69,22 @@ impl Latencies {
         self.buckets.iter().map(|&(bucket, count)| (middle_of(bucket.into()), count))
     }
 
+    /// The same in buckets four times a doubling of latency: their lower ends in ns, ascending, and
+    /// how many lie in each.
+    pub fn coarse(&self) -> Vec<(u64, u64)> {
+        let mut coarse: Vec<(u64, u64)> = Vec::new();
+        for (ns, count) in self.iter() {
+            // A bucket of the board lies in one of these: 64 a doubling are a multiple of 4.
+            let shift = ns.max(1).ilog2().saturating_sub(2);
+            let low = ns >> shift << shift;
+            match coarse.last_mut().filter(|last| last.0 == low) {
+                Some(last) => last.1 = last.1.saturating_add(count),
+                None => coarse.push((low, count)),
+            }
+        }
+        coarse
+    }
+
     /// Adds those of another worker or interval.
     fn merge(&mut self, other: &Self) {
         self.max_ns = self.max_ns.max(other.max_ns);
@@ -75,7 +97,7 @@ impl Latencies {
     }
 
     /// The same, each longer by so many ns (shorter if negative); at least 0.
-    fn shifted(&self, by_ns: i64) -> Self {
+    pub fn shifted(&self, by_ns: i64) -> Self {
         let max_ns = self.max_ns.saturating_add_signed(by_ns);
         let mut shifted = Self { max_ns, buckets: Vec::new() };
         for (ns, count) in self.iter() {
@@ -103,6 +125,9 @@ impl IntervalCounts {
             stalls: of(Count::Stalls),
             stalled: Nanos(of(Count::StalledNs)),
             cpu: Nanos(of(Count::CpuNs)),
+            bytes: of(Count::Bytes),
+            socket_drops: of(Count::SocketDrops),
+            expected: of(Count::Expected),
             latency: Latencies { max_ns: of(Count::MaxNs), buckets: Vec::new() },
         };
         // Without datagrams, the memory of the buckets is not touched.
@@ -119,7 +144,7 @@ impl IntervalCounts {
     /// Adds those of another worker or interval.
     pub fn merge(&mut self, other: &Self) {
         add_counts!(self, other; sent, refused, missed, received, duplicate, late, reordered);
-        add_counts!(self, other; timeouts, errors, stalls);
+        add_counts!(self, other; timeouts, errors, stalls, bytes, socket_drops, expected);
         self.stalled += other.stalled;
         self.cpu += other.cpu;
         self.latency.merge(&other.latency);
@@ -149,6 +174,53 @@ impl IntervalSeries {
             self.counts.resize(index + 1, IntervalCounts::default());
         }
         self.counts[index].merge(more);
+    }
+
+    /// The intervals of unknown senders: they have sent what was received, at least.
+    #[must_use]
+    pub(in crate::measure) fn sent_at_least(&self) -> Self {
+        let sent = |one: &IntervalCounts| one.received;
+        let counts = self.counts.iter().map(sent);
+        let counts = counts.map(|sent| IntervalCounts { sent, ..IntervalCounts::default() });
+        Self { scale: self.scale, counts: counts.collect() }
+    }
+
+    /// Divides `lost` datagrams among the intervals, as sequence numbers showed them: then
+    /// `expected` is the sum of what was received and lost. The rest, of which no later datagram
+    /// arrived, counts in the last one.
+    pub fn divide_losses(&mut self, lost: u64) {
+        let (mut balance, mut divided) = (0_i128, 0);
+        if lost > 0 && self.counts.is_empty() {
+            self.counts.push(IntervalCounts::default());
+        }
+        for counts in &mut self.counts {
+            balance += i128::from(counts.expected) - i128::from(counts.received);
+            let so_far = u64::try_from(balance).unwrap_or(0).clamp(divided, lost.max(divided));
+            counts.expected = counts.received.saturating_add(so_far - divided);
+            divided = so_far;
+        }
+        if let Some(last) = self.counts.last_mut() {
+            last.expected = last.expected.saturating_add(lost.saturating_sub(divided));
+        }
+    }
+
+    /// Adds those of a cell that began at `began` and ended by `ended`, each to the interval of
+    /// `scale` that has its middle; without latencies.
+    pub fn add_cell(&mut self, scale: IntervalScale, (began, ended): (Nanos, Nanos), cell: &Self) {
+        for ((start, end), counts) in cell.iter() {
+            let middle = (began + Nanos(start.0.midpoint(end.0))).min(ended);
+            let counts = IntervalCounts { latency: Latencies::default(), ..counts.clone() };
+            self.add(scale.index(middle), scale, &counts);
+        }
+    }
+
+    /// Adds those of the same scale.
+    pub fn merge(&mut self, other: &Self) {
+        for (index, counts) in other.counts.iter().enumerate() {
+            if let Some(scale) = other.scale {
+                self.add(index, scale, counts);
+            }
+        }
     }
 
     /// Those of a peer, as far as they can be of the same cell: on the same scale.
@@ -231,9 +303,66 @@ mod tests {
             assert!(at.abs_diff(ns) * 100 <= ns, "{quantile} {at}");
         }
         assert_eq!(latencies(&[]).quantile_ns(0.5), None);
+        // 2¹⁸ ns is a lower end, and 2¹⁶ more the next.
+        let coarse = one.coarse();
+        assert_eq!(sum_counts(coarse.iter().map(|one| one.1)), 1_000);
+        let second = coarse.iter().position(|one| one.0 == 262_144).unwrap();
+        assert_eq!(coarse[second].1.abs_diff(65), 0);
+        assert_eq!((coarse[second + 1].0, coarse.len()), (327_680, 36));
         let shifted = one.shifted(-500_000);
         assert_eq!((shifted.count(), shifted.max_ns()), (1_000, Some(500_000)));
         assert_eq!(shifted.quantile_ns(0.4), Some(0));
+    }
+
+    #[test]
+    fn losses_have_the_interval_in_which_numbers_showed_them() {
+        let scale = IntervalScale::new(Nanos(10), Nanos::NEVER);
+        let of = |counts: &[(u64, u64)]| {
+            let mut series = IntervalSeries::default();
+            for (index, &(expected, received)) in counts.iter().enumerate() {
+                let counts = IntervalCounts { expected, received, ..IntervalCounts::default() };
+                series.add(index, scale, &counts);
+            }
+            series
+        };
+        for (counts, lost, by_interval) in [
+            // The last two were lost behind the latest arrival.
+            (&[(10, 10), (13, 10), (9, 9)][..], 5, &[0, 3, 2][..]),
+            // One that was late arrived in the next interval; it is not lost.
+            (&[(10, 9), (10, 11)], 0, &[0, 0]),
+            (&[(10, 10), (10, 6), (10, 10), (10, 9)], 5, &[0, 4, 0, 1]),
+            // A client that reports fewer than numbers showed.
+            (&[(10, 0), (10, 0)], 3, &[3, 0]),
+            (&[(10, 0)], u64::MAX, &[u64::MAX]),
+        ] {
+            let mut series = of(counts);
+            series.divide_losses(lost);
+            let divided = series.iter().map(|(_, one)| one.expected - one.received);
+            assert_eq!(divided.collect::<Vec<_>>(), by_interval, "{counts:?}");
+        }
+        let mut none = IntervalSeries::default();
+        none.add(3, scale, &IntervalCounts::default());
+        none.divide_losses(7);
+        assert_eq!(none.iter().map(|(_, one)| one.expected).collect::<Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn a_cell_counts_in_the_intervals_with_its_middles() {
+        let scale = |width| IntervalScale::new(Nanos(width), Nanos::NEVER);
+        let mut cell = IntervalSeries::default();
+        for (index, received) in [(0, 1), (1, 2), (2, 4)] {
+            let latency = latencies(&[5]);
+            let counts = IntervalCounts { received, latency, ..IntervalCounts::default() };
+            cell.add(index, scale(10), &counts);
+        }
+        let mut sums = IntervalSeries::default();
+        // From 12 to 41; the last interval was cut short.
+        sums.add_cell(scale(20), (Nanos(12), Nanos(33)), &cell);
+        let mut twice = IntervalSeries::default();
+        twice.merge(&sums);
+        twice.merge(&sums);
+        let received = twice.iter().map(|(_, one)| (one.received, one.latency.count()));
+        assert_eq!(received.collect::<Vec<_>>(), [(2, 0), (12, 0)]);
     }
 
     #[test]

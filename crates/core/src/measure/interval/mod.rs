@@ -7,6 +7,7 @@
 mod layout;
 mod merged;
 mod scale;
+mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use layout::Count;
 use layout::{COUNTS, STRIDE, bucket_of};
 pub use merged::{IntervalCounts, IntervalSeries, Latencies};
-pub use scale::IntervalScale;
+pub use scale::{IntervalScale, MAX_INTERVALS};
+pub use server::{ServerIntervals, ServerRecorder, ServerSums};
 
 use crate::sys::{self, zeroed_counters};
 use crate::unit::Nanos;
@@ -47,6 +49,12 @@ impl IntervalBoard {
         interval.map(IntervalCounts::read).unwrap_or_default()
     }
 
+    /// The sum of a counter over all intervals.
+    pub fn total(&self, what: Count) -> u64 {
+        let counters = self.all.iter().skip(what as usize).step_by(STRIDE);
+        counters.map(|counter| counter.load(Ordering::Relaxed)).sum()
+    }
+
     /// The boundaries of its intervals.
     pub const fn scale(&self) -> IntervalScale {
         self.scale
@@ -61,51 +69,70 @@ pub struct IntervalRecorder {
     start: u64,
     width: u64,
     at: usize,
-    /// When this thread's CPU time is read next, and what it was; `None` before the first time.
-    cpu: Option<(Nanos, u64)>,
+    /// When this thread's CPU time is read next, and what it was, if known; `None` before the first
+    /// time.
+    cpu: Option<(Nanos, Option<u64>)>,
+    /// The latest interval that a mark has ended, and the sums at that mark.
+    marked: usize,
+    sums: [u64; 2],
 }
 
 impl IntervalRecorder {
     /// Writes this board.
     pub fn new(board: Arc<IntervalBoard>) -> Self {
         let width = board.scale.width().0;
-        Self { board, start: 0, width, at: 0, cpu: None }
+        Self { board, start: 0, width, at: 0, cpu: None, marked: 0, sums: [0; 2] }
     }
 
+    /// The counters of the interval of `due`, and whether it is later than the latest mark.
     #[inline]
-    fn seek(&mut self, due: Nanos) -> &[AtomicU64] {
-        if due.0.wrapping_sub(self.start) >= self.width {
-            self.jump(due);
-        }
-        &self.board.all[self.at..self.at + STRIDE]
+    fn seek(&mut self, due: Nanos) -> (&[AtomicU64], bool) {
+        let jumps = due.0.wrapping_sub(self.start) >= self.width;
+        let is_new = jumps && self.jump(due);
+        (&self.board.all[self.at..self.at + STRIDE], is_new)
     }
 
     // cold: once an interval, or behind a late datagram
-    fn jump(&mut self, due: Nanos) {
+    fn jump(&mut self, due: Nanos) -> bool {
         let last = self.board.all.len() / STRIDE - 1;
         let index = self.board.scale.index(due).min(last);
         let (start, end) = self.board.scale.bounds(index);
         (self.start, self.width, self.at) = (start.0, end.0 - start.0, index * STRIDE);
+        index > self.marked
+    }
+
+    /// Counts what was added to these sums since the latest mark, in the interval of that mark: the
+    /// datagrams that sequence numbers showed to be sent, and the bytes received.
+    // cold: once an interval, and at the end of a phase
+    pub fn mark(&mut self, sums: [u64; 2]) {
+        let interval = &self.board.all[self.marked * STRIDE..];
+        for (what, (now, then)) in
+            [Count::Expected, Count::Bytes].into_iter().zip(sums.into_iter().zip(self.sums))
+        {
+            add(&interval[what as usize], now.saturating_sub(then));
+        }
+        self.sums = sums;
+        self.marked = self.marked.max(self.at / STRIDE);
     }
 
     /// Takes a clock read of the worker's thread: at the end of each interval, what it used of its
-    /// CPU since the latest one.
+    /// CPU since the latest one. Returns that end, once.
     #[inline]
-    pub fn observe(&mut self, now: Nanos) {
-        if self.cpu.is_none_or(|(next, _)| now >= next) {
-            self.read_cpu(now);
-        }
+    pub fn observe(&mut self, now: Nanos) -> Option<Nanos> {
+        if self.cpu.is_none_or(|(next, _)| now >= next) { self.read_cpu(now) } else { None }
     }
 
     // cold: once an interval
-    fn read_cpu(&mut self, now: Nanos) {
-        let Some(cpu_ns) = sys::thread_cpu_ns() else { return };
+    fn read_cpu(&mut self, now: Nanos) -> Option<Nanos> {
+        let cpu_ns = sys::thread_cpu_ns();
         let scale = self.board.scale;
         let next = scale.bounds(scale.index(now)).1;
-        if let Some((end, before_ns)) = self.cpu.replace((next, cpu_ns)) {
+        let (end, before_ns) = self.cpu.replace((next, cpu_ns))?;
+        if let Some((now_ns, then_ns)) = cpu_ns.zip(before_ns) {
             // Up to that end; the interval of `now` has just begun.
-            self.count(end - Nanos(1), Count::CpuNs, cpu_ns.saturating_sub(before_ns));
+            self.count(end - Nanos(1), Count::CpuNs, now_ns.saturating_sub(then_ns));
         }
+        Some(end)
     }
 
     /// Counts the CPU time of the last interval; later time does not count.
@@ -113,7 +140,7 @@ impl IntervalRecorder {
         if let Some((end, _)) = &mut self.cpu {
             *end = (*end).min(now + Nanos(1));
             self.read_cpu(now);
-            self.cpu = Some((Nanos::NEVER, 0));
+            self.cpu = Some((Nanos::NEVER, None));
         }
     }
 
@@ -127,19 +154,21 @@ impl IntervalRecorder {
     /// Counts `count` of something that was due at `due`.
     #[inline]
     pub fn count(&mut self, due: Nanos, what: Count, count: u64) {
-        add(&self.seek(due)[what as usize], count);
+        add(&self.seek(due).0[what as usize], count);
     }
 
-    /// Counts `count` datagrams that were due at `due`, and their latency.
+    /// Counts `count` datagrams that were due at `due`, and their latency. Returns whether they are
+    /// the first of an interval after the latest mark.
     #[inline]
-    pub fn timed(&mut self, due: Nanos, what: Count, ns: u64, count: u64) {
-        let interval = self.seek(due);
+    pub fn timed(&mut self, due: Nanos, what: Count, ns: u64, count: u64) -> bool {
+        let (interval, is_new) = self.seek(due);
         add(&interval[what as usize], count);
         add(&interval[COUNTS + bucket_of(ns)], count);
         let longest = &interval[Count::MaxNs as usize];
         if ns > longest.load(Ordering::Relaxed) {
             longest.store(ns, Ordering::Relaxed);
         }
+        is_new
     }
 }
 
@@ -152,6 +181,30 @@ fn add(counter: &AtomicU64, count: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_counts_what_came_before_a_new_interval() {
+        let end = Nanos(100);
+        let board = IntervalBoard::new(IntervalScale::new(Nanos(10), end), end);
+        let mut recorder = IntervalRecorder::new(Arc::clone(&board));
+        let timed = |recorder: &mut IntervalRecorder, due| {
+            recorder.timed(Nanos(due), Count::Received, 1, 1)
+        };
+        assert!(!timed(&mut recorder, 9));
+        assert!(timed(&mut recorder, 25));
+        recorder.mark([4, 400]);
+        // A late one, and another of the same interval.
+        assert!(!timed(&mut recorder, 8) && !timed(&mut recorder, 27));
+        assert!(timed(&mut recorder, 31));
+        recorder.mark([9, 600]);
+        recorder.mark([11, 700]);
+        let counts: Vec<_> = (0..4).map(|index| board.read(index)).collect();
+        let of = |one: &IntervalCounts| [one.expected, one.bytes, one.received];
+        let expected = [[4, 400, 2], [0, 0, 0], [5, 200, 2], [2, 100, 1]];
+        assert_eq!(counts.iter().map(of).collect::<Vec<_>>(), expected);
+        let totals = [Count::Expected, Count::Bytes, Count::Received].map(|what| board.total(what));
+        assert_eq!(totals, [11, 700, 6]);
+    }
 
     #[test]
     fn late_records_count_where_they_were_due() {

@@ -9,7 +9,7 @@ use crate::unit::Nanos;
 /// The most intervals of the first width; after that many, the width doubles, and again after as
 /// many intervals as cover the same time as all before. Arbitrary: 17 minutes of seconds; a worker
 /// that uses all of them takes about 12 MiB.
-pub(super) const MOST: u64 = 1_024;
+pub const MAX_INTERVALS: u64 = 1_024;
 /// The latest moment: what the 47 bits of a header's time field hold, 39 hours.
 const LATEST: Nanos = Nanos((1 << 47) - 1);
 
@@ -25,7 +25,7 @@ impl IntervalScale {
     /// [`Nanos::NEVER`] if that is not known. The width doubles until 1,024 cover a known end.
     pub fn new(width: Nanos, end: Nanos) -> Self {
         let mut width_ns = width.0.clamp(1, LATEST.0);
-        while end != Nanos::NEVER && end.0.div_ceil(width_ns) > MOST {
+        while end != Nanos::NEVER && end.0.div_ceil(width_ns) > MAX_INTERVALS {
             width_ns *= 2;
         }
         Self { width_ns: NonZeroU64::new(width_ns).unwrap_or(NonZeroU64::MIN) }
@@ -44,7 +44,7 @@ impl IntervalScale {
 
     /// How often the width has doubled at this moment.
     fn level(self, at_ns: u64) -> u32 {
-        (at_ns / self.width_ns / MOST).checked_ilog2().map_or(0, |log| log + 1)
+        (at_ns / self.width_ns / MAX_INTERVALS).checked_ilog2().map_or(0, |log| log + 1)
     }
 
     /// The index of the interval of this moment.
@@ -52,15 +52,15 @@ impl IntervalScale {
         let at = at.min(LATEST);
         let level = self.level(at.0);
         let steps = at.0 / (self.width_ns.get() << level);
-        (steps + u64::from(level) * (MOST / 2)) as usize
+        (steps + u64::from(level) * (MAX_INTERVALS / 2)) as usize
     }
 
     /// Start and end of the interval of this index.
     pub fn bounds(self, index: usize) -> (Nanos, Nanos) {
         let index = index as u64;
-        let level = (index / (MOST / 2)).saturating_sub(1);
+        let level = (index / (MAX_INTERVALS / 2)).saturating_sub(1);
         let width = self.width_ns.get() << level;
-        let start = (index - level * (MOST / 2)) * width;
+        let start = (index - level * (MAX_INTERVALS / 2)) * width;
         (Nanos(start), Nanos(start + width))
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     fn every_moment_lies_in_the_interval_of_its_index() {
         let scale = IntervalScale::new(Nanos(10), Nanos::NEVER);
         let mut index = 0;
-        for at in 0..10 * MOST * 9 {
+        for at in 0..10 * MAX_INTERVALS * 9 {
             let now = scale.index(Nanos(at));
             assert!(now == index || now == index + 1, "{at}: {index} {now}");
             index = now;
@@ -81,7 +81,7 @@ mod tests {
             assert!((start.0..end.0).contains(&at), "{at}: {index} {start:?} {end:?}");
         }
         // 9 times the first 1,024 intervals: three doublings, the last one in part.
-        assert_eq!(index as u64, MOST + 3 * (MOST / 2) + MOST / 16 - 1);
+        assert_eq!(index as u64, MAX_INTERVALS + 3 * (MAX_INTERVALS / 2) + MAX_INTERVALS / 16 - 1);
         assert_eq!(scale.bounds(index).1.0 - scale.bounds(index).0.0, 160);
     }
 
@@ -90,7 +90,7 @@ mod tests {
         for (end_ns, width_ns) in [(10_000, 10), (10_240, 10), (10_241, 20), (100_000, 160)] {
             let scale = IntervalScale::new(Nanos(10), Nanos(end_ns));
             assert_eq!(scale.width(), Nanos(width_ns));
-            assert!(scale.index(Nanos(end_ns - 1)) < MOST as usize);
+            assert!(scale.index(Nanos(end_ns - 1)) < MAX_INTERVALS as usize);
         }
     }
 }

@@ -76,8 +76,9 @@ impl Dns {
 
     fn line(&self, line: &[u8], default: u16, seed: u64) -> Result<Vec<Piece>, Fault> {
         // With a blank in front, the first word is empty, and the next one is its type.
-        let mut words = line.split(u8::is_ascii_whitespace);
-        let name = words.next().unwrap_or_default();
+        let end = name_end(line);
+        let (name, rest) = line.split_at(end);
+        let mut words = rest.split(u8::is_ascii_whitespace);
         if name.is_empty() {
             let why = "it begins with a blank, so the name is empty";
             return Err(("empty_name", why.to_owned()));
@@ -93,6 +94,18 @@ impl Dns {
         let label = self.random_subdomain.map_or("", |_| ", with the random label");
         self.query(name, rtype, seed).map_err(|why| ("bad_name", format!("{why}{label}")))
     }
+}
+
+/// Where the name at the beginning of a line ends: at the first blank without a backslash in front,
+/// which would make it part of a label (RFC 1035 §5.1).
+fn name_end(line: &[u8]) -> usize {
+    let mut is_quoted = false;
+    let end = line.iter().position(|byte| {
+        let is_end = byte.is_ascii_whitespace() && !is_quoted;
+        is_quoted = *byte == b'\\' && !is_quoted;
+        is_end
+    });
+    end.unwrap_or(line.len())
 }
 
 /// A line as shown in messages: its first columns, without control characters.

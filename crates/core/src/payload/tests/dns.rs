@@ -316,6 +316,14 @@ fn bad_lines_of_names_are_skipped_and_counted() {
 }
 
 #[test]
+fn a_blank_behind_a_backslash_is_part_of_the_name() {
+    let of = of_names("a\\ b.example AAAA\nc\\\\ AAAA\n");
+    assert_eq!((of.0.variants(), of.input().notes.len()), (2, 0));
+    assert!(of.written(0, 0)[12..].starts_with(b"\x03a b\x07example\0\0\x1C"));
+    assert!(of.written(1, 0)[12..].starts_with(b"\x02c\\\0\0\x1C"));
+}
+
+#[test]
 fn the_longest_names_are_good_lines() {
     // As long as a name can be, with four characters a byte.
     let as_text = [63, 63, 63, 61].map(|len| "\\255".repeat(len)).join(".");

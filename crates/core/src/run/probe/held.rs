@@ -22,6 +22,7 @@ impl ReceiveProbe {
             self.release_held(flow, is_right);
         }
         self.attribute_slow();
+        self.mark_interval(0, 0);
     }
 
     /// Decides on the held datagram of a flow; whether the next arrival is a duplicate of it.

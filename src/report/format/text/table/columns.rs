@@ -96,13 +96,8 @@ impl<'a> Columns<'a> {
 
     fn add_speed(&mut self) {
         let (table, styler) = (self.table, self.styler);
-        let title = match (table.send_only, table.has_requests) {
-            (true, _) => "sent",
-            (_, true) => "answered",
-            _ => "delivered",
-        };
         let is_marked = table.rows.iter().any(Row::is_uncut);
-        let title = title.to_owned() + if is_marked { " " } else { "" };
+        let title = table.outcome().to_owned() + if is_marked { " " } else { "" };
         self.add(&title, ColumnGroup::Speed, |row| {
             let mark = is_marked.then(|| mark(row.is_uncut(), UNCUT_MARK, styler));
             figure(row.pps().map(show_pps), styler) + &mark.unwrap_or_default()

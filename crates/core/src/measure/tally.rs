@@ -16,7 +16,9 @@ impl SendErrorCounts {
             SendError::NoBuffers => &mut self.no_buffers,
             SendError::Unreachable(_) => &mut self.unreachable,
             SendError::TooBig => &mut self.too_big,
-            SendError::Interrupted | SendError::Untold | SendError::Other(_) => &mut self.other,
+            SendError::Interrupted | SendError::Unexplained | SendError::Other(_) => {
+                &mut self.other
+            }
         };
         *count += datagrams;
     }
@@ -58,7 +60,7 @@ impl TxTally {
     /// Counts refusals without a reason.
     // cold: after a refusal
     pub fn count_unexplained(&mut self, datagrams: u64) {
-        self.refused.count(SendError::Untold, datagrams);
+        self.refused.count(SendError::Unexplained, datagrams);
         self.unexplained += datagrams;
     }
 

@@ -1,0 +1,167 @@
+//! The page of a search.
+
+use super::{
+    Chart, RateLimit, RatePoint, Tone, draw_grid, element, gallery, latency_by_rate, page, warnings,
+};
+use crate::document::{CurvePoint, Found, LimitedBy, SearchDocument, TrialDocument, TrialVerdict};
+use crate::report::format::text::style::percent;
+use crate::report::format::text::{
+    Figure, Grid, SearchOutline, rate, search_outline, verdict, with_loss,
+};
+use crate::unit::show_nanos;
+
+/// The most rows that are not folded. Arbitrary: half a screen.
+const UNFOLDED: usize = 12;
+
+pub(in crate::report::format) fn search(document: &SearchDocument) -> String {
+    let SearchOutline { invalid, title, settings, results, warnings: listed } =
+        search_outline(document);
+    let mut body = element("h1", &title);
+    body.extend(invalid.iter().map(|text| element("p class=\"invalid\"", text)));
+    body.extend(results.iter().map(|one| {
+        let tag = match (one.found.limited_by, one.found.low_pps) {
+            (LimitedBy::NotSettled, _) => "p class=\"doubt\"",
+            (_, Some(_)) => "p class=\"valid\"",
+            (_, None) => "p class=\"invalid\"",
+        };
+        element(tag, &one.result)
+    }));
+    if results.is_empty() {
+        body += &element("p class=\"doubt\"", "Partial: no result yet.");
+    }
+    for one in &results {
+        body += &("<section>\n".to_owned() + &element("h2", &one.found.id));
+        body += &element("p", &one.notes);
+        body.extend(chart(one.found).map(|chart| gallery(&[chart])));
+        body += &draw_grid(&one.curve);
+        body += &failed(&one.failed);
+        body += "</section>\n";
+    }
+    body += &(warnings(&listed) + &super::settings(&document.report, &settings));
+    page(&title, &body)
+}
+
+/// Folded if there are many.
+fn failed(trials: &Grid) -> String {
+    let count = trials.rows.len();
+    if count == 0 {
+        return String::new();
+    }
+    let open = if count > UNFOLDED { "" } else { " open=\"open\"" };
+    let title = element("summary", &format!("Trials that did not pass: {count} rows"));
+    let table = draw_grid(trials);
+    format!("<details{open}>\n{title}<div class=\"reasons\">{table}</div></details>\n")
+}
+
+/// Latency by the rate that was asked for, which is what the limit is about.
+fn chart(found: &Found) -> Option<Chart> {
+    let trials = found.trials.iter().map(trial);
+    let points: Vec<_> = found.curve.iter().map(point).chain(trials).collect();
+    let caption =
+        "by requested rate; a dot for each trial: passed, failed, or disturbed".to_owned();
+    latency_by_rate(("Latency".to_owned(), caption), &points, limit(found).as_ref())
+}
+
+fn point(point: &CurvePoint) -> RatePoint {
+    let held = format!("held in {} of {}", point.passed, point.trials);
+    let loss = point.loss.map(|loss| format!("lost {}", percent(loss)));
+    RatePoint {
+        pps: point.rate_pps,
+        p50: with_loss(point.p50_ns, 0.5, point.loss),
+        p99: with_loss(point.p99_ns, 0.99, point.loss),
+        note: loss.into_iter().chain([held]).collect::<Vec<_>>().join(", "),
+        tone: Tone::Plain,
+        on_line: true,
+    }
+}
+
+fn trial(trial: &TrialDocument) -> RatePoint {
+    let time = show_nanos(trial.time_ns);
+    RatePoint {
+        pps: trial.rate_pps,
+        p50: Figure::Unknown,
+        p99: with_loss(trial.figures.p99_ns, 0.99, trial.figures.loss),
+        note: match (verdict(trial), &trial.reason) {
+            (None, _) => format!("passed in {time}"),
+            (Some(verdict), None) => format!("{verdict} in {time}"),
+            (Some(verdict), Some(reason)) => format!("{verdict} in {time}: {reason}"),
+        },
+        tone: match trial.verdict {
+            TrialVerdict::Pass => Tone::Good,
+            TrialVerdict::Fail => Tone::Bad,
+            TrialVerdict::Disturbed | TrialVerdict::GeneratorLimited => Tone::Warning,
+        },
+        on_line: false,
+    }
+}
+
+/// From the highest rate that passed to the lowest that failed.
+fn limit(found: &Found) -> Option<RateLimit> {
+    let low = found.low_pps.or(found.tentative_low_pps);
+    let high = found.high_pps.or(found.tentative_high_pps);
+    let from = low.or(high)?;
+    let label = match (found.limited_by, low) {
+        (_, None) => "fails at",
+        (LimitedBy::Target, _) => "limit",
+        (LimitedBy::NotSettled, _) => "not settled:",
+        (LimitedBy::Generator | LimitedBy::MaxRate, _) => "at least",
+    };
+    let label = format!("{label} {}", rate(from));
+    Some(RateLimit { pps: (from, high.unwrap_or(from).max(from)), label })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{fixture, hostile};
+
+    #[test]
+    fn each_trial_is_a_dot_with_its_verdict_and_reason() {
+        let mut document = fixture::search();
+        for trial in &mut document.searches[0].trials {
+            trial.figures.p99_ns = Some(300_000);
+        }
+        let page = hostile::page(&document);
+        for part in [
+            "<p class=\"valid\">64 B plain 243.1 kpps passed (2 of 2) · ",
+            "<title>245 kpps: p99 300 µs, failed in 2.00 s: loss&lt;=0.1%: 2%, 1.9% too much<",
+            "<title>245 kpps: p99 300 µs, disturbed in 2.00 s: last</title>",
+            "<title>243 kpps: p99 300 µs, passed in 2.00 s</title>",
+            "<title>24.3 kpps: p50 83.2 µs, lost 0%, held in 1 of 2</title>",
+            ">limit 243.1 kpps</text>",
+            "<details open=\"open\">\n<summary>Trials that did not pass: 2 rows</summary>",
+        ] {
+            assert!(page.contains(part), "{part}\n{page}");
+        }
+        // Two points of p50, two of p99, of which one is infinite, and four trials.
+        let dots =
+            ["dot", "dot good", "dot bad", "dot doubt"].map(|class| format!("class=\"{class}\""));
+        assert_eq!(dots.map(|dot| page.matches(&dot).count()), [4, 1, 1, 2]);
+        let found = &mut document.searches[0];
+        (found.low_pps, found.high_pps) = (None, None);
+        let page = search(&document);
+        assert!(
+            page.contains("<p class=\"invalid\">64 B plain no rate passed")
+                && !page.contains(">limit "),
+            "{page}"
+        );
+        document.searches.clear();
+        assert!(search(&document).contains("Partial: no result yet."));
+    }
+
+    #[test]
+    fn the_limit_is_what_is_known() {
+        let mut found = fixture::search().searches.remove(0);
+        let shown = |found: &Found| limit(found).map(|limit| (limit.pps, limit.label));
+        let of = |low, high, label: &str| Some(((low, high), label.to_owned()));
+        assert_eq!(shown(&found), of(243_100.0, 245e3, "limit 243.1 kpps"));
+        (found.high_pps, found.limited_by) = (None, LimitedBy::MaxRate);
+        assert_eq!(shown(&found), of(243_100.0, 243_100.0, "at least 243.1 kpps"));
+        (found.low_pps, found.limited_by) = (None, LimitedBy::NotSettled);
+        assert_eq!(shown(&found), None);
+        found.tentative_high_pps = Some(1e3);
+        assert_eq!(shown(&found), of(1e3, 1e3, "fails at 1.000 kpps"));
+        found.tentative_low_pps = Some(500.0);
+        assert_eq!(shown(&found), of(500.0, 1e3, "not settled: 500.0 pps"));
+    }
+}

@@ -18,7 +18,7 @@ use udperf::measure::{CellResult, LatencyHistograms};
 use udperf::net::pin_to;
 use udperf::payload::{Preset, RequestSource, Spec};
 use udperf::plan::{
-    EnginePair, EngineWord, Limit, Pinning, RequestOptions, Route, Scenario, WaitKind,
+    EnginePair, EngineWord, Limit, Member, Pinning, RequestOptions, Route, Scenario, WaitKind,
 };
 use udperf::request::{RequestRunner, RequestSpec, RunIds};
 use udperf::unit::{Nanos, PayloadSize};
@@ -80,7 +80,8 @@ fn request(
         ..flat_out(EngineWord::Pair(engine), size, Limit::Time(Nanos::from(time)))
     };
     let specs = vec![(PayloadSize::Fixed(size), compiled)];
-    measure(scenario, &mut RequestRunner::new(at, specs, true, Arc::new(RunIds::new(1))))
+    let ids = Arc::new(RunIds::new(1, Member::default()));
+    measure(scenario, &mut RequestRunner::new(at, specs, true, ids))
 }
 
 /// Runs a bare loop on its own thread, so that no other thread is pinned.

@@ -13,7 +13,7 @@
 //!  8  main.rs  cli/                             command line in, exit code out
 //!  7  compare/  search/                         pure functions of documents
 //!  6  report/                                   document to warnings, text, CSV, HTML, ...
-//!  5  request/  remote/  echo/  talk/           what each family of commands adds to a run
+//!  5  request/  remote/  echo/  talk/  fleet/   what each family of commands adds to a run
 //!  4  run/                                      worker threads, phases, hot loops
 //!  3  plan/  host/                              what is asked and decided; what this host can do
 //!  2  engine/  net/                             ways of sending and receiving; sockets, waiting
@@ -25,8 +25,8 @@
 //!             < session.rs < autoselect.rs cell.rs
 //! in remote:  protocol/ < rpc/ phase.rs < client/ sink/
 //! in report:  error.rs schema.rs < checks/ < build/ format/ read.rs
-//! in cli:     args/ error.rs < output.rs < progress.rs < live/ telemetry/ < target.rs
-//!             < scenario.rs < requests.rs < commands/
+//! in cli:     args/ error.rs < output.rs < progress.rs < live/ telemetry/
+//!             < target.rs fleet.rs < scenario.rs < requests.rs < commands/
 //!
 //! document uses sys: what the system reports is documented as it is
 //! engine uses net
@@ -43,6 +43,7 @@ pub use udperf_core::{
 
 pub mod cli;
 pub mod compare;
+pub mod fleet;
 pub mod remote;
 pub mod report;
 pub mod search;

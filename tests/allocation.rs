@@ -21,8 +21,8 @@ use udperf::measure::ClientBoard;
 use udperf::net::{Options, Waiter};
 use udperf::payload::{Dns, Names, Preset, RequestSource, Spec};
 use udperf::plan::{
-    DropRule, EchoKind, EnginePair, EngineWord, Limit, Machine, Pinning, Plan, RequestOptions,
-    Route, RxKind, Scenario, TimestampKind, TxKind, WaitKind, WorkerLoad,
+    DropRule, EchoKind, EnginePair, EngineWord, Limit, Machine, Member, Pinning, Plan,
+    RequestOptions, Route, RxKind, Scenario, TimestampKind, TxKind, WaitKind, WorkerLoad,
 };
 use udperf::request::{RequestRunner, RequestSpec, RunIds};
 use udperf::run;
@@ -289,8 +289,8 @@ fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64)
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
-    let mut runner =
-        RequestRunner::new(target, vec![(SIZE, dialogue)], true, Arc::new(RunIds::new(1)));
+    let ids = Arc::new(RunIds::new(1, Member::default()));
+    let mut runner = RequestRunner::new(target, vec![(SIZE, dialogue)], true, ids);
     let outcome = run::run(&plan, &mut runner, &Arc::new(AtomicBool::new(false)), &mut ());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let result = &outcome.measured[0].result;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::compare::{CompareError, store::StoreError};
+use crate::fleet::FleetError;
 use crate::payload::PayloadError;
 use crate::plan::PlanError;
 use crate::report::RenderError;
@@ -80,6 +81,8 @@ pub(crate) enum CliError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     #[error(transparent)]
     Talk(#[from] TalkError),
     #[error("cannot show {path}: {source}")]

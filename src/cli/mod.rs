@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod error;
+mod fleet;
 mod live;
 mod output;
 mod progress;
@@ -13,7 +14,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use commands::{ab, compare, report, run, search, server, shell, talk};
+use commands::{ab, compare, fleet_check, report, run, search, server, shell, talk};
 
 pub use args::Cli;
 use args::Command;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { socket_buffer, threads, color } => {
             shell::doctor(*socket_buffer, *threads, *color)
         }
+        Command::FleetCheck { rounds } => fleet_check::run(*rounds),
         Command::Explain { names } => shell::explain(names),
         Command::Schema { schema } => output::print(schema),
         Command::Completions { shell } => shell::completions(*shell),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::args::{CellArgs, OutputArgs};
 use crate::document::Cell;
+use crate::measure::ClientStats;
 use crate::plan::Plan;
 use crate::run::{Observer, Progress};
 use crate::unit::Nanos;
@@ -135,4 +136,14 @@ impl Observer for ProgressLine<'_> {
             format!("{bar} {done}/{of} {id}{left}{}", latest.unwrap_or_default())
         });
     }
+}
+
+/// The notice that a client has left.
+pub(crate) fn client_left(client: &ClientStats) -> String {
+    let ClientStats { from, why, cells, rx, lost, sent, .. } = client;
+    let lost = lost.map_or_else(|| "an unknown number".to_owned(), |lost| lost.to_string());
+    format!(
+        "{from} has left ({why}): {cells} cells, {} datagrams received, {lost} lost, {sent} sent",
+        rx.received
+    )
 }

@@ -19,7 +19,7 @@ use crate::unit::{Nanos, PayloadSize, Rate};
 pub(crate) fn bench(args: &BenchArgs) -> CliResult<Scenario> {
     let bind = match &args.cells.bind {
         Some(Local::Unix(name)) => {
-            let BenchArgs { port, to, to_netns: _, cells } = args;
+            let BenchArgs { port, to, cells, .. } = args;
             only_ip(cells, [("--port", *port != 0), ("--to", to.is_some())])?;
             let base = Scenario { unix: Some(name.to_string()), ..Scenario::default() };
             return scenario(&args.cells, base);
@@ -32,6 +32,11 @@ pub(crate) fn bench(args: &BenchArgs) -> CliResult<Scenario> {
     let to_netns = args.to_netns.clone();
     let base = Scenario { bind, to, to_netns, port: args.port, ..Scenario::default() };
     scenario(&args.cells, base)
+}
+
+/// From this process to another; `target`: that one in words.
+pub(crate) fn pairs(args: &BenchArgs, target: String) -> CliResult<Scenario> {
+    scenario(&args.cells, Scenario { route: Route::Forward, target, ..Scenario::default() })
 }
 
 fn receivers(args: &BenchArgs, to: &str, bind: Option<IpAddr>) -> CliResult<IpAddr> {
@@ -161,6 +166,17 @@ fn interval(args: &CellArgs, limit: Limit) -> CliResult<Option<Nanos>> {
     }
 }
 
+/// Intervals of staggered processes are merged, so they must begin together.
+fn stagger(requested: Nanos, interval: Option<Nanos>) -> CliResult<Nanos> {
+    match interval.filter(|width| !requested.0.is_multiple_of(width.0.max(1))) {
+        Some(width) => usage(format!(
+            "--start-stagger {requested} is no multiple of --interval {width}; use one, or \
+             --interval 0"
+        )),
+        None => Ok(requested),
+    }
+}
+
 pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
     refuse_repeats(args)?;
     let sizes = distinct(args.sizes.concat());
@@ -170,14 +186,18 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
         _ => None,
     };
     let dev = one_device(scope, args.dev.as_deref())?;
+    let limit = args.count.map_or(time, Limit::Count);
+    let interval = interval(args, limit)?;
+    let start_stagger = stagger(args.start_stagger.unwrap_or_default(), interval)?;
     Ok(Scenario {
         sizes: if sizes.is_empty() { base.sizes } else { sizes },
         engines: if args.engines.is_empty() { base.engines } else { args.engines.clone() },
         rates: rates(args, base.rates)?,
         pace: args.pace,
-        limit: args.count.map_or(time, Limit::Count),
+        limit,
         warmup: args.warmup.unwrap_or(base.warmup),
-        interval: interval(args, args.count.map_or(time, Limit::Count))?,
+        interval,
+        start_stagger,
         trials: args.trials,
         streams: args.streams.unwrap_or_else(|| args.threads.max(1)),
         threads: args.threads,
@@ -295,13 +315,18 @@ fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> CliResult
 pub(crate) fn listen(args: &ServerArgs) -> CliResult<(Vec<IpAddr>, Option<String>)> {
     let bind = args.bind.as_ref().map(|(addr, _)| *addr);
     let scope = args.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
-    let mut addrs = listen_at(bind, args.family)?;
+    let addrs = available(listen_at(bind, args.family)?);
+    Ok((addrs, one_device(scope, args.dev.as_deref())?))
+}
+
+/// Without IPv6, if there are other addresses and this host lacks it.
+pub(crate) fn available(mut addrs: Vec<IpAddr>) -> Vec<IpAddr> {
     if addrs.len() > 1 {
         let socket =
             |addr| Options { bind: SocketAddr::new(addr, 0), buffer: 0, ..Options::default() };
         addrs.retain(|addr| addr.is_ipv4() || Udp::open(&socket(*addr)).is_ok());
     }
-    Ok((addrs, one_device(scope, args.dev.as_deref())?))
+    addrs
 }
 
 /// The cores of a server's threads, in turn; the first core of this host is for a sender.

@@ -42,6 +42,19 @@ pub(crate) struct Comparison {
     pub(crate) warnings: Vec<Warning>,
 }
 
+impl Comparison {
+    /// The first rule that does not hold, with the metric and the cell.
+    pub(crate) fn broken_rule(&self) -> Option<String> {
+        let all = self.cells.iter();
+        let mut all = all.flat_map(|cell| cell.metrics.iter().map(move |metric| (cell, metric)));
+        let rule = |(cell, metric): (&ComparedCell, &Judgement)| {
+            let rule = metric.broken_rule()?;
+            Some(format!("{} of cell {}: {rule} does not hold", metric.metric, cell.id))
+        };
+        all.find_map(rule)
+    }
+}
+
 /// A reason why runs of one side did not test what was requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -219,6 +232,26 @@ pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     /// The reason, if it is undecided; otherwise empty.
     pub(crate) why: String,
+}
+
+impl Judgement {
+    fn broken_rule(&self) -> Option<&'static str> {
+        let is_share = |p: Option<f64>| p.is_none_or(|p| (0.0..=1.0).contains(&p));
+        let is_possible = |effect: &Effect| {
+            let is_negative = effect.low < 0.0 || effect.value < 0.0;
+            effect.low <= effect.high && !(effect.kind == EffectKind::Ratio && is_negative)
+        };
+        let rules = [
+            (self.threshold >= 0.0, "threshold >= 0"),
+            (self.noise.is_none_or(|noise| noise >= 0.0), "noise >= 0"),
+            (is_share(self.p) && is_share(self.p_corrected), "0 <= p <= 1"),
+            (
+                self.effect.as_ref().is_none_or(is_possible),
+                "effect.low <= effect.high, no ratio < 0",
+            ),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
+    }
 }
 
 /// One figure in all runs of one side.

@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 use super::{Comparison, Verdict};
 use crate::document::{EchoDocument, Report, SCHEMA, SearchDocument, SinkDocument};
 use crate::report::checks::validity::ends_invalid;
-use crate::report::read::{ReadError, check_cell, kind, of_kind, read};
+use crate::report::read::{ReadError, check_cell, check_echo, check_sink, kind, of_kind, read};
 
 /// Maximum file size in bytes. Arbitrary: hundreds of times the largest run in `results/`.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
@@ -177,14 +177,28 @@ pub(crate) enum Other {
 impl Other {
     fn read(kind: &str, text: &str) -> Result<Self, ReadError> {
         match kind {
-            "compare" | "ab" => of_kind(text).map(Self::Verdict),
+            "compare" | "ab" => {
+                let comparison: Box<Comparison> = of_kind(text)?;
+                match comparison.broken_rule() {
+                    Some(rule) => Err(ReadError::Damaged(rule)),
+                    None => Ok(Self::Verdict(comparison)),
+                }
+            }
             "search" => {
                 let search: Box<SearchDocument> = of_kind(text)?;
                 search.report.cells.iter().try_for_each(check_cell)?;
                 Ok(Self::Search(search))
             }
-            "sink" => of_kind(text).map(Self::Sink),
-            "echo" => of_kind(text).map(Self::Echo),
+            "sink" => {
+                let sink: Box<SinkDocument> = of_kind(text)?;
+                check_sink(&sink)?;
+                Ok(Self::Sink(sink))
+            }
+            "echo" => {
+                let echo: Box<EchoDocument> = of_kind(text)?;
+                check_echo(&echo)?;
+                Ok(Self::Echo(echo))
+            }
             kind => Err(ReadError::NoCells(kind.to_owned())),
         }
     }
@@ -211,6 +225,8 @@ impl Other {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::document::Judgement;
+    use crate::compare::fixture as compared;
     use crate::report::fixture;
     use tempfile::{TempDir, tempdir};
 
@@ -292,6 +308,33 @@ mod tests {
         }
         write(&folder, &("d/".repeat(MAX_DEPTH) + "a.json"), "{}");
         assert!(matches!(load(folder.path()), Err(StoreError::TooDeep { .. })));
+    }
+
+    #[test]
+    fn rejects_comparisons_that_cannot_be() {
+        type Change = fn(&mut Judgement);
+        let folder = tempdir().unwrap();
+        let read = |comparison: &Comparison| {
+            write(&folder, "compare.json", serde_json::to_string(comparison).unwrap());
+            other(&folder.path().join("compare.json")).unwrap()
+        };
+        let mut intact = compared::comparison();
+        intact.head.schema = SCHEMA.to_owned();
+        assert_eq!(read(&intact).unwrap(), Other::Verdict(Box::new(intact.clone())));
+        let changes: [(Change, &str); 6] = [
+            (|one| one.threshold = -0.5, "threshold >= 0"),
+            (|one| one.noise = Some(-0.1), "noise >= 0"),
+            (|one| one.p = Some(1.5), "0 <= p"),
+            (|one| one.p_corrected = Some(-1.0), "0 <= p"),
+            (|one| one.effect.as_mut().unwrap().low = 9.0, "effect.low <="),
+            (|one| one.effect.as_mut().unwrap().low = -0.1, "no ratio < 0"),
+        ];
+        for (change, rule) in changes {
+            let mut damaged = intact.clone();
+            change(&mut damaged.cells[0].metrics[0]);
+            let error = read(&damaged).unwrap_err().to_string();
+            assert!(error.contains(rule) && error.contains(" of cell "), "{error}");
+        }
     }
 
     #[test]

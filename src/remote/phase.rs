@@ -105,7 +105,7 @@ impl RunningPhase {
     }
 
     /// Ends the phase without waiting for datagrams.
-    pub(super) fn abandon(mut self, pool: &WorkerPool) -> Result<(), RunError> {
+    pub(super) fn abandon(&mut self, pool: &WorkerPool) -> Result<(), RunError> {
         self.halt.store(true, Ordering::Relaxed);
         self.rx.shift(0);
         self.rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; pool.receivers()]);

@@ -78,9 +78,7 @@ pub(crate) fn cell(rate: &str, has_requests: bool) -> Cell {
     cell.exchange = has_requests.then_some(exchange);
     let latency = Some(IntervalLatency { p99_ns: Some(1), ..IntervalLatency::default() });
     let (received, lost) = (Some(0), Some(0));
-    let latency_histogram = Some(format!("0:1 {0}:{0} x:1 1", u64::MAX));
-    let first =
-        Interval { end_ns: 1, received, lost, latency, latency_histogram, ..Interval::default() };
+    let first = Interval { end_ns: 1, received, lost, latency, ..Interval::default() };
     let second = Interval { start_ns: 1, end_ns: 2, ..first.clone() };
     cell.intervals = vec![first, second];
     cell.warnings = warning_codes::all().map(|code| code.warning("1 of 2; x")).collect();
@@ -106,6 +104,10 @@ fn report([attempted, sent, received, lost, refused, duplicate]: [u64; 6], load:
         (ledger.received, ledger.lost) = (Some(received), Some(lost));
         (ledger.duplicate, ledger.late) = (Some(duplicate), Some(0));
         ledger.arrived = Some(received.max(duplicate));
+        let first = &mut cell.intervals[0];
+        (first.sent, first.refused) = (sent, Some(refused));
+        (first.received, first.lost) = (Some(received), Some(lost));
+        first.latency_histogram = (received > 0).then(|| format!("0:1 {}:{}", ALL, received - 1));
         let places = &mut ledger.lost_at;
         for place in [&mut places.backlog, &mut places.device, &mut places.no_port] {
             *place = Some(lost.min(1));

@@ -1,7 +1,5 @@
 //! Reads stored documents, and refuses those that are not ours, damaged or inconsistent.
 
-mod intervals;
-
 use std::collections::HashSet;
 
 use serde::Deserialize;
@@ -9,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 
-use crate::document::{Cell, Report, SCHEMA, Side};
+use crate::document::{Cell, EchoDocument, Report, SCHEMA, Side, SinkDocument};
 use crate::measure::ledger_identities;
+use crate::report::checks::intervals;
 use crate::report::checks::validity::judge_validity;
 use crate::unit::is_control;
 
@@ -87,6 +86,20 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
 /// Checks that the figures of a cell can be of one run.
 pub(crate) fn check_cell(cell: &Cell) -> Result<(), ReadError> {
     broken_rule(cell).map_or(Ok(()), |rule| Err(inconsistent(cell, rule)))
+}
+
+/// Checks the intervals of an echo server.
+pub(crate) fn check_echo(echo: &EchoDocument) -> Result<(), ReadError> {
+    damaged_if(intervals::broken_rule_of_echo(echo))
+}
+
+/// Checks the intervals of a sink.
+pub(crate) fn check_sink(sink: &SinkDocument) -> Result<(), ReadError> {
+    damaged_if(intervals::broken_rule_of_sink(sink))
+}
+
+fn damaged_if(broken: Option<&str>) -> Result<(), ReadError> {
+    broken.map_or(Ok(()), |rule| Err(ReadError::Damaged(format!("{rule} does not hold"))))
 }
 
 fn inconsistent(cell: &Cell, rule: &'static str) -> ReadError {

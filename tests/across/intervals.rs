@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::common::{number, together};
 use crate::nets::{Nets, Place, SINK, Side};
-use crate::proc::Proc;
-use crate::relay::{Action, Orders, Relay, Way};
-use crate::rig::{Sink, any, of, only, report, sum};
+use crate::proc::{PATIENCE, Proc};
+use crate::relay::{Account, Action, Orders, Relay, Way};
+use crate::rig::{Sink, any, blast, of, only, report, sum};
 
 /// A field of each interval.
 fn column(cell: &Value, field: &str) -> Vec<u64> {
@@ -112,4 +112,49 @@ for n in range(6000): s.sendto(b'x', ('10.78.0.1', 9)); time.sleep(0.01)";
     assert_eq!(by_interval.iter().sum::<u64>(), number(cell, "kernel.no_ports"));
     assert_eq!(sum(cell, "ledger.lost_at"), 0, "{}", cell["ledger"]);
     sink.end();
+}
+
+#[test]
+fn a_sink_counts_the_cell_of_a_client_that_was_killed() {
+    let _together = together();
+    for way in ["", "--bidir", "--reverse"] {
+        let sink = Sink::here("-J -i 250ms");
+        let relay = Relay::start(any("127.0.0.1"), sink.at, Orders::default()).unwrap();
+        let first = report(&Place::here(), relay.at, "-e plain -n 100 -r 5k");
+        assert_eq!(number(only(&first), "ledger.received"), 100);
+        let before = relay.account();
+        let client = blast(&Place::here(), relay.at, &format!("-e plain -r 5k -t 20 {way}"));
+        let middle = |account: &Account| {
+            account.forward.came.max(account.back.came) > before.forward.came + 2_000
+        };
+        assert!(relay.wait_for(PATIENCE, middle), "{way}: {:?}", relay.account());
+        client.kill9();
+        client.finish(PATIENCE);
+        let account = relay.stop();
+        let document = sink.end().document();
+        let clients = document["clients"].as_array().unwrap();
+        let [whole, cut] = &clients[..] else { panic!("{way}: {document}") };
+        assert_eq!((number(whole, "cells"), number(whole, "cells_cut_short")), (1, 0));
+        assert_eq!((number(whole, "received"), number(whole, "lost")), (100, 0));
+        assert_eq!((number(cut, "cells"), number(cut, "cells_cut_short")), (1, 1), "{way}: {cut}");
+        let warnings = document["warnings"].as_array().unwrap();
+        assert!(warnings.iter().any(|one| one["code"] == "cut_short"), "{way}: {document}");
+        let [received, sent] = ["received", "sent"].map(|field| column(&document, field));
+        assert_eq!(
+            received.iter().sum::<u64>(),
+            number(cut, "received") + 100,
+            "{way}: {document}"
+        );
+        assert_eq!(sent.iter().sum::<u64>(), number(cut, "sent"), "{way}: {document}");
+        let intervals = document["intervals"].as_array().unwrap();
+        let is_unknown = intervals.iter().any(|interval| interval["lost"].is_null());
+        if way == "--reverse" {
+            assert!(number(cut, "sent") >= account.back.came && account.back.came > 2_000);
+            assert_eq!((number(cut, "lost"), is_unknown), (0, false), "{way}: {document}");
+        } else {
+            assert_eq!(number(cut, "received"), account.forward.came - before.forward.came);
+            assert_eq!(number(cut, "bytes"), 64 * number(cut, "received"), "{cut}");
+            assert!(cut["lost"].is_null() && is_unknown, "{way}: {document}");
+        }
+    }
 }

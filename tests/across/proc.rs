@@ -85,7 +85,7 @@ impl Proc {
 
     #[allow(unsafe_code)]
     fn signal(&self, signal: libc::c_int) {
-        let pid = libc::pid_t::try_from(self.child.id()).unwrap();
+        let pid = libc::pid_t::try_from(self.id()).unwrap();
         // SAFETY: kill(2) takes numbers; the child is not waited for yet, so its id is its own.
         unsafe { libc::kill(pid, signal) };
     }
@@ -104,14 +104,19 @@ impl Proc {
 
     /// A line of /proc/PID/status in KiB: `VmRSS`, `VmHWM`; `None` where the process has ended.
     pub fn memory_kib(&self, name: &str) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// How many entries a folder of /proc/PID has.
     fn entries(&self, name: &str) -> usize {
-        std::fs::read_dir(format!("/proc/{}/{name}", self.child.id())).unwrap().count()
+        std::fs::read_dir(format!("/proc/{}/{name}", self.id())).unwrap().count()
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Threads that it has.

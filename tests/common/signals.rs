@@ -12,6 +12,11 @@ pub fn signal(process: u32, name: &str) {
 /// Stops a process, and waits until none of its threads runs.
 pub fn stop(process: u32) {
     signal(process, "STOP");
+    until_stopped(process);
+}
+
+/// Waits until no thread of a process runs.
+pub fn until_stopped(process: u32) {
     // Field 3 of proc(5).
     let is_stopped = |task: &fs::DirEntry| {
         let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();

@@ -12,12 +12,17 @@ use serde_json::Value;
 
 /// The lines of intervals on standard error, without their header, as columns.
 fn lines(errors: &str) -> Vec<Vec<String>> {
+    lines_of(errors, "/64/")
+}
+
+/// The same of cells with this in their id.
+fn lines_of(errors: &str, id: &str) -> Vec<Vec<String>> {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
     let mut lines = errors.lines().skip_while(|line| !line.starts_with("cell "));
     let header: Vec<String> = lines.next().map(words).unwrap_or_default();
     let titles = "cell seconds rate received lost loss p50 p99 lag p99 stalls";
     assert!(header.is_empty() || header.join(" ") == titles, "{errors}");
-    lines.map(words).take_while(|line: &Vec<String>| line[0].contains("/64/")).collect()
+    lines.map(words).take_while(|line: &Vec<String>| line[0].contains(id)).collect()
 }
 
 #[test]
@@ -223,18 +228,30 @@ fn a_terminal_shows_the_latest_interval() {
 }
 
 #[test]
-fn replies_that_may_be_mixed_up_have_no_latency_in_any_interval() {
+fn replies_that_may_be_mixed_up_are_known_in_no_interval() {
     let _together = common::together();
     let echo = Serving::of("echo", "-B 127.0.0.1 --drop 20%");
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("a.json").display().to_string();
     let output = run(&format!(
-        "load 127.0.0.1:{} --text x --match any -q -J -r 500 -n 200 -i 100ms --timeout 100ms",
+        "load 127.0.0.1:{} --text x --match any --json={json} -r 500 -n 200 -i 100ms \
+         --timeout 100ms --warmup 0",
         echo.port
     ));
     echo.end();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let cell = only(&report);
     assert!(cell["exchange"]["in_order"] == true && number(cell, "exchange.timeouts") > 0);
     assert!(cell["latency"].is_null() && number(cell, "exchange.matched") > 0);
     let intervals = cell["intervals"].as_array().unwrap();
-    assert!(intervals.len() >= 4 && intervals.iter().all(|one| one["latency"].is_null()));
+    let unknown = ["received", "lost", "timeouts", "errors", "latency", "latency_histogram"];
+    let is_unknown = |one: &Value| unknown.iter().all(|field| one[field].is_null());
+    assert!(intervals.len() >= 4 && intervals.iter().all(is_unknown), "{intervals:?}");
+    common::check_identities(cell, &json);
+    // Two words of the rate, then received, lost, loss, p50 and p99.
+    let lines = lines_of(&stderr(&output), cell["id"].as_str().unwrap());
+    assert_eq!(lines.len(), intervals.len(), "{}", stderr(&output));
+    assert!(lines.iter().all(|line| line[4..9].iter().all(|word| word == "–")), "{lines:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("no reply") && !text.contains("worst interval"), "{text}");
 }

@@ -1,11 +1,12 @@
 //! The full-screen view: what it shows on a pseudo-terminal, and that it gives the terminal back.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
 use crate::common;
 
 use common::serving::Serving;
-use common::signals::signal;
+use common::signals::{signal, until_stopped};
 use common::{cells, number, only, run, stderr, udperf};
 use serde_json::Value;
 
@@ -87,6 +88,54 @@ fn each_way_to_end_gives_the_terminal_back() {
         let report = document(&output);
         assert_eq!(only(&report)["cut_short_because"], "interrupted", "{how}");
         assert!(shown.contains("udperf: the run ends; its report follows"), "{how}: {shown}");
+    }
+}
+
+#[test]
+fn a_stopped_program_gives_the_terminal_back_until_it_goes_on() {
+    let _together = common::together();
+    let words = "bench -J -e plain -l 64 -r 1k -t 60 -i 100ms --live";
+    let mut live = OnTerminal::udperf(words, 80, 24);
+    for how in ["\u{1a}", "TSTP", "STOP"] {
+        until_interval(&mut live);
+        match how.len() {
+            1 => live.press(how),
+            _ => signal(live.process(), how),
+        }
+        if how != "STOP" {
+            live.until("the ordinary screen", |shown| !shown.contains("udperf bench"));
+        }
+        until_stopped(live.process());
+        assert!(how == "STOP" || live.is_given_back(), "{how}");
+        // As a program does that had the terminal meanwhile.
+        live.scribble();
+        signal(live.process(), "CONT");
+        live.until("a whole frame", |shown| {
+            shown.starts_with("udperf bench") && !shown.contains("scribble")
+        });
+    }
+    live.press("q");
+    let (output, _, times) = live.gave_back();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(times >= 4, "{times}");
+}
+
+#[test]
+fn an_abort_gives_the_terminal_back() {
+    let _together = common::together();
+    for how in ["\u{1c}", "QUIT"] {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_udperf");
+        let words = "bench -e plain -l 64 -r 1k -t 60 -i 100ms --live";
+        command.args(["-c", &format!("ulimit -c 0; exec {program} {words}")]);
+        let mut live = OnTerminal::start(command, 80, 24);
+        until_interval(&mut live);
+        match how.len() {
+            1 => live.press(how),
+            _ => signal(live.process(), how),
+        }
+        let (output, ..) = live.gave_back();
+        assert_eq!(output.status.signal(), Some(libc::SIGQUIT), "{how}");
     }
 }
 

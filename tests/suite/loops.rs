@@ -284,7 +284,7 @@ fn probe_numbers(numbers: &[u64], sent: u64, bounds: Option<SenderBounds>) -> Re
     let tally = &probe.tally;
     assert_eq!(tally.arrived, tally.received + tally.duplicate + tally.late + tally.corrupt);
     assert_eq!(probe.latency.from_schedule.count(), tally.received);
-    assert_eq!(probe.received_by_flow(), [tally.received]);
+    assert_eq!(probe.counts_by_flow().0, [tally.received]);
     probe
 }
 

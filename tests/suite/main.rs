@@ -15,6 +15,8 @@ mod docs;
 mod echo;
 mod engines;
 mod exit_codes;
+mod fleet;
+mod fleet_parts;
 mod formats;
 mod ground_truth;
 mod host;

@@ -146,6 +146,13 @@ impl OnTerminal {
         self.screen.screen_mut().set_size(rows, columns);
     }
 
+    /// Writes over the whole screen, as another program would.
+    pub fn scribble(&mut self) {
+        self.screen.process(
+            &b"\x1b[H".iter().chain(&b"scribble".repeat(240)).copied().collect::<Vec<_>>(),
+        );
+    }
+
     /// Takes the terminal away, and waits for the end of the program.
     pub fn vanished(mut self) -> Output {
         // The reader has the terminal until the next frame.
@@ -161,7 +168,24 @@ impl OnTerminal {
     /// Waits for its end with this code; the terminal must be as before. Its standard output, and
     /// what the terminal shows.
     #[track_caller]
-    pub fn ended(mut self, code: i32) -> (Output, String) {
+    pub fn ended(self, code: i32) -> (Output, String) {
+        let (output, shown, times) = self.gave_back();
+        assert_eq!(times, 1);
+        assert_eq!(output.status.code(), Some(code), "{shown}");
+        (output, shown)
+    }
+
+    /// Whether the terminal is as before at the moment.
+    pub fn is_given_back(&self) -> bool {
+        let screen = self.screen.screen();
+        let is_plain = !screen.alternate_screen() && !screen.hide_cursor();
+        is_plain && modes(self.slave.as_ref().unwrap()) == self.modes
+    }
+
+    /// Waits for its end; the terminal must be as before. Its standard output, what
+    /// the terminal shows, and how often it was given back.
+    #[track_caller]
+    pub fn gave_back(mut self) -> (Output, String, usize) {
         let output = self.child.take().unwrap().wait_with_output().unwrap();
         let modes = modes(self.slave.as_ref().unwrap());
         // With both sides closed, the reader ends after the last byte.
@@ -171,11 +195,10 @@ impl OnTerminal {
             self.screen.process(&bytes);
         }
         let screen = self.screen.screen();
-        assert_eq!(output.status.code(), Some(code), "{}", screen.contents());
         assert_eq!(modes, self.modes);
         assert!(!screen.alternate_screen() && !screen.hide_cursor());
-        assert_eq!(self.written.windows(LEAVE.len()).filter(|part| *part == LEAVE).count(), 1);
-        (output, screen.contents())
+        let times = self.written.windows(LEAVE.len()).filter(|part| *part == LEAVE).count();
+        (output, screen.contents(), times)
     }
 }
 

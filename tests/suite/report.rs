@@ -383,7 +383,8 @@ fn shells_and_manuals_know_every_command() {
     let man = stdout(&man);
     assert!(man.contains(".TH udperf 1"), "{man}");
     for name in &pages {
-        assert!(man.contains(&format!("udperf\\-{name}(1)")), "{name}: {man}");
+        let escaped = name.replace('-', "\\-");
+        assert!(man.contains(&format!("udperf\\-{escaped}(1)")), "{name}: {man}");
         let page = udperf().args(["man", name]).output().unwrap();
         assert_eq!(page.status.code(), Some(0), "{name}");
         assert!(stdout(&page).contains(&format!(".TH udperf-{name} 1")), "{name}");

@@ -5,7 +5,7 @@
 use crate::common;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use udperf::engine::{Pull, Push, Rx, Tx, URING_IS_BUILT_IN, UringRx, UringTx};
@@ -251,13 +251,16 @@ fn timestamps_tell_how_long_it_waited() {
     }
     for stamps in [false, true] {
         let (mut rx, addr) = receiver(SIZE, None, stamps);
+        let sent = Instant::now();
         sender(addr, SIZE, None).push(0, 0, 4);
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(rx.pull().datagrams, 4);
         let mut waits = Vec::new();
         rx.each(|_, waited| waits.extend(waited));
         assert_eq!(waits.len(), if stamps { 4 } else { 0 });
-        assert!(waits.iter().all(|waited| (2_000_000..60_000_000_000).contains(&waited.0)));
+        // A busy kernel may deliver them after the call that sent them.
+        let most = sent.elapsed();
+        assert!(waits.iter().all(|waited| waited.0 > 0 && waited.to_duration() <= most));
     }
 }
 

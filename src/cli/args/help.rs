@@ -29,7 +29,7 @@ const COMMON: &str = "port to target reverse bidir no_peer sizes engines time co
     file pcap outstanding timeout";
 
 /// Flags by heading. Flags without one are the common ones, which help shows first as `Options`.
-const HEADINGS: [(&str, &str); 4] = [
+const HEADINGS: [(&str, &str); 5] = [
     ("Schedule", "warmup bits pace trials seed"),
     ("Workers", "threads pin wait batch timestamps"),
     (
@@ -37,6 +37,7 @@ const HEADINGS: [(&str, &str); 4] = [
         "port to to_netns bind port_range ipv4 ipv6 dev socket_buffer connect dscp ttl df \
          broadcast join by_hash tcp stream",
     ),
+    ("Several hosts", "single per_rank start_stagger pairs incast net"),
     ("Limits", "allow_public key_file once idle_timeout max_clients max_rate max_time"),
 ];
 

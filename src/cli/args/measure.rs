@@ -119,6 +119,17 @@ pub(crate) struct CellArgs {
     /// Seed of payload fill, Poisson gaps, first ids and random labels
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Under mpirun or srun: each process runs alone, and makes its own report
+    #[arg(long)]
+    pub(crate) single: bool,
+    /// Under mpirun or srun: rates, --count and --outstanding are those of each process
+    ///
+    /// Without it, they are those of the whole run, and every process has an exact share.
+    #[arg(long, conflicts_with = "single")]
+    pub(crate) per_rank: bool,
+    /// Under mpirun or srun: each process starts this much later than the one before it
+    #[arg(long, value_name = "DUR", conflicts_with = "single")]
+    pub(crate) start_stagger: Option<Nanos>,
     #[command(flatten)]
     pub(crate) output: RunOutputArgs,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 mod habits;
 mod help;
 mod measure;
+mod network;
 mod output;
 mod requests;
 mod runs;
@@ -12,6 +13,7 @@ mod stored;
 mod talk;
 
 pub(crate) use measure::{CellArgs, Local};
+pub(crate) use network::Network;
 pub(crate) use output::{LiveArgs, MetricsArgs, OutputArgs, RunOutputArgs, TelemetryArgs};
 pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs};
 pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs};
@@ -103,6 +105,17 @@ pub(crate) enum Command {
         /// When to colour; auto: on a terminal, unless NO_COLOR is set
         #[arg(long, value_name = "WHEN", default_value = "auto")]
         color: ColorChoice,
+    },
+    /// Test mpirun or srun: hosts, clocks, and how far apart their processes begin
+    #[command(after_long_help = "\
+Examples:
+  mpirun -np 4 --host a:2,b:2 --bind-to none udperf fleet-check
+  srun -N 4 --cpu-bind=none udperf fleet-check")]
+    FleetCheck {
+        /// How often all processes begin together
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rounds: u32,
     },
     /// Explain a warning code, invalid reason, table column, ledger place or exit code
     Explain {

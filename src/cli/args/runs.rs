@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Subcommand, value_parser};
 
-use super::{CellArgs, RequestArgs, help::of_command, words};
+use super::{CellArgs, Network, RequestArgs, help::of_command, words};
+use crate::fleet::Pairing;
 use crate::unit::Nanos;
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +98,7 @@ Examples:
   udperf bench -l 64 -r 50k --pace poisson  independent arrivals
   udperf bench -B 10.9.0.1 --to 10.9.0.2 --to-netns B
   udperf bench -P 8 --threads 2 --pin 0,1:2,3
+  mpirun -np 4 --bind-to none udperf bench --pairs --net 10.9.0.0/16
   udperf bench -q --fail-if 'loss>0.1%' --fail-if 'rx_pps<200k' -J > run.json{EXIT_CODES}"))]
 #[command(mut_args = |arg| of_command("bench", arg))]
 pub(crate) struct BenchArgs {
@@ -115,8 +117,37 @@ pub(crate) struct BenchArgs {
     /// between two addresses of one namespace always runs over lo.
     #[arg(long, value_name = "NAME|PATH", requires = "to", value_parser = parse_netns)]
     pub(crate) to_netns: Option<PathBuf>,
+    /// Under mpirun or srun: each even rank sends to the next odd one
+    ///
+    /// Rates and counts are those of all senders together. The report has the sums of all pairs,
+    /// and a line per pair. The number of processes must be even.
+    #[arg(long, group = "pairing", conflicts_with_all = BOTH_ENDS)]
+    pub(crate) pairs: bool,
+    /// Under mpirun or srun: all ranks send to the last one
+    #[arg(long, group = "pairing", conflicts_with_all = BOTH_ENDS)]
+    pub(crate) incast: bool,
+    /// With --pairs or --incast: the network between the hosts, such as 10.9.0.0/16
+    ///
+    /// Without it, senders try the addresses of their receiver in turn: loopback in one network
+    /// namespace, otherwise those that are private (RFC 1918, RFC 4193 and the like).
+    #[arg(long, value_name = "CIDR", requires = "pairing")]
+    pub(crate) net: Option<Network>,
     #[command(flatten)]
     pub(crate) cells: CellArgs,
+}
+
+/// Flags of runs with both ends in one process.
+const BOTH_ENDS: [&str; 4] = ["to", "to_netns", "bind", "single"];
+
+impl BenchArgs {
+    /// Which process sends to which; `None`: each measures within itself.
+    pub(crate) fn pairing(&self) -> Option<Pairing> {
+        match (self.pairs, self.incast) {
+            (true, _) => Some(Pairing::Pairs),
+            (_, true) => Some(Pairing::Incast),
+            _ => None,
+        }
+    }
 }
 
 /// Where `ip netns` keeps its namespaces; ip-netns(8).

@@ -6,28 +6,24 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use super::measure::{self, MeasureContext, RunOutput, StopFlag};
+use super::measure::{self, MeasureContext, RunInput, RunOutput};
 use crate::cli::args::{BlastArgs, PORT};
 use crate::cli::error::{CliError, CliResult};
-use crate::cli::output::{Outputs, warn_stderr};
+use crate::cli::output::warn_stderr;
 use crate::cli::scenario;
 use crate::cli::target::{in_turn, reach, resolve};
 use crate::document::{Clock, Report, Warning};
 use crate::net::Options;
-use crate::plan::{MissingEngine, Scenario};
+use crate::plan::{Machine, MissingEngine, Scenario};
 use crate::remote::client::{RemoteRunner, SendOnlyRunner};
 use crate::remote::protocol::Key;
 use crate::report;
 
-pub(crate) fn measure(
-    args: &BlastArgs,
-    stop: &StopFlag,
-    outputs: Option<&Outputs>,
-) -> CliResult<RunOutput> {
+pub(crate) fn measure(args: &BlastArgs, run: RunInput<'_>) -> CliResult<RunOutput> {
     let targets = resolve(&args.target, PORT, args.cells.family)?;
     let key = key(args.key_file.as_deref())?;
     let quiet = args.cells.output.common.quiet;
-    let mut context = MeasureContext::new("blast", &args.cells, stop, outputs)?;
+    let mut context = MeasureContext::new("blast", &args.cells, run)?;
     let nonce = u64::from_ne_bytes(random()?);
     if args.no_peer {
         let (target, scenario) = in_turn(&targets, quiet, |target| {
@@ -49,13 +45,7 @@ pub(crate) fn measure(
         let runner = saying_after_a_second(quiet, &waits_for(target), open)?;
         Ok((target, scenario, runner))
     })?;
-    // Engines that the sink lacks.
-    for MissingEngine { engine, why } in runner.peer.missing.clone() {
-        let missing = &mut context.machine.missing;
-        if !missing.iter().any(|known| known.engine == engine) {
-            missing.push(MissingEngine { engine, why: format!("on the sink: {why}") });
-        }
-    }
+    add_missing(&mut context.machine, &runner);
     let requested = scenario.clone();
     measure::measure(context, scenario, runner, Some(target), |report, runner| {
         add_sink(report, runner, &requested);
@@ -86,7 +76,17 @@ fn saying_after_a_second<T>(quiet: bool, notice: &str, work: impl FnOnce() -> T)
     })
 }
 
-fn add_sink(report: &mut Report, sink: &RemoteRunner, scenario: &Scenario) {
+/// Adds the engines that the sink lacks.
+pub(super) fn add_missing(machine: &mut Machine, runner: &RemoteRunner) {
+    for MissingEngine { engine, why } in runner.peer.missing.clone() {
+        let missing = &mut machine.missing;
+        if !missing.iter().any(|known| known.engine == engine) {
+            missing.push(MissingEngine { engine, why: format!("on the sink: {why}") });
+        }
+    }
+}
+
+pub(super) fn add_sink(report: &mut Report, sink: &RemoteRunner, scenario: &Scenario) {
     let facts = &sink.peer.facts;
     report.host.peer = Some(Box::new(report::host(facts)));
     report.clock = clock(sink);

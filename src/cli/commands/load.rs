@@ -4,10 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use super::blast::random;
-use super::measure::{self, MeasureContext, RunOutput, StopFlag};
+use super::measure::{self, MeasureContext, RunInput, RunOutput};
 use crate::cli::args::{ExchangeArgs, PORT, RequestArgs};
 use crate::cli::error::{CliError, CliResult, usage};
-use crate::cli::output::{Outputs, warn_stderr};
+use crate::cli::fleet::Fleet;
+use crate::cli::output::warn_stderr;
 use crate::cli::target::{in_turn, is_near, local_to, named, public_address_error, reach, resolve};
 use crate::cli::{requests, scenario};
 use crate::engine::{EngineRow, table::words};
@@ -21,28 +22,30 @@ use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// Ids of all requests of this process: the steps of a search are one run. A drawn seed has the 53
 /// bits that every JSON parser preserves (RFC 8259 section 6).
-fn run_ids(seed: Option<u64>) -> CliResult<&'static Arc<RunIds>> {
+fn run_ids(seed: Option<u64>, fleet: &Fleet) -> CliResult<&'static Arc<RunIds>> {
     static RUN: OnceLock<Arc<RunIds>> = OnceLock::new();
-    let seed = seed.map_or_else(|| random().map(|drawn| u64::from_ne_bytes(drawn) >> 11), Ok)?;
-    Ok(RUN.get_or_init(|| Arc::new(RunIds::new(seed))))
+    let seed = fleet
+        .seed()
+        .or(seed)
+        .map_or_else(|| random().map(|drawn| u64::from_ne_bytes(drawn) >> 11), Ok)?;
+    Ok(RUN.get_or_init(|| Arc::new(RunIds::new(seed, fleet.member()))))
 }
 
 /// Measures `load`, or without request flags `ping`.
 pub(crate) fn measure(
     args: &ExchangeArgs,
     requests: Option<&RequestArgs>,
-    stop: &StopFlag,
-    outputs: Option<&Outputs>,
+    run: RunInput<'_>,
 ) -> CliResult<RunOutput> {
     let cells = &args.cells;
-    let ids = run_ids(cells.seed)?;
+    let ids = run_ids(cells.seed, run.fleet)?;
     let compiled = compile(args, requests, ids.seed())?;
     let targets = resolve(&args.target, compiled.port.unwrap_or(PORT), cells.family)?;
     let Some((_, first)) = compiled.by_size.first().cloned() else {
         return usage("no requests given");
     };
     let quiet = cells.output.common.quiet;
-    let mut context = MeasureContext::new(compiled.kind, cells, stop, outputs)?;
+    let mut context = MeasureContext::new(compiled.kind, cells, run)?;
     let (target, scenario) = in_turn(&targets, quiet, |target| {
         let scenario = scenario(args, &compiled, target, &context.machine)?;
         let scenario = Scenario { seed: ids.seed(), ..scenario };

@@ -1,6 +1,8 @@
 //! Commands that measure cells: from a scenario to a report, its files, and an exit code.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, atomic::AtomicBool};
 use std::time::SystemTime;
 
@@ -10,12 +12,14 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::args::CellArgs;
 use crate::cli::error::{CliError, CliResult, Exit, guarded};
+use crate::cli::fleet::Fleet;
 use crate::cli::live::{self, CellsView};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::{ProgressLine, has_interval_lines};
 use crate::cli::telemetry::Telemetry;
-use crate::document::{Cell, Head, MAX_MISSED, Report, SCHEMA, Tool};
-use crate::engine::URING_IS_BUILT_IN;
+use crate::document::{Cell, Head, MAX_MISSED, MemberDocument, Report, SCHEMA, Tool};
+use crate::engine::{EnginePair, URING_IS_BUILT_IN};
+use crate::fleet::{self, MemberCell};
 use crate::host::{self, Depth, HostFacts, Throttle};
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report::{self, CellContext, CellFacts, CodeName, HostRequirements};
@@ -25,11 +29,20 @@ use crate::sys;
 /// Whether a signal asked the run to end.
 pub(crate) type StopFlag = Arc<AtomicBool>;
 
+/// What a command is run with.
+#[derive(Clone, Copy)]
+pub(crate) struct RunInput<'a> {
+    pub(crate) stop: &'a StopFlag,
+    /// The files to write, which are checked before the run.
+    pub(crate) outputs: Option<&'a Outputs>,
+    pub(crate) fleet: &'a Fleet,
+}
+
 /// What a command was started with, and this host before anything is pinned.
 pub(crate) struct MeasureContext<'a> {
     kind: &'static str,
     cells: &'a CellArgs,
-    stop: &'a StopFlag,
+    run: RunInput<'a>,
     started_at: SystemTime,
     facts: HostFacts,
     pub(crate) machine: Machine,
@@ -38,8 +51,6 @@ pub(crate) struct MeasureContext<'a> {
     /// Names the error codes of the protocol, if responses carry any.
     pub(crate) code_name: Option<CodeName<'a>>,
     telemetry: Telemetry,
-    /// The files to write, which are checked before the run.
-    outputs: Option<&'a Outputs>,
 }
 
 impl<'a> MeasureContext<'a> {
@@ -47,8 +58,7 @@ impl<'a> MeasureContext<'a> {
     pub(crate) fn new(
         kind: &'static str,
         cells: &'a CellArgs,
-        stop: &'a StopFlag,
-        outputs: Option<&'a Outputs>,
+        run: RunInput<'a>,
     ) -> CliResult<Self> {
         live::check(&cells.telemetry)?;
         let telemetry = Telemetry::open(&cells.telemetry, cells.output.common.quiet)?;
@@ -56,18 +66,7 @@ impl<'a> MeasureContext<'a> {
         let facts = host::host_info(Depth::Quick);
         let machine = host::machine(&facts);
         let (left_out, code_name) = (Vec::new(), None);
-        Ok(Self {
-            kind,
-            cells,
-            stop,
-            started_at,
-            facts,
-            machine,
-            left_out,
-            code_name,
-            telemetry,
-            outputs,
-        })
+        Ok(Self { kind, cells, run, started_at, facts, machine, left_out, code_name, telemetry })
     }
 }
 
@@ -88,17 +87,19 @@ pub(crate) fn measure<B: CellRunner>(
     target: Option<SocketAddr>,
     complete: impl FnOnce(&mut Report, &B),
 ) -> CliResult<RunOutput> {
-    let MeasureContext { kind, cells: args, stop, started_at, outputs, .. } = context;
+    let MeasureContext { kind, cells: args, run, started_at, .. } = context;
+    let RunInput { stop, outputs, fleet } = run;
     let MeasureContext { mut facts, mut machine, left_out, code_name, mut telemetry, .. } = context;
     facts.device =
         target.and_then(|to| host::device_towards(to, scenario.bind, scenario.ip.dev.as_deref()));
     let throttle = Throttle::begin();
+    let scenario = fleet.scenario(scenario, args)?;
     // Errors in the scenario are reported before any trial.
     check_files(outputs, &Plan::new(scenario.clone(), &machine)?)?;
-    let auto = scenario.engines.contains(&EngineWord::Auto);
+    let auto = fleet.fastest().is_none() && scenario.engines.contains(&EngineWord::Auto);
     let choose = || run::choose(&scenario, &machine, &mut runner, stop);
     let (fastest, choice) = auto.then(choose).transpose()?.unzip();
-    machine.fastest = fastest;
+    machine.fastest = fastest.or_else(|| fleet.fastest());
     let mut plan = Plan::new(scenario, &machine)?;
     plan.left_out.extend(left_out);
     check_files(outputs, &plan)?;
@@ -106,53 +107,83 @@ pub(crate) fn measure<B: CellRunner>(
     let view = CellsView::open((&args.telemetry.live, output), kind, &plan, stop)?;
     let (quiet, has_lines) = (output.quiet || view.is_some(), has_interval_lines(args));
     let line = ProgressLine::with_intervals(quiet, &plan, has_lines && view.is_none());
-    let (cells, bug) = (Vec::new(), None);
     telemetry.started(&head(kind, started_at, &facts), &plan);
-    let (plan_of_run, facts_of_run, telemetry_of_run) = (&plan, &facts, &mut telemetry);
+    let (cells, members, parts) = (Vec::new(), Vec::new(), fleet.parts());
+    let (plan_of_run, facts, telemetry_of_run, bug) = (&plan, &facts, &mut telemetry, None);
     let mut recorder = Recorder {
         line,
         view,
         plan: plan_of_run,
-        facts: facts_of_run,
+        facts,
         code_name,
         cells,
+        parts,
+        members,
         bug,
         telemetry: telemetry_of_run,
     };
-    let RunOutcome { error, interrupted, .. } = run::run(&plan, &mut runner, stop, &mut recorder);
-    let Recorder { line, view, cells, bug, .. } = recorder;
+    let outcome = run_part((fleet, machine.fastest), &plan, &mut runner, stop, &mut recorder)?;
+    let RunOutcome { error, interrupted, .. } = outcome;
+    let Recorder { line, view, cells, members, bug, .. } = recorder;
     drop((line, view));
     let (mut bugs, mut error) = (Vec::from_iter(bug), error.map(CliError::from));
     if cells.is_empty()
+        && !matches!(fleet, Fleet::Member(..))
         && let Some(error) = bugs.pop().or_else(|| error.take())
     {
         return Err(error);
     }
     let counted = counted(&cells);
-    let mut report = guarded(&format!("document of {counted}"), || {
-        assemble(kind, &plan, &facts, cells, started_at)
-    })??;
+    let assemble = || assemble(kind, &plan, facts, cells, started_at);
+    let mut report = guarded(&format!("document of {counted}"), assemble)??;
+    report.members = members;
+    report::name_limits(&mut report);
+    error.iter().for_each(|why| report::name_lost_member(&mut report, &why.to_string()));
     // A part that fails from here on is missing from the document, which is still written.
     let host_facts = guarded("host facts", || {
         report.choice = choice;
         add_host_facts(&mut report, &plan.scenario, target, &throttle);
     });
-    bugs.extend(host_facts.err());
     let details = guarded("details of the command", || complete(&mut report, &runner));
-    bugs.extend(details.err());
-    if let Err(bug) = guarded("validity", || report::judge_validity(&mut report)) {
-        // What was not judged is not valid.
-        report.valid = false;
-        bugs.push(bug);
-    }
+    bugs.extend(host_facts.err().into_iter().chain(details.err()).chain(judge(&mut report)));
     telemetry.warnings(&report.warnings);
     let error = bugs.into_iter().next().or(error);
     Ok(RunOutput { report, error, interrupted, telemetry })
 }
 
+/// Judges the report; what was not judged is not valid.
+fn judge(report: &mut Report) -> Option<CliError> {
+    let bug = guarded("validity", || report::judge_validity(report)).err();
+    report.valid &= bug.is_none();
+    bug
+}
+
 /// Checks that the files of cells can be written, whose names depend on the plan.
 fn check_files(outputs: Option<&Outputs>, plan: &Plan) -> CliResult<()> {
     outputs.map_or(Ok(()), |outputs| outputs.check_cells::<Report>(&report::ids(plan)))
+}
+
+/// Runs the part of this process in a plan.
+fn run_part(
+    (fleet, fastest): (&Fleet, Option<EnginePair>),
+    plan: &Plan,
+    runner: &mut impl CellRunner,
+    stop: &StopFlag,
+    recorder: &mut Recorder<'_>,
+) -> CliResult<RunOutcome> {
+    Ok(match fleet {
+        Fleet::Alone => run::run(plan, runner, stop, recorder),
+        Fleet::Leader(leader) => {
+            leader.prepare(&plan.scenario, fastest)?;
+            let outcome = run::run(plan, &mut leader.runner(runner), stop, recorder);
+            leader.leader.borrow().close();
+            outcome
+        }
+        Fleet::Member(orders, _) => {
+            fleet::serve(orders, plan, runner, stop)?;
+            RunOutcome::default()
+        }
+    })
 }
 
 fn assemble(
@@ -188,6 +219,7 @@ fn assemble(
         invalid_because: Vec::new(),
         max_missed: MAX_MISSED,
         gates: Vec::new(),
+        members: Vec::new(),
         cells,
     })
 }
@@ -242,6 +274,9 @@ struct Recorder<'a> {
     facts: &'a HostFacts,
     code_name: Option<CodeName<'a>>,
     cells: Vec<Cell>,
+    /// The parts of the latest cell, if several processes measure.
+    parts: Option<Rc<RefCell<Vec<MemberCell>>>>,
+    members: Vec<MemberDocument>,
     /// The first cell that could not be reported.
     bug: Option<CliError>,
     telemetry: &'a mut Telemetry,
@@ -267,10 +302,11 @@ impl Observer for Recorder<'_> {
             document
         });
         match document {
-            Ok(document) => {
+            Ok(mut document) => {
                 self.line.finish_cell(&document);
                 self.view.iter_mut().for_each(|view| view.measured(&document));
                 self.telemetry.measured(&document, result);
+                document.start_skew_ns = self.add_members(facts);
                 self.cells.push(document);
             }
             Err(bug) => {
@@ -279,6 +315,39 @@ impl Observer for Recorder<'_> {
             }
         }
         None
+    }
+}
+
+impl Recorder<'_> {
+    /// Documents the part of each process in this cell; returns how far apart they may have begun.
+    fn add_members(&mut self, facts: CellFacts<'_>) -> Option<u64> {
+        let parts = self.parts.as_ref()?.borrow();
+        let parts = parts.iter().filter(|part| part.direction == facts.direction);
+        let mut began = None;
+        for MemberCell { rank, hostname, to, clock_bound, result, .. } in parts {
+            let mut cell = report::cell(CellFacts { result, ..facts });
+            cell.rate_pps = cell.rate_pps.map(|pps| pps / f64::from(self.plan.scenario.member.of));
+            let (lag, bound) = (result.tx.start_lag.0, clock_bound.0);
+            // The earliest and the latest moment at which its senders may have begun.
+            let (first, last) = began.unwrap_or((u64::MAX, 0));
+            began = Some((first.min(lag.saturating_sub(bound)), last.max(lag + bound)));
+            let rank = u64::from(*rank);
+            match self.members.iter_mut().find(|member| member.rank == rank) {
+                Some(member) => {
+                    member.clock_bound_ns = member.clock_bound_ns.max(bound);
+                    member.cells.push(cell);
+                }
+                None => self.members.push(MemberDocument {
+                    rank,
+                    hostname: hostname.clone(),
+                    to_rank: to.as_ref().map(|(rank, _)| u64::from(*rank)),
+                    to_hostname: to.as_ref().map(|(_, hostname)| hostname.clone()),
+                    clock_bound_ns: bound,
+                    cells: vec![cell],
+                }),
+            }
+        }
+        began.map(|(first, last)| last - first)
     }
 }
 

@@ -3,8 +3,10 @@
 pub(crate) mod ab;
 mod blast;
 pub(crate) mod compare;
+pub(crate) mod fleet_check;
 mod load;
 mod measure;
+mod pairs;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod search;

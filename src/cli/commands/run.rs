@@ -1,11 +1,15 @@
 //! `udperf bench`, `blast`, `load` and `ping`: from arguments to an exit code.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 
-use super::measure::{self, MeasureContext, RunOutput, StopFlag, is_of_target, stop_on_signals};
-use super::{blast, load};
+use super::measure::{
+    self, MeasureContext, RunInput, RunOutput, StopFlag, is_of_target, stop_on_signals,
+};
+use super::{blast, load, pairs};
 use crate::cli::args::{BenchArgs, CellArgs, CellCommand, RunOutputArgs};
 use crate::cli::error::{CliError, CliResult, Exit, guarded};
+use crate::cli::fleet::Fleet;
 use crate::cli::output::{EVENTS, Outputs, name_warnings, warn_stderr};
 use crate::cli::scenario;
 use crate::document::Report;
@@ -18,7 +22,14 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
     let files = output.files().into_iter().chain([(EVENTS, telemetry.events.as_deref())]);
     let mut outputs = Outputs::check::<Report>(&output.common, &Vec::from_iter(files))?;
     outputs.protect(command.inputs())?;
-    let output_of_run = measure(command, &stop_on_signals()?, Some(&outputs))?;
+    let stop = stop_on_signals()?;
+    let words = std::env::args_os().skip(1).collect::<Vec<_>>();
+    let fleet = match join(command, &words, &stop)? {
+        Ok(fleet) => fleet,
+        Err(exit) => return Ok(exit),
+    };
+    let run = RunInput { stop: &stop, outputs: Some(&outputs), fleet: &fleet };
+    let output_of_run = measure(command, run)?;
     let RunOutput { mut report, error, interrupted, telemetry } = output_of_run;
     let gated = guarded("gates", || apply_gates(&mut report, output));
     write(&report, output, &outputs)?;
@@ -38,28 +49,41 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
     }
 }
 
-pub(crate) fn measure(
+/// Joins the processes that were started with this one; members end with their exit code.
+pub(crate) fn join(
     command: &CellCommand,
+    words: &[OsString],
     stop: &StopFlag,
-    outputs: Option<&Outputs>,
-) -> CliResult<RunOutput> {
-    match command {
-        CellCommand::Bench(args) => measure_bench(args, stop, outputs),
-        CellCommand::Blast(args) => blast::measure(args, stop, outputs),
-        CellCommand::Load(args) => {
-            load::measure(&args.exchange, Some(&args.requests), stop, outputs)
+) -> CliResult<Result<Fleet, Exit>> {
+    let follow = |command: &CellCommand, fleet: &Fleet| match (command, fleet) {
+        (CellCommand::Bench(args), Fleet::Member(orders, order))
+            if order.pairing.is_some() && order.receiver.is_none() =>
+        {
+            pairs::receive(args, orders, fleet.member())
         }
-        CellCommand::Ping(args) => load::measure(args, None, stop, outputs),
+        _ => measure(command, RunInput { stop, outputs: None, fleet }).map(drop),
+    };
+    match command.cells().single {
+        true => Ok(Ok(Fleet::Alone)),
+        false => Fleet::join(words, follow),
     }
 }
 
-fn measure_bench(
-    args: &BenchArgs,
-    stop: &StopFlag,
-    outputs: Option<&Outputs>,
-) -> CliResult<RunOutput> {
+pub(crate) fn measure(command: &CellCommand, run: RunInput<'_>) -> CliResult<RunOutput> {
+    match command {
+        CellCommand::Bench(args) => measure_bench(args, run),
+        CellCommand::Blast(args) => blast::measure(args, run),
+        CellCommand::Load(args) => load::measure(&args.exchange, Some(&args.requests), run),
+        CellCommand::Ping(args) => load::measure(args, None, run),
+    }
+}
+
+fn measure_bench(args: &BenchArgs, run: RunInput<'_>) -> CliResult<RunOutput> {
+    if let Some(pairing) = args.pairing() {
+        return pairs::measure(args, pairing, run);
+    }
     let mut scenario = scenario::bench(args)?;
-    let mut context = MeasureContext::new("bench", &args.cells, stop, outputs)?;
+    let mut context = MeasureContext::new("bench", &args.cells, run)?;
     let to = SocketAddr::new(scenario.to.unwrap_or(scenario.bind), scenario.port);
     let target = scenario.unix.is_none().then_some(to);
     scenario::without_ip(&scenario, &mut context.machine);

@@ -9,7 +9,7 @@ use crate::cli::args::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::live::{ServerView, check_built_in};
 use crate::cli::output::{Outputs, warn_stderr};
-use crate::cli::progress::StatusLine;
+use crate::cli::progress::{StatusLine, client_left};
 use crate::cli::scenario::{INTERVAL, INTERVALS_FROM, listen, server_cores};
 use crate::cli::telemetry::{ClientLabels, MetricsEndpoint, RunTotals};
 use crate::document::{EchoDocument, ServerInterval, SinkDocument};
@@ -190,10 +190,7 @@ fn show_event(event: &SinkEvent<'_>, line: &mut StatusLine, quiet: bool) {
     let notice = match event {
         SinkEvent::Listening(addr) => format!("sink on {addr}"),
         SinkEvent::Opened(from) => format!("{from} has come"),
-        SinkEvent::Closed(client) => format!(
-            "{} has left ({}): {} cells, {} datagrams received, {} lost, {} sent",
-            client.from, client.why, client.cells, client.rx.received, client.lost, client.sent
-        ),
+        SinkEvent::Closed(client) => client_left(client),
         SinkEvent::Tick(clients, traffic) => return line.show(|| status(clients, traffic)),
     };
     // Also when quiet: the port may be ephemeral.

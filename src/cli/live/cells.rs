@@ -8,7 +8,10 @@ use super::model::{ListRow, Model, cpu};
 use super::view::LiveView;
 use crate::cli::args::{LiveArgs, OutputArgs};
 use crate::cli::error::CliResult;
-use crate::cli::progress::{intervals::IntervalProgress, time_left};
+use crate::cli::progress::{
+    intervals::{IntervalProgress, drops_note},
+    time_left,
+};
 use crate::document::{Cell, Interval, KernelDrops};
 use crate::plan::Plan;
 use crate::report;
@@ -128,13 +131,13 @@ fn facts(intervals: &[Interval], drops: Option<&KernelDrops>) -> Vec<(&'static s
     let cpu = intervals.last().and_then(cpu).unwrap_or_else(|| UNKNOWN.to_owned());
     vec![
         ("so far", so_far.join(" · ")),
-        ("drops", drops.map_or_else(|| UNKNOWN.to_owned(), places)),
+        ("drops", drops.map_or_else(|| UNKNOWN.to_owned(), |drops| places(drops, counts[2].1))),
         ("stalls", format!("{stalls} · CPU {cpu}")),
     ]
 }
 
-/// Where the kernel counted drops.
-fn places(drops: &KernelDrops) -> String {
+/// Where the kernel counted drops, and whether that is more than was lost.
+fn places(drops: &KernelDrops, lost: Option<u64>) -> String {
     let all = [
         ("receive buffer", drops.receive_buffer),
         ("backlog", drops.backlog),
@@ -146,7 +149,10 @@ fn places(drops: &KernelDrops) -> String {
     ];
     let is_shown = |(_, count): &&(&str, Option<u64>)| *count != Some(0);
     let shown: Vec<_> = all.iter().filter(is_shown).map(|one| known(one.0, one.1)).collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(" · ") }
+    if shown.is_empty() {
+        return "none".to_owned();
+    }
+    shown.join(" · ") + drops_note(drops, lost)
 }
 
 /// A measured cell.
@@ -173,6 +179,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn drops_of_other_traffic_are_not_shown_as_losses() {
+        let (some, none) = (Some(5), Some(0));
+        let drops = KernelDrops {
+            receive_buffer: none,
+            backlog: some,
+            device: some,
+            qdisc: none,
+            ..Default::default()
+        };
+        let drops = KernelDrops { tx_device: none, checksum: none, no_port: none, ..drops };
+        for (lost, note) in
+            [(Some(5), ""), (Some(4), " (of all traffic)"), (None, " (of all traffic)")]
+        {
+            assert_eq!(places(&drops, lost), format!("backlog 5 · device 5{note}"));
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_not_0() {
         let text = |facts: Vec<(_, String)>| facts.into_iter().map(|(_, text)| text).collect();
         let nothing: Vec<String> = text(facts(&[], None));
@@ -186,10 +210,10 @@ mod tests {
         assert_eq!(mixed[0], "sent 18 · received – · lost –");
         assert_eq!(mixed[1], "–");
         let drops = KernelDrops { receive_buffer: Some(5), qdisc: Some(0), ..Default::default() };
-        assert!(places(&drops).starts_with("receive buffer 5 · backlog – ·"));
+        assert!(places(&drops, Some(5)).starts_with("receive buffer 5 · backlog – ·"));
         let none = Some(0);
         let drops = KernelDrops { receive_buffer: none, backlog: none, device: none, ..drops };
         let drops = KernelDrops { tx_device: none, checksum: none, no_port: none, ..drops };
-        assert_eq!(places(&drops), "none");
+        assert_eq!(places(&drops, None), "none");
     }
 }

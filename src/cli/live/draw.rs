@@ -28,9 +28,10 @@ pub(super) struct Screen {
     pub(super) chart: usize,
 }
 
-const HELP: [&str; 12] = [
+const HELP: [&str; 15] = [
     "q        end the run, as Ctrl-C; the report of what was measured follows",
     "p        freeze the view, and go on; the run is not affected",
+    "Ctrl-Z   stop the program, and its measurement with it; fg continues both",
     "tab      next chart; several are side by side from 120 columns on",
     "?        this help",
     "",
@@ -41,6 +42,8 @@ const HELP: [&str; 12] = [
     "         began",
     "max *    includes stalls",
     "CPU      of all workers; 100% is one core",
+    "~        read when the view is updated: these intervals may be 0.25 s longer",
+    "         than those of the document",
 ];
 
 pub(super) fn draw(model: &Model, screen: &Screen, frame: &mut Frame<'_>) {
@@ -142,7 +145,11 @@ const COLUMNS: [Column; 16] = [
 ];
 
 /// Of a server, which knows no more.
-const SERVER_COLUMNS: [Column; 3] = [COLUMNS[0], COLUMNS[1], COLUMNS[2]];
+const SERVER_COLUMNS: [Column; 3] = [
+    ("seconds", 12, |one| Some(span(one))),
+    ("rate ~", 10, COLUMNS[1].2),
+    ("received ~", 11, COLUMNS[2].2),
+];
 
 fn draw_intervals(model: &Model, area: Rect, buffer: &mut Buffer) {
     let all = if model.is_server { &SERVER_COLUMNS[..] } else { &COLUMNS[..] };
@@ -231,7 +238,6 @@ mod tests {
             sent: 1_000 + at,
             received: Some(990),
             lost: Some(10 + at),
-            stalls: Some(0),
             latency: Some(IntervalLatency { p50_ns: Some(45_000), ..IntervalLatency::default() }),
             stalls: Some(0),
             ..Interval::default()
@@ -294,6 +300,9 @@ mod tests {
             let frame = lines(&model(), &screen, width, height);
             assert!(frame[0].starts_with("--live needs 80 x 24") || width < 20, "{frame:?}");
         }
+        let server = Model { is_server: true, ..model() };
+        let frame = lines(&server, &Screen::default(), 80, 24);
+        assert!(has(&frame, "rate ~") && has(&frame, "received ~"), "{frame:#?}");
         let empty = Model { titles: [""; 7], is_server: true, ..Model::default() };
         for (width, height) in [(80, 24), (81, 25), (119, 24), (400, 100)] {
             for model in [&empty, &model()] {

@@ -18,6 +18,8 @@ mod model;
 #[cfg(all(unix, feature = "live"))]
 mod server;
 #[cfg(all(unix, feature = "live"))]
+mod signals;
+#[cfg(all(unix, feature = "live"))]
 mod terminal;
 #[cfg(all(unix, feature = "live"))]
 mod view;

@@ -126,7 +126,8 @@ impl ServerView {
 
 fn row(client: &ClientStats) -> [String; 7] {
     let ClientStats { from, cells, rx, lost, sent, why, .. } = client;
-    let [cells, received, lost, sent] = [*cells, rx.received, *lost, *sent].map(grouped);
+    let [cells, received, sent] = [*cells, rx.received, *sent].map(grouped);
+    let lost = lost.map_or_else(|| UNKNOWN.to_owned(), grouped);
     [from.to_string(), received, sent, lost, cells, String::new(), why.clone()]
 }
 

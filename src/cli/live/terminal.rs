@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,6 +24,8 @@ const KEYS: usize = 64;
 
 /// What gives the terminal back; `None` while it is not taken.
 static TAKEN: Mutex<Option<Restore>> = Mutex::new(None);
+/// The modes of the terminal before it was taken first.
+static MODES: OnceLock<Termios> = OnceLock::new();
 
 struct Restore {
     tty: File,
@@ -67,10 +69,12 @@ impl Terminal {
             _ => File::open("/dev/tty"),
         };
         let tty = tty.map_err(no_keys)?;
-        if tcgetpgrp(&tty).ok() != Some(rustix::process::getpgrp()) {
+        if !is_in_foreground(&tty) {
             return Err("the program runs in the background".to_owned());
         }
         let modes = tcgetattr(&tty).map_err(|error| no_keys(error.into()))?;
+        // A shell that continues the program may restore those of the view.
+        let modes = MODES.get_or_init(|| modes).clone();
         let own = tty.try_clone().map_err(no_keys)?;
         let mut out = io::stderr().as_fd().try_clone_to_owned().map(File::from).map_err(no_keys)?;
         install_hook();
@@ -128,31 +132,27 @@ impl Drop for Terminal {
 pub(super) fn restore() {
     if let Some(Restore { tty, modes, mut out }) = lock().take() {
         let _ = out.write_all(LEAVE);
-        let _ = tcsetattr(&tty, OptionalActions::Now, &modes);
+        // It would stop a program in the background.
+        if is_in_foreground(&tty) {
+            let _ = tcsetattr(&tty, OptionalActions::Now, &modes);
+        }
     }
     release_stderr();
 }
 
-/// Modes in which each key comes at once and unseen. Ctrl-C still is a signal; keys that would stop
-/// or abort the program in the view are none.
+fn is_in_foreground(tty: &File) -> bool {
+    tcgetpgrp(tty).ok() == Some(rustix::process::getpgrp())
+}
+
+/// Modes in which each key comes at once and unseen. Ctrl-C, Ctrl-Z and Ctrl-\ still are signals.
 fn by_key(mut modes: Termios) -> Termios {
     modes.input_modes -= InputModes::IXON;
     modes.local_modes -=
         LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;
-    for (index, value) in [
-        (SpecialCodeIndex::VSUSP, DISABLED),
-        (SpecialCodeIndex::VQUIT, DISABLED),
-        (SpecialCodeIndex::VMIN, 1),
-        (SpecialCodeIndex::VTIME, 0),
-    ] {
-        modes.special_codes[index] = value;
-    }
+    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
     modes
 }
-
-/// A special character that no key has: _POSIX_VDISABLE of Linux (termios(3)); elsewhere, byte 0 is
-/// Ctrl-@, which nobody presses.
-const DISABLED: u8 = 0;
 
 /// Gives the terminal back before any thread's panic message is printed, for good.
 fn install_hook() {

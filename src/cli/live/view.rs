@@ -15,8 +15,9 @@ use signal_hook::{consts::SIGINT, low_level::raise};
 use super::backend::AnsiBackend;
 use super::draw::{Screen, draw};
 use super::model::Model;
+use super::signals::LiveSignals;
 use super::terminal::{LiveKey, Terminal};
-use crate::cli::error::CliResult;
+use crate::cli::error::{CliError, CliResult};
 use crate::cli::output::{color_of, warn_stderr};
 use crate::run::RunError;
 use crate::sys;
@@ -64,13 +65,14 @@ impl LiveView {
                 return Ok(None);
             }
         };
+        let signals = LiveSignals::register().map_err(CliError::Signals)?;
         let shared = Arc::new(Shared { model: Mutex::new(model), ..Shared::default() });
         let (ends, thread) = channel();
         let (drawn, stop, busy) = (Arc::clone(&shared), Arc::clone(stop), busy.to_vec());
         let has_colors = color_of(color, &io::stderr());
         let work = move || {
             leave_cpus(&busy);
-            run(terminal, &drawn, &stop, has_colors);
+            run((terminal, signals), &drawn, &stop, has_colors);
             drop(ends);
         };
         let spawned = thread::Builder::new().name("live".to_owned()).spawn(work);
@@ -86,7 +88,7 @@ impl LiveView {
 
 impl Drop for LiveView {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.is_over.store(true, Ordering::Release);
         // A report on the same terminal waits for it, too.
         let patience = if io::stdout().is_terminal() { Duration::MAX } else { PATIENCE };
         let _ = self.thread.recv_timeout(patience);
@@ -102,15 +104,38 @@ fn leave_cpus(busy: &[usize]) {
     }
 }
 
-fn run(mut terminal: Terminal, shared: &Shared, stop: &AtomicBool, has_colors: bool) {
+fn run(
+    (terminal, signals): (Terminal, LiveSignals),
+    shared: &Shared,
+    stop: &AtomicBool,
+    has_colors: bool,
+) {
     let mut screen = Screen { has_colors, ..Screen::default() };
     let (mut frozen, mut frames, mut due) = (None, None, Instant::now());
-    while !shared.is_over.load(Ordering::Relaxed) {
+    // `None` while the program was continued in the background.
+    let mut terminal = Some(terminal);
+    loop {
+        // Read first: a run that was stopped may be over as soon.
+        let is_over = shared.is_over.load(Ordering::Acquire);
         if stop.load(Ordering::Relaxed) {
             drop(terminal);
             warn_stderr("the run ends; its report follows");
             return;
         }
+        if is_over {
+            return;
+        }
+        if let Some(signal) = signals.take() {
+            drop(terminal.take());
+            signals.act(signal);
+        }
+        if terminal.is_none() {
+            (terminal, frames, due) = (Terminal::take().ok(), None, Instant::now());
+        }
+        let Some(terminal) = &mut terminal else {
+            thread::sleep(LOOK);
+            continue;
+        };
         if Instant::now() >= due {
             due = Instant::now() + REDRAW;
             let frame = frame(&mut frames, |frame| match &frozen {

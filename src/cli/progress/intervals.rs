@@ -1,13 +1,13 @@
 //! The intervals of the running cell, as they end.
 
 use super::ended::EndedIntervals;
-use crate::document::{Cell, Interval};
+use crate::document::{Cell, Interval, KernelDrops};
 use crate::plan::{Direction, Plan, Route, Scenario};
 use crate::report::IntervalFacts;
 use crate::report::format::text::style::{UNKNOWN, grouped, percent};
 use crate::report::format::text::worst_interval::{loss, span};
 use crate::run::LiveCell;
-use crate::unit::{Nanos, show_nanos, show_pps};
+use crate::unit::{Nanos, show_nanos, show_pps, sum_counts};
 
 /// Time for datagrams to arrive after the end of an interval, before it is shown. Arbitrary: most
 /// paths and queues are shorter.
@@ -134,17 +134,26 @@ fn line(id: &str, id_width: usize, figures: [String; COLUMNS.len()]) -> String {
     line
 }
 
+/// Marks drops of more datagrams than are lost, as far as that is known: the kernel counts those of
+/// all traffic.
+pub(crate) fn drops_note(drops: &KernelDrops, lost: Option<u64>) -> &'static str {
+    let all = sum_counts(drops.places().into_iter().filter_map(|(_, count)| count));
+    // An interface counts drops at a full backlog again.
+    let again = drops.backlog.min(drops.device).unwrap_or(0);
+    if all.saturating_sub(again) > lost.unwrap_or(0) { " (of all traffic)" } else { "" }
+}
+
 /// Drops by place, such as `dropped at receive buffer 1,000`; `None` without any, and if nothing is
-/// lost: they may be those of other traffic.
+/// lost: they are those of other traffic.
 fn drops(interval: &Interval) -> Option<String> {
-    let drops = interval.kernel_drops.filter(|_| interval.lost != Some(0));
-    let places = drops.unwrap_or_default().places();
+    let drops = interval.kernel_drops.filter(|_| interval.lost != Some(0)).unwrap_or_default();
+    let (places, note) = (drops.places(), drops_note(&drops, interval.lost));
     let places = places.into_iter().filter_map(|(place, count)| Some((place, count?)));
     let places: Vec<_> = places
         .filter(|(_, count)| *count > 0)
         .map(|(place, count)| format!("{} {}", place.replace('_', " "), grouped(count)))
         .collect();
-    (!places.is_empty()).then(|| format!("dropped at {}", places.join(", ")))
+    (!places.is_empty()).then(|| format!("dropped at {}{note}", places.join(", ")))
 }
 
 /// Datagrams per second: received, or sent if that is unknown.

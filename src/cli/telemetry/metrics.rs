@@ -1,8 +1,9 @@
-//! The endpoint of metrics: one thread answers one request at a time from the latest totals.
+//! The endpoint of metrics: a short-lived thread answers each request from the latest totals.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,10 @@ use crate::report::IntervalFacts;
 use crate::run::{LiveCell, RunError};
 use crate::unit::Nanos;
 
-/// Time for a request, and for its response: connections that send nothing hold up others for as
-/// long. Arbitrary: a scraper sends one packet.
+/// Time for a request, and for its response. Arbitrary: a scraper sends one packet.
 const TIMEOUT: Duration = Duration::from_millis(250);
+/// Connections that are answered at once; one more closes the oldest. Arbitrary: a few scrapers.
+const MAX_OPEN: usize = 16;
 /// The longest request that is read. Arbitrary: headers of common scrapers take 500 bytes.
 const MAX_REQUEST: usize = 8_192;
 /// Live totals are read no more often. Arbitrary: scrapers come once a second at most.
@@ -54,7 +56,7 @@ impl MetricsEndpoint {
         let served = Arc::clone(&published);
         thread::Builder::new()
             .name("metrics".to_owned())
-            .spawn(move || answer_all(&listener, &served))
+            .spawn(move || answer_all(&listener, &served, TIMEOUT))
             .map_err(|source| RunError::Spawn { source })?;
         if !quiet || address.port() == 0 {
             warn_stderr(&format!("metrics: http://{bound}/metrics"));
@@ -125,10 +127,23 @@ fn lock(totals: &Mutex<RunTotals>) -> MutexGuard<'_, RunTotals> {
     totals.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn answer_all(listener: &TcpListener, totals: &Mutex<RunTotals>) {
+/// Answers all requests, each in a thread of its own, so that idle connections hold up none.
+fn answer_all(listener: &TcpListener, totals: &Arc<Mutex<RunTotals>>, timeout: Duration) {
+    // The threads own the streams: a connection is closed when its thread ends.
+    let mut open: VecDeque<Weak<TcpStream>> = VecDeque::new();
     loop {
-        let answered = listener.accept().map(|(stream, _)| answer(&stream, totals));
-        if answered.is_err() {
+        let answering = listener.accept().and_then(|(stream, _)| {
+            open.retain(|one| one.strong_count() > 0);
+            if open.len() >= MAX_OPEN {
+                let oldest = open.pop_front().and_then(|oldest| oldest.upgrade());
+                oldest.map_or(Ok(()), |oldest| oldest.shutdown(Shutdown::Both)).ok();
+            }
+            let (stream, totals) = (Arc::new(stream), Arc::clone(totals));
+            open.push_back(Arc::downgrade(&stream));
+            let work = move || drop(answer(&stream, &totals, timeout));
+            thread::Builder::new().name("metrics".to_owned()).spawn(work)
+        });
+        if answering.is_err() {
             // Such as too many open files: there may be fewer later.
             thread::sleep(TIMEOUT);
         }
@@ -136,14 +151,14 @@ fn answer_all(listener: &TcpListener, totals: &Mutex<RunTotals>) {
 }
 
 /// Answers one request; one that is not complete in time gets no response.
-fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>) -> io::Result<()> {
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
+fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>, timeout: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
     let (began, mut request, mut part) = (Instant::now(), Vec::new(), [0; 1_024]);
     while !request.windows(4).any(|four| four == b"\r\n\r\n") {
         let length = stream.read(&mut part)?;
         request.extend_from_slice(&part[..length]);
-        if length == 0 || request.len() > MAX_REQUEST || began.elapsed() > TIMEOUT {
+        if length == 0 || request.len() > MAX_REQUEST || began.elapsed() > timeout {
             return Err(io::ErrorKind::InvalidData.into());
         }
     }
@@ -164,7 +179,7 @@ fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>) -> io::Result<()> {
          Connection: close\r\n\r\n{body}"
     );
     let (began, mut rest) = (Instant::now(), response.as_bytes());
-    while !rest.is_empty() && began.elapsed() < TIMEOUT {
+    while !rest.is_empty() && began.elapsed() < timeout {
         let written = stream.write(rest)?;
         rest = &rest[written..];
     }
@@ -211,11 +226,37 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut scraper = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         scraper.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
-        let _ = answer(&listener.accept().unwrap().0, &Mutex::new(totals));
+        let _ = answer(&listener.accept().unwrap().0, &Mutex::new(totals), TIMEOUT);
         let mut read = Vec::new();
         // It may be reset in the middle.
         let _ = scraper.read_to_end(&mut read);
         assert!(read.starts_with(b"HTTP/1.1 200 OK") && !read.ends_with(b"# EOF\n"));
+    }
+
+    #[test]
+    fn idle_connections_hold_up_no_scraper() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        // Far longer than the test waits for a response.
+        let (timeout, most) = (Duration::from_secs(600), Duration::from_secs(20));
+        thread::spawn(move || answer_all(&listener, &Arc::default(), timeout));
+        let connect = || {
+            let stream = TcpStream::connect(at).unwrap();
+            stream.set_read_timeout(Some(most)).unwrap();
+            stream
+        };
+        let mut idle: Vec<_> = (0..3 * MAX_OPEN).map(|_| connect()).collect();
+        let mut scraper = connect();
+        scraper.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+        let mut response = String::new();
+        scraper.read_to_string(&mut response).unwrap();
+        assert!(response.ends_with("# EOF\n"), "{response}");
+        // The oldest made room; the latest one may still ask.
+        let mut byte = [0];
+        assert_eq!(idle[0].read(&mut byte).unwrap(), 0);
+        let latest = idle.last_mut().unwrap();
+        latest.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(latest.read(&mut byte).unwrap(), 1);
     }
 
     #[test]

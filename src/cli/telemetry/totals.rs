@@ -12,7 +12,7 @@ use crate::measure::{
     CellResult, ClientStats, IntervalCounts, IntervalSeries, LatencyHistograms, Snapshot,
 };
 use crate::remote::sink::ClientCounts;
-use crate::report::{IntervalFacts, live_drops};
+use crate::report::IntervalFacts;
 use crate::run::LiveCell;
 
 /// A metric, in the order of the text.
@@ -39,7 +39,7 @@ const FAMILIES: [(Family, &str, &str, &str, &str); 5] = [
         "udperf_dropped_datagrams",
         "counter",
         "",
-        "Lost datagrams by place; of a running cell, as the kernel counted them.",
+        "Lost datagrams by place; count when a cell has ended.",
     ),
     (
         Family::Latency,
@@ -109,7 +109,8 @@ type Key = (Family, usize, String);
 pub(crate) struct RunTotals(BTreeMap<Key, u64>);
 
 impl RunTotals {
-    /// Of a running cell with these counts of senders and receivers.
+    /// Of a running cell with these counts of senders and receivers. Places of drops follow when
+    /// the cell has ended: until then, the counters are those of all traffic.
     pub(super) fn of_running(
         facts: IntervalFacts,
         live: LiveCell<'_>,
@@ -117,7 +118,6 @@ impl RunTotals {
     ) -> Self {
         let mut totals = Self::default();
         let both = |count| facts.both.then_some(count);
-        totals.running_drops(live, both(tx.sent.saturating_sub(rx.received)));
         let sends = !live.is_reverse();
         totals.datagrams(
             if sends { "forward" } else { "reverse" },
@@ -132,7 +132,7 @@ impl RunTotals {
                 ("reordered", both(rx.reordered)),
             ],
         );
-        if facts.has_latency {
+        if facts.both && !facts.is_mixed_up {
             totals.histogram(Family::Latency, rx.latency.iter());
         }
         if facts.paced {
@@ -140,22 +140,6 @@ impl RunTotals {
         }
         totals.count(Family::Stalls, 0, "_total", (tx.stalled + rx.stalled).0);
         totals
-    }
-
-    /// Drops by place up to the latest readings, as far as datagrams are missing: the counters are
-    /// those of all traffic.
-    fn running_drops(&mut self, live: LiveCell<'_>, missing: Option<u64>) {
-        let Some(mut drops) = live_drops(live) else { return };
-        // An interface counts drops at a full backlog again.
-        let again = drops.backlog.unwrap_or(0);
-        drops.device = drops.device.map(|device| device.saturating_sub(again));
-        let mut left = missing.unwrap_or(u64::MAX);
-        for (place, count) in drops.places() {
-            if let Some(count) = count {
-                self.dropped(place, count.min(left));
-                left = left.saturating_sub(count);
-            }
-        }
     }
 
     /// Of a measured cell.
@@ -200,12 +184,11 @@ impl RunTotals {
         let mut totals = Self::default();
         let rx = &client.rx;
         let received = [
-            ("received", rx.received),
+            ("received", Some(rx.received)),
             ("lost", client.lost),
-            ("duplicate", rx.duplicate),
-            ("late", rx.late),
+            ("duplicate", Some(rx.duplicate)),
+            ("late", Some(rx.late)),
         ];
-        let received = received.map(|(outcome, count)| (outcome, Some(count)));
         totals.datagrams_of(label, "forward", received);
         totals.datagrams_of(label, "reverse", [("sent", Some(client.sent))]);
         totals

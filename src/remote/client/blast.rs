@@ -19,10 +19,10 @@ use crate::plan::{
 use crate::remote::phase::RunningPhase;
 use crate::remote::protocol::Key;
 use crate::remote::protocol::spec::{CellSpec, ControlRequest, ControlResponse, PeerFacts, Ready};
-use crate::run::cell::{PhaseCounts, PhaseOrder, run_phase};
+use crate::run::cell::{PhaseOrder, run_phase};
 use crate::run::worker::options;
 use crate::run::worker_pool::WorkerPool;
-use crate::run::{CellRunner, DirectionResult, DropReadings, RunError, Tick};
+use crate::run::{CellRunner, DirectionResult, DropReadings, RunError, StartRule, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 use crate::wire::{Header, encode};
@@ -228,6 +228,7 @@ impl CellRunner for RemoteRunner {
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
+        start: &dyn StartRule,
     ) -> Result<Vec<DirectionResult>, RunError> {
         let control = &self.control;
         control.compare();
@@ -236,7 +237,7 @@ impl CellRunner for RemoteRunner {
         let mut warmup_counts = [(0, 0); 2];
         if *warmup > Nanos::ZERO {
             let limit = Limit::Time(*warmup);
-            let (mut phase, _) = remote.begin((limit, false), None, stop)?;
+            let (mut phase, _) = remote.begin((limit, false), None, stop, start)?;
             let drops = &mut DropReadings::default();
             let there = remote.finish(&mut phase, limit, stop, tick, (None, drops))?;
             let here = &phase.running;
@@ -244,7 +245,7 @@ impl CellRunner for RemoteRunner {
             control.take_corrections();
         }
         let counters = CounterSnapshot::begin_towards(control.target, *bind, ip.dev.as_deref());
-        let (mut phase, offset_ns) = remote.begin((*limit, true), *interval, stop)?;
+        let (mut phase, offset_ns) = remote.begin((*limit, true), *interval, stop, start)?;
         let mut drops = DropReadings::default();
         let ended = remote.finish(&mut phase, *limit, stop, tick, (Some(&counters), &mut drops));
         let delta = counters.end();
@@ -311,19 +312,16 @@ impl SendOnlyRunner {
         Self { target, tag, reached: false }
     }
 
-    fn run_phase(
+    /// The order of the next phase.
+    fn next_phase(
         &mut self,
-        pool: &WorkerPool,
-        (limit, interval): (Limit, Option<Nanos>),
+        limit: Limit,
+        interval: Option<Nanos>,
         load: WorkerLoad,
-        counters: Option<&CounterSnapshot>,
-        stop: &Arc<AtomicBool>,
-        tick: Tick<'_>,
-    ) -> Result<PhaseCounts, RunError> {
+    ) -> PhaseOrder {
         // No slot: if the target is a sink, it counts these as unsolicited.
         self.tag = self.tag % TAGS_WITHOUT_SLOT + 2;
-        let order = PhaseOrder { tag: self.tag, limit, load, interval };
-        run_phase(pool, order, [counters, None], stop, tick)
+        PhaseOrder { tag: self.tag, limit, load, interval }
     }
 }
 
@@ -335,6 +333,7 @@ impl CellRunner for SendOnlyRunner {
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
+        start: &dyn StartRule,
     ) -> Result<Vec<DirectionResult>, RunError> {
         let mut pool = WorkerPool::new(plan.scenario.streams, plan.scenario.ports);
         for mut config in plan.tx_configs(cell, load) {
@@ -343,11 +342,12 @@ impl CellRunner for SendOnlyRunner {
         }
         let Scenario { warmup, limit, interval, bind, ip, .. } = &plan.scenario;
         if *warmup > Nanos::ZERO {
-            self.run_phase(&pool, (Limit::Time(*warmup), None), load, None, stop, tick)?;
+            let order = self.next_phase(Limit::Time(*warmup), None, load);
+            run_phase(&pool, order, [None; 2], stop, tick, start)?;
         }
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
-        let measured = (*limit, *interval);
-        let counts = self.run_phase(&pool, measured, load, Some(&counters), stop, tick)?;
+        let order = self.next_phase(*limit, *interval, load);
+        let counts = run_phase(&pool, order, [Some(&counters), None], stop, tick, start)?;
         let delta = counters.end();
         let mut tx = pool.collect(&cell.id)?.0.unwrap_or_default();
         [tx.intervals, _] = counts.intervals;

@@ -16,7 +16,7 @@ use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, PhaseEnd, PhaseSpec,
 };
 use crate::run::worker_pool::{PhaseProgress, WorkerPool};
-use crate::run::{DropReadings, LiveCell, RunError, Tick};
+use crate::run::{DropReadings, LiveCell, RunError, StartRule, Tick};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -49,8 +49,11 @@ impl RemoteCell<'_> {
         (limit, is_measured): (Limit, bool),
         interval: Option<Nanos>,
         stop: &Arc<AtomicBool>,
+        start: &dyn StartRule,
     ) -> Result<(RunningPhase, i64), RunError> {
         let control = self.control;
+        // After a first start that came too late, this host begins later than others of its run.
+        let mut common = None;
         for attempt in 0..START_ATTEMPTS {
             let offset = control.offset().unwrap_or_else(Offset::same_clock);
             let bias = match control.same_clock {
@@ -61,7 +64,10 @@ impl RemoteCell<'_> {
             // Twice the workers' lead: the sink's workers need it, too, after the order arrives.
             let least = self.pool.lead() + self.pool.lead() + trips;
             let lead = Nanos(least.0.saturating_mul(1 << attempt));
-            let epoch = Nanos(sys::monotonic_ns()) + lead + MARGIN;
+            let mut epoch = Nanos(sys::monotonic_ns()) + lead + MARGIN;
+            if common.is_none() {
+                epoch = *common.insert(start.start_at(epoch)?);
+            }
             let window_end = limit.time().map_or(Nanos::NEVER, |time| time + bias);
             let tag = self.tag;
             self.tag = next_phase(tag);
@@ -114,8 +120,11 @@ impl RemoteCell<'_> {
             let sides = [forward, reverse].map(|is_here| if is_here { &*drops } else { &none });
             tick(live.map(|live| live.with_drops(sides)));
         };
-        let is_over =
-            || stop.load(Ordering::Relaxed) || control.shared.failed.load(Ordering::Relaxed);
+        let is_over = || {
+            let is_stopped = stop.load(Ordering::Relaxed);
+            control.shared.is_stopped.store(is_stopped, Ordering::Relaxed);
+            is_stopped || control.shared.failed.load(Ordering::Relaxed)
+        };
         while phase.running.workers > self.pool.receivers() {
             if !self.pool.look(&mut phase.running, POLL_INTERVAL)? {
                 tick();
@@ -136,7 +145,7 @@ impl RemoteCell<'_> {
         let ended = phase.end(&self.pool, self.sent_to_receivers(&phase.running));
         let mut has_stopped = false;
         let there = loop {
-            if stop.load(Ordering::Relaxed) && !has_stopped && self.spec.reverse {
+            if is_over() && stop.load(Ordering::Relaxed) && !has_stopped && self.spec.reverse {
                 control.call(&ControlRequest::Stop)?;
                 has_stopped = true;
             }

@@ -26,6 +26,9 @@ use crate::unit::Nanos;
 const PATIENCE: Nanos = Nanos::from_millis(10_000);
 /// How long a sink may be unreachable: it needs time to start. Arbitrary.
 const GRACE: Nanos = Nanos::from_millis(2_000);
+/// The same once a signal has stopped the run: launchers kill a process a second after it (Open
+/// MPI, `odls_base_sigkill_timeout`), and then there is no report. Arbitrary.
+const GRACE_OF_STOPPED: Nanos = Nanos::from_millis(250);
 /// The longest time of a call. Arbitrary: many times what ten thousand sockets take.
 const ANSWER_TIMEOUT: Nanos = Nanos::from_millis(60_000);
 /// The interval of clock comparisons in a cell. Arbitrary: drift of 50 ppm is only 5 µs.
@@ -59,6 +62,8 @@ pub(super) struct ControlState {
     pub(super) failed: AtomicBool,
     /// The end of the phase, until when the sink may be unreachable; 0: none runs, or unknown.
     pub(super) busy_until_ns: AtomicU64,
+    /// Whether a signal has stopped the run.
+    pub(super) is_stopped: AtomicBool,
     /// Whether a sender saw the sink's port closed. ICMP errors are rate-limited (icmp_ratelimit of
     /// icmp(7)), so those of the control socket may be suppressed.
     pub(super) port_seen_closed: AtomicBool,
@@ -152,8 +157,9 @@ impl ControlThread {
             let closed = Unreachable::returned(UnreachableErrno::ConnRefused);
             self.unreachable.get_or_insert((now, closed));
         }
+        let is_stopped = self.shared.is_stopped.load(Ordering::Relaxed);
         if let Some((since, why)) = self.unreachable
-            && now.since(since) > GRACE
+            && now.since(since) > if is_stopped { GRACE_OF_STOPPED } else { GRACE }
         {
             self.fail(CallError::Unreachable(why));
         }
@@ -282,9 +288,12 @@ impl ControlThread {
     pub(super) fn close_session(&mut self) {
         let began = Clock::Monotonic.now();
         self.rpc.close(began);
-        while !self.is_over && Clock::Monotonic.now() - began < CLOSE_TIMEOUT {
-            self.step();
+        self.step();
+        // A sink that has failed does not answer.
+        let is_failed = self.failure.is_some();
+        while !self.is_over && !is_failed && Clock::Monotonic.now() - began < CLOSE_TIMEOUT {
             self.sleep(SHORT_SLEEP);
+            self.step();
         }
         self.is_over = true;
     }

@@ -41,6 +41,8 @@ pub(super) struct SinkCell {
     pub(super) interval: Option<Nanos>,
     /// Whether the client asked for intervals in the last phase.
     pub(super) has_intervals: bool,
+    /// Whether the last phase was measured.
+    pub(super) is_measured: bool,
     /// What senders and receivers counted by interval in the last phase, and when that began.
     pub(super) intervals: [IntervalSeries; 2],
     pub(super) began: Nanos,
@@ -51,14 +53,16 @@ pub(super) struct SinkCell {
 impl SinkCell {
     /// Ends the running phase, if any, without waiting for datagrams.
     pub(super) fn abandon(&mut self) {
-        if let Some((phase, _)) = self.phase.take() {
+        if let Some((mut phase, _)) = self.phase.take() {
             // `collect` reports a worker that failed.
             let _ = phase.abandon(&self.pool);
+            (self.intervals, self.began) = (phase.intervals(), phase.began());
         }
     }
 
     pub(super) fn start(&mut self, order: PhaseSpec) -> Outcome {
         self.abandon();
+        self.is_measured = false;
         if order.tag & PHASES == PROBE_PHASE {
             return Err("this phase number is reserved for announcements".into());
         }
@@ -81,6 +85,7 @@ impl SinkCell {
         let stop = (Arc::clone(&halt), &halt);
         let mut phase = RunningPhase::begin_receivers(&self.pool, order, self.spec.load, stop);
         phase.begin_senders(&self.pool);
+        self.is_measured = order.is_measured;
         self.phase = Some((phase, snapshot));
         Ok(ControlResponse::Started)
     }

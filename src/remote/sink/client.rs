@@ -40,7 +40,8 @@ impl Client {
         let liveness = Arc::new(Mutex::new(Liveness::at(now)));
         let (time, rx, why) = ((now, now), RxTally::default(), String::new());
         let intervals = IntervalSeries::default();
-        let stats = ClientStats { from, time, cells: 0, rx, lost: 0, sent: 0, why, intervals };
+        let (cells, cut_short, lost, sent) = (0, 0, Some(0), 0);
+        let stats = ClientStats { from, time, cells, cut_short, rx, lost, sent, why, intervals };
         let session = SinkSession {
             shared: Arc::clone(shared),
             sockets: Arc::clone(sockets),

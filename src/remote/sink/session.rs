@@ -221,24 +221,8 @@ impl SinkSession {
     }
 
     fn collect(&mut self) -> Outcome {
-        let cell = self.cell.as_ref().ok_or("there is no cell to collect")?;
-        let (began, has_intervals) = (cell.began, cell.has_intervals);
+        let has_intervals = self.cell.as_ref().is_some_and(|cell| cell.has_intervals);
         let mut results = self.end_cell().ok_or("there is no cell to collect")??;
-        let stats = &mut self.stats;
-        stats.cells += 1;
-        stats.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
-        let mut lost = 0;
-        if let Some(side) = &results.rx {
-            // Reported by the client, so it may be any number.
-            lost = self.reported_sent.unwrap_or(0).saturating_sub(side.tally.received);
-            stats.lost = stats.lost.saturating_add(lost);
-            stats.rx.merge(&side.tally);
-        }
-        let mut liveness = lock(&self.liveness);
-        liveness.end_phase();
-        liveness.counted = [stats.sent, stats.rx.received];
-        drop(liveness);
-        self.count_intervals(&results, began, lost);
         if !has_intervals {
             results.tx.iter_mut().for_each(|side| side.intervals = IntervalSeries::default());
             results.rx.iter_mut().for_each(|side| side.intervals = IntervalSeries::default());
@@ -246,8 +230,30 @@ impl SinkSession {
         Ok(ControlResponse::SideResults(Box::new(results)))
     }
 
+    /// Counts a measured cell that began at this moment; `is_finished`: its client has reported how
+    /// many datagrams it sent.
+    fn count_cell(&mut self, results: &SideResults, began: Nanos, is_finished: bool) {
+        let stats = &mut self.stats;
+        stats.cells += 1;
+        stats.cut_short += u64::from(!is_finished);
+        stats.sent += results.tx.as_ref().map_or(0, |side| side.tally.sent);
+        let mut lost = Some(0);
+        if let Some(side) = &results.rx {
+            let sent = self.reported_sent.filter(|_| is_finished);
+            // Reported by the client, so it may be any number.
+            lost = sent.map(|sent| sent.saturating_sub(side.tally.received));
+            stats.rx.merge(&side.tally);
+        }
+        stats.lost = stats.lost.zip(lost).map(|(sum, more)| sum.saturating_add(more));
+        let mut liveness = lock(&self.liveness);
+        liveness.end_phase();
+        liveness.counted = [stats.sent, stats.rx.received];
+        drop(liveness);
+        self.count_intervals(results, began, lost);
+    }
+
     /// Adds a cell that began at this moment to the intervals of the sink.
-    fn count_intervals(&mut self, results: &SideResults, began: Nanos, lost: u64) {
+    fn count_intervals(&mut self, results: &SideResults, began: Nanos, lost: Option<u64>) {
         let Some(width) = self.shared.options.interval else { return };
         let scale = IntervalScale::new(width, Nanos::NEVER);
         let since = |at: Nanos| at.since(self.shared.began);
@@ -257,19 +263,25 @@ impl SinkSession {
         }
         if let Some(side) = &results.rx {
             let mut received = side.intervals.clone();
-            received.divide_losses(lost);
+            match lost {
+                Some(lost) => received.divide_losses(lost),
+                None => received.mark_losses_unknown(),
+            }
             self.stats.intervals.add_cell(scale, span, &received);
         }
     }
 
+    /// Ends the cell and counts it, even if its client did not wait for the results.
     fn end_cell(&mut self) -> Option<Result<SideResults, RunError>> {
         let mut cell = self.cell.take()?;
+        let is_finished = cell.phase.is_none();
         cell.abandon();
-        let SinkCell { pool, slot, counters, intervals, lease, has_intervals, drops, .. } = cell;
+        let SinkCell { pool, slot, counters, lease, has_intervals, drops, .. } = cell;
+        let SinkCell { is_measured, intervals, began, .. } = cell;
         let collected = pool.collect("sink");
         drop(lease);
         self.release_slot(&slot);
-        Some(collected.map(|(mut tx, mut rx)| {
+        let collected = collected.map(|(mut tx, mut rx)| {
             let [tx_intervals, rx_intervals] = intervals;
             tx.iter_mut().for_each(|side| side.intervals = tx_intervals.clone());
             rx.iter_mut().for_each(|side| side.intervals = rx_intervals.clone());
@@ -282,14 +294,19 @@ impl SinkSession {
                 rx.iter_mut().for_each(|side| side.drop_readings.clone_from(&drops));
             }
             SideResults { tx, rx }
-        }))
+        });
+        if let (true, Ok(results)) = (is_measured, &collected) {
+            self.count_cell(results, began, is_finished);
+        }
+        Some(collected)
     }
 
     pub(super) fn discard_cell(&mut self) {
         self.watch_errors(false);
-        lock(&self.liveness).end_phase();
         // Its error was reported to the client.
         drop(self.end_cell());
+        // Last, so that running totals do not fall.
+        lock(&self.liveness).end_phase();
     }
 
     pub(super) fn release_slot(&self, slot: &Slot) {

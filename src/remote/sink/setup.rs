@@ -71,6 +71,7 @@ impl SinkSession {
             counters: None,
             interval: self.shared.options.interval,
             has_intervals: false,
+            is_measured: false,
             intervals: Default::default(),
             began: Nanos::ZERO,
             drops: DropReadings::default(),
@@ -169,6 +170,7 @@ impl SinkSession {
             // One handle for all flows: they share the port.
             let socket = socket.duplicate()?;
             let config = TxConfig {
+                part: worker,
                 common: self.worker_config(&cell.spec, (worker, worker), &cell.slot, flows),
                 engine: cell.spec.engine.tx,
                 connect: false,

@@ -7,10 +7,14 @@ use crate::run::LiveCell;
 use crate::sys;
 use crate::unit::{Nanos, sum_counts};
 
-/// The intervals of a cell, in order; empty without.
-pub(super) fn intervals(result: &CellResult) -> Vec<Interval> {
+/// The intervals of a cell, in order; empty without. `is_mixed_up`: whether replies may have been
+/// matched with other requests.
+pub(super) fn intervals(result: &CellResult, is_mixed_up: bool) -> Vec<Interval> {
     let (tx, rx) = (&result.tx.intervals, &result.rx.intervals);
-    let len = tx.len().max(rx.len());
+    let used = tx.len().max(rx.len());
+    // Up to the end of the cell, also where nothing was due at last.
+    let to_end = tx.scale().map_or(0, |scale| scale.len(result.tx.end));
+    let len = if used > 0 { used.max(to_end) } else { 0 };
     let equal_from = tx.scale().map(crate::measure::IntervalScale::width);
     let (width, mut tx) = tx.of_equal_width(len);
     let (_, mut rx) = rx.of_equal_width(len);
@@ -22,7 +26,7 @@ pub(super) fn intervals(result: &CellResult) -> Vec<Interval> {
     remove_forged(&tx, &mut rx, result);
     let equal = equal_from == Some(width);
     let both = tx.iter().zip(&rx).zip(0..);
-    let facts = IntervalFacts::of(result);
+    let facts = IntervalFacts { is_mixed_up, ..IntervalFacts::of(result) };
     let readings = [&*result.tx.drop_readings, &*result.rx.drop_readings];
     let intervals = both.map(|((tx, rx), index)| {
         let drops = kernel_drops(readings, index, index == last);
@@ -52,6 +56,10 @@ fn remove_forged(tx: &[IntervalCounts], rx: &mut [IntervalCounts], result: &Cell
             let removed = most.min(forged);
             rx.received -= removed;
             forged -= removed;
+            if removed > 0 {
+                // Which latencies are forged is not known.
+                rx.latency = Latencies::default();
+            }
         }
     }
 }
@@ -65,8 +73,8 @@ pub struct IntervalFacts {
     sent_known: bool,
     /// Whether there is a schedule.
     pub paced: bool,
-    /// Whether the latency of what the receivers got is known.
-    pub has_latency: bool,
+    /// Whether replies may have been matched with other requests: only their sum is known.
+    pub is_mixed_up: bool,
     /// Whether the senders are known.
     sends: bool,
     requests: bool,
@@ -82,7 +90,7 @@ impl IntervalFacts {
             both: !result.one_ended,
             sent_known: !result.senders_lost(),
             paced: result.tx.timing.is_some(),
-            has_latency: true,
+            is_mixed_up: false,
             sends: true,
             requests: result.rx.exchange.is_some(),
             has_cpu: result.tx.usage.cpu.is_some(),
@@ -91,8 +99,8 @@ impl IntervalFacts {
         }
     }
 
-    /// Of a cell that runs: receivers of another host are not known yet. Latency of responses
-    /// without ids is known when the cell has ended: any timeout makes all of it unknown.
+    /// Of a cell that runs: receivers of another host are not known yet. Which requests responses
+    /// without ids answered is known when the cell has ended: any timeout makes it unknown.
     #[must_use]
     pub fn of_running(plan: &Plan, cell: &PlannedCell) -> Self {
         let end = plan.scenario.limit.latest_end();
@@ -101,7 +109,7 @@ impl IntervalFacts {
         Self {
             both,
             sent_known: true,
-            has_latency: both && !in_order,
+            is_mixed_up: in_order,
             paced: cell.rate != CellRate::Max,
             sends: true,
             requests: plan.scenario.asking.is_some(),
@@ -130,7 +138,8 @@ fn interval(
     (start, end): (Nanos, Nanos),
     [tx, rx]: [&IntervalCounts; 2],
 ) -> Interval {
-    let IntervalFacts { both, paced, requests, .. } = facts;
+    let IntervalFacts { both, paced, is_mixed_up, .. } = facts;
+    let (is_matched, requests) = (both && !is_mixed_up, facts.requests && !is_mixed_up);
     let cpu = tx.cpu + rx.cpu;
     Interval {
         start_ns: start.0,
@@ -138,15 +147,15 @@ fn interval(
         sent: tx.sent,
         refused: facts.sends.then_some(tx.refused),
         missed: paced.then_some(tx.missed),
-        received: both.then_some(rx.received),
-        lost: (both && facts.sent_known).then(|| tx.sent.saturating_sub(rx.received)),
+        received: is_matched.then_some(rx.received),
+        lost: (is_matched && facts.sent_known).then(|| tx.sent.saturating_sub(rx.received)),
         duplicate: both.then_some(rx.duplicate),
         late: both.then_some(rx.late),
         reordered: both.then_some(rx.reordered),
         timeouts: requests.then_some(rx.timeouts),
         errors: requests.then_some(rx.errors),
-        latency: latency(&rx.latency, facts.bound_ns).filter(|_| facts.has_latency),
-        latency_histogram: histogram(&rx.latency).filter(|_| facts.has_latency),
+        latency: latency(&rx.latency, facts.bound_ns).filter(|_| is_matched),
+        latency_histogram: histogram(&rx.latency).filter(|_| is_matched),
         lag_p99_ns: paced.then(|| tx.latency.quantile_ns(0.99)).flatten(),
         stalls: Some(tx.stalls.saturating_add(rx.stalls)),
         stalled_ns: Some((tx.stalled + rx.stalled).0),
@@ -238,10 +247,11 @@ mod tests {
 
     use super::*;
     use crate::measure::{Count, IntervalBoard, IntervalRecorder, IntervalScale};
-    use crate::plan::{Machine, RequestOptions, Scenario};
+    use crate::plan::{Limit, Machine, RequestOptions, Scenario, WorkerLoad};
+    use crate::run::PhaseState;
 
     #[test]
-    fn latency_of_responses_in_order_is_not_known_before_the_end() {
+    fn which_requests_responses_in_order_answered_is_not_known_before_the_end() {
         for in_order in [false, true] {
             let asking = Some(RequestOptions { in_order, ..RequestOptions::default() });
             let scenario = Scenario { route: Route::Request, asking, ..Scenario::default() };
@@ -253,8 +263,60 @@ mod tests {
             receiver.timed(start, Count::Received, 5_000, 1);
             let both = [&IntervalCounts::default(), &board.read(0)];
             let interval = interval(facts, (start, end), both);
-            assert_eq!(interval.received, Some(1));
-            assert_eq!(interval.latency.is_some(), !in_order);
+            let known = |count: Option<u64>| (count.is_some(), interval.latency.is_some());
+            for count in [interval.received, interval.lost, interval.timeouts, interval.errors] {
+                assert_eq!(known(count), (!in_order, !in_order));
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_last_as_long_as_the_cell() {
+        let board = IntervalBoard::new(IntervalScale::new(Nanos(999), Nanos(1_000)), Nanos(1_000));
+        let mut sender = IntervalRecorder::new(Arc::clone(&board));
+        let read = || {
+            let mut result = CellResult::default();
+            result.tx.end = Nanos(1_000);
+            board.add_to(&mut result.tx.intervals);
+            let all = intervals(&result, false);
+            all.iter().map(|one| (one.start_ns, one.end_ns, one.sent)).collect::<Vec<_>>()
+        };
+        assert_eq!(read(), []);
+        sender.count(Nanos::ZERO, Count::Sent, 5);
+        assert_eq!(read(), [(0, 999, 5), (999, 1_000, 0)]);
+        sender.count(Nanos(999), Count::Sent, 7);
+        assert_eq!(read(), [(0, 999, 5), (999, 1_000, 7)]);
+    }
+
+    #[test]
+    fn latency_of_what_another_host_sends_is_known_while_it_runs() {
+        for route in [Route::Reverse, Route::Both] {
+            let scenario = Scenario { route, ..Scenario::default() };
+            let plan = Plan::new(scenario, &Machine::default()).unwrap();
+            let width = Some(Nanos::from_millis(1));
+            let state = || {
+                PhaseState::new(Default::default(), 1).with_intervals(
+                    width,
+                    Limit::Time(Nanos::from_millis(10)),
+                    WorkerLoad::FlatOut,
+                )
+            };
+            let (senders, receivers) = (state(), state());
+            let mut recorder = receivers.rx_intervals(0).unwrap();
+            recorder.timed(Nanos::ZERO, Count::Received, 5_000, 1);
+            let of_receivers = Some((&*receivers, Nanos(1_000)));
+            let senders = (route == Route::Both).then_some(&*senders);
+            let live = LiveCell::of_two_hosts(senders, of_receivers, Nanos::ZERO).unwrap();
+            let facts = IntervalFacts::of_running(&plan, &plan.cells[0]);
+            let read = live.directions().map(|live| {
+                let interval = live_interval(facts.of_direction(live), live, 0);
+                let latency = interval.latency.and_then(|latency| latency.max_ns);
+                assert_eq!(interval.latency_histogram.is_some(), live.is_reverse());
+                (live.is_reverse(), latency)
+            });
+            let expected = [(false, None), (true, Some(4_000))];
+            let expected = &expected[usize::from(route == Route::Reverse)..];
+            assert_eq!(read.collect::<Vec<_>>(), expected);
         }
     }
 }

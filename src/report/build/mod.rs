@@ -31,7 +31,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use crate::document::{
-    Cell, Engine, Interval, Latency, OutsideStalls, PerDatagram, Schedule, Side, SocketBuffer,
+    Cell, Engine, Latency, MEMBER_LOST, OutsideStalls, PerDatagram, Schedule, Side, SocketBuffer,
     Spread, Stalls, UpperLimits,
 };
 use crate::measure::{self, CellResult, CutShort, RxResult, Topology, TxResult};
@@ -40,6 +40,7 @@ pub use crate::report::build::host::host;
 pub use crate::report::build::intervals::{IntervalFacts, live_drops, live_interval};
 pub use crate::report::build::requests::CodeName;
 use crate::report::build::requests::exchange;
+use crate::report::checks::intervals::broken_rule;
 use crate::unit::PayloadSize;
 use breakdown::{figures, latency_breakdown};
 use counts::{kernel, packets};
@@ -66,6 +67,15 @@ pub struct CellFacts<'a> {
 /// The cell of the document, without its warnings.
 #[must_use]
 pub fn cell(facts: CellFacts<'_>) -> Cell {
+    let mut cell = unchecked_cell(facts);
+    // Those of a peer may contradict its counts; `report` would refuse the document.
+    if broken_rule(&cell).is_some() {
+        cell.intervals.clear();
+    }
+    cell
+}
+
+fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
     let CellFacts { plan, cell, load, direction, result, code_name } = facts;
     let scenario = &plan.scenario;
     let ledger = result.ledger();
@@ -101,6 +111,8 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         rate_pps: load.mean_pps(),
         pace: paced.then(|| scenario.pace.to_string()),
         wait: plan.wait.word().to_owned(),
+        start_lag_ns: (direction != Some(Direction::Reverse)).then_some(tx.start_lag.0),
+        start_skew_ns: None,
         elapsed_ns: tx.end.0,
         calibration: cell.calibration,
         cut_short: result.cut_short.is_some(),
@@ -125,7 +137,7 @@ pub fn cell(facts: CellFacts<'_>) -> Cell {
         },
         kernel: kernel(result),
         exchange: exchange(scenario.asking.as_ref(), result, code_name),
-        intervals: intervals(result, is_mixed_up),
+        intervals: intervals::intervals(result, is_mixed_up),
         outages: tx.outages.clone(),
         warnings: Vec::new(),
         ledger,
@@ -158,19 +170,13 @@ pub fn ids(plan: &Plan) -> Vec<String> {
     ids
 }
 
-/// The intervals; of replies that may be mixed up, without latency.
-fn intervals(result: &CellResult, is_mixed_up: bool) -> Vec<Interval> {
-    let mut intervals = intervals::intervals(result);
-    intervals.iter_mut().filter(|_| is_mixed_up).for_each(|interval| interval.latency = None);
-    intervals
-}
-
 const fn because(cut_short: CutShort) -> &'static str {
     match cut_short {
         CutShort::Interrupted => "interrupted",
         CutShort::Stuck => "stuck",
         CutShort::Unreachable => "unreachable",
         CutShort::PeerLost => "peer_lost",
+        CutShort::MemberLost => MEMBER_LOST,
     }
 }
 
@@ -185,10 +191,15 @@ fn tx_active(requested: TxKind, result: &CellResult) -> TxKind {
 fn tx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Side {
     let TxResult { tally, buffer: granted, usage, .. } = &result.tx;
     let here = direction != Some(Direction::Reverse);
+    let side = side(result, [tally.sent, tally.bytes, tally.syscalls], *usage);
+    // Of lost senders, only a part is known.
+    let known = |rate: Option<f64>| rate.filter(|_| !result.senders_lost());
     Side {
         cores: cores(here.then_some(&plan.tx_cores)),
         socket_buffer: buffer(&plan.scenario, *granted),
-        ..side(result, [tally.sent, tally.bytes, tally.syscalls], *usage)
+        pps: known(side.pps),
+        bits_per_second: known(side.bits_per_second),
+        ..side
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn server_intervals(
                 sent: own.sent,
                 refused: Some(own.refused),
                 received: Some(own.received),
-                lost: of_sink(own.expected.saturating_sub(own.received)),
+                lost: of_sink(own.expected.saturating_sub(own.received))
+                    .filter(|_| own.losses_unknown == 0),
                 duplicate: of_sink(own.duplicate),
                 late: of_sink(own.late),
                 reordered: of_sink(own.reordered),

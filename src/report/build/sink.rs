@@ -39,6 +39,7 @@ fn client(served: &ClientStats, began: Nanos) -> SinkClient {
         came_ns: first.since(began).0,
         left_ns: last.since(began).0,
         cells: served.cells,
+        cells_cut_short: served.cut_short,
         lost: served.lost,
         sent: served.sent,
         reordered: Some(rx.reordered),
@@ -129,8 +130,9 @@ mod tests {
         let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
         let (from, why) = (from(5), "asked".to_owned());
         let intervals = IntervalSeries::default();
+        let (cells, cut_short, lost, sent) = (2, 0, Some(55), 0);
         let served =
-            vec![ClientStats { from, time, cells: 2, rx, lost: 55, sent: 0, why, intervals }];
+            vec![ClientStats { from, time, cells, cut_short, rx, lost, sent, why, intervals }];
         SinkTally { served, unsolicited, listeners, time, ..SinkTally::default() }
     }
 
@@ -184,6 +186,18 @@ mod tests {
             "lost counts sequence numbers below the highest one that arrived",
             "by listener   3 · 2",
             "! 7 datagrams (58.33 %) dropped: receive buffer full",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+        let mut cut_short = tally();
+        (cut_short.served[0].cut_short, cut_short.served[0].lost) = (1, None);
+        let cut_short = document(&cut_short);
+        let page = hostile::page(&cut_short);
+        assert!(page.contains("1,234 datagrams of 1 client, losses unknown"), "{page}");
+        let text = shown(&cut_short);
+        for part in [
+            "1,234  2 KiB     –     0  asked",
+            "! 1 cell cut short: the client or the sink ended first, loss unknown; repeat the run",
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod fail_if;
 pub(crate) mod host_checks;
+pub(crate) mod intervals;
 pub(crate) mod metric;
 pub(crate) mod topics;
 pub(crate) mod validity;

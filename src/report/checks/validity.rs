@@ -4,7 +4,8 @@
 mod tests;
 
 use crate::document::{
-    Cell, Exchange, Found, InvalidReason, Outage, Refused, Report, Schedule, SearchDocument,
+    Cell, Exchange, Found, InvalidReason, MEMBER_LOST, Outage, Refused, Report, Schedule,
+    SearchDocument,
 };
 use crate::report::checks::warning_codes::{self as codes, Code};
 
@@ -92,11 +93,27 @@ pub(crate) fn judge_with_max_missed(report: &mut Report, max_missed: f64) {
 /// Why this cell is invalid; `max_missed` is the share of its schedule that may be missed, 0 to 1.
 pub(crate) fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
     let reasons = untested(cell).into_iter().chain(missed(cell, max_missed));
-    let of_cell = |(code, message): Reason| {
-        let (code, id) = (code.name.to_owned(), Some(cell.id.clone()));
-        InvalidReason { code, message, cell: id, trial: Some(cell.trial) }
-    };
-    reasons.map(of_cell).collect()
+    let lost = has_lost_member(cell).then(|| {
+        let text = "a process of the run was lost or failed, so that its part is missing; see what";
+        (&codes::MEMBER_LOST, format!("{text} mpirun or srun says"))
+    });
+    lost.into_iter().chain(reasons).map(|reason| of_cell(cell, reason)).collect()
+}
+
+fn of_cell(cell: &Cell, (code, message): Reason) -> InvalidReason {
+    let (code, id) = (code.name.to_owned(), Some(cell.id.clone()));
+    InvalidReason { code, message, cell: id, trial: Some(cell.trial) }
+}
+
+fn has_lost_member(cell: &Cell) -> bool {
+    cell.cut_short_because.as_deref() == Some(MEMBER_LOST)
+}
+
+/// Says why the process was lost that a cell lacks, if one does.
+pub(crate) fn name_lost_member(report: &mut Report, why: &str) {
+    let lacking = report.cells.iter().find(|cell| has_lost_member(cell));
+    let reason = lacking.map(|cell| of_cell(cell, (&codes::MEMBER_LOST, why.to_owned())));
+    report.invalid_because.extend(reason);
 }
 
 /// Judges a search: invalid if no trial of a size and engine was valid.

@@ -3,6 +3,7 @@
 mod bars;
 mod chart;
 mod curves;
+mod detail;
 mod element;
 mod rates;
 mod search;
@@ -15,6 +16,8 @@ pub(crate) use element::element;
 pub(crate) use rates::{RateLimit, RatePoint, latency_by_rate};
 pub(super) use search::search;
 pub(super) use servers::{echo, sink};
+
+use detail::UNFOLDED;
 
 use super::csv::fields;
 use super::markup::escape;
@@ -32,9 +35,6 @@ const SCRIPT: &str = include_str!("html/script.js");
 
 /// The tag of background information.
 const QUIET: &str = "p class=\"quiet\"";
-
-/// Charts of a kind that are not folded. Arbitrary: two rows of three.
-const UNFOLDED: usize = 6;
 
 /// A page of these reports, one after the other, each below its name, which may be empty.
 pub(crate) fn render(reports: &[(&str, &Report)]) -> Result<String, RenderError> {

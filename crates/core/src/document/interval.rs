@@ -19,7 +19,9 @@ pub struct Interval {
     /// Slots of the schedule that were too late to be sent; `null` for `max`.
     pub missed: Option<u64>,
     /// Datagrams received, each sequence number once, or requests answered; `null` if unknown, as
-    /// the next four.
+    /// the next four. Replies without ids (`in_order`) may have answered other requests if any
+    /// timed out: then this, `lost`, `timeouts`, `errors` and latency are `null`, and also while
+    /// the cell runs.
     pub received: Option<u64>,
     /// Datagrams lost, or requests not answered: `sent` less `received`.
     pub lost: Option<u64>,
@@ -30,9 +32,9 @@ pub struct Interval {
     pub late: Option<u64>,
     /// Datagrams that arrived after a later one of their flow.
     pub reordered: Option<u64>,
-    /// Requests that timed out; `null` if datagrams are not requests.
+    /// Requests that timed out; `null` if unknown, or if datagrams are not requests.
     pub timeouts: Option<u64>,
-    /// Responses with an error code; `null` if datagrams are not requests.
+    /// Responses with an error code; `null` as `timeouts`.
     pub errors: Option<u64>,
     /// Latency from the schedule; `null` if no datagram was received.
     pub latency: Option<IntervalLatency>,
@@ -66,7 +68,7 @@ pub struct ServerInterval {
     /// a sink from its clients in the measured parts of their cells, each sequence number once.
     /// `sent`: replies, or what a sink sent to clients. Losses have the interval in which sequence
     /// numbers showed them; the datagrams of a client after its last one received count in its last
-    /// interval.
+    /// interval. `lost` is `null` in intervals of a cell that was cut short.
     #[serde(flatten)]
     pub counts: Interval,
     /// Payload of `received` in bytes.

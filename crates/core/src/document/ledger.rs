@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Ledger {
     /// Offered to the system: `sent` + `refused`.
     pub attempted: u64,
-    /// Accepted by it: `received` + `lost`, if known.
+    /// Accepted by it: `received` + `lost`, if known. A lower bound if the sink sent and was lost
+    /// (`peer_lost`).
     pub sent: u64,
     /// Refused by it.
     pub refused: Refused,

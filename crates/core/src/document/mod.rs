@@ -27,7 +27,7 @@ pub use search::{
 pub use sink::{
     EchoDocument, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
 };
-pub use validity::{Gate, InvalidReason, MAX_MISSED};
+pub use validity::{Gate, InvalidReason, MAX_MISSED, MEMBER_LOST};
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "udperf/1";
@@ -79,7 +79,32 @@ pub struct Report {
     /// The result of each `--fail-if` in each cell it was checked in; empty without `--fail-if`.
     #[serde(default)]
     pub gates: Vec<Gate>,
-    /// One per size, engine, rate and trial, in the order they ran.
+    /// The parts of the processes of a run on several hosts, by rank; empty if there was one.
+    #[serde(default)]
+    pub members: Vec<MemberDocument>,
+    /// One per size, engine, rate and trial, in the order they ran. With several processes, sums of
+    /// all.
+    pub cells: Vec<Cell>,
+}
+
+/// What one process of several measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MemberDocument {
+    /// Its number, from 0.
+    pub rank: u64,
+    /// The name of its host.
+    pub hostname: String,
+    /// The number of the process that it sends to (`bench --pairs` and `--incast`); `null`: it
+    /// measures within itself, or has a target.
+    #[serde(default)]
+    pub to_rank: Option<u64>,
+    /// The name of the host of that process.
+    #[serde(default)]
+    pub to_hostname: Option<String>,
+    /// Its clock was compared with that of rank 0 within ± this; 0 on one clock.
+    pub clock_bound_ns: u64,
+    /// Its part of each cell.
     pub cells: Vec<Cell>,
 }
 
@@ -138,6 +163,12 @@ pub struct Cell {
     pub rate_pps: Option<f64>,
     /// The schedule; `null` for `max`.
     pub pace: Option<String>,
+    /// How long after the start of the cell the latest sender began. Older documents lack it.
+    #[serde(default)]
+    pub start_lag_ns: Option<u64>,
+    /// How far apart the senders of all processes began, at most; `null` for one process.
+    #[serde(default)]
+    pub start_skew_ns: Option<u64>,
     /// How workers waited: `spin`, `hybrid` or `epoll`; no hybrid on a core that both ends share.
     pub wait: String,
     /// The senders' window in ns: every datagram sent was due in it.
@@ -147,8 +178,10 @@ pub struct Cell {
     /// Whether the cell ended early.
     pub cut_short: bool,
     /// Why: `interrupted`, `stuck` (no datagram could be sent for 2 s), `unreachable` (the target
-    /// was never reached, for 2 s), `peer_lost` (the sink was lost, so that `rx` is
-    /// `null`, or, if the sink sent, `lost` is `null` and what arrived stands for what was sent).
+    /// was never reached, for 2 s), `peer_lost` (the sink was lost, so that `rx` is `null`, or, if
+    /// the sink sent, `lost` and the rates of `tx` are `null`, and `sent` is what sequence numbers
+    /// showed, at least: `received` and those that were missing before the last one received),
+    /// `member_lost` (a process of the run was lost or failed, so that its part is missing).
     #[serde(default)]
     pub cut_short_because: Option<String>,
     /// The sending side.
@@ -231,11 +264,12 @@ pub struct Side {
     /// between hosts, if the cell ended by a count or early.
     #[serde(default)]
     pub datagrams_after_window: Option<u64>,
-    /// Payload of `datagrams` in bytes.
+    /// Payload of `datagrams` in bytes; of senders that were lost, of what was received.
     pub bytes: u64,
-    /// `datagrams_in_window` per second of `elapsed_ns`; `null` if that is 0.
+    /// `datagrams_in_window` per second of `elapsed_ns`; `null` if that is 0, and of senders that
+    /// were lost (`peer_lost`).
     pub pps: Option<f64>,
-    /// Payload bits per second of `datagrams_in_window`.
+    /// Payload bits per second of `datagrams_in_window`; `null` like `pps`.
     pub bits_per_second: Option<f64>,
     /// System calls that moved, or tried to move, datagrams.
     pub syscalls: u64,

@@ -61,14 +61,19 @@ pub struct SinkClient {
     pub came_ns: u64,
     /// When it left.
     pub left_ns: u64,
-    /// Cells of this client.
+    /// Cells of this client whose measured part began.
     pub cells: u64,
+    /// Of `cells`, those that were cut short: the client or the sink ended before them. Their
+    /// datagrams count up to then. Older documents lack it.
+    #[serde(default)]
+    pub cells_cut_short: u64,
     /// Datagrams received from it in the measured parts of these cells, each sequence number once.
     pub received: u64,
     /// Their payload in bytes.
     pub bytes: u64,
-    /// Datagrams that it reported as sent and that did not arrive.
-    pub lost: u64,
+    /// Datagrams that it reported as sent and that did not arrive; `null` if a cell in which it
+    /// sent was cut short, since it did not report how many it had sent.
+    pub lost: Option<u64>,
     /// Datagrams whose sequence number had been received before.
     pub duplicate: u64,
     /// Datagrams too old to distinguish new from repeated.

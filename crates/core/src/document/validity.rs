@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 /// contract of the command line.
 pub const MAX_MISSED: f64 = 0.01;
 
+/// Why a cell was cut short, and why its run is invalid, where a process of several was lost.
+pub const MEMBER_LOST: &str = "member_lost";
+
 /// A reason why a run did not test what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InvalidReason {
     /// A stable code for scripts: `nothing_measured`, `nothing_sent`, `nothing_arrived`,
-    /// `nothing_answered`, `target_unreachable` or `schedule_missed`.
+    /// `nothing_answered`, `target_unreachable`, `member_lost` or `schedule_missed`.
     pub code: String,
     /// A message for people: what is wrong, and what to do.
     pub message: String,

@@ -1,5 +1,7 @@
 //! The result of one cell.
 
+use serde::{Deserialize, Serialize};
+
 use super::ledger::sent_only;
 use super::{
     Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, Topology, TxResult,
@@ -9,7 +11,7 @@ use crate::document::{Ledger, LostAt};
 use crate::unit::Nanos;
 
 /// Why a cell ended before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CutShort {
     /// It was stopped from outside.
     Interrupted,
@@ -19,10 +21,12 @@ pub enum CutShort {
     Unreachable,
     /// The other end of the run was lost; see [`CellResult::senders_lost`].
     PeerLost,
+    /// A process of a run by several was lost or failed, so that its part is missing.
+    MemberLost,
 }
 
 /// All that was measured in one cell, merged over its workers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CellResult {
     /// The senders; [`TxResult::end`] is the length of the cell.
     pub tx: TxResult,
@@ -33,11 +37,14 @@ pub struct CellResult {
     /// Where the two ends are.
     pub ends: Topology,
     /// Latency breakdown of a sample; `None` without timestamps of both kernels.
+    #[serde(skip)]
     pub breakdown: Option<Box<LatencyBreakdown>>,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
     /// Why it ended before its time, if it did.
     pub cut_short: Option<CutShort>,
+    /// The sum of the ledgers of the processes whose results these are; `None`: of one process.
+    pub members_ledger: Option<Ledger>,
 }
 
 /// Datagrams, and the packets in which the kernels at both ends handled them.
@@ -93,7 +100,8 @@ impl CellResult {
         }
         let (sent, received) = (std::mem::take(&mut tx.samples), std::mem::take(&mut rx.samples));
         let breakdown = LatencyBreakdown::of(&sent, &received, rx.latency.bound).map(Box::new);
-        Self { tx, rx, one_ended, ends, breakdown, warmup: (0, 0), cut_short }
+        let members_ledger = None;
+        Self { tx, rx, one_ended, ends, breakdown, warmup: (0, 0), cut_short, members_ledger }
     }
 
     /// Datagrams sent and received by flow.
@@ -141,13 +149,17 @@ impl CellResult {
         .were_cut(self.ends)
     }
 
-    /// Whether the senders are unknown, except for what arrived: they were on a host that was lost.
+    /// Whether the senders are unknown, except for what sequence numbers showed: they
+    /// were on a host that was lost.
     pub fn senders_lost(&self) -> bool {
         self.cut_short == Some(CutShort::PeerLost) && !self.one_ended
     }
 
     /// Every datagram by outcome.
     pub fn ledger(&self) -> Ledger {
+        if let Some(ledger) = &self.members_ledger {
+            return ledger.clone();
+        }
         let (tx, rx) = (&self.tx.tally, &self.rx.tally);
         if self.one_ended {
             return sent_only(tx);
@@ -213,15 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn what_lost_senders_sent_beyond_what_arrived_is_unknown() {
-        let mut rx = RxResult { flows: vec![7, 5], ..RxResult::default() };
+    fn what_lost_senders_sent_beyond_what_numbers_showed_is_unknown() {
+        let (flows, numbered) = (vec![7, 5], vec![10, 5]);
+        let mut rx = RxResult { flows, numbered, ..RxResult::default() };
         (rx.tally.received, rx.tally.arrived, rx.tally.duplicate) = (12, 13, 1);
         let tx = TxResult::at_least(&rx, Nanos(9));
         let cut_short = Some(CutShort::PeerLost);
         let both =
             CellResult { cut_short, ..CellResult::of(tx.clone(), Some(rx), Topology::Remote) };
         let ledger = both.ledger();
-        assert_eq!((ledger.sent, ledger.received, ledger.arrived), (12, Some(12), Some(13)));
+        assert_eq!((ledger.sent, ledger.received, ledger.arrived), (15, Some(12), Some(13)));
         assert_eq!(
             (ledger.lost, ledger.unaccounted, ledger.lost_at),
             (None, None, LostAt::default())

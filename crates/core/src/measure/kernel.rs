@@ -129,7 +129,7 @@ pub struct Server {
 }
 
 /// Where the two ends of a cell are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Topology {
     /// In one network namespace: one set of kernel counters covers both.
     #[default]

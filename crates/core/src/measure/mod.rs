@@ -27,6 +27,7 @@ mod interval;
 mod kernel;
 mod latency;
 mod ledger;
+mod members;
 mod outage;
 mod requests;
 mod side_result;
@@ -49,6 +50,7 @@ pub use kernel::{
 };
 pub use latency::{HIGHEST_NS, InterarrivalJitter, LatencyHistograms};
 pub use ledger::{LedgerIdentity, attribute_losses, ledger_identities};
+pub use members::merge_members;
 pub use outage::{OUTAGES, OutageCounts, SAME_OUTAGE, merge_outages, note_outage};
 pub use requests::{Codes, PartSeen, Parts, RequestCounts};
 pub use side_result::{

@@ -9,7 +9,7 @@ use super::{
     SAME_OUTAGE, TxTally, Usage, combine, merge_outages,
 };
 use crate::document::{Outage, StallSum};
-use crate::unit::Nanos;
+use crate::unit::{Nanos, sum_counts};
 
 /// The results of the senders of one host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct TxResult {
     /// The senders' window: from the start to its planned end; where a count decides, to the last
     /// departure, or to the end of the schedule.
     pub end: Nanos,
+    /// How long after the start the latest of them began.
+    pub start_lag: Nanos,
     pub tally: TxTally,
     /// How punctual they were; `None` flat out.
     pub timing: Option<Timing>,
@@ -48,17 +50,23 @@ pub struct TxResult {
 }
 
 impl TxResult {
-    /// Of senders on a host that was lost, in a window of this length: what arrived was sent.
+    /// Of senders on a host that was lost, in a window of this length: they have sent what arrived,
+    /// and what sequence numbers showed to be missing.
     pub fn at_least(rx: &RxResult, end: Nanos) -> Self {
-        let RxTally { received: sent, bytes, packets, .. } = rx.tally;
+        let RxTally { received, bytes, packets, .. } = rx.tally;
+        let sent = sum_counts(rx.numbered.iter().copied()).max(received);
+        let lost = sent - received;
+        // One packet for each that is missing: how they were sent is unknown.
+        let packets = packets.saturating_add(lost);
         let tally = TxTally { sent, bytes, packets, ..TxTally::default() };
-        let intervals = rx.intervals.sent_at_least();
-        Self { tally, end, intervals, flows: rx.flows.clone(), ..Self::default() }
+        let intervals = rx.intervals.sent_at_least(lost);
+        Self { tally, end, intervals, flows: rx.numbered.clone(), ..Self::default() }
     }
 
     /// Adds another worker of the same host, with later flows.
     pub fn merge(&mut self, other: Self) {
         self.end = self.end.max(other.end);
+        self.start_lag = self.start_lag.max(other.start_lag);
         self.tally.merge(&other.tally);
         if let Some(timing) = &other.timing {
             self.timing.get_or_insert_default().merge(timing);
@@ -96,6 +104,10 @@ pub struct RxResult {
     pub buffer: Option<u64>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,
+    /// Datagrams by flow that sequence numbers show to be sent. Not sent between hosts: it stands
+    /// for senders that are lost.
+    #[serde(skip)]
+    pub numbered: Vec<u64>,
     pub samples: Vec<RxSample>,
     pub exchange: Option<RequestCounts>,
     /// Datagrams received by worker.
@@ -119,12 +131,8 @@ impl RxResult {
         self.jitter =
             (self.jitter.0 + other.jitter.0, self.jitter.1.saturating_add(other.jitter.1));
         self.buffer = combine(self.buffer, other.buffer, u64::min);
-        if self.flows.len() < other.flows.len() {
-            self.flows.resize(other.flows.len(), 0);
-        }
-        self.flows.iter_mut().zip(other.flows).for_each(|(sum, more)| {
-            *sum = sum.saturating_add(more);
-        });
+        add_by_flow(&mut self.flows, other.flows);
+        add_by_flow(&mut self.numbered, other.numbered);
         self.samples.extend(other.samples);
         self.workers.extend(other.workers);
         if let Some(exchange) = &other.exchange {
@@ -133,6 +141,11 @@ impl RxResult {
         self.kernel.sockets =
             combine(self.kernel.sockets, other.kernel.sockets, u64::saturating_add);
     }
+}
+
+fn add_by_flow(sums: &mut Vec<u64>, more: Vec<u64>) {
+    sums.resize(sums.len().max(more.len()), 0);
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(more));
 }
 
 /// One-way latency of the received datagrams.

@@ -22,8 +22,9 @@ pub struct ClientStats {
     pub from: SocketAddr,
     pub time: (Nanos, Nanos),
     pub cells: u64,
+    pub cut_short: u64,
     pub rx: RxTally,
-    pub lost: u64,
+    pub lost: Option<u64>,
     pub sent: u64,
     pub why: String,
     /// Its cells by interval of the sink.

@@ -99,6 +99,7 @@ impl Plan {
     pub fn tx_configs(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<TxConfig> {
         let scenario = &self.scenario;
         let streams = self.streams(load);
+        let member = scenario.member;
         let config = |(worker, core)| {
             let mut common = self.common(cell, worker, core, streams);
             common.bind.set_port(0);
@@ -106,7 +107,8 @@ impl Plan {
                 common,
                 engine: cell.engine.tx,
                 connect: scenario.connect,
-                of: scenario.threads.into(),
+                part: worker * usize::from(member.of) + usize::from(member.rank),
+                of: usize::from(scenario.threads) * usize::from(member.of),
                 load,
                 seed: scenario.seed,
                 abort_on_unreachable: matches!(scenario.route, Route::SendOnly | Route::Request),
@@ -125,10 +127,9 @@ impl Plan {
     /// The configurations of request workers, once the load of a cell is known.
     pub fn request_configs(&self, cell: &PlannedCell, load: WorkerLoad) -> Vec<RequestConfig> {
         let Some(asking) = &self.scenario.asking else { return Vec::new() };
-        let of = u64::from(self.scenario.threads);
         let config = |tx: TxConfig| {
-            let worker = tx.common.worker as u64;
-            let part = |all: u64| all / of + u64::from(worker < all % of);
+            let (index, of) = (tx.part as u64, tx.of as u64);
+            let part = |all: u64| all / of + u64::from(index < all % of);
             let window = asking.outstanding.map(|all| part(all.into()));
             RequestConfig { tx, rx: cell.engine.rx, asking: asking.clone(), window }
         };

@@ -8,6 +8,25 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{EngineError, EnginePair};
 use crate::unit::Rate;
 
+/// The part of a run that this process has: runs of several processes share one load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Number of this process among them, from 0.
+    pub rank: u16,
+    /// How many there are.
+    pub of: u16,
+    /// Number of this process among those on the same CPUs, from 0.
+    pub local_rank: u16,
+    /// How many of them share these CPUs.
+    pub local_of: u16,
+}
+
+impl Default for Member {
+    fn default() -> Self {
+        Self { rank: 0, of: 1, local_rank: 0, local_of: 1 }
+    }
+}
+
 /// An unknown word of an option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]

@@ -35,7 +35,9 @@ pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement,
                 (true, true) => (core(2 * worker), core(2 * worker + 1)),
                 _ => (core(worker), core(worker + 1)),
             };
-            let (tx, rx) = (0..workers).map(pair).unzip();
+            // Other processes of the run may share these cores.
+            let first = usize::from(scenario.member.local_rank) * workers;
+            let (tx, rx) = (first..first + workers).map(pair).unzip();
             Ok(Placement { tx, rx })
         }
         _ => Ok(Placement { tx: vec![None; workers], rx: vec![None; workers] }),
@@ -49,7 +51,8 @@ pub(super) fn crowded(scenario: &Scenario, placement: &Placement, machine: &Mach
     let cores: Vec<_> = tx.iter().chain(rx).flatten().collect();
     let distinct: BTreeSet<_> = cores.iter().collect();
     let cpus = machine.cpus.len();
-    distinct.len() < cores.len() || (cpus > 0 && tx.len() + rx.len() > cpus)
+    let all = (tx.len() + rx.len()) * usize::from(scenario.member.local_of);
+    distinct.len() < cores.len() || (cpus > 0 && all > cpus)
 }
 
 fn physical_first(machine: &Machine) -> Vec<usize> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::options::{EngineWord, PaceKind, Pinning, Route, TimestampKind, WaitKind};
+use super::options::{EngineWord, Member, PaceKind, Pinning, Route, TimestampKind, WaitKind};
 use crate::engine::{EnginePair, RxKind, TxKind};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
@@ -104,6 +104,12 @@ pub struct Scenario {
     pub streams: u16,
     /// Number of senders and of receivers.
     pub threads: u16,
+    /// The part of this process; flows and threads are those of each process.
+    #[serde(skip)]
+    pub member: Member,
+    /// How much later than the process of the rank before each process of the run starts.
+    #[serde(rename = "start_stagger_ns")]
+    pub start_stagger: Nanos,
     #[serde(serialize_with = "word")]
     pub pin: Pinning,
     #[serde(serialize_with = "word")]
@@ -154,6 +160,8 @@ impl Default for Scenario {
             trials: 1,
             streams: 1,
             threads: 1,
+            member: Member::default(),
+            start_stagger: Nanos::ZERO,
             pin: Pinning::Auto,
             wait: WaitKind::Hybrid,
             batch: None,
@@ -247,6 +255,8 @@ pub struct TxConfig {
     pub common: WorkerConfig,
     pub engine: TxKind,
     pub connect: bool,
+    /// Number of this worker among those that share the load, from 0.
+    pub part: usize,
     /// How many workers share the load.
     pub of: usize,
     /// The load of all workers together.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use crate::plan::Member;
 use crate::unit::hash_u64;
 
 /// Distance of the first ids of two ports as a power of two: 24 h at 10 million per second.
@@ -14,6 +15,7 @@ pub(super) const PORT_TRIES: usize = 4;
 #[derive(Debug)]
 pub struct RunIds {
     seed: u64,
+    member: Member,
     used: Mutex<UsedIds>,
 }
 
@@ -22,7 +24,7 @@ struct UsedIds {
     numbers: u64,
     /// Requests of the busiest port, summed over all cells.
     places: u64,
-    /// Sockets of all cells.
+    /// Sockets of all cells and processes.
     streams: u64,
     ports: HashSet<u16>,
 }
@@ -35,12 +37,18 @@ pub(super) struct FirstIds {
     stream: u64,
     worker: u64,
     of: u64,
+    member: Member,
 }
 
 impl RunIds {
-    /// Creates the generator of a run from its seed.
-    pub fn new(seed: u64) -> Self {
-        Self { seed, used: Mutex::default() }
+    /// Creates the generator of a run from its seed, for one of the processes that share it.
+    pub fn new(seed: u64, member: Member) -> Self {
+        Self { seed, member, used: Mutex::default() }
+    }
+
+    /// The process that these ids are for.
+    pub(super) const fn member(&self) -> Member {
+        self.member
     }
 
     /// The seed.
@@ -50,12 +58,13 @@ impl RunIds {
 
     pub(super) fn begin(&self, streams: u64) -> FirstIds {
         let mut used = self.used();
-        let stream = used.streams;
-        used.streams += streams;
+        let member = self.member;
+        let stream = used.streams + streams * u64::from(member.rank);
+        used.streams += streams * u64::from(member.of);
         // Not 0, which is invalid in NTP (RFC 5905 section 8), and not so high that it wraps.
         let first = hash_u64(self.seed) >> 2 | 1 << (u64::BITS - 2);
         let UsedIds { numbers: number, places, .. } = *used;
-        FirstIds { number, id: first + places, places, stream, worker: 0, of: 1 }
+        FirstIds { number, id: first + places, places, stream, worker: 0, of: 1, member }
     }
 
     /// Ends a worker that started with these ids: `requests` in all, `places` by its busiest port.
@@ -66,9 +75,9 @@ impl RunIds {
         used.places = used.places.max(first.places + places);
     }
 
-    /// The next unique number, after those of ended workers.
+    /// The next unique number, after those of ended workers of all processes.
     pub(super) fn numbers(&self) -> u64 {
-        self.used().numbers
+        self.used().numbers * u64::from(self.member.of)
     }
 
     /// Marks a local port as used; returns whether it was unused before.
@@ -91,13 +100,19 @@ impl FirstIds {
     /// The turn of the worker's request with this number in its phase.
     #[inline]
     pub(super) const fn turn(self, in_phase: u64) -> u64 {
-        in_phase * self.of + self.worker
+        self.of_all(in_phase * self.of + self.worker)
+    }
+
+    /// Numbers of several processes interleave.
+    #[inline]
+    const fn of_all(self, number: u64) -> u64 {
+        number * self.member.of as u64 + self.member.rank as u64
     }
 
     /// The unique number of the worker's request with this number.
     #[inline]
     pub(super) const fn unique(self, number: u64) -> u64 {
-        self.number + self.turn(number)
+        self.of_all(self.number + number * self.of + self.worker)
     }
 
     /// The first id of the worker's port with this index, all its bits.

@@ -11,7 +11,7 @@ use crate::plan::{EXCHANGE_LIFETIME, Limit, Plan, PlannedCell, Scenario, WorkerL
 use crate::request::worker::run_request_worker;
 use crate::run::RunError;
 use crate::run::cell::{PhaseOrder, run_phase};
-use crate::run::session::{CellRunner, DirectionResult, Tick};
+use crate::run::session::{CellRunner, DirectionResult, StartRule, Tick};
 use crate::run::worker_pool::WorkerPool;
 use crate::unit::{Nanos, PayloadSize};
 
@@ -45,6 +45,7 @@ impl CellRunner for RequestRunner {
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
+        start: &dyn StartRule,
     ) -> Result<Vec<DirectionResult>, RunError> {
         let found = self.specs.iter().find(|(size, _)| *size == cell.size);
         let Some((_, spec)) = found else { return Ok(Vec::new()) };
@@ -64,13 +65,14 @@ impl CellRunner for RequestRunner {
         let mut warmed = None;
         if warmup > Nanos::ZERO {
             let order = PhaseOrder { tag: 0, limit: Limit::Time(warmup), load, interval: None };
-            warmed = Some(run_phase(&pool, order, [None; 2], stop, tick)?);
+            warmed = Some(run_phase(&pool, order, [None; 2], stop, tick, start)?);
         }
         let Scenario { bind, ip, .. } = &plan.scenario;
         let counters = CounterSnapshot::begin_towards(self.target, *bind, ip.dev.as_deref());
         let Scenario { limit, interval, .. } = plan.scenario;
         let order = PhaseOrder { tag: 0, limit, load, interval };
-        let counts = run_phase(&pool, order, [None, Some(&counters)], stop, tick)?;
+        let counters_of = [None, Some(&counters)];
+        let counts = run_phase(&pool, order, counters_of, stop, tick, start)?;
         let delta = counters.end();
         let (tx, rx) = pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());

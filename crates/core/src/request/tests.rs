@@ -12,13 +12,13 @@ use super::*;
 use crate::engine::{PlainRx, PlainTx, Pull};
 use crate::payload::{Preset, RequestSource, Spec};
 use crate::plan::{
-    EnginePair, EngineWord, Limit, Machine, Plan, RequestConfig, RequestOptions, Route, Scenario,
-    WorkerLoad,
+    EnginePair, EngineWord, Limit, Machine, Member, Plan, RequestConfig, RequestOptions, Route,
+    Scenario, WorkerLoad,
 };
 use crate::request::in_flight::{InFlightTable, StreamMap};
 use crate::run::LiveCell;
 use crate::run::phase::Phase;
-use crate::run::session::CellRunner;
+use crate::run::session::{CellRunner, StartAlone};
 use crate::unit::{PayloadSize, Rate};
 
 const SIZE: PayloadSize = PayloadSize::Fixed(64);
@@ -87,7 +87,7 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     job.start(&config, &Phase { epoch, tag: 0, limit, load, control: phase_control });
     let table =
         Arc::new(InFlightTable::new(StreamMap::new(streams.into(), 1), 1 << id_bits, id_bits));
-    let ids = Arc::new(RunIds::new(1));
+    let ids = Arc::new(RunIds::new(1, Member::default()));
     let first = ids.begin(streams.into());
     let writer = RequestWriter::new(&spec(), &table, (ids, first), job.batch);
     let batch = job.batch as u64;
@@ -209,7 +209,7 @@ fn a_socket_that_is_never_empty_starves_no_other() {
 #[test]
 fn ids_of_a_failed_cell_are_not_reused() {
     let server = StdSocket::bind("127.0.0.1:0").unwrap();
-    let ids = Arc::new(RunIds::new(1));
+    let ids = Arc::new(RunIds::new(1, Member::default()));
     let target = server.local_addr().unwrap();
     let mut runner = RequestRunner::new(target, vec![(SIZE, spec())], true, Arc::clone(&ids));
     // Unanswered requests, one after the other, until the pool is dropped.
@@ -218,7 +218,7 @@ fn ids_of_a_failed_cell_are_not_reused() {
     let mut tick = |_: Option<LiveCell<'_>>| panic!("part of the test");
     let stop = Arc::new(AtomicBool::new(false));
     let measure = AssertUnwindSafe(|| {
-        runner.measure(&plan, cell, WorkerLoad::FlatOut, &stop, &mut tick).is_ok()
+        runner.measure(&plan, cell, WorkerLoad::FlatOut, &stop, &mut tick, &StartAlone).is_ok()
     });
     assert!(catch_unwind(measure).is_err());
     assert!(!stop.load(Ordering::Relaxed));

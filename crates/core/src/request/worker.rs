@@ -193,7 +193,8 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let stream_map = StreamMap::new(streams, block(pps, job.batch, id_bits));
     let table = Arc::new(InFlightTable::new(stream_map, wanted, id_bits));
     let WorkerConfig { worker, flows, .. } = &request.common;
-    let first_ids = setup.first_ids.of_worker(*worker, request.of, flows.start);
+    let threads = request.of / usize::from(setup.ids.member().of).max(1);
+    let first_ids = setup.first_ids.of_worker(*worker, threads, flows.start);
     let ids = (Arc::clone(&setup.ids), first_ids);
     let writer = RequestWriter::new(spec, &table, ids, job.batch);
     let batch = job.batch as u64;

@@ -8,7 +8,7 @@ use super::RunError;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
 use super::live::{DropReadings, LiveCell};
 use super::phase::Phase;
-use super::session::{CellRunner, DirectionResult, Tick};
+use super::session::{CellRunner, DirectionResult, StartRule, Tick};
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_towards;
 use crate::measure::{CellResult, IntervalSeries, Topology};
@@ -41,6 +41,7 @@ impl CellRunner for LocalRunner {
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
+        start: &dyn StartRule,
     ) -> Result<Vec<DirectionResult>, RunError> {
         // Even and not 0: a cell takes this tag and the next, and zeroes on the wire are no tag.
         self.tag = (self.tag.wrapping_add(2) & !1).max(2);
@@ -54,7 +55,7 @@ impl CellRunner for LocalRunner {
         if warmup > Nanos::ZERO {
             let (limit, interval) = (Limit::Time(warmup), None);
             let order = PhaseOrder { tag: tags[0], limit, load, interval };
-            let counts = run_phase(&pool, order, [None; 2], stop, tick)?;
+            let counts = run_phase(&pool, order, [None; 2], stop, tick, start)?;
             warmed = (counts.sent, counts.received);
         }
         let Scenario { to, bind, port, ip, unix, to_netns, .. } = &plan.scenario;
@@ -74,7 +75,7 @@ impl CellRunner for LocalRunner {
             Some(there) => [Some(&snapshot), Some(there)],
             None => [None, Some(&snapshot)],
         };
-        let counts = run_phase(&pool, order, counters, stop, tick)?;
+        let counts = run_phase(&pool, order, counters, stop, tick, start)?;
         let delta = snapshot.end();
         let delta_there = snapshot_there.map(|snapshot| snapshot.end());
         let (tx, rx) = pool.collect(&cell.id)?;
@@ -160,11 +161,12 @@ pub fn run_phase(
     counters: [Option<&CounterSnapshot>; 2],
     stop: &Arc<AtomicBool>,
     tick: Tick<'_>,
+    start: &dyn StartRule,
 ) -> Result<PhaseCounts, RunError> {
     let senders = pool.senders().max(pool.pairs());
     let control = PhaseState::until(Arc::clone(stop), senders, limit.latest_end())
         .with_intervals(interval, limit, load);
-    let epoch = Nanos(sys::monotonic_ns()) + pool.lead();
+    let epoch = start.start_at(Nanos(sys::monotonic_ns()) + pool.lead())?;
     let phase = Phase { epoch, tag, limit, load, control };
     pool.begin_receivers(&phase);
     pool.begin_senders(&phase);

@@ -43,4 +43,10 @@ impl RxFlow {
         };
         (0..flows).map(flow).collect()
     }
+
+    /// The datagrams that sequence numbers show to be sent; 0 for a flow of another receiver.
+    pub(super) fn numbered(&self) -> u64 {
+        let next = self.window.next();
+        if next == u64::MAX { 0 } else { next }
+    }
 }

@@ -28,7 +28,8 @@ pub use sampler::Sampler;
 pub use send::send;
 pub use send_job::SendJob;
 pub use session::{
-    CellRunner, DirectionResult, MeasuredCell, Observer, Progress, RunOutcome, Tick, run,
+    CellRunner, DirectionResult, MeasuredCell, Observer, Progress, RunOutcome, StartAlone,
+    StartRule, Tick, run,
 };
 
 use crate::net::{NetError, SocketError};

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use crate::measure::{
     Count, IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
 };
-use crate::plan::{Limit, WorkerLoad};
+use crate::plan::{Limit, WaitKind, WorkerLoad};
 use crate::run::sender_bounds::planned_end;
 use crate::sys;
 use crate::unit::Nanos;
 
 /// How long before a phase its workers are awake: longer than a sleep overshoots (about 60 µs on
 /// the reference machine, measured).
-const EARLY: Nanos = Nanos::from_micros(200);
+pub(super) const EARLY: Nanos = Nanos::from_micros(200);
 /// How often a worker that waits for a phase checks whether it is stopped; arbitrary, longer than
 /// the lead of most phases.
 const LOOK: Nanos = Nanos::from_millis(100);
@@ -31,9 +31,15 @@ pub struct Phase {
     pub control: Arc<PhaseState>,
 }
 
-/// Sleeps until shortly before a phase begins; returns its beginning, or now if stopped earlier.
-pub(super) fn sleep_until_shortly_before(epoch: Nanos, control: &PhaseState) -> Nanos {
-    let wake_at = epoch - EARLY;
+/// How long before a phase a sender that waits like this is awake. One that shares its core sleeps
+/// to the end, as others begin at the same time.
+pub(super) fn early(wait: WaitKind) -> Nanos {
+    if wait == WaitKind::Epoll { Nanos::ZERO } else { EARLY }
+}
+
+/// Sleeps until `early` before a phase begins; returns its beginning, or now if stopped earlier.
+pub(super) fn sleep_until_before(epoch: Nanos, early: Nanos, control: &PhaseState) -> Nanos {
+    let wake_at = epoch - early;
     loop {
         let now = Nanos(sys::monotonic_ns());
         if now >= wake_at {
@@ -354,8 +360,8 @@ mod tests {
     fn a_stopped_worker_does_not_wait_for_a_phase() {
         let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
         let now = Nanos(sys::monotonic_ns());
-        assert!(sleep_until_shortly_before(Nanos::NEVER, &control) >= now);
-        assert_eq!(sleep_until_shortly_before(now, &control), now);
+        assert!(sleep_until_before(Nanos::NEVER, EARLY, &control) >= now);
+        assert_eq!(sleep_until_before(now, EARLY, &control), now);
     }
 
     #[test]

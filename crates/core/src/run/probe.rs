@@ -308,9 +308,7 @@ impl ReceiveProbe {
     /// Ends the intervals before the first `count` datagrams of a new one, of `len` bytes each.
     // cold: once an interval, and at the end of a phase
     fn mark_interval(&mut self, len: u64, count: u64) {
-        let next = self.flows.iter().map(|flow| flow.window.next());
-        // Those of other receivers are closed.
-        let expected = sum_counts(next.filter(|next| *next < u64::MAX)).saturating_sub(count);
+        let expected = sum_counts(self.flows.iter().map(RxFlow::numbered)).saturating_sub(count);
         if let Some(intervals) = &mut self.intervals {
             intervals.mark([expected, self.tally.bytes - len * count]);
         }
@@ -385,10 +383,11 @@ impl ReceiveProbe {
                 && (self.tally.received >= sent || self.tally.received + dropped() >= sent))
     }
 
-    /// Datagrams received of each flow, by number from 0, each sequence number once.
-    pub fn received_by_flow(&self) -> Vec<u64> {
-        let before = std::iter::repeat_n(0, self.first_flow.into());
-        before.chain(self.flows.iter().map(|flow| flow.received)).collect()
+    /// Of each flow, by number from 0: datagrams received, each sequence number once, and those
+    /// that sequence numbers show to be sent.
+    pub fn counts_by_flow(&self) -> (Vec<u64>, Vec<u64>) {
+        let before = std::iter::repeat_n((0, 0), self.first_flow.into());
+        before.chain(self.flows.iter().map(|flow| (flow.received, flow.numbered()))).unzip()
     }
 
     /// Jitter of all flows that have one.

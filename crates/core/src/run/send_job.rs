@@ -10,7 +10,7 @@ use crate::measure::{
 };
 use crate::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, TxConfig, WorkerLoad};
-use crate::run::phase::{Phase, PhaseState, sleep_until_shortly_before};
+use crate::run::phase::{Phase, PhaseState, early, sleep_until_before};
 use crate::sys::{SendError, Unreachable};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -20,6 +20,10 @@ use crate::unit::{Nanos, PayloadSize};
 pub struct SendJob {
     pub clock: Clock,
     pub epoch: Nanos,
+    /// How long before it this worker is awake.
+    pub early: Nanos,
+    /// How long after it this worker began.
+    pub start_lag: Nanos,
     /// Number of this worker among the senders.
     pub worker: usize,
     pub pace: Pace,
@@ -61,6 +65,8 @@ impl SendJob {
         Self {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
+            early: early(config.common.wait),
+            start_lag: Nanos::ZERO,
             worker: config.common.worker,
             pace: Pace::FlatOut { end: Nanos::ZERO, to_send: 0 },
             batch,
@@ -89,11 +95,14 @@ impl SendJob {
     }
 
     /// Returns at the moment the phase begins, or where it is stopped before.
-    pub fn await_epoch(&self, control: &PhaseState) {
-        sleep_until_shortly_before(self.epoch, control);
-        while self.clock.now() < self.epoch && !control.stopped() {
+    pub fn await_epoch(&mut self, control: &PhaseState) {
+        sleep_until_before(self.epoch, self.early, control);
+        let mut now = self.clock.now();
+        while now < self.epoch && !control.stopped() {
             std::hint::spin_loop();
+            now = self.clock.now();
         }
+        self.start_lag = now.since(self.epoch);
     }
 
     /// The result of a phase up to its end: the last datagram left by `last`, in a window planned
@@ -118,8 +127,8 @@ impl SendJob {
             (true, _) => last,
         };
         let outages = self.target.outages();
-        let (stuck, unreachable) = (self.stuck, self.unreachable);
-        TxResult { end, stuck, unreachable, stopped, outages, ..TxResult::default() }
+        let (stuck, unreachable, start_lag) = (self.stuck, self.unreachable, self.start_lag);
+        TxResult { end, start_lag, stuck, unreachable, stopped, outages, ..TxResult::default() }
     }
 
     /// The result of the latest phase, with all counts.
@@ -137,14 +146,14 @@ impl SendJob {
 
     /// Begins a phase, forgetting the one before; returns when its window is meant to end.
     pub fn start(&mut self, config: &TxConfig, phase: &Phase) -> Nanos {
-        let (worker, of) = (config.common.worker as u64, config.of as u64);
+        let (index, of) = (config.part as u64, config.of as u64);
         let (end, to_send) = match phase.limit {
             Limit::Time(time) => (time, u64::MAX),
-            Limit::Count(count) => (LONGEST, count / of + u64::from(worker < count % of)),
+            Limit::Count(count) => (LONGEST, count / of + u64::from(index < count % of)),
         };
         let former = phase.epoch.since(std::mem::replace(&mut self.epoch, phase.epoch));
         self.tag = phase.tag;
-        self.pace = pace(phase.load, end, to_send, Part { index: worker, of });
+        self.pace = pace(phase.load, end, to_send, Part { index, of });
         self.next.fill(0);
         self.must_reach_count = matches!(phase.limit, Limit::Count(_));
         self.target.start(mean_gap(phase.load, of), former, self.tally.sent > 0);

@@ -36,9 +36,26 @@ pub struct DirectionResult {
 /// Called a few times a second while a cell runs; with what is measured, if it has intervals.
 pub type Tick<'a> = &'a mut dyn FnMut(Option<LiveCell<'_>>);
 
+/// Decides when phases begin.
+pub trait StartRule {
+    /// When a phase begins for which this host is ready at `earliest`; its monotonic clock.
+    fn start_at(&self, earliest: Nanos) -> Result<Nanos, RunError>;
+}
+
+/// Begins as soon as this host is ready: it runs alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StartAlone;
+
+impl StartRule for StartAlone {
+    fn start_at(&self, earliest: Nanos) -> Result<Nanos, RunError> {
+        Ok(earliest)
+    }
+}
+
 /// Measures cells: on this host, or between this one and another.
 pub trait CellRunner {
-    /// Measures each direction of a cell. `tick` is called a few times a second.
+    /// Measures each direction of a cell. `tick` is called a few times a second, `start` before
+    /// each phase.
     fn measure(
         &mut self,
         plan: &Plan,
@@ -46,6 +63,7 @@ pub trait CellRunner {
         load: WorkerLoad,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
+        start: &dyn StartRule,
     ) -> Result<Vec<DirectionResult>, RunError>;
 }
 
@@ -156,7 +174,7 @@ pub fn run(
 fn gave_up(part: &mut DirectionResult, cell: &PlannedCell) -> Option<RunError> {
     match part.result.cut_short? {
         CutShort::Stuck => Some(RunError::Stuck { id: cell.id.clone() }),
-        CutShort::PeerLost => part.error.take(),
+        CutShort::PeerLost | CutShort::MemberLost => part.error.take(),
         CutShort::Unreachable | CutShort::Interrupted => None,
     }
 }
@@ -184,5 +202,5 @@ fn measure(
                 .map_err(|source| RunError::Rate { id: cell.id.clone(), source })?
         }
     };
-    Ok((load, runner.measure(plan, cell, load, stop, tick)?))
+    Ok((load, runner.measure(plan, cell, load, stop, tick, &StartAlone)?))
 }

@@ -15,7 +15,7 @@ use crate::host::Meter;
 use crate::measure::{KernelDelta, RxResult, TxResult};
 use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::plan::{RxConfig, TxConfig, WaitKind, WorkerConfig, WorkerLoad};
-use crate::run::phase::{Phase, PhaseState, sleep_until_shortly_before};
+use crate::run::phase::{EARLY, Phase, PhaseState, sleep_until_before};
 use crate::run::sender_bounds::SenderBounds;
 use crate::sys;
 use crate::unit::Nanos;
@@ -180,7 +180,7 @@ pub fn receive_phases<R: Rx>(
         probe.intervals = phase.control.rx_intervals(config.worker);
         probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
         // If it was stopped before it began, counting begins now.
-        job.epoch = sleep_until_shortly_before(phase.epoch, &phase.control);
+        job.epoch = sleep_until_before(phase.epoch, EARLY, &phase.control);
         job.at_close = None;
         let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
@@ -196,12 +196,14 @@ pub fn receive_phases<R: Rx>(
             ..PhaseDone::default()
         }));
     }
+    let (flows, numbered) = probe.counts_by_flow();
     let jitter_sum = probe.jitters().fold(Nanos::ZERO, |sum, jitter| sum + jitter);
     Ok(RxResult {
         tally: probe.tally,
         stalls: probe.stall.stalls(),
         jitter: (jitter_sum, probe.jitters().count() as u64),
-        flows: probe.received_by_flow(),
+        flows,
+        numbered,
         workers: vec![probe.tally.received],
         latency: probe.latency,
         samples: probe.samples,

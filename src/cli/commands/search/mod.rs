@@ -6,10 +6,11 @@ mod inner;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::measure::{RunOutput, StopFlag, is_of_target, stop_on_signals};
+use super::measure::{RunInput, RunOutput, StopFlag, is_of_target, stop_on_signals};
 use super::run;
 use crate::cli::args::{CellCommand, SearchArgs};
 use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
+use crate::cli::fleet::Fleet;
 use crate::cli::output::{Outputs, name_warnings, warn_stderr};
 use crate::cli::progress::StatusLine;
 use crate::document::{
@@ -43,10 +44,15 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     let searches = sizes.len().max(1).saturating_mul(engine_count(&engines));
     let budget = TimeBudget::new(args, &command, searches)?;
     let stop = stop_on_signals()?;
+    let fleet = match run::join(&command, &args.command, &stop)? {
+        Ok(fleet) => fleet,
+        Err(exit) => return Ok(exit),
+    };
     let mut runner = SearchRunner {
         args,
         settings,
         stop,
+        fleet,
         line: StatusLine::new(args.output.quiet),
         sizes,
         engines,
@@ -119,6 +125,7 @@ struct SearchRunner<'a> {
     command: CellCommand,
     settings: Settings,
     stop: StopFlag,
+    fleet: Fleet,
     line: StatusLine,
     sizes: Vec<PayloadSize>,
     engines: Vec<EngineWord>,
@@ -206,8 +213,8 @@ impl SearchRunner<'_> {
         let cells = self.command.cells_mut();
         (cells.rates, cells.time) = (vec![rate], Some(time));
         cells.output.common.quiet = quiet;
-        let RunOutput { mut report, error, interrupted, .. } =
-            run::measure(&self.command, &self.stop, None)?;
+        let run = RunInput { stop: &self.stop, outputs: None, fleet: &self.fleet };
+        let RunOutput { mut report, error, interrupted, .. } = run::measure(&self.command, run)?;
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted, later searches are missing; repeat them";

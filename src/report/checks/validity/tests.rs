@@ -89,6 +89,13 @@ fn without_a_receiver_only_errors_count() {
     }
 }
 
+#[test]
+fn the_sums_of_some_processes_are_not_those_of_all() {
+    expect(one_ended(), "member_lost", |cell| {
+        (cell.cut_short, cell.cut_short_because) = (true, Some(MEMBER_LOST.to_owned()));
+    });
+}
+
 /// An outage between these moments in ms, with few errors.
 fn outage(from_ms: u64, until_ms: u64, what: &str, said_by: Option<&str>) -> Outage {
     Outage {

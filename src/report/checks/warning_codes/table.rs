@@ -19,7 +19,9 @@ codes! { RUN;
          the cost of a datagram. Compare with gso/batch or batch, or measure between two hosts.";
     OVER_LOOPBACK "over_loopback" Critical "traffic to an address of this host runs over lo",
         "The kernel sends everything for its own addresses to lo, so the device was not measured. \
-         Use --to-netns, or measure between two hosts with blast and sink.";
+         Use --to-netns, or measure between two hosts with blast and sink. Of processes that a \
+         launcher started, each should send to another host: mpirun --map-by node, or srun \
+         --distribution=cyclic.";
     SHARED_CORE "shared_core" Critical "a sender and a receiver ran on one core",
         "They took turns: rates are too low, and latency includes the wait for the other. Name \
          different cores with --pin TX:RX, or use fewer --threads.";
@@ -30,6 +32,11 @@ codes! { RUN;
         "Datagrams left late, or were skipped because they were too late. Latency counts from the \
          schedule and includes that lag; from_send does not. Use a lower --rate or more --threads. \
          Stalls of the sender are a frequent cause.";
+    MEMBER_LIMIT "member_limit" Major by of_schedule,
+        "one process kept its part less than the others",
+        "Of several processes, this one missed more of its schedule than all others: its host was \
+         the limit of the run. Free cores there, start more processes on other hosts, or use a \
+         lower --rate. Each process has its own figures in members of the document.";
     STOLEN "stolen" Major by |c| share(c.stalls.stolen_ns, c.elapsed_ns),
         "the hypervisor took CPU time during the cell",
         "The virtual machine did not run for that long: rates are too low, and the latency tail is \
@@ -189,7 +196,8 @@ codes! { REQUESTS;
     ORDER_LOST "order_lost" Critical by |c| of_requests(c, c.exchange.as_ref()?.timeouts),
         "replies carry no id, and some are missing",
         "Without an id, replies are matched in order, so after a missing one they match older \
-         requests. Latency is withheld. Add {id} or --id-at if the server returns it.";
+         requests. Latency is withheld, and so is how many replies belong to each interval. Add \
+         {id} or --id-at if the server returns it.";
     GENERATOR_DROPPED "generator_dropped" Critical
         by |c| of_requests(c, c.exchange.as_ref()?.own_drops.unwrap_or(0)),
         "udperf's own socket dropped replies",
@@ -339,8 +347,13 @@ codes! { INVALID;
          during a run that otherwise worked does not make it invalid. The exit code is 5.";
     PEER_LOST "peer_lost" Critical "the sink was lost during the cell",
         "Its port was closed, or it did not answer any more. The document has what this host \
-         counted: what the sink received is unknown, and of what it sent only what arrived is \
-         known. Start the sink again, and repeat the run. blast ends with exit code 1.";
+         counted: what the sink received is unknown, and of what it sent only what arrived and \
+         the gaps in its numbers are known: `sent` is a lower bound, `lost` is null. Start \
+         the sink again, and repeat the run. blast ends with exit code 1.";
+    MEMBER_LOST "member_lost" Critical "a process of the run was lost or failed",
+        "The sums lack its part, so they are not those of the load that was asked for. The message \
+         names the process and its host; `members` has the others, which are complete. See what \
+         mpirun or srun says of that process. The exit code is 1 after such an error, otherwise 5.";
     SCHEDULE_MISSED "schedule_missed" Critical
         "more of the schedule was missed than --max-missed allows",
         "Loss and latency are those of a lower rate. Use a lower --rate, more --threads or a host \

@@ -85,6 +85,17 @@ pub(crate) fn listener_warnings(tally: &SinkTally, buffer_doubled: bool) -> Vec<
     let buffer = SocketBuffer { asked, granted };
     let small =
         nonzero(arrived).and_then(|_| not_granted(SocketBuffer::default(), buffer, buffer_doubled));
-    let messages = [(&codes::RECEIVE_BUFFER_LOSS, full), (&codes::BUFFER_NOT_GRANTED, small)];
+    let cells = sum_counts(tally.served.iter().map(|client| client.cut_short));
+    let cut_short = nonzero(cells).map(|cells| {
+        let is_known = tally.served.iter().all(|client| client.lost.is_some());
+        let losses = if is_known { "" } else { ", loss unknown" };
+        let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
+        format!("{cells} cut short: the client or the sink ended first{losses}; repeat the run")
+    });
+    let messages = [
+        (&codes::CUT_SHORT, cut_short),
+        (&codes::RECEIVE_BUFFER_LOSS, full),
+        (&codes::BUFFER_NOT_GRANTED, small),
+    ];
     messages.into_iter().filter_map(|(code, message)| Some(code.warning(message?))).collect()
 }

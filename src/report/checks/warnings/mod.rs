@@ -4,11 +4,12 @@ mod context;
 mod engine;
 mod kernel;
 mod ledger;
+mod members;
 mod path;
 mod requests;
 mod timing;
 
-use crate::document::{Cell, Warning};
+use crate::document::{Cell, MEMBER_LOST, Warning};
 use crate::report::checks::warning_codes::{self as codes, Code};
 pub(crate) use context::CellContext;
 pub(crate) use context::doubles_buffers;
@@ -17,7 +18,8 @@ pub(crate) use engine::is_uncut;
 pub(crate) use engine::left_out;
 pub(crate) use kernel::listener_warnings;
 pub(crate) use ledger::is_path;
-pub(crate) use path::{over_loopback, size_warnings};
+pub(crate) use members::name_limits;
+pub(crate) use path::{over_loopback, pairs_over_loopback, size_warnings};
 pub(crate) use requests::server_drops;
 pub(crate) use timing::throttled;
 
@@ -57,6 +59,7 @@ static CHECKS: &[(&Code, Check)] = &[
             Some("stuck") => "no datagram could be sent for 2 s",
             Some("unreachable") => "target unreachable for 2 s",
             Some("peer_lost") => "the sink was lost",
+            Some(MEMBER_LOST) => "a process of the run was lost",
             reason => reason.unwrap_or("reason unknown"),
         };
         c.cut_short.then(|| format!("cell cut short ({reason}); do not compare it"))

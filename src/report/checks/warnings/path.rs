@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::document::{Report, Warning};
+use crate::document::{MemberDocument, Report, Warning};
 use crate::plan::{Route, Scenario};
 use crate::report::checks::warning_codes as codes;
 
@@ -11,6 +11,21 @@ pub(crate) fn over_loopback(scenario: &Scenario) -> Option<Warning> {
     let message = format!("traffic to {to} runs over lo, not its device; use --to-netns");
     (!elsewhere && !to.is_loopback() && !to.is_unspecified())
         .then(|| codes::OVER_LOOPBACK.warning(message))
+}
+
+/// Traffic of pairs of processes that share a network namespace runs over `lo`.
+pub(crate) fn pairs_over_loopback(report: &Report) -> Option<Warning> {
+    let senders = report.members.iter().filter(|member| member.to_rank.is_some());
+    let is_together = |member: &&MemberDocument| {
+        member.cells.iter().any(|cell| cell.ends.as_deref() == Some("together"))
+    };
+    let together = senders.clone().filter(is_together).count();
+    let message = format!(
+        "{together} of {} senders share a host with their receiver, over lo; use mpirun --map-by \
+         node",
+        senders.count(),
+    );
+    (together > 0).then(|| codes::OVER_LOOPBACK.warning(message))
 }
 
 /// Path problems of large sizes: fragmentation, or a size limit.

@@ -14,8 +14,8 @@ type Count = (String, u64, Tone);
 
 pub(in crate::report::format) fn sink(document: &SinkDocument) -> String {
     let clients = document.clients.iter().flat_map(|client| {
-        let lost =
-            (client.lost > 0).then(|| (client.from.clone() + " lost", client.lost, Tone::Bad));
+        let lost = client.lost.filter(|lost| *lost > 0);
+        let lost = lost.map(|lost| (client.from.clone() + " lost", lost, Tone::Bad));
         [(client.from.clone(), client.received, Tone::Plain)].into_iter().chain(lost)
     });
     let others = &document.others;

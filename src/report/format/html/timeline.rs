@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::curves::decade;
+use super::detail::{Detail, UNFOLDED};
 use super::{Chart, Frame, HeatCell, PANEL, Tone, Value};
 use crate::document::{Cell, Interval, Report};
 use crate::report::format::text::measured;
 use crate::report::format::text::style::percent;
 use crate::unit::{show_nanos, show_pps, sum_counts};
-
-/// The most columns of a heat map and of stalls; those of more intervals are added up. Arbitrary: 2
-/// units of the drawing a column, and 100 kB of the page a map.
-const MOST_COLUMNS: usize = 120;
 
 /// The height of a panel with a heat map. Arbitrary: three decades of latency can be told apart.
 const MAP: f64 = 96.0;
@@ -36,7 +33,9 @@ pub(super) fn charts(report: &Report) -> Vec<Chart> {
     cells.sort_by(|one, other| {
         loss(other).total_cmp(&loss(one)).then_with(|| p99_ns(other).cmp(&p99_ns(one)))
     });
-    cells.into_iter().map(cell_chart).collect()
+    let detail = |at: usize| if at < UNFOLDED { Detail::FULL } else { Detail::FOLDED };
+    let charts = cells.into_iter().enumerate();
+    charts.map(|(at, cell)| cell_chart(cell, detail(at))).collect()
 }
 
 /// The end of the last interval, 0 without one.
@@ -121,15 +120,10 @@ impl Panel {
     }
 }
 
-/// The intervals of each column of a chart.
-fn columns(intervals: &[Interval]) -> impl Iterator<Item = &[Interval]> {
-    intervals.chunks(intervals.len().div_ceil(MOST_COLUMNS).max(1))
-}
-
 /// The latencies of each interval, as rectangles; intervals are added up if there are many.
-fn heat_map(cell: &Cell) -> Vec<HeatCell> {
+fn heat_map(cell: &Cell, detail: Detail) -> Vec<HeatCell> {
     let bound_ns = cell.latency.as_ref().map_or(0, |latency| latency.bound_ns);
-    let columns = columns(&cell.intervals).map(|column| {
+    let columns = detail.columns(&cell.intervals).map(|column| {
         let mut counts = BTreeMap::<u64, u64>::new();
         // Latencies below the error bound of the clocks mean nothing.
         for (low_ns, count) in column.iter().flat_map(Interval::latencies) {
@@ -153,7 +147,7 @@ fn heat_map(cell: &Cell) -> Vec<HeatCell> {
 }
 
 /// What is known of the cell: at least how much was sent.
-fn panels(cell: &Cell) -> Vec<Panel> {
+fn panels(cell: &Cell, detail: Detail) -> Vec<Panel> {
     let all = &cell.intervals;
     let (received, lost) = match cell.exchange.is_some() {
         true => ("answered per second", "not answered"),
@@ -163,7 +157,7 @@ fn panels(cell: &Cell) -> Vec<Panel> {
     let mut panels = vec![
         Panel::of_rate(received, all, all.iter().map(|one| one.received)),
         Panel::of_loss(lost, all.iter().map(|one| share(one.lost, one.sent))),
-        Panel::of_latency(p99_ns, heat_map(cell)),
+        Panel::of_latency(p99_ns, heat_map(cell, detail)),
     ];
     panels.retain(Panel::is_known);
     if panels.is_empty() {
@@ -173,28 +167,41 @@ fn panels(cell: &Cell) -> Vec<Panel> {
     panels
 }
 
-fn cell_chart(cell: &Cell) -> Chart {
+fn cell_chart(cell: &Cell, detail: Detail) -> Chart {
     let trial = if cell.trial > 0 { format!(" trial {}", cell.trial) } else { String::new() };
-    chart(cell.id.clone() + &trial, &cell.intervals, &panels(cell))
+    chart_in(detail, cell.id.clone() + &trial, &cell.intervals, &panels(cell, detail))
 }
 
 /// A chart of panels, one above the other, with the stalls of these intervals.
 pub(super) fn chart(title: String, intervals: &[Interval], panels: &[Panel]) -> Chart {
+    chart_in(Detail::FULL, title, intervals, panels)
+}
+
+fn chart_in(detail: Detail, title: String, intervals: &[Interval], panels: &[Panel]) -> Chart {
     let width = intervals.first().map_or(0, length_ns);
-    let caption = format!("{} intervals of {}", intervals.len(), duration(width));
+    let mut caption = format!("{} intervals of {}", intervals.len(), duration(width));
+    let group = detail.group(intervals.len());
+    if group > 1 {
+        caption += &format!("; the lowest and the highest of each {group}");
+    }
     let mut chart = Chart::of_panels(title, caption);
     for (at, panel) in panels.iter().enumerate() {
-        chart = draw(chart, intervals, panel, at + 1 == panels.len());
+        chart = draw((chart, detail), intervals, panel, at + 1 == panels.len());
     }
     chart
 }
 
-fn draw(chart: Chart, intervals: &[Interval], panel: &Panel, is_last: bool) -> Chart {
+fn draw(
+    (chart, detail): (Chart, Detail),
+    intervals: &[Interval],
+    panel: &Panel,
+    is_last: bool,
+) -> Chart {
     let end = end_ns(intervals);
     let frame = Frame { x: (0.0, end as f64), y: panel.range };
     let label = |ns: u64| if is_last { duration(ns) } else { String::new() };
     let times = times(end).into_iter().map(|ns| (ns as f64, label(ns)));
-    let stalls = columns(intervals).filter_map(|column| {
+    let stalls = detail.columns(intervals).filter_map(|column| {
         let (start_ns, end_ns) = (column.first()?.start_ns, column.last()?.end_ns);
         let count = sum_counts(column.iter().filter_map(|one| one.stalls));
         let stalled_ns = sum_counts(column.iter().filter_map(|one| one.stalled_ns));
@@ -215,7 +222,7 @@ fn draw(chart: Chart, intervals: &[Interval], panel: &Panel, is_last: bool) -> C
         .y_ticks(panel.ticks.iter().cloned())
         .stalls(stalls)
         .heat(&panel.map)
-        .values("line", &points.collect::<Vec<_>>())
+        .values("line", &detail.thin(&points.collect::<Vec<_>>()))
 }
 
 /// `12 s–13 s`
@@ -285,7 +292,7 @@ mod tests {
     #[test]
     fn each_interval_is_a_point_of_each_line() {
         for intervals in [1, 5, 1_024] {
-            let chart = cell_chart(&cell("1k", intervals, 400));
+            let chart = cell_chart(&cell("1k", intervals, 400), Detail::FULL);
             assert_eq!(points(&chart), [intervals as usize; 3]);
             let figure = chart.figure();
             let dots = if intervals <= 120 { 3 * intervals as usize } else { 0 };
@@ -297,7 +304,7 @@ mod tests {
             let cells = paths.map(|path| path.split('>').next().unwrap().matches('z').count());
             assert_eq!(cells.sum::<usize>() as u64, 2 * columns, "{intervals}");
         }
-        let figure = cell_chart(&cell("1k", 5, 400)).figure();
+        let figure = cell_chart(&cell("1k", 5, 400), Detail::FULL).figure();
         for shown in [
             "<b>plain/64/1k</b> 5 intervals of 100 ms",
             "<title>100 ms–200 ms: 6.00 kpps</title>",
@@ -311,17 +318,29 @@ mod tests {
     }
 
     #[test]
+    fn folded_charts_have_few_points_with_all_extremes() {
+        let cells: Vec<_> = (0..=UNFOLDED).map(|_| cell("1k", 1_024, 400)).collect();
+        let charts = charts(&fixture::report_of(cells));
+        let (folded, shown) = charts.split_last().unwrap();
+        assert!(shown.iter().all(|chart| points(chart) == [1_024; 3]));
+        assert_eq!(points(folded), [128; 3]);
+        assert!(folded.caption.ends_with("; the lowest and the highest of each 16"));
+        // The loss of one interval is among them.
+        assert!(folded.figure().contains("ms–200 ms: 40.0%"));
+    }
+
+    #[test]
     fn unknown_values_interrupt_the_line() {
         let mut cell = cell("1k", 6, 0);
         cell.intervals[1].latency = None;
         let latency = cell.intervals[4].latency.as_mut().unwrap();
         latency.p99_ns = None;
-        assert_eq!(points(&cell_chart(&cell)), [6, 6, 1, 2, 1]);
+        assert_eq!(points(&cell_chart(&cell, Detail::FULL)), [6, 6, 1, 2, 1]);
         for one in &mut cell.intervals {
             (one.received, one.lost, one.latency) = (None, None, None);
             one.latency_histogram = None;
         }
-        let sent = cell_chart(&cell);
+        let sent = cell_chart(&cell, Detail::FULL);
         assert_eq!(points(&sent), [6]);
         assert!(sent.figure().contains(">sent per second<"));
     }
@@ -329,7 +348,7 @@ mod tests {
     #[test]
     fn a_map_has_what_is_known_of_latencies() {
         let mut cell = cell("1k", 2, 0);
-        let map = heat_map(&cell);
+        let map = heat_map(&cell, Detail::FULL);
         let counts: Vec<_> = map.iter().map(|one| one.count).collect();
         assert_eq!(counts, [3, 1_000, 3, 1_000]);
         assert_eq!((map[1].x, map[1].y.0), ((0.0, 1e8), 8_192_f64.log10()));
@@ -338,13 +357,13 @@ mod tests {
         for (text, cells) in texts.into_iter().zip([0, 0, 0, 1]) {
             cell.intervals[0].latency_histogram = Some(text.to_owned());
             cell.intervals[1].latency_histogram = None;
-            assert_eq!(heat_map(&cell).len(), cells, "{text}");
-            roxmltree::Document::parse(&cell_chart(&cell).figure()).unwrap();
+            assert_eq!(heat_map(&cell, Detail::FULL).len(), cells, "{text}");
+            roxmltree::Document::parse(&cell_chart(&cell, Detail::FULL).figure()).unwrap();
         }
         cell.latency.as_mut().unwrap().bound_ns = 8_000;
         cell.intervals[1].latency_histogram = Some("7168:3 8192:9".to_owned());
         cell.intervals[0].latency_histogram = None;
-        assert_eq!(heat_map(&cell).len(), 1);
+        assert_eq!(heat_map(&cell, Detail::FULL).len(), 1);
     }
 
     #[test]

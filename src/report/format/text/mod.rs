@@ -5,6 +5,7 @@ mod doctor;
 mod head;
 mod ledger;
 mod matrix;
+mod members;
 mod notes;
 mod rows;
 mod search;

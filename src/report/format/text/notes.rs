@@ -5,7 +5,7 @@ use super::style::{
     Color, INFINITE, NBSP, STALL_MARK, Styler, UNCUT_MARK, counted, distinct, first_few, grouped,
     item, no_break, percent, requested_rate,
 };
-use super::{breakdown, ledger, worst_interval};
+use super::{breakdown, ledger, members, worst_interval};
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::{WithLoss, loss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps, sum_counts};
@@ -54,7 +54,8 @@ pub(super) fn list(
     ];
     let breakdown = breakdown::notes(report).into_iter().map(|text| ("latency", Some(text)));
     let notes = notes.into_iter().chain(breakdown);
-    notes.filter_map(|(label, text)| Some((label.to_owned(), text?))).collect()
+    let notes = notes.filter_map(|(label, text)| Some((label.to_owned(), text?)));
+    notes.chain(members::lines(report)).collect()
 }
 
 /// The records of the file of requests, if parts of it were not sent.

@@ -2,7 +2,7 @@
 
 use super::ledger::reasons;
 use super::style::{
-    MIN_WIDTH, NBSP, Style, add_up, align, counted, grouped as count, items, percent,
+    MIN_WIDTH, NBSP, Style, UNKNOWN, add_up, align, counted, grouped as count, items, percent,
 };
 use super::table::{Grid, Title};
 use super::warnings;
@@ -181,11 +181,11 @@ pub(in crate::report) fn sink_outline(document: &SinkDocument) -> ServerOutline<
     if document.others.datagrams > 0 {
         sections.push(sources(document));
     }
-    let [received, lost] = received_and_lost(document);
+    let (received, lost) = received_and_lost(document);
     ServerOutline {
         verdict: sink_verdict(document),
         is_complete: (received > 0 || document.others.datagrams > 0)
-            && lost == 0
+            && lost == Some(0)
             && document.warnings.is_empty(),
         title: format!("udperf {version} · sink · {elapsed}"),
         sections,
@@ -193,19 +193,24 @@ pub(in crate::report) fn sink_outline(document: &SinkDocument) -> ServerOutline<
     }
 }
 
-/// Datagrams of clients.
-fn received_and_lost(document: &SinkDocument) -> [u64; 2] {
-    let of = |count: fn(&SinkClient) -> u64| sum_counts(document.clients.iter().map(count));
-    [of(|client| client.received), of(|client| client.lost)]
+/// Datagrams of clients; losses are `None` if those of one are unknown.
+fn received_and_lost(document: &SinkDocument) -> (u64, Option<u64>) {
+    let clients = &document.clients;
+    let lost: Option<Vec<_>> = clients.iter().map(|client| client.lost).collect();
+    (sum_counts(clients.iter().map(|client| client.received)), lost.map(sum_counts))
 }
 
 fn sink_verdict(document: &SinkDocument) -> String {
-    let [received, lost] = received_and_lost(document);
+    let (received, lost) = received_and_lost(document);
     let mut parts = Vec::new();
-    if received > 0 || lost > 0 {
-        let share = percent(lost as f64 / (received as f64 + lost as f64));
+    if received > 0 || lost != Some(0) {
+        let share = |lost| percent(lost as f64 / (received as f64 + lost as f64));
+        let lost = lost.map_or_else(
+            || "losses unknown".to_owned(),
+            |lost| format!("{} lost ({})", count(lost), share(lost)),
+        );
         let (of, received) = (counted(document.clients.len() as u64, "client"), count(received));
-        parts.push(format!("{received} datagrams of {of}, {} lost ({share})", count(lost)));
+        parts.push(format!("{received} datagrams of {of}, {lost}"));
     }
     if document.others.datagrams > 0 {
         parts.push(format!("{} unsolicited datagrams", count(document.others.datagrams)));
@@ -229,7 +234,7 @@ fn clients(clients: &[SinkClient]) -> Section {
         ("cells", |client| count(client.cells)),
         ("received", |client| count(client.received)),
         ("bytes", |client| show_bytes(client.bytes)),
-        ("lost", |client| count(client.lost)),
+        ("lost", |client| client.lost.map_or_else(|| UNKNOWN.to_owned(), count)),
         ("sent", |client| count(client.sent)),
         ("left", |client| client.why.clone()),
     ];

@@ -146,10 +146,11 @@ pub(super) fn join_dotted(items: &[String]) -> String {
 
 /// A note under the table: a quiet label, and text beside it.
 pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> String {
-    /// As wide as the longest label, and a gap.
+    /// As wide as the longest usual label, and a gap.
     const LABEL: usize = 10;
-    let text = wrap(text, width.saturating_sub(LABEL), 0).join(&format!("\n{:LABEL$}", ""));
-    styler.paint(Color::Quiet, &format!("{label:<LABEL$}")) + &text
+    let column = LABEL.max(label.chars().count() + 1);
+    let text = wrap(text, width.saturating_sub(column), 0).join(&format!("\n{:column$}", ""));
+    styler.paint(Color::Quiet, &format!("{label:<column$}")) + &text
 }
 
 /// A count in full, digits in groups, so that ledgers add up.

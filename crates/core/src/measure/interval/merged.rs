@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{COUNTS, Count, bucket_of, middle_of};
+use super::latencies::Latencies;
+use super::layout::{COUNTS, Count};
 use super::scale::IntervalScale;
-use crate::unit::{Nanos, sum_counts};
+use crate::unit::Nanos;
 
 /// What one side counted in an interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,82 +31,11 @@ pub struct IntervalCounts {
     pub socket_drops: u64,
     /// Of a receiver, the datagrams that sequence numbers showed to be sent.
     pub expected: u64,
+    /// Cells whose losses in this interval are unknown. A sink counts them; it does not send this.
+    #[serde(skip)]
+    pub losses_unknown: u64,
     /// Of a sender, how late datagrams left; of a receiver, their latency from the schedule.
     pub latency: Latencies,
-}
-
-/// Latencies of an interval, each within 0.8 %.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Latencies {
-    max_ns: u64,
-    /// Bucket and count, by bucket; none with count 0.
-    buckets: Vec<(u16, u64)>,
-}
-
-impl Latencies {
-    /// How many there are.
-    pub fn count(&self) -> u64 {
-        sum_counts(self.buckets.iter().map(|(_, count)| *count))
-    }
-
-    /// The longest one, exactly; `None` if there is none.
-    pub fn max_ns(&self) -> Option<u64> {
-        (!self.buckets.is_empty()).then_some(self.max_ns)
-    }
-
-    /// The latency that this share of all lie at or below, within 0.8 %; `None` if there is none.
-    pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {
-        let rank = (self.count() as f64 * quantile).ceil().max(1.0);
-        let mut below = 0_u64;
-        let bucket = self.buckets.iter().find(|(_, count)| {
-            below = below.saturating_add(*count);
-            below as f64 >= rank
-        })?;
-        Some(middle_of(bucket.0.into()).min(self.max_ns))
-    }
-
-    /// Bucket middles in ns, ascending, and how many lie in each.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.buckets.iter().map(|&(bucket, count)| (middle_of(bucket.into()), count))
-    }
-
-    /// The same in buckets four times a doubling of latency: their lower ends in ns, ascending, and
-    /// how many lie in each.
-    pub fn coarse(&self) -> Vec<(u64, u64)> {
-        let mut coarse: Vec<(u64, u64)> = Vec::new();
-        for (ns, count) in self.iter() {
-            // A bucket of the board lies in one of these: 64 a doubling are a multiple of 4.
-            let shift = ns.max(1).ilog2().saturating_sub(2);
-            let low = ns >> shift << shift;
-            match coarse.last_mut().filter(|last| last.0 == low) {
-                Some(last) => last.1 = last.1.saturating_add(count),
-                None => coarse.push((low, count)),
-            }
-        }
-        coarse
-    }
-
-    /// Adds those of another worker or interval.
-    fn merge(&mut self, other: &Self) {
-        self.max_ns = self.max_ns.max(other.max_ns);
-        for &(bucket, count) in &other.buckets {
-            match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-                Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(count),
-                Err(at) => self.buckets.insert(at, (bucket, count)),
-            }
-        }
-    }
-
-    /// The same, each longer by so many ns (shorter if negative); at least 0.
-    pub fn shifted(&self, by_ns: i64) -> Self {
-        let max_ns = self.max_ns.saturating_add_signed(by_ns);
-        let mut shifted = Self { max_ns, buckets: Vec::new() };
-        for (ns, count) in self.iter() {
-            let bucket = bucket_of(ns.saturating_add_signed(by_ns)) as u16;
-            shifted.merge(&Self { max_ns, buckets: vec![(bucket, count)] });
-        }
-        shifted
-    }
 }
 
 impl IntervalCounts {
@@ -128,15 +58,12 @@ impl IntervalCounts {
             bytes: of(Count::Bytes),
             socket_drops: of(Count::SocketDrops),
             expected: of(Count::Expected),
-            latency: Latencies { max_ns: of(Count::MaxNs), buckets: Vec::new() },
+            losses_unknown: 0,
+            latency: Latencies::default(),
         };
         // Without datagrams, the memory of the buckets is not touched.
         if read.sent > 0 || read.received > 0 {
-            let buckets = counters[COUNTS..].iter().zip(0_u16..);
-            read.latency.buckets = buckets
-                .map(|(count, bucket)| (bucket, count.load(Ordering::Relaxed)))
-                .filter(|(_, count)| *count > 0)
-                .collect();
+            read.latency = Latencies::read(of(Count::MaxNs), &counters[COUNTS..]);
         }
         read
     }
@@ -145,6 +72,7 @@ impl IntervalCounts {
     pub fn merge(&mut self, other: &Self) {
         add_counts!(self, other; sent, refused, missed, received, duplicate, late, reordered);
         add_counts!(self, other; timeouts, errors, stalls, bytes, socket_drops, expected);
+        add_counts!(self, other; losses_unknown);
         self.stalled += other.stalled;
         self.cpu += other.cpu;
         self.latency.merge(&other.latency);
@@ -176,11 +104,19 @@ impl IntervalSeries {
         self.counts[index].merge(more);
     }
 
-    /// The intervals of unknown senders: they have sent what was received, at least.
+    /// The intervals of unknown senders: they have sent what was received, and what sequence
+    /// numbers showed to be lost.
     #[must_use]
-    pub(in crate::measure) fn sent_at_least(&self) -> Self {
-        let sent = |one: &IntervalCounts| one.received;
-        let counts = self.counts.iter().map(sent);
+    pub(in crate::measure) fn sent_at_least(&self, lost: u64) -> Self {
+        let of = |one: &IntervalCounts| IntervalCounts {
+            received: one.received,
+            expected: one.expected,
+            ..IntervalCounts::default()
+        };
+        let mut sums = Self { scale: self.scale, counts: self.counts.iter().map(of).collect() };
+        sums.divide_losses(lost);
+        let sent = |one: &IntervalCounts| one.expected;
+        let counts = sums.counts.iter().map(sent);
         let counts = counts.map(|sent| IntervalCounts { sent, ..IntervalCounts::default() });
         Self { scale: self.scale, counts: counts.collect() }
     }
@@ -204,6 +140,14 @@ impl IntervalSeries {
         }
     }
 
+    /// Marks losses in all intervals as unknown, those of a cell that was cut short.
+    pub fn mark_losses_unknown(&mut self) {
+        if self.counts.is_empty() {
+            self.counts.push(IntervalCounts::default());
+        }
+        self.counts.iter_mut().for_each(|counts| counts.losses_unknown = 1);
+    }
+
     /// Adds those of a cell that began at `began` and ended by `ended`, each to the interval of
     /// `scale` that has its middle; without latencies.
     pub fn add_cell(&mut self, scale: IntervalScale, (began, ended): (Nanos, Nanos), cell: &Self) {
@@ -214,12 +158,29 @@ impl IntervalSeries {
         }
     }
 
-    /// Adds those of the same scale.
-    pub fn merge(&mut self, other: &Self) {
-        for (index, counts) in other.counts.iter().enumerate() {
-            if let Some(scale) = other.scale {
-                self.add(index, scale, counts);
+    /// The same of a process that started so much later, which is a multiple of their width; none
+    /// if it is not.
+    #[must_use]
+    pub fn delayed(mut self, by: Nanos) -> Self {
+        let Some(scale) = self.scale.filter(|_| by > Nanos::ZERO) else { return self };
+        let width = |index| scale.bounds(index).1 - scale.bounds(index).0;
+        // Intervals of an open end double.
+        let is_even = (0..self.counts.len()).all(|index| width(index) == width(0));
+        match by.0.checked_rem(width(0).0) {
+            Some(0) if is_even => {
+                let later = vec![IntervalCounts::default(); (by.0 / width(0).0) as usize];
+                self.counts.splice(0..0, later);
+                self
             }
+            _ => Self::default(),
+        }
+    }
+
+    /// Adds those of another process on the same scale, or of the only one with any.
+    pub fn merge(&mut self, other: &Self) {
+        let Some(scale) = other.scale else { return };
+        for (index, counts) in other.counts.iter().enumerate() {
+            self.add(index, scale, counts);
         }
     }
 
@@ -283,36 +244,7 @@ impl IntervalSeries {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn latencies(all: &[u64]) -> Latencies {
-        let mut sum = Latencies::default();
-        for &ns in all {
-            sum.merge(&Latencies { max_ns: ns, buckets: vec![(bucket_of(ns) as u16, 1)] });
-        }
-        sum
-    }
-
-    #[test]
-    fn quantiles_are_those_of_all_workers() {
-        let all: Vec<u64> = (1..=1_000).map(|n| n * 1_000).collect();
-        let mut one = latencies(&all[..300]);
-        one.merge(&latencies(&all[300..]));
-        assert_eq!((one.count(), one.max_ns()), (1_000, Some(1_000_000)));
-        for (quantile, ns) in [(0.5, 500_000), (0.99, 990_000), (1.0, 1_000_000), (0.0, 1_000)] {
-            let at = one.quantile_ns(quantile).unwrap();
-            assert!(at.abs_diff(ns) * 100 <= ns, "{quantile} {at}");
-        }
-        assert_eq!(latencies(&[]).quantile_ns(0.5), None);
-        // 2¹⁸ ns is a lower end, and 2¹⁶ more the next.
-        let coarse = one.coarse();
-        assert_eq!(sum_counts(coarse.iter().map(|one| one.1)), 1_000);
-        let second = coarse.iter().position(|one| one.0 == 262_144).unwrap();
-        assert_eq!(coarse[second].1.abs_diff(65), 0);
-        assert_eq!((coarse[second + 1].0, coarse.len()), (327_680, 36));
-        let shifted = one.shifted(-500_000);
-        assert_eq!((shifted.count(), shifted.max_ns()), (1_000, Some(500_000)));
-        assert_eq!(shifted.quantile_ns(0.4), Some(0));
-    }
+    use crate::unit::sum_counts;
 
     #[test]
     fn losses_have_the_interval_in_which_numbers_showed_them() {
@@ -351,7 +283,7 @@ mod tests {
         let scale = |width| IntervalScale::new(Nanos(width), Nanos::NEVER);
         let mut cell = IntervalSeries::default();
         for (index, received) in [(0, 1), (1, 2), (2, 4)] {
-            let latency = latencies(&[5]);
+            let latency = Latencies::of(&[5]);
             let counts = IntervalCounts { received, latency, ..IntervalCounts::default() };
             cell.add(index, scale(10), &counts);
         }

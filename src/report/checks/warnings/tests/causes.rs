@@ -1,5 +1,7 @@
 use super::*;
-use crate::document::{CpuThrottling, Exchange, FlowSpread, Flows, Report, Spread, StallSum};
+use crate::document::{
+    CpuThrottling, Exchange, FlowSpread, Flows, MemberDocument, Report, Spread, StallSum,
+};
 use crate::measure::{ListenerTally, SinkTally, UnsolicitedTraffic};
 use crate::plan::{Route, Scenario};
 
@@ -228,5 +230,26 @@ fn an_address_of_this_host_is_reached_over_loopback() {
         };
         let code = over_loopback(&scenario).map(|warning| warning.code);
         assert_eq!(code, is_reported.then(|| "over_loopback".to_owned()), "{bind} {to:?}");
+    }
+}
+
+#[test]
+fn pairs_on_one_host_are_reported() {
+    let member = |to_rank: Option<u64>, ends: &str| {
+        let mut cell = fixture::cell("plain", 64, "1k", 1e3);
+        cell.ends = Some(ends.to_owned());
+        let (hostname, to_hostname) = ("lab7".to_owned(), to_rank.map(|_| "lab8".to_owned()));
+        let (rank, clock_bound_ns, cells) = (0, 0, vec![cell]);
+        MemberDocument { rank, hostname, to_rank, to_hostname, clock_bound_ns, cells }
+    };
+    for (members, begin) in [
+        (vec![member(Some(1), "apart"), member(Some(3), "across")], None),
+        (vec![member(None, "together")], None),
+        (vec![member(Some(1), "apart"), member(Some(3), "together")], Some("1 of 2 senders share")),
+    ] {
+        let report = Report { members, ..fixture::default_run() };
+        let message = pairs_over_loopback(&report).map(|warning| warning.message);
+        assert_eq!(message.is_some(), begin.is_some());
+        assert!(message.unwrap_or_default().starts_with(begin.unwrap_or_default()));
     }
 }

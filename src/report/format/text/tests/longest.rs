@@ -17,7 +17,7 @@ const LONG_NS: u64 = 999_000_000;
 
 /// Codes that a check of cells raises, and this test does not: their conditions exclude the others.
 const NOT_HERE: &str = "cpu_throttled over_loopback engine_left_out fragmented large_lost \
-                        interrupted budget_ended engine_at_rate engine_fell_back";
+                        interrupted budget_ended engine_at_rate engine_fell_back member_limit";
 
 /// The same with this count in place of all counts and of all that is unknown.
 fn filled<T: Serialize + DeserializeOwned>(of: &T, count: u64) -> T {

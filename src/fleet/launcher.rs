@@ -1,0 +1,82 @@
+//! Whether a launcher started this process as one of several.
+
+use std::rc::Rc;
+
+use super::{FleetError, ProcessGroup};
+
+/// A launcher, the variable that tells the number of its processes, and another that it sets only
+/// for processes that it started itself.
+const LAUNCHERS: [(&str, &str, &str); 3] = [
+    // orterun(1) of Open MPI.
+    ("mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    // The process management interface of MPICH (Hydra) and others.
+    ("mpiexec", "PMI_SIZE", "PMI_RANK"),
+    // srun(1), "OUTPUT ENVIRONMENT VARIABLES".
+    ("srun", "SLURM_NTASKS", "SLURM_PROCID"),
+];
+
+/// The launcher of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launcher {
+    /// Its name.
+    pub name: &'static str,
+    /// How many processes it started; at least 2.
+    pub processes: u64,
+}
+
+impl Launcher {
+    /// The launcher that these variables of the environment tell of; `None`: this process is alone.
+    pub fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let started = LAUNCHERS.iter().filter(|(.., rank)| variable(rank).is_some());
+        let mut found = started.filter_map(|(name, size, _)| {
+            let processes = variable(size)?.trim().parse().ok()?;
+            Some(Self { name, processes })
+        });
+        found.find(|launcher| launcher.processes > 1)
+    }
+}
+
+/// Joins the processes that were started with this one; `None` if it is alone.
+///
+/// # Errors
+/// [`FleetError::NotBuiltIn`] if this build cannot.
+pub fn join() -> Result<Option<Rc<dyn ProcessGroup>>, FleetError> {
+    let Some(launcher) = Launcher::of(|name| std::env::var(name).ok()) else { return Ok(None) };
+    #[cfg(feature = "mpi")]
+    {
+        let _ = launcher;
+        let group = super::mpi::MpiGroup::join()?;
+        Ok(Some(Rc::new(group)))
+    }
+    #[cfg(not(feature = "mpi"))]
+    {
+        let Launcher { name, processes } = launcher;
+        Err(FleetError::NotBuiltIn { launcher: name, processes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_launcher_of_several_processes() {
+        for (variables, expected) in [
+            (&[][..], None),
+            (&[("OMPI_COMM_WORLD_SIZE", "4"), ("OMPI_COMM_WORLD_RANK", "0")], Some(("mpirun", 4))),
+            (&[("OMPI_COMM_WORLD_SIZE", "1"), ("OMPI_COMM_WORLD_RANK", "0")], None),
+            (&[("PMI_SIZE", "2"), ("PMI_RANK", "1")], Some(("mpiexec", 2))),
+            (&[("SLURM_NTASKS", "3"), ("SLURM_PROCID", "2")], Some(("srun", 3))),
+            // A shell in an allocation, where srun starts nothing.
+            (&[("SLURM_NTASKS", "3")], None),
+            (&[("PMI_SIZE", "many"), ("PMI_RANK", "1")], None),
+        ] {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(one, _)| *one == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let found = Launcher::of(variable).map(|found| (found.name, found.processes));
+            assert_eq!(found, expected, "{variables:?}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Members against the server's own counts.
+
+use serde_json::Value;
+
+use crate::common::{number, only, together};
+use crate::rig::{Fleet, UDPERF, can_run, measure, members, read};
+
+/// A number of each member's only cell, by rank.
+fn of_members(report: &Value, path: &str) -> Vec<u64> {
+    let ranks = members(report).iter().map(|member| number(member, "rank"));
+    assert!(ranks.eq(0..members(report).len() as u64));
+    members(report).iter().map(|member| number(&member["cells"][0], path)).collect()
+}
+
+/// What was sent in each interval of a cell.
+fn sent_by_interval(cell: &Value) -> Vec<u64> {
+    let intervals = cell["intervals"].as_array().unwrap();
+    intervals.iter().map(|interval| number(interval, "sent")).collect()
+}
+
+/// The sum of the intervals of all members, if each begins this many later than the one before.
+fn sum_of_intervals(report: &Value, later: usize) -> Vec<u64> {
+    let mut sums = Vec::new();
+    for (rank, member) in members(report).iter().enumerate() {
+        let sent = sent_by_interval(&member["cells"][0]);
+        sums.resize(sums.len().max(rank * later + sent.len()), 0);
+        for (sum, sent) in sums[rank * later..].iter_mut().zip(sent) {
+            *sum += sent;
+        }
+    }
+    sums
+}
+
+#[test]
+fn the_server_has_counted_what_the_members_sent() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sink.json");
+    let sink = format!("{UDPERF} sink -q --json={}", file.display());
+    let options = ["--ranks", "2", "--with", &sink];
+    let report = measure(2, &options, "blast -e plain -l 64 -n 10001 -r 20k");
+    let cell = only(&report);
+    // A count is split as evenly as it can be.
+    assert_eq!(of_members(&report, "ledger.sent"), [2_501, 2_500, 2_500, 2_500]);
+    let hosts: Vec<_> = members(&report).iter().map(|member| &member["hostname"]).collect();
+    assert_eq!(hosts, ["host1", "host1", "host2", "host2"]);
+    let sink = read(&file);
+    let clients = sink["clients"].as_array().unwrap();
+    let received: u64 = clients.iter().map(|client| number(client, "received")).sum();
+    assert_eq!((clients.len(), received), (4, number(cell, "ledger.received")));
+    for (host, ranks) in [("10.99.1.2:", 0..2), ("10.99.2.2:", 2..4)] {
+        let of_host = clients.iter().filter(|one| one["from"].as_str().unwrap().starts_with(host));
+        let counted: u64 = of_host.map(|client| number(client, "received")).sum();
+        let received = &of_members(&report, "ledger.received")[ranks];
+        assert_eq!(counted, received.iter().sum::<u64>(), "{host}");
+    }
+}
+
+#[test]
+fn requests_of_all_hosts_reach_one_server() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("echo.json");
+    let echo = format!("{UDPERF} echo -q --json={}", file.display());
+    // Hosts whose clocks are days apart begin together all the same.
+    let report = measure(
+        3,
+        &["--own-clocks", "--with", &echo],
+        "load --preset echo -e plain -r 3k -t 600ms -i 200ms",
+    );
+    let cell = only(&report);
+    let scheduled = of_members(&report, "schedule.scheduled");
+    assert_eq!(scheduled, [600; 3]);
+    assert_eq!(sent_by_interval(cell).len(), 3);
+    assert_eq!(sent_by_interval(cell), sum_of_intervals(&report, 0));
+    assert_eq!(number(&read(&file), "received"), number(cell, "ledger.sent"));
+    assert_eq!(number(cell, "exchange.matched"), number(cell, "ledger.sent"));
+    // Ids differ between processes, or replies would match the wrong request.
+    assert_eq!(number(cell, "exchange.unmatched"), 0);
+}
+
+#[test]
+fn processes_start_one_after_another_with_rates_of_their_own() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let options = ["--own-clocks", "--with", &format!("{UDPERF} echo -q")];
+    let report = measure(
+        3,
+        &options,
+        "load --preset echo -e plain -r 1k --per-rank -t 600ms -i 200ms --start-stagger 200ms",
+    );
+    assert_eq!(of_members(&report, "schedule.scheduled"), [600; 3]);
+    let cell = only(&report);
+    assert_eq!(cell["rate_pps"], 3_000.0);
+    assert_eq!(sent_by_interval(cell).len(), 5);
+    assert_eq!(sent_by_interval(cell), sum_of_intervals(&report, 1));
+    assert_eq!(number(cell, "elapsed_ns"), 1_000_000_000);
+}
+
+#[test]
+fn the_check_of_the_launcher_finds_processes_hosts_and_clocks() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let command = [UDPERF, "fleet-check", "--rounds", "20"];
+    let done = Fleet::start(2, &["--ranks", "2", "--own-clocks"], &command).end(|code| code == 0);
+    let rows = done.stdout.lines().filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let rank: u16 = words.first()?.parse().ok()?;
+        let host = words.get(1).filter(|word| word.starts_with("host"))?;
+        Some((rank, *host, *words.get(3)?))
+    });
+    let rows: Vec<_> = rows.collect();
+    let expected =
+        [(0, "host1", "reference"), (1, "host1", "the"), (2, "host2", "±"), (3, "host2", "±")];
+    assert_eq!(rows, expected, "{}", done.stdout);
+    assert!(done.stdout.contains("in 20 rounds"), "{}", done.stdout);
+}
+
+#[test]
+fn loss_on_the_link_of_one_host_is_of_its_members_alone() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let drop_tenth = "ip netns exec host2 nft 'table ip t { chain c { \
+        type filter hook prerouting priority -450; \
+        iifname udperf0 udp sport 7788 numgen inc mod 10 0 drop; }; }'";
+    let echo = format!("{UDPERF} echo -q");
+    let options = ["--ranks", "2", "--setup", drop_tenth, "--with", &echo];
+    let report = measure(2, &options, "load --preset echo -e plain -n 4000 -r 4k --timeout 2s");
+    let lost = of_members(&report, "ledger.lost");
+    assert_eq!(of_members(&report, "ledger.sent"), [1_000; 4]);
+    assert_eq!((lost[0], lost[1], lost[2] + lost[3]), (0, 0, 200), "{lost:?}");
+    assert_eq!(number(only(&report), "exchange.timeouts"), 200);
+}

@@ -14,7 +14,7 @@ pub(crate) mod schema;
 pub use build::echo::echo;
 pub use build::sink::sink;
 pub use build::{CellFacts, CodeName, cell, host, ids};
-pub(crate) use build::{IntervalFacts, live_drops, live_interval};
+pub(crate) use build::{IntervalFacts, live_interval};
 pub(crate) use checks::fail_if::{Condition, gates};
 pub(crate) use checks::host_checks::{HostRequirements, check_host, host_warnings, sink_warnings};
 pub(crate) use checks::validity::{judge_validity, name_lost_member};

@@ -63,7 +63,7 @@ impl<'a> CellsView<'a> {
             live.map(|live| self.intervals.observe(done, live)).unwrap_or_default();
         let sends = self.plan.scenario.route.sends();
         let new = if sends { forward } else { reverse };
-        let drops = live.and_then(report::live_drops);
+        let drops = live.and_then(report::build::live_drops);
         let time = self.plan.scenario.limit.time();
         let time = time.map(|time| format!(" of {time}")).unwrap_or_default();
         let phase = match live {

@@ -1,4 +1,4 @@
-//! Runs by several processes: who leads, and what members are told.
+//! Runs by several processes: who leads, and the orders of members.
 
 use std::cell::RefCell;
 use std::ffi::OsString;

@@ -139,7 +139,7 @@ impl MemberCell {
 }
 
 impl Leader {
-    /// The results of all other processes; those that wait for a start are told to give up.
+    /// The results of all other processes; those that wait for a start get the order to give up.
     fn collect(
         &self,
         ended: Vec<(u16, Result<MemberParts, String>)>,

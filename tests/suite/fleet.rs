@@ -239,7 +239,7 @@ fn a_process_of_another_version_is_refused() {
         let version = if rank == 2 { "0.9.0" } else { "1.0.0" }.to_owned();
         let own = MemberHost { version, ..host(rank) };
         let orders = MemberOrders::new(Rc::new(process), own).unwrap();
-        // It is told to end.
+        // It gets the order to end.
         assert!(matches!(orders.next_command(), Ok(None)));
     };
     let threads: Vec<_> = processes.map(|one| thread::spawn(move || join(one))).collect();

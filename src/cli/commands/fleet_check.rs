@@ -97,7 +97,7 @@ fn middle(values: &[u64]) -> Option<u64> {
     median(values.iter().map(|ns| *ns as f64)).map(|ns| ns as u64)
 }
 
-/// What to mend before a run, a line each.
+/// What to fix before a run, a line each.
 fn warnings(all: &[MemberCheck]) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(narrow(all.iter().map(|one| &one.host)));

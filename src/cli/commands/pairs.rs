@@ -33,7 +33,7 @@ pub(crate) fn receive(args: &BenchArgs, orders: &MemberOrders, member: Member) -
             let sender = sender;
             serve(&options, &facts, &stop, &mut |event| {
                 if let SinkEvent::Listening(at) = event {
-                    // Whoever waits for it has ended, if it fails.
+                    // If it fails, the receiving end has ended.
                     let _ = sender.send(at);
                 }
             })

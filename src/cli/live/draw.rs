@@ -13,7 +13,7 @@ use crate::report::format::text::style::{UNKNOWN, columns, grouped, percent};
 use crate::report::format::text::worst_interval::{loss, span};
 use crate::unit::{show_nanos, show_pps};
 
-/// The smallest screen that has room for all parts: the standard size of terminals.
+/// The smallest screen that fits all parts: the standard size of terminals.
 const LEAST: (u16, u16) = (80, 24);
 /// Columns of a label of facts.
 const LABEL: u16 = 12;

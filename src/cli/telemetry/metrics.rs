@@ -251,7 +251,7 @@ mod tests {
         let mut response = String::new();
         scraper.read_to_string(&mut response).unwrap();
         assert!(response.ends_with("# EOF\n"), "{response}");
-        // The oldest made room; the latest one may still ask.
+        // The oldest was closed for it; the latest one may still ask.
         let mut byte = [0];
         assert_eq!(idle[0].read(&mut byte).unwrap(), 0);
         let latest = idle.last_mut().unwrap();

@@ -6,8 +6,8 @@
 
 mod latencies;
 mod layout;
-mod merged;
 mod scale;
+mod series;
 mod server;
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use latencies::Latencies;
 pub use layout::Count;
 use layout::{COUNTS, STRIDE, bucket_of};
-pub use merged::{IntervalCounts, IntervalSeries};
 pub use scale::{IntervalScale, MAX_INTERVALS};
+pub use series::{IntervalCounts, IntervalSeries};
 pub use server::{ServerIntervals, ServerRecorder, ServerSums};
 
 use crate::sys::{self, zeroed_counters};

@@ -63,7 +63,8 @@ fn request(
     let (core, _) = common::cores();
     let spec = Spec::of(RequestSource::Preset(Preset::Echo { size: size.into() }));
     let (requests, matching) = spec.compile(1).map_err(|error| error.to_string())?;
-    let compiled = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
+    let compiled =
+        RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching), second: None };
     let options = RequestOptions {
         requests: spec.to_string(),
         timeout: Nanos::from_millis(1_000),

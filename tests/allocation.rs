@@ -19,7 +19,7 @@ use udperf::host::Depth;
 use udperf::host::Meter;
 use udperf::measure::ClientBoard;
 use udperf::net::{Options, Waiter};
-use udperf::payload::{Dns, Names, Preset, RequestSource, Spec};
+use udperf::payload::{Dns, Names, Preset, RequestSource, Spec, Then};
 use udperf::plan::{
     DropRule, EchoKind, EnginePair, EngineWord, Limit, Machine, Member, Pinning, Plan,
     RequestOptions, Route, RxKind, Scenario, TimestampKind, TxKind, WaitKind, WorkerLoad,
@@ -120,7 +120,7 @@ fn a_long_line_of_names_is_not_copied() {
         let mut bytes = b"good.example\n".to_vec();
         bytes.resize(LONG, byte);
         let mut dns = Dns::of(".");
-        dns.names = Names::Lines { bytes, strict: false };
+        dns.names = Names::Lines { bytes: bytes.into(), strict: false };
         let spec = Spec::of(RequestSource::Preset(Preset::Dns(dns)));
         LARGEST_OF_THIS_THREAD.set(0);
         let (requests, _) = spec.compile(7).unwrap();
@@ -251,7 +251,12 @@ fn the_echo_loop_allocates_nothing(count: u64) {
 }
 
 /// Allocations of the worker that asks an echo server so often.
-fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64) -> u64 {
+fn request_allocations(
+    engine: EnginePair,
+    outstanding: Option<u32>,
+    then: Option<Then>,
+    count: u64,
+) -> u64 {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = server.local_addr().unwrap();
     let over = Arc::new(AtomicBool::new(false));
@@ -266,9 +271,18 @@ fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64)
             }
         }
     });
-    let preset = Preset::Echo { size: 64 };
-    let (requests, matching) = Spec::of(RequestSource::Preset(preset)).compile(1).unwrap();
-    let dialogue = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
+    let source = match then {
+        Some(_) => RequestSource::Text("{id:dec19}".to_owned()),
+        None => RequestSource::Preset(Preset::Echo { size: 64 }),
+    };
+    let has_two = then.is_some();
+    let spec = Spec { then, ..Spec::of(source) };
+    let (mut requests, mut matching) = spec.compile(1).unwrap();
+    let second = spec.compile_second(1, &mut requests, &mut matching).unwrap().map(Arc::new);
+    let largest = requests.largest as u16;
+    let size = if has_two { PayloadSize::Varied { mean: largest, largest } } else { SIZE };
+    let (requests, matching) = (Arc::new(requests), Arc::new(matching));
+    let dialogue = RequestSpec { requests, matching, second };
     let asking = RequestOptions {
         requests: String::new(),
         replies: String::new(),
@@ -285,17 +299,21 @@ fn request_allocations(engine: EnginePair, outstanding: Option<u32>, count: u64)
         route: Route::Request,
         bind: [0, 0, 0, 0].into(),
         asking: Some(asking),
+        sizes: vec![size],
         ..scenario(engine, rate, WaitKind::Hybrid, count)
     };
     let plan = Plan::new(scenario, &Machine::default()).unwrap();
     let before = BY_WORKERS.load(Ordering::Relaxed);
     let ids = Arc::new(RunIds::new(1, Member::default()));
-    let mut runner = RequestRunner::new(target, vec![(SIZE, dialogue)], true, ids);
+    let mut runner = RequestRunner::new(target, vec![(size, dialogue)], true, ids);
     let outcome = run::run(&plan, &mut runner, &Arc::new(AtomicBool::new(false)), &mut ());
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let result = &outcome.measured[0].result;
     let timeouts = result.rx.exchange.unwrap().timeouts;
     assert_eq!((result.tx.tally.sent, result.rx.tally.received + timeouts), (count, count));
+    let answered: Vec<_> = result.rx.steps.iter().map(|step| step.answered).collect();
+    assert_eq!(answered.len(), if has_two { 2 } else { 0 });
+    assert!(answered.iter().all(|answered| *answered > 0), "{answered:?}");
     over.store(true, Ordering::Relaxed);
     echo.join().unwrap();
     BY_WORKERS.load(Ordering::Relaxed) - before
@@ -310,9 +328,14 @@ fn the_request_loop_allocates_nothing(count: u64) {
             continue;
         }
         for outstanding in [None, Some(10)] {
-            let [few, many] = [100, count].map(|n| request_allocations(engine, outstanding, n));
-            assert!(few > 0, "the counter counts workers");
-            assert!(many < few + 10, "{engine:?} {outstanding:?}: {few}, then {many}");
+            let template = "?{id:dec19}{reply@3:9}".to_owned();
+            let then = Then { template, is_hex: false, only_if: None };
+            for then in [None, Some(then).filter(|_| engine.tx != TxKind::Gso)] {
+                let [few, many] =
+                    [100, count].map(|n| request_allocations(engine, outstanding, then.clone(), n));
+                assert!(few > 0, "the counter counts workers");
+                assert!(many < few + 10, "{engine:?} {outstanding:?}: {few}, then {many}");
+            }
         }
     }
 }

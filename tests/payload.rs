@@ -7,7 +7,9 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use simple_dns::{Packet, PacketFlag, QTYPE, TYPE};
-use udperf::payload::{Dns, MatchRule, Number, Preset, RequestOrder, RequestSource, Role, Spec};
+use udperf::payload::{
+    Dns, MatchRule, Names, Number, Preset, RequestOrder, RequestSource, Role, Spec,
+};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -55,21 +57,53 @@ fn writing_and_matching_allocate_nothing() {
         preset(Preset::QuicVn),
         preset(Preset::Echo { size: 1_472 }),
         text("{id} {counter:hex3} {random} {random:alnum:40} {time:rfc3339} {time:ms}"),
-        Spec::of(RequestSource::Lines(b"a{choice:b|cd}\nc\n{random}\n".to_vec())),
+        Spec::of(RequestSource::Lines(b"a{choice:b|cd}\nc\n{random}\n".to_vec().into())),
     ];
+    specs.push(text(
+        "{len:dec:of=a}{begin:a}{counter:dec}{stream}{end:a}{inet_checksum:of=a}{crc32:of=a}",
+    ));
+    specs.push(text("{begin:a}{id}{time:ntp}{end:a}{inet_checksum:of=a}{crc32:of=a}"));
+    // More than is compiled.
+    let large = |line: &str| RequestSource::Lines(line.repeat(1 << 16).into_bytes().into());
+    specs.push(Spec::of(large("{id}{choice:a|bc}{random:dec}{crc32}\n")));
+    specs.push(Spec {
+        encoding: "gbk".parse().unwrap(),
+        ..Spec::of(large("好{choice:的|a}....\n"))
+    });
+    let mut dns = Dns::of("");
+    let bytes = "a.example AAAA\nb.example TYPE99\n".repeat(1 << 15).into_bytes().into();
+    dns.names = Names::Lines { bytes, strict: true };
+    specs.push(preset(Preset::Dns(dns)));
     specs.push(Spec { rule: MatchRule::Echo, ..specs[8].clone() });
     specs.push(Spec { order: RequestOrder::Random, ..specs[9].clone() });
+    for (id_rule, expected, error) in [
+        ("after:b=", "prefix:a", "regex:^(?<name>[0-9]+|c.*)"),
+        ("regex:b=([0-9]+)", "text:1", "even=regex:[02468]c$"),
+        ("regex:(?i)^.*B=([0-9]{10})c", "hex@0:61", "regex:(?s-u)(?<name>.[^3]3*)c"),
+    ] {
+        specs.push(Spec {
+            rule: id_rule.parse().unwrap(),
+            expected: vec![expected.parse().unwrap(), "regex:^a.*[13579]c".parse().unwrap()],
+            errors: vec![error.parse().unwrap()],
+            ..text("a{random} b={id}c")
+        });
+    }
     for spec in &specs {
         let (requests, matching) = spec.compile(1).unwrap();
         let (mut slot, mut scratch) = (vec![0; 65_507], vec![0; requests.largest]);
-        let before = COUNT.get();
-        let mut sum = 0;
-        for n in 0..1_000 {
-            let len = requests.write(n, n, n << 32, &mut slot);
-            let id = matching.id_of(&slot[..len]);
-            sum += u64::from(matching.answers(&requests, n, n, &slot[..len], &mut scratch));
-            sum += u64::from(matching.role_of(&slot[..len]) != Role::Whole);
-            sum += u64::from(matching.code_of(&slot[..len]).is_some()) + id.unwrap_or_default();
+        let (mut before, mut sum) = (0, 0);
+        // Expressions have all their memory once they have searched such replies.
+        let passes = if spec.errors.is_empty() { 1 } else { 2 };
+        for _ in 0..passes {
+            (before, sum) = (COUNT.get(), 0);
+            for n in 0..1_000 {
+                let len = requests.write(n, n, n << 32, &mut slot);
+                let reply = &slot[..len];
+                let id = matching.id_of(reply);
+                sum += u64::from(matching.answers(&requests, n, n, n << 32, reply, &mut scratch));
+                sum += u64::from(matching.role_of(reply) != Role::Whole);
+                sum += u64::from(matching.code_of(reply).is_some()) + id.unwrap_or_default();
+            }
         }
         assert_eq!(COUNT.get(), before, "{spec}, {sum}");
     }
@@ -82,10 +116,25 @@ fn field() -> impl Strategy<Value = (String, usize)> {
         Just(("u16le".to_owned(), 2)),
         Just(("u32be".to_owned(), 4)),
         Just(("u64le".to_owned(), 8)),
+        Just(("u24be".to_owned(), 3)),
+        Just(("u48le".to_owned(), 6)),
         (1_usize..=16).prop_map(|count| (format!("hex{count}"), count)),
         (1_usize..=20).prop_map(|count| (format!("dec{count}"), count)),
     ];
-    let name = prop::sample::select(vec!["id", "counter", "random", "time", "time:ms", "time:s"]);
+    let name = prop::sample::select(vec![
+        "id",
+        "counter",
+        "counter:start=9:step=-7",
+        "counter:stream",
+        "stream",
+        "random",
+        "random:stream",
+        "time",
+        "time:ms",
+        "time:s",
+        "time:nsec",
+        "time:ntp",
+    ]);
     prop_oneof![
         (name, number).prop_map(|(name, (format, len))| (format!("{{{name}:{format}}}"), len)),
         (1_usize..100).prop_map(|count| (format!("{{random:alnum:{count}}}"), count)),
@@ -93,6 +142,16 @@ fn field() -> impl Strategy<Value = (String, usize)> {
         Just(("{{".to_owned(), 1)),
         Just(("é}}".to_owned(), 3)),
         Just(("{time:rfc3339}".to_owned(), 27)),
+    ]
+}
+
+/// A field, or one whose length differs from request to request.
+fn part() -> impl Strategy<Value = String> {
+    let varying =
+        vec!["{counter:dec}", "{id:dec}", "{random:dec}", "{stream:dec}", "{choice:a|bc}"];
+    prop_oneof![
+        2 => field().prop_map(|(text, _)| text),
+        1 => prop::sample::select(varying).prop_map(str::to_owned),
     ]
 }
 
@@ -141,9 +200,47 @@ proptest! {
             let id = id & mask;
             requests.write(n, id, now_ns, &mut slot);
             prop_assert_eq!(matching.id_of(&slot), Some(id));
-            prop_assert!(matching.answers(&requests, n, id, &slot, &mut again));
-            prop_assert!(!matching.answers(&requests, n, id ^ 1, &slot, &mut again));
+            prop_assert!(matching.answers(&requests, n, id, now_ns, &slot, &mut again));
+            prop_assert!(!matching.answers(&requests, n, id ^ 1, now_ns, &slot, &mut again));
         }
+    }
+
+    #[test]
+    fn parts_are_summed_as_they_are_sent(
+        before in prop::collection::vec(part(), 0..5),
+        body in prop::collection::vec(part(), 0..8),
+        (n, id, now_ns) in any::<(u64, u64, u64)>(),
+        seed in any::<u64>(),
+    ) {
+        let (before, body) = (before.concat(), body.concat());
+        let template = format!(
+            "{before}{{begin:p}}{body}{{end:p}}\
+             {{len:u16be:of=p}}{{inet_checksum:u16be:of=p}}{{crc32:u32be:of=p}}"
+        );
+        let spec = Spec { rule: MatchRule::None, ..text(&template) };
+        let (requests, _) = spec.compile(seed).unwrap();
+        let mut slot = vec![0xFF; requests.largest];
+        let len = requests.write(n, id, now_ns, &mut slot);
+        prop_assert!(requests.same_len.is_none_or(|same| same == len));
+        let (rest, sums) = slot[..len].split_at(len - 8);
+        let part = usize::from(u16::from_be_bytes([sums[0], sums[1]]));
+        let (before_part, part) = rest.split_at(rest.len() - part);
+        let words = part.chunks(2).map(|pair| [pair[0], pair.get(1).copied().unwrap_or(0)]);
+        let sum: u64 = words.map(|word| u64::from(u16::from_be_bytes(word))).sum();
+        let sum = (sum & 0xFFFF) + (sum >> 16);
+        let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
+        prop_assert_eq!(&sums[2..4], &sum.to_be_bytes());
+        // Bit by bit, as the standard has it.
+        let crc = part.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0xEDB8_8320))
+        });
+        prop_assert_eq!(&sums[4..], &(!crc).to_be_bytes());
+        // The part is where it was marked.
+        let spec = Spec { rule: MatchRule::None, ..text(&before) };
+        let (alone, _) = spec.compile(seed).unwrap();
+        let mut slot = vec![0; alone.largest];
+        let len = alone.write(n, id, now_ns, &mut slot);
+        prop_assert_eq!(before_part, &slot[..len]);
     }
 
     #[test]
@@ -183,11 +280,11 @@ proptest! {
         };
         let ours = reply(packet);
         prop_assert_eq!(matching.id_of(&ours), Some(id));
-        prop_assert!(matching.answers(&requests, 3, id, &ours, &mut scratch));
+        prop_assert!(matching.answers(&requests, 3, id, 0, &ours, &mut scratch));
         let mut packet = Packet::parse(&query).unwrap();
         packet.questions[0].qname = simple_dns::Name::new_unchecked(&other);
         if !other.eq_ignore_ascii_case(&asked) {
-            prop_assert!(!matching.answers(&requests, 3, id, &reply(packet), &mut scratch));
+            prop_assert!(!matching.answers(&requests, 3, id, 0, &reply(packet), &mut scratch));
         }
     }
 
@@ -200,7 +297,7 @@ proptest! {
     ) {
         let mut packets = packets;
         packets.sort_by_key(|(micros, ..)| *micros);
-        let source = RequestSource::Capture { bytes: pcap(&packets), port };
+        let source = RequestSource::Capture { bytes: pcap(&packets), port, inner: false };
         packets.retain(|(_, to, _)| port.is_none_or(|port| port == *to));
         let compiled = Spec::of(source).compile(1);
         prop_assert_eq!(compiled.is_ok(), !packets.is_empty());

@@ -29,4 +29,5 @@ export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 launch=(srun --mpi=pmix --cpu-bind=none --kill-on-bad-exit=1)
 
 "${launch[@]}" "$udperf" fleet-check
-"${launch[@]}" "$udperf" "$@" --json="udperf-$SLURM_JOB_ID.json"
+# After the first word, as the last ones may be those of the command that search runs.
+"${launch[@]}" "$udperf" "$1" --json="udperf-$SLURM_JOB_ID.json" "${@:2}"

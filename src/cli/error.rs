@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::compare::{CompareError, store::StoreError};
 use crate::fleet::FleetError;
+use crate::host::ServerError;
 use crate::payload::PayloadError;
 use crate::plan::PlanError;
 use crate::report::RenderError;
@@ -28,6 +29,30 @@ pub(crate) enum Exit {
     Invalid = 5,
     /// 128 + SIGINT, the convention of shells.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// All of them, the worst first.
+    const BY_SEVERITY: [Self; 7] = [
+        Self::Interrupted,
+        Self::Usage,
+        Self::Failed,
+        Self::Invalid,
+        Self::ConditionHeld,
+        Self::Undecided,
+        Self::Success,
+    ];
+
+    /// That of this code.
+    pub(crate) fn of(code: u8) -> Option<Self> {
+        Self::BY_SEVERITY.into_iter().find(|exit| *exit as u8 == code)
+    }
+}
+
+/// The exit code of several: the worst.
+pub(crate) fn worst(exits: impl IntoIterator<Item = Exit>) -> Exit {
+    let rank = |exit: &Exit| Exit::BY_SEVERITY.iter().position(|one| one == exit);
+    exits.into_iter().min_by_key(rank).unwrap_or(Exit::Success)
 }
 
 /// All exit codes: what each means, and more about it.
@@ -82,6 +107,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
     Fleet(#[from] FleetError),
     #[error(transparent)]
     Talk(#[from] TalkError),
@@ -111,6 +138,10 @@ pub(crate) enum CliError {
     Bug { part: String, reason: String },
     #[error(transparent)]
     Format(#[from] RenderError),
+    #[error("{place}: {source}")]
+    InFile { place: String, source: Box<Self> },
+    #[error("step '{name}': {source}")]
+    Step { name: String, source: Box<Self> },
 }
 
 fn file_reason(error: &io::Error) -> String {
@@ -122,7 +153,7 @@ fn file_reason(error: &io::Error) -> String {
 }
 
 impl CliError {
-    pub(crate) const fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             // Stopped before there was anything to report.
             Self::Run(RunError::NothingTried) => Exit::Interrupted,
@@ -131,6 +162,7 @@ impl CliError {
             Self::Requests { source, .. } if source.is_of_a_file() => Exit::Failed,
             Self::Unit(_) | Self::Plan(_) | Self::Requests { .. } => Exit::Usage,
             Self::Usage(_) | Self::Target { .. } => Exit::Usage,
+            Self::InFile { source, .. } | Self::Step { source, .. } => source.exit(),
             _ => Exit::Failed,
         }
     }
@@ -140,6 +172,17 @@ pub(crate) type CliResult<T = Exit> = Result<T, CliError>;
 
 pub(crate) fn usage<T>(why: impl Into<String>) -> CliResult<T> {
     Err(CliError::Usage(why.into()))
+}
+
+/// Likeness from which a name is suggested. Arbitrary; the same as clap's.
+pub(crate) const NEAR: f64 = 0.7;
+
+/// `did you mean …?`, where a name is like the word.
+pub(crate) fn similar<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let likeness = |name: &'a str| (strsim::jaro(word, name), name);
+    let near = names.into_iter().map(likeness).filter(|(likeness, _)| *likeness > NEAR);
+    let (_, name) = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!("did you mean {name}?"))
 }
 
 /// In debug builds, the step named by this variable panics, for tests.

@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::rc::Rc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -11,13 +14,40 @@ use super::error::{CliResult, Exit, usage};
 use super::output::warn_stderr;
 use crate::engine::EnginePair;
 use crate::fleet::{
-    self, FleetCommand, FleetError, FleetRunner, Leader, MemberCell, MemberHost, MemberOrders,
-    Pairing, ReceivingMember,
+    self, FleetCommand, FleetError, FleetRunner, Launcher, Leader, MemberCell, MemberHost,
+    MemberOrders, Pairing, ProcessGroup, ReceivingMember,
 };
 use crate::plan::{EngineWord, Limit, Member, Scenario};
 use crate::run::CellRunner;
 use crate::sys;
 use crate::unit::{PacketRate, Rate};
+
+/// How long processes may take to join before a message. Arbitrary: four take 0.3 s.
+const LATE: Duration = Duration::from_secs(10);
+/// How much longer before the process gives up. Arbitrary: jobs of thousands start faster.
+const LATEST: Duration = Duration::from_secs(290);
+
+/// Refuses commands for one process if a launcher started several: each would do the same.
+pub(super) fn check_command(cli: &Cli) -> CliResult<()> {
+    // `run` refuses by itself, also with --single.
+    let is_for_several = matches!(
+        cli.command,
+        Command::Measure(_) | Command::Search(_) | Command::FleetCheck { .. } | Command::Run(_)
+    );
+    match (Launcher::here(), cli.single, &cli.command) {
+        (Some(Launcher { name, processes }), false, _) if !is_for_several => usage(format!(
+            "{name} started {processes} processes, and this command is for one: each would do the \
+             same; start it without {name}, or give --single if that is meant"
+        )),
+        (_, true, Command::Search(_)) => {
+            usage("--single is a flag of the command that search runs; give it after --")
+        }
+        (_, true, Command::FleetCheck { .. }) => {
+            usage("--single makes each process run alone, and fleet-check tests all together")
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The part of this process in a run.
 pub(crate) enum Fleet {
@@ -44,7 +74,7 @@ impl Fleet {
         words: &[OsString],
         follow: impl Fn(&CellCommand, &Self) -> CliResult<()>,
     ) -> CliResult<Result<Self, Exit>> {
-        let Some(group) = fleet::join()? else { return Ok(Ok(Self::Alone)) };
+        let Some(group) = join_in_time()? else { return Ok(Ok(Self::Alone)) };
         if group.rank() == 0 {
             let leader = Leader::new(group, own_host())?;
             narrow(leader.hosts()).iter().for_each(|warning| warn_stderr(warning));
@@ -173,13 +203,18 @@ impl Fleet {
     fn command(&self) -> CliResult<CellCommand> {
         let Self::Member(_, order) = self else { return invalid() };
         let words = std::iter::once("udperf").chain(order.arguments.iter().map(String::as_str));
-        let Ok(Cli { command: Command::Measure(mut command) }) = Cli::try_parse_from(words) else {
+        let Ok(Cli { command: Command::Measure(mut command), .. }) = Cli::try_parse_from(words)
+        else {
             return invalid();
+        };
+        let has_own_sizes = match &command {
+            CellCommand::Load(args) => !args.requests.takes_sizes(),
+            _ => false,
         };
         let cells = command.cells_mut();
         cells.output.common.quiet = true;
         (cells.telemetry.events, cells.telemetry.metrics.metrics) = (None, None);
-        cells.sizes = vec![parse_all(&order.sizes)?];
+        cells.sizes = if has_own_sizes { Vec::new() } else { vec![parse_all(&order.sizes)?] };
         cells.engines = parse_all(&order.engines)?;
         cells.rates = parse_all(&order.rates)?;
         cells.bits = None;
@@ -190,6 +225,36 @@ impl Fleet {
         cells.interval = Some(order.interval);
         Ok(command)
     }
+}
+
+/// Joins the processes that were started with this one. MPI would wait forever for one that ended
+/// with exit code 0 before it joined, which the launcher takes for a success.
+fn join_in_time() -> Result<Option<Rc<dyn ProcessGroup>>, FleetError> {
+    if Launcher::here().is_none() {
+        return Ok(None);
+    }
+    let (joined, waits) = channel::<()>();
+    let is_late =
+        move |after: Duration| matches!(waits.recv_timeout(after), Err(RecvTimeoutError::Timeout));
+    let watch = move || {
+        if is_late(LATE) {
+            warn_stderr(
+                "waiting for the other processes: one ended before it joined, or a firewall blocks \
+                 MPI between hosts; test the launcher with udperf fleet-check",
+            );
+            if is_late(LATEST) {
+                warn_stderr(
+                    "not all processes joined within 5 minutes; see what the launcher says",
+                );
+                std::process::exit(Exit::Failed as i32);
+            }
+        }
+    };
+    // Without the thread, it waits silently.
+    let _ = thread::Builder::new().name("join".to_owned()).spawn(watch);
+    let group = fleet::join();
+    drop(joined);
+    group
 }
 
 fn invalid<T>() -> CliResult<T> {

@@ -9,12 +9,16 @@ mod output;
 mod progress;
 mod requests;
 mod scenario;
+mod sources;
+mod stop;
 mod target;
 mod telemetry;
 
 use std::process::ExitCode;
 
-use commands::{ab, compare, fleet_check, report, run, search, server, shell, talk};
+use commands::{
+    ab, compare, doctor, fleet_check, report, run, scenario_file, search, server, shell, talk,
+};
 
 pub use args::Cli;
 use args::Command;
@@ -23,6 +27,10 @@ use args::Command;
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = args::parse();
+    if let Err(error) = fleet::check_command(&cli) {
+        output::warn_stderr(&error.to_string());
+        return error.exit().into();
+    }
     let result = error::guarded("command", || match &cli.command {
         Command::Measure(command) => run::run(command),
         Command::Sink(args) => server::sink(args),
@@ -32,9 +40,8 @@ pub fn main() -> ExitCode {
         Command::Ab(args) => ab::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),
-        Command::Doctor { socket_buffer, threads, color } => {
-            shell::doctor(*socket_buffer, *threads, *color)
-        }
+        Command::Run(args) => scenario_file::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::FleetCheck { rounds } => fleet_check::run(*rounds),
         Command::Explain { names } => shell::explain(names),
         Command::Schema { schema } => output::print(schema),
@@ -45,6 +52,8 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             output::warn_stderr(&error.to_string());
+            let left = output::leave_for_run(output::ERROR_OF_STEP, || error.to_string());
+            left.unwrap_or_else(|error| output::warn_stderr(&error.to_string()));
             error.exit().into()
         }
     }

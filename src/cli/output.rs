@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ColorChoice;
 
-pub(crate) use file::OutputTarget;
+pub(crate) use file::{OutputTarget, replaced_file};
 
 use super::args::OutputArgs;
 use super::error::{CliError, CliResult, Exit, guarded, usage};
@@ -94,7 +94,24 @@ pub(crate) fn color_of(when: ColorChoice, stream: &impl anstream::stream::RawStr
 const NO_TERMINAL: usize = 100;
 
 /// Flags whose format goes to standard output where the file is `-`.
-const TO_STDOUT: [&str; 3] = ["json", "markdown", EVENTS];
+pub(crate) const TO_STDOUT: [&str; 3] = ["json", "markdown", EVENTS];
+
+/// The environment variable with the folder into which the process of a step writes its document
+/// and its error. A flag would appear in the command that documents have.
+pub(crate) const STEP_FOLDER: &str = "UDPERF_STEP_FOLDER";
+/// The document of a step, in that folder.
+pub(crate) const DOCUMENT_OF_STEP: &str = "document.json";
+/// The error that ended a step, in that folder.
+pub(crate) const ERROR_OF_STEP: &str = "error.txt";
+
+/// Writes a file for `udperf run`, if this process is one of its steps.
+pub(crate) fn leave_for_run(name: &str, text: impl FnOnce() -> String) -> CliResult<()> {
+    let Some(folder) = std::env::var_os(STEP_FOLDER) else { return Ok(()) };
+    let path = Path::new(&folder).join(name);
+    std::fs::write(&path, text()).map_err(|error| {
+        CliError::Failed(format!("cannot write {} for udperf run: {error}", path.display()))
+    })
+}
 
 /// The flag of events, which are written while the run goes on, not from its document.
 pub(crate) const EVENTS: &str = "events";
@@ -201,6 +218,15 @@ impl Outputs {
         Ok(())
     }
 
+    /// Whether standard output gets text.
+    pub(crate) const fn prints_text(&self) -> bool {
+        self.stdout.is_none()
+    }
+
+    pub(crate) const fn style(&self) -> Style {
+        self.style
+    }
+
     pub(crate) fn unsupported<D: Document>(&self) -> Option<&'static str> {
         let files = self.files.iter().map(|(_, target)| target.flag);
         let is_missing = |flag: &&str| D::FORMATS.iter().all(|format| format.flag != *flag);
@@ -213,6 +239,11 @@ impl Outputs {
         document: &D,
         options: &RenderOptions<'_>,
     ) -> CliResult<()> {
+        let left = leave_for_run(DOCUMENT_OF_STEP, || {
+            let json = D::FORMATS.iter().find(|format| format.flag == "json");
+            let text = json.and_then(|format| render(format, document, options).ok().flatten());
+            text.unwrap_or_default()
+        });
         let printed = self.print(document, options);
         let write = |(name, target): &(&str, OutputTarget)| {
             let format = D::FORMATS.iter().find(|format| format.name == *name);
@@ -231,7 +262,7 @@ impl Outputs {
                 None => Ok(()),
             }
         };
-        let written: Vec<_> = self.files.iter().map(write).chain([printed]).collect();
+        let written: Vec<_> = self.files.iter().map(write).chain([printed, left]).collect();
         let flags = self.files.iter().map(|(_, target)| Some(target.flag)).chain([self.stdout]);
         let has_json = |(flag, written): (Option<&str>, &Result<_, _>)| {
             flag == Some("json") && written.is_ok()

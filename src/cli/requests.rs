@@ -1,38 +1,59 @@
 //! Requests to servers: from flags and files to compiled requests.
 
+mod recorded;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::args::{PresetArgs, PresetWord, RequestArgs};
+pub(super) use recorded::{recorded_notes, recorded_times};
+
+use super::args::{ClientSubnets, PresetArgs, PresetWord, RequestArgs, SecondArgs};
 use super::error::{CliError, CliResult, usage};
-use super::scenario::TIME;
 use crate::compare::store::reason;
-use crate::document::CaptureClock;
 use crate::payload::{
-    Dns, Encoding, Matching, Names, PayloadError, Preset, RequestSource, Requests, Spec,
+    CLIENT_COOKIE_LEN, Dns, EdnsOptions, Encoding, Matching, Names, PayloadError, Preset,
+    RequestOrder, RequestSource, Requests, Spec, Then, hex,
 };
-use crate::plan::Limit;
 use crate::report::format::text::style::counted;
-use crate::unit::{MAX_PAYLOAD, show_nanos};
+use crate::sys::resident_bytes;
+use crate::unit::{MAX_PAYLOAD, show_bytes, show_nanos};
 
 /// Maximum bytes of a file of requests. Arbitrary: larger ones exhaust small machines.
 const LONGEST_FILE: u64 = 4 << 30;
+/// The default object of SNMP requests, sysUpTime.0; RFC 3418 section 2.
+const SYS_UP_TIME: &str = "1.3.6.1.2.1.1.3.0";
 /// Default bytes of an echo request. From the contract of the command line.
 const ECHO_SIZE: usize = 64;
 
 /// One specification for each of `sizes`, which only `--preset echo` takes; reads the files.
 pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> CliResult<Vec<Spec>> {
-    let is_echo = args.source.preset == Some(PresetWord::Echo);
+    let is_echo = args.takes_sizes();
     if !sizes.is_empty() && !is_echo {
         return usage("--size is for --preset echo only; omit it");
     }
-    if args.pcap_port.is_some() && args.source.pcap.is_none() {
-        return usage("--pcap-port is for --pcap FILE; omit it");
+    let of_captures =
+        [("--pcap-port", args.pcap_port.is_some()), ("--pcap-inner", args.pcap_inner)];
+    if args.source.pcap.is_none()
+        && let Some((flag, _)) = of_captures.into_iter().find(|(_, is_given)| *is_given)
+    {
+        return usage(format!("{flag} is for --pcap FILE; omit it"));
     }
     only_of(args.source.preset, &args.preset)?;
+    let second = &args.second;
+    if second.then.is_none() && second.then_hex.is_none() {
+        if second.then_if.is_some() {
+            return usage("--then-if is for --then and --then-hex; omit it, or add one of these");
+        }
+        if second.follow_port {
+            return usage(
+                "--follow-port is for --then and --then-hex; omit it, or add one of these",
+            );
+        }
+    }
     if !is_echo || sizes.is_empty() {
         return Ok(vec![spec(args, source(args)?)]);
     }
@@ -40,13 +61,36 @@ pub(super) fn specs(args: &RequestArgs, sizes: &[usize]) -> CliResult<Vec<Spec>>
     Ok(sizes.iter().map(|size| spec(args, echo(*size))).collect())
 }
 
-/// Makes all of [`specs`] ready to be sent. All that is random follows from `seed`.
+/// Compiles all of [`specs`] for a target. All random values follow from `seed`.
 pub(super) fn compile(
     args: &RequestArgs,
     sizes: &[usize],
+    target: &str,
     seed: u64,
 ) -> CliResult<Vec<(Spec, Requests, Matching)>> {
-    specs(args, sizes)?.into_iter().map(|spec| compiled(spec, from(args), seed)).collect()
+    let mut specs = specs(args, sizes)?;
+    for spec in &mut specs {
+        if let RequestSource::Preset(Preset::Sip { uri }) = &mut spec.source
+            && uri.is_empty()
+        {
+            *uri = format!("sip:{target}");
+        }
+    }
+    specs.into_iter().map(|spec| compiled(spec, from(args), seed)).collect()
+}
+
+/// Whether replies may come from any port of the server.
+pub(super) fn follows_port(args: &RequestArgs, spec: &Spec) -> bool {
+    let is_of_preset =
+        matches!(&spec.source, RequestSource::Preset(preset) if preset.follows_port());
+    is_of_preset || args.second.follow_port
+}
+
+fn then(args: &SecondArgs) -> Option<Then> {
+    let SecondArgs { then, then_hex, then_if, .. } = args;
+    let is_hex = then_hex.is_some();
+    let template = then.clone().or_else(|| then_hex.clone())?;
+    Some(Then { template, is_hex, only_if: then_if.clone() })
 }
 
 pub(super) fn ping(size: usize, seed: u64) -> CliResult<(Spec, Requests, Matching)> {
@@ -57,6 +101,11 @@ pub(super) fn ping(size: usize, seed: u64) -> CliResult<(Spec, Requests, Matchin
 fn compiled(spec: Spec, from: String, seed: u64) -> CliResult<(Spec, Requests, Matching)> {
     match spec.compile(seed) {
         Ok((requests, matching)) => Ok((spec, requests, matching)),
+        Err(source @ PayloadError::BothWays { port, .. }) => {
+            let words: Vec<_> = std::env::args().collect();
+            let typed = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
+            usage(format!("{from}: {source}: {typed} --pcap-port {port}"))
+        }
         Err(source) => Err(CliError::Requests { from, source }),
     }
 }
@@ -80,21 +129,24 @@ fn spec(args: &RequestArgs, source: RequestSource) -> Spec {
         encoding: args.encoding.unwrap_or(Encoding::UTF_8),
         fields: args.fields.unwrap_or(!is_file),
         id_at: args.id_at,
-        rule: args.rule,
+        rule: args.rule.clone(),
+        expected: args.expected.clone(),
+        errors: args.errors.clone(),
+        then: then(&args.second),
     }
 }
 
 fn source(args: &RequestArgs) -> CliResult<RequestSource> {
     let from = &args.source;
     Ok(match (from.preset, &from.text, &from.hex, &from.lines, &from.file, &from.pcap) {
-        (Some(word), ..) => RequestSource::Preset(preset(word, &args.preset)?),
+        (Some(word), ..) => RequestSource::Preset(preset(word, args)?),
         (_, Some(text), ..) => RequestSource::Text(text.clone()),
         (.., Some(digits), _, _, _) => RequestSource::Hex(digits.clone()),
-        (.., Some(path), _, _) => RequestSource::Lines(read("lines", path, LONGEST_FILE)?),
+        (.., Some(path), _, _) => RequestSource::Lines(read("lines", path, LONGEST_FILE)?.into()),
         (.., Some(path), _) => RequestSource::File(read("file", path, MAX_PAYLOAD as u64)?),
         (.., Some(path)) => {
             let bytes = read("pcap", path, LONGEST_FILE)?;
-            RequestSource::Capture { bytes, port: args.pcap_port }
+            RequestSource::Capture { bytes, port: args.pcap_port, inner: args.pcap_inner }
         }
         _ => {
             return usage(
@@ -104,10 +156,11 @@ fn source(args: &RequestArgs) -> CliResult<RequestSource> {
     })
 }
 
-fn preset(word: PresetWord, args: &PresetArgs) -> CliResult<Preset> {
+fn preset(word: PresetWord, all: &RequestArgs) -> CliResult<Preset> {
+    let args = &all.preset;
     let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
     Ok(match word {
-        PresetWord::Dns => Preset::Dns(dns(args)?),
+        PresetWord::Dns => Preset::Dns(dns(args, all.order)?),
         PresetWord::Ntp => Preset::Ntp,
         PresetWord::Stun => Preset::Stun { fingerprint: args.fingerprint },
         PresetWord::MemcachedUdp => Preset::Memcached { key: or(&args.key, "udperf") },
@@ -118,16 +171,37 @@ fn preset(word: PresetWord, args: &PresetArgs) -> CliResult<Preset> {
         PresetWord::Statsd => Preset::Statsd(or(&args.message, "udperf.requests:1|c")),
         PresetWord::Syslog => Preset::Syslog(or(&args.message, "request {counter}")),
         PresetWord::QuicVn => Preset::QuicVn,
+        PresetWord::A2s => Preset::A2s,
+        PresetWord::SipOptions => Preset::Sip { uri: or(&args.uri, "") },
+        PresetWord::RadiusStatus => {
+            let Some(secret) = args.secret.clone() else {
+                return usage(
+                    "--preset radius-status needs the server's secret; add --secret TEXT",
+                );
+            };
+            Preset::Radius { secret }
+        }
+        PresetWord::SnmpGet => Preset::Snmp {
+            community: or(&args.community, "public"),
+            oid: or(&args.oid, SYS_UP_TIME),
+        },
+        PresetWord::BedrockPing => Preset::Bedrock,
+        PresetWord::TftpRead => {
+            let Some(path) = args.path.clone() else {
+                return usage("--preset tftp-read needs a file to read; add --path FILE");
+            };
+            Preset::Tftp { path }
+        }
         PresetWord::Echo => Preset::Echo { size: ECHO_SIZE },
     })
 }
 
-fn dns(args: &PresetArgs) -> CliResult<Dns> {
+fn dns(args: &PresetArgs, order: RequestOrder) -> CliResult<Dns> {
     let names = match (&args.name, &args.names) {
         (Some(name), _) => Names::One(name.clone()),
         (None, Some(path)) => {
             let bytes = read("names", path, LONGEST_FILE)?;
-            Names::Lines { bytes, strict: args.names_strict }
+            Names::Lines { bytes: bytes.into(), strict: args.names_strict }
         }
         (None, None) => {
             return usage("--preset dns needs a name to query; give --name NAME or --names FILE");
@@ -141,11 +215,42 @@ fn dns(args: &PresetArgs) -> CliResult<Dns> {
         dnssec: args.dnssec,
         recursion: !args.no_recursion,
         random_subdomain: args.random_subdomain,
+        options: edns_options(args, order)?,
     })
 }
 
+fn edns_options(args: &PresetArgs, order: RequestOrder) -> CliResult<EdnsOptions> {
+    let failed = |from: &str| {
+        let from = from.to_owned();
+        move |source| CliError::Requests { from, source }
+    };
+    let mut options = EdnsOptions::default();
+    match &args.ecs {
+        Some(ClientSubnets::One(subnet)) => options.add_subnet(*subnet).map_err(failed("--ecs"))?,
+        Some(ClientSubnets::File(path)) => {
+            let bytes = read("ecs", path, LONGEST_FILE)?;
+            let added = options.add_subnets(&bytes, order == RequestOrder::Random);
+            added.map_err(failed(&format!("--ecs {}", path.display())))?;
+        }
+        None => {}
+    }
+    if let Some(digits) = &args.cookie {
+        let cookie = match digits.is_empty() {
+            true => random::<CLIENT_COOKIE_LEN>()?.to_vec(),
+            false => hex::parse(digits).map_err(failed("--cookie"))?,
+        };
+        options.add_cookie(&cookie).map_err(failed("--cookie"))?;
+    }
+    for word in &args.edns_options {
+        options.add(word).map_err(failed("--edns-option"))?;
+    }
+    Ok(options)
+}
+
 fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> CliResult<()> {
-    use PresetWord::{Coap, Dns, MemcachedUdp, Statsd, Stun, Syslog};
+    use PresetWord::{
+        Coap, Dns, MemcachedUdp, RadiusStatus, SipOptions, SnmpGet, Statsd, Stun, Syslog, TftpRead,
+    };
     let flags = [
         ("--name", args.name.is_some(), &[Dns][..]),
         ("--names", args.names.is_some(), &[Dns]),
@@ -154,11 +259,18 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> CliResult<()> {
         ("--edns", args.edns.is_some(), &[Dns]),
         ("--no-edns", args.no_edns, &[Dns]),
         ("--dnssec", args.dnssec, &[Dns]),
+        ("--ecs", args.ecs.is_some(), &[Dns]),
+        ("--cookie", args.cookie.is_some(), &[Dns]),
+        ("--edns-option", !args.edns_options.is_empty(), &[Dns]),
         ("--no-recursion", args.no_recursion, &[Dns]),
         ("--random-subdomain", args.random_subdomain.is_some(), &[Dns]),
         ("--fingerprint", args.fingerprint, &[Stun]),
         ("--key", args.key.is_some(), &[MemcachedUdp]),
-        ("--path", args.path.is_some(), &[Coap]),
+        ("--path", args.path.is_some(), &[Coap, TftpRead]),
+        ("--uri", args.uri.is_some(), &[SipOptions]),
+        ("--secret", args.secret.is_some(), &[RadiusStatus]),
+        ("--community", args.community.is_some(), &[SnmpGet]),
+        ("--oid", args.oid.is_some(), &[SnmpGet]),
         ("--non-confirmable", args.non_confirmable, &[Coap]),
         ("--message", args.message.is_some(), &[Statsd, Syslog]),
     ];
@@ -191,83 +303,27 @@ fn read(flag: &'static str, path: &Path, most: u64) -> CliResult<Vec<u8>> {
     Ok(bytes)
 }
 
-fn clock_of(requests: &Requests) -> Option<CaptureClock> {
-    requests.input.as_ref()?.clock
-}
-
-/// The times of a capture, leaked so that all threads can read them; `None` without a capture.
-pub(super) fn recorded_times(requests: &Requests, from: &str) -> CliResult<Option<&'static [u64]>> {
-    let Some(moments) = &requests.recorded else { return Ok(None) };
-    let clock = clock_of(requests).unwrap_or_default();
-    if clock.mean_gap_ns.is_none() {
-        let why = match moments.len() as u64 {
-            1 => "it has a single packet",
-            count if count == clock.untimed => "its packets have no times",
-            _ => "all its packets have the same time",
-        };
-        let (from, source) = (from.to_owned(), PayloadError::NoPace { why });
-        return Err(CliError::Requests { from, source });
-    }
-    Ok(Some(Box::leak(moments[..].into())))
-}
-
-/// Faults in the times of a capture, one line each; a gap is reported if it is longer than the run.
-pub(super) fn recorded_notes(requests: &Requests, limit: Limit) -> Vec<String> {
-    let Some((clock, moments)) = clock_of(requests).zip(requests.recorded.as_deref()) else {
-        return Vec::new();
-    };
-    let mut notes = Vec::new();
-    let gap = show_nanos(clock.mean_gap_ns.unwrap_or_default());
-    if clock.steps_back > 0 {
-        let most = show_nanos(clock.largest_step_back_ns);
-        let times = counted(clock.steps_back, "time");
-        notes.push(format!(
-            "the capture's clock stepped back {times}, by {most} at most; packets after a step \
-             follow at the mean gap of {gap}"
-        ));
-    }
-    if clock.untimed > 0 {
-        let packets = counted(clock.untimed, "packet");
-        notes.push(format!("{packets} without a time: sent at the mean gap of {gap}"));
-    }
-    if clock.in_standstill > 0 {
-        let packets = counted(clock.in_standstill, "packet");
-        notes.push(format!(
-            "the capture's clock stalled for {packets}; they are spread, not sent at once"
-        ));
-    }
-    notes.extend(leap(moments, limit));
-    notes
-}
-
-/// Reports gaps that are longer than the run, or than a default run if a count bounds it.
-fn leap(moments: &[u64], limit: Limit) -> Option<String> {
-    let (most, requests) = match limit {
-        Limit::Time(time) => (time, moments.len()),
-        Limit::Count(count) => (TIME, usize::try_from(count).unwrap_or(usize::MAX)),
-    };
-    let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).take(requests.saturating_sub(1));
-    let mut leaps = gaps.zip(1_u64..).filter(|(gap, _)| *gap > most.0);
-    let first = leaps.next()?;
-    let (count, (longest, at)) = leaps.fold((1, first), |(count, longest), leap| {
-        (count + 1, if leap.0 > longest.0 { leap } else { longest })
+/// A note on a large file: the time until its requests could be sent, and the memory in use.
+pub(super) fn large_file_note(requests: &Requests, took: Duration) -> Option<String> {
+    let (bytes, lines) = requests.large_file()?;
+    let took = show_nanos(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    let memory = resident_bytes().map_or(String::new(), |memory| {
+        format!(
+            "; {} of memory in use, {} of it the file",
+            show_bytes(memory),
+            show_bytes(bytes as u64)
+        )
     });
-    let (gap, behind) = (show_nanos(first.0), first.1);
-    let all = match count {
-        1 => String::new(),
-        _ => format!(" ({count} leaps, the longest {} after request {at})", show_nanos(longest)),
-    };
-    let most = show_nanos(most.0);
-    Some(match limit {
-        Limit::Time(_) => format!(
-            "after request {behind}, the capture's clock leaps {gap} ahead{all}, longer than the \
-             run of {most}: what follows is not sent; --pace even has no gaps"
-        ),
-        Limit::Count(_) => format!(
-            "after request {behind}, the capture's clock leaps {gap} ahead{all}, and nothing is \
-             sent meanwhile; --time bounds the run, --pace even has no gaps"
-        ),
-    })
+    let lines = counted(lines as u64, "line");
+    Some(format!("{lines} read and checked, ready to send after {took}{memory}"))
+}
+
+pub(crate) fn random<const N: usize>() -> CliResult<[u8; N]> {
+    let mut bytes = [0; N];
+    let failed =
+        |why| CliError::Failed(format!("cannot get random numbers: {why}; see getrandom(2)"));
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

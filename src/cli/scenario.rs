@@ -7,11 +7,12 @@ use super::args::{
     BenchArgs, BlastArgs, CellArgs, CellCommand, FamilyArgs, Local, NO_UNIX, ServerArgs,
 };
 use super::error::{CliError, CliResult, usage};
-use super::target::{any, here, named, public_address_error};
+use super::sources;
+use super::target::{any, here, is_of_this_host, named, public_address_error};
 use crate::net::{Options, Udp};
 use crate::plan::{
     EngineKind, EnginePair, EngineWord, IpOptions, Limit, Machine, MissingEngine,
-    NARROWEST_INTERVAL, Pinning, PlanError, Route, RxKind, Scenario, TxKind,
+    NARROWEST_INTERVAL, Pinning, PlanError, Route, RxKind, Scenario, Sources, TxKind,
 };
 use crate::report::format::text::style::distinct;
 use crate::unit::{Nanos, PayloadSize, Rate};
@@ -25,10 +26,13 @@ pub(crate) fn bench(args: &BenchArgs) -> CliResult<Scenario> {
             return scenario(&args.cells, base);
         }
         Some(Local::Ip(bind, _)) => Some(*bind),
-        None => None,
+        None => args.cells.source.as_ref().map(Sources::first),
     };
     let to = args.to.as_ref().map(|to| receivers(args, to, bind)).transpose()?;
     let bind = local(&args.cells, bind, to)?;
+    if args.to_netns.is_none() {
+        sources::check(&args.cells, to.unwrap_or(bind), true)?;
+    }
     let to_netns = args.to_netns.clone();
     let base = Scenario { bind, to, to_netns, port: args.port, ..Scenario::default() };
     scenario(&args.cells, base)
@@ -59,6 +63,9 @@ pub(crate) fn blast(args: &BlastArgs, target: SocketAddr) -> CliResult<Scenario>
         return usage(
             "--dscp, --ttl and --df are for datagrams of this end, but the sink sends; omit them",
         );
+    }
+    if matches!(route, Route::Reverse | Route::Both) && cells.source.is_some() {
+        return usage("--source is for datagrams of this end, but the sink sends; omit it");
     }
     // Without a report from the peer, plain is what most servers receive.
     let plain = EngineWord::Pair(EnginePair::PLAIN);
@@ -96,7 +103,10 @@ pub(crate) fn bind_for(cells: &CellArgs, target: SocketAddr) -> CliResult<IpAddr
     let bind = match &cells.bind {
         Some(Local::Ip(bind, _)) => *bind,
         Some(Local::Unix(name)) => return usage(format!("--bind unix:{name}: {NO_UNIX}")),
-        None => any(target.ip()),
+        None => {
+            sources::check(cells, target.ip(), is_of_this_host(target))?;
+            any(target.ip())
+        }
     };
     if bind.is_ipv4() != target.is_ipv4() {
         return usage(format!(
@@ -188,6 +198,7 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
     let dev = one_device(scope, args.dev.as_deref())?;
     let limit = args.count.map_or(time, Limit::Count);
     let interval = interval(args, limit)?;
+    let sources = args.source.as_ref().map_or(1, |sources| sources.count() as u16);
     let start_stagger = stagger(args.start_stagger.unwrap_or_default(), interval)?;
     Ok(Scenario {
         sizes: if sizes.is_empty() { base.sizes } else { sizes },
@@ -199,7 +210,8 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
         interval,
         start_stagger,
         trials: args.trials,
-        streams: args.streams.unwrap_or_else(|| args.threads.max(1)),
+        streams: args.streams.unwrap_or_else(|| args.threads.max(sources)),
+        sources: args.source.clone(),
         threads: args.threads,
         pin: args.pin.clone(),
         wait: args.wait,
@@ -285,7 +297,8 @@ fn rates(args: &CellArgs, default: Vec<Rate>) -> CliResult<Vec<Rate>> {
 
 /// The address of the senders of `bench`, and of its receivers if `to` names no other.
 fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> CliResult<IpAddr> {
-    let flags = [("--bind", bind), ("--to", to)];
+    let own = if args.source.is_some() { "--source" } else { "--bind" };
+    let flags = [(own, bind), ("--to", to)];
     for (flag, addr) in flags.into_iter().filter_map(|(flag, addr)| Some((flag, addr?))) {
         if addr.is_multicast() || addr == Ipv4Addr::BROADCAST {
             return usage(format!(
@@ -299,9 +312,9 @@ fn local(args: &CellArgs, bind: Option<IpAddr>, to: Option<IpAddr>) -> CliResult
         }
     }
     match (bind, to) {
-        (Some(bind), Some(to)) if bind.is_ipv4() != to.is_ipv4() => usage(format!(
-            "--bind {bind} and --to {to} have different address families; choose one"
-        )),
+        (Some(bind), Some(to)) if bind.is_ipv4() != to.is_ipv4() => {
+            usage(format!("{own} {bind} and --to {to} have different address families; choose one"))
+        }
         (Some(bind), _) => Ok(bind),
         // Any local address that leads there.
         (None, Some(to)) => Ok(any(to)),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::args::{FamilyArgs, NO_UNIX, PORT};
 use super::error::{CliError, CliResult, usage};
 use super::output::warn_stderr;
-use crate::net::{Options, Udp};
-use crate::plan::Scenario;
+use crate::net::{GroupJoin, Options, Udp};
+use crate::plan::{Scenario, Sources};
 use crate::report::format::text::style::distinct;
 use crate::run::RunError;
 use crate::unit::Rate;
@@ -105,8 +105,10 @@ fn split(target: &str, usual: u16) -> CliResult<(&str, u16)> {
 /// Checks that datagrams may go to this target, without sending any unless there is a `next`
 /// address to try: then a closed port refuses an empty datagram.
 pub(crate) fn reach(scenario: &Scenario, target: SocketAddr, next: bool) -> CliResult<()> {
+    let source = scenario.sources.as_ref().map(Sources::first);
     let options = Options {
-        bind: SocketAddr::new(scenario.bind, 0),
+        bind: SocketAddr::new(source.unwrap_or(scenario.bind), 0),
+        is_source: source.is_some(),
         buffer: 0,
         dev: scenario.ip.dev.clone(),
         multicast: target.ip().is_multicast(),
@@ -137,11 +139,43 @@ fn refusal(socket: &Udp) -> Option<std::io::Error> {
     None
 }
 
+/// Refuses groups from which these addresses receive nothing, and groups that are joined twice.
+pub(crate) fn check_joins(joins: &[GroupJoin], addrs: &[IpAddr]) -> CliResult<()> {
+    for (at, GroupJoin { group, source, dev }) in joins.iter().enumerate() {
+        let receives = |addr: &IpAddr| {
+            addr == group || addr.is_unspecified() && addr.is_ipv4() == group.is_ipv4()
+        };
+        if !addrs.iter().any(receives) {
+            let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+            return usage(format!(
+                "--join {group}: a socket that is bound to {addrs} receives no datagrams of that \
+                 group; omit --bind and the other family, and name the device with --dev"
+            ));
+        }
+        // A socket has one list of senders for each group and device.
+        let is_same = |one: &GroupJoin| {
+            let overlaps = one.source == *source || one.source.is_none() || source.is_none();
+            one.group == *group && one.dev == *dev && overlaps
+        };
+        if joins[..at].iter().any(is_same) {
+            return usage(format!(
+                "--join {group} is given twice for the same senders; give it once, or with a \
+                 SOURCE@ each"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The local address on the way to this target; `None` without a route.
 pub(crate) fn local_to(target: SocketAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((any(target.ip()), 0)).ok()?;
     socket.connect(target).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+pub(crate) fn is_of_this_host(target: SocketAddr) -> bool {
+    target.ip().is_loopback() || local_to(target) == Some(target.ip())
 }
 
 pub(crate) const fn any(addr: IpAddr) -> IpAddr {

@@ -206,6 +206,8 @@ fn figures(
 }
 
 fn runs<'a>(side: SideRuns<'_>, groups: impl Iterator<Item = &'a CellGroup<'a>>) -> Runs {
+    let labels = side.reports.iter().flat_map(|one| &one.labels);
+    let labels: BTreeSet<_> = labels.map(|(name, value)| format!("{name}={value}")).collect();
     let git: BTreeSet<_> = side.reports.iter().filter_map(|one| one.tool.git.clone()).collect();
     let times = || side.reports.iter().map(|report| report.started_at.clone());
     Runs {
@@ -213,6 +215,7 @@ fn runs<'a>(side: SideRuns<'_>, groups: impl Iterator<Item = &'a CellGroup<'a>>)
         documents: side.reports.len() as u64,
         runs: groups.map(|group| group.runs.len() as u64).max().unwrap_or(0),
         git: git.into_iter().collect(),
+        labels: labels.into_iter().collect(),
         first: times().min(),
         last: times().max(),
     }

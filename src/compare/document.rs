@@ -95,6 +95,9 @@ pub(crate) struct Runs {
     pub(crate) runs: u64,
     /// Commits of the programs that made them.
     pub(crate) git: Vec<String>,
+    /// Labels of the runs, each as `name=value`.
+    #[serde(default)]
+    pub(crate) labels: Vec<String>,
     /// When the first one began.
     pub(crate) first: Option<String>,
     /// When the last one began.

@@ -41,7 +41,7 @@ fn cell(id: &str, metrics: Vec<Judgement>) -> ComparedCell {
     ComparedCell { id: id.to_owned(), base_id: id.to_owned(), verdict, metrics }
 }
 
-pub(super) fn comparison() -> Comparison {
+pub(crate) fn comparison() -> Comparison {
     use EffectKind::{Difference as Less, Ratio};
     let rate = ["rx_pps", "pps", "higher"];
     let worse = judgement(rate, [281e3, 253e3], Ratio, [0.9, 0.879, 0.92]);

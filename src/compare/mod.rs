@@ -10,11 +10,12 @@ mod build;
 mod differences;
 pub(crate) mod document;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub(crate) mod formats;
 pub(crate) mod history;
 mod judge;
 pub(crate) mod noise;
+pub(crate) mod other;
 mod pairs;
 pub(crate) mod show;
 #[cfg(test)]

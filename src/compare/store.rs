@@ -5,13 +5,12 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde_json::Value;
 use walkdir::WalkDir;
 
-use super::{Comparison, Verdict};
-use crate::document::{EchoDocument, Report, SCHEMA, SearchDocument, SinkDocument};
-use crate::report::checks::validity::ends_invalid;
-use crate::report::read::{ReadError, check_cell, check_echo, check_sink, kind, of_kind, read};
+use super::other::Other;
+use crate::document::{Report, SCHEMA};
+use crate::report::read::{ReadError, WITH_CELLS, kind, of_kind, read};
 
 /// Maximum file size in bytes. Arbitrary: hundreds of times the largest run in `results/`.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
@@ -55,6 +54,35 @@ pub(crate) enum StoreError {
 /// Reads the run in a file, or in each `*.json` of a folder and its subfolders: follows links to
 /// files but not to folders, reads a file with several names once, and lists those that it skips.
 pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
+    load_by(path, |text| Ok(vec![(None, read(text)?)]))
+}
+
+/// Also reads the runs in results of scenario files: these differ in their scenario.
+pub(crate) fn load_with_steps(path: &Path) -> Result<Loaded, StoreError> {
+    load_by(path, |text| match read(text) {
+        Err(ReadError::NoCells(kind)) if kind == SCENARIO_RESULT => steps(text),
+        read => Ok(vec![(None, read?)]),
+    })
+}
+
+/// The kind of the document of `udperf run`.
+pub(crate) const SCENARIO_RESULT: &str = "run";
+
+/// The steps that measured cells, by name.
+fn steps(text: &str) -> Result<Vec<(Option<String>, Report)>, ReadError> {
+    let document: Value = of_kind(text)?;
+    let run = |step: &Value| {
+        let (name, document) = (step["name"].as_str()?, &step["document"]);
+        let has_cells = WITH_CELLS.contains(&document["kind"].as_str()?);
+        has_cells.then(|| Ok((Some(name.to_owned()), read(&document.to_string())?)))
+    };
+    document["steps"].as_array().into_iter().flatten().filter_map(run).collect()
+}
+
+/// The runs of a text, each with the name of its step.
+type ReadRuns = fn(&str) -> Result<Vec<(Option<String>, Report)>, ReadError>;
+
+fn load_by(path: &Path, read: ReadRuns) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
     let is_folder = path.is_dir();
     let found = match is_folder {
@@ -65,7 +93,10 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
         let text = text(&path)?;
         let not_text = |error: std::str::Utf8Error| ReadError::NotJson(error.to_string());
         match std::str::from_utf8(&text).map_err(not_text).and_then(read) {
-            Ok(report) => loaded.runs.push(Stored { path, report }),
+            Ok(runs) => loaded.runs.extend(runs.into_iter().map(|(step, report)| {
+                let of_step = |step| PathBuf::from(format!("{}:{step}", path.display()));
+                Stored { path: step.map_or_else(|| path.clone(), of_step), report }
+            })),
             Err(error) if is_folder && is_foreign_file(&error, &text) => {
                 loaded.skipped.push((path, error));
             }
@@ -82,17 +113,25 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
 
 /// Reads a document without cells; `None` for anything for which [`load`] has the error.
 pub(crate) fn other(path: &Path) -> Option<Result<Other, StoreError>> {
+    of_file(path, Other::read)
+}
+
+/// Reads a document from a file by its kind and text; `None` where the reader says that it is of
+/// another kind, and for anything for which [`load`] has the error.
+pub(crate) fn of_file<T>(
+    path: &Path,
+    read: impl FnOnce(&str, &str) -> Result<T, ReadError>,
+) -> Option<Result<T, StoreError>> {
     // A pipe cannot be read again.
     if !path.is_file() {
         return None;
     }
     let bytes = text(path).ok()?;
     let text = std::str::from_utf8(&bytes).ok()?;
-    let other = Other::read(&kind(text).ok()?, text);
     let damaged = |source| StoreError::Document { path: path.to_owned(), source };
-    match other {
+    match read(&kind(text).ok()?, text) {
         Err(ReadError::NoCells { .. }) => None,
-        other => Some(other.map_err(damaged)),
+        read => Some(read.map_err(damaged)),
     }
 }
 
@@ -164,67 +203,10 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Stored documents other than runs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Other {
-    Verdict(Box<Comparison>),
-    Search(Box<SearchDocument>),
-    Sink(Box<SinkDocument>),
-    Echo(Box<EchoDocument>),
-}
-
-impl Other {
-    fn read(kind: &str, text: &str) -> Result<Self, ReadError> {
-        match kind {
-            "compare" | "ab" => {
-                let comparison: Box<Comparison> = of_kind(text)?;
-                match comparison.broken_rule() {
-                    Some(rule) => Err(ReadError::Damaged(rule)),
-                    None => Ok(Self::Verdict(comparison)),
-                }
-            }
-            "search" => {
-                let search: Box<SearchDocument> = of_kind(text)?;
-                search.report.cells.iter().try_for_each(check_cell)?;
-                Ok(Self::Search(search))
-            }
-            "sink" => {
-                let sink: Box<SinkDocument> = of_kind(text)?;
-                check_sink(&sink)?;
-                Ok(Self::Sink(sink))
-            }
-            "echo" => {
-                let echo: Box<EchoDocument> = of_kind(text)?;
-                check_echo(&echo)?;
-                Ok(Self::Echo(echo))
-            }
-            kind => Err(ReadError::NoCells(kind.to_owned())),
-        }
-    }
-
-    pub(crate) fn kind(&self) -> &str {
-        match self {
-            Self::Verdict(comparison) => &comparison.head.kind,
-            Self::Search(_) => "search",
-            Self::Sink(_) => "sink",
-            Self::Echo(_) => "echo",
-        }
-    }
-
-    /// Whether its command ended with exit code 5.
-    pub(crate) fn is_invalid(&self) -> bool {
-        match self {
-            Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
-            Self::Search(found) => ends_invalid(&found.report, true),
-            Self::Sink(_) | Self::Echo(_) => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Comparison;
     use crate::compare::document::Judgement;
     use crate::compare::fixture as compared;
     use crate::report::fixture;

@@ -9,7 +9,7 @@ use super::validity::BASE;
 use crate::report::format::text::style::{
     Color, Styler, align, counted, dotted, note, percent, wrap,
 };
-use crate::report::format::text::{Style, warnings};
+use crate::report::format::text::{Style, labels, warnings};
 
 /// Minimum width of the text. Arbitrary: the width of the table.
 const MIN_WIDTH: usize = 60;
@@ -38,6 +38,8 @@ fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
     let mut title = title(comparison);
     title[0] = styler.paint(Color::Title, &title[0]);
     let mut lines = wrap(&dotted(&title), width, 2);
+    let labels = labels(&comparison.head.labels).map(|line| wrap(&line, width, 2));
+    lines.extend(styler.paint_lines(Color::Quiet, labels.unwrap_or_default()));
     for (name, side, _) in sides(comparison) {
         let line = format!("{name:<5}{}", runs(side));
         // Wrapping would collapse the double blanks of the layout.
@@ -68,6 +70,9 @@ pub(super) fn runs(side: &Runs) -> String {
     let mut items = vec![side.from.clone(), format!("{} of each cell", counted(side.runs, "run"))];
     if !side.git.is_empty() {
         items.push(format!("git {}", side.git.join(" ")));
+    }
+    if !side.labels.is_empty() {
+        items.push(format!("labels {}", side.labels.join(" ")));
     }
     items.extend(side.first.clone());
     dotted(&items).replace('\u{a0}', " ")

@@ -9,7 +9,7 @@ use super::leader::CommonStart;
 use super::member::OrderedStart;
 use super::protocol::{Answer, Order};
 use super::{FleetError, Leader, MemberHost, MemberOrders};
-use crate::run::{RunError, StartRule};
+use crate::run::{EARLY, RunError, StartRule};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -76,6 +76,8 @@ fn late(start: &dyn StartRule, rounds: u32) -> Result<Vec<u64>, RunError> {
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
     let round = |_| {
         let at = start.start_at(Nanos(sys::monotonic_ns()) + READY)?;
+        // As workers of a run.
+        sys::sleep_until_ns((at - EARLY).0);
         sys::sleep_until_ns(at.0);
         Ok(Nanos(sys::monotonic_ns()).since(at).0)
     };
@@ -86,13 +88,24 @@ fn late(start: &dyn StartRule, rounds: u32) -> Result<Vec<u64>, RunError> {
 /// bounds.
 pub fn skews_ns(all: &[MemberCheck]) -> Vec<u64> {
     let rounds = all.iter().map(|one| one.late_ns.len()).min().unwrap_or(0);
-    let skew = |round: usize| {
-        let bound = |one: &MemberCheck| one.clock.map_or(0, |(_, bound_ns)| bound_ns);
-        let first = all.iter().map(|one| one.late_ns[round].saturating_sub(bound(one))).min();
-        let last = all.iter().map(|one| one.late_ns[round].saturating_add(bound(one))).max();
-        last.unwrap_or(0) - first.unwrap_or(0)
+    let bound = |one: &MemberCheck| one.clock.map_or(0, |(_, bound_ns)| bound_ns);
+    let late = |round: usize| all.iter().map(move |one| (one.late_ns[round], bound(one)));
+    (0..rounds).map(|round| spread_ns(late(round))).collect()
+}
+
+/// The maximum distance between two of these moments, each known within ± its bound.
+pub fn spread_ns(moments: impl Iterator<Item = (u64, u64)>) -> u64 {
+    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+    let ends = |(at, bound): (u64, u64)| {
+        let (at, bound) = (signed(at), signed(bound));
+        (at.saturating_sub(bound), at.saturating_add(bound))
     };
-    (0..rounds).map(skew).collect()
+    let mut all: Vec<_> = moments.map(ends).collect();
+    all.sort_unstable();
+    // The first of all others.
+    let first = |at: usize| all.get(usize::from(at == 0)).map_or(i64::MAX, |(low, _)| *low);
+    let apart = all.iter().enumerate().map(|(at, (_, high))| high.saturating_sub(first(at)));
+    apart.max().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -109,6 +122,10 @@ mod tests {
         let same = [one(0, None, &[5, 70]), one(1, None, &[20, 7])];
         assert_eq!(skews_ns(&same), [15, 63]);
         let other = [one(0, None, &[50, 70]), one(1, Some((-9_000, 10)), &[20, 75])];
-        assert_eq!(skews_ns(&other), [40, 20]);
+        assert_eq!(skews_ns(&other), [40, 15]);
+        // By its clock, a process may even have begun before the start.
+        let early = [one(0, None, &[113]), one(1, Some((0, 689)), &[31])];
+        assert_eq!(skews_ns(&early), [113 + 689 - 31]);
+        assert_eq!(skews_ns(&early[..1]), [0]);
     }
 }

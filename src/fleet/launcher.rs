@@ -11,8 +11,9 @@ const LAUNCHERS: [(&str, &str, &str); 3] = [
     ("mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     // The process management interface of MPICH (Hydra) and others.
     ("mpiexec", "PMI_SIZE", "PMI_RANK"),
-    // srun(1), "OUTPUT ENVIRONMENT VARIABLES".
-    ("srun", "SLURM_NTASKS", "SLURM_PROCID"),
+    // srun(1), "OUTPUT ENVIRONMENT VARIABLES". SLURM_NTASKS and SLURM_PROCID are those of a batch
+    // script, too, which runs once.
+    ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 ];
 
 /// The launcher of this process.
@@ -25,6 +26,11 @@ pub struct Launcher {
 }
 
 impl Launcher {
+    /// The launcher of this process; `None`: it is alone.
+    pub fn here() -> Option<Self> {
+        Self::of(|name| std::env::var(name).ok())
+    }
+
     /// The launcher that these variables of the environment tell of; `None`: this process is alone.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let started = LAUNCHERS.iter().filter(|(.., rank)| variable(rank).is_some());
@@ -41,7 +47,7 @@ impl Launcher {
 /// # Errors
 /// [`FleetError::NotBuiltIn`] if this build cannot.
 pub fn join() -> Result<Option<Rc<dyn ProcessGroup>>, FleetError> {
-    let Some(launcher) = Launcher::of(|name| std::env::var(name).ok()) else { return Ok(None) };
+    let Some(launcher) = Launcher::here() else { return Ok(None) };
     #[cfg(feature = "mpi")]
     {
         let _ = launcher;
@@ -66,9 +72,10 @@ mod tests {
             (&[("OMPI_COMM_WORLD_SIZE", "4"), ("OMPI_COMM_WORLD_RANK", "0")], Some(("mpirun", 4))),
             (&[("OMPI_COMM_WORLD_SIZE", "1"), ("OMPI_COMM_WORLD_RANK", "0")], None),
             (&[("PMI_SIZE", "2"), ("PMI_RANK", "1")], Some(("mpiexec", 2))),
-            (&[("SLURM_NTASKS", "3"), ("SLURM_PROCID", "2")], Some(("srun", 3))),
-            // A shell in an allocation, where srun starts nothing.
+            (&[("SLURM_STEP_NUM_TASKS", "3"), ("SLURM_PROCID", "2")], Some(("srun", 3))),
+            // A shell in an allocation, and a batch script, which srun did not start.
             (&[("SLURM_NTASKS", "3")], None),
+            (&[("SLURM_NTASKS", "3"), ("SLURM_PROCID", "0")], None),
             (&[("PMI_SIZE", "many"), ("PMI_RANK", "1")], None),
         ] {
             let variable = |name: &str| {

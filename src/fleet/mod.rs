@@ -14,7 +14,7 @@ mod prepare;
 mod protocol;
 mod runner;
 
-pub use check::{MemberCheck, skews_ns};
+pub use check::{MemberCheck, skews_ns, spread_ns};
 pub use clock::MemberClock;
 pub use group::ProcessGroup;
 pub use launcher::{Launcher, join};

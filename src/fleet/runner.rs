@@ -1,6 +1,7 @@
 //! Measures a cell by all processes: the leader its own part, and merges the results.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::leader::{CommonStart, Leader, MemberState, PATIENCE, remote};
 use super::protocol::{Answer, MemberParts, Order, send};
 use super::{FleetError, Pairing};
-use crate::measure::{CellResult, CutShort, merge_members};
+use crate::measure::{CellResult, CutShort, SeparateCounters, merge_members};
 use crate::plan::{CellRate, Direction, Plan, PlannedCell, WorkerLoad};
 use crate::run::{CellRunner, DirectionResult, RunError, StartRule, Tick};
 use crate::unit::Nanos;
@@ -35,6 +36,8 @@ pub struct MemberCell {
     pub to: Option<(u16, String)>,
     /// How far its clock may be off that of the leader, ±; zero for the leader.
     pub clock_bound: Nanos,
+    /// Its network namespace, and that of the process it sends to; `None` if that is not known.
+    pub networks: [Option<String>; 2],
     /// The direction, as in the merged result.
     pub direction: Option<Direction>,
     /// What it measured.
@@ -106,8 +109,9 @@ fn merged(
         }
     }
     let of = |direction: &Option<Direction>| {
-        let of_one = parts.iter().filter(|part| part.direction == *direction);
-        merge_members(of_one.map(|part| (part.result.clone(), part.start(stagger))))
+        let of_one: Vec<_> = parts.iter().filter(|part| part.direction == *direction).collect();
+        let all = of_one.iter().map(|part| (part.result.clone(), part.start(stagger)));
+        merge_members(all, separate(&of_one))
     };
     let mut error = match (error, directions.is_empty()) {
         (Some(error), true) => return Err(error),
@@ -123,6 +127,27 @@ fn merged(
     let results: Vec<_> = results.collect();
     let result = |(direction, result)| DirectionResult { direction, result, error: error.take() };
     Ok(results.into_iter().map(result).collect())
+}
+
+/// Whether the kernel counters of these parts, which have one direction, are of different network
+/// namespaces. One sink that all send to has one.
+fn separate(parts: &[&MemberCell]) -> SeparateCounters {
+    // An id of the kernel precedes that of the namespace.
+    let differ = |side: usize, of: fn(&str) -> &str| {
+        let all = parts.iter().map(|part| part.networks[side].as_deref().map(of));
+        let distinct: Option<BTreeSet<_>> = all.collect();
+        distinct.is_some_and(|distinct| distinct.len() == parts.len())
+    };
+    let [own, peer] = [0, 1].map(|side| differ(side, |network| network));
+    let [kernels, of_peers] =
+        [0, 1].map(|side| differ(side, |network| network.split(' ').next().unwrap_or_default()));
+    let kernels = kernels && (of_peers || !peer);
+    let (tx, rx) = match parts.first().and_then(|part| part.direction) {
+        None => (own, own),
+        Some(Direction::Forward) => (own, peer),
+        Some(Direction::Reverse) => (peer, own),
+    };
+    SeparateCounters { tx, rx, kernels }
 }
 
 /// How long a phase takes at most; `None` if a count decides.
@@ -227,10 +252,12 @@ impl Leader {
         (direction, result): (Option<Direction>, CellResult),
     ) -> MemberCell {
         let MemberState { host, clock, .. } = &self.members[usize::from(rank)];
+        let peer = self.receiver_of(rank).and_then(|to| to.network);
+        let networks = [host.network.clone(), peer];
         let clock_bound = Nanos(clock.offset().map_or(0, |offset| offset.bound_ns));
         let to = self.receiver_of(rank).map(|to| (to.rank, to.hostname));
         let number = |pairing: Pairing| pairing.among_senders(rank, self.size()).0;
         let (sender, hostname) = (self.pairing.map_or(rank, number), host.hostname.clone());
-        MemberCell { rank, sender, hostname, to, clock_bound, direction, result }
+        MemberCell { rank, sender, hostname, to, clock_bound, networks, direction, result }
     }
 }

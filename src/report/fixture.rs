@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::document::{
-    Cell, ContextSwitches, Engine, Kernel, Latency, Ledger, OutsideStalls, Packets, PerDatagram,
-    Report, SCHEMA, Schedule, SearchDocument, Side, SocketBuffer, Spread, StallSum, Stalls,
-    UpperLimits, Warning, bounded,
+    Capacity, CapacityLimit, CapacityStep, Cell, ContextSwitches, Engine, Kernel, Latency, Ledger,
+    OutsideStalls, Packets, PerDatagram, Report, SCHEMA, Schedule, SearchDocument, Side,
+    SocketBuffer, Spread, StallSum, Stalls, UpperLimits, Warning, bounded,
 };
 use crate::measure::{CellResult, Timing};
 use crate::report::build::latency;
@@ -67,6 +67,36 @@ pub(crate) fn default_run() -> Report {
     let message = "the hypervisor took 2.1 % of the CPU time; repeat with --trials 5";
     report.warnings.push(warning("steal", message));
     report
+}
+
+/// The result of a probe: a closed loop, a rate that held, and one that did not.
+pub(crate) fn capacity() -> Capacity {
+    let step = |rate_per_s: Option<f64>, answered: u64, held| CapacityStep {
+        outstanding: rate_per_s.is_none().then_some(1),
+        rate_per_s,
+        requests: 30_000,
+        answered,
+        answered_per_s: Some(answered as f64 / 0.3),
+        loss: Some(1.0 - answered as f64 / 30e3),
+        p50_ns: Some(8_320),
+        p99_ns: Some(74_900),
+        held,
+        ..CapacityStep::default()
+    };
+    Capacity {
+        requests_per_s: Some(100e3),
+        failed_per_s: Some(106e3),
+        loss_limit: 0.01,
+        limited_by: Some(CapacityLimit::Server),
+        evidence: "3,000 requests dropped at its full receive buffer".to_owned(),
+        time_ns: 3_000_000_000,
+        cut_short_because: None,
+        steps: vec![
+            step(None, 30_000, true),
+            step(Some(100e3), 30_000, true),
+            step(Some(106e3), 27_000, false),
+        ],
+    }
 }
 
 pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Condition, fixture, gates, read};
 use crate::document::{
-    Cell, Exchange, Flows, Interval, IntervalLatency, Leg, Legs, Outage, Report,
+    Cell, Exchange, Flows, Interval, IntervalLatency, Leg, Legs, Outage, Report, ServerUsage,
+    SourceCounts,
 };
 use crate::report::checks::metric::METRICS;
 use crate::report::checks::warning_codes;
@@ -67,6 +68,10 @@ pub(crate) fn cell(rate: &str, has_requests: bool) -> Cell {
     let [lag, system_call, path, in_socket, total] = [leg; 5];
     cell.legs = Some(Legs { samples: 1, bound_ns: 1, lag, system_call, path, in_socket, total });
     cell.flows = Some(Flows { count: 1, ..Flows::default() });
+    let (received, lost) = (Some(1), Some(1));
+    let source = SourceCounts { sources: 1, sent: 1, received, lost, ..SourceCounts::default() };
+    let address = Some("127.0.1.1".to_owned());
+    cell.sources = vec![SourceCounts { address, stands_out: true, ..source.clone() }, source];
     (cell.to_socket, cell.in_socket) = (cell.latency.clone(), cell.latency.clone());
     cell.workers = Some(vec![1, 2]);
     let message = "network unreachable".to_owned();
@@ -81,6 +86,8 @@ pub(crate) fn cell(rate: &str, has_requests: bool) -> Cell {
     let first = Interval { end_ns: 1, received, lost, latency, ..Interval::default() };
     let second = Interval { start_ns: 1, end_ns: 2, ..first.clone() };
     cell.intervals = vec![first, second];
+    let (cpu_ns, socket_drops) = (Some(1), Some(1));
+    cell.server = Some(ServerUsage { cpu_ns, socket_drops, ..ServerUsage::default() });
     cell.warnings = warning_codes::all().map(|code| code.warning("1 of 2; x")).collect();
     cell
 }
@@ -117,7 +124,9 @@ fn report([attempted, sent, received, lost, refused, duplicate]: [u64; 6], load:
             exchange.timeouts = lost;
         }
     }
-    let mut value = serde_json::to_value(fixture::report_of(cells)).unwrap();
+    let capacity = load.then(fixture::capacity);
+    let report = Report { capacity, ..fixture::report_of(cells) };
+    let mut value = serde_json::to_value(report).unwrap();
     let reads = |value: &Value| read::read(&value.to_string()).is_ok();
     assert!(reads(&value), "{:?}", read::read(&value.to_string()));
     enlarge(&mut value, reads);

@@ -17,10 +17,10 @@ pub use build::{CellFacts, CodeName, cell, host, ids};
 pub(crate) use build::{IntervalFacts, live_interval};
 pub(crate) use checks::fail_if::{Condition, gates};
 pub(crate) use checks::host_checks::{HostRequirements, check_host, host_warnings, sink_warnings};
+pub(crate) use checks::path_checks::check_path;
 pub(crate) use checks::validity::{judge_validity, name_lost_member};
 pub(crate) use checks::warnings::{
-    CellContext, cell_warnings, left_out, name_limits, over_loopback, pairs_over_loopback,
+    CellContext, cell_warnings, left_out, name_members, over_loopback, pairs_over_loopback,
     size_warnings, throttled,
 };
 pub use error::RenderError;
-pub(crate) use format::text::doctor;

@@ -11,6 +11,12 @@ pub(crate) const SEARCH: &str = include_str!("../../docs/schema/search.json");
 pub(crate) const SINK: &str = include_str!("../../docs/schema/sink.json");
 /// Of an echo.
 pub(crate) const ECHO: &str = include_str!("../../docs/schema/echo.json");
+/// Of the result of a scenario file.
+pub(crate) const SCENARIO_RESULT: &str = include_str!("../../docs/schema/scenario-result.json");
+/// Of a scenario file, from the definition of the command line.
+pub(crate) const SCENARIO_FILE: &str = include_str!("../../docs/schema/scenario-file.json");
+/// Of a doctor.
+pub(crate) const DOCTOR: &str = include_str!("../../docs/schema/doctor.json");
 
 #[cfg(test)]
 pub(crate) fn schema_of<T: schemars::JsonSchema>(title: &str) -> serde_json::Value {

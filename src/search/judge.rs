@@ -148,7 +148,8 @@ fn stalled_ns(cell: &Cell) -> u64 {
     total(&cell.stalls.tx).max(cell.stalls.rx.as_ref().map_or(0, total))
 }
 
-fn stalled(cell: &Cell) -> bool {
+/// Whether workers stalled long enough to matter.
+pub(super) fn stalled(cell: &Cell) -> bool {
     let stalled = stalled_ns(cell);
     let time = cell.elapsed_ns.saturating_mul(cell.threads.max(1));
     let outside = cell.latency.as_ref().and_then(|latency| latency.outside_stalls.as_ref());

@@ -7,9 +7,11 @@
 //! generator sends less than requested does not test the target, and is an upper bound.
 
 mod bounds;
+pub(crate) mod capacity;
 mod disturbance;
 mod found;
 mod judge;
+mod limit;
 mod machine;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,9 @@
 //! Intervals between two hosts: what a relay does to a datagram counts where that was due.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Instant;
+
 use serde_json::Value;
 
 use crate::common::{number, together};
@@ -83,6 +87,36 @@ fn a_sink_shows_the_loss_of_a_client_in_one_of_its_intervals() {
     if column(only(&client), "lost").contains(&600) {
         assert_eq!(lost.iter().filter(|lost| **lost > 0).count(), 1, "{lost:?}");
     }
+}
+
+#[test]
+fn metrics_of_a_sink_have_the_losses_of_a_client_that_is_there() {
+    let _together = together();
+    let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sink = Sink::here(&format!("--metrics {at}"));
+    let orders = (10..17)
+        .fold(Orders::default(), |orders, index| orders.on(Way::Forward, index, Action::Drop));
+    let relay = Relay::start(any("127.0.0.1"), sink.at, orders).unwrap();
+    // The first cell loses them; many more follow.
+    let words = "-e plain -l 64 -n 100 -r 2k --trials 1000";
+    let mut client = blast(&Place::here(), relay.at, words);
+    let begin = Instant::now();
+    let lost = r#"udperf_datagrams_total{direction="forward",outcome="lost"} 7"#;
+    let has_lost = || {
+        let mut stream = TcpStream::connect(at).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.lines().any(|line| line == lost)
+    };
+    while !has_lost() {
+        assert!(begin.elapsed() < PATIENCE, "{lost}");
+    }
+    assert!(client.is_alive());
+    client.interrupt();
+    client.finish(PATIENCE).expect(130);
+    relay.stop().sound();
+    sink.end();
 }
 
 #[test]

@@ -17,6 +17,7 @@
 //! - `clocks`: ends with different clocks; `slow_path`: delays longer than the silence timeouts
 //! - `connection_errors`: no sink, no answer, the wrong key
 //! - `limits`: limits of a sink on clients and their runs
+//! - `sources`: source addresses that this host does not have
 //!
 //! Tests that need root or a missing program report that and are skipped.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
@@ -52,4 +53,5 @@ mod relay_itself;
 mod reply_address;
 mod rig;
 mod slow_path;
+mod sources;
 mod unreachable_client;

@@ -41,12 +41,14 @@ fn the_server_has_counted_what_the_members_sent() {
     let file = folder.path().join("sink.json");
     let sink = format!("{UDPERF} sink -q --json={}", file.display());
     let options = ["--ranks", "2", "--with", &sink];
-    let report = measure(2, &options, "blast -e plain -l 64 -n 10001 -r 20k");
+    let report = measure(2, &options, "blast -e plain -l 64 -n 10001 -r 20k --pace poisson");
     let cell = only(&report);
-    // A count is split as evenly as it can be.
+    // A count is split as evenly as it can be, also where each process draws its own gaps.
     assert_eq!(of_members(&report, "ledger.sent"), [2_501, 2_500, 2_500, 2_500]);
     let hosts: Vec<_> = members(&report).iter().map(|member| &member["hostname"]).collect();
     assert_eq!(hosts, ["host1", "host1", "host2", "host2"]);
+    // Two processes of a host read the same counters, and all read those of one sink.
+    assert_eq!(cell["kernel"]["out_datagrams"], Value::Null);
     let sink = read(&file);
     let clients = sink["clients"].as_array().unwrap();
     let received: u64 = clients.iter().map(|client| number(client, "received")).sum();
@@ -81,8 +83,36 @@ fn requests_of_all_hosts_reach_one_server() {
     assert_eq!(sent_by_interval(cell), sum_of_intervals(&report, 0));
     assert_eq!(number(&read(&file), "received"), number(cell, "ledger.sent"));
     assert_eq!(number(cell, "exchange.matched"), number(cell, "ledger.sent"));
+    // Each host has counters of its own.
+    let kernel = of_members(&report, "kernel.out_datagrams");
+    assert_eq!(number(cell, "kernel.out_datagrams"), kernel.iter().sum::<u64>());
     // Ids differ between processes, or replies would match the wrong request.
     assert_eq!(number(cell, "exchange.unmatched"), 0);
+}
+
+#[test]
+fn requests_with_lengths_of_their_own_are_shared_out() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let echo = format!("{UDPERF} echo -q");
+    let folder = tempfile::tempdir().unwrap();
+    let lines = folder.path().join("lines.txt");
+    std::fs::write(&lines, "a{id:dec10}\nb{id:dec10}longer\n").unwrap();
+    let lines = format!("--lines {} --match id@1", lines.display());
+    for (requests, size) in [
+        ("--hex {id:u32be}", "4"),
+        (&lines, "varied"),
+        ("--hex {id:u32be} --then-hex 00{id:u32be}", "varied"),
+    ] {
+        let words = format!("load {requests} -e plain -r 1k -n 100");
+        let report = measure(2, &["--with", &echo], &words);
+        let cell = only(&report);
+        assert_eq!(cell["id"], format!("plain/{size}/1k"), "{requests}");
+        assert_eq!(of_members(&report, "ledger.sent"), [50, 50], "{requests}");
+        assert_eq!(number(cell, "exchange.matched"), 100, "{requests}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Runs that fail: they end soon, not as if they had succeeded, and leave no process.
 
-use serde_json::Value;
+use std::process::Command;
+
+use serde_json::{Value, json};
 
 use crate::common::signals::signal;
 use crate::common::{number, only, together};
-use crate::rig::{Fleet, SERVER, UDPERF, can_run, members};
+use crate::rig::{Fleet, SERVER, UDPERF, can_run, members, read};
 
 /// Sends this signal to rank 2 of 4 in the middle of a run of this length. The run must fail, and
 /// must end though rank 2 does not; its document.
@@ -20,13 +22,7 @@ fn disturb_rank_2(time: &str, name: &str) -> Value {
     let echo = format!("{UDPERF} echo -q");
     let command: Vec<_> = words.split_whitespace().collect();
     let fleet = Fleet::start(2, &["--ranks", "2", "--with", &echo], &command);
-    let has_begun = || {
-        let text = std::fs::read_to_string(&events).unwrap_or_default();
-        text.contains(r#""event":"interval""#)
-    };
-    while !has_begun() {
-        std::thread::yield_now();
-    }
+    fleet.await_interval(&events);
     signal(fleet.process_of(2), name);
     fleet.end(|code| code != 0);
     serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap()
@@ -81,6 +77,87 @@ fn a_host_that_cannot_reach_the_target_is_named() {
         let cause = "udperf: rank 1 on host2: cannot connect";
         assert!(done.stderr.lines().any(|line| line.starts_with(cause)), "{done:?}");
     }
+}
+
+/// The same that a run alone says of a target that answers nothing.
+#[test]
+fn a_host_whose_requests_are_dropped_is_named() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let drop_all = "ip netns exec host2 nft 'table ip t { chain c { \
+        type filter hook prerouting priority -450; iifname udperf0 udp sport 7788 drop; }; }'";
+    let options = ["--setup", drop_all, "--with", &format!("{UDPERF} echo -q")];
+    let words = "-e plain -n 100 -r 1k --warmup 0 --timeout 200ms --max-missed 100% -J -q";
+    let mut command = vec![UDPERF, "load", SERVER, "--preset", "echo"];
+    command.extend(words.split(' '));
+    let report = Fleet::start(2, &options, &command).end(|code| code == 5).document();
+    let [reason] = &report["invalid_because"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert_eq!(reason["code"], "nothing_answered");
+    let message = reason["message"].as_str().unwrap();
+    assert!(message.starts_with("rank 1 on host2: none of 50 requests"), "{message}");
+    // What the other measured is kept.
+    assert_eq!(number(only(&report), "exchange.matched"), 50);
+}
+
+/// An outage is a result: the run is valid, and says whose it was.
+#[test]
+fn a_host_that_loses_the_target_in_mid_run_is_named() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let folder = tempfile::tempdir().unwrap();
+    let (events, report) = (folder.path().join("events"), folder.path().join("report"));
+    let words = format!(
+        "{UDPERF} load {SERVER} --preset echo -e plain -r 1k -t 4 --warmup 0 --timeout 500ms \
+         --max-missed 100% -i 100ms -q --json={} --events {}",
+        report.display(),
+        events.display()
+    );
+    let command: Vec<_> = words.split_whitespace().collect();
+    let fleet = Fleet::start(2, &["--with", &format!("{UDPERF} echo -q")], &command);
+    fleet.await_interval(&events);
+    let enter = ["-t", &fleet.process_of(1).to_string(), "-n"].map(str::to_owned);
+    let down = ["ip", "link", "set", "udperf0", "down"];
+    assert!(Command::new("nsenter").args(enter).args(down).status().unwrap().success());
+    fleet.end(|code| code == 0);
+    let report = read(&report);
+    assert_eq!((&report["valid"], &report["invalid_because"]), (&true.into(), &json!([])));
+    let outages = |member: &Value| member["cells"][0]["outages"].as_array().unwrap().len();
+    let of_members: Vec<_> = members(&report).iter().map(outages).collect();
+    assert!(of_members[0] == 0 && of_members[1] > 0, "{of_members:?}");
+    let warnings = only(&report)["warnings"].as_array().unwrap();
+    let warning = warnings.iter().find(|one| one["code"] == "member_outage").unwrap();
+    assert!(warning["message"].as_str().unwrap().starts_with("rank 1 on host2: "), "{warning}");
+    assert_eq!(number(&members(&report)[0]["cells"][0], "ledger.refused.unreachable"), 0);
+}
+
+/// The launcher takes its exit code 0 for a success, and MPI waits for it.
+#[test]
+#[ignore = "long: scripts/check runs it"]
+fn a_process_that_ends_before_it_joins_is_reported() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let words = format!("test $OMPI_COMM_WORLD_RANK = 0 || exit 0; exec {UDPERF} fleet-check");
+    let mut fleet = Fleet::start(2, &[], &["sh", "-c", &words]);
+    fleet.proc.line("udperf: waiting for the other processes");
+    signal(fleet.proc.id(), "TERM");
+    fleet.end(|code| code == 130);
+}
+
+/// The launcher then ends the others.
+#[test]
+fn a_process_that_fails_before_it_joins_ends_the_run() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let words = format!("test $OMPI_COMM_WORLD_RANK = 0 || exit 3; exec {UDPERF} fleet-check");
+    Fleet::start(2, &[], &["sh", "-c", &words]).end(|code| code == 3);
 }
 
 #[test]

@@ -112,9 +112,7 @@ fn the_report_of_a_sender_outlives_its_receiver() {
     );
     let command: Vec<_> = words.split_whitespace().collect();
     let fleet = Fleet::start(2, &[], &command);
-    while !std::fs::read_to_string(&events).unwrap_or_default().contains(r#""event":"interval""#) {
-        std::thread::yield_now();
-    }
+    fleet.await_interval(&events);
     signal(fleet.process_of(1), "KILL");
     fleet.end(|code| code != 0);
     let report = read(&report);

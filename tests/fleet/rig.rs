@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -71,6 +72,16 @@ impl Fleet {
             if let Some((process, ..)) = found {
                 return *process;
             }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Returns once this file of events has an interval: the cell has begun.
+    pub fn await_interval(&self, events: &Path) {
+        let text = || std::fs::read_to_string(events).unwrap_or_default();
+        let begin = Instant::now();
+        while !text().contains(r#""event":"interval""#) {
+            assert!(begin.elapsed() < PATIENCE, "no interval: {}", text());
             std::thread::yield_now();
         }
     }

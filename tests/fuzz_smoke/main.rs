@@ -125,10 +125,44 @@ const PCAPNG: &[u8] = b"\x0A\x0D\x0D\x0A\x1C\0\0\0\x4D\x3C\x2B\x1A\x01\0\0\0\
     \x45\0\0\x20\0\0\0\0\x40\x11\0\0\x0A\0\0\x01\x0A\0\0\x02\x9C\x40\0\x35\0\x0C\0\0ping\
     \x40\0\0\0";
 
+/// The first of these in two fragments, in IPv4 in GRE in the VXLAN of PPPoE, and as it is.
+fn encapsulated() -> Vec<u8> {
+    let packet = |protocol: u8, fragment: [u8; 2], payload: &[u8]| {
+        let (len, [high, low]) = (20 + payload.len() as u8, fragment);
+        let header =
+            [0x45, 0, 0, len, 0, 7, high, low, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        [&header, payload].concat()
+    };
+    let udp = |port: u16, payload: &[u8]| {
+        let ports = [[0x9C, 0x40], port.to_be_bytes()].concat();
+        [&ports[..], &[0, 8 + payload.len() as u8, 0, 0], payload].concat()
+    };
+    let wrap = |inner: &[u8]| {
+        let gre = packet(47, [0, 0], &[&[0, 0, 8, 0][..], inner].concat());
+        let frame = [&[2; 12][..], &[8, 0], &gre].concat();
+        let vxlan = udp(4_789, &[&[8, 0, 0, 0, 0, 0, 5, 0][..], &frame].concat());
+        let outer = packet(17, [0, 0], &vxlan);
+        let len = 2 + outer.len() as u8;
+        [&[2; 12][..], &[0x88, 0x64, 0x11, 0, 0, 7, 0, len, 0, 0x21], &outer].concat()
+    };
+    let datagram = udp(53, b"ping");
+    let parts = [packet(17, [0x20, 0], &datagram[..8]), packet(17, [0, 1], &datagram[8..])];
+    let frames = [wrap(&parts[0]), wrap(&parts[1]), wrap(&packet(17, [0, 0], &datagram))];
+    let mut bytes = PCAP[..24].to_vec();
+    bytes[20] = 1;
+    for frame in frames {
+        let len = (frame.len() as u32).to_le_bytes();
+        bytes.extend([&[1, 0, 0, 0, 5, 0, 0, 0][..], &len, &len, &frame].concat());
+    }
+    bytes
+}
+
 #[test]
 fn captures() {
     let mut read = 0;
-    inputs(&[PCAP.to_vec(), PCAPNG.to_vec()], |bytes| read += usize::from(payload::capture(bytes)));
+    let real = [PCAP.to_vec(), PCAPNG.to_vec(), encapsulated()];
+    assert!(real.iter().all(|bytes| payload::capture(bytes)));
+    inputs(&real, |bytes| read += usize::from(payload::capture(bytes)));
     assert!(read > COUNT.get() / 20, "{read}");
 }
 
@@ -139,6 +173,8 @@ fn templates() {
         "{choice:01|0203}{counter:u8}",
         "{random:alnum:9}\n{time:ms:hex8}{{}}",
         "01 02{id:u16le}ff",
+        "{len:dec:of=a}{begin:a}{counter:u24be:start=7:step=-3:stream}{end:a}{crc32:of=a}",
+        "{inet_checksum:hex4}{stream:dec}{random:u48le:stream}{time:ntp}",
     ];
     let mut compiled = 0;
     let real = real.map(|text| text.as_bytes().to_vec());
@@ -147,9 +183,30 @@ fn templates() {
 }
 
 #[test]
+fn rules() {
+    let real = [
+        "after:ab\nxababab7fab",
+        "after:zz\nzzz7f",
+        "after-hex:00 ff\n\0\u{7f}0\0",
+        "regex:a(.*?)[^0-9a-f]\nca7f.",
+        "e=prefix:ab\nabc",
+        "e=text:bc\nabc",
+        "e=hex:62\nabc",
+        "e=hex@1:6263\nabc",
+        "e=byte@0=0x61\nabc",
+        "e=regex:(a|b)*c$\nababc",
+        "regex:(?s)^(?<name>.*)x\nerrorx",
+    ];
+    let real = real.map(|text| text.as_bytes().to_vec());
+    let mut parsed = 0;
+    inputs(&real, |bytes| parsed += usize::from(payload::rule(bytes)));
+    assert!(parsed > COUNT.get() / 20, "{parsed}");
+}
+
+#[test]
 #[ignore = "long: scripts/check runs it"]
 fn every_target_with_many_inputs() {
-    let targets: [fn(); 8] = [
+    let targets: [fn(); 9] = [
         headers,
         control_messages,
         both_ends_of_a_session,
@@ -158,6 +215,7 @@ fn every_target_with_many_inputs() {
         replies,
         captures,
         templates,
+        rules,
     ];
     std::thread::scope(|scope| {
         for target in targets {

@@ -77,11 +77,11 @@ impl Daemon {
     /// One request by hand, and its answer.
     pub fn ask(&self, request: &[u8]) -> Option<Vec<u8>> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(self.at).unwrap();
         socket.set_read_timeout(Some(TRY)).unwrap();
         // What is refused at once is tried again as late as what is silent.
         let begun = Instant::now();
-        socket.send(request).ok()?;
+        // Not connected: a server may answer from another port.
+        socket.send_to(request, self.at).ok()?;
         let mut slot = vec![0; 65_536];
         match heard(&socket, &mut slot) {
             Ok((len, _)) => Some(slot[..len].to_vec()),

@@ -105,14 +105,15 @@ fn what_is_left_out_of_a_capture_is_named() {
 }
 
 #[test]
-fn replies_in_a_capture_are_hinted_at() {
+fn replies_in_a_capture_are_refused_with_what_to_type() {
     let _together = together();
     let words = format!("--pcap {} --id-at 0:u16be -n 10 -r 100", case("bothdir.pcap"));
-    let (_, said, report) = sent(Protocol::Echo, &words);
-    let hint = "half of the packets (5 of 10) come from port 53";
-    assert!(said.contains(hint) && said.contains("--pcap-port 53"), "{said}");
-    let note = report["input"]["notes"][0].as_str().unwrap();
-    assert!(note.starts_with(hint), "{note}");
+    let done = run("load", "127.0.0.1:9", &words).expect(2);
+    assert!(done.stdout.is_empty(), "{done:?}");
+    let why = "half of the packets (5 of 10) come from port 53 and may be replies";
+    assert!(done.stderr.contains(why), "{done:?}");
+    let typed = format!("udperf load 127.0.0.1:9 -J -q --warmup 0 {words} --pcap-port 53");
+    assert!(done.stderr.contains(&typed), "{done:?}");
     let (_, said, report) = sent(Protocol::Echo, &format!("{words} --pcap-port 53"));
     assert!(!said.contains("half of the packets"), "{said}");
     assert_eq!(left_out(&report), [("other_port", 5)]);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::actions::{Action, Counts, follows, list};
 use crate::common::{alone, codes, number, together};
-use crate::protocols::{Protocol, TRUNCATED};
+use crate::protocols::{Protocol, SIP, TRUNCATED};
 use crate::rig::{counts, engines, load, only};
 use crate::shim::{Orders, Shim};
 
@@ -27,7 +27,7 @@ const LATE: usize = RATE * TIMEOUT_MS * 2 / 1_000;
 const TAIL: usize = LATE + 20;
 
 /// What suits each kind of server, and the words that ask it.
-fn kinds() -> [(Protocol, &'static str, &'static [Action]); 4] {
+fn kinds() -> [(Protocol, &'static str, &'static [Action]); 5] {
     let dns = &[
         Silent,
         Times(2),
@@ -64,11 +64,25 @@ fn kinds() -> [(Protocol, &'static str, &'static [Action]); 4] {
         Parts(70),
         PartThenWhole,
     ];
+    let sip = &[
+        Silent,
+        Error(4),
+        Times(2),
+        Late,
+        Error(1),
+        Garbage,
+        Cut,
+        OtherId,
+        OtherPort,
+        Error(4),
+        GarbageFirst,
+    ];
     [
         (Protocol::Dns, "--preset dns --name www.example.test", dns),
         (Protocol::Echo, "--preset echo", echo),
         (Protocol::Text, "--text x{id}text", text),
         (Protocol::Memcached, "--preset memcached-udp", memcached),
+        (Protocol::Sip, SIP, sip),
     ]
 }
 
@@ -128,6 +142,18 @@ fn replies_in_parts_are_counted_by_every_engine() {
 }
 
 #[test]
+fn ids_found_by_search_are_counted_by_every_engine() {
+    let _together = together();
+    for (engine, rule) in engines().into_iter().zip([
+        "after:branch=z9hG4bK",
+        "regex:(?m)^Via: .*;branch=z9hG4bK([0-9]+)",
+        "after-hex:7a3968473462 4b",
+    ]) {
+        open_loop(4, &format!("--match '{rule}' -e {engine}"), 1);
+    }
+}
+
+#[test]
 fn several_ports_and_threads_count_together() {
     let _alone = alone();
     for engine in engines() {
@@ -136,6 +162,7 @@ fn several_ports_and_threads_count_together() {
     open_loop(0, "", 4);
     open_loop(1, "--threads 2", 2);
     open_loop(3, "", 4);
+    open_loop(4, "--match 'regex:K([0-9]{10});rport' --threads 2", 4);
 }
 
 /// What may be done to requests of which several wait: nothing proves here that one is over.
@@ -150,8 +177,11 @@ fn closed_loops_count_the_same() {
         for (engine, words) in engines().into_iter().zip(["", "-P 3", "-P 4 --threads 2"]) {
             let list = list(400, 20, 23, &at_once(actions));
             let orders = Orders::new(protocol, &list);
-            let words =
-                format!("{asks} --timeout {TIMEOUT_MS}ms --outstanding 8 -e {engine} {words}");
+            // A text that has no rule of its own.
+            let rule = if protocol == Protocol::Sip { "--match after:branch=z9hG4bK" } else { "" };
+            let words = format!(
+                "{asks} {rule} --timeout {TIMEOUT_MS}ms --outstanding 8 -e {engine} {words}"
+            );
             let (cell, counted) = against(&orders, &words);
             assert_eq!(counted, follows(&list, protocol), "{words}");
             assert_eq!(cell["exchange"]["loop"], "closed", "{words}");

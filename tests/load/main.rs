@@ -12,9 +12,16 @@
 //! - `unique_ids`: labels, ids and ports that no two requests of a run share
 //! - `id_reuse`: ids are not used again too early
 //! - `replies`: replies that are large, incomplete or empty, or matched by protocol rules
+//! - `rules`: ids found by search, and replies judged by rules, on paths that harm them
+//! - `second`: exchanges of two requests
 //! - `recorder`: a server that records its requests
+//! - `sources`: many source addresses
 //! - `failures`: closed ports, unsuitable requests, refused targets, interrupts
-//! - `daemons`, `servers`: real servers of DNS, memcached, NTP and STUN
+//! - `capacity`: runs without a rate: the probe, and the cells at shares of what it found
+//! - `server_usage`: CPU time, memory and drops of the server's processes
+//! - `edns`: options of EDNS, against a second encoder and a real server
+//! - `daemons`, `servers`, `presets`: real servers of DNS, memcached, NTP, STUN, SNMP, RADIUS, TFTP and
+//!   SIP
 //!
 //! Tests that need root or a missing program report that and are skipped.
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
@@ -25,21 +32,32 @@ mod common;
 #[allow(dead_code)]
 #[path = "../across/proc.rs"]
 mod proc;
+#[allow(unused_imports)]
+#[path = "../common/relay.rs"]
+mod relay;
 
 mod actions;
+mod capacity;
 mod daemons;
 mod edges;
+mod edns;
 mod endless_servers;
 mod failures;
+mod fields;
 mod files;
 mod id_reuse;
 mod lists;
 mod omission;
 mod pings;
+mod presets;
 mod protocols;
 mod recorder;
 mod replies;
 mod rig;
+mod rules;
+mod second;
+mod server_usage;
 mod servers;
 mod shim;
+mod sources;
 mod unique_ids;

@@ -11,6 +11,33 @@ pub enum Protocol {
     Text,
     /// The text protocol of memcached in its frames (protocol.txt, "UDP protocol").
     Memcached,
+    /// RFC 3261: requests as in [`SIP`].
+    Sip,
+}
+
+/// A request of SIP with its rules: the id is in the branch, and three digits are the status.
+pub const SIP: &str = "--text 'OPTIONS sip:a@127.0.0.1 SIP/2.0\r\n\
+    Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK{id};rport\r\nMax-Forwards: 70\r\n\
+    From: <sip:b@127.0.0.1>;tag={id}\r\nTo: <sip:a@127.0.0.1>\r\nCall-ID: {counter}\r\n\
+    CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n' --expect 'prefix:SIP/2.0 200 '
+    --error 'regex:^SIP/2.0 (?<name>[3-6][0-9][0-9]) '";
+
+/// What the branch of a request begins with; RFC 3261 §8.1.1.7.
+const BRANCH: &[u8] = b"branch=z9hG4bK";
+
+/// Where the id's digits begin in a message of SIP.
+fn after_branch(message: &[u8]) -> usize {
+    let at = message.windows(BRANCH.len()).position(|window| window == BRANCH);
+    at.unwrap() + BRANCH.len()
+}
+
+/// The headers of a request that a reply repeats (RFC 3261 §8.2.6.2), from the last to the first.
+fn sip(request: &[u8], status: &str) -> Vec<u8> {
+    let request = String::from_utf8(request.to_vec()).unwrap();
+    let repeated = |line: &&str| !line.is_empty() && !line.starts_with("Max-Forwards");
+    let lines: Vec<_> = request.split("\r\n").skip(1).filter(repeated).collect();
+    let headers: String = lines.iter().rev().map(|line| format!("{line}\r\n")).collect();
+    format!("SIP/2.0 {status}\r\n{headers}\r\n").into_bytes()
 }
 
 /// Where the id of [`Protocol::Text`] begins.
@@ -33,6 +60,7 @@ impl Protocol {
             Self::Dns => reply[2] |= 0x80,
             Self::Echo | Self::Text => {}
             Self::Memcached => return frame(request, 0, 1, &value(request)),
+            Self::Sip => return sip(request, "200 OK"),
         }
         reply
     }
@@ -44,6 +72,8 @@ impl Protocol {
             Self::Dns if code == TRUNCATED => reply[2] |= TC,
             Self::Dns => reply[3] = reply[3] & 0xF0 | code,
             Self::Memcached => return frame(request, 0, 1, b"END\r\n"),
+            Self::Sip if code == 4 => return sip(request, "404 Not Found"),
+            Self::Sip => return sip(request, "100 Trying"),
             Self::Echo | Self::Text => panic!("{self:?} has no errors"),
         }
         reply
@@ -57,6 +87,8 @@ impl Protocol {
             (Self::Dns, 5) => "REFUSED",
             (Self::Dns, TRUNCATED) => "TRUNCATED",
             (Self::Memcached, _) => "miss",
+            (Self::Sip, 4) => "404",
+            (Self::Sip, _) => "unexpected",
             _ => panic!("{self:?} has no name for {code}"),
         }
     }
@@ -66,6 +98,10 @@ impl Protocol {
         let mut reply = self.answer(request);
         match self {
             Self::Text => reply[DIGITS_AT] = b'9',
+            Self::Sip => {
+                let at = after_branch(&reply);
+                reply[at] = b'9';
+            }
             _ => reply[0] ^= 0x40,
         }
         reply
@@ -81,7 +117,7 @@ impl Protocol {
             }
             Self::Echo => *reply.last_mut().unwrap() ^= 1,
             Self::Memcached => return frame(request, 0, 1, b"VALUE another 0 1\r\nx\r\nEND\r\n"),
-            Self::Text => panic!("any text with the id is an answer"),
+            Self::Text | Self::Sip => panic!("any text with the id is an answer"),
         }
         reply
     }
@@ -103,6 +139,7 @@ impl Protocol {
             Self::Echo => request.len() - 1,
             Self::Text => DIGITS_AT + 9,
             Self::Memcached => 7,
+            Self::Sip => after_branch(&self.answer(request)) + 9,
         };
         self.answer(request)[..len].to_vec()
     }

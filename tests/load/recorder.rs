@@ -18,10 +18,18 @@ pub struct Recorder {
 impl Recorder {
     /// Sends back what `answers` gives for a request and its number, from 0.
     pub fn start(answers: impl Fn(usize, &[u8]) -> Vec<Vec<u8>> + Send + 'static) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::bind("127.0.0.1:0", answers)
+    }
+
+    /// The same at an address of loopback.
+    pub fn bind(
+        address: &str,
+        answers: impl Fn(usize, &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);
         let at = socket.local_addr().unwrap();
-        let stopper = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let stopper = UdpSocket::bind(address).unwrap();
         let stop_at = stopper.local_addr().unwrap();
         let thread = std::thread::spawn(move || {
             let (mut requests, mut slot) = (Vec::new(), vec![0; 65_536]);

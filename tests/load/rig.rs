@@ -17,10 +17,15 @@ pub fn engines() -> Vec<&'static str> {
 
 pub use crate::common::skip::missing as skip;
 
+/// Words as a shell splits them.
+fn split(words: &str) -> Vec<String> {
+    shlex::split(words).unwrap()
+}
+
 /// Starts a client: `COMMAND TARGET -J -q --warmup 0`, and these words.
 pub fn start(kind: &str, target: &str, words: &str) -> Proc {
     let mut command = crate::common::udperf();
-    command.args([kind, target, "-J", "-q", "--warmup", "0"]).args(words.split_whitespace());
+    command.args([kind, target, "-J", "-q", "--warmup", "0"]).args(split(words));
     Proc::start(command)
 }
 
@@ -28,7 +33,7 @@ pub fn start(kind: &str, target: &str, words: &str) -> Proc {
 #[track_caller]
 pub fn run_aloud(kind: &str, target: &str, words: &str) -> Done {
     let mut command = crate::common::udperf();
-    command.args([kind, target, "-J", "--warmup", "0"]).args(words.split_whitespace());
+    command.args([kind, target, "-J", "--warmup", "0"]).args(split(words));
     Proc::start(command).finish(PATIENCE)
 }
 

@@ -23,13 +23,14 @@ fn all(report: &Value, count: u64, errors: &[(&str, u64)]) {
 /// A query for www.example.test, type A; RFC 1035 §4.1.
 const QUERY: &[u8] = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x03www\x07example\x04test\0\0\x01\0\x01";
 
-fn nsd() -> Option<Daemon> {
+/// NSD with the zone `example.test`; `more`: lines of its configuration of the server.
+pub fn nsd(more: &'static str) -> Option<Daemon> {
     let make = |folder: &std::path::Path, port| {
         let at = folder.display();
         let conf = format!(
             "server:\n ip-address: 127.0.0.1@{port}\n do-ip6: no\n server-count: 1\n \
              username: \"\"\n chroot: \"\"\n zonesdir: \"{at}\"\n pidfile: \"{at}/pid\"\n \
-             xfrdfile: \"{at}/xfrd\"\n zonelistfile: \"{at}/zones\"\n rrl-ratelimit: 0\n\
+             xfrdfile: \"{at}/xfrd\"\n zonelistfile: \"{at}/zones\"\n rrl-ratelimit: 0\n {more}\n\
              remote-control:\n control-enable: no\n\
              zone:\n name: example.test\n zonefile: zone\n"
         );
@@ -44,7 +45,7 @@ fn nsd() -> Option<Daemon> {
 #[test]
 fn nsd_answers_names_it_has_and_names_it_has_not() {
     let _together = together();
-    let Some(nsd) = nsd() else { return };
+    let Some(nsd) = nsd("") else { return };
     let dns = |words: &str| load(nsd.at, &format!("--preset dns --no-recursion {words}"));
     for engine in engines() {
         for words in ["-n 200 -r 2k", "-n 200 --outstanding 20 -P 4 --threads 2"] {

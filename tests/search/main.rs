@@ -286,6 +286,7 @@ fn what_cannot_be_searched_is_refused_by_name() {
         ("loss<=1% -- bench --markdown", "bench --markdown: a search has text"),
         ("loss<=1% -- bench --markdown=x", "bench --markdown: a search has text"),
         ("loss<=1% -- bench --junit x --fail-if loss>0", "give it as a GOAL"),
+        ("loss<=1% -- bench --label a=1", "give this flag to search"),
         ("loss<=1% -- bench --fail-if loss>0", "give it as a GOAL"),
         ("loss<=1% -- ping 127.0.0.1 --outstanding 2", "a closed loop has no rate"),
         ("loss<=1% -- load 127.0.0.1 --preset echo --outstanding 2", "a closed loop has no rate"),

@@ -194,19 +194,27 @@ fn commands_between_two_hosts_run() {
 #[test]
 fn the_game_query_of_the_manual_is_one_that_a_server_answers() {
     let all = commands("docs/load.md");
-    let words = all.into_iter().find(|words| words.iter().any(|word| word == "game7:27015"));
+    let words = all.into_iter().find(|words| words.iter().any(|word| word == "game7"));
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = server.local_addr().unwrap().to_string();
     let answers = std::thread::spawn(move || {
         let mut buffer = [0; 1_500];
-        for _ in 0..20 {
+        for _ in 0..40 {
             let (len, from) = server.recv_from(&mut buffer).unwrap();
-            // A2S_INFO: a header of -1, the letter T, and a string (Valve's server queries).
-            assert_eq!(&buffer[..len], b"\xff\xff\xff\xffTSource Engine Query\0");
-            server.send_to(b"\xff\xff\xff\xffA\x01\x02\x03\x04", from).unwrap();
+            // A2S_INFO: a header of -1, the letter T, a string (Valve's server queries), and the
+            // challenge of the first reply.
+            let rest = buffer[..len].strip_prefix(b"\xff\xff\xff\xffTSource Engine Query\0");
+            let reply = match rest.unwrap() {
+                b"" => b"\xff\xff\xff\xffA\x01\x02\x03\x04",
+                challenge => {
+                    assert_eq!(challenge, b"\x01\x02\x03\x04");
+                    b"\xff\xff\xff\xffI\x11abc"
+                }
+            };
+            server.send_to(reply, from).unwrap();
         }
     });
-    let words = quick(&words.unwrap(), "game7:27015", &at);
+    let words = quick(&words.unwrap(), "game7", &at);
     let report = run("docs/load.md", &words, &["-n", "20", "--warmup", "0", "-q", "-J"]);
     answers.join().unwrap();
     assert_eq!(number(&cells(&report)[0], "exchange.matched"), 20);
@@ -306,18 +314,20 @@ fn every_page_of_the_manual_is_in_its_summary() {
 }
 
 #[test]
-fn the_readme_fits_200_lines() {
+fn the_readme_fits_160_lines() {
     let lines = text("README.md").lines().count();
-    assert!(lines <= 200, "{lines} lines: move what a newcomer does not need into docs/");
+    assert!(lines <= 160, "{lines} lines: move what a newcomer does not need into docs/");
 }
 
 /// Documents by their word for `udperf schema`, with what makes them.
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 7] = [
     ("run", "`bench`, `blast`, `load` and `ping`"),
     ("comparison", "`compare` and `ab`"),
     ("search", "`search`"),
     ("sink", "`sink`"),
     ("echo", "`echo`"),
+    ("scenario-result", "`run`"),
+    ("doctor", "`doctor`"),
 ];
 
 /// The type of a field, with links to the structures that it holds.

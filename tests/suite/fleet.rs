@@ -276,6 +276,39 @@ fn a_process_that_is_gone_is_named_and_the_rest_is_kept() {
     assert_eq!(cell.result.cut_short, Some(CutShort::MemberLost));
 }
 
+/// Otherwise each process would do the same.
+#[test]
+fn commands_for_one_process_refuse_to_be_one_of_several() {
+    let run = |words: &str| {
+        let mut command = crate::common::udperf();
+        command.env("OMPI_COMM_WORLD_SIZE", "3").env("OMPI_COMM_WORLD_RANK", "0");
+        command.args(words.split_whitespace()).output().unwrap()
+    };
+    for words in [
+        "sink -p 0 --once",
+        "echo -p 0",
+        "talk -p 0",
+        "ab --b=-P2 --trials 4 -- bench -e null",
+        "compare a.json b.json",
+        "report a.json",
+        "doctor",
+        "explain lost",
+        "man",
+    ] {
+        let refused = run(words);
+        let text = crate::common::stderr(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{words}: {text}");
+        assert!(text.contains("mpirun started 3 processes"), "{words}: {text}");
+        assert!(text.contains("--single") && refused.stdout.is_empty(), "{words}: {text}");
+    }
+    assert_eq!(run("explain --single lost").status.code(), Some(0));
+    for words in ["search --single loss<1% -- bench", "fleet-check --single"] {
+        let refused = run(words);
+        assert_eq!(refused.status.code(), Some(2), "{words}");
+        assert!(crate::common::stderr(&refused).contains("--single"), "{words}");
+    }
+}
+
 /// Otherwise each process would measure for itself.
 #[cfg(not(feature = "mpi"))]
 #[test]

@@ -2,9 +2,11 @@
 //! their merged results those of one.
 
 use proptest::prelude::*;
+use udperf::document::KernelDrops;
 use udperf::engine::{EnginePair, NullLink, NullTx};
 use udperf::measure::{
-    CellResult, LatencyHistograms, RxTally, TxTally, ledger_identities, merge_members,
+    CellResult, KernelDelta, LatencyHistograms, RxTally, SeparateCounters, TxTally, UdpCounters,
+    ledger_identities, merge_members,
 };
 use udperf::pace::{Arrivals, Due, Part, Slots};
 use udperf::plan::{EngineWord, Limit, Machine, Member, Pinning, Plan, Scenario, WorkerLoad};
@@ -116,7 +118,8 @@ fn part(latencies_ns: &[u64], lost: u64) -> CellResult {
 
 /// Those of processes that began together.
 fn merged(parts: &[CellResult]) -> Option<CellResult> {
-    merge_members(parts.iter().map(|part| (part.clone(), Nanos::ZERO)))
+    let parts = parts.iter().map(|part| (part.clone(), Nanos::ZERO));
+    merge_members(parts, SeparateCounters::default())
 }
 
 fn figures(latency: &LatencyHistograms) -> Vec<Option<u64>> {
@@ -148,6 +151,43 @@ fn a_merged_histogram_is_that_of_all_values() {
     assert_eq!((ledger.sent, ledger.received, ledger.lost), (10_043, Some(10_000), Some(43)));
     assert_eq!(whole.flows(), [(5_003, 5_000), (4_000, 4_000), (1_040, 1_000)]);
     assert!(ledger_identities(&ledger).iter().all(|one| one.holds()), "{ledger:?}");
+}
+
+/// A process whose kernel counted so many drops at its receivers.
+fn counted(sockets: u64, backlog: Option<u64>, readings: &[(u32, u64)]) -> CellResult {
+    let mut one = part(&[], 0);
+    let udp = UdpCounters { in_datagrams: 10 * sockets, ..UdpCounters::default() };
+    one.rx.kernel =
+        KernelDelta { sockets: Some(sockets), udp: Some(udp), backlog, ..KernelDelta::default() };
+    let reading = |(index, drops): &(u32, u64)| {
+        let receive_buffer = Some(*drops);
+        (*index, KernelDrops { receive_buffer, backlog, ..KernelDrops::default() })
+    };
+    one.rx.drop_readings = readings.iter().map(reading).collect();
+    one
+}
+
+#[test]
+fn kernel_counters_are_added_up_where_none_counts_twice() {
+    let parts = [counted(3, Some(40), &[(1, 1), (2, 3), (9, 3)]), counted(5, Some(41), &[(2, 5)])];
+    let merged = |rx, kernels, delay| {
+        let all = parts.iter().zip([Nanos::ZERO, delay]);
+        let all = all.map(|(part, delay)| (part.clone(), delay));
+        let whole = merge_members(all, SeparateCounters { tx: false, rx, kernels }).unwrap();
+        (whole.rx.kernel, whole.rx.drop_readings)
+    };
+    assert_eq!(merged(false, true, Nanos::ZERO), (KernelDelta::default(), Vec::new()));
+    for (kernels, backlog) in [(true, Some(81)), (false, Some(41))] {
+        let (kernel, readings) = merged(true, kernels, Nanos::ZERO);
+        assert_eq!((kernel.sockets, kernel.backlog), (Some(8), backlog));
+        assert_eq!(kernel.udp.unwrap().in_datagrams, 80);
+        // At the ends of other intervals, only one of them read.
+        let [(2, drops)] = readings[..] else { panic!("{readings:?}") };
+        assert_eq!((drops.receive_buffer, drops.backlog), (Some(8), backlog));
+        assert_eq!(drops.qdisc, None);
+    }
+    // Their intervals are not of one time.
+    assert_eq!(merged(true, true, Nanos::from_millis(1)).1, []);
 }
 
 #[test]

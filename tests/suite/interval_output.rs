@@ -173,7 +173,7 @@ fn a_reply_within_the_timeout_is_not_lost_in_a_line() {
     echo.end();
     let lines = lines(&errors);
     assert_eq!(lines.len(), 10, "{errors}");
-    let lost = |line: &Vec<String>| line[5].parse::<u64>().unwrap();
+    let lost = |line: &Vec<String>| line[4].parse::<u64>().unwrap();
     assert_eq!(lines.iter().map(lost).sum::<u64>(), number(cell, "ledger.lost"), "{errors}");
 }
 
@@ -248,10 +248,10 @@ fn replies_that_may_be_mixed_up_are_known_in_no_interval() {
     let is_unknown = |one: &Value| unknown.iter().all(|field| one[field].is_null());
     assert!(intervals.len() >= 4 && intervals.iter().all(is_unknown), "{intervals:?}");
     common::check_identities(cell, &json);
-    // Two words of the rate, then received, lost, loss, p50 and p99.
+    // The rate, then received, lost, loss, p50 and p99.
     let lines = lines_of(&stderr(&output), cell["id"].as_str().unwrap());
     assert_eq!(lines.len(), intervals.len(), "{}", stderr(&output));
-    assert!(lines.iter().all(|line| line[4..9].iter().all(|word| word == "–")), "{lines:?}");
+    assert!(lines.iter().all(|line| line[3..8].iter().all(|word| word == "–")), "{lines:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("no reply") && !text.contains("worst interval"), "{text}");
 }

@@ -141,8 +141,8 @@ fn every_format_says_so_first() {
     assert_eq!(counts, [3, 3, 0, 0], "{xml}");
     let csv = read("run.csv");
     let row = csv.lines().nth(1).unwrap();
-    assert!(csv.lines().next().unwrap().ends_with(",valid,invalid_because"), "{csv}");
-    assert!(row.ends_with(",false,nothing_answered"), "{csv}");
+    assert!(csv.lines().next().unwrap().ends_with(",valid,invalid_because,labels"), "{csv}");
+    assert!(row.ends_with(",false,nothing_answered,"), "{csv}");
     // So does a kept run.
     let kept = path("run.json");
     let again = stdout(&expect(&format!("report -q {kept}"), 5));

@@ -260,6 +260,30 @@ fn what_the_other_host_counts_is_not_0_and_colors_may_be_off() {
 }
 
 #[test]
+fn both_directions_of_a_cell_are_shown() {
+    let _together = common::together();
+    let sink = Serving::start("-B 127.0.0.1");
+    let words = format!(
+        "blast 127.0.0.1:{} -J -e plain -l 64 -r 500 -t 60 -i 100ms --warmup 0 --bidir --live \
+         --color always",
+        sink.port
+    );
+    let mut live = OnTerminal::udperf(&words, 140, 40);
+    live.until("rows of both directions", |shown| {
+        ["→ ", "← "].iter().all(|way| shown.lines().any(|line| line.trim().starts_with(way)))
+    });
+    live.until_text("rate of what is sent  sent ");
+    live.until_text("rate of what is received  sent ");
+    live.press("q");
+    let report = document(&live.ended(130).0);
+    for cell in cells(&report) {
+        assert!(number(cell, "ledger.received") > 0, "{cell}");
+    }
+    assert_eq!(cells(&report).len(), 2);
+    sink.end();
+}
+
+#[test]
 fn servers_show_clients_and_other_traffic() {
     let _together = common::together();
     let words = "sink -J -B 127.0.0.1 -p 0 -i 250ms --live";

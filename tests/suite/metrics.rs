@@ -162,7 +162,7 @@ fn latency_that_may_be_unknown_is_not_told_early() {
     // Requests without ids: their responses are matched in order.
     let mut child = udperf()
         .args(["load", &format!("127.0.0.1:{}", echo.port), "-q", "-J"])
-        .args("--text ask -r 500 -t 1500ms -i 100ms --metrics 127.0.0.1:0 --events".split(' '))
+        .args("--text ask -r 500 -t 1500ms -i 10ms --metrics 127.0.0.1:0 --events".split(' '))
         .arg(&file)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -176,6 +176,8 @@ fn latency_that_may_be_unknown_is_not_told_early() {
     }
     let mut json = String::new();
     child.stdout.take().unwrap().read_to_string(&mut json).unwrap();
+    // More than a pipe holds (pipe(7)): the endpoint was there until all of it was read.
+    assert!(json.len() > 65_536, "{}", json.len());
     assert!(child.wait().unwrap().success());
     echo.end();
     let document: Value = serde_json::from_str(&json).unwrap();

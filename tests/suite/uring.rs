@@ -328,7 +328,8 @@ fn a_bench_accounts_for_every_datagram() {
         for cell in common::cells(&report) {
             assert!(common::number(cell, "ledger.received") > 0, "{words}");
         }
-        assert_eq!(report["tool"]["features"], serde_json::json!(["uring"]));
+        let features = report["tool"]["features"].as_array().unwrap();
+        assert!(features.contains(&"uring".into()), "{features:?}");
     }
 }
 

@@ -12,7 +12,15 @@ const DEFAULTS: [(&str, [&str; 4]); 10] = [
     ("engines", ["plain,batch,gso/batch", "auto; with --no-peer plain", "auto", "auto"]),
     ("time", ["500ms", "10", "10", "10"]),
     ("warmup", ["100ms", "200ms", "200ms", "200ms"]),
-    ("rates", ["max,50%", "max", "1k; with --outstanding max", "as responses arrive"]),
+    (
+        "rates",
+        [
+            "max,50%",
+            "max",
+            "50% and 80% of the capacity, see --probe; with --count 1k; with --outstanding max",
+            "as responses arrive",
+        ],
+    ),
     ("streams", [AS_THREADS, AS_THREADS, "as many as ids need", AS_THREADS]),
     ("target", ["", "", "port of --preset", "port 7788"]),
     ("outstanding", ["", "", "open loop", "1; with --rate, open loop"]),
@@ -34,7 +42,7 @@ const HEADINGS: [(&str, &str); 5] = [
     ("Workers", "threads pin wait batch timestamps"),
     (
         "Sockets",
-        "port to to_netns bind port_range ipv4 ipv6 dev socket_buffer connect dscp ttl df \
+        "port to to_netns bind source port_range ipv4 ipv6 dev socket_buffer connect dscp ttl df \
          broadcast join by_hash tcp stream",
     ),
     ("Several hosts", "single per_rank start_stagger pairs incast net"),

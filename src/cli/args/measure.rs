@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 
+use super::network::parse_sources;
 use super::{FamilyArgs, NO_UNIX, RunOutputArgs, TelemetryArgs, on_off, words};
 use crate::engine::table;
 use crate::net::UnixName;
 use crate::plan::TimestampKind::{self, Kernel, User};
-use crate::plan::{EngineWord, PaceKind, Pinning, WaitKind};
+use crate::plan::{EngineWord, PaceKind, Pinning, Sources, WaitKind};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_sizes};
 
@@ -96,6 +97,15 @@ pub(crate) struct CellArgs {
     /// (net.unix.max_dgram_qlen datagrams) refuses them.
     #[arg(short = 'B', long, value_name = "ADDR[%DEV]", value_parser = parse_local)]
     pub(crate) bind: Option<Local>,
+    /// Local addresses of flows, in turn: 127.0.1.1,127.0.1.2 or 127.0.1.0/24
+    ///
+    /// The server then sees many clients. Flow N has the address N modulo their number; without
+    /// --streams, each address has at least one flow. A network stands for its host addresses. All
+    /// of 127.0.0.0/8 works without set-up. Other addresses must belong to this host, or be private
+    /// and routed to it; sending from the latter takes root with IPv4 (IP_TRANSPARENT), but not
+    /// with IPv6. bench receives at the first address, unless --to names another.
+    #[arg(long, value_name = "LIST", value_parser = parse_sources, conflicts_with = "bind")]
+    pub(crate) source: Option<Sources>,
     /// Local ports of flows, such as 20000-29999 [default: any free ports]
     #[arg(long, value_name = "A-B", value_parser = parse_ports)]
     pub(crate) port_range: Option<(u16, u16)>,

@@ -1,5 +1,6 @@
 //! The command line as it is typed. Only spelling is checked here; meaning is in `cli/scenario.rs`.
 
+mod doctor;
 mod habits;
 mod help;
 mod measure;
@@ -7,16 +8,19 @@ mod network;
 mod output;
 mod requests;
 mod runs;
+mod scenario_file;
 mod search;
 mod server;
 mod stored;
 mod talk;
 
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use measure::{CellArgs, Local};
 pub(crate) use network::Network;
 pub(crate) use output::{LiveArgs, MetricsArgs, OutputArgs, RunOutputArgs, TelemetryArgs};
-pub(crate) use requests::{PresetArgs, PresetWord, RequestArgs};
+pub(crate) use requests::{ClientSubnets, PresetArgs, PresetWord, RequestArgs, SecondArgs};
 pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs};
+pub(crate) use scenario_file::ScenarioArgs;
 pub(crate) use search::SearchArgs;
 pub(crate) use server::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 pub(crate) use stored::{AbArgs, CompareArgs, ReportArgs, VerdictArgs};
@@ -28,11 +32,10 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
-use clap::{Arg, Args, ColorChoice, CommandFactory, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::report::schema;
-use crate::unit::parse_buffer;
 
 /// The default port of servers. Arbitrary; from the contract of the command line.
 pub(crate) const PORT: u16 = 7_788;
@@ -50,6 +53,9 @@ pub struct Cli {
     /// The command to run
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Under mpirun or srun: run in each process, though the command is for one
+    #[arg(long, global = true, hide = true, help_heading = "Several hosts")]
+    pub(crate) single: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,19 +99,16 @@ pub(crate) enum Command {
     Compare(Box<CompareArgs>),
     /// Show stored runs as text, Markdown, HTML or CSV, or their history
     Report(Box<ReportArgs>),
+    /// Run a scenario file: commands that measure, with conditions, goals and baselines
+    ///
+    /// udperf checks all steps before the first one runs. Each step prints its report. A table of
+    /// all steps follows, with one document and one exit code.
+    Run(Box<ScenarioArgs>),
     /// Show what this host supports, what will distort a measurement, and how to fix it
-    Doctor {
-        /// Socket buffer size that runs will request
-        #[arg(short = 'w', long, value_name = "SIZE")]
-        #[arg(value_parser = parse_buffer, default_value = "4M")]
-        socket_buffer: usize,
-        /// Sender threads, and receiver threads, that runs will have
-        #[arg(long, value_name = "N", default_value_t = 1)]
-        threads: u16,
-        /// When to colour; auto: on a terminal, unless NO_COLOR is set
-        #[arg(long, value_name = "WHEN", default_value = "auto")]
-        color: ColorChoice,
-    },
+    ///
+    /// With TARGET, check the path to a server instead: address, route, neighbour, kind of target,
+    /// round-trip time, path MTU, ICMP errors, and the clock of a sink.
+    Doctor(Box<DoctorArgs>),
     /// Test mpirun or srun: hosts, clocks, and how far apart their processes begin
     #[command(after_long_help = "\
 Examples:
@@ -132,6 +135,9 @@ Examples:
             ("search", "Document of search", schema::SEARCH),
             ("sink", "Document of sink", schema::SINK),
             ("echo", "Document of echo", schema::ECHO),
+            ("scenario-result", "Document of run", schema::SCENARIO_RESULT),
+            ("scenario-file", "TOML file that run reads", schema::SCENARIO_FILE),
+            ("doctor", "Document of doctor", schema::DOCTOR),
         ]))]
         schema: &'static str,
     },

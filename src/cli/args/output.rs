@@ -17,6 +17,12 @@ pub(crate) struct OutputArgs {
     /// Write a page with tables and charts to a file: HTML that needs no other file
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Keep this label in the document, such as commit=abc; repeatable
+    ///
+    /// Reports, comparisons and histories show labels. Verdicts do not depend on them.
+    #[arg(long = "label", value_name = "KEY=VALUE", action = ArgAction::Append)]
+    #[arg(value_parser = parse_pair)]
+    pub(crate) labels: Vec<(String, String)>,
     /// No progress, notices or warnings on standard error
     #[arg(short = 'q', long)]
     pub(crate) quiet: bool,
@@ -75,7 +81,7 @@ pub(crate) struct RunOutputArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub(crate) max_missed: Option<f64>,
     /// Write the result of each --fail-if as JUnit to a file: one suite per cell
-    #[arg(long, value_name = "FILE", requires = "fail_if")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
 }
 
@@ -148,6 +154,14 @@ impl TelemetryArgs {
 fn parse_metrics(word: &str) -> Result<SocketAddr, String> {
     let invalid = |_| format!("'{word}' is not an address with a port; use such as 127.0.0.1:9100");
     word.parse().map_err(invalid)
+}
+
+/// A name and its value.
+pub(super) fn parse_pair(word: &str) -> Result<(String, String), String> {
+    let pair = word.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+    let (name, value) =
+        pair.ok_or_else(|| format!("'{word}' has no name before a =; use NAME=VALUE"))?;
+    Ok((name.trim().to_owned(), value.to_owned()))
 }
 
 pub(super) fn parse_share(word: &str) -> Result<f64, String> {

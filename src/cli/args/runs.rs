@@ -21,7 +21,10 @@ pub(crate) enum CellCommand {
     /// each datagram was lost at either end; losses that neither end explains happened in the
     /// network between them. One-way latency is reported with the error bound of the two clocks.
     Blast(Box<BlastArgs>),
-    /// Send requests to any UDP server at a fixed rate and match its responses
+    /// Send requests to any UDP server and match its responses: capacity, latency, errors
+    ///
+    /// Without --rate, it finds the capacity of the server first, then measures 50 % and 80 % of
+    /// it; the report begins with the capacity, p99, and the limit: server, generator or path.
     ///
     /// An open loop by default: requests leave on schedule, independent of the server, so the
     /// delays of a slow server are visible. A request without a reply within --timeout is a
@@ -214,13 +217,15 @@ pub(crate) struct BlastArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("\
 Examples:
-  udperf load 127.0.0.1:53 --preset dns --name www.example.test -r 50k -t 5
+  udperf load 127.0.0.1:53 --preset dns --name www.example.test          # capacity first
   udperf load ns1.lab:53 --preset dns --names queries.txt -r 10k,50k,100k
   udperf load 127.0.0.1:53 --preset dns --name example.test --random-subdomain 8 -r max
+  udperf load 127.0.0.1:53 --preset dns --name a.test --source 127.0.1.0/24 --server-unit nsd
   udperf load 127.0.0.1:123 --preset ntp --outstanding 100
   udperf load 127.0.0.1:11211 --preset memcached-udp --key hello -r 20k -P 8
-  udperf load game7:27015 --hex 'ffffffff54 536f7572636520456e67696e6520517565727900' --match any
-  udperf load 127.0.0.1:9000 --text 'get {{id}} {{choice:a|b|c}}' -r 5k --pace poisson
+  udperf load game7 --preset a2s -r 1k
+  udperf load 127.0.0.1:9000 --text 'get {{id}} {{choice:a|b|c}}' --error miss=prefix:END -r 5k
+  udperf load 127.0.0.1:9000 --text 'HELLO {{id}}' --then 'GET {{id}} {{reply@17:4}}' -r 5k
   udperf load 127.0.0.1:53 --pcap queries.pcap --match dns --pace recorded{EXIT_CODES}"))]
 #[command(mut_args = |arg| of_command("load", arg))]
 #[command(override_usage = "udperf load [OPTIONS] --preset <NAME> <TARGET>\n       udperf load \
@@ -250,6 +255,17 @@ pub(crate) struct ExchangeArgs {
     /// Time to wait for a response before it counts as a timeout
     #[arg(long, value_name = "DUR", default_value = "1s")]
     pub(crate) timeout: Nanos,
+    /// Report CPU time, memory and drops of these processes of this host, which are the server
+    ///
+    /// Processes that they have started count, too. Each cell and interval has CPU time, threads,
+    /// resident memory, context switches, and the drops at their sockets on the target's port. To
+    /// read the drops takes root or the user of the processes.
+    #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Server")]
+    #[arg(conflicts_with = "server_unit")]
+    pub(crate) server_pid: Vec<u32>,
+    /// Like --server-pid, for all processes of this systemd unit
+    #[arg(long, value_name = "NAME", help_heading = "Server")]
+    pub(crate) server_unit: Option<String>,
     /// Send to addresses outside loopback, private and link-local ranges; needs a rate, or with
     /// --pace recorded a --count
     #[arg(long)]

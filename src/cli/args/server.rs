@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, value_parser};
+use clap::{ArgAction, Args, value_parser};
 
 use super::measure::{parse_scoped, wait_words};
 use super::{FamilyArgs, LiveArgs, MetricsArgs, OutputArgs, PORT, help::under_heading};
 use crate::engine::table;
+use crate::net::GroupJoin;
 use crate::net::steer::MAX_SLOTS;
 use crate::plan::{DropRule, EngineWord, Pinning, WaitKind};
 use crate::unit::{Nanos, Rate, UnitError, parse_buffer, parse_count};
@@ -63,6 +64,7 @@ Examples:
   udperf sink -p 9999 --idle-timeout 10        count what arrives, end after 10 s of silence
   udperf sink -i 1                             a line per second on standard error
   udperf sink --join 239.1.2.3 --dev eth0
+  udperf sink --join 10.0.0.9@232.1.2.3 --join 10.0.0.9@232.1.2.4
   udperf sink --max-clients 4 --max-rate 200k --max-time 60
   UDPERF_KEY=secret udperf sink                serve only clients with this key
 
@@ -87,9 +89,14 @@ pub(crate) struct SinkArgs {
     /// Serve only clients with this key [default: UDPERF_KEY, or all clients]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Also receive datagrams of this multicast group, on --dev or the device after %
-    #[arg(long, value_name = "GROUP[%DEV]", value_parser = parse_group)]
-    pub(crate) join: Option<(IpAddr, Option<String>)>,
+    /// Also receive datagrams of this multicast group, on --dev or the device after %; repeatable
+    ///
+    /// SOURCE@GROUP receives those of one sender only (source-specific multicast). Datagrams are
+    /// counted by source and group, and those of blast --no-peer by sequence number, too: lost,
+    /// repeated and reordered.
+    #[arg(long = "join", value_name = "[SOURCE@]GROUP[%DEV]", value_parser = parse_group)]
+    #[arg(action = ArgAction::Append)]
+    pub(crate) join: Vec<GroupJoin>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
@@ -114,11 +121,24 @@ pub(crate) struct ServerMetricsArgs {
     pub(crate) by_client: bool,
 }
 
-/// A multicast group, and the device to join it on, if one is given.
-fn parse_group(word: &str) -> Result<(IpAddr, Option<String>), String> {
-    parse_scoped(word).ok().filter(|(group, _)| group.is_multicast()).ok_or_else(|| {
-        format!("invalid multicast group '{word}'; use such as 239.1.2.3 or ff02::7788%eth0")
-    })
+/// A multicast group, with its only sender and the device to join it on, if these are given.
+fn parse_group(word: &str) -> Result<GroupJoin, String> {
+    let (source, group) = match word.split_once('@') {
+        Some((source, group)) => (Some(source), group),
+        None => (None, word),
+    };
+    let (group, dev) =
+        parse_scoped(group).ok().filter(|(group, _)| group.is_multicast()).ok_or_else(|| {
+            format!("invalid multicast group '{group}'; use such as 239.1.2.3 or ff02::7788%eth0")
+        })?;
+    let is_host =
+        |ip: &IpAddr| ip.is_ipv4() == group.is_ipv4() && !ip.is_multicast() && !ip.is_unspecified();
+    let source = source.map(|word| {
+        word.parse().ok().filter(is_host).ok_or_else(|| {
+            format!("invalid source '{word}' of {group}; use the address of a host of that family")
+        })
+    });
+    Ok(GroupJoin { group, source: source.transpose()?, dev })
 }
 
 /// The shortest interval of a server: a sink reads its counters that often.

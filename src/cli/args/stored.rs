@@ -185,11 +185,13 @@ Examples:
   udperf report results --history --cell 64/max     the hot path over time
 
 Exit codes: 0 success · 1 could not read · 2 usage · 3 a --fail-if held · 5 invalid")]
+#[command(mut_args = |arg| if arg.get_id() == "labels" { arg.hide(true) } else { arg })]
 pub(crate) struct ReportArgs {
     /// Documents written by -J, or folders of these: each *.json in them and below
     ///
-    /// A single document of compare, ab, search, sink or echo is shown too, as text, JSON and a
-    /// page (--html); verdicts also as Markdown, searches also as CSV.
+    /// A single document of compare, ab, search, sink, echo or doctor is shown too, as text, JSON
+    /// and a page (--html); verdicts also as Markdown, searches also as CSV. That of run has all of
+    /// these, and JUnit.
     ///
     /// In a folder, other JSON is skipped; a damaged udperf document is an error.
     #[arg(value_name = "FILE", required = true)]

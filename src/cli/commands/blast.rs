@@ -10,8 +10,9 @@ use super::measure::{self, MeasureContext, RunInput, RunOutput};
 use crate::cli::args::{BlastArgs, PORT};
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::output::warn_stderr;
-use crate::cli::scenario;
+pub(crate) use crate::cli::requests::random;
 use crate::cli::target::{in_turn, reach, resolve};
+use crate::cli::{scenario, sources};
 use crate::document::{Clock, Report, Warning};
 use crate::net::Options;
 use crate::plan::{Machine, MissingEngine, Scenario};
@@ -21,6 +22,7 @@ use crate::report;
 
 pub(crate) fn measure(args: &BlastArgs, run: RunInput<'_>) -> CliResult<RunOutput> {
     let targets = resolve(&args.target, PORT, args.cells.family)?;
+    let targets = sources::reachable(&args.cells, targets);
     let key = key(args.key_file.as_deref())?;
     let quiet = args.cells.output.common.quiet;
     let mut context = MeasureContext::new("blast", &args.cells, run)?;
@@ -49,6 +51,15 @@ pub(crate) fn measure(args: &BlastArgs, run: RunInput<'_>) -> CliResult<RunOutpu
     let requested = scenario.clone();
     measure::measure(context, scenario, runner, Some(target), |report, runner| {
         add_sink(report, runner, &requested);
+    })
+}
+
+/// Checks what can be checked before anything is sent.
+pub(crate) fn check(args: &BlastArgs, machine: &Machine) -> CliResult<()> {
+    let targets = resolve(&args.target, PORT, args.cells.family)?;
+    key(args.key_file.as_deref())?;
+    in_turn(&targets, true, |target| {
+        measure::check_plan(scenario::blast(args, target)?, &args.cells, machine)
     })
 }
 
@@ -100,7 +111,7 @@ pub(super) fn add_sink(report: &mut Report, sink: &RemoteRunner, scenario: &Scen
     report.warnings.extend(warnings);
 }
 
-fn clock(sink: &RemoteRunner) -> Option<Clock> {
+pub(super) fn clock(sink: &RemoteRunner) -> Option<Clock> {
     if sink.control.same_clock {
         return Some(Clock::same());
     }
@@ -129,11 +140,3 @@ pub(crate) fn key(file: Option<&Path>) -> CliResult<Option<Key>> {
 
 /// The variable that holds a key. As the contract of the command line has it.
 const KEY_VARIABLE: &str = "UDPERF_KEY";
-
-pub(crate) fn random<const N: usize>() -> CliResult<[u8; N]> {
-    let mut bytes = [0; N];
-    let failed =
-        |why| CliError::Failed(format!("cannot get random numbers: {why}; see getrandom(2)"));
-    getrandom::fill(&mut bytes).map_err(failed)?;
-    Ok(bytes)
-}

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let noise = read_noise(args.verdict.noise.as_deref(), false)?;
     let [base_from, new_from] = [&args.base, &args.new].map(|path| shown(path));
     let comparison = compare::compare(RunFacts {
-        head: head("compare", started_at, &host::host_info(Depth::Quick)),
+        head: head("compare", &args.output.common, started_at, &host::host_info(Depth::Quick)),
         base: SideRuns { from: &base_from, reports: &base.iter().collect::<Vec<_>>() },
         new: SideRuns { from: &new_from, reports: &new.iter().collect::<Vec<_>>() },
         any_scenario: args.any_scenario,
@@ -38,6 +38,12 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     })?;
     write(&comparison, &outputs, &args.verdict)?;
     Ok(exit(&comparison, &args.verdict))
+}
+
+/// Checks what can be checked before the runs of both sides exist.
+pub(crate) fn check(args: &CompareArgs) -> CliResult<()> {
+    Outputs::check::<Comparison>(&args.output.common, &args.output.files())?;
+    read_noise(args.verdict.noise.as_deref(), false).map(drop)
 }
 
 fn load(path: &Path, quiet: bool, outputs: &mut Outputs) -> CliResult<Vec<Report>> {

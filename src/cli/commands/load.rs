@@ -1,21 +1,27 @@
 //! `udperf load` and `udperf ping`: requests to a server, and its replies.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::blast::random;
+use super::capacity;
 use super::measure::{self, MeasureContext, RunInput, RunOutput};
 use crate::cli::args::{ExchangeArgs, PORT, RequestArgs};
 use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::fleet::Fleet;
 use crate::cli::output::warn_stderr;
-use crate::cli::target::{in_turn, is_near, local_to, named, public_address_error, reach, resolve};
-use crate::cli::{requests, scenario};
+use crate::cli::target::{
+    in_turn, is_near, is_of_this_host, named, public_address_error, reach, resolve,
+};
+use crate::cli::{requests, scenario, sources};
 use crate::engine::{EngineRow, table::words};
-use crate::payload::Requests;
+use crate::host::{ServerId, ServerProcesses};
+use crate::payload::{Requests, SecondRequest};
 use crate::plan::{
-    EngineKind, EnginePair, EngineWord, Limit, Machine, PaceKind, RequestOptions, Route, Scenario,
-    TimestampKind, TxKind,
+    EngineKind, EnginePair, EngineWord, Limit, Machine, PaceKind, RequestOptions, Route, RxKind,
+    Scenario, TimestampKind, TxKind,
 };
 use crate::request::{RequestRunner, RequestSpec, RunIds};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
@@ -37,10 +43,12 @@ pub(crate) fn measure(
     requests: Option<&RequestArgs>,
     run: RunInput<'_>,
 ) -> CliResult<RunOutput> {
+    let began = Instant::now();
     let cells = &args.cells;
     let ids = run_ids(cells.seed, run.fleet)?;
     let compiled = compile(args, requests, ids.seed())?;
     let targets = resolve(&args.target, compiled.port.unwrap_or(PORT), cells.family)?;
+    let targets = sources::reachable(cells, targets);
     let Some((_, first)) = compiled.by_size.first().cloned() else {
         return usage("no requests given");
     };
@@ -60,13 +68,109 @@ pub(crate) fn measure(
         }
         input.notes.iter().filter(|_| !quiet).for_each(|note| warn_stderr(note));
     }
-    let is_here = target.ip().is_loopback() || local_to(target) == Some(target.ip());
+    if let Some(note) = requests::large_file_note(&first.requests, began.elapsed())
+        && !quiet
+    {
+        warn_stderr(&note);
+    }
+    let is_here = is_of_this_host(target);
     let name = |code| first.matching.code_name(code);
     context.code_name = Some(&name);
-    let runner = RequestRunner::new(target, compiled.by_size, is_here, Arc::clone(ids));
+    let probes = probes(args, requests, first.matching.expects_reply(), &scenario, run.fleet)?;
+    let server = server(args, target, is_here, run.fleet)?;
+    let mut runner = RequestRunner::new(target, compiled.by_size, is_here, Arc::clone(ids));
+    runner.observe(server);
+    let (mut scenario, mut found) = (scenario, None);
+    if probes {
+        scenario = capacity::unprobed(scenario);
+        context.check(&scenario)?;
+        let probed = capacity::probe(scenario, &context.machine, &mut runner, run.stop, quiet)?;
+        (scenario, found) = (probed.0, Some(probed.1));
+    }
     measure::measure(context, scenario, runner, Some(target), |report, _runner| {
-        report.input = input;
+        (report.input, report.capacity) = (input, found);
     })
+}
+
+/// Checks what can be checked before anything is sent.
+pub(crate) fn check(
+    args: &ExchangeArgs,
+    requests: Option<&RequestArgs>,
+    machine: &Machine,
+) -> CliResult<()> {
+    let cells = &args.cells;
+    if requests.is_some_and(|requests| requests.files().any(|(_, path)| path == Path::new("-"))) {
+        // Standard input can be read only once.
+        return Ok(());
+    }
+    let compiled = compile(args, requests, cells.seed.unwrap_or_default())?;
+    let targets = resolve(&args.target, compiled.port.unwrap_or(PORT), cells.family)?;
+    in_turn(&targets, true, |target| {
+        let scenario = scenario(args, &compiled, target, machine)?;
+        refuse(args, &scenario, target)?;
+        server(args, target, is_of_this_host(target), &Fleet::Alone)?;
+        measure::check_plan(scenario, cells, machine)
+    })
+}
+
+/// The processes of the server, if flags name them.
+fn server(
+    args: &ExchangeArgs,
+    target: SocketAddr,
+    is_here: bool,
+    fleet: &Fleet,
+) -> CliResult<Option<ServerProcesses>> {
+    let id = match (&args.server_pid[..], &args.server_unit) {
+        ([], None) => return Ok(None),
+        ([], Some(unit)) => ServerId::Unit(unit.clone()),
+        (pids, _) => ServerId::Pids(pids.to_vec()),
+    };
+    if !matches!(fleet, Fleet::Alone) {
+        return usage("--server-pid and --server-unit are for a single process; omit them");
+    }
+    Ok(Some(ServerProcesses::find(&id, target, is_here)?))
+}
+
+/// Whether flags and requests leave the rate to a capacity probe.
+pub(crate) fn has_no_rate(args: &ExchangeArgs) -> bool {
+    let cells = &args.cells;
+    let is_paced = !cells.rates.is_empty() || cells.bits.is_some() || cells.pace.has_own_rates();
+    !is_paced && args.outstanding.is_none()
+}
+
+/// Whether to find the capacity before the run.
+fn probes(
+    args: &ExchangeArgs,
+    requests: Option<&RequestArgs>,
+    expects_reply: bool,
+    scenario: &Scenario,
+    fleet: &Fleet,
+) -> CliResult<bool> {
+    let Some(requested) = requests.map(|requests| requests.probe) else { return Ok(false) };
+    let why_not = [
+        (!has_no_rate(args), "the rate is given; omit --rate, -b, --outstanding or --pace"),
+        (!expects_reply, "no replies are expected; use --rate"),
+        (scenario.sizes.len() > 1, "the probe takes one size; give one by --size, or use --rate"),
+        (
+            scenario.engines.len() > 1,
+            "the probe takes one engine; give one by --engine, or use --rate",
+        ),
+        (!matches!(fleet, Fleet::Alone), "several processes measure; use --rate"),
+    ];
+    let why_not = why_not.into_iter().find_map(|(is_so, why)| is_so.then_some(why));
+    match (requested, why_not) {
+        (Some(true), Some(why)) => usage(format!("--probe on: {why}")),
+        (Some(is_on), _) => Ok(is_on),
+        // A count bounds what is sent.
+        (None, _) if args.cells.count.is_some() || !has_no_rate(args) => Ok(false),
+        (None, Some(why)) => {
+            if !args.cells.output.common.quiet && matches!(fleet, Fleet::Alone | Fleet::Leader(_)) {
+                warn_stderr(&format!("no capacity probe, 1k requests/s: {why}"));
+            }
+            Ok(false)
+        }
+        (None, None) => Ok(true),
+    }
 }
 
 #[derive(Default)]
@@ -74,26 +178,29 @@ struct CompiledRequests {
     kind: &'static str,
     requests: String,
     replies: String,
+    rules: Vec<String>,
     port: Option<u16>,
     /// The times of a capture, if these are its pace.
     recorded: Option<&'static [u64]>,
     labels: Option<u64>,
+    /// Whether replies may come from any port of the server.
+    follows_port: bool,
     by_size: Vec<(PayloadSize, RequestSpec)>,
 }
 
 fn compile(
     args: &ExchangeArgs,
-    requests: Option<&RequestArgs>,
+    request_args: Option<&RequestArgs>,
     seed: u64,
 ) -> CliResult<CompiledRequests> {
     let fixed = |size: &PayloadSize| match size {
         PayloadSize::Fixed(size) => Ok(usize::from(*size)),
         _ => only("--size imix"),
     };
-    let sizes = args.cells.sizes.iter().flatten().map(fixed);
-    let mut sizes = sizes.collect::<Result<Vec<_>, _>>()?;
-    let compiled = match requests {
-        Some(args) => requests::compile(args, &sizes, seed)?,
+    let sizes = args.cells.sizes.iter().flatten();
+    let mut sizes: Vec<_> = sizes.map(fixed).collect::<Result<_, _>>()?;
+    let compiled = match request_args {
+        Some(request_args) => requests::compile(request_args, &sizes, &args.target, seed)?,
         None => {
             if sizes.is_empty() {
                 sizes.push(scenario::SIZE.into());
@@ -102,29 +209,34 @@ fn compile(
             pings.collect::<Result<Vec<_>, _>>()?
         }
     };
-    let kind = if requests.is_some() { "load" } else { "ping" };
-    let letters = requests.and_then(|args| args.preset.random_subdomain);
-    let labels =
-        letters.map(|letters| 26_u64.saturating_pow(letters.try_into().unwrap_or(u32::MAX)));
+    let kind = if request_args.is_some() { "load" } else { "ping" };
+    let letters = request_args.and_then(|args| args.preset.random_subdomain);
+    let labels = letters.map(|len| 26_u64.saturating_pow(len.try_into().unwrap_or(u32::MAX)));
     let mut all = CompiledRequests { kind, labels, ..CompiledRequests::default() };
     if let (PaceKind::Recorded, Some(args), Some((_, first, _))) =
-        (args.cells.pace, requests, compiled.first())
+        (args.cells.pace, request_args, compiled.first())
     {
         all.recorded = requests::recorded_times(first, &requests::from(args))?;
     }
-    for (spec, requests, matching) in compiled {
+    for (spec, mut requests, mut matching) in compiled {
+        let second = spec.compile_second(seed, &mut requests, &mut matching);
+        let is_hex = request_args.is_some_and(|args| args.second.then_hex.is_some());
+        let from = if is_hex { "--then-hex" } else { "--then" }.to_owned();
+        let second = second.map_err(|source| CliError::Requests { from, source })?.map(Arc::new);
+        all.follows_port |= request_args.is_some_and(|args| requests::follows_port(args, &spec));
         let size = payload_of(&requests);
         if all.by_size.iter().any(|(other, _)| *other == size) {
             continue;
         }
         // The first size describes the requests; cells list the sizes.
         if all.by_size.is_empty() {
-            (all.requests, all.replies) = (spec.to_string(), matching.to_string());
-            all.port = spec.port();
+            all.replies = SecondRequest::both_matched(&matching, second.as_deref());
+            (all.requests, all.rules, all.port) = (spec.to_string(), matching.rules(), spec.port());
         } else if let Some((what, _)) = all.requests.split_once(" of ") {
             all.requests = what.to_owned();
         }
-        let spec = RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) };
+        let (requests, matching) = (Arc::new(requests), Arc::new(matching));
+        let spec = RequestSpec { requests, matching, second };
         all.by_size.push((size, spec));
     }
     Ok(all)
@@ -184,6 +296,7 @@ fn scenario(
         asking: Some(RequestOptions {
             requests: compiled.requests.clone(),
             replies: compiled.replies.clone(),
+            rules: compiled.rules.clone(),
             timeout: args.timeout,
             outstanding,
             in_order: specs().any(|spec| spec.matching.by_order()),
@@ -192,13 +305,33 @@ fn scenario(
             spread: cells.streams.is_none(),
             message_id_bits: specs().find_map(|spec| spec.requests.message_id_bits),
             labels: compiled.labels,
+            expects_second_reply: specs()
+                .filter_map(|spec| spec.second.as_ref())
+                .any(|second| second.matching().expects_reply()),
         }),
         ..elsewhere
     };
     let mut scenario = scenario::scenario(cells, base)?;
     scenario.sizes = compiled.by_size.iter().map(|(size, _)| *size).collect();
     scenario.engines = engines(&scenario.engines, compiled.kind, &scenario.sizes, machine)?;
+    if compiled.follows_port {
+        scenario.connect = false;
+        check_follow_port(&scenario.engines)?;
+    }
     Ok(scenario)
+}
+
+/// Whether all these engines tell from where a reply came.
+fn check_follow_port(engines: &[EngineWord]) -> CliResult<()> {
+    let keeps_senders =
+        |word: &&EngineWord| matches!(word, EngineWord::Pair(pair) if pair.rx == RxKind::Batch);
+    match engines.iter().find(|word| !keeps_senders(word)) {
+        Some(word) => usage(format!(
+            "--engine {word}: replies may come from another port, and only batch reports where \
+             they come from; use --engine batch"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The engines; `auto` is decided without a trial, which would be unrequested traffic.

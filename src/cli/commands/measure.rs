@@ -3,19 +3,15 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, atomic::AtomicBool};
 use std::time::SystemTime;
 
-#[cfg(unix)]
-use signal_hook::consts::SIGHUP;
-use signal_hook::consts::{SIGINT, SIGTERM};
-
-use crate::cli::args::CellArgs;
-use crate::cli::error::{CliError, CliResult, Exit, guarded};
+use crate::cli::args::{CellArgs, OutputArgs};
+use crate::cli::error::{CliError, CliResult, guarded};
 use crate::cli::fleet::Fleet;
 use crate::cli::live::{self, CellsView};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::{ProgressLine, has_interval_lines};
+use crate::cli::stop::StopFlag;
 use crate::cli::telemetry::Telemetry;
 use crate::document::{Cell, Head, MAX_MISSED, MemberDocument, Report, SCHEMA, Tool};
 use crate::engine::{EnginePair, URING_IS_BUILT_IN};
@@ -24,10 +20,6 @@ use crate::host::{self, Depth, HostFacts, Throttle};
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report::{self, CellContext, CellFacts, CodeName, HostRequirements};
 use crate::run::{self, CellRunner, MeasuredCell, Observer, Progress, RunError, RunOutcome};
-use crate::sys;
-
-/// Whether a signal asked the run to end.
-pub(crate) type StopFlag = Arc<AtomicBool>;
 
 /// What a command is run with.
 #[derive(Clone, Copy)]
@@ -70,6 +62,13 @@ impl<'a> MeasureContext<'a> {
     }
 }
 
+impl MeasureContext<'_> {
+    /// Checks a scenario and the files of its cells before anything is sent.
+    pub(crate) fn check(&self, scenario: &Scenario) -> CliResult<()> {
+        check_files(self.run.outputs, &Plan::new(scenario.clone(), &self.machine)?)
+    }
+}
+
 pub(crate) struct RunOutput {
     pub(crate) report: Report,
     /// Why the run ended early, or which part of the report failed.
@@ -107,7 +106,7 @@ pub(crate) fn measure<B: CellRunner>(
     let view = CellsView::open((&args.telemetry.live, output), kind, &plan, stop)?;
     let (quiet, has_lines) = (output.quiet || view.is_some(), has_interval_lines(args));
     let line = ProgressLine::with_intervals(quiet, &plan, has_lines && view.is_none());
-    telemetry.started(&head(kind, started_at, &facts), &plan);
+    telemetry.started(&head(kind, output, started_at, &facts), &plan);
     let (cells, members, parts) = (Vec::new(), Vec::new(), fleet.parts());
     let (plan_of_run, facts, telemetry_of_run, bug) = (&plan, &facts, &mut telemetry, None);
     let mut recorder = Recorder {
@@ -134,10 +133,10 @@ pub(crate) fn measure<B: CellRunner>(
         return Err(error);
     }
     let counted = counted(&cells);
-    let assemble = || assemble(kind, &plan, facts, cells, started_at);
+    let assemble = || assemble((kind, output), &plan, facts, cells, started_at);
     let mut report = guarded(&format!("document of {counted}"), assemble)??;
     report.members = members;
-    report::name_limits(&mut report);
+    report::name_members(&mut report);
     error.iter().for_each(|why| report::name_lost_member(&mut report, &why.to_string()));
     // A part that fails from here on is missing from the document, which is still written.
     let host_facts = guarded("host facts", || {
@@ -149,6 +148,12 @@ pub(crate) fn measure<B: CellRunner>(
     telemetry.warnings(&report.warnings);
     let error = bugs.into_iter().next().or(error);
     Ok(RunOutput { report, error, interrupted, telemetry })
+}
+
+/// Checks the plan of a scenario, without a run.
+pub(crate) fn check_plan(scenario: Scenario, args: &CellArgs, machine: &Machine) -> CliResult<()> {
+    let scenario = Fleet::Alone.scenario(scenario, args)?;
+    Ok(Plan::new(scenario, machine).map(drop)?)
 }
 
 /// Judges the report; what was not judged is not valid.
@@ -187,7 +192,7 @@ fn run_part(
 }
 
 fn assemble(
-    kind: &str,
+    (kind, output): (&str, &OutputArgs),
     plan: &Plan,
     facts: &HostFacts,
     cells: Vec<Cell>,
@@ -197,18 +202,21 @@ fn assemble(
         part: "scenario".to_owned(),
         reason: error.to_string(),
     })?;
-    let Head { schema, kind, tool, command, started_at, host } = head(kind, started_at, facts);
+    let head = head(kind, output, started_at, facts);
+    let Head { schema, kind, tool, command, started_at, labels, host } = head;
     Ok(Report {
         schema,
         kind,
         tool,
         command,
         started_at,
+        labels,
         host,
         scenario,
         clock: None,
         input: None,
         choice: None,
+        capacity: None,
         path_mtu: None,
         cpu_throttling: None,
         warnings: report::left_out(&plan.left_out)
@@ -224,7 +232,13 @@ fn assemble(
     })
 }
 
-pub(crate) fn head(kind: &str, started_at: SystemTime, facts: &HostFacts) -> Head {
+/// The first fields of a document.
+pub(crate) fn head(
+    kind: &str,
+    output: &OutputArgs,
+    started_at: SystemTime,
+    facts: &HostFacts,
+) -> Head {
     Head {
         schema: SCHEMA.to_owned(),
         kind: kind.to_owned(),
@@ -232,10 +246,15 @@ pub(crate) fn head(kind: &str, started_at: SystemTime, facts: &HostFacts) -> Hea
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git: option_env!("UDPERF_GIT").map(str::to_owned),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-            features: URING_IS_BUILT_IN.then(|| "uring".to_owned()).into_iter().collect(),
+            features: [("mpi", cfg!(feature = "mpi")), ("uring", URING_IS_BUILT_IN)]
+                .iter()
+                .filter(|(_, is_built_in)| *is_built_in)
+                .map(|(name, _)| (*name).to_owned())
+                .collect(),
         },
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         started_at: humantime::format_rfc3339_millis(started_at).to_string(),
+        labels: output.labels.iter().cloned().collect(),
         host: report::host(facts),
     }
 }
@@ -323,14 +342,12 @@ impl Recorder<'_> {
     fn add_members(&mut self, facts: CellFacts<'_>) -> Option<u64> {
         let parts = self.parts.as_ref()?.borrow();
         let parts = parts.iter().filter(|part| part.direction == facts.direction);
-        let mut began = None;
+        let mut began = Vec::new();
         for MemberCell { rank, hostname, to, clock_bound, result, .. } in parts {
             let mut cell = report::cell(CellFacts { result, ..facts });
             cell.rate_pps = cell.rate_pps.map(|pps| pps / f64::from(self.plan.scenario.member.of));
             let (lag, bound) = (result.tx.start_lag.0, clock_bound.0);
-            // The earliest and the latest moment at which its senders may have begun.
-            let (first, last) = began.unwrap_or((u64::MAX, 0));
-            began = Some((first.min(lag.saturating_sub(bound)), last.max(lag + bound)));
+            began.push((lag, bound));
             let rank = u64::from(*rank);
             match self.members.iter_mut().find(|member| member.rank == rank) {
                 Some(member) => {
@@ -347,33 +364,11 @@ impl Recorder<'_> {
                 }),
             }
         }
-        began.map(|(first, last)| last - first)
+        (!began.is_empty()).then(|| fleet::spread_ns(began.into_iter()))
     }
 }
 
 /// Whether a run ended early for a reason that its report gives about the target.
 pub(crate) const fn is_of_target(error: &RunError) -> bool {
     matches!(error, RunError::NothingDelivered { .. } | RunError::Stuck { .. })
-}
-
-/// A flag that any ending signal sets; it never ends the program, which has state to restore.
-pub(crate) fn stop_gently() -> CliResult<StopFlag> {
-    let stop = Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    let all = [SIGINT, SIGTERM, SIGHUP, signal_hook::consts::SIGQUIT];
-    #[cfg(not(unix))]
-    let all = [SIGINT, SIGTERM];
-    for signal in all {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signals)?;
-    }
-    Ok(stop)
-}
-
-/// A flag that the first signal sets; another one after half a second ends the program at once.
-pub(crate) fn stop_on_signals() -> CliResult<StopFlag> {
-    #[cfg(unix)]
-    let (all, keep) = ([SIGINT, SIGTERM, SIGHUP], [SIGHUP]);
-    #[cfg(not(unix))]
-    let (all, keep) = ([SIGINT, SIGTERM], []);
-    sys::stop_on_signals(&all, &keep, Exit::Interrupted as i32).map_err(CliError::Signals)
 }

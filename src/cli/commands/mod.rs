@@ -2,13 +2,16 @@
 
 pub(crate) mod ab;
 mod blast;
+mod capacity;
 pub(crate) mod compare;
+pub(crate) mod doctor;
 pub(crate) mod fleet_check;
 mod load;
 mod measure;
 mod pairs;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod scenario_file;
 pub(crate) mod search;
 pub(crate) mod server;
 pub(crate) mod shell;

@@ -3,28 +3,40 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::run::{apply_gates, judge, write};
+use super::run::{apply_gates, check_junit, judge, write};
 use crate::cli::args::{ReportArgs, RunOutputArgs};
-use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
+use crate::cli::error::{CliError, CliResult, Exit, guarded, usage, worst};
 use crate::cli::output::{Outputs, shown, warn_stderr};
 use crate::compare::history::{Filter, History, history};
-use crate::compare::store::{self, Other, Stored};
+use crate::compare::other::Other;
+use crate::compare::store::{self, Stored};
 use crate::document::Report;
 use crate::report::format::text::Style;
 use crate::report::format::{Document, Format, RenderOptions, csv, html, junit, markdown};
 use crate::report::{Condition, RenderError, checks::validity::invalid_lines};
+use crate::scenario_result::ScenarioDocument;
 
 pub(crate) fn run(args: &ReportArgs) -> CliResult {
     let output = &args.output;
+    if !output.common.labels.is_empty() {
+        return usage("--label is kept with what a command measures; omit it here");
+    }
     let mut outputs = Outputs::check::<Report>(&output.common, &output.files())?;
     outputs.is_repeatable = true;
     outputs.protect(args.files.iter().map(PathBuf::as_path))?;
     if let [path] = &args.files[..]
         && !args.history
-        && let Some(found) = store::other(path)
     {
-        return show_other(&found?, output, &outputs);
+        if let Some(run) = ScenarioDocument::read(path) {
+            let run = run?;
+            let exit = if run.is_invalid() { Exit::Invalid } else { Exit::Success };
+            return show_other(("run", &run), output, &outputs).map(|()| exit);
+        }
+        if let Some(found) = store::other(path) {
+            return show_one(&found?, output, &outputs);
+        }
     }
+    check_junit(output)?;
     let mut runs = load(args)?;
     outputs.protect(runs.iter().map(|run| run.path.as_path()))?;
     let gated = guarded("gates", || {
@@ -40,37 +52,42 @@ pub(crate) fn run(args: &ReportArgs) -> CliResult {
     guarded("gates", || judge(&run.report, output, ""))
 }
 
-fn show_other(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> CliResult {
-    fn write<D: Document>(found: &Other, document: &D, outputs: &Outputs) -> CliResult<()> {
-        match outputs.unsupported::<D>() {
-            Some(flag) => refuse(found, flag),
-            None => outputs.write(document, &RenderOptions::default()),
-        }
-    }
-    fn refuse(found: &Other, flag: &str) -> CliResult<()> {
-        let kind = found.kind();
-        usage(format!("--{flag} needs a run, but this is a document of kind '{kind}'"))
-    }
-    if args.max_missed.is_some() {
-        refuse(found, "max-missed")?;
-    }
-    if args.is_gated() {
-        refuse(found, "fail-if")?;
-    }
+fn show_one(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> CliResult {
+    let kind = found.kind();
     match found {
-        Other::Verdict(document) => write(found, &**document, outputs),
-        Other::Search(document) => write(found, &**document, outputs),
-        Other::Sink(document) => write(found, &**document, outputs),
-        Other::Echo(document) => write(found, &**document, outputs),
+        Other::Verdict(document) => show_other((kind, &**document), args, outputs),
+        Other::Search(document) => show_other((kind, &**document), args, outputs),
+        Other::Sink(document) => show_other((kind, &**document), args, outputs),
+        Other::Echo(document) => show_other((kind, &**document), args, outputs),
+        Other::Doctor(document) => show_other((kind, &**document), args, outputs),
     }?;
     Ok(if found.is_invalid() { Exit::Invalid } else { Exit::Success })
+}
+
+/// Shows a document of a kind without conditions.
+fn show_other<D: Document>(
+    (kind, document): (&str, &D),
+    args: &RunOutputArgs,
+    outputs: &Outputs,
+) -> CliResult<()> {
+    let max_missed = args.max_missed.map(|_| "max-missed");
+    let fail_if = args.is_gated().then_some("fail-if");
+    match max_missed.or(fail_if).or_else(|| outputs.unsupported::<D>()) {
+        Some(flag) => {
+            usage(format!("--{flag} needs a run, but this is a document of kind '{kind}'"))
+        }
+        None => outputs.write(document, &RenderOptions::default()),
+    }
 }
 
 /// All runs in the order of the arguments, oldest first in each folder, each file once.
 fn load(args: &ReportArgs) -> CliResult<Vec<Stored>> {
     let (mut runs, mut seen) = (Vec::new(), BTreeSet::new());
     for path in &args.files {
-        let loaded = store::load(path)?;
+        let loaded = match args.history {
+            true => store::load_with_steps(path)?,
+            false => store::load(path)?,
+        };
         if !args.output.common.quiet {
             for (path, why) in &loaded.skipped {
                 warn_stderr(&format!("{} is left out: {why}", path.display()));
@@ -167,9 +184,7 @@ fn show_several(
         guarded("gates", || judge(&run.report, output, &name))
     };
     let exits = runs.0.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
-    // Invalid takes precedence over a condition that held, and that over success.
-    let worst = [Exit::Invalid, Exit::ConditionHeld].into_iter().find(|exit| exits.contains(exit));
-    Ok(worst.unwrap_or(Exit::Success))
+    Ok(worst(exits))
 }
 
 fn show_history(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> CliResult {

@@ -3,25 +3,24 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 
-use super::measure::{
-    self, MeasureContext, RunInput, RunOutput, StopFlag, is_of_target, stop_on_signals,
-};
+use super::measure::{self, MeasureContext, RunInput, RunOutput, is_of_target};
 use super::{blast, load, pairs};
-use crate::cli::args::{BenchArgs, CellArgs, CellCommand, RunOutputArgs};
-use crate::cli::error::{CliError, CliResult, Exit, guarded};
+use crate::cli::args::{BenchArgs, CellArgs, CellCommand, RunOutputArgs, TelemetryArgs};
+use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
 use crate::cli::fleet::Fleet;
+use crate::cli::live::check_built_in;
 use crate::cli::output::{EVENTS, Outputs, name_warnings, warn_stderr};
 use crate::cli::scenario;
+use crate::cli::stop::{StopFlag, stop_on_signals};
 use crate::document::Report;
+use crate::plan::Machine;
 use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_with_max_missed};
 use crate::report::{self, format::RenderOptions};
 use crate::run::LocalRunner;
 
 pub(crate) fn run(command: &CellCommand) -> CliResult {
     let CellArgs { output, telemetry, .. } = command.cells();
-    let files = output.files().into_iter().chain([(EVENTS, telemetry.events.as_deref())]);
-    let mut outputs = Outputs::check::<Report>(&output.common, &Vec::from_iter(files))?;
-    outputs.protect(command.inputs())?;
+    let outputs = outputs(command, output, telemetry)?;
     let stop = stop_on_signals()?;
     let words = std::env::args_os().skip(1).collect::<Vec<_>>();
     let fleet = match join(command, &words, &stop)? {
@@ -46,6 +45,53 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
         Some(error) => Err(error),
         None if interrupted => Ok(Exit::Interrupted),
         None => guarded("gates", || judge(&report, output, "")),
+    }
+}
+
+/// Refuses JUnit of a run without conditions, which would have no case.
+pub(crate) fn check_junit(output: &RunOutputArgs) -> CliResult<()> {
+    match output.junit.is_some() && !output.is_gated() {
+        true => usage("--junit has a case per --fail-if; give one, such as 'loss>0.1%'"),
+        false => Ok(()),
+    }
+}
+
+fn outputs(
+    command: &CellCommand,
+    output: &RunOutputArgs,
+    telemetry: &TelemetryArgs,
+) -> CliResult<Outputs> {
+    check_junit(output)?;
+    let files = output.files().into_iter().chain([(EVENTS, telemetry.events.as_deref())]);
+    let mut outputs = Outputs::check::<Report>(&output.common, &Vec::from_iter(files))?;
+    outputs.protect(command.inputs())?;
+    Ok(outputs)
+}
+
+/// Checks what can be checked before anything is sent.
+pub(crate) fn check(command: &CellCommand, machine: &Machine) -> CliResult<()> {
+    let CellArgs { output, telemetry, .. } = command.cells();
+    outputs(command, output, telemetry)?;
+    check_built_in(telemetry.live.live)?;
+    check_plan(command, machine)
+}
+
+/// Checks the plan of a command, which `search` and `ab` run.
+pub(crate) fn check_plan(command: &CellCommand, machine: &Machine) -> CliResult<()> {
+    match command {
+        CellCommand::Bench(args) if args.pairing().is_some() => usage(
+            "--pairs and --incast measure between processes of a launcher, and steps are single \
+             processes",
+        ),
+        CellCommand::Bench(args) => {
+            let (mut scenario, mut machine) = (scenario::bench(args)?, machine.clone());
+            scenario::without_ip(&scenario, &mut machine);
+            scenario::resolve_defaults(&mut scenario, &args.cells, &machine);
+            measure::check_plan(scenario, &args.cells, &machine)
+        }
+        CellCommand::Blast(args) => blast::check(args, machine),
+        CellCommand::Load(args) => load::check(&args.exchange, Some(&args.requests), machine),
+        CellCommand::Ping(args) => load::check(args, None, machine),
     }
 }
 

@@ -1,16 +1,18 @@
 //! `udperf sink` and `udperf echo`: servers on a fixed port.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
 use super::blast::{key, random};
-use super::measure::{head, stop_on_signals};
+use super::measure::head;
 use crate::cli::args::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::live::{ServerView, check_built_in};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::{StatusLine, client_left};
 use crate::cli::scenario::{INTERVAL, INTERVALS_FROM, listen, server_cores};
+use crate::cli::stop::stop_on_signals;
+use crate::cli::target::check_joins;
 use crate::cli::telemetry::{ClientLabels, MetricsEndpoint, RunTotals};
 use crate::document::{EchoDocument, ServerInterval, SinkDocument};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
@@ -63,7 +65,7 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     })?;
     drop((line, view));
     log.iter_mut().for_each(|log| log.end(from_left + tally.unsolicited.totals.datagrams));
-    let mut document = report::sink(head("sink", started_at, &facts), &tally, &facts);
+    let mut document = report::sink(head("sink", &args.output, started_at, &facts), &tally, &facts);
     document.cpu_throttling = throttle.end();
     let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
     keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
@@ -120,10 +122,7 @@ fn sink_options(args: &SinkArgs, machine: &Machine) -> CliResult<SinkOptions> {
 
 fn sink_sockets(args: &SinkArgs) -> CliResult<Vec<Options>> {
     let (addrs, dev) = listen(&args.server)?;
-    let join = args.join.as_ref();
-    if let Some((group, _)) = join {
-        check_join(*group, &addrs)?;
-    }
+    check_joins(&args.join, &addrs)?;
     let mut port = args.server.port;
     let mut sockets = Vec::new();
     for addr in addrs {
@@ -131,33 +130,22 @@ fn sink_sockets(args: &SinkArgs) -> CliResult<Vec<Options>> {
             bind: SocketAddr::new(addr, port),
             buffer: args.server.socket_buffer,
             dev: dev.clone(),
-            join: join.map(|join| join.0).filter(|group| group.is_ipv4() == addr.is_ipv4()),
-            join_dev: join.and_then(|join| join.1.clone()),
+            joins: args
+                .join
+                .iter()
+                .filter(|one| one.group.is_ipv4() == addr.is_ipv4())
+                .cloned()
+                .collect(),
             ..Options::default()
         };
         if port == 0 && args.server.bind.is_none() {
             // The port that the first family got, for both.
-            let probe = Udp::open(&Options { join: None, ..options.clone() });
+            let probe = Udp::open(&Options { joins: Vec::new(), ..options.clone() });
             port = probe.map_err(RunError::from)?.local.port();
         }
         sockets.push(Options { bind: SocketAddr::new(addr, port), ..options });
     }
     Ok(sockets)
-}
-
-/// Refuses a group from which these addresses receive nothing.
-fn check_join(group: IpAddr, addrs: &[IpAddr]) -> CliResult<()> {
-    let receives = |addr: &IpAddr| {
-        *addr == group || addr.is_unspecified() && addr.is_ipv4() == group.is_ipv4()
-    };
-    if addrs.iter().any(receives) {
-        return Ok(());
-    }
-    let addrs = addrs.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
-    usage(format!(
-        "--join {group}: a socket that is bound to {addrs} receives no datagrams of that group; \
-         omit --bind and the other family, and name the device with --dev"
-    ))
 }
 
 /// Publishes what the sink has counted; `left`: the sum over clients that have left.
@@ -311,7 +299,7 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     drop((line, view));
     log.iter_mut().for_each(|log| log.end(tally.counters.received));
     let EchoOptions { engine, wait, delay, drop, .. } = options;
-    let head = head("echo", started_at, &facts);
+    let head = head("echo", &args.output, started_at, &facts);
     let mut document = report::echo(head, &tally, (engine, wait), delay, drop);
     let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
     keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
@@ -386,7 +374,8 @@ mod tests {
         (traffic.totals.size, traffic.drops) = (Some((20, 64)), 8);
         traffic.totals.span = Some((Nanos(1_000), Nanos(5_000)));
         traffic.most = Some((([192, 0, 2, 1], 9).into(), 3));
-        let client = ClientCounts { from: ([127, 0, 0, 1], 9).into(), sent: 0, received: 5 };
+        let client =
+            ClientCounts { from: ([127, 0, 0, 1], 9).into(), sent: 0, received: 5, lost: 0 };
         let all = "1 clients: 5 datagrams · unsolicited: 3 datagrams, 192 B from 1 sources, \
                    of 20–64 bytes, mean gap 2.00 µs, most from 192.0.2.1:9 (3), \
                    8 dropped at full buffers";

@@ -1,29 +1,19 @@
-//! `udperf doctor`, `explain`, `completions` and `man`.
+//! `udperf explain`, `completions` and `man`.
 
 use std::path::Path;
 
-use clap::{ColorChoice, Command, CommandFactory};
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::cli::args::Cli;
-use crate::cli::error::{CliError, CliResult, EXITS, Exit, usage};
-use crate::cli::output::{self, OutputTarget, print};
-use crate::host::{self, Depth};
+use crate::cli::error::{CliError, CliResult, EXITS, Exit, NEAR, usage};
+use crate::cli::output::{OutputTarget, print};
 use crate::report::checks::topics::{Topic, topics};
-use crate::report::{self, HostRequirements, format::text::wrap};
+use crate::report::format::text::wrap;
 
 /// The version in manual pages.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
-
-pub(crate) fn doctor(socket_buffer: usize, threads: u16, color: ColorChoice) -> CliResult {
-    let mut facts = host::host_info(Depth::Full);
-    facts.device = host::default_device();
-    let threads = usize::from(threads);
-    let requirements = HostRequirements { socket_buffer, threads, ..HostRequirements::DEFAULT };
-    let checks = report::check_host(&facts, requirements);
-    print(&report::doctor(&checks, &facts, output::color(color)))
-}
 
 pub(crate) fn completions(shell: Shell) -> CliResult {
     let mut text = Vec::new();
@@ -123,9 +113,6 @@ fn long(name: &str) -> CliResult<String> {
     usage(format!("cannot explain '{name}{cut}': unknown name; {hint}"))
 }
 
-/// Likeness from which a name is suggested, arbitrary: as clap does.
-const NEAR: f64 = 0.7;
-
 fn topic_page(topic: &Topic) -> String {
     let title = format!("{} {}: {}\n", topic.kind, topic.name, topic.title);
     let lines = wrap(&topic.text, WIDTH - INDENT, 0);
@@ -135,9 +122,12 @@ fn topic_page(topic: &Topic) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::commands::scenario_file::schema::scenario_file;
+    use crate::cli::output;
     use crate::compare::Comparison;
-    use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
+    use crate::document::{DoctorDocument, EchoDocument, Report, SearchDocument, SinkDocument};
     use crate::report::schema::{self, schema_of};
+    use crate::scenario_result::ScenarioDocument;
 
     #[test]
     fn schemas_are_those_of_the_structures() {
@@ -147,6 +137,13 @@ mod tests {
             ("search", schema::SEARCH, schema_of::<SearchDocument>("udperf search")),
             ("sink", schema::SINK, schema_of::<SinkDocument>("udperf sink")),
             ("echo", schema::ECHO, schema_of::<EchoDocument>("udperf echo")),
+            (
+                "scenario-result",
+                schema::SCENARIO_RESULT,
+                schema_of::<ScenarioDocument>("udperf run"),
+            ),
+            ("scenario-file", schema::SCENARIO_FILE, scenario_file()),
+            ("doctor", schema::DOCTOR, schema_of::<DoctorDocument>("udperf doctor")),
         ] {
             let current = output::pretty(&value);
             if std::env::var_os("UDPERF_UPDATE_DOCS").is_some() {

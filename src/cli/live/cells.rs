@@ -13,7 +13,7 @@ use crate::cli::progress::{
     time_left,
 };
 use crate::document::{Cell, Interval, KernelDrops};
-use crate::plan::Plan;
+use crate::plan::{Direction, Plan, Route};
 use crate::report;
 use crate::report::format::text::style::{UNKNOWN, counted, grouped, percent};
 use crate::run::Progress;
@@ -39,6 +39,7 @@ impl<'a> CellsView<'a> {
             return Ok(None);
         }
         let model = Model {
+            is_both: plan.scenario.route == Route::Both,
             title: format!("udperf {kind} {}", plan.scenario.target).trim_end().to_owned(),
             state: "starts".to_owned(),
             titles: ["cells done", "rate", "lost", "loss", "p50", "p99", "most lost at"],
@@ -58,11 +59,10 @@ impl<'a> CellsView<'a> {
             self.cell = (done, Instant::now());
             self.intervals.begin_cell();
         }
-        // With two directions, the charts are those of what this host sends.
         let [forward, reverse] =
             live.map(|live| self.intervals.observe(done, live)).unwrap_or_default();
-        let sends = self.plan.scenario.route.sends();
-        let new = if sends { forward } else { reverse };
+        let is_sent = self.plan.scenario.route.sends();
+        let (new, back) = if is_sent { (forward, reverse) } else { (reverse, forward) };
         let drops = live.and_then(report::build::live_drops);
         let time = self.plan.scenario.limit.time();
         let time = time.map(|time| format!(" of {time}")).unwrap_or_default();
@@ -76,18 +76,28 @@ impl<'a> CellsView<'a> {
         self.view.update(|model| {
             if is_new {
                 model.intervals.clear();
+                model.reverse.clear();
             }
             model.intervals.extend(new);
+            model.reverse.extend(back);
             model.state = format!("cell {}/{of} {id}{trial} · {phase}{left}", done + 1);
             model.facts = facts(&model.intervals, drops.as_ref());
+            if model.is_both {
+                let text = so_far(&model.reverse).join(" · ");
+                model.facts.insert(1, ("received", text));
+            }
         });
     }
 
     /// Shows the result of a cell, which has what its intervals did not know.
     pub(crate) fn measured(&mut self, cell: &Cell) {
-        let row = row(cell, &trial_word(self.plan.scenario.trials, cell.trial));
+        let is_back = self.plan.scenario.route == Route::Both
+            && cell.direction.as_deref() == Some(Direction::Reverse.word());
+        let trial = trial_word(self.plan.scenario.trials, cell.trial);
+        let row = row(cell, &(trial + if is_back { " reverse" } else { "" }));
         self.view.update(|model| {
-            model.intervals.clone_from(&cell.intervals);
+            let shown = if is_back { &mut model.reverse } else { &mut model.intervals };
+            shown.clone_from(&cell.intervals);
             model.add_row(row);
         });
     }
@@ -106,8 +116,8 @@ fn known(name: &str, count: Option<u64>) -> String {
     format!("{name} {}", count.map_or_else(|| UNKNOWN.to_owned(), grouped))
 }
 
-/// What the cell has come to so far, in lines with labels.
-fn facts(intervals: &[Interval], drops: Option<&KernelDrops>) -> Vec<(&'static str, String)> {
+/// Counts of these intervals: three always, and of the rest what there is.
+fn so_far(intervals: &[Interval]) -> Vec<String> {
     let counts = [
         ("sent", sum(intervals, |one| Some(one.sent))),
         ("received", sum(intervals, |one| one.received)),
@@ -117,10 +127,14 @@ fn facts(intervals: &[Interval], drops: Option<&KernelDrops>) -> Vec<(&'static s
         ("reordered", sum(intervals, |one| one.reordered)),
         ("late", sum(intervals, |one| one.late)),
     ];
-    // Of the rest, what there is.
     let (always, rest) = counts.split_at(3);
     let rest = rest.iter().filter(|(_, count)| count.is_some_and(|count| count > 0));
-    let so_far: Vec<_> = always.iter().chain(rest).map(|one| known(one.0, one.1)).collect();
+    always.iter().chain(rest).map(|one| known(one.0, one.1)).collect()
+}
+
+/// The results of the cell so far, in lines with labels.
+fn facts(intervals: &[Interval], drops: Option<&KernelDrops>) -> Vec<(&'static str, String)> {
+    let lost = sum(intervals, |one| one.lost);
     let stalls = sum_counts(intervals.iter().filter_map(|one| one.stalls));
     let stalled = sum_counts(intervals.iter().filter_map(|one| one.stalled_ns));
     let stalls = match stalls {
@@ -130,8 +144,8 @@ fn facts(intervals: &[Interval], drops: Option<&KernelDrops>) -> Vec<(&'static s
     };
     let cpu = intervals.last().and_then(cpu).unwrap_or_else(|| UNKNOWN.to_owned());
     vec![
-        ("so far", so_far.join(" · ")),
-        ("drops", drops.map_or_else(|| UNKNOWN.to_owned(), |drops| places(drops, counts[2].1))),
+        ("so far", so_far(intervals).join(" · ")),
+        ("drops", drops.map_or_else(|| UNKNOWN.to_owned(), |drops| places(drops, lost))),
         ("stalls", format!("{stalls} · CPU {cpu}")),
     ]
 }

@@ -112,15 +112,15 @@ pub(super) fn side_by_side(width: u16, is_server: bool) -> u16 {
 }
 
 impl TimeChart {
-    /// Draws it; `area` has at least four rows.
+    /// Draws it; `area` has at least four rows. `note` follows the title.
     pub(super) fn draw(
         &self,
-        intervals: &[Interval],
+        (intervals, note): (&[Interval], &str),
         area: Rect,
         buffer: &mut Buffer,
         has_colors: bool,
     ) {
-        self.legend(intervals, area, buffer, has_colors);
+        self.legend((intervals, note), area, buffer, has_colors);
         let plot = Rect {
             x: area.x + LABELS,
             y: area.y + 1,
@@ -167,11 +167,18 @@ impl TimeChart {
     }
 
     /// The title, and each series with its latest value.
-    fn legend(&self, intervals: &[Interval], area: Rect, buffer: &mut Buffer, has_colors: bool) {
+    fn legend(
+        &self,
+        (intervals, note): (&[Interval], &str),
+        area: Rect,
+        buffer: &mut Buffer,
+        has_colors: bool,
+    ) {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let end = area.right().saturating_sub(1);
         let room = |x: u16| usize::from(end.saturating_sub(x));
-        let (mut x, y) = buffer.set_stringn(area.x, area.y, self.title, room(area.x), bold);
+        let (x, y) = buffer.set_stringn(area.x, area.y, self.title, room(area.x), bold);
+        let (mut x, _) = buffer.set_stringn(x, y, note, room(x), bold);
         for series in self.series {
             let latest = intervals.last().and_then(series.of).map(self.show);
             let latest = latest.unwrap_or_else(|| UNKNOWN.to_owned());
@@ -339,7 +346,7 @@ mod tests {
         };
         let intervals: Vec<_> = (0..10).map(|at| one(at, if at == 9 { 10 } else { 0 })).collect();
         let mut buffer = Buffer::empty(area);
-        CHARTS[1].draw(&intervals, area, &mut buffer, true);
+        CHARTS[1].draw((&intervals, ""), area, &mut buffer, true);
         let row = |y: u16| -> String {
             (0..area.width).filter_map(|x| buffer.cell((x, y))).map(|cell| cell.symbol()).collect()
         };

@@ -28,7 +28,7 @@ pub(super) struct Screen {
     pub(super) chart: usize,
 }
 
-const HELP: [&str; 15] = [
+const HELP: [&str; 16] = [
     "q        end the run, as Ctrl-C; the report of what was measured follows",
     "p        freeze the view, and go on; the run is not affected",
     "Ctrl-Z   stop the program, and its measurement with it; fg continues both",
@@ -37,6 +37,7 @@ const HELP: [&str; 15] = [
     "",
     "An interval is shown when what was due in it has had time to arrive. What",
     "arrives later is in the report.",
+    "→ ←      with --bidir: what this host sends, and what it receives",
     "–        not known (yet), such as what the other host counts",
     "drops    by place, of all traffic of this network namespace, since the cell",
     "         began",
@@ -98,8 +99,13 @@ fn parts(model: &Model, screen: &Screen, area: Rect, buffer: &mut Buffer) {
     for at in 0..count {
         let width = area.width / count;
         let area = Rect { x: at * width, y: area.y, width, height: charts };
-        let chart = chart(screen.chart.wrapping_add(at.into()), model.is_server);
-        chart.draw(&model.intervals, area, buffer, screen.has_colors);
+        let number = screen.chart.wrapping_add(at.into());
+        let (number, shown) = match model.is_both {
+            true if number % 2 == 0 => (number / 2, (&model.intervals[..], " of what is sent")),
+            true => (number / 2, (&model.reverse[..], " of what is received")),
+            false => (number, (&model.intervals[..], "")),
+        };
+        chart(number, model.is_server).draw(shown, area, buffer, screen.has_colors);
     }
     let mut y = area.y + charts;
     draw_intervals(model, Rect { y, height: table, ..area }, buffer);
@@ -173,10 +179,18 @@ fn draw_intervals(model: &Model, area: Rect, buffer: &mut Buffer) {
     };
     line(area.y, bold, &|(title, ..)| (*title).to_owned());
     let shown = usize::from(area.height.saturating_sub(2));
-    let latest = &model.intervals[model.intervals.len().saturating_sub(shown)..];
-    for (y, interval) in (area.y + 1..).zip(latest) {
-        line(y, Style::new(), &|(.., figure)| {
-            figure(interval).unwrap_or_else(|| UNKNOWN.to_owned())
+    let latest = |all: &'_ [Interval], shown: usize| all.len().saturating_sub(shown)..all.len();
+    let (own, back) = (&model.intervals, &model.reverse);
+    let [own, back] = match model.is_both {
+        true => [&own[latest(own, shown.div_ceil(2))], &back[latest(back, shown / 2)]],
+        false => [&own[latest(own, shown)], &[]],
+    };
+    let sent = if model.is_both { "→ " } else { "" };
+    let rows = own.iter().map(|one| (sent, one)).chain(back.iter().map(|one| ("← ", one)));
+    for (y, (way, interval)) in (area.y + 1..).zip(rows) {
+        line(y, Style::new(), &|(title, _, figure)| {
+            let way = if *title == COLUMNS[0].0 { way } else { "" };
+            way.to_owned() + &figure(interval).unwrap_or_else(|| UNKNOWN.to_owned())
         });
     }
 }
@@ -309,5 +323,26 @@ mod tests {
                 assert_eq!(lines(model, &screen, width, height).len(), usize::from(height));
             }
         }
+    }
+
+    #[test]
+    fn both_directions_are_shown() {
+        let mut both = Model { is_both: true, ..model() };
+        let last = both.intervals.last().unwrap().clone();
+        both.reverse = vec![Interval { sent: 5_000, received: Some(4_321), ..last }];
+        let screen = Screen { has_colors: true, ..Screen::default() };
+        let frame = lines(&both, &screen, 140, 40);
+        assert!(frame[1].contains("rate of what is sent  sent 1.03 kpps"), "{}", frame[1]);
+        assert!(frame[1].contains("rate of what is received  sent 5.00 kpps"), "{}", frame[1]);
+        assert!(has(&frame, "→ 29–30") && has(&frame, "← 29–30"), "{frame:#?}");
+        // One chart at a time, of each direction in turn.
+        let titles = (0..6).map(|chart| {
+            let screen = Screen { chart, ..Screen::default() };
+            lines(&both, &screen, 80, 24)[1].split("  ").next().unwrap().to_owned()
+        });
+        let expected = ["rate", "loss", "latency"]
+            .iter()
+            .flat_map(|name| ["sent", "received"].map(|what| format!("{name} of what is {what}")));
+        assert!(titles.eq(expected));
     }
 }

@@ -21,6 +21,10 @@ pub(super) struct Model {
     pub(super) is_server: bool,
     /// Of the running cell, or of a server.
     pub(super) intervals: Vec<Interval>,
+    /// The reverse direction, if this host sends and receives (`--bidir`).
+    pub(super) reverse: Vec<Interval>,
+    /// Whether it does.
+    pub(super) is_both: bool,
     /// Labels, and what is known beside intervals.
     pub(super) facts: Vec<(&'static str, String)>,
     /// Cells that are done, or clients that have left.

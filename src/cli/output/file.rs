@@ -173,6 +173,12 @@ impl OutputTarget {
     }
 }
 
+/// The file that an output to this path replaces; `None` if it is written in place, or cannot be
+/// written.
+pub(crate) fn replaced_file(path: &Path) -> Option<PathBuf> {
+    OutputTarget { flag: "", path: path.to_owned() }.file().ok().flatten()
+}
+
 /// The folder and the name of a file; an error if the path can only be a folder.
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     let Some(name) = path.file_name() else {

@@ -1,8 +1,10 @@
 use clap::Parser;
 
+use super::recorded::leap;
 use super::*;
 use crate::cli::error::Exit;
 use crate::payload::{IdAt, MatchRule, Number, RequestOrder};
+use crate::plan::Limit;
 use crate::unit::Nanos;
 
 #[derive(Debug, Parser)]
@@ -27,6 +29,20 @@ fn preset(preset: Preset) -> Spec {
     Spec::of(RequestSource::Preset(preset))
 }
 
+fn options(all: &[&str]) -> EdnsOptions {
+    let mut options = EdnsOptions::default();
+    all.iter().for_each(|word| options.add(word).unwrap());
+    options
+}
+
+/// The first request.
+fn written(spec: &Spec) -> Vec<u8> {
+    let (requests, _) = spec.compile(1).unwrap();
+    let mut slot = vec![0; requests.largest];
+    let len = requests.write(0, 0, 0, &mut slot);
+    slot[..len].to_vec()
+}
+
 #[test]
 fn presets_have_their_own_flags() {
     let (dns, a) = (Preset::Dns, || Dns::of("a"));
@@ -38,6 +54,14 @@ fn presets_have_their_own_flags() {
         ("dns --name a --no-edns --no-recursion", dns(Dns { edns: None, recursion: false, ..a() })),
         ("dns --edns --name a --random-subdomain 8", dns(Dns { random_subdomain: Some(8), ..a() })),
         ("dns --name a --edns=4096", dns(Dns { edns: Some(4_096), ..a() })),
+        (
+            "dns --name a --ecs 10.1.0.0/16",
+            dns(Dns { options: options(&["8:000110000A01"]), ..a() }),
+        ),
+        (
+            "dns --name a --cookie=0102030405060708 --edns-option 3: --edns-option 9:ff",
+            dns(Dns { options: options(&["10:0102030405060708", "3:", "9:ff"]), ..a() }),
+        ),
         ("ntp", Preset::Ntp),
         ("stun --fingerprint", Preset::Stun { fingerprint: true }),
         ("memcached-udp", Preset::Memcached { key: "udperf".into() }),
@@ -49,8 +73,15 @@ fn presets_have_their_own_flags() {
     ] {
         let words: Vec<_> = ["--preset"].into_iter().chain(words.split(' ')).collect();
         let spec = one(&words);
-        assert_eq!(spec, preset(expected), "{words:?}");
-        spec.compile(1).unwrap();
+        let expected = preset(expected);
+        assert_eq!(written(&spec), written(&expected), "{words:?}");
+        let without = |spec: &Spec| match spec.source.clone() {
+            RequestSource::Preset(Preset::Dns(dns)) => {
+                preset(Preset::Dns(Dns { options: EdnsOptions::default(), ..dns }))
+            }
+            _ => spec.clone(),
+        };
+        assert_eq!(without(&spec), without(&expected), "{words:?}");
     }
     let specs = specs_of(&["--preset", "echo"], &[64, 1_472]).unwrap();
     assert_eq!(specs, [64, 1_472].map(|size| preset(Preset::Echo { size })));
@@ -65,6 +96,15 @@ fn templates_have_options() {
     assert_eq!(spec.source, RequestSource::Text("é{id}".to_owned()));
     assert_eq!((spec.encoding.name(), spec.order), ("windows-1252", RequestOrder::Random));
     assert_eq!((spec.rule, spec.fields), (MatchRule::IdAt(4), true));
+    let rules = ["--match", "after:x=", "--expect", "prefix:a", "--expect", "byte@0=0x41"];
+    let errors = ["--error", "no=text:=b", "--error", "regex:(?<name>4..)"];
+    let spec = one(&[&["--text", "{id}"], &rules[..], &errors].concat());
+    assert_eq!(spec.rule, MatchRule::After("x=".to_owned()));
+    let matching = spec.compile(1).unwrap().1;
+    assert_eq!(matching.to_string(), "id (dec10) after \"x=\"");
+    let expected =
+        ["expecting \"prefix:a or byte@0=0x41\"", "errors \"no=text:=b or regex:(?<name>4..)\""];
+    assert_eq!(matching.rules(), expected);
     let spec = one(&["--hex", "0102", "--id-at", "0:u16be", "--fields", "off"]);
     assert_eq!(spec.id_at, Some(IdAt { offset: 0, number: Number::Be(2) }));
     assert!(!spec.fields);
@@ -77,15 +117,16 @@ fn reads_files() {
     let name = path.to_str().unwrap();
     let bytes = b"a.example MX\n\xFF\n".to_vec();
     std::fs::write(&path, &bytes).unwrap();
-    assert_eq!(one(&["--lines", name]).source, RequestSource::Lines(bytes.clone()));
+    assert_eq!(one(&["--lines", name]).source, RequestSource::Lines(bytes.clone().into()));
     let spec = one(&["--file", name]);
     assert_eq!(spec.source, RequestSource::File(bytes.clone()));
     assert!(!spec.fields && one(&["--file", name, "--fields", "on"]).fields);
-    let capture = RequestSource::Capture { bytes: bytes.clone(), port: Some(53) };
-    assert_eq!(one(&["--pcap", name, "--pcap-port", "53"]).source, capture);
+    let capture = RequestSource::Capture { bytes: bytes.clone(), port: Some(53), inner: true };
+    let words = ["--pcap", name, "--pcap-port", "53", "--pcap-inner"];
+    assert_eq!(one(&words).source, capture);
     for (flag, strict) in [(None, false), (Some("--names-strict"), true)] {
         let words: Vec<_> = ["--preset", "dns", "--names", name].into_iter().chain(flag).collect();
-        let names = Names::Lines { bytes: bytes.clone(), strict };
+        let names = Names::Lines { bytes: bytes.clone().into(), strict };
         assert_eq!(one(&words), preset(Preset::Dns(Dns { names, ..Dns::of("") })));
     }
     std::fs::write(&path, [0; 65_508]).unwrap();
@@ -102,9 +143,15 @@ fn rejects_flags_that_do_not_fit() {
         ("--text a --pcap-port 53", "--pcap"),
         ("--text a --encoding utf-9", "is unknown"),
         ("--text a --id-at 0:u3", "use OFFSET:FORMAT"),
-        ("--text a --match dn", "use preset, id@OFFSET"),
+        ("--text a --match dn", "use preset, id@OFFSET, after:TEXT"),
+        ("--text a{id} --match regex:a(b", "'a(b', character 2: unclosed group"),
+        ("--text a --expect suffix:b", "use prefix:TEXT"),
+        ("--text a --error text:b", "write NAME=text:b"),
         ("--preset dns --name a --edns=100", "100"),
         ("--preset dns --names-strict", "--names <FILE>"),
+        ("--preset ntp --ecs 10.0.0.0/8", "--ecs is for --preset dns"),
+        ("--preset ntp --cookie", "--cookie is for --preset dns"),
+        ("--text a --edns-option 3:", "--preset"),
         ("--preset ntp --message a", "--preset statsd and --preset syslog"),
     ] {
         let error = specs_of(&words.split(' ').collect::<Vec<_>>(), &[]).unwrap_err();
@@ -126,7 +173,7 @@ fn errors_name_the_flag_and_the_file() {
         ),
     ] {
         let flags = Flags::try_parse_from(["load"].into_iter().chain(words)).unwrap();
-        let error = compile(&flags.requests, &[], 1).unwrap_err();
+        let error = compile(&flags.requests, &[], "127.0.0.1", 1).unwrap_err();
         assert!(error.to_string().starts_with(&start), "{error}");
         assert_eq!(error.exit(), Exit::Failed);
     }

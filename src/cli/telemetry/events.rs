@@ -108,11 +108,12 @@ impl Events {
     }
 
     pub(super) fn started(&mut self, head: &Head, plan: &Plan) {
-        let Head { kind, tool, command, started_at, .. } = head;
+        let Head { kind, tool, command, started_at, labels, .. } = head;
         self.send(
             "start",
             json!({
                 "kind": kind, "tool": tool, "command": command, "started_at": started_at,
+                "labels": labels,
                 "scenario": plan.scenario, "cells": plan.cells.len(),
             }),
         );

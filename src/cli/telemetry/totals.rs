@@ -185,7 +185,7 @@ impl RunTotals {
         let rx = &client.rx;
         let received = [
             ("received", Some(rx.received)),
-            ("lost", client.lost),
+            ("lost", Some(client.known_lost)),
             ("duplicate", Some(rx.duplicate)),
             ("late", Some(rx.late)),
         ];
@@ -197,7 +197,8 @@ impl RunTotals {
     /// Of a client that is at a sink, with its label if clients have any.
     pub(crate) fn of_present(client: &ClientCounts, label: Option<&str>) -> Self {
         let mut totals = Self::default();
-        totals.datagrams_of(label, "forward", [("received", Some(client.received))]);
+        let counts = [("received", Some(client.received)), ("lost", Some(client.lost))];
+        totals.datagrams_of(label, "forward", counts);
         totals.datagrams_of(label, "reverse", [("sent", Some(client.sent))]);
         totals
     }

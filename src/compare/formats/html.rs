@@ -7,6 +7,12 @@ use crate::report::format::html;
 use crate::report::format::text::style::Styler;
 
 pub(crate) fn render(comparison: &Comparison) -> String {
+    let (title, body) = body(comparison);
+    html::page(&title, &body)
+}
+
+/// The title of the page, and what is below it.
+pub(crate) fn body(comparison: &Comparison) -> (String, String) {
     let title = text::title(comparison).join(" · ");
     let tag = match comparison.verdict {
         Verdict::Better | Verdict::Same => "p class=\"valid\"",
@@ -28,5 +34,5 @@ pub(crate) fn render(comparison: &Comparison) -> String {
         text::sides(comparison).map(|(name, side, _)| format!("{name}: {}", text::runs(side)));
     let head = &comparison.head;
     body += &html::run((&head.started_at, &head.host, &head.tool), &sides, &head.command);
-    html::page(&title, &body)
+    (title, body)
 }

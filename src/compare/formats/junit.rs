@@ -7,6 +7,11 @@ use crate::report::format::junit::{self, Case, CaseOutcome, Suite};
 /// The file. Worse is a failure; undecided and missing cells are failures if `strict`, otherwise
 /// skipped. Sides that cannot be compared are errors; cells of the new runs only are skipped.
 pub(crate) fn render(comparison: &Comparison, strict: bool) -> String {
+    junit::render(&format!("udperf {}", comparison.head.kind), &suites(comparison, strict))
+}
+
+/// The suites of the file.
+pub(crate) fn suites(comparison: &Comparison, strict: bool) -> Vec<Suite> {
     let undecided = if strict { CaseOutcome::Failed("undecided") } else { CaseOutcome::Skipped };
     let case = |judgement: &Judgement| Case {
         name: judgement.metric.clone(),
@@ -36,7 +41,7 @@ pub(crate) fn render(comparison: &Comparison, strict: bool) -> String {
         let case = Case { name: reason.code.clone(), message, outcome: CaseOutcome::Invalid };
         Suite { name: reason.cell.clone().unwrap_or_else(|| "run".to_owned()), cases: vec![case] }
     }));
-    junit::render(&format!("udperf {}", comparison.head.kind), &suites)
+    suites
 }
 
 #[cfg(test)]

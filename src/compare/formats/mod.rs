@@ -2,9 +2,9 @@
 
 mod effects;
 mod figures;
-mod html;
-mod junit;
-mod markdown;
+pub(crate) mod html;
+pub(crate) mod junit;
+pub(crate) mod markdown;
 
 use super::{Comparison, text};
 use crate::report::format::text::Style;

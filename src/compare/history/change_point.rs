@@ -9,7 +9,7 @@ type Parts = BTreeMap<String, String>;
 
 /// Properties of a run by name; `None` if unknown, which is no change.
 #[derive(Debug, Clone)]
-pub(super) struct RunContext([(&'static str, Option<Parts>); 10]);
+pub(super) struct RunContext([(&'static str, Option<Parts>); 11]);
 
 impl RunContext {
     pub(super) fn of(report: &Report, cell: &Cell) -> Self {
@@ -40,6 +40,7 @@ impl RunContext {
                 command_line.map(|line| line.split_whitespace().map(parameter).collect()),
             ),
             ("sysctls", Some(host.sysctls.clone()).filter(|all| !all.is_empty())),
+            ("labels", Some(report.labels.clone())),
             ("device", host.device.as_ref().map(device)),
         ])
     }
@@ -84,7 +85,8 @@ fn only(these: &Parts, others: &Parts) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     /// What: `git`, `version`, `kernel`, `governor`, `engine`, `turbo`, `mitigations`,
-    /// `command line`, `sysctls` or `device`; of the latter four, those parts that differ.
+    /// `command line`, `sysctls`, `labels` or `device`; of the latter five, those parts that
+    /// differ.
     pub(crate) what: &'static str,
     /// The old value; `?` if unknown.
     pub(crate) from: String,

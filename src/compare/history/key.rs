@@ -33,6 +33,7 @@ pub(super) fn scenario(report: &Report) -> String {
     }));
     let number = |name: &str, default: u64| scenario[name].as_u64().filter(|&is| is != default);
     words.extend(number("streams", 1).map(|streams| format!("{streams} streams")));
+    words.extend(scenario["sources"].as_str().map(|sources| format!("sources {sources}")));
     words.extend(number("threads", 1).map(|threads| format!("{threads} threads")));
     words.extend(number("batch", 0).map(|batch| format!("batches of {batch}")));
     let buffer = number("socket_buffer", DEFAULT_BUFFER);

@@ -40,8 +40,19 @@ impl Client {
         let liveness = Arc::new(Mutex::new(Liveness::at(now)));
         let (time, rx, why) = ((now, now), RxTally::default(), String::new());
         let intervals = IntervalSeries::default();
-        let (cells, cut_short, lost, sent) = (0, 0, Some(0), 0);
-        let stats = ClientStats { from, time, cells, cut_short, rx, lost, sent, why, intervals };
+        let (cells, cut_short, lost, known_lost, sent) = (0, 0, Some(0), 0, 0);
+        let stats = ClientStats {
+            from,
+            time,
+            cells,
+            cut_short,
+            rx,
+            lost,
+            known_lost,
+            sent,
+            why,
+            intervals,
+        };
         let session = SinkSession {
             shared: Arc::clone(shared),
             sockets: Arc::clone(sockets),
@@ -63,8 +74,9 @@ impl Client {
 
     /// What it has counted so far.
     fn counts(&self) -> ClientCounts {
-        let [sent, received] = lock(&self.liveness).totals();
-        ClientCounts { from: self.stats.from, sent, received }
+        let liveness = lock(&self.liveness);
+        let ([sent, received], lost) = (liveness.totals(), liveness.known_lost);
+        ClientCounts { from: self.stats.from, sent, received, lost }
     }
 
     fn stats(self, why: CloseReason) -> ClientStats {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::slice::from_ref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use super::SinkOptions;
 use crate::clock::Clock;
 use crate::measure::{
     IntervalSeries, ListenerTally, Numbered, ServerRecorder, ServerSums, SinkTally, Snapshot,
-    UnsolicitedTraffic,
+    TrafficSource, UnsolicitedTraffic,
 };
 use crate::net::steer::{CONTROL_TAG, SLOT_SHIFT};
 use crate::net::{
@@ -123,7 +123,13 @@ impl ControlListener {
         Self { at, counter_socket, drops, requested, core: None, unsolicited, intervals }
     }
 
-    pub(super) fn count(&mut self, from: SocketAddr, datagram: &[u8], now: Nanos) {
+    pub(super) fn count(
+        &mut self,
+        (from, group): (SocketAddr, Option<IpAddr>),
+        datagram: &[u8],
+        now: Nanos,
+    ) {
+        let from = TrafficSource { from, group };
         self.unsolicited.count(from, datagram.len(), numbered(datagram), now);
     }
 
@@ -289,10 +295,10 @@ fn count(
             *lock(&progress.snapshot) = listener.snapshot();
         }
         match socket.recv_from(&mut buffer) {
-            Ok(BoundSender { len, from, called, to_many }) => {
+            Ok(BoundSender { len, from, called, to_many, group }) => {
                 progress.received_ns.store(now.0, Ordering::Relaxed);
                 let Some(sender) = from else { continue };
-                listener.count(sender, &buffer[..len], now);
+                listener.count((sender, group), &buffer[..len], now);
                 if answers && !to_many && answer_ping(&mut buffer[..len]) {
                     socket.send_to(&buffer[..len], sender, called);
                 }

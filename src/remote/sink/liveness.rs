@@ -23,6 +23,8 @@ pub(super) struct Liveness {
     pub(super) running: Option<([Arc<PhaseState>; 2], bool)>,
     /// Datagrams sent to the client, and received from it, in cells that have ended.
     pub(super) counted: [u64; 2],
+    /// Lost in those cells, as far as that is known.
+    pub(super) known_lost: u64,
 }
 
 impl Liveness {
@@ -33,6 +35,7 @@ impl Liveness {
             busy_until: Nanos::ZERO,
             running: None,
             counted: [0; 2],
+            known_lost: 0,
         }
     }
 

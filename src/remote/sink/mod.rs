@@ -75,6 +75,8 @@ pub(crate) struct ClientCounts {
     pub(crate) sent: u64,
     /// Datagrams received from it, each sequence number once.
     pub(crate) received: u64,
+    /// Lost of what it sent in the cells that have ended, as far as it reported that.
+    pub(crate) lost: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

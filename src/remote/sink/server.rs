@@ -146,7 +146,7 @@ impl<'a> Server<'a> {
             replies: mpsc::channel(),
             out: Vec::new(),
             answers_pings: options.key.is_none()
-                && options.sockets.iter().all(|socket| socket.join.is_none()),
+                && options.sockets.iter().all(|socket| socket.joins.is_empty()),
             listener_threads: ListenerThreads::default(),
             recorder,
             intervals,
@@ -247,7 +247,7 @@ impl<'a> Server<'a> {
 
     fn handle_datagram(&mut self, group: usize, from: SocketAddr, sender: BoundSender) {
         let now = Clock::Monotonic.now();
-        let BoundSender { len, to_many, .. } = sender;
+        let BoundSender { len, to_many, group: to, .. } = sender;
         let datagram = &self.buffer[..len];
         // Not multicast or broadcast: every member would answer.
         let outcome = if to_many {
@@ -262,7 +262,7 @@ impl<'a> Server<'a> {
             }
             ServerOutcome::NotControl => {
                 self.received_at = now;
-                self.listeners[group].count(from, datagram, now);
+                self.listeners[group].count((from, to), datagram, now);
                 // A reply is no longer than the request.
                 if self.answers_pings && !to_many && answer_ping(&mut self.buffer[..len]) {
                     self.control.sockets[group].send_to(&self.buffer[..len], from, sender.called);

@@ -245,9 +245,11 @@ impl SinkSession {
             stats.rx.merge(&side.tally);
         }
         stats.lost = stats.lost.zip(lost).map(|(sum, more)| sum.saturating_add(more));
+        stats.known_lost = stats.known_lost.saturating_add(lost.unwrap_or(0));
         let mut liveness = lock(&self.liveness);
         liveness.end_phase();
         liveness.counted = [stats.sent, stats.rx.received];
+        liveness.known_lost = stats.known_lost;
         drop(liveness);
         self.count_intervals(results, began, lost);
     }

@@ -118,6 +118,7 @@ impl SinkSession {
             size: spec.size,
             flows,
             bind: self.sockets().local(),
+            sources: None,
             unix: None,
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
             ip: IpOptions::default(),

@@ -18,7 +18,7 @@ pub(super) fn latency_breakdown(of: &measure::LatencyBreakdown) -> Option<Legs> 
     })
 }
 
-fn part(of: &LatencyHistograms, bound: Nanos) -> Option<Leg> {
+pub(super) fn part(of: &LatencyHistograms, bound: Nanos) -> Option<Leg> {
     let (mean_ns, max_ns) = (of.mean_ns()?, of.max_ns()?);
     let [known, limits] = figures(of, 0, bound.0);
     let limits = UpperLimits { p99_99_ns: None, p99_with_loss_ns: None, ..limits };

@@ -31,8 +31,10 @@ pub(super) fn intervals(result: &CellResult, is_mixed_up: bool) -> Vec<Interval>
     let intervals = both.map(|((tx, rx), index)| {
         let drops = kernel_drops(readings, index, index == last);
         let kernel_drops = drops.filter(|_| equal);
+        let server = result.server.as_ref().filter(|_| equal);
+        let server = server.and_then(|server| server.interval(index as u32, index == last));
         let start = Nanos(width.0 * index as u64);
-        Interval { kernel_drops, ..interval(facts, (start, start + width), [tx, rx]) }
+        Interval { kernel_drops, server, ..interval(facts, (start, start + width), [tx, rx]) }
     });
     intervals.collect()
 }
@@ -161,6 +163,7 @@ fn interval(
         stalled_ns: Some((tx.stalled + rx.stalled).0),
         kernel_drops: None,
         cpu_ns: facts.has_cpu.then_some(cpu.0),
+        server: None,
     }
 }
 

@@ -21,6 +21,7 @@ mod intervals;
 mod requests;
 mod servers;
 pub mod sink;
+mod sources;
 mod usage;
 
 use std::collections::HashSet;
@@ -45,6 +46,7 @@ use crate::unit::PayloadSize;
 use breakdown::{figures, latency_breakdown};
 use counts::{kernel, packets};
 use flows::flows;
+use sources::sources;
 use usage::per_datagram;
 
 /// The facts about a cell that its document holds.
@@ -122,6 +124,7 @@ fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
         per_datagram: if senders_lost { PerDatagram::default() } else { per_datagram(result) },
         packets: packets(result),
         flows: (both && !senders_lost).then(|| flows(&result.flows())).flatten(),
+        sources: sources(scenario.sources.as_ref(), plan.streams(load), result),
         workers: both.then(|| rx.workers.clone()),
         latency,
         from_send,
@@ -137,6 +140,7 @@ fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
         },
         kernel: kernel(result),
         exchange: exchange(scenario.asking.as_ref(), result, code_name),
+        server: result.server.as_ref().and_then(|server| server.cell()),
         intervals: intervals::intervals(result, is_mixed_up),
         outages: tx.outages.clone(),
         warnings: Vec::new(),

@@ -1,13 +1,11 @@
 //! From what a sink counted to its document.
 
-use std::net::SocketAddr;
-
 use crate::document::{
     Head, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSource, SocketBuffer,
 };
 use crate::host::HostFacts;
 use crate::measure::{
-    ClientStats, ListenerTally, SinkTally, UnsolicitedSource, UnsolicitedTraffic,
+    ClientStats, ListenerTally, SinkTally, TrafficSource, UnsolicitedSource, UnsolicitedTraffic,
 };
 use crate::report::build::servers::server_intervals;
 use crate::report::checks::warnings::{doubles_buffers, listener_warnings};
@@ -77,17 +75,18 @@ fn others(unsolicited: &UnsolicitedTraffic, began: Nanos) -> SinkOthers {
         gap_p50_ns: gaps.quantile_ns(0.5),
         gap_p99_ns: gaps.quantile_ns(0.99),
         gap_max_ns: gaps.max_ns(),
-        sources: sources.into_iter().map(|(from, one)| source(*from, one, began)).collect(),
+        sources: sources.into_iter().map(|(key, one)| source(*key, one, began)).collect(),
         of_other_sources: unsolicited.of_others,
     }
 }
 
-fn source(from: SocketAddr, source: &UnsolicitedSource, began: Nanos) -> SinkSource {
+fn source(key: TrafficSource, source: &UnsolicitedSource, began: Nanos) -> SinkSource {
     let totals = &source.totals;
     let (size_min, size_max) = totals.size.unwrap_or_default();
     let (first, last) = totals.span.unwrap_or_default();
     SinkSource {
-        from: from.to_string(),
+        from: key.from.to_string(),
+        group: key.group.map(|group| group.to_string()),
         datagrams: totals.datagrams,
         bytes: totals.bytes,
         size_min,
@@ -101,6 +100,8 @@ fn source(from: SocketAddr, source: &UnsolicitedSource, began: Nanos) -> SinkSou
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use serde::Deserialize;
 
     use super::*;
@@ -131,8 +132,18 @@ mod tests {
         let (from, why) = (from(5), "asked".to_owned());
         let intervals = IntervalSeries::default();
         let (cells, cut_short, lost, sent) = (2, 0, Some(55), 0);
-        let served =
-            vec![ClientStats { from, time, cells, cut_short, rx, lost, sent, why, intervals }];
+        let served = vec![ClientStats {
+            from,
+            time,
+            cells,
+            cut_short,
+            rx,
+            lost,
+            known_lost: 0,
+            sent,
+            why,
+            intervals,
+        }];
         SinkTally { served, unsolicited, listeners, time, ..SinkTally::default() }
     }
 

@@ -174,6 +174,12 @@ pub(crate) fn loss(cell: &Cell) -> Option<f64> {
     Some(lost as f64 / cell.ledger.sent as f64)
 }
 
+/// The share of answers that are errors; `None` if nothing was answered.
+pub(crate) fn error_share(cell: &Cell) -> Option<f64> {
+    let exchange = cell.exchange.as_ref().filter(|exchange| exchange.matched > 0)?;
+    Some(sum_counts(exchange.errors.values().copied()) as f64 / exchange.matched as f64)
+}
+
 fn latency(cell: &Cell, of: fn(&Latency) -> Option<u64>) -> Option<f64> {
     of(cell.latency.as_ref()?).map(|ns| ns as f64)
 }

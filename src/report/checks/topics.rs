@@ -26,12 +26,14 @@ rows! { COLUMNS;
         "Datagrams that were due in the window, over the window. † marks datagrams that stayed in \
          super-packets from end to end; see segments_never_cut.";
     "sent" "datagrams sent per second", "Shown where the receiving side is not known.";
-    "answered" "requests answered per second", "Replies that match a request in time.";
+    "answered/s" "requests answered per second", "Replies that match a request in time.";
     "±" "spread of the trials", "Half the range of the trials, over their median.";
     "Gbit/s" "payload bits per second", "Of delivered datagrams, without headers.";
     "lost" "share of sent datagrams that were not received",
         "The line `ledger` has the places. Above latency columns it is that of the paced cell.";
     "no reply" "share of requests without a reply in time", "Timeouts over requests.";
+    "errors" "share of answers that are errors",
+        "Of the protocol, or by --error and --expect; the line `ledger` has their names.";
     "missed" "share of the schedule that was never sent",
         "Due times long past when the generator reached them; they are never sent in a burst.";
     "CPU tx/rx" "CPU use of senders and receivers", "100 % is one CPU. `–` is unknown.";

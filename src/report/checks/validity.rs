@@ -4,8 +4,8 @@
 mod tests;
 
 use crate::document::{
-    Cell, Exchange, Found, InvalidReason, MEMBER_LOST, Outage, Refused, Report, Schedule,
-    SearchDocument,
+    Cell, Exchange, Found, InvalidReason, MEMBER_LOST, MemberDocument, Outage, Refused, Report,
+    Schedule, SearchDocument,
 };
 use crate::report::checks::warning_codes::{self as codes, Code};
 
@@ -24,6 +24,10 @@ const ICMP_GAP_NS: u64 = 1_500_000_000;
 /// The same where a neighbour does not answer. Arbitrary: the kernel asks it three times, a second
 /// apart, before each error (`mcast_solicit` and `retrans_time_ms`, arp(7)).
 const NEIGHBOUR_GAP_NS: u64 = 5_000_000_000;
+
+/// The fewest datagrams of one of several processes whose complete loss makes a run invalid.
+/// Arbitrary: at a loss of 10 %, all of them are lost once in 10,000 million runs.
+const LEAST_SENT: u64 = 10;
 
 /// Whether no datagram is known to have reached the target: the exit code is 5 even without a gate.
 pub(crate) fn tested_nothing(reason: &InvalidReason) -> bool {
@@ -63,8 +67,12 @@ pub(crate) fn invalid_lines(report: &Report) -> Vec<String> {
 /// Adds reasons to `invalid_because` and sets `valid`; an invalid document stays invalid.
 pub(crate) fn judge_validity(report: &mut Report) {
     let cells = report.cells.iter();
-    let mut reasons: Vec<_> =
-        cells.flat_map(|cell| invalid_cell(cell, report.max_missed)).collect();
+    let mut reasons: Vec<_> = cells
+        .flat_map(|cell| {
+            let of_members = untested_members(&report.members, cell);
+            invalid_cell(cell, report.max_missed).into_iter().chain(of_members)
+        })
+        .collect();
     if report.cells.is_empty() {
         let message = "nothing was measured: the document has no cell; run it again".to_owned();
         let code = codes::NOTHING_MEASURED.name.to_owned();
@@ -103,6 +111,42 @@ pub(crate) fn invalid_cell(cell: &Cell, max_missed: f64) -> Vec<InvalidReason> {
 fn of_cell(cell: &Cell, (code, message): Reason) -> InvalidReason {
     let (code, id) = (code.name.to_owned(), Some(cell.id.clone()));
     InvalidReason { code, message, cell: id, trial: Some(cell.trial) }
+}
+
+/// The part of a process in this cell.
+pub(crate) fn part_of<'a>(member: &'a MemberDocument, cell: &Cell) -> Option<&'a Cell> {
+    let is_same = |part: &&Cell| {
+        (&part.id, part.trial, &part.direction) == (&cell.id, cell.trial, &cell.direction)
+    };
+    member.cells.iter().find(is_same)
+}
+
+/// The processes none of whose datagrams arrived or were answered: the first one for each reason.
+/// Without their part, the sums are not those of the requested load.
+fn untested_members(members: &[MemberDocument], cell: &Cell) -> Vec<InvalidReason> {
+    let mut found: Vec<(&'static Code, String, usize)> = Vec::new();
+    for member in members {
+        let part = part_of(member, cell).filter(|part| part.ledger.attempted > 0);
+        let Some((code, why)) = part.and_then(untested) else { continue };
+        let is_chance = [codes::NOTHING_ARRIVED.name, codes::NOTHING_ANSWERED.name]
+            .contains(&code.name)
+            && part.is_some_and(|part| part.ledger.sent < LEAST_SENT);
+        if is_chance {
+            continue;
+        }
+        match found.iter_mut().find(|(known, ..)| known.name == code.name) {
+            Some((_, _, more)) => *more += 1,
+            None => {
+                let MemberDocument { rank, hostname, .. } = member;
+                found.push((code, format!("rank {rank} on {hostname}: {why}"), 0));
+            }
+        }
+    }
+    let reason = |(code, why, more): (&'static Code, String, usize)| {
+        let more = if more > 0 { format!(" (and {more} more ranks)") } else { String::new() };
+        of_cell(cell, (code, why + &more))
+    };
+    found.into_iter().map(reason).collect()
 }
 
 fn has_lost_member(cell: &Cell) -> bool {
@@ -235,7 +279,12 @@ fn nothing_sent(cell: &Cell) -> Reason {
 }
 
 fn nothing_answered(exchange: &Exchange) -> Reason {
+    let firsts = exchange.steps.first().and_then(|step| step.answered).unwrap_or(0);
     let why = match exchange.unmatched {
+        0 if firsts > 0 => format!(
+            "{firsts} first replies came, but no second ones; check what the server replies to \
+             the second request: what equals the first reply is a duplicate"
+        ),
         0 => "check the address, the port, firewalls, and that the server answers such requests"
             .to_owned(),
         unmatched => {

@@ -41,7 +41,9 @@ const COLUMNS: &str = "\
     per_datagram.context_switches per_datagram.cpu_ns per_datagram.instructions \
     exchange.incomplete exchange.acknowledged exchange.no_room exchange.no_room_ns \
     exchange.repeated_labels exchange.reused_message_ids latency.upper_limits.mean_ns \
-    latency.upper_limits.max_ns latency.outside_stalls.upper_limits.max_ns";
+    latency.upper_limits.max_ns latency.outside_stalls.upper_limits.max_ns server.time_ns \
+    server.processes server.threads server.cpu_ns server.busiest_thread_ns server.rss_bytes \
+    server.context_switches server.socket_drops";
 
 /// Columns of an interval, after those of [`OF_CELL`]: paths in it. New ones go to the end.
 const OF_INTERVALS: &str = "\
@@ -49,7 +51,8 @@ const OF_INTERVALS: &str = "\
     latency.p50_ns latency.p90_ns latency.p99_ns latency.p99_9_ns latency.max_ns lag_p99_ns stalls \
     stalled_ns kernel_drops.receive_buffer kernel_drops.backlog kernel_drops.device \
     kernel_drops.tx_device kernel_drops.qdisc kernel_drops.checksum kernel_drops.no_port cpu_ns \
-    latency_histogram";
+    latency_histogram server.time_ns server.processes server.threads server.cpu_ns \
+    server.busiest_thread_ns server.rss_bytes server.context_switches server.socket_drops";
 
 /// Columns of an interval of a server, after those of an interval of a cell. New ones go to the
 /// end.
@@ -123,16 +126,18 @@ fn field(cell: &Value, path: &str) -> String {
     }
 }
 
-/// Columns after those of a cell: whether it is valid, and the codes of the reasons if not.
-const VALIDITY: [&str; 2] = ["valid", "invalid_because"];
+/// Columns after those of a cell: whether it is valid, the codes of the reasons if not, and the
+/// labels of its run.
+const OF_REPORT: [&str; 3] = ["valid", "invalid_because", "labels"];
 
-fn validity(report: &Report, cell: &Cell) -> [String; 2] {
+fn of_report(report: &Report, cell: &Cell) -> [String; 3] {
     let of_run = report.invalid_because.iter().filter(|reason| reason.cell.is_none());
     let reasons = report.invalid_cell(cell).chain(of_run);
     let codes: Vec<_> = reasons.map(|reason| reason.code.as_str()).collect();
     // A document may say that it is invalid, and not why.
     let is_valid = codes.is_empty() && (report.valid || !report.invalid_because.is_empty());
-    [is_valid.to_string(), codes.join(";")]
+    let labels = report.labels.iter().map(|(name, value)| format!("{name}={value}"));
+    [is_valid.to_string(), codes.join(";"), labels.collect::<Vec<_>>().join(";")]
 }
 
 /// The cells of a document, calibration included, below a row of names.
@@ -179,12 +184,13 @@ fn rows<'a, const N: usize>(
     reports: impl Iterator<Item = ([String; N], &'a Report)>,
 ) -> Result<String, RenderError> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    let names = COLUMNS.split(' ').map(name).chain(VALIDITY.map(str::to_owned));
+    let names = COLUMNS.split(' ').map(name).chain(OF_REPORT.map(str::to_owned));
     writer.write_record(first.map(str::to_owned).into_iter().chain(names))?;
     for (run, report) in reports {
         for cell in &report.cells {
             let fields = fields(&bounded(cell), COLUMNS).into_iter();
-            writer.write_record(run.iter().cloned().chain(fields).chain(validity(report, cell)))?;
+            writer
+                .write_record(run.iter().cloned().chain(fields).chain(of_report(report, cell)))?;
         }
     }
     finish(writer)
@@ -235,7 +241,7 @@ mod tests {
     use std::collections::{HashMap, HashSet};
 
     use super::*;
-    use crate::document::{Interval, IntervalLatency, KernelDrops};
+    use crate::document::{Interval, IntervalLatency, KernelDrops, ServerUsage};
     use crate::report::{fixture, hostile, judge_validity};
 
     fn rows(report: &Report) -> Vec<HashMap<String, String>> {
@@ -304,6 +310,7 @@ mod tests {
         let full = Interval {
             latency: Some(IntervalLatency::default()),
             kernel_drops: Some(KernelDrops { qdisc: Some(7), ..KernelDrops::default() }),
+            server: Some(ServerUsage::default()),
             end_ns: 1_000_000_000,
             sent: 5,
             lost: Some(2),

@@ -1,9 +1,11 @@
 //! The document as an HTML page: one file without other resources, which needs no script.
 
 mod bars;
+mod capacity;
 mod chart;
 mod curves;
 mod detail;
+mod doctor;
 mod element;
 mod rates;
 mod search;
@@ -12,9 +14,11 @@ mod timeline;
 mod verdict;
 
 pub(crate) use chart::{Chart, ChartRow, Frame, HeatCell, PANEL, Tone, Value};
+pub(super) use doctor::doctor;
 pub(crate) use element::element;
-pub(crate) use rates::{RateLimit, RatePoint, latency_by_rate};
+pub(crate) use rates::{RateLimit, RatePoint, latency_by_rate, rate_by_trial};
 pub(super) use search::search;
+pub(crate) use search::search_page;
 pub(super) use servers::{echo, sink};
 
 use detail::UNFOLDED;
@@ -48,6 +52,11 @@ pub(crate) fn render(reports: &[(&str, &Report)]) -> Result<String, RenderError>
         }
     }
     Ok(page(&title, &body))
+}
+
+/// The section of a report in a page of several.
+pub(crate) fn of_report(name: &str, report: &Report) -> Result<String, RenderError> {
+    section(name, report, &outline(report))
 }
 
 pub(crate) fn page(title: &str, body: &str) -> String {
@@ -142,13 +151,15 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
     if !name.is_empty() {
         out += &element(QUIET, name);
     }
-    out += &verdict::verdict(report, outline);
+    out += &(verdict::verdict(report, outline) + &notes(&outline.capacity));
     out.extend(outline.limits.iter().map(|text| element("p class=\"doubt\"", text)));
     out += &(tables(outline) + &warnings(&outline.warnings));
     out += &titled("Rate by size and engine", "", &bars::rates(report));
     let note = "Latency from the schedule at each requested rate. Dashed: the lowest rate with \
                 loss, or with more missed than --max-missed.";
     out += &titled("Latency by rate", note, &bars::latencies(report));
+    let note = "Each step of the probe at the rate that was answered. Red: what did not hold.";
+    out += &titled("Capacity probe", note, &capacity::steps(report));
     out += &titled("Latency by percentile", "", &curves::charts(report)?);
     let note = "Each datagram counts in the interval in which it was due. Shaded: stalls of \
                 workers, stronger where they took more of the interval. The cells with most loss \

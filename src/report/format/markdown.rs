@@ -7,10 +7,15 @@ use crate::unit::{Keep, strip_control};
 
 /// The text report in Markdown, with all markup of the document escaped.
 pub(crate) fn render(report: &Report) -> String {
-    let Outline { invalid, title, settings, limits, grid, gates, notes, warnings, .. } =
-        outline(report);
+    let Outline {
+        invalid, capacity, title, settings, limits, grid, gates, notes, warnings, ..
+    } = outline(report);
     let bold = |text: &String| format!("> **{}**", escape(text));
-    let mut parts: Vec<_> = invalid.iter().map(bold).collect();
+    let mut parts = Vec::new();
+    if !capacity.is_empty() {
+        parts.push(list(&capacity));
+    }
+    parts.extend(invalid.iter().map(bold));
     parts.push(format!("### {}", escape(&title)));
     if !settings.is_empty() {
         let lines: Vec<_> = settings.iter().map(|line| escape(line)).collect();
@@ -28,9 +33,7 @@ pub(crate) fn render(report: &Report) -> String {
         parts.push(table(&GATE_TITLES, &[true, true, false, true], &gates));
     }
     if !notes.is_empty() {
-        let line =
-            |(label, text): &(String, String)| format!("- **{}** {}", escape(label), escape(text));
-        parts.push(notes.iter().map(line).collect::<Vec<_>>().join("\n"));
+        parts.push(list(&notes));
     }
     if !warnings.is_empty() {
         let line = |(message, about): &(String, String)| match about.as_str() {
@@ -42,6 +45,13 @@ pub(crate) fn render(report: &Report) -> String {
         parts.push(format!("<details>\n{summary}\n\n{list}\n\n</details>"));
     }
     parts.join("\n\n") + "\n"
+}
+
+/// Labels and texts as a list.
+fn list(notes: &[(String, String)]) -> String {
+    let line =
+        |(label, text): &(String, String)| format!("- **{}** {}", escape(label), escape(text));
+    notes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The groups of columns as a line, because tables of Markdown have one row of titles.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::checks::fail_if::Condition;
 use super::error::RenderError;
-use crate::document::{EchoDocument, Report, SearchDocument, SinkDocument};
+use crate::document::{DoctorDocument, EchoDocument, Report, SearchDocument, SinkDocument};
 pub(crate) use hgrm::CellFile;
 use text::Style;
 
@@ -109,6 +109,11 @@ document!(
         csv::server_intervals(&echo.intervals).map(Some)
     }),
     Format::new("page", "html", |echo, _| Ok(Some(html::echo(echo))))
+);
+document!(
+    DoctorDocument,
+    text::doctor,
+    Format::new("page", "html", |doctor, _| Ok(Some(html::doctor(doctor))))
 );
 document!(
     SearchDocument,

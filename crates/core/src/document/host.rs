@@ -105,6 +105,9 @@ pub struct Head {
     pub command: Vec<String>,
     /// When it began, RFC 3339 in UTC.
     pub started_at: String,
+    /// Labels of `--label`: values by name.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// The host it ran on.
     pub host: Host,
 }

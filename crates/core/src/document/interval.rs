@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ServerUsage;
+
 /// The datagrams that were due in one interval of a cell, wherever and whenever they arrived; flat
 /// out, those stamped in it. The sums over all intervals are the figures of the cell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,10 @@ pub struct Interval {
     pub kernel_drops: Option<KernelDrops>,
     /// CPU time of all workers in ns; `null` if the system does not report it.
     pub cpu_ns: Option<u64>,
+    /// What the processes of the server of requests used; `null` without `--server-pid` and
+    /// `--server-unit`, and if they were not read at both ends of the interval.
+    #[serde(default)]
+    pub server: Option<ServerUsage>,
 }
 
 /// What a server counted in one interval: by arrival, not by due times, which foreign traffic does

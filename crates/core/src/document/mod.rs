@@ -1,8 +1,11 @@
 //! The document: one versioned JSON object that every output format reads. Counters are integers,
 //! times integer nanoseconds, rates numbers per second; unknown values are `null`, never 0.
 
+mod capacity;
+mod doctor;
 mod host;
 mod interval;
+mod kernel;
 mod latency;
 mod ledger;
 mod parts;
@@ -10,24 +13,28 @@ mod search;
 mod sink;
 mod validity;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+pub use capacity::{Capacity, CapacityLimit, CapacityStep, ServerUsage};
+pub use doctor::*;
 pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Head, Host, Irq, Tool};
 pub use interval::{Interval, IntervalLatency, KernelDrops, ServerInterval};
+pub use kernel::Kernel;
 pub use latency::{Bounded, Latency, Leg, Legs, OutsideStalls, UpperLimits, bounded};
 pub use ledger::{DropLocation, Ledger, LostAt, Refused};
 pub use parts::{
-    CaptureClock, Choice, Clock, ContextSwitches, Exchange, Failed, FlowCounts, FlowSpread, Flows,
-    InputSummary, LeftOut, Outage, Packets, PerDatagram, Tried,
+    CaptureClock, Choice, Clock, ContextSwitches, Engine, Exchange, ExchangeStep, Failed,
+    FlowCounts, FlowSpread, Flows, InputSummary, LeftOut, Outage, Packets, PerDatagram,
+    SourceCounts, Tried,
 };
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
     TrialFigures, TrialVerdict, Verified,
 };
-pub use sink::{
-    EchoDocument, SinkClient, SinkDocument, SinkListener, SinkOthers, SinkSequences, SinkSource,
-};
-pub use validity::{Gate, InvalidReason, MAX_MISSED, MEMBER_LOST};
+pub use sink::*;
+pub use validity::{Gate, InvalidReason, MAX_MISSED, MEMBER_LOST, Warning};
 
 /// Name and version of the schema.
 pub const SCHEMA: &str = "udperf/1";
@@ -46,6 +53,9 @@ pub struct Report {
     pub command: Vec<String>,
     /// When it began, RFC 3339 in UTC.
     pub started_at: String,
+    /// Labels of `--label`: values by name.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// The host it ran on.
     pub host: Host,
     /// The peer's clock; `null` without a peer, or if it is unknown.
@@ -57,6 +67,9 @@ pub struct Report {
     pub input: Option<InputSummary>,
     /// The engines that `auto` selected; `null` without `auto`.
     pub choice: Option<Choice>,
+    /// What the capacity probe found; `null` without one.
+    #[serde(default)]
+    pub capacity: Option<Capacity>,
     /// The path MTU to the target in bytes, as the kernel knew it after the run; `null` if it is
     /// unknown, or if this host sent no datagrams.
     #[serde(default)]
@@ -123,16 +136,6 @@ impl Report {
     }
 }
 
-/// A warning about the measurement, and how to fix it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Warning {
-    /// A stable code for scripts, lower case with underscores.
-    pub code: String,
-    /// What is wrong, and what to do.
-    pub message: String,
-}
-
 /// One measurement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -197,6 +200,9 @@ pub struct Cell {
     pub ledger: Ledger,
     /// Comparison of the flows; `null` for one flow, or if arrivals are unknown.
     pub flows: Option<Flows>,
+    /// The sources of `--source`, worst first; their sums are those of the cell.
+    #[serde(default)]
+    pub sources: Vec<SourceCounts>,
     /// Datagrams received by each receiver; `null` if unknown.
     pub workers: Option<Vec<u64>>,
     /// Latency from the schedule; `null` if no datagram was received.
@@ -220,6 +226,9 @@ pub struct Cell {
     pub kernel: Kernel,
     /// Outcomes of requests; `null` if datagrams are not requests.
     pub exchange: Option<Exchange>,
+    /// What the server's processes used; `null` without `--server-pid` and `--server-unit`.
+    #[serde(default)]
+    pub server: Option<ServerUsage>,
     /// The cell over time; empty without `--interval`.
     #[serde(default)]
     pub intervals: Vec<Interval>,
@@ -235,20 +244,6 @@ impl Cell {
     pub fn is_closed_loop(&self) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| exchange.outstanding.is_some())
     }
-}
-
-/// Requested and active engines.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Engine {
-    /// Requested sending engine.
-    pub tx: String,
-    /// Requested receiving engine.
-    pub rx: String,
-    /// Active sending engine.
-    pub tx_active: String,
-    /// Active receiving engine; `null` if unknown.
-    pub rx_active: Option<String>,
 }
 
 /// One side of a measurement.
@@ -347,54 +342,4 @@ pub struct StallSum {
     pub total_ns: u64,
     /// The longest.
     pub max_ns: u64,
-}
-
-/// Counters of the kernel over the measured part: the source of `lost_at`, and a cross-check.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Kernel {
-    /// Dropped at our receiving sockets.
-    pub socket_drops: Option<u64>,
-    /// UDP datagrams read, network namespace of the receivers, as below unless stated otherwise.
-    pub in_datagrams: Option<u64>,
-    /// UDP datagrams sent, the senders' network namespace.
-    pub out_datagrams: Option<u64>,
-    /// Dropped at full receive buffers, network namespace.
-    pub rcvbuf_errors: Option<u64>,
-    /// Not sent at full send buffers, the senders' network namespace.
-    pub sndbuf_errors: Option<u64>,
-    /// To unbound ports, network namespace.
-    pub no_ports: Option<u64>,
-    /// With a wrong checksum, network namespace.
-    pub in_csum_errors: Option<u64>,
-    /// Dropped at full CPU backlogs, whole host; of two hosts, on both.
-    pub backlog_drops: Option<u64>,
-    /// Dropped by interfaces on receive: by that towards the peer and the devices below it, or, if
-    /// unknown, by all of the network namespace.
-    pub device_drops: Option<u64>,
-    /// Dropped by the same kind of interfaces on transmit, at the senders.
-    pub tx_device_drops: Option<u64>,
-    /// Dropped by their queueing disciplines, at the senders; includes `refused.no_buffers`.
-    pub qdisc_drops: Option<u64>,
-    /// Received and discarded by the IP layer (InHdrErrors, InAddrErrors, InDiscards, InNoRoutes,
-    /// IPReversePathFilter), network namespace. Older documents lack this field and all below.
-    #[serde(default)]
-    pub ip_in_discards: Option<u64>,
-    /// Datagrams with missing fragments (ReasmFails, and incomplete ones at the end), network
-    /// namespace. Fragments dropped at the memory limit count one by one.
-    #[serde(default)]
-    pub reassembly_failures: Option<u64>,
-    /// Discarded by the IP layer on transmit (OutDiscards) at the senders; includes refused sends.
-    #[serde(default)]
-    pub ip_out_discards: Option<u64>,
-    /// Not sent without a route (OutNoRoutes), the senders' network namespace.
-    #[serde(default)]
-    pub ip_out_no_routes: Option<u64>,
-    /// Failed fragmentations (FragFails), the senders' network namespace.
-    #[serde(default)]
-    pub fragmentation_failures: Option<u64>,
-    /// Whether the next hop did not answer address resolution at the start or end of the measured
-    /// part, at the senders. `null` if both ends are in one network namespace.
-    #[serde(default)]
-    pub neighbour_unresolved: Option<bool>,
 }

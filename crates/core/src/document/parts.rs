@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::latency::Leg;
 pub use crate::sys::ContextSwitches;
 
 /// Packets of a cell: what the kernel handles as one, a datagram or a super-packet of several
@@ -186,6 +187,38 @@ pub struct FlowCounts {
     pub received: u64,
 }
 
+/// Datagrams of one source address, or of the rest of a long list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SourceCounts {
+    /// The address; `null`: the sum of those beyond the 1,024 worst.
+    pub address: Option<String>,
+    /// Number of addresses in this row.
+    pub sources: u64,
+    /// Datagrams or requests sent from there.
+    pub sent: u64,
+    /// Of those, datagrams received, or requests answered in time; `null` if unknown.
+    pub received: Option<u64>,
+    /// The others: lost datagrams, or requests without a reply in time; `null` if unknown.
+    pub lost: Option<u64>,
+    /// Whether chance does not explain its loss, given the loss of all sources.
+    pub stands_out: bool,
+}
+
+/// Requested and active engines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Engine {
+    /// Requested sending engine.
+    pub tx: String,
+    /// Requested receiving engine.
+    pub rx: String,
+    /// Active sending engine.
+    pub tx_active: String,
+    /// Active receiving engine; `null` if unknown.
+    pub rx_active: Option<String>,
+}
+
 /// Outcomes of requests and replies.
 ///
 /// `requests = matched + timeouts`; `replies = matched + duplicate + late +
@@ -203,7 +236,7 @@ pub struct Exchange {
     /// lost reply, later ones match the wrong request. Older documents lack this field.
     #[serde(default)]
     pub in_order: bool,
-    /// Timeout of a request in ns.
+    /// Timeout of a request in ns; in an exchange of two requests, that of each.
     pub timeout_ns: u64,
     /// Requests that left.
     pub requests: u64,
@@ -217,11 +250,11 @@ pub struct Exchange {
     pub duplicate: u64,
     /// Replies to requests that had timed out.
     pub late: u64,
-    /// Datagrams of replies in several parts, except the one that completed the reply, and
-    /// acknowledgements that precede their reply.
+    /// Datagrams of replies in several parts, except the one that completed the reply, replies that
+    /// a second request follows, and acknowledgements that precede their reply.
     pub continued: u64,
     /// Of those, acknowledgements without the reply itself (CoAP's empty ACK, RFC 7252 section
-    /// 5.2.2). Older documents lack this field.
+    /// 5.2.2; SIP's responses 1xx). Older documents lack this field.
     #[serde(default)]
     pub acknowledged: u64,
     /// Replies to requests of the warm-up.
@@ -247,7 +280,8 @@ pub struct Exchange {
     /// (CoAP's EXCHANGE_LIFETIME, RFC 7252 section 4.8.2); `null`: requests have no message ids.
     #[serde(default)]
     pub reused_message_ids: Option<u64>,
-    /// Matched replies that carry an error, by its name in the protocol.
+    /// Matched replies that are errors, by their name in the protocol or in --error; `unexpected`:
+    /// no rule of --expect fits. Names after the first 32 count as `other`.
     pub errors: BTreeMap<String, u64>,
     /// ICMP unreachable errors.
     pub unreachable: u64,
@@ -262,9 +296,33 @@ pub struct Exchange {
     pub elsewhere: Option<u64>,
     /// Idle time of the generator, all threads, in ns.
     pub idle_ns: u64,
+    /// The two steps of exchanges with `--then` or a preset such as `a2s`; empty if each exchange
+    /// has one request. Older documents lack this field.
+    #[serde(default)]
+    pub steps: Vec<ExchangeStep>,
 }
 
-/// The account of a file of requests: `records = used + Σ left_out`.
+/// One step of exchanges of two requests. `sent = answered + timeouts` if replies are expected;
+/// `steps[0].answered = answers without a second request + steps[1].sent + steps[1].refused`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ExchangeStep {
+    /// Requests of this step that left; of the first step, `requests` of the exchange.
+    pub sent: u64,
+    /// Second requests that were not sent: the system refused them, or too many waited for the
+    /// send buffer. If a reply was expected, the exchange is part of its `timeouts`.
+    pub refused: u64,
+    /// Of those sent, requests with a reply in time; `null`: no reply is expected.
+    pub answered: Option<u64>,
+    /// Of those sent, requests without a reply in time; `null`: no reply is expected.
+    pub timeouts: Option<u64>,
+    /// The first step: from the schedule to its reply. The second step: from the read of the first
+    /// reply to its own reply. `null` without replies, or if replies carry no id and some are
+    /// missing.
+    pub latency: Option<Leg>,
+}
+
+/// The account of a file of requests: `records = used - reassembled + fragments + Σ left_out`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputSummary {
@@ -277,11 +335,18 @@ pub struct InputSummary {
     pub more_link_types: u64,
     /// Packets of a capture; lines of a file of names that are neither empty nor comments.
     pub records: u64,
-    /// Records that are sent.
+    /// Datagrams or lines that are sent.
     pub used: u64,
-    /// Records that are left out, by cause: of packets `cut_by_snaplen`, `fragment`, `not_udp`,
-    /// `other_port`, `too_large` (for one datagram), `link_type` (not read), `malformed`,
-    /// `ends_before_id`; of lines `empty_name`, `bad_name`, `unknown_type`.
+    /// Of those, datagrams that were reassembled; 0 in documents of older versions.
+    #[serde(default)]
+    pub reassembled: u64,
+    /// The fragments that they were in.
+    #[serde(default)]
+    pub fragments: u64,
+    /// Records that are left out, by cause: of packets `cut_by_snaplen`, `fragment` (others are
+    /// missing), `repeated_fragment`, `overlapping_fragment`, `not_udp`, `tunnel`, `other_port`,
+    /// `too_large` (for one datagram), `link_type` (not read), `malformed`, `ends_before_id`,
+    /// `not_request`; of lines `empty_name`, `bad_name`, `unknown_type`, `bad_subnet`.
     pub left_out: BTreeMap<String, u64>,
     /// Faults in the clock of a capture; `null` for names.
     pub clock: Option<CaptureClock>,

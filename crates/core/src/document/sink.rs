@@ -130,6 +130,10 @@ pub struct SinkOthers {
 pub struct SinkSource {
     /// Its address and port.
     pub from: String,
+    /// The multicast group that these datagrams were sent to: a source has an entry for each;
+    /// `null` for other datagrams.
+    #[serde(default)]
+    pub group: Option<String>,
     /// Datagrams received from it.
     pub datagrams: u64,
     /// Their payload in bytes.

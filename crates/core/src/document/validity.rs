@@ -1,4 +1,4 @@
-//! Whether a run tested what was asked, and the results of its gates.
+//! Whether a run tested what was asked, its warnings, and the results of its gates.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,16 @@ pub const MAX_MISSED: f64 = 0.01;
 
 /// Why a cell was cut short, and why its run is invalid, where a process of several was lost.
 pub const MEMBER_LOST: &str = "member_lost";
+
+/// A warning about the measurement, and how to fix it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Warning {
+    /// A stable code for scripts, lower case with underscores.
+    pub code: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
 
 /// A reason why a run did not test what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

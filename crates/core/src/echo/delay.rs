@@ -150,7 +150,8 @@ mod tests {
         let len = payload.len();
         let from = Some(SocketAddr::from(([192, 0, 2, 1], 5)));
         let (segment, truncated, to_many) = (len.max(1), false, false);
-        let request = Request { payload, segment, truncated, from, local: None, to_many };
+        let request =
+            Request { payload, segment, truncated, from, local: None, to_many, group: None };
         queue.push(&request, len, Nanos(now))
     }
 

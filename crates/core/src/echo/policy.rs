@@ -130,7 +130,15 @@ mod tests {
 
     fn request(payload: &mut [u8], segment: usize, port: u16) -> Request<'_> {
         let from = Some(SocketAddr::from(([192, 0, 2, 1], port)));
-        Request { payload, segment, truncated: false, from, local: None, to_many: false }
+        Request {
+            payload,
+            segment,
+            truncated: false,
+            from,
+            local: None,
+            to_many: false,
+            group: None,
+        }
     }
 
     #[test]

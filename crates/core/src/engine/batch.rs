@@ -1,6 +1,7 @@
 //! Many datagrams a system call: `sendmmsg` and `recvmmsg`.
 
 use std::io;
+use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
@@ -117,6 +118,11 @@ impl<S: Datagram> Rx for BatchRx<S> {
         for (message, waited) in self.inbox.messages() {
             visit(message.payload, waited);
         }
+    }
+
+    #[inline]
+    fn sender(&self, index: usize) -> Option<SocketAddr> {
+        self.inbox.calls.sender(index)
     }
 
     fn turn_to(&mut self, at: usize) {

@@ -47,6 +47,7 @@ pub use table::{
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
 
 use std::io;
+use std::net::SocketAddr;
 
 use crate::net::Datagram;
 use crate::sys::{self, RecvMessage, SendBatch, SendError, UnreachableErrno};
@@ -148,6 +149,12 @@ pub trait Rx {
 
     /// Visits each datagram of the latest pull in order, with its time in the socket, if known.
     fn each(&self, visit: impl FnMut(&[u8], Option<Nanos>));
+
+    /// The sender of the datagram of this index of the latest pull; `None` if it is not known.
+    #[inline]
+    fn sender(&self, _index: usize) -> Option<SocketAddr> {
+        None
+    }
 
     /// Whether the socket receives, and drops, whole super-packets.
     fn takes_super_packets(&self) -> bool {

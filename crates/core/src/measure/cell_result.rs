@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::sent_only;
 use super::{
-    Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, Topology, TxResult,
+    Kernels, LatencyBreakdown, RequestCounts, RxResult, Server, ServerReadings, Topology, TxResult,
     attribute_losses,
 };
 use crate::document::{Ledger, LostAt};
@@ -39,6 +39,9 @@ pub struct CellResult {
     /// Latency breakdown of a sample; `None` without timestamps of both kernels.
     #[serde(skip)]
     pub breakdown: Option<Box<LatencyBreakdown>>,
+    /// What the processes of the server used; `None` without observation.
+    #[serde(skip)]
+    pub server: Option<Box<ServerReadings>>,
     /// Datagrams sent and lost in warm-up.
     pub warmup: (u64, u64),
     /// Why it ended before its time, if it did.
@@ -100,8 +103,9 @@ impl CellResult {
         }
         let (sent, received) = (std::mem::take(&mut tx.samples), std::mem::take(&mut rx.samples));
         let breakdown = LatencyBreakdown::of(&sent, &received, rx.latency.bound).map(Box::new);
-        let members_ledger = None;
-        Self { tx, rx, one_ended, ends, breakdown, warmup: (0, 0), cut_short, members_ledger }
+        let (members_ledger, server) = (None, None);
+        let warmup = (0, 0);
+        Self { tx, rx, one_ended, ends, breakdown, server, warmup, cut_short, members_ledger }
     }
 
     /// Datagrams sent and received by flow.

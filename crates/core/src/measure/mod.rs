@@ -30,6 +30,7 @@ mod ledger;
 mod members;
 mod outage;
 mod requests;
+mod server_usage;
 mod side_result;
 mod stall;
 mod tally;
@@ -50,9 +51,10 @@ pub use kernel::{
 };
 pub use latency::{HIGHEST_NS, InterarrivalJitter, LatencyHistograms};
 pub use ledger::{LedgerIdentity, attribute_losses, ledger_identities};
-pub use members::merge_members;
+pub use members::{SeparateCounters, merge_members};
 pub use outage::{OUTAGES, OutageCounts, SAME_OUTAGE, merge_outages, note_outage};
-pub use requests::{Codes, PartSeen, Parts, RequestCounts};
+pub use requests::{Codes, PartSeen, Parts, RequestCounts, StepResult};
+pub use server_usage::{ServerReading, ServerReadings};
 pub use side_result::{
     LatencyBreakdown, OneWay, RX_SAMPLES, RxResult, RxSample, TX_SAMPLES, Timing, TxResult,
     TxSample,
@@ -60,6 +62,7 @@ pub use side_result::{
 pub use stall::{STALL_THRESHOLD, StallMeter};
 pub use tally::{Instructions, RxTally, SendErrorCounts, TxTally, Usage};
 pub use unsolicited::{
-    ClientStats, ListenerTally, SinkTally, Snapshot, Totals, UnsolicitedSource, UnsolicitedTraffic,
+    ClientStats, ListenerTally, SinkTally, Snapshot, Totals, TrafficSource, UnsolicitedSource,
+    UnsolicitedTraffic,
 };
 pub use window::{Arrival, Numbered, WINDOW, Window};

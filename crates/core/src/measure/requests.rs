@@ -8,17 +8,17 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::combine;
-use crate::unit::Nanos;
+use super::{LatencyHistograms, combine};
+use crate::unit::{ErrorCode, Nanos};
 
 /// How many distinct error codes are counted one by one; further ones are summed. Arbitrary:
 /// more than any server is seen to give.
 const CODES: usize = 32;
 
-/// Error codes of a protocol, by how often they came.
+/// Error codes by frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Codes {
-    seen: [(u16, u64); CODES],
+    seen: [(ErrorCode, u64); CODES],
     #[serde(deserialize_with = "at_most_all")]
     used: usize,
     others: u64,
@@ -35,11 +35,11 @@ fn at_most_all<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
 impl Codes {
     /// Counts one.
     #[inline]
-    pub fn count(&mut self, code: u16) {
-        self.add(code, 1);
+    pub fn count(&mut self, code: impl Into<ErrorCode>) {
+        self.add(code.into(), 1);
     }
 
-    fn add(&mut self, code: u16, times: u64) {
+    fn add(&mut self, code: ErrorCode, times: u64) {
         match self.seen[..self.used].iter_mut().find(|(seen, _)| *seen == code) {
             Some((_, count)) => *count = count.saturating_add(times),
             None if self.used < CODES => {
@@ -57,7 +57,7 @@ impl Codes {
     }
 
     /// Each code and how often it came, in order of first appearance.
-    pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> {
+    pub fn iter(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
         self.seen[..self.used].iter().copied()
     }
 
@@ -107,6 +107,31 @@ impl RequestCounts {
         self.own_drops = sum(self.own_drops, other.own_drops);
         self.repeated_labels = sum(self.repeated_labels, other.repeated_labels);
         self.reused_message_ids = sum(self.reused_message_ids, other.reused_message_ids);
+    }
+}
+
+/// One step of exchanges of two requests.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`document::ExchangeStep` describes the fields")]
+pub struct StepResult {
+    pub sent: u64,
+    pub refused: u64,
+    pub answered: u64,
+    pub timeouts: u64,
+    pub latency: LatencyHistograms,
+}
+
+impl StepResult {
+    /// Adds that of another worker.
+    pub fn merge(&mut self, other: &Self) {
+        add_counts!(self, other; sent, refused, answered, timeouts);
+        self.latency.merge(&other.latency);
+    }
+
+    /// Clears it for the next phase, keeping the memory.
+    pub fn reset(&mut self) {
+        (self.sent, self.refused, self.answered, self.timeouts) = (0, 0, 0, 0);
+        self.latency.reset();
     }
 }
 
@@ -198,7 +223,7 @@ mod tests {
     #[test]
     fn rejects_more_codes_than_the_limit() {
         let mut codes = Codes::default();
-        codes.count(5);
+        codes.count(5_u16);
         for (used, is_valid) in [(1, true), (CODES, true), (CODES + 1, false)] {
             codes.used = used;
             let bytes = postcard::to_stdvec(&codes).unwrap();
@@ -209,7 +234,7 @@ mod tests {
     #[test]
     fn merging_does_not_overflow() {
         let mut errors = Codes { others: u64::MAX, ..Codes::default() };
-        errors.add(1, u64::MAX);
+        errors.add(ErrorCode::Number(1), u64::MAX);
         let mut sum = RequestCounts { errors, timeouts: u64::MAX, ..RequestCounts::default() };
         sum.merge(&sum.clone());
         assert_eq!((sum.timeouts, sum.errors.total()), (u64::MAX, u64::MAX));
@@ -219,13 +244,16 @@ mod tests {
     fn counts_codes_separately_up_to_a_limit() {
         let mut codes = Codes::default();
         (0..CODES as u16 + 3).for_each(|code| codes.count(code));
-        codes.count(2);
-        assert_eq!(codes.iter().nth(2), Some((2, 2)));
+        codes.count(2_u16);
+        assert_eq!(codes.iter().nth(2), Some((ErrorCode::Number(2), 2)));
         assert_eq!((codes.others(), codes.total()), (3, CODES as u64 + 4));
         let mut sum = Codes::default();
-        sum.count(7);
+        sum.count(7_u16);
         sum.merge(&codes);
-        assert_eq!((sum.iter().next(), sum.total()), (Some((7, 2)), CODES as u64 + 5));
+        assert_eq!(
+            (sum.iter().next(), sum.total()),
+            (Some((ErrorCode::Number(7), 2)), CODES as u64 + 5)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DropReading, IntervalSeries, KernelDelta, LatencyHistograms, RequestCounts, RxTally,
-    SAME_OUTAGE, TxTally, Usage, combine, merge_outages,
+    SAME_OUTAGE, StepResult, TxTally, Usage, combine, merge_outages,
 };
 use crate::document::{Outage, StallSum};
 use crate::unit::{Nanos, sum_counts};
@@ -110,6 +110,8 @@ pub struct RxResult {
     pub numbered: Vec<u64>,
     pub samples: Vec<RxSample>,
     pub exchange: Option<RequestCounts>,
+    /// The steps of exchanges of two requests; empty if each has one request.
+    pub steps: Vec<StepResult>,
     /// Datagrams received by worker.
     pub workers: Vec<u64>,
     pub kernel: KernelDelta,
@@ -138,6 +140,8 @@ impl RxResult {
         if let Some(exchange) = &other.exchange {
             self.exchange.get_or_insert_default().merge(exchange);
         }
+        self.steps.resize_with(self.steps.len().max(other.steps.len()), StepResult::default);
+        self.steps.iter_mut().zip(&other.steps).for_each(|(sum, step)| sum.merge(step));
         self.kernel.sockets =
             combine(self.kernel.sockets, other.kernel.sockets, u64::saturating_add);
     }

@@ -1,7 +1,7 @@
 //! Counts of a bound receiver: its clients, and unsolicited traffic by source.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::window::{Numbered, Sequences};
 use super::{IntervalSeries, LatencyHistograms, RxTally, ServerIntervals, combine};
@@ -25,6 +25,8 @@ pub struct ClientStats {
     pub cut_short: u64,
     pub rx: RxTally,
     pub lost: Option<u64>,
+    /// Lost in the cells of which that is known.
+    pub known_lost: u64,
     pub sent: u64,
     pub why: String,
     /// Its cells by interval of the sink.
@@ -95,6 +97,21 @@ fn hull<T: Ord>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
     combine(one, other, |(least, most), (low, high)| (least.min(low), most.max(high)))
 }
 
+/// Who sent a datagram outside sessions, and to which multicast group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrafficSource {
+    /// The sender.
+    pub from: SocketAddr,
+    /// The group; `None` for other datagrams.
+    pub group: Option<IpAddr>,
+}
+
+impl From<SocketAddr> for TrafficSource {
+    fn from(from: SocketAddr) -> Self {
+        Self { from, group: None }
+    }
+}
+
 /// One source.
 #[derive(Debug, Clone, Default)]
 pub struct UnsolicitedSource {
@@ -152,7 +169,7 @@ pub struct UnsolicitedTraffic {
     pub totals: Totals,
     pub sizes: [u64; SIZE_CLASSES],
     pub gaps: LatencyHistograms,
-    pub sources: HashMap<SocketAddr, UnsolicitedSource>,
+    pub sources: HashMap<TrafficSource, UnsolicitedSource>,
     pub of_others: u64,
     pub stray_control: u64,
 }
@@ -184,7 +201,7 @@ impl Snapshot {
 impl UnsolicitedTraffic {
     /// Its totals.
     pub fn snapshot(&self) -> Snapshot {
-        let most = self.sources.iter().map(|(from, source)| (*from, source.totals.datagrams));
+        let most = self.sources.iter().map(|(key, source)| (key.from, source.totals.datagrams));
         Snapshot {
             totals: self.totals,
             sources: self.sources.len(),
@@ -194,7 +211,14 @@ impl UnsolicitedTraffic {
     }
 
     /// Counts a datagram; `numbered` has the fields of udperf's header, if it has one.
-    pub fn count(&mut self, from: SocketAddr, len: usize, numbered: Option<Numbered>, now: Nanos) {
+    pub fn count(
+        &mut self,
+        from: impl Into<TrafficSource>,
+        len: usize,
+        numbered: Option<Numbered>,
+        now: Nanos,
+    ) {
+        let from = from.into();
         self.count_size(len, now);
         if self.sources.len() >= MOST_SOURCES && !self.sources.contains_key(&from) {
             self.of_others += 1;
@@ -258,7 +282,7 @@ mod tests {
     #[test]
     fn counts_a_limited_number_of_sources() {
         let mut traffic = traffic(&[(1, 0, 5), (1, 65_507, 9), (2, 64, 30), (1, 64, 31)]);
-        let first = &traffic.sources[&from(1)];
+        let first = &traffic.sources[&from(1).into()];
         assert_eq!(first.totals, totals(3, 65_571, (0, 65_507), (5, 31)));
         assert_eq!(first.gap_max, Nanos(22));
         assert_eq!((traffic.sizes[0], traffic.sizes[6], traffic.sizes[16]), (1, 2, 1));
@@ -277,7 +301,7 @@ mod tests {
         let more = traffic(&[(1, 300, 20), (3, 8, 22), (1, 90, 35)]);
         let snapshot = sum.snapshot().and(more.snapshot());
         sum.merge(more);
-        let shared = &sum.sources[&from(1)];
+        let shared = &sum.sources[&from(1).into()];
         assert_eq!(shared.totals, totals(4, 550, (60, 300), (10, 40)));
         // The real one is 15; the first listener saw one of 30, and none was longer.
         assert_eq!(shared.gap_max, Nanos(30));
@@ -288,10 +312,10 @@ mod tests {
         );
         // One after the other, the gap between them is known.
         sum.merge(traffic(&[(1, 1, 100), (1, 1, 101)]));
-        assert_eq!(sum.sources[&from(1)].gap_max, Nanos(60));
+        assert_eq!(sum.sources[&from(1).into()].gap_max, Nanos(60));
         let mut late = traffic(&[(1, 1, 900)]);
         late.merge(sum);
-        let shared = &late.sources[&from(1)];
+        let shared = &late.sources[&from(1).into()];
         assert_eq!(shared.totals, totals(7, 553, (1, 300), (10, 900)));
         assert_eq!(shared.gap_max, Nanos(799));
     }
@@ -304,13 +328,13 @@ mod tests {
         for (one, at) in [(numbered(0), 10), (None, 11), (numbered(3), 12), (numbered(3), 13)] {
             traffic.count(from(1), 64, one, Nanos(at));
         }
-        let counts = traffic.sources[&from(1)].sequences().unwrap();
+        let counts = traffic.sources[&from(1).into()].sequences().unwrap();
         assert_eq!((counts.unique, counts.lost, counts.duplicate), (2, 2, 1));
         other.count(from(1), 64, numbered(0), Nanos(20));
         assert_eq!(other.totals.gap_mean(), None);
         traffic.merge(other);
-        assert_eq!(traffic.sources[&from(1)].sequences().unwrap().unique, 3);
+        assert_eq!(traffic.sources[&from(1).into()].sequences().unwrap().unique, 3);
         (0..4).for_each(|at| traffic.count(from(1), 64, None, Nanos(30 + at)));
-        assert_eq!(traffic.sources[&from(1)].sequences(), None);
+        assert_eq!(traffic.sources[&from(1).into()].sequences(), None);
     }
 }

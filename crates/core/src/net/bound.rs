@@ -1,13 +1,13 @@
 //! Unconnected server sockets that reply from the address a request was sent to.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use crate::sys::{self, LocalAddr, RecvBatch, RecvMetadata, Reply, ReplyBatch};
+use crate::sys::{self, LocalAddr, RecvBatch, RecvMetadata, Reply, ReplyBatch, Request};
 
 /// Bytes of the largest datagram (RFC 768).
 pub const MAX_DATAGRAM: usize = 65_535;
@@ -31,6 +31,8 @@ pub struct BoundSender {
     pub called: Option<LocalAddr>,
     /// Whether it was sent to a multicast or broadcast address.
     pub to_many: bool,
+    /// The multicast group it was sent to.
+    pub group: Option<IpAddr>,
 }
 
 impl Bound {
@@ -48,7 +50,8 @@ impl Bound {
     pub fn recv_from(&mut self, slot: &mut [u8]) -> io::Result<BoundSender> {
         let Some((rx, _)) = &mut self.pktinfo else {
             let (len, from) = self.socket.recv_from(slot)?;
-            return Ok(BoundSender { len, from: Some(from), called: None, to_many: false });
+            let (to_many, group) = (false, None);
+            return Ok(BoundSender { len, from: Some(from), called: None, to_many, group });
         };
         rx.restart();
         rx.recv_one(&self.socket)?;
@@ -57,7 +60,8 @@ impl Bound {
         };
         let len = request.payload.len().min(slot.len());
         slot[..len].copy_from_slice(&request.payload[..len]);
-        Ok(BoundSender { len, from: request.from, called: request.local, to_many: request.to_many })
+        let Request { from, local: called, to_many, group, .. } = request;
+        Ok(BoundSender { len, from, called, to_many, group })
     }
 
     /// Sends if the socket has the family of `to`; returns whether it has. `called`: the address to

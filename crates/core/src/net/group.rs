@@ -24,7 +24,7 @@ use socket2::{SockRef, Socket};
 use super::options::Options;
 use super::socket::{SocketError, Udp, bind, bind_shared, local_of, prepare};
 use super::steer::{MAX_SLOTS, program};
-use crate::sys;
+use crate::sys::{self, QueuedError};
 
 /// SO_RCVBUF of a free slot, in bytes: the kernel raises it to its minimum (`SOCK_MIN_RCVBUF`,
 /// include/net/sock.h), which holds one or two late datagrams.
@@ -214,10 +214,10 @@ impl Group {
     pub fn refused(&self, peers: &[SocketAddr]) -> bool {
         let mut found = false;
         for socket in self.idle() {
-            sys::take_queued_errors(socket, |peer, error| {
+            sys::take_queued_errors(socket, |QueuedError { to, error, .. }| {
                 // Without the scope.
                 let same = |one: &SocketAddr| {
-                    peer.is_some_and(|peer| (peer.ip(), peer.port()) == (one.ip(), one.port()))
+                    to.is_some_and(|peer| (peer.ip(), peer.port()) == (one.ip(), one.port()))
                 };
                 let closed = error.unreachable().is_some_and(|why| why.is_closed_port());
                 found |= closed && peers.iter().any(same);
@@ -276,13 +276,14 @@ impl Group {
     }
 
     fn own_socket(&self, buffer: usize) -> Result<Udp, SocketError> {
-        let mut options = Options { buffer, join: None, ..self.options.socket.clone() };
+        let mut options = Options { buffer, joins: Vec::new(), ..self.options.socket.clone() };
         options.bind.set_port(0);
         Udp::open(&options)
     }
 
     fn join(&self, buffer: usize) -> Result<Socket, SocketError> {
-        let socket = new_unbound(&Options { buffer, join: None, ..self.options.socket.clone() })?;
+        let socket =
+            new_unbound(&Options { buffer, joins: Vec::new(), ..self.options.socket.clone() })?;
         // All members of a multicast group get its datagrams: only the first socket joins.
         sys::join_no_group(&socket, self.local().is_ipv6());
         bind_shared(&socket, self.local())?;

@@ -12,7 +12,7 @@ mod wait;
 
 pub use bound::{Bound, BoundSender, MAX_DATAGRAM};
 pub use group::{Group, GroupOptions, Slot, max_queued};
-pub use options::{Options, Ports};
+pub use options::{GroupJoin, Options, Ports};
 pub use socket::{SocketError, Udp, message_of};
 pub use thread::{NetnsError, PinError, TIMER_SLACK_NS, enter_netns, pin_to};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};

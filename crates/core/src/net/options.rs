@@ -13,6 +13,9 @@ const BUFFER: usize = 4 << 20;
 pub struct Options {
     /// Local address; port 0 takes an ephemeral one.
     pub bind: SocketAddr,
+    /// Whether `bind` is one of several sources, which may be an address that this host does not
+    /// have if the system allows that.
+    pub is_source: bool,
     /// Requested SO_SNDBUF and SO_RCVBUF in bytes.
     pub buffer: usize,
     /// Differentiated services code point.
@@ -25,11 +28,9 @@ pub struct Options {
     pub dev: Option<String>,
     /// Local ports to choose from, instead of the port of `bind`.
     pub ports: Option<Ports>,
-    /// The multicast group to join: on `dev`, else on the device of `bind` (IPv4), else on the one
-    /// that the system chooses. `bind` is that group, or unspecified.
-    pub join: Option<IpAddr>,
-    /// The device to join on, if other datagrams may arrive on any device.
-    pub join_dev: Option<String>,
+    /// The multicast groups to join; the socket gets datagrams of no other group. `bind` is the
+    /// only one, or unspecified.
+    pub joins: Vec<GroupJoin>,
     /// Whether to send to multicast groups: on `dev`, else on the device of `bind` (IPv4), with
     /// `ttl` as hop limit, and to receivers on this host, too.
     pub multicast: bool,
@@ -44,19 +45,31 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            is_source: false,
             buffer: BUFFER,
             dscp: None,
             ttl: None,
             df: false,
             dev: None,
             ports: None,
-            join: None,
-            join_dev: None,
+            joins: Vec::new(),
             multicast: false,
             broadcast: false,
             only_v6: false,
         }
     }
+}
+
+/// A multicast group to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupJoin {
+    /// The group.
+    pub group: IpAddr,
+    /// The only sender whose datagrams are received; `None`: any.
+    pub source: Option<IpAddr>,
+    /// The device to join on; `None`: that of the socket, else that of its address (IPv4), else
+    /// the one that the system chooses.
+    pub dev: Option<String>,
 }
 
 /// A range of local ports, used in turn. Clones share the position.

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use mio::net::UdpSocket;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
-use super::options::Options;
+use super::options::{GroupJoin, Options};
 use crate::sys;
 
 /// A bound, non-blocking UDP socket with its granted buffers.
@@ -126,17 +126,37 @@ pub(super) fn bind_shared(socket: &Socket, addr: SocketAddr) -> Result<(), Socke
 pub(super) fn bind(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let mut addr = options.bind;
     let Some(ports) = &options.ports else {
-        return socket.bind(&addr.into()).map_err(|source| SocketError::Bind { addr, source });
+        return bind_to(socket, addr, options).map_err(|source| failed(addr, options, source));
     };
     for port in ports.in_turn() {
         addr.set_port(port);
-        match socket.bind(&addr.into()) {
+        match bind_to(socket, addr, options) {
             Ok(()) => return Ok(()),
             Err(source) if source.kind() == io::ErrorKind::AddrInUse => {}
-            Err(source) => return Err(SocketError::Bind { addr, source }),
+            Err(source) => return Err(failed(addr, options, source)),
         }
     }
     Err(SocketError::Ports { ip: addr.ip(), range: ports.range.clone() })
+}
+
+/// Binds the socket; a source also to an address that this host does not have, where allowed.
+fn bind_to(socket: &Socket, addr: SocketAddr, options: &Options) -> io::Result<()> {
+    let is_foreign = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
+    match socket.bind(&addr.into()) {
+        Err(error) if options.is_source && is_foreign(&error) => {
+            sys::allow_foreign_bind(socket, addr.is_ipv6()).map_err(|_| error)?;
+            socket.bind(&addr.into())
+        }
+        bound => bound,
+    }
+}
+
+fn failed(addr: SocketAddr, options: &Options, source: io::Error) -> SocketError {
+    let not_here = source.kind() == io::ErrorKind::AddrNotAvailable;
+    match options.is_source && not_here {
+        true => SocketError::Source { ip: addr.ip() },
+        false => SocketError::Bind { addr, source },
+    }
 }
 
 fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), SocketError> {
@@ -184,8 +204,11 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     if options.multicast {
         send_multicast(socket, options).map_err(refused("multicast", "--multicast", hint))?;
     }
-    if let Some(group) = options.join {
-        join(socket, options, group).map_err(refused("the multicast group", "--join", hint))?;
+    if !options.joins.is_empty() {
+        sys::join_no_group(socket, ipv6);
+    }
+    for one in &options.joins {
+        join(socket, options, one).map_err(refused("the multicast group", "--join", hint))?;
     }
     Ok(())
 }
@@ -217,9 +240,12 @@ fn send_multicast(socket: &Socket, options: &Options) -> io::Result<()> {
     ttl.map_or(Ok(()), |ttl| socket.set_multicast_ttl_v4(ttl))
 }
 
-fn join(socket: &Socket, options: &Options, group: IpAddr) -> io::Result<()> {
-    let dev = options.join_dev.as_ref().or(options.dev.as_ref());
-    match group {
+fn join(socket: &Socket, options: &Options, join: &GroupJoin) -> io::Result<()> {
+    let dev = join.dev.as_ref().or(options.dev.as_ref());
+    if let Some(source) = join.source {
+        return sys::join_source_group(socket, join.group, source, device_index(dev)?);
+    }
+    match join.group {
         IpAddr::V6(group) => socket.join_multicast_v6(&group, device_index(dev)?),
         IpAddr::V4(group) if dev.is_none() => {
             socket.join_multicast_v4(&group, &device_address(options))
@@ -242,6 +268,11 @@ pub enum SocketError {
     },
     #[error("cannot bind {addr}: {}; {}", reason(.source), bind_hint(.source))]
     Bind { addr: SocketAddr, source: io::Error },
+    #[error(
+        "--source {ip} is not an address of this host; add it (ip addr add {ip} dev DEVICE), or \
+         send from it as root (CAP_NET_ADMIN or CAP_NET_RAW)"
+    )]
+    Source { ip: IpAddr },
     #[error(
         "cannot bind {ip}: no port of {}-{} is free; give a wider range, or fewer --streams",
         range.start(), range.end()

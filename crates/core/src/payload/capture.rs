@@ -1,8 +1,11 @@
 //! UDP payloads of captures, pcap and pcapng: how many packets are sent, and why others are not.
 
+mod fragments;
 mod link;
+mod skip;
 mod times;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pcap_parser::pcapng::{Block, parse_block_be, parse_block_le, parse_sectionheaderblock};
@@ -10,7 +13,10 @@ use pcap_parser::{
     Linktype, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-use self::link::SkipCause;
+use self::fragments::Fragments;
+use self::link::PacketContent;
+pub(super) use self::skip::PacketFilter;
+use self::skip::SkipCause;
 use super::PayloadError;
 use crate::document::InputSummary;
 use crate::unit::MAX_PAYLOAD;
@@ -25,23 +31,33 @@ const PACKET_BLOCK: u32 = 2;
 const PACKET_BLOCK_LEN: usize = 20;
 /// Maximum number of link types named. Arbitrary: a capture of several devices has few.
 const NAMED: usize = 16;
-/// A hint needs one of so many packets from the busiest port. Arbitrary.
+/// Replies are refused if one of so many datagrams comes from the busiest port. Arbitrary.
 const REPLIES_ONE_IN: u64 = 20;
 
 /// The UDP payloads of a capture, and the number of packets that are left out.
 #[derive(Debug, Default)]
 pub(super) struct Capture<'a> {
     format: &'static str,
-    port: Option<u16>,
-    /// Each with its time in ns since 1970; `None` where the capture has no times.
-    payloads: Vec<(Option<i128>, &'a [u8])>,
+    filter: PacketFilter,
+    payloads: Vec<Payload<'a>>,
+    fragments: Fragments,
     left_out: BTreeMap<SkipCause, u64>,
     /// The first link types of packets, [`NAMED`] of them at most.
     links: Vec<Linktype>,
     other_links: BTreeSet<i32>,
-    ports: BTreeMap<u16, (u64, u64)>,
     /// Whether the file ends in the middle of a packet, or continues with an unknown structure.
     is_cut_short: bool,
+}
+
+#[derive(Debug)]
+struct Payload<'a> {
+    /// In ns since 1970; `None` where the capture has no times.
+    time_ns: Option<i128>,
+    bytes: Cow<'a, [u8]>,
+    /// Its source and destination port.
+    ports: [u16; 2],
+    /// Number of packets that it came in.
+    packets: u64,
 }
 
 struct Packet<'a> {
@@ -71,15 +87,16 @@ impl Interface {
 }
 
 impl<'a> Capture<'a> {
-    pub(super) fn read(bytes: &'a [u8], port: Option<u16>) -> Result<Self, PayloadError> {
+    pub(super) fn read(bytes: &'a [u8], filter: PacketFilter) -> Result<Self, PayloadError> {
         let is_ng = parse_sectionheaderblock(bytes).is_ok();
         let format = if is_ng { "pcapng" } else { "pcap" };
-        let mut capture = Self { format, port, ..Self::default() };
+        let mut capture = Self { format, filter, ..Self::default() };
         if is_ng {
             capture.read_blocks(bytes);
         } else {
             capture.read_frames(bytes).ok_or(PayloadError::NoCapture)?;
         }
+        capture.leave_out_fragments(true);
         Ok(capture)
     }
 
@@ -167,48 +184,90 @@ impl<'a> Capture<'a> {
             }
         }
         let is_cut = packet.bytes.len() < packet.len;
-        match link::datagram(packet.link, packet.bytes, is_cut, self.port) {
-            Ok(udp) if udp.payload().len() > MAX_PAYLOAD => self.leave_out(SkipCause::TooLarge, 1),
-            Ok(udp) => {
-                let (from, to) = (udp.source_port(), udp.destination_port());
-                self.ports.entry(to).or_default().0 += 1;
-                if from != to {
-                    self.ports.entry(from).or_default().1 += 1;
+        let found = link::datagram(packet.link, packet.bytes, is_cut, self.filter);
+        self.take(found, packet.time_ns, 1, Cow::Borrowed);
+        self.leave_out_fragments(false);
+    }
+
+    /// Adds a datagram that came in so many packets; `own` makes its bytes live as long as the
+    /// capture.
+    fn take<'f>(
+        &mut self,
+        found: Result<PacketContent<'f>, SkipCause>,
+        time_ns: Option<i128>,
+        packets: u64,
+        own: fn(&'f [u8]) -> Cow<'a, [u8]>,
+    ) {
+        let udp = match found {
+            Ok(PacketContent::Fragment(fragment)) => {
+                if let Some(whole) = self.fragments.add(&fragment, time_ns, packets) {
+                    let payload = (whole.protocol, &whole.bytes[..]);
+                    let found = link::in_ip(payload, false, self.filter, whole.depth);
+                    self.take(found, time_ns, whole.packets, |bytes| Cow::Owned(bytes.to_vec()));
                 }
-                self.payloads.push((packet.time_ns, udp.payload()));
+                return;
             }
-            Err(cause) => self.leave_out(cause, 1),
+            Err(cause) => return self.leave_out(cause, packets),
+            Ok(PacketContent::Datagram(udp)) => udp,
+        };
+        if udp.payload.len() > MAX_PAYLOAD {
+            return self.leave_out(SkipCause::TooLarge, packets);
+        }
+        let (bytes, ports) = (own(udp.payload), [udp.from, udp.to]);
+        self.payloads.push(Payload { time_ns, bytes, ports, packets });
+    }
+
+    fn leave_out_fragments(&mut self, is_end: bool) {
+        for (cause, packets) in self.fragments.left_out(is_end) {
+            self.leave_out(cause, packets);
         }
     }
 
-    fn leave_out(&mut self, cause: SkipCause, count: usize) {
+    fn leave_out(&mut self, cause: SkipCause, count: u64) {
         if count > 0 {
-            *self.left_out.entry(cause).or_default() += count as u64;
+            *self.left_out.entry(cause).or_default() += count;
         }
     }
 
     /// Leaves out payloads below `least` bytes; if none is left, returns the length of the longest.
     pub(super) fn leave_out_below(&mut self, least: usize) -> Option<usize> {
-        let short = |(_, payload): &(Option<i128>, &[u8])| payload.len() < least;
-        let longest = self.payloads.iter().filter(|one| short(one)).map(|(_, one)| one.len()).max();
-        let before = self.payloads.len();
-        self.payloads.retain(|one| !short(one));
-        self.leave_out(SkipCause::BeforeId, before - self.payloads.len());
+        let longest = self.payloads.iter().map(|one| one.bytes.len()).max();
+        self.keep(SkipCause::BeforeId, |bytes| bytes.len() >= least);
         longest.filter(|_| self.payloads.is_empty())
     }
 
-    pub(super) fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.payloads.iter().map(|(_, payload)| *payload)
+    /// Leaves out payloads that are no requests of the protocol.
+    pub(super) fn leave_out_others(&mut self, is_request: impl Fn(&[u8]) -> bool) {
+        self.keep(SkipCause::NotRequest, is_request);
+    }
+
+    /// Leaves out the other payloads, with all packets that they came in.
+    fn keep(&mut self, cause: SkipCause, is_kept: impl Fn(&[u8]) -> bool) {
+        let mut packets = 0;
+        self.payloads.retain(|one| {
+            let is_kept = is_kept(&one.bytes);
+            packets += if is_kept { 0 } else { one.packets };
+            is_kept
+        });
+        self.leave_out(cause, packets);
+    }
+
+    pub(super) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        self.payloads.iter().map(|one| &*one.bytes)
     }
 
     /// Send times in ns since the first packet, and the summary; an error if nothing is sent.
     pub(super) fn summary(&self) -> Result<(Vec<u64>, InputSummary), PayloadError> {
-        let times: Vec<_> = self.payloads.iter().map(|(time_ns, _)| *time_ns).collect();
+        let times: Vec<_> = self.payloads.iter().map(|one| one.time_ns).collect();
         let (moments, clock) = times::moments(&times);
         let used = self.payloads.len() as u64;
-        let records = used + self.left_out.values().sum::<u64>();
-        let reason =
-            |(cause, count): (&SkipCause, &u64)| format!("{count} {}", cause.text(self.port));
+        let packets = self.payloads.iter().map(|one| one.packets).sum::<u64>();
+        let joined = || self.payloads.iter().map(|one| one.packets).filter(|packets| *packets > 1);
+        let (fragments, reassembled) = (joined().sum(), joined().count() as u64);
+        let records = packets + self.left_out.values().sum::<u64>();
+        let reason = |(cause, count): (&SkipCause, &u64)| {
+            format!("{count} {}", cause.text(self.filter.port))
+        };
         let reasons = self.left_out.iter().map(reason).collect::<Vec<_>>().join(", ");
         let mut link_types: Vec<_> = self.links.iter().map(|link| link::name(*link)).collect();
         link_types.dedup();
@@ -220,14 +279,16 @@ impl<'a> Capture<'a> {
             };
             return Err(PayloadError::NoDatagram { kind, why });
         }
+        self.refuse_both_ways()?;
         let cut_short = self.is_cut_short.then(|| {
             let last = records + 1;
             format!(
                 "the capture ends in the middle of packet {last}; the {records} before it are read"
             )
         });
-        let left_out = (used < records)
-            .then(|| format!("{kind}: {used} of {records} packets are sent; left out: {reasons}"));
+        let left_out = (packets < records).then(|| {
+            format!("{kind}: {packets} of {records} packets are sent; left out: {reasons}")
+        });
         let by_word = |(cause, count): (&SkipCause, &u64)| (cause.word().to_owned(), *count);
         let input = InputSummary {
             format: self.format.to_owned(),
@@ -235,9 +296,11 @@ impl<'a> Capture<'a> {
             more_link_types: self.other_links.len() as u64,
             records,
             used,
+            reassembled,
+            fragments,
             left_out: self.left_out.iter().map(by_word).collect(),
             clock: Some(clock),
-            notes: [cut_short, left_out, self.replies()].into_iter().flatten().collect(),
+            notes: [cut_short, left_out].into_iter().flatten().collect(),
         };
         Ok((moments, input))
     }
@@ -254,23 +317,29 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// A hint that some packets may be replies, by the port with the most conversations.
-    fn replies(&self) -> Option<String> {
+    /// Refuses replies, by the port with the most conversations: a server does not expect them.
+    fn refuse_both_ways(&self) -> Result<(), PayloadError> {
+        if self.filter.port.is_some() {
+            return Ok(());
+        }
+        let mut ports: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+        for [from, to] in self.payloads.iter().map(|one| one.ports) {
+            ports.entry(to).or_default().0 += 1;
+            if from != to {
+                ports.entry(from).or_default().1 += 1;
+            }
+        }
         let both_ways = |(_, (to, from)): &(&u16, &(u64, u64))| (*to).min(*from);
         // Of two equal ones, the lower one is the server's.
-        let busiest = self.ports.iter().rev().max_by_key(both_ways)?;
-        let (used, (port, (_, from))) = (self.payloads.len() as u64, busiest);
-        let is_hint = both_ways(&busiest) > 0 && from * REPLIES_ONE_IN >= used;
-        (self.port.is_none() && is_hint).then(|| {
-            let share = match from * 2 == used {
-                true => format!("half of the packets ({from} of {used})"),
-                false => format!("{from} of {used} packets"),
-            };
-            format!(
-                "{share} come from port {port} and may be replies; --pcap-port {port} sends \
-                 only packets to that port"
-            )
-        })
+        let busiest = ports.iter().rev().max_by_key(both_ways);
+        let is_many = |from: u64| from * REPLIES_ONE_IN >= self.payloads.len() as u64;
+        match busiest.filter(|busiest| both_ways(busiest) > 0) {
+            Some((port, (_, from))) if is_many(*from) => {
+                let of = self.payloads.len() as u64;
+                Err(PayloadError::BothWays { port: *port, from: *from, of })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -6,13 +6,6 @@ use encoding_rs::{DecoderResult, EncoderResult, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::PayloadError;
 
-/// The lines of a file, which may end in CR LF, with their numbers; without a byte order mark.
-pub(super) fn lines_of(bytes: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let lines = bytes.split(|byte| *byte == b'\n');
-    lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).zip(1..)
-}
-
 /// An encoding of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding(&'static encoding_rs::Encoding);
@@ -42,6 +35,35 @@ impl Encoding {
             (EncoderResult::Unmappable(character), read) => {
                 let position = text[..read].chars().count();
                 Err(PayloadError::Unmappable { character, position, encoding: self.name() })
+            }
+        }
+    }
+
+    /// Writes text as bytes, like [`Self::encode`], into `out`; `None` if it does not fit or cannot
+    /// be written.
+    pub(super) fn encode_into(self, text: &str, out: &mut [u8]) -> Option<usize> {
+        if !self.one_byte_newline() {
+            let to_bytes = if self.0 == UTF_16LE { u16::to_le_bytes } else { u16::to_be_bytes };
+            let mut len = 0;
+            for unit in text.encode_utf16() {
+                out.get_mut(len..len + 2)?.copy_from_slice(&to_bytes(unit));
+                len += 2;
+            }
+            return Some(len);
+        }
+        let (mut encoder, mut rest, mut len) = (self.0.new_encoder(), text, 0);
+        // An encoder stops when less is left than one character may need.
+        let mut part = [0; 64];
+        loop {
+            let (result, read, written) =
+                encoder.encode_from_utf8_without_replacement(rest, &mut part, true);
+            out.get_mut(len..len + written)?.copy_from_slice(&part[..written]);
+            len += written;
+            rest = rest.get(read..)?;
+            match result {
+                EncoderResult::InputEmpty => return Some(len),
+                EncoderResult::OutputFull => {}
+                EncoderResult::Unmappable(_) => return None,
             }
         }
     }

@@ -4,24 +4,41 @@
 //! A [`Spec`] is compiled into [`Requests`] and [`Matching`], so that the loop only copies a
 //! request and patches it at known places.
 
+mod bytes_at;
 mod capture;
 mod compile;
+mod compose;
 mod encoding;
 mod error;
+mod expectations;
+mod field;
 pub mod hex;
+mod lines;
 mod number;
 mod patch;
+mod pattern;
 mod protocol;
+mod question;
 mod requests;
+mod second;
 mod show;
+mod spans;
 mod spec;
 mod template;
 #[cfg(test)]
 mod tests;
+mod values;
 
+pub use bytes_at::BytesAt;
 pub use encoding::Encoding;
 pub use error::PayloadError;
+pub use expectations::ErrorRule;
 pub use number::Number;
-pub use protocol::{Dns, Matching, Names, Preset, Protocol, Role, answer_ping};
+pub use pattern::{Regex, ReplyRule};
+pub use protocol::{
+    CLIENT_COOKIE_LEN, Dns, EdnsOptions, Matching, Names, PingServer, Preset, Protocol, Role,
+    Subnet, answer_ping, ping_server, write_ping,
+};
 pub use requests::{IdAt, RequestNumber, RequestOrder, Requests};
+pub use second::{SecondRequest, Then};
 pub use spec::{MatchRule, RequestSource, Spec};

@@ -1,35 +1,23 @@
 //! The parts of requests that differ: a few bytes at known offsets.
 
 use super::number::Number;
-use crate::unit::{hash_nth, hash_u64};
-
-/// Characters that one 64-bit number determines: 36¹² < 2⁶³.
-const CHARACTERS: usize = 12;
-
-/// Powers of the size of an alphabet, up to [`CHARACTERS`].
-const fn powers(base: u64) -> [u64; CHARACTERS + 1] {
-    let mut powers = [1; CHARACTERS + 1];
-    let mut at = 1;
-    while at <= CHARACTERS {
-        powers[at] = powers[at - 1] * base;
-        at += 1;
-    }
-    powers
-}
-
-/// Bytes of [`What::Rfc3339`]: `2026-11-23T01:51:16.123456Z`.
-pub(super) const RFC3339_LEN: usize = 27;
-/// Bytes of STUN's attribute FINGERPRINT with its header, and its mask; RFC 8489 §14.7.
-pub(super) const FINGERPRINT_LEN: usize = 8;
-const FINGERPRINT_MASK: u32 = 0x5354_554E;
-/// The characters of each [`Alphabet`].
-const ALNUM: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
+use super::values::{
+    ALNUM, AUTHENTICATOR_LEN, FINGERPRINT_LEN, LETTERS, RFC3339_LEN, SECOND_NS, authenticator,
+    characters, fingerprint, ntp_time, rfc3339,
+};
+use crate::unit::hash_nth;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
     Alnum,
     Letters,
+}
+
+/// Scope of a random value: each request has its own, or all requests of a stream share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Per {
+    Request,
+    Stream,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +26,82 @@ pub(super) enum What {
     Id(Number),
     /// As much of the id as fits; replies are matched by another field.
     PartOfId(Number),
-    Counter(Number),
+    /// The number of the request in the phase, or in its stream, times `step`, from `start`.
+    Counter {
+        number: Number,
+        start: u64,
+        step: u64,
+        per: Per,
+    },
+    /// The number of the stream.
+    Stream(Number),
     Random {
         key: u64,
         number: Number,
+        per: Per,
     },
     Characters {
         key: u64,
         alphabet: Alphabet,
         count: u16,
+        per: Per,
     },
     /// Time since 1970 in a unit of so many nanoseconds.
     Time {
         unit_ns: u64,
         number: Number,
     },
+    /// The nanoseconds of the second.
+    TimeNsec(Number),
+    /// The timestamp format of NTP: seconds since 1900 and 32 bits of their fraction.
+    TimeNtp(Number),
     /// Date and time of RFC 3339, in microseconds.
     Rfc3339,
     /// STUN's attribute FINGERPRINT over all bytes before it.
     Fingerprint,
+    /// The attribute Message-Authenticator of RADIUS, the last one of a request.
+    MessageAuthenticator,
+    /// So many bytes of the reply to the first request, from this offset.
+    Reply {
+        offset: u16,
+        count: u16,
+    },
+    /// One of a list, in turns, or with a key drawn at random.
+    Entry {
+        entries: Entries,
+        key: Option<u64>,
+    },
 }
+
+/// Entries of one width, leaked so that all threads can read them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entries {
+    bytes: &'static [u8],
+    width: usize,
+}
+
+impl Entries {
+    /// `bytes` has one entry at least.
+    pub(super) fn new(bytes: Vec<u8>, width: usize) -> Self {
+        Self { bytes: Vec::leak(bytes), width }
+    }
+
+    #[inline]
+    fn write(self, n: u64, key: Option<u64>, out: &mut [u8]) {
+        let count = (self.bytes.len() / self.width) as u64;
+        let at = key.map_or(n, |key| hash_nth(key, n)) % count;
+        out.copy_from_slice(&self.bytes[at as usize * self.width..][..self.width]);
+    }
+}
+
+impl PartialEq for Entries {
+    /// Whether it is the same list: long ones are compared for each request that is compiled.
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.bytes, other.bytes)
+    }
+}
+
+impl Eq for Entries {}
 
 impl What {
     /// Its number; `None` if it is written otherwise.
@@ -65,181 +109,161 @@ impl What {
         match self {
             Self::Id(number)
             | Self::PartOfId(number)
-            | Self::Counter(number)
+            | Self::Counter { number, .. }
+            | Self::Stream(number)
             | Self::Random { number, .. }
+            | Self::TimeNsec(number)
+            | Self::TimeNtp(number)
             | Self::Time { number, .. } => Some(number),
-            Self::Characters { .. } | Self::Rfc3339 | Self::Fingerprint => None,
+            Self::Characters { .. }
+            | Self::Rfc3339
+            | Self::Fingerprint
+            | Self::MessageAuthenticator
+            | Self::Entry { .. }
+            | Self::Reply { .. } => None,
         }
     }
 
+    /// Bytes it takes at most.
     #[inline]
     pub(super) const fn width(self) -> usize {
         match (self, self.number()) {
             (_, Some(number)) => number.width(),
-            (Self::Characters { count, .. }, _) => count as usize,
+            (Self::Characters { count, .. } | Self::Reply { count, .. }, _) => count as usize,
             (Self::Fingerprint, _) => FINGERPRINT_LEN,
+            (Self::MessageAuthenticator, _) => AUTHENTICATOR_LEN,
+            (Self::Entry { entries, .. }, _) => entries.width,
             _ => RFC3339_LEN,
         }
     }
 
+    /// Bytes that the reply to the first request must have for this field; 0 for other fields.
+    pub(super) const fn needs_reply(self) -> usize {
+        match self {
+            Self::Reply { offset, count } => offset as usize + count as usize,
+            _ => 0,
+        }
+    }
+
+    /// Whether the bytes it takes depend on the request.
+    pub(super) fn varies(self) -> bool {
+        self.number().is_some_and(Number::varies)
+    }
+
+    /// Bytes it takes in this request.
+    #[inline]
+    pub(super) fn width_of(self, moment: &Moment<'_>) -> usize {
+        match self.number() {
+            Some(number) if number.varies() => number.width_of(self.value(moment)),
+            _ => self.width(),
+        }
+    }
+
     pub(super) const fn is_time(self) -> bool {
-        matches!(self, Self::Time { .. } | Self::Rfc3339)
+        matches!(self, Self::Time { .. } | Self::TimeNsec(_) | Self::TimeNtp(_) | Self::Rfc3339)
     }
 
     pub(super) const fn is_text(self) -> bool {
         match self.number() {
             Some(number) => number.is_text(),
-            None => !matches!(self, Self::Fingerprint),
+            None => matches!(self, Self::Characters { .. } | Self::Rfc3339),
+        }
+    }
+
+    /// The number to write, if it is one.
+    #[inline]
+    fn value(self, moment: &Moment<'_>) -> u64 {
+        match self {
+            Self::Id(_) | Self::PartOfId(_) => moment.id,
+            Self::Counter { start, step, per, .. } => {
+                let count = if per == Per::Stream { moment.place } else { moment.n };
+                start.wrapping_add(step.wrapping_mul(count))
+            }
+            Self::Stream(_) => moment.stream,
+            Self::Random { key, per, .. } => hash_nth(key, moment.unique_of(per)),
+            Self::Time { unit_ns, .. } => moment.now_ns / unit_ns.max(1),
+            Self::TimeNsec(_) => moment.now_ns % SECOND_NS,
+            Self::TimeNtp(_) => ntp_time(moment.now_ns),
+            Self::Characters { .. }
+            | Self::Rfc3339
+            | Self::Fingerprint
+            | Self::MessageAuthenticator
+            | Self::Entry { .. }
+            | Self::Reply { .. } => 0,
+        }
+    }
+
+    /// Writes it over `out`, which is as long as [`Self::width_of`]; `before` is the request as far
+    /// as it is written.
+    #[inline]
+    pub(super) fn write(self, moment: &Moment<'_>, before: &[u8], out: &mut [u8]) {
+        match self {
+            Self::Characters { key, alphabet, per, .. } => match alphabet {
+                Alphabet::Alnum => characters(key, moment.unique_of(per), ALNUM, out),
+                Alphabet::Letters => characters(key, moment.unique_of(per), LETTERS, out),
+            },
+            Self::Rfc3339 => rfc3339(moment.now_ns, out),
+            Self::Fingerprint => fingerprint(before, out),
+            Self::MessageAuthenticator => authenticator(moment.secret, before, out),
+            Self::Entry { entries, key } => entries.write(moment.n, key, out),
+            Self::Reply { offset, .. } => {
+                let from = usize::from(offset);
+                if let Some(bytes) = moment.reply.get(from..from + out.len()) {
+                    out.copy_from_slice(bytes);
+                }
+            }
+            _ => {
+                if let Some(number) = self.number() {
+                    number.write(self.value(moment), out);
+                }
+            }
         }
     }
 }
 
+/// A field at an offset that does not depend on the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patch {
     pub(super) offset: u32,
     pub(super) what: What,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+/// What the fields of a request are derived from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moment<'a> {
     pub(super) n: u64,
     pub(super) unique: u64,
+    pub(super) stream: u64,
+    pub(super) place: u64,
     pub(super) id: u64,
     pub(super) now_ns: u64,
+    /// The reply to the first request; empty in a first request.
+    pub(super) reply: &'a [u8],
+    /// The key of a Message-Authenticator.
+    pub(super) secret: &'a [u8],
+}
+
+impl Moment<'_> {
+    #[inline]
+    const fn unique_of(&self, per: Per) -> u64 {
+        match per {
+            Per::Request => self.unique,
+            Per::Stream => self.stream,
+        }
+    }
 }
 
 impl Patch {
     #[inline]
-    pub(super) fn apply(self, moment: Moment, request: &mut [u8]) {
+    pub(super) fn apply(self, moment: &Moment<'_>, request: &mut [u8]) {
         let offset = self.offset as usize;
         let Some((before, rest)) = request.split_at_mut_checked(offset) else { return };
         let Some(out) = rest.get_mut(..self.what.width()) else { return };
-        match self.what {
-            What::Id(number) | What::PartOfId(number) => number.write(moment.id, out),
-            What::Counter(number) => number.write(moment.n, out),
-            What::Random { key, number } => number.write(hash_nth(key, moment.unique), out),
-            What::Characters { key, alphabet, .. } => match alphabet {
-                Alphabet::Alnum => characters(key, moment.unique, ALNUM, out),
-                Alphabet::Letters => characters(key, moment.unique, LETTERS, out),
-            },
-            What::Time { unit_ns, number } => number.write(moment.now_ns / unit_ns.max(1), out),
-            What::Rfc3339 => rfc3339(moment.now_ns, out),
-            What::Fingerprint => fingerprint(before, out),
-        }
+        self.what.write(moment, before, out);
     }
 
     #[inline]
     pub(super) const fn place(self) -> std::ops::Range<usize> {
         self.offset as usize..self.offset as usize + self.what.width()
-    }
-}
-
-/// Writes characters that look random and differ for each `unique` number until all words of this
-/// length were used; after the first [`CHARACTERS`], random ones. The key selects the first word.
-#[inline]
-fn characters<const COUNT: usize>(key: u64, unique: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
-    let powers = const { powers(COUNT as u64) };
-    let (first, rest) = out.split_at_mut(out.len().min(CHARACTERS));
-    let (high, low) = first.split_at_mut(first.len() / 2);
-    let (highs, lows) = (powers[high.len()], powers[low.len()]);
-    // Neither term is above 2⁶³.
-    let at = ((key >> 1) + (unique & u64::MAX >> 1)) % (highs * lows);
-    // Two rounds of a Feistel network, by addition: each number has one image, and no other has it.
-    let (mut above, mut below) = (at / lows, at % lows);
-    above = (above + hash_u64(below) % highs) % highs;
-    below = (below + hash_u64(!above) % lows) % lows;
-    spell(above, alphabet, high);
-    spell(below, alphabet, low);
-    for (round, part) in (1..).zip(rest.chunks_mut(CHARACTERS)) {
-        spell(hash_nth(hash_nth(key, unique), round), alphabet, part);
-    }
-}
-
-#[inline]
-fn spell<const COUNT: usize>(mut number: u64, alphabet: &[u8; COUNT], out: &mut [u8]) {
-    for byte in out {
-        let count = COUNT as u64;
-        *byte = alphabet[(number % count) as usize];
-        number /= count;
-    }
-}
-
-/// Days of 400 years, after which the Gregorian calendar repeats, and from 1 March of year 0 to 1
-/// January 1970.
-const DAYS_OF_ERA: u64 = 146_097;
-const DAYS_TO_1970: u64 = 719_468;
-
-/// Writes `2026-11-23T01:51:16.123456Z`. Years begin in March, so that leap days are last.
-fn rfc3339(now_ns: u64, out: &mut [u8]) {
-    let (seconds, micros) = (now_ns / 1_000_000_000, now_ns / 1_000 % 1_000_000);
-    let days = seconds / 86_400 + DAYS_TO_1970;
-    let day = days % DAYS_OF_ERA;
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let fields = [
-        (0, 4, days / DAYS_OF_ERA * 400 + year + u64::from(month >= 10)),
-        (5, 2, if month < 10 { month + 3 } else { month - 9 }),
-        (8, 2, day - (153 * month + 2) / 5 + 1),
-        (11, 2, seconds % 86_400 / 3_600),
-        (14, 2, seconds % 3_600 / 60),
-        (17, 2, seconds % 60),
-        (20, 6, micros),
-    ];
-    out.copy_from_slice(b"0000-00-00T00:00:00.000000Z");
-    for (at, width, value) in fields {
-        Number::Dec(width).write(value, &mut out[at..at + usize::from(width)]);
-    }
-}
-
-fn fingerprint(before: &[u8], out: &mut [u8]) {
-    let sum = crc32fast::hash(before) ^ FINGERPRINT_MASK;
-    let [a, b, c, d] = sum.to_be_bytes();
-    out.copy_from_slice(&[0x80, 0x28, 0, 4, a, b, c, d]);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for seconds in [
-            0,
-            951_782_400,   // 29 February 2000
-            951_868_800,   // 1 March 2000
-            1_709_251_199, // the last second of 29 February 2024
-            1_735_689_599, // the last second of 2024
-            4_107_542_400, // 1 March 2100, which has no leap day
-            16_725_225_600,
-        ] {
-            let mut out = [0; RFC3339_LEN];
-            rfc3339(seconds * 1_000_000_000 + 123_456_789, &mut out);
-            let time = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, 123_456_000);
-            assert_eq!(out, *humantime::format_rfc3339_micros(time).to_string().as_bytes());
-        }
-        rfc3339(u64::MAX, &mut [0; RFC3339_LEN]);
-    }
-
-    #[test]
-    fn characters_repeat_only_when_all_were_used() {
-        let word = |key, unique, len| {
-            let mut out = vec![0; len];
-            characters(key, unique, LETTERS, &mut out);
-            out
-        };
-        for (len, count) in [(1, 26), (2, 676), (3, 17_576)] {
-            for key in [0, hash_u64(1), u64::MAX] {
-                let words = (5..count + 5).map(|unique| word(key, unique, len));
-                let words: BTreeSet<_> = words.collect();
-                assert_eq!(words.len() as u64, count, "{len} letters, key {key}");
-                assert_eq!(word(key, count, len), word(key, 0, len));
-            }
-        }
-        // Successive words show no order, and use the whole alphabet.
-        let first: BTreeSet<_> = (0..1_000).map(|unique| word(hash_u64(3), unique, 8)[0]).collect();
-        assert_eq!(first.len(), 26);
     }
 }

@@ -3,12 +3,17 @@
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::PayloadError;
+use super::compose::Output;
+use super::field::Piece;
+use super::lines::LineFile;
 use super::number::Number;
 use super::patch::{Moment, Patch};
+use super::spans::FixedSum;
 use crate::document::InputSummary;
-use crate::unit::hash_nth;
+use crate::unit::{MAX_PAYLOAD, hash_nth};
 
 /// The order of lines, questions and choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +34,10 @@ pub(super) struct Variant {
     pub(super) start: usize,
     pub(super) len: u32,
     pub(super) patches: PatchRange,
+    /// A range of [`Requests::sums`].
+    pub(super) sums: PatchRange,
+    /// One of [`Requests::programs`] instead of the above.
+    pub(super) program: Option<u32>,
 }
 
 /// The place of an id in a request or reply, as text `OFFSET:FORMAT`.
@@ -38,6 +47,16 @@ pub struct IdAt {
     pub offset: usize,
     /// Its format.
     pub number: Number,
+}
+
+impl IdAt {
+    /// The same, if a reply can have it there.
+    // cold: set-up
+    pub(super) fn in_reply(self) -> Result<Self, PayloadError> {
+        let rule = || format!("id@{}", self.offset);
+        let fits = self.offset.saturating_add(self.number.width()) <= MAX_PAYLOAD;
+        fits.then_some(self).ok_or_else(|| PayloadError::BeyondReply { rule: rule() })
+    }
 }
 
 impl fmt::Display for IdAt {
@@ -51,7 +70,8 @@ impl FromStr for IdAt {
 
     fn from_str(word: &str) -> Result<Self, PayloadError> {
         let parsed = word.split_once(':').and_then(|(offset, format)| {
-            Some(Self { offset: offset.parse().ok()?, number: Number::parse(format)? })
+            let number = Number::parse(format).filter(|number| !number.varies())?;
+            Some(Self { offset: offset.parse().ok()?, number })
         });
         parsed.ok_or_else(|| PayloadError::Place { requested: word.to_owned() })
     }
@@ -65,30 +85,52 @@ pub struct RequestNumber {
     pub turn: u64,
     /// A number unique in the run; random labels and fields are derived from it.
     pub unique: u64,
+    /// The number of its stream in the run, from 0.
+    pub stream: u64,
+    /// Its number in the stream, from 0; phases of a run continue it.
+    pub place: u64,
 }
 
 impl From<u64> for RequestNumber {
     fn from(number: u64) -> Self {
-        Self { turn: number, unique: number }
+        Self { turn: number, unique: number, stream: 0, place: number }
     }
 }
 
-/// Compiled requests. Number `n` depends only on `n` and its id, except for times.
+/// Compiled requests. Number `n` depends only on `n`, its id and its time.
 #[derive(Debug, Clone, Default)]
 pub struct Requests {
     pub(super) bytes: Vec<u8>,
     pub(super) patches: Vec<Patch>,
+    pub(super) sums: Vec<FixedSum>,
+    /// Requests whose length depends on values.
+    pub(super) programs: Vec<Vec<Piece>>,
     pub(super) variants: Vec<Variant>,
     /// The variants of each line or question, at least one, which share its turns.
     pub(super) groups: Vec<Range<u32>>,
+    /// A large file, whose lines are composed when sent, instead of all of the above.
+    pub(super) file: Option<Arc<LineFile>>,
+    /// An id over what stands in its lines.
+    pub(super) id_over: Option<IdAt>,
+    pub(super) shortest: usize,
+    /// The line of the shortest one, from 1; 0: it is of no file of lines.
+    pub(super) shortest_line: usize,
+    /// Whether values determine lengths or checksums.
+    pub(super) is_computed: bool,
     pub(super) order: RequestOrder,
     pub(super) key: u64,
+    /// The key of Message-Authenticators.
+    pub(super) secret: Vec<u8>,
     /// How many bits of an id each request carries; 0 if requests carry none.
     pub id_bits: u32,
     /// Bits of the message id by which a CoAP server detects duplicates (RFC 7252 section 4.5).
     pub message_id_bits: Option<u32>,
+    /// Whether any request has a time in it.
+    pub has_times: bool,
     /// Bytes of the longest request, for which [`Self::write`] needs space.
     pub largest: usize,
+    /// Bytes that the reply to the first request must have for the fields of this second one.
+    pub reply_len: usize,
     /// Bytes of each request, if all have one length.
     pub same_len: Option<usize>,
     /// Mean bytes of a request.
@@ -101,9 +143,14 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The number of different requests before fields are filled in.
+    /// The number of different requests before fields are filled in; of a large file, its lines.
     pub fn variants(&self) -> usize {
-        self.variants.len()
+        self.file.as_ref().map_or(self.variants.len(), |file| file.index.count())
+    }
+
+    /// The bytes and lines of a large file, whose lines are composed when they are sent.
+    pub fn large_file(&self) -> Option<(usize, usize)> {
+        self.file.as_ref().map(|file| (file.bytes.len(), file.index.count()))
     }
 
     /// The bits of an id that each request carries.
@@ -113,7 +160,7 @@ impl Requests {
     }
 
     /// Writes request number `n` into `slot` and returns its length in bytes, 0 if it does not fit.
-    /// `now_ns` is the time since 1970 for fields that hold it.
+    /// `now_ns` is its time since 1970 for fields that hold it.
     #[inline]
     pub fn write(
         &self,
@@ -122,30 +169,67 @@ impl Requests {
         now_ns: u64,
         slot: &mut [u8],
     ) -> usize {
-        let RequestNumber { turn, unique } = n.into();
+        self.write_after(&[], n.into(), id, now_ns, slot)
+    }
+
+    /// The same, with fields from `reply`, the reply to the first request of the exchange.
+    #[inline]
+    pub(super) fn write_after(
+        &self,
+        reply: &[u8],
+        RequestNumber { turn, unique, stream, place }: RequestNumber,
+        id: u64,
+        now_ns: u64,
+        slot: &mut [u8],
+    ) -> usize {
+        let secret = &self.secret;
+        let moment = Moment { n: turn, unique, stream, place, id, now_ns, reply, secret };
+        if let Some(file) = &self.file {
+            return self.compose_line(file, moment, slot).unwrap_or(0);
+        }
         let variant = self.variant(turn);
+        if let Some(program) = variant.program {
+            let program = self.programs.get(program as usize).map_or(&[][..], |pieces| pieces);
+            let mut output = Output::new(slot, moment, 0);
+            return output.pieces(program).and_then(|()| output.finish()).unwrap_or(0);
+        }
         let range = variant.start..variant.start + variant.len as usize;
         let Some(bytes) = self.bytes.get(range) else { return 0 };
         let Some(request) = slot.get_mut(..bytes.len()) else { return 0 };
         request.copy_from_slice(bytes);
-        let moment = Moment { n: turn, unique, id, now_ns };
-        for patch in self.patches_of(variant) {
-            patch.apply(moment, request);
+        let (from, to) = variant.patches;
+        let patches = self.patches.get(from as usize..to as usize).unwrap_or_default();
+        for patch in patches {
+            patch.apply(&moment, request);
+        }
+        let (from, to) = variant.sums;
+        let sums = self.sums.get(from as usize..to as usize).unwrap_or_default();
+        for (at, sum) in sums.iter().enumerate() {
+            sum.apply(patches, &sums[..at], request);
         }
         bytes.len()
     }
 
-    /// Places of request number `n` that depend on when it was written.
     #[inline]
-    pub(super) fn times(&self, n: u64) -> impl Iterator<Item = Range<usize>> {
-        let patches = self.patches_of(self.variant(n)).iter();
-        patches.filter(|patch| patch.what.is_time()).map(|patch| patch.place())
+    fn compose_line(&self, file: &LineFile, moment: Moment<'_>, slot: &mut [u8]) -> Option<usize> {
+        let (line, round) = self.line(file.index.count() as u64, moment.n);
+        let len = file.write(line, round, moment, slot)?;
+        if let Some(IdAt { offset, number }) = self.id_over {
+            number.write(moment.id, slot.get_mut(offset..offset + number.width())?);
+        }
+        Some(len)
     }
 
+    /// The line of request number `n` among so many, and a number that selects its choices.
     #[inline]
-    fn patches_of(&self, variant: &Variant) -> &[Patch] {
-        let (from, to) = variant.patches;
-        self.patches.get(from as usize..to as usize).unwrap_or_default()
+    fn line(&self, count: u64, n: u64) -> (u64, u64) {
+        match self.order {
+            RequestOrder::Turns => (n % count, n / count),
+            RequestOrder::Random => {
+                let drawn = hash_nth(self.key, n);
+                (((u128::from(drawn) * u128::from(count)) >> 64) as u64, drawn & 0xFFFF_FFFF)
+            }
+        }
     }
 
     #[inline]
@@ -154,14 +238,7 @@ impl Requests {
         if let [only] = &self.variants[..] {
             return only;
         }
-        let count = self.groups.len() as u64;
-        let (line, round) = match self.order {
-            RequestOrder::Turns => (n % count, n / count),
-            RequestOrder::Random => {
-                let drawn = hash_nth(self.key, n);
-                (((u128::from(drawn) * u128::from(count)) >> 64) as u64, drawn & 0xFFFF_FFFF)
-            }
-        };
+        let (line, round) = self.line(self.groups.len() as u64, n);
         let group = &self.groups[line as usize];
         let choice = (round % u64::from(group.end - group.start)) as u32;
         &self.variants[(group.start + choice) as usize]

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::protocol::{Dns, Matching, Names, Preset, Protocol, Rule};
+use super::hex;
+use super::protocol::{Dns, IdSearch, Matching, Names, Preset, Protocol, Rule};
 use super::requests::RequestOrder;
+use super::second::Then;
 use super::spec::{RequestSource, Spec};
 
 /// Characters of a text that are shown. Arbitrary: the description fits a line.
@@ -17,9 +19,10 @@ impl fmt::Display for Spec {
             RequestSource::Hex(text) => write!(f, "hex {}", short(text))?,
             RequestSource::Lines(bytes) => write!(f, "lines of {}", sum(bytes))?,
             RequestSource::File(bytes) => f.write_str(&sum(bytes))?,
-            RequestSource::Capture { bytes, port: None } => write!(f, "capture of {}", sum(bytes))?,
-            RequestSource::Capture { bytes, port: Some(port) } => {
-                write!(f, "capture of {}, port {port}", sum(bytes))?;
+            RequestSource::Capture { bytes, port, inner } => {
+                write!(f, "capture of {}", sum(bytes))?;
+                port.map_or(Ok(()), |port| write!(f, ", port {port}"))?;
+                f.write_str(if *inner { ", inside tunnels" } else { "" })?;
             }
             RequestSource::Preset(preset) => write!(f, "{preset}")?,
         }
@@ -33,6 +36,10 @@ impl fmt::Display for Spec {
         if self.encoding.name() != "UTF-8" {
             write!(f, ", {}", self.encoding.name())?;
         }
+        if let Some(Then { template, is_hex, only_if }) = &self.then {
+            write!(f, ", then {}{}", if *is_hex { "hex " } else { "" }, short(template))?;
+            only_if.iter().try_for_each(|bytes| write!(f, " if {bytes}"))?;
+        }
         if let Some(at) = self.id_at {
             write!(f, ", id at {at}")?;
         }
@@ -42,6 +49,15 @@ impl fmt::Display for Spec {
 
 impl fmt::Display for Matching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.search, self.rule) {
+            (Some(IdSearch::After(finder)), Rule::Search(number)) => {
+                return write!(f, "id ({number}) after {}", short_bytes(finder.needle()));
+            }
+            (Some(IdSearch::Regex(regex)), Rule::Search(number)) => {
+                return write!(f, "id ({number}) in {}", short(&regex.to_string()));
+            }
+            _ => {}
+        }
         f.write_str(match (self.rule, self.protocol) {
             (Rule::None, _) => "no replies",
             (Rule::Any, _) => "any datagram, in order",
@@ -55,7 +71,21 @@ impl fmt::Display for Matching {
             (_, Protocol::Memcached) => "request id and key of memcached",
             (_, Protocol::Coap) => "token of CoAP",
             (_, Protocol::Quic) => "connection ids of QUIC",
+            (_, Protocol::A2s) => "kind of A2S, in order",
+            (_, Protocol::Sip) => "branch of SIP",
+            (_, Protocol::Radius) => "id and authenticator of RADIUS",
+            (_, Protocol::Snmp) => "request id of SNMP",
+            (_, Protocol::Bedrock) => "time of RakNet",
+            (_, Protocol::Tftp) => "kind of TFTP, in order",
         })
+    }
+}
+
+impl Matching {
+    /// The rules of the user for replies that are errors, in words.
+    pub fn rules(&self) -> Vec<String> {
+        let shown = self.expectations.shown.iter();
+        shown.map(|(what, rules)| format!("{what} {}", short(rules))).collect()
     }
 }
 
@@ -65,7 +95,11 @@ impl fmt::Display for Preset {
         match self {
             Self::Dns(dns) => write!(f, " {dns}"),
             Self::Stun { fingerprint: true } => f.write_str(" with FINGERPRINT"),
-            Self::Ntp | Self::QuicVn | Self::Stun { .. } => Ok(()),
+            Self::Ntp | Self::QuicVn | Self::Stun { .. } | Self::A2s | Self::Bedrock => Ok(()),
+            Self::Radius { .. } => Ok(()),
+            Self::Sip { uri } => write!(f, " {}", short(uri)),
+            Self::Snmp { oid, .. } => write!(f, " {}", short(oid)),
+            Self::Tftp { path } => write!(f, " {}", short(path)),
             Self::Memcached { key } => write!(f, " get {}", short(key)),
             Self::Coap { path, confirmable } => {
                 write!(f, " {} get {}", if *confirmable { "CON" } else { "NON" }, short(path))
@@ -92,8 +126,14 @@ impl fmt::Display for Dns {
             None => f.write_str(", no EDNS")?,
         }
         f.write_str(if self.dnssec { ", DO" } else { "" })?;
+        write!(f, "{}", self.options)?;
         f.write_str(if self.recursion { "" } else { ", no RD" })
     }
+}
+
+/// Bytes as text in quotes if they are text, otherwise as hex.
+fn short_bytes(bytes: &[u8]) -> String {
+    std::str::from_utf8(bytes).map_or_else(|_| hex::show(bytes), short)
 }
 
 /// A text, or its beginning, in quotes.

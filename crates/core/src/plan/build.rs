@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use super::error::{MAX_BATCH, MAX_CELLS, PlanError};
 use super::options::{EngineWord, MissingEngine, PaceKind, Route, TimestampKind, WaitKind};
 use super::place::{Machine, Placement, crowded, place};
-use super::ports::{MOST_PORTS, streams};
+use super::ports::streams;
 use super::scenario::{
-    Limit, RequestConfig, RequestOptions, RxConfig, Scenario, TxConfig, WorkerConfig, WorkerLoad,
+    Limit, RequestConfig, RxConfig, Scenario, TxConfig, WorkerConfig, WorkerLoad,
 };
 use crate::engine::EnginePair;
 use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
@@ -155,6 +155,7 @@ impl Plan {
             size: cell.size,
             flows: first_flow(worker)..first_flow(worker + 1),
             bind: SocketAddr::new(scenario.bind, port),
+            sources: scenario.sources.clone(),
             unix: scenario.unix.as_ref().map(|name| format!("{name}.{worker}")),
             socket_buffer: scenario.socket_buffer,
             ip: scenario.ip.clone(),
@@ -204,12 +205,10 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     if let Some((_, error)) = errors.into_iter().find(|(is_wrong, _)| *is_wrong) {
         return Err(error);
     }
-    if let Some(RequestOptions { outstanding: Some(outstanding), id_bits, spread, .. }) =
-        scenario.asking
+    if let Some(asking) = &scenario.asking
+        && let Some(outstanding) = asking.outstanding
     {
-        let streams = if spread { MOST_PORTS as u16 } else { streams };
-        let ids = 1_u64.checked_shl(id_bits).unwrap_or(u64::MAX);
-        let ids = ids.saturating_mul(streams.into());
+        let (ids, streams) = asking.all_ids(streams);
         // The other half is for those that wait to be given up.
         if u64::from(outstanding) > ids / 2 {
             return Err(PlanError::FewIds { outstanding, ids, streams });
@@ -241,7 +240,7 @@ fn cells(scenario: &Scenario, engines: &[EnginePair]) -> Result<Vec<PlannedCell>
     // Rates relative to max run after it, whatever the order of the list.
     let mut rates = scenario.rates.clone();
     rates.sort_by_key(|rate| *rate != Rate::Max);
-    let is_relative = |rate: &Rate| matches!(rate, Rate::OfMax(_));
+    let is_relative = |rate: &Rate| matches!(rate, Rate::OfMax(_)) && scenario.capacity.is_none();
     let needs_max = rates.iter().any(is_relative) && !rates.contains(&Rate::Max);
     let mut cells = Vec::new();
     for trial in 0..scenario.trials {
@@ -263,7 +262,12 @@ fn cells(scenario: &Scenario, engines: &[EnginePair]) -> Result<Vec<PlannedCell>
                     let rate = rate.map_err(|source| PlanError::Rate { size, source })?;
                     let rate = match (requested, rate) {
                         (_, Some(rate)) => CellRate::Paced(load(scenario, size, Some(rate))?),
-                        (Rate::OfMax(share), None) => CellRate::OfMax(*share),
+                        (Rate::OfMax(share), None) => match scenario.capacity {
+                            Some(max) => {
+                                CellRate::Paced(scenario.load_of_max(size, *share, max.pps())?)
+                            }
+                            None => CellRate::OfMax(*share),
+                        },
                         (_, None) => CellRate::Max,
                     };
                     add(rate, requested, false);

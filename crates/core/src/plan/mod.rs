@@ -7,6 +7,7 @@ mod options;
 mod place;
 mod ports;
 mod scenario;
+mod sources;
 
 pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, TxKind};
 pub use build::{CellRate, LONGEST, NARROWEST_INTERVAL, Plan, PlannedCell};
@@ -21,3 +22,4 @@ pub use scenario::{
     IpOptions, Limit, RequestConfig, RequestOptions, RxConfig, Scenario, TxConfig, WorkerConfig,
     WorkerLoad,
 };
+pub use sources::Sources;

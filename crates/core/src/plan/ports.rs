@@ -20,6 +20,13 @@ const MESSAGE_ID_PORTS: u64 = 64;
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 
 impl RequestOptions {
+    /// The ids of all source ports, if this many streams are requested; and how many ports.
+    pub fn all_ids(&self, streams: u16) -> (u64, u16) {
+        let streams = if self.spread { MOST_PORTS as u16 } else { streams };
+        let ids = 1_u64.checked_shl(self.id_bits).unwrap_or(u64::MAX);
+        (ids.saturating_mul(streams.into()), streams)
+    }
+
     /// How long the id of an unanswered request is not reused: 1.25 times the timeout (arbitrary).
     pub const fn id_lifetime(&self) -> Nanos {
         Nanos(self.timeout.0.saturating_add(self.timeout.0 / 4))
@@ -28,8 +35,10 @@ impl RequestOptions {
     /// Ids in use at once by one worker of `of`. `pps`: its peak rate; `None`: flat out. `window`:
     /// maximum requests in flight, in a closed loop.
     pub fn at_once(&self, pps: Option<f64>, window: Option<u64>, of: u64, batch: usize) -> u64 {
+        // A second request has the whole timeout again.
+        let second = if self.expects_second_reply { self.timeout } else { Nanos::ZERO };
         let waiting = match (pps, window) {
-            (Some(pps), _) => (pps * self.id_lifetime().as_secs_f64()) as u64,
+            (Some(pps), _) => (pps * (self.id_lifetime() + second).as_secs_f64()) as u64,
             (None, Some(window)) => window.saturating_mul(4).max(CLOSED),
             (None, None) => FLAT_OUT / of.max(1),
         };
@@ -68,7 +77,10 @@ pub(super) fn streams(scenario: &Scenario, load: WorkerLoad) -> u16 {
     let by_message_ids =
         asking.message_id_bits.map_or(1, |bits| message_id_ports(scenario, pps, of, bits));
     let most = (MOST_PORTS / of).max(1);
-    (by_ids.max(by_message_ids).clamp(1, most) * of) as u16
+    let ports = by_ids.max(by_message_ids).clamp(1, most) * of;
+    // As many at each source, of which there are at most as many as streams.
+    let sources = scenario.sources.as_ref().map_or(1, |sources| sources.count() as u64);
+    ports.next_multiple_of(sources).min(u16::MAX.into()) as u16
 }
 
 /// Ports of a worker with which no message id of so many bits repeats within its lifetime.
@@ -90,7 +102,10 @@ fn message_id_ports(scenario: &Scenario, pps: Option<f64>, of: u64, bits: u32) -
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::plan::Sources;
     use crate::unit::PacketRate;
 
     fn scenario(id_bits: u32) -> Scenario {
@@ -129,11 +144,33 @@ mod tests {
         fixed.asking.as_mut().unwrap().spread = false;
         assert_eq!(streams(&fixed, WorkerLoad::FlatOut), 5);
         assert_eq!([16, 4, 1].map(|id_bits| block(None, 64, id_bits)), [64, 4, 1]);
+        // With sources, as many at each.
+        for (count, load, ports) in [
+            (1, even(100_000.0), 3),
+            (2, even(100_000.0), 4),
+            (254, even(1_000.0), 254),
+            (254, WorkerLoad::FlatOut, 254),
+            (20, WorkerLoad::FlatOut, 40),
+        ] {
+            let all: Vec<_> = (0..count).map(|n| Ipv4Addr::from_bits(n).into()).collect();
+            let sources = Sources::new("", &all);
+            let scenario = Scenario { sources, ..scenario(16) };
+            assert_eq!(streams(&scenario, load), ports, "{count} {load:?}");
+        }
         // A closed loop has no more ports than requests.
         for (outstanding, ports) in [(1, 1), (2, 2), (100, 5), (200_000, 17)] {
             let mut closed = scenario(16);
             closed.asking.as_mut().unwrap().outstanding = Some(outstanding);
             assert_eq!(streams(&closed, WorkerLoad::FlatOut), ports);
+        }
+    }
+
+    #[test]
+    fn ids_suffice_for_two_requests_of_an_exchange() {
+        for (expects_second_reply, ports) in [(false, 1), (true, 3)] {
+            let mut scenario = scenario(16);
+            scenario.asking.as_mut().unwrap().expects_second_reply = expects_second_reply;
+            assert_eq!(streams(&scenario, even(50_000.0)), ports);
         }
     }
 

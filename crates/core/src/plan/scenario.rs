@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::options::{EngineWord, Member, PaceKind, Pinning, Route, TimestampKind, WaitKind};
+use super::sources::Sources;
 use crate::engine::{EnginePair, RxKind, TxKind};
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
@@ -53,6 +54,8 @@ pub struct IpOptions {
 pub struct RequestOptions {
     pub requests: String,
     pub replies: String,
+    /// Rules of the user for replies that are errors.
+    pub rules: Vec<String>,
     /// How long to wait for a reply.
     #[serde(rename = "timeout_ns")]
     pub timeout: Nanos,
@@ -74,6 +77,9 @@ pub struct RequestOptions {
     /// How many random labels there are; `None` if requests have none.
     #[serde(skip)]
     pub labels: Option<u64>,
+    /// Whether a second request of an exchange expects a reply, too.
+    #[serde(skip)]
+    pub expects_second_reply: bool,
 }
 
 /// A requested benchmark.
@@ -90,6 +96,9 @@ pub struct Scenario {
     pub engines: Vec<EngineWord>,
     #[serde(serialize_with = "words")]
     pub rates: Vec<Rate>,
+    /// The rate that shares such as `50%` refer to; `None`: what `max` delivers in the run.
+    #[serde(skip)]
+    pub capacity: Option<PacketRate>,
     #[serde(serialize_with = "word")]
     pub pace: PaceKind,
     #[serde(serialize_with = "limit")]
@@ -123,6 +132,9 @@ pub struct Scenario {
     pub connect: bool,
     /// Local address of both ends, or of this one; unused with `unix`.
     pub bind: IpAddr,
+    /// Source addresses of the flows, in turn; `None`: `bind` is that of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Sources>,
     /// Name of AF_UNIX receivers, a path or `@NAME`: `PATH.0`, `PATH.1` …; `None`: UDP.
     pub unix: Option<String>,
     /// Address of the receivers, if both ends are in this process; `None`: `bind`.
@@ -153,6 +165,7 @@ impl Default for Scenario {
                 .map(EngineWord::Pair)
                 .to_vec(),
             rates: vec![Rate::Max, Rate::OfMax(0.5)],
+            capacity: None,
             pace: PaceKind::Even,
             limit: Limit::Time(Nanos::from_millis(500)),
             warmup: Nanos::from_millis(100),
@@ -169,6 +182,7 @@ impl Default for Scenario {
             socket_buffer: 4 << 20,
             connect: true,
             bind: Ipv4Addr::LOCALHOST.into(),
+            sources: None,
             unix: None,
             to: None,
             to_netns: None,
@@ -238,6 +252,8 @@ pub struct WorkerConfig {
     /// The flows of this worker, by number.
     pub flows: Range<u16>,
     pub bind: SocketAddr,
+    /// Source addresses of flows; `None`: `bind` is that of all.
+    pub sources: Option<Sources>,
     /// The AF_UNIX name of the receiver of this number; `None`: UDP.
     pub unix: Option<String>,
     /// Socket buffer to request, in bytes.

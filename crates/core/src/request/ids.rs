@@ -1,6 +1,7 @@
 //! Ids and numbers that are unique in a run and differ from run to run.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::plan::Member;
@@ -26,7 +27,7 @@ struct UsedIds {
     places: u64,
     /// Sockets of all cells and processes.
     streams: u64,
-    ports: HashSet<u16>,
+    ports: HashSet<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,9 +81,9 @@ impl RunIds {
         self.used().numbers * u64::from(self.member.of)
     }
 
-    /// Marks a local port as used; returns whether it was unused before.
-    pub(super) fn is_new_port(&self, port: u16) -> bool {
-        self.used().ports.insert(port)
+    /// Marks a port of a local address as used; returns whether it was unused before.
+    pub(super) fn is_new_port(&self, local: SocketAddr) -> bool {
+        self.used().ports.insert(local)
     }
 
     fn used(&self) -> std::sync::MutexGuard<'_, UsedIds> {
@@ -115,9 +116,15 @@ impl FirstIds {
         self.of_all(self.number + number * self.of + self.worker)
     }
 
+    /// The number in the run of the worker's stream with this index.
+    #[inline]
+    pub(super) const fn stream(self, index: usize) -> u64 {
+        self.stream + index as u64
+    }
+
     /// The first id of the worker's port with this index, all its bits.
     #[inline]
     pub(super) const fn first_of(self, stream: usize) -> u64 {
-        self.id.wrapping_add((self.stream + stream as u64) << PORT_BITS)
+        self.id.wrapping_add(self.stream(stream) << PORT_BITS)
     }
 }

@@ -2,6 +2,8 @@
 //! few bits of the index identify the request. A slot and id are reused only after the reply, or
 //! long enough after a timeout.
 
+mod second;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::unit::Nanos;
@@ -11,8 +13,9 @@ const FREE: u64 = 0;
 const OPEN: u64 = 1;
 const ANSWERED: u64 = 2;
 const TIMED_OUT: u64 = 3;
-/// Bits of the state, below those of the intended time, which last 146 years.
-const STATE_BITS: u32 = 2;
+const CONTINUING: u64 = 4;
+/// Bits of the state, below those of the intended time, which last 73 years.
+const STATE_BITS: u32 = 3;
 const STATE: u64 = (1 << STATE_BITS) - 1;
 /// Maximum requests that one call expires or releases. Arbitrary: takes below 0.1 ms.
 const MAX_WALK: u64 = 8_192;
@@ -243,8 +246,8 @@ impl InFlightTable {
         let mut oldest = first;
         while oldest < tail && oldest - first < MAX_WALK {
             let slot = self.slot(oldest);
-            let is_given_up = slot.word.load(Ordering::Relaxed) & STATE == TIMED_OUT;
-            if is_given_up && !sent_by(slot, released_before) {
+            let state = slot.word.load(Ordering::Relaxed) & STATE;
+            if state == CONTINUING || state == TIMED_OUT && !sent_by(slot, released_before) {
                 break;
             }
             oldest += 1;

@@ -1,16 +1,19 @@
 //! Matches replies: finds the request, checks that the reply answers it, records its latency.
 
+mod parts;
+
 use std::sync::Arc;
 
 use crate::engine::Pull;
 use crate::measure::{
-    Count, IntervalRecorder, LatencyHistograms, OneWay, PartSeen, Parts, RequestCounts, RxTally,
+    Count, IntervalRecorder, LatencyHistograms, OneWay, Parts, RequestCounts, RxTally,
 };
-use crate::payload::{Matching, RequestNumber, Requests, Role};
+use crate::payload::{Matching, RequestNumber, Requests, Role, SecondRequest};
 use crate::plan::RequestOptions;
 use crate::request::ids::FirstIds;
 use crate::request::in_flight::{Completion, InFlightTable, PendingRequest};
-use crate::unit::Nanos;
+use crate::request::steps::Steps;
+use crate::unit::{ErrorCode, Nanos};
 
 /// Minimum and maximum silence after the last reply that ends draining. Arbitrary.
 const MIN_QUIET: Nanos = Nanos::from_millis(2);
@@ -25,30 +28,36 @@ const SHORT_ID_BITS: u32 = 16;
 pub struct RequestSpec {
     /// The requests.
     pub requests: Arc<Requests>,
-    /// How replies are matched.
+    /// How replies are matched; each worker has its own clone.
     pub matching: Arc<Matching>,
+    /// The second request of each exchange, if there is one.
+    pub second: Option<Arc<SecondRequest>>,
 }
 
 #[derive(Debug)]
 pub(super) struct ResponseMatcher {
-    spec: RequestSpec,
-    table: Arc<InFlightTable>,
-    first_ids: FirstIds,
-    timeout: Nanos,
+    pub(super) spec: RequestSpec,
+    pub(super) table: Arc<InFlightTable>,
+    pub(super) first_ids: FirstIds,
+    pub(super) timeout: Nanos,
     id_lifetime: Nanos,
     /// Free slots below which finished requests are released at once.
     min_free: u64,
-    id_bits: u32,
+    pub(super) id_bits: u32,
     parts: Option<Parts>,
-    first: u64,
+    /// The second steps of exchanges; `None`: exchanges have one request.
+    pub(super) steps: Option<Box<Steps>>,
+    pub(super) first: u64,
+    /// The start of the phase in ns since 1970.
+    calendar_ns: u64,
     paced: bool,
     /// Answered and timed-out requests of all phases.
-    finished: u64,
+    pub(super) finished: u64,
     /// For replies in order: index of the oldest request of each port that may be open.
-    oldest: Vec<u64>,
+    pub(super) oldest: Vec<u64>,
     answered: Vec<u64>,
     scratch: Vec<u8>,
-    last_arrival: Nanos,
+    pub(super) last_arrival: Nanos,
     window_closed: bool,
     stall_ended: Nanos,
     pub(super) tally: RxTally,
@@ -61,23 +70,29 @@ pub(super) struct ResponseMatcher {
 impl ResponseMatcher {
     // cold: set-up
     pub(super) fn new(
-        spec: RequestSpec,
+        RequestSpec { requests, matching, second }: RequestSpec,
         table: Arc<InFlightTable>,
         asking: &RequestOptions,
         first_ids: FirstIds,
         batch: u64,
         streams: usize,
     ) -> Self {
+        let matching = Arc::new(Matching::clone(&matching));
+        // Allocates the memory of expressions, and gives it to this thread.
+        let _ = (matching.id_of(&[]), matching.code_of(&[]));
+        let spec = RequestSpec { requests, matching, second };
         let by_order = spec.matching.by_order();
         Self {
             id_bits: spec.requests.id_bits,
             parts: spec.matching.has_parts().then(|| Parts::new(table.capacity())),
+            steps: None,
             oldest: vec![0; if by_order { streams } else { 0 }],
             scratch: vec![0; spec.requests.largest],
             spec,
             first_ids,
             min_free: batch.min(table.capacity() / 2),
             first: 0,
+            calendar_ns: 0,
             table,
             timeout: asking.timeout,
             id_lifetime: asking.id_lifetime(),
@@ -94,9 +109,10 @@ impl ResponseMatcher {
         }
     }
 
-    /// Starts a phase, `later` than the previous one, and resets counters.
-    pub(super) fn start(&mut self, paced: bool, later: Nanos) {
-        (self.paced, self.window_closed) = (paced, false);
+    /// Starts a phase at `calendar_ns` since 1970, `later` than the previous one, and resets
+    /// counters.
+    pub(super) fn start(&mut self, paced: bool, calendar_ns: u64, later: Nanos) {
+        (self.paced, self.window_closed, self.calendar_ns) = (paced, false, calendar_ns);
         self.table.rebase(later);
         self.first = self.table.head();
         (self.last_arrival, self.stall_ended) = (Nanos::ZERO, Nanos::ZERO);
@@ -148,13 +164,15 @@ impl ResponseMatcher {
         });
         self.finished += given_up;
         self.exchange.timeouts += given_up;
-        given_up
+        let Some(steps) = &mut self.steps else { return given_up };
+        steps.results[0].timeouts += given_up;
+        given_up + self.give_up_second(before)
     }
 
     /// Counts a datagram by the interval in which its request was due; where that is not known any
     /// more, by the interval in which it arrived.
     // cold: behind a duplicate
-    fn count_in_interval(&mut self, number: u64, what: Count) {
+    pub(super) fn count_in_interval(&mut self, number: u64, what: Count) {
         if let Some(intervals) = &mut self.intervals {
             let due = self.table.intended(number, self.table.head());
             intervals.count(due.unwrap_or(self.last_arrival), what, 1);
@@ -163,8 +181,9 @@ impl ResponseMatcher {
 
     /// When the oldest request times out, or its id may be reused.
     #[inline]
-    pub(super) fn next_timeout(&self) -> Nanos {
+    pub(super) fn next_timeout(&mut self) -> Nanos {
         let timeout = self.table.oldest_sent().map_or(Nanos::NEVER, |sent| sent + self.timeout);
+        let timeout = timeout.min(self.next_second_timeout());
         if !self.is_out_of_ids() {
             return timeout;
         }
@@ -209,8 +228,8 @@ impl ResponseMatcher {
         let is_later_part = matches!(role, Role::Part { index: 1.., .. });
         let turn = self.table.turn(number, head);
         // A later part of a reply does not repeat the question.
-        if let Some(turn) = turn.filter(|_| !is_later_part)
-            && !self.answers(stream, number, turn, reply)
+        if let Some(turn) = turn.filter(|_| !is_later_part && !self.spec.matching.id_is_enough())
+            && !self.answers(stream, number, turn, reply, head)
         {
             self.tally.foreign += 1;
             return;
@@ -237,17 +256,8 @@ impl ResponseMatcher {
         }
         match self.table.complete(number, head) {
             Completion::Answer(pending) => {
-                if let Some(code) = self.spec.matching.code_of(reply) {
-                    self.exchange.errors.count(code);
-                    if let Some(intervals) = &mut self.intervals {
-                        intervals.count(pending.intended, Count::Errors, 1);
-                    }
-                }
-                self.finished += 1;
-                self.answered[stream] += 1;
-                self.tally.received += 1;
-                self.tally.bytes += reply.len() as u64;
-                self.record_times(pending, now);
+                let code = self.spec.matching.code_of(reply);
+                self.count_answer(stream, reply, pending, code, now);
             }
             Completion::Duplicate => {
                 self.tally.duplicate += 1;
@@ -258,6 +268,29 @@ impl ResponseMatcher {
                 self.count_in_interval(number, Count::Late);
             }
         }
+    }
+
+    /// Counts an answered request, and the error that its reply reports.
+    #[inline]
+    pub(super) fn count_answer(
+        &mut self,
+        stream: usize,
+        reply: &[u8],
+        pending: PendingRequest,
+        code: Option<ErrorCode>,
+        now: Nanos,
+    ) {
+        if let Some(code) = code {
+            self.exchange.errors.count(code);
+            if let Some(intervals) = &mut self.intervals {
+                intervals.count(pending.intended, Count::Errors, 1);
+            }
+        }
+        self.finished += 1;
+        self.answered[stream] += 1;
+        self.tally.received += 1;
+        self.tally.bytes += reply.len() as u64;
+        self.record_times(pending, now);
     }
 
     #[inline]
@@ -275,52 +308,22 @@ impl ResponseMatcher {
     }
 
     #[inline]
-    fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8]) -> bool {
-        let RequestSpec { requests, matching } = &self.spec;
+    fn answers(&mut self, stream: usize, number: u64, turn: u64, reply: &[u8], head: u64) -> bool {
+        let (request, id) = self.numbers_of(stream, number, turn);
+        let RequestSpec { requests, matching, .. } = &self.spec;
+        let due = if requests.has_times { self.table.intended(number, head) } else { None };
+        let due_ns = self.calendar_ns + due.unwrap_or_default().0;
+        matching.answers(requests, request, id, due_ns, reply, &mut self.scratch)
+    }
+
+    /// The numbers and the id that this request was written with.
+    #[inline]
+    pub(super) fn numbers_of(&self, stream: usize, number: u64, turn: u64) -> (RequestNumber, u64) {
         let place = self.table.stream_map().place(number);
-        let id = self.first_ids.first_of(stream).wrapping_add(place) & requests.id_mask();
-        let request = RequestNumber { turn, unique: self.first_ids.unique(number) };
-        matching.answers(requests, request, id, reply, &mut self.scratch)
-    }
-
-    /// Whether this datagram completes a reply. If not, counts it; the reply is then incomplete.
-    #[inline]
-    fn is_complete(&mut self, number: u64, role: Role) -> bool {
-        let Some(parts) = &mut self.parts else { return true };
-        let Role::Part { index, of } = role else {
-            // A reply in one datagram ends one in several that has begun.
-            self.exchange.incomplete -= u64::from(parts.has_begun(number));
-            return true;
-        };
-        match parts.note(number, index, of) {
-            PartSeen::Last => {
-                self.exchange.incomplete -= 1;
-                return true;
-            }
-            PartSeen::Again => {
-                self.tally.duplicate += 1;
-                self.count_in_interval(number, Count::Duplicate);
-                return false;
-            }
-            PartSeen::First => self.exchange.incomplete += 1,
-            PartSeen::Another => {}
-        }
-        self.tally.arrived -= 1;
-        self.exchange.continued += 1;
-        false
-    }
-
-    /// Counts a further datagram of a request that is not open.
-    #[inline]
-    fn continued(&mut self, number: u64, role: Role, is_known: bool) {
-        let (Role::Part { index, of }, Some(parts)) = (role, &mut self.parts) else { return };
-        if is_known && parts.note(number, index, of) == PartSeen::Again {
-            self.tally.duplicate += 1;
-            self.count_in_interval(number, Count::Duplicate);
-        } else {
-            self.tally.arrived -= 1;
-            self.exchange.continued += 1;
-        }
+        let id = self.first_ids.first_of(stream).wrapping_add(place);
+        let (stream, unique) = (self.first_ids.stream(stream), self.first_ids.unique(number));
+        let request = RequestNumber { turn, unique, stream, place };
+        (request, id & self.spec.requests.id_mask())
     }
 
     #[inline]
@@ -339,7 +342,7 @@ impl ResponseMatcher {
         }
     }
 
-    fn oldest_open(&mut self, stream: usize, head: u64) -> Option<u64> {
+    pub(super) fn oldest_open(&mut self, stream: usize, head: u64) -> Option<u64> {
         let stream_map = self.table.stream_map();
         let last = stream_map.places(stream, head);
         let oldest = &mut self.oldest[stream];
@@ -373,13 +376,18 @@ impl ResponseMatcher {
     /// Whether draining after `end` is complete; if `stopped`, open requests are given up.
     pub(super) fn is_finished(&mut self, end: Nanos, now: Nanos, stopped: bool) -> bool {
         let silence = now.since(self.last_arrival.max(end));
-        let max_wait = if stopped { MAX_DRAIN } else { self.timeout + MAX_DRAIN };
+        // Each request of an exchange has the whole timeout.
+        let requests = if self.steps.is_some() { 2 } else { 1 };
+        let timeout = Nanos(self.timeout.0.saturating_mul(requests));
+        let max_wait = if stopped { MAX_DRAIN } else { timeout + MAX_DRAIN };
         let is_overdue = now.since(end) > max_wait;
         if is_overdue || (stopped && silence > MAX_QUIET) {
             self.exchange.given_up += self.give_up(Some(Nanos::NEVER), None);
         }
         let slowest = self.latency.from_schedule.max_ns().unwrap_or(0);
         let quiet = Nanos(slowest.saturating_mul(4)).clamp(MIN_QUIET, MAX_QUIET);
-        self.table.is_empty() && (is_overdue || silence > quiet)
+        let steps = self.steps.as_ref();
+        let is_idle = steps.is_none_or(|steps| !steps.has_queued() && self.in_flight() == 0);
+        self.table.is_empty() && is_idle && (is_overdue || silence > quiet)
     }
 }

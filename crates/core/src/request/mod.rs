@@ -4,6 +4,8 @@ mod ids;
 pub mod in_flight;
 mod matcher;
 mod runner;
+mod second;
+mod steps;
 mod worker;
 mod writer;
 
@@ -12,6 +14,8 @@ pub use matcher::RequestSpec;
 pub use runner::RequestRunner;
 
 use std::collections::VecDeque;
+
+use mio::net::UdpSocket;
 
 use self::matcher::ResponseMatcher;
 use self::writer::RequestWriter;
@@ -106,7 +110,7 @@ impl Ready {
 }
 
 /// Sends and receives until every request has an outcome; returns when sending ended.
-fn run_phase<T: Tx, R: Rx>(
+fn run_phase<T: Tx<Socket = UdpSocket>, R: Rx>(
     tx: &mut T,
     rx: &mut R,
     worker: &mut RequestWorker,
@@ -142,6 +146,12 @@ fn run_phase<T: Tx, R: Rx>(
         }
         let (any, drained) = worker.receive(rx, control);
         busy |= any || !drained;
+        if worker.matcher.has_second_requests() {
+            match worker.send_second(tx, control) {
+                true => busy = true,
+                false => next = next.min(now + RETRY_AFTER),
+            }
+        }
         // A reply that is queued by now is in time, and is read before its request times out.
         let has_read_all = drained && worker.has_read_all(rx, waiter, now);
         if has_read_all || end.is_some() || worker.matcher.is_short_of_slots() {
@@ -283,7 +293,15 @@ impl RequestWorker {
             if pull.datagrams > 0 {
                 any = true;
                 let (matcher, head) = (&mut self.matcher, self.writer.head());
-                rx.each(|reply, _waited| matcher.datagram(at, reply, now, head));
+                if matcher.steps.is_some() {
+                    let (rx, mut index) = (&*rx, 0..);
+                    rx.each(|reply, _waited| {
+                        let from = index.next().and_then(|index| rx.sender(index));
+                        matcher.datagram_of_steps(at, reply, from, now, head);
+                    });
+                } else {
+                    rx.each(|reply, _waited| matcher.datagram(at, reply, now, head));
+                }
                 rx.release();
             }
             self.ready.was_read(pull.drained);

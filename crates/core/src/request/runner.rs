@@ -6,11 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use super::{RequestSpec, RunIds};
 use crate::host::counters::CounterSnapshot;
-use crate::measure::{CellResult, Topology};
+use crate::host::{ServerProcesses, UsageRecorder};
+use crate::measure::{CellResult, RxResult, Topology, TxResult};
 use crate::plan::{EXCHANGE_LIFETIME, Limit, Plan, PlannedCell, Scenario, WorkerLoad};
 use crate::request::worker::run_request_worker;
 use crate::run::RunError;
 use crate::run::cell::{PhaseOrder, run_phase};
+use crate::run::live::LiveCell;
 use crate::run::session::{CellRunner, DirectionResult, StartRule, Tick};
 use crate::run::worker_pool::WorkerPool;
 use crate::unit::{Nanos, PayloadSize};
@@ -23,6 +25,7 @@ pub struct RequestRunner {
     is_here: bool,
     answered: bool,
     ids: Arc<RunIds>,
+    server: Option<ServerProcesses>,
 }
 
 impl RequestRunner {
@@ -33,7 +36,12 @@ impl RequestRunner {
         is_here: bool,
         ids: Arc<RunIds>,
     ) -> Self {
-        Self { target, specs, is_here, answered: false, ids }
+        Self { target, specs, is_here, answered: false, ids, server: None }
+    }
+
+    /// Observes these processes of the server in each cell.
+    pub fn observe(&mut self, server: Option<ServerProcesses>) {
+        self.server = server;
     }
 }
 
@@ -72,7 +80,14 @@ impl CellRunner for RequestRunner {
         let Scenario { limit, interval, .. } = plan.scenario;
         let order = PhaseOrder { tag: 0, limit, load, interval };
         let counters_of = [None, Some(&counters)];
-        let counts = run_phase(&pool, order, counters_of, stop, tick, start)?;
+        let window = limit.latest_end();
+        let mut server = self.server.as_ref().map(|server| UsageRecorder::begin(server, window));
+        let mut tick = |live: Option<LiveCell<'_>>| {
+            let ended = live.map(|live| live.ended());
+            server.iter_mut().for_each(|server| server.observe(ended));
+            tick(live);
+        };
+        let counts = run_phase(&pool, order, counters_of, stop, &mut tick, start)?;
         let delta = counters.end();
         let (tx, rx) = pool.collect(&cell.id)?;
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
@@ -80,15 +95,8 @@ impl CellRunner for RequestRunner {
         let last_number = self.ids.numbers();
         delta.into_both(&mut tx, &mut rx);
         self.answered |= rx.tally.received > 0;
-        let mut result = match (spec.matching.expects_reply(), self.is_here) {
-            (true, true) => CellResult::of(tx, Some(rx), Topology::SameNetns),
-            (true, false) => CellResult::of(tx, Some(rx), Topology::Remote),
-            (false, _) => {
-                let mut result = CellResult::of(tx, None, Topology::Remote);
-                result.rx.exchange = rx.exchange;
-                result
-            }
-        };
+        let mut result = of_ends(tx, rx, spec.matching.expects_reply(), self.is_here);
+        result.server = server.map(|server| Box::new(server.end()));
         let [_, drops] = counts.drops;
         result.rx.drop_readings = drops.into_readings(delta.kernel());
         let mut sent_by_flow = counts.sent_by_flow;
@@ -105,6 +113,19 @@ impl CellRunner for RequestRunner {
             exchange.reused_message_ids = asking.message_id_bits.map(reused);
         }
         Ok(vec![DirectionResult { direction: None, result, error: None }])
+    }
+}
+
+/// The result of both ends. Without replies, the outcome of the requests is unknown.
+fn of_ends(tx: TxResult, rx: RxResult, expects_reply: bool, is_here: bool) -> CellResult {
+    match (expects_reply, is_here) {
+        (true, true) => CellResult::of(tx, Some(rx), Topology::SameNetns),
+        (true, false) => CellResult::of(tx, Some(rx), Topology::Remote),
+        (false, _) => {
+            let mut result = CellResult::of(tx, None, Topology::Remote);
+            result.rx.exchange = rx.exchange;
+            result
+        }
     }
 }
 

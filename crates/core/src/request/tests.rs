@@ -9,8 +9,8 @@ use mio::Interest;
 use mio::net::UdpSocket;
 
 use super::*;
-use crate::engine::{PlainRx, PlainTx, Pull};
-use crate::payload::{Preset, RequestSource, Spec};
+use crate::engine::{PlainRx, PlainTx, Pull, Push};
+use crate::payload::{Preset, RequestSource, Spec, Then};
 use crate::plan::{
     EnginePair, EngineWord, Limit, Machine, Member, Plan, RequestConfig, RequestOptions, Route,
     Scenario, WorkerLoad,
@@ -27,11 +27,22 @@ const SIZE: PayloadSize = PayloadSize::Fixed(64);
 fn spec() -> RequestSpec {
     let spec = Spec::of(RequestSource::Preset(Preset::Echo { size: 64 }));
     let (requests, matching) = spec.compile(1).unwrap();
-    RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching) }
+    RequestSpec { requests: Arc::new(requests), matching: Arc::new(matching), second: None }
+}
+
+/// Requests of 8 bytes, the id; and second ones of 9, a byte of the first reply and the id.
+fn spec_of_two() -> RequestSpec {
+    let template = "{reply@0:1}{id:u64be}".to_owned();
+    let then = Some(Then { template, is_hex: false, only_if: None });
+    let spec = Spec { then, ..Spec::of(RequestSource::Text("{id:u64be}".to_owned())) };
+    let (mut requests, mut matching) = spec.compile(1).unwrap();
+    let second = spec.compile_second(1, &mut requests, &mut matching).unwrap();
+    let (requests, matching) = (Arc::new(requests), Arc::new(matching));
+    RequestSpec { requests, matching, second: second.map(Arc::new) }
 }
 
 /// One worker with so many ports, a timeout of 100 ms, and at most so many requests in flight.
-fn plan(streams: u16, outstanding: u32) -> Plan {
+fn plan(streams: u16, outstanding: u32, size: PayloadSize) -> Plan {
     let asking = RequestOptions {
         timeout: Nanos::from_millis(100),
         outstanding: Some(outstanding),
@@ -40,7 +51,7 @@ fn plan(streams: u16, outstanding: u32) -> Plan {
     };
     let scenario = Scenario {
         route: Route::Request,
-        sizes: vec![SIZE],
+        sizes: vec![size],
         engines: vec![EngineWord::Pair(EnginePair::PLAIN)],
         rates: vec![Rate::Max],
         limit: Limit::Count(20),
@@ -64,6 +75,16 @@ struct Rig {
 }
 
 fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
+    rig_of(&spec(), SIZE, streams, outstanding, id_bits)
+}
+
+fn rig_of(
+    spec: &RequestSpec,
+    size: PayloadSize,
+    streams: u16,
+    outstanding: u32,
+    id_bits: u32,
+) -> Rig {
     let server = StdSocket::bind("127.0.0.1:0").unwrap();
     let bound = || {
         let socket = StdSocket::bind("127.0.0.1:0").unwrap();
@@ -75,9 +96,9 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
     let clone = |socket: &StdSocket| UdpSocket::from_std(socket.try_clone().unwrap());
     let tx_sockets = rx_sockets.iter().map(clone).collect();
     let rx_sockets = rx_sockets.into_iter().map(UdpSocket::from_std).collect();
-    let tx = PlainTx::new(tx_sockets, None, SIZE, |slot: &mut [u8]| slot.fill(0));
+    let tx = PlainTx::new(tx_sockets, None, size, |slot: &mut [u8]| slot.fill(0));
     let mut rx = PlainRx::for_any_size(rx_sockets);
-    let plan = plan(streams, outstanding);
+    let plan = plan(streams, outstanding, size);
     let config = plan.request_configs(&plan.cells[0], WorkerLoad::FlatOut).remove(0);
     let RequestConfig { tx: config, asking, window, .. } = config;
     let mut job = SendJob::new(&config, &tx);
@@ -89,10 +110,17 @@ fn rig(streams: u16, outstanding: u32, id_bits: u32) -> Rig {
         Arc::new(InFlightTable::new(StreamMap::new(streams.into(), 1), 1 << id_bits, id_bits));
     let ids = Arc::new(RunIds::new(1, Member::default()));
     let first = ids.begin(streams.into());
-    let writer = RequestWriter::new(&spec(), &table, (ids, first), job.batch);
+    let writer = RequestWriter::new(spec, &table, (ids, first), job.batch);
     let batch = job.batch as u64;
-    let mut matcher = ResponseMatcher::new(spec(), table, &asking, first, batch, streams.into());
-    matcher.start(false, Nanos::ZERO);
+    let capacity = table.capacity();
+    let mut matcher =
+        ResponseMatcher::new(spec.clone(), table, &asking, first, batch, streams.into());
+    matcher.steps = spec
+        .second
+        .as_deref()
+        .cloned()
+        .map(|second| Box::new(steps::Steps::new(second, capacity, streams.into(), None)));
+    matcher.start(false, 0, Nanos::ZERO);
     let mut waiter = Waiter::new(Waiter::HYBRID, Interest::READABLE).unwrap();
     if streams > 1 {
         waiter.watch(rx.sockets());
@@ -213,7 +241,7 @@ fn ids_of_a_failed_cell_are_not_reused() {
     let target = server.local_addr().unwrap();
     let mut runner = RequestRunner::new(target, vec![(SIZE, spec())], true, Arc::clone(&ids));
     // Unanswered requests, one after the other, until the pool is dropped.
-    let plan = plan(1, 1);
+    let plan = plan(1, 1, SIZE);
     let cell = &plan.cells[0];
     let mut tick = |_: Option<LiveCell<'_>>| panic!("part of the test");
     let stop = Arc::new(AtomicBool::new(false));
@@ -226,4 +254,103 @@ fn ids_of_a_failed_cell_are_not_reused() {
     let sent = std::iter::from_fn(|| server.recv_from(&mut [0; 64]).ok()).count();
     assert!(sent > 0);
     assert_eq!(ids.begin(1).unique(0), sent as u64);
+}
+
+/// Sends nothing for so many calls, and refuses a datagram in so many after those.
+struct Unwilling {
+    tx: PlainTx,
+    full: u64,
+    refuses: u64,
+}
+
+impl Tx for Unwilling {
+    type Socket = UdpSocket;
+
+    fn batch(&self, paced: bool) -> usize {
+        self.tx.batch(paced)
+    }
+
+    fn lease(&mut self, want: usize) -> &mut [u8] {
+        self.tx.lease(want)
+    }
+
+    fn stride(&self) -> usize {
+        self.tx.stride()
+    }
+
+    fn lens(&mut self) -> &mut [u16] {
+        self.tx.lens()
+    }
+
+    fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push {
+        let error = match (&mut self.full, &mut self.refuses) {
+            (0, 0) => return self.tx.push(flow, first_sequence, count),
+            (0, refuses) => {
+                *refuses -= 1;
+                SendError::NoBuffers
+            }
+            (full, _) => {
+                *full -= 1;
+                SendError::WouldBlock
+            }
+        };
+        Push { refused: 1, error: Some(error), ..Push::default() }
+    }
+}
+
+#[test]
+fn second_requests_wait_for_the_send_buffer_and_those_refused_are_timeouts() {
+    let size = PayloadSize::Varied { mean: 8, largest: 9 };
+    let mut rig = rig_of(&spec_of_two(), size, 1, 4, 16);
+    rig.send_due(0);
+    let mut slot = [0; 64];
+    let head = rig.worker.writer.head();
+    // Counted when they are pulled.
+    rig.worker.matcher.tally.arrived = 20;
+    for at in 0..4 {
+        let (len, _) = rig.server.recv_from(&mut slot).unwrap();
+        // The reply, and a duplicate of it.
+        for _ in 0..2 {
+            let now = Nanos::from_millis(1 + at);
+            rig.worker.matcher.datagram_of_steps(0, &slot[..len], None, now, head);
+        }
+    }
+    let steps = |worker: &RequestWorker| {
+        let counts = |step: &crate::measure::StepResult| {
+            [step.sent, step.refused, step.answered, step.timeouts]
+        };
+        let results = &worker.matcher.steps.as_ref().unwrap().results;
+        [counts(&results[0]), counts(&results[1])]
+    };
+    let matcher = &rig.worker.matcher;
+    assert_eq!((matcher.tally.duplicate, matcher.exchange.continued), (4, 4));
+    assert_eq!((matcher.in_flight(), matcher.has_second_requests()), (4, true));
+    let Rig { mut worker, tx, control, server, .. } = rig;
+    let mut tx = Unwilling { tx, full: 2, refuses: 1 };
+    assert!(!worker.send_second(&mut tx, &control) && !worker.send_second(&mut tx, &control));
+    assert_eq!(steps(&worker)[1], [0; 4], "they wait");
+    assert!(worker.send_second(&mut tx, &control));
+    assert_eq!(steps(&worker), [[0, 0, 4, 0], [3, 1, 0, 0]]);
+    assert_eq!((worker.matcher.exchange.timeouts, worker.matcher.in_flight()), (1, 3));
+    let replies: Vec<_> = (0..3)
+        .map(|_| {
+            let (len, _) = server.recv_from(&mut slot).unwrap();
+            assert_eq!((len, slot[0]), (9, slot[1]), "the first byte of the id");
+            slot[1..9].to_vec()
+        })
+        .collect();
+    // As the second request has its id at 1, so has its reply.
+    let reply = |id: &[u8]| [b"!", id].concat();
+    worker.matcher.datagram_of_steps(0, &reply(&replies[0]), None, Nanos::from_millis(9), head);
+    assert_eq!(steps(&worker)[1], [3, 1, 1, 0]);
+    // After the end, too, the second request has the whole timeout.
+    assert!(!worker.matcher.is_finished(Nanos::ZERO, Nanos::from_millis(1_150), false));
+    assert_eq!(worker.matcher.exchange.given_up, 0);
+    // The rest times out, by when the second requests were sent: after the first ones.
+    let sent = worker.job.clock.now() - worker.job.epoch;
+    worker.matcher.expire(sent + Nanos::from_millis(200), true);
+    assert_eq!((steps(&worker)[1], worker.matcher.exchange.timeouts), ([3, 1, 1, 2], 3));
+    assert_eq!(worker.matcher.in_flight(), 0);
+    worker.matcher.datagram_of_steps(0, &reply(&replies[1]), None, Nanos::from_millis(999), head);
+    assert_eq!((worker.matcher.tally.late, worker.matcher.tally.received), (1, 1));
 }

@@ -16,9 +16,10 @@ use crate::plan::{
     EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
 };
 use crate::request::in_flight::{InFlightTable, StreamMap};
+use crate::request::steps::Steps;
 use crate::run::send_job::SendJob;
 use crate::run::worker::{
-    PhaseDone, SenderDone, WorkerChannel, WorkerEvent, options, place_thread, waiter,
+    PhaseDone, SenderDone, WorkerChannel, WorkerEvent, flow_options, place_thread, waiter,
 };
 use crate::run::worker_pool::RequestResult;
 use crate::sys;
@@ -36,10 +37,13 @@ pub(super) fn run_request_worker(
     channel: &WorkerChannel,
 ) -> Result<RequestResult, NetError> {
     place_thread(&config.tx.common)?;
-    let options = Options { ports, ..options(&config.tx.common) };
-    let open = |_| {
-        let udp = open_new(&options, &ids)?;
-        udp.connect(to).map(|()| udp)
+    let open = |flow| {
+        let options = flow_options(&config.tx.common, flow);
+        let udp = open_new(&Options { ports: ports.clone(), ..options }, &ids)?;
+        if config.tx.connect {
+            udp.connect(to)?;
+        }
+        Ok::<_, SocketError>(udp)
     };
     let udps: Vec<Udp> = config.tx.common.flows.clone().map(open).collect::<Result<_, _>>()?;
     let least = |of: fn(&Udp) -> Option<usize>| udps.iter().filter_map(of).min();
@@ -48,7 +52,8 @@ pub(super) fn run_request_worker(
     let rx_sockets = udps.iter().map(|udp| udp.duplicate().map(|udp| udp.socket));
     let rx_sockets = rx_sockets.collect::<Result<Vec<_>, _>>()?;
     let tx_sockets = udps.into_iter().map(|udp| udp.socket).collect();
-    run_with_tx(tx_sockets, rx_sockets, &Setup { config, buffers, spec, ids, first_ids, channel })
+    let setup = Setup { config, to, buffers, spec, ids, first_ids, channel };
+    run_with_tx(tx_sockets, rx_sockets, &setup)
 }
 
 /// Opens a socket on a port that the run has not used, unless ports are fixed or none is found.
@@ -56,7 +61,7 @@ fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
     let mut held = Vec::new();
     loop {
         let udp = Udp::open(options)?;
-        let is_new = ids.is_new_port(udp.local.port());
+        let is_new = ids.is_new_port(udp.local);
         if is_new || options.ports.is_some() || held.len() == PORT_TRIES {
             return Ok(udp);
         }
@@ -66,6 +71,7 @@ fn open_new(options: &Options, ids: &RunIds) -> Result<Udp, SocketError> {
 
 struct Setup<'a> {
     config: &'a RequestConfig,
+    to: SocketAddr,
     /// The smallest SO_SNDBUF and SO_RCVBUF granted.
     buffers: [Option<u64>; 2],
     spec: RequestSpec,
@@ -84,20 +90,21 @@ fn run_with_tx(
     let batch = batch.or(Some(REQUEST_BATCH));
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     let fill = |slot: &mut [u8]| slot.fill(0);
+    let to = (!setup.config.tx.connect).then_some(setup.to);
     match engine {
-        TxKind::Plain => run_with_rx(PlainTx::new(tx_sockets, None, size, fill), rx_sockets, setup),
+        TxKind::Plain => run_with_rx(PlainTx::new(tx_sockets, to, size, fill), rx_sockets, setup),
         TxKind::Batch => {
-            run_with_rx(BatchTx::new(tx_sockets, None, size, batch, fill), rx_sockets, setup)
+            run_with_rx(BatchTx::new(tx_sockets, to, size, batch, fill), rx_sockets, setup)
         }
         TxKind::Gso => {
-            let tx = GsoTx::new(tx_sockets, None, size, batch, fill).map_err(failed)?;
+            let tx = GsoTx::new(tx_sockets, to, size, batch, fill).map_err(failed)?;
             run_with_rx(tx, rx_sockets, setup)
         }
         TxKind::Uring | TxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
     }
 }
 
-fn run_with_rx<T: Tx>(
+fn run_with_rx<T: Tx<Socket = UdpSocket>>(
     tx: T,
     rx_sockets: Vec<UdpSocket>,
     setup: &Setup<'_>,
@@ -116,7 +123,7 @@ fn run_with_rx<T: Tx>(
     }
 }
 
-fn run_phases<T: Tx, R: Rx>(
+fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
     mut tx: T,
     mut rx: R,
     setup: &Setup<'_>,
@@ -136,11 +143,15 @@ fn run_phases<T: Tx, R: Rx>(
         let planned_end = state.job.start(&config.tx, &phase);
         let by_slot = matches!(phase.load, WorkerLoad::Recorded(..));
         let calendar_ns = sys::realtime_ns() + phase.epoch.0;
-        state.writer.start(calendar_ns.saturating_sub(Clock::Monotonic.now().0), by_slot);
+        let calendar_ns = calendar_ns.saturating_sub(Clock::Monotonic.now().0);
+        state.writer.start(calendar_ns, by_slot);
+        if let Some(steps) = &mut state.matcher.steps {
+            steps.start(calendar_ns);
+        }
         state.blocked_until = Nanos::ZERO;
         let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
         state.matcher.intervals = phase.control.rx_intervals(config.tx.common.worker);
-        state.matcher.start(phase.load != WorkerLoad::FlatOut, later);
+        state.matcher.start(phase.load != WorkerLoad::FlatOut, calendar_ns, later);
         state.out_of_ids_since = None;
         waiter.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
@@ -173,6 +184,7 @@ fn run_phases<T: Tx, R: Rx>(
         tally: matcher.tally,
         latency: matcher.latency,
         exchange: Some(matcher.exchange),
+        steps: matcher.steps.map_or_else(Vec::new, |steps| steps.results.into()),
         workers: vec![matcher.tally.received],
         takes_super_packets: rx.takes_super_packets(),
         ..rx_result
@@ -187,6 +199,8 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let job = SendJob::new(request, tx);
     let pps = request.load.peak_pps().map(|pps| pps / request.of as f64);
     let wanted = asking.at_once(pps, config.window, request.of as u64, job.batch);
+    // Each of two requests has the whole timeout.
+    let wanted = if spec.second.is_some() { wanted.saturating_mul(2) } else { wanted };
     let wanted = wanted.clamp(*TABLE_SIZE.start(), *TABLE_SIZE.end());
     let by_id = spec.matching.expects_reply() && !spec.matching.by_order();
     let id_bits = if by_id { spec.requests.id_bits } else { u64::BITS };
@@ -198,7 +212,14 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let ids = (Arc::clone(&setup.ids), first_ids);
     let writer = RequestWriter::new(spec, &table, ids, job.batch);
     let batch = job.batch as u64;
-    let matcher = ResponseMatcher::new(spec.clone(), table, asking, first_ids, batch, streams);
+    let capacity = table.capacity();
+    let mut matcher = ResponseMatcher::new(spec.clone(), table, asking, first_ids, batch, streams);
+    matcher.steps = spec.second.as_deref().cloned().map(|second| {
+        // As of the first request: memory of expressions, for this thread.
+        let _ = second.matching().code_of(&[]);
+        let server = (!request.connect).then(|| setup.to.ip().to_canonical());
+        Box::new(Steps::new(second, capacity, streams, server))
+    });
     RequestWorker::new(job, writer, matcher, config.window, streams)
 }
 

@@ -81,8 +81,9 @@ impl Stamp for RequestWriter {
         let leased = slots.len() / stride;
         // All of one port, so ids are consecutive.
         let id_mask = self.requests.id_mask();
-        let first_id = self.first_ids.first_of(flow).wrapping_add(self.stream_map.place(self.next));
-        let calendar_ns = self.calendar_ns + now.0;
+        let first_place = self.stream_map.place(self.next);
+        let first_id = self.first_ids.first_of(flow).wrapping_add(first_place);
+        let stream = self.first_ids.stream(flow);
         let slot = job.pace.scheduled().filter(|_| self.by_slot);
         let in_phase = slot.map_or(self.next - self.first, Scheduled::scheduled);
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
@@ -90,13 +91,14 @@ impl Stamp for RequestWriter {
             let turn = self.first_ids.turn(in_phase + i as u64);
             let unique = self.first_ids.unique(number);
             let id = first_id.wrapping_add(i as u64) & id_mask;
-            let request = RequestNumber { turn, unique };
-            let len = self.requests.write(request, id, calendar_ns, slot);
+            let place = first_place + i as u64;
+            let request = RequestNumber { turn, unique, stream, place };
+            let intended = job.pace.intended(i, now);
+            let len = self.requests.write(request, id, self.calendar_ns + intended.0, slot);
             if let Some(at) = self.lens.get_mut(i) {
                 *at = len as u16;
             }
             if let Some(table) = &self.table {
-                let intended = job.pace.intended(i, now);
                 table.insert(number, PendingRequest { intended, sent: now });
                 table.set_turn(number, turn);
             }

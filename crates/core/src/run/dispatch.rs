@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 
-use super::worker::{WorkerChannel, options, place_thread, receive_phases, send_phases};
+use super::worker::{
+    WorkerChannel, flow_options, options, place_thread, receive_phases, send_phases,
+};
 use crate::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, NullLink, NullRx, NullTx, PlainRx, PlainTx, StampedRx, UringRx,
     UringTx,
@@ -154,11 +156,13 @@ struct Flows<S: Datagram> {
 fn open_flows(config: &TxConfig, target: SendTarget) -> Result<Flows<UdpSocket>, NetError> {
     let SendTarget { to, provided, ports } = target;
     let multicast = to.ip().is_multicast();
-    let options = Options { ports, multicast, ..options(&config.common) };
-    let open = |_| Udp::open(&options);
+    let open = |flow| {
+        let options = flow_options(&config.common, flow);
+        Udp::open(&Options { ports: ports.clone(), multicast, ..options })
+    };
     let udps: Vec<Udp> = match provided {
         Some(shared) => vec![shared],
-        None => (0..config.common.flows.len()).map(open).collect::<Result<_, _>>()?,
+        None => config.common.flows.clone().map(open).collect::<Result<_, _>>()?,
     };
     if config.connect {
         udps.iter().try_for_each(|udp| udp.connect(to))?;

@@ -13,7 +13,7 @@ use crate::unit::Nanos;
 
 /// How long before a phase its workers are awake: longer than a sleep overshoots (about 60 µs on
 /// the reference machine, measured).
-pub(super) const EARLY: Nanos = Nanos::from_micros(200);
+pub const EARLY: Nanos = Nanos::from_micros(200);
 /// How often a worker that waits for a phase checks whether it is stopped; arbitrary, longer than
 /// the lead of most phases.
 const LOOK: Nanos = Nanos::from_millis(100);

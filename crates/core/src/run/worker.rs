@@ -61,6 +61,16 @@ pub fn options(config: &WorkerConfig) -> Options {
     }
 }
 
+/// The socket options of a flow: like those of its worker, at its own source.
+pub fn flow_options(config: &WorkerConfig, flow: u16) -> Options {
+    let mut options = options(config);
+    if let Some(sources) = &config.sources {
+        options.bind.set_ip(sources.of_flow(flow));
+        options.is_source = true;
+    }
+    options
+}
+
 /// Places the thread: on its core, and in its network namespace.
 pub fn place_thread(config: &WorkerConfig) -> Result<(), NetError> {
     config.core.map_or(Ok(()), pin_to)?;

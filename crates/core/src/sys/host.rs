@@ -2,12 +2,17 @@
 //! in a container or on another system; then the fact is unknown, never 0.
 
 mod cgroup;
+mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 pub use cgroup::{cgroup_limits, cpu_throttling};
+pub use process::{
+    is_in_this_netns, process_name, process_use, processes_of, udp_drops, udp_sockets, unit_folder,
+    with_descendants,
+};
 
 use crate::sys::{CpuTime, LoadAverage};
 
@@ -292,6 +297,13 @@ pub fn clock_identity() -> Option<String> {
 pub fn network_identity() -> Option<String> {
     let target = fs::read_link("/proc/thread-self/ns/net").ok()?;
     Some(format!("{} {}", boot_id()?, target.to_str()?))
+}
+
+/// The memory of this process that is in RAM, in bytes; `None` if unknown.
+pub fn resident_bytes() -> Option<u64> {
+    let status = raw("/proc/self/status")?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim();
+    Some(kib.strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
 /// A namespace of this process, whose threads are all in one time namespace (setns(2)).

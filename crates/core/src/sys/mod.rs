@@ -24,9 +24,9 @@ mod types;
 mod unreachable;
 
 pub use counters::*;
-pub use host::{boot_id, clock_identity, network_identity};
+pub use host::{boot_id, clock_identity, network_identity, resident_bytes};
 pub use shared_counters::zeroed_counters;
-pub use signals::stop_on_signals;
+pub use signals::{interrupt, stop_on_signals};
 pub use types::*;
 pub use unreachable::*;
 

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 pub use std::marker::Sized as Handle;
 
 use super::{
-    ContextSwitches, Instruction, LocalAddr, NetLink, RecvMessage, RecvMetadata, Reply, Request,
-    SendError, Unreachable, UnreachableErrno,
+    ContextSwitches, Instruction, LocalAddr, NetLink, NextHop, QueuedError, RecvMessage,
+    RecvMetadata, Reply, Request, SendError, Unreachable, UnreachableErrno,
 };
 
 fn unsupported<T>() -> io::Result<T> {
@@ -37,6 +37,7 @@ pub(crate) use inert;
 inert! {
     #[cfg(udperf_unix)]
     abstract_name(_: &std::os::unix::net::SocketAddr) -> Option<&[u8]> = None;
+    allow_foreign_bind<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
     affinity() -> Option<Vec<usize>> = None;
     attach_steering<S>(_: &S, _: &[Instruction]) -> io::Result<()> = unsupported();
     bind_device<S>(_: &S, _: &str) -> io::Result<()> = unsupported();
@@ -55,10 +56,13 @@ inert! {
     in_group_of_its_own(command: &mut Command) -> &mut Command = command;
     is_ignored(_: i32) -> bool = false;
     join_no_group<S>(_: &S, _: bool) -> () = ();
+    join_source_group<S>(_: &S, _: IpAddr, _: IpAddr, _: u32) -> io::Result<()> = unsupported();
     neighbour_unresolved(_: SocketAddr, _: Option<&str>) -> Option<bool> = None;
+    next_hop(_: SocketAddr, _: Option<&str>) -> Option<NextHop> = None;
     parse_msg(_: &[u8], _: &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) =
         (None, None, None);
     path_mtu<S>(_: &S, _: bool) -> Option<u64> = None;
+    probe_mtu<S>(_: &S, _: bool, _: bool) -> io::Result<()> = unsupported();
     qdisc_drops(_: Option<&[NetLink]>) -> Option<u64> = None;
     raise_open_files() -> () = ();
     refuses_offload(_: SendError) -> bool = false;
@@ -74,7 +78,7 @@ inert! {
     set_udp_segment<S>(_: &S, _: u16) -> io::Result<()> = unsupported();
     socket_drops<S>(_: &S) -> Option<u32> = None;
     stamp_sends<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
-    take_queued_errors<S>(_: &S, _: impl FnMut(Option<SocketAddr>, SendError)) -> () = ();
+    take_queued_errors<S>(_: &S, _: impl FnMut(QueuedError)) -> () = ();
     take_send_stamp<S>(_: &S) -> Option<u64> = None;
     take_socket_error<S>(_: &S) -> Option<SendError> = None;
     thread_cpu_ns() -> Option<u64> = None;
@@ -165,6 +169,7 @@ impl RecvBatch {
         restart(&mut self) -> () = ();
         messages(&self) -> impl Iterator<Item = RecvMessage<'_>> = std::iter::empty();
         requests(&mut self) -> impl Iterator<Item = Request<'_>> = std::iter::empty();
+        sender(&self, _: usize) -> Option<SocketAddr> = None;
         bytes(&self, _: usize, _: usize) -> &[u8] = &[];
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -38,4 +39,20 @@ pub fn stop_on_signals(signals: &[i32], keep: &[i32], exit: i32) -> io::Result<A
         unsafe { low_level::register(signal, act)? };
     }
     Ok(stop)
+}
+
+/// Asks a process to end, as Ctrl-C does. Where there are no signals, it ends at once.
+pub fn interrupt(child: &mut Child) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        // The id of a process that was not waited for is its own, and below 2^22 (proc(5)).
+        let id = child.id() as libc::pid_t;
+        // SAFETY: kill(2) touches no memory.
+        match unsafe { libc::kill(id, libc::SIGINT) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+    #[cfg(not(unix))]
+    child.kill()
 }

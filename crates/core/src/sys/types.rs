@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Unreachable;
+use super::{Reporter, Unreachable};
 
 /// Metadata to receive with datagrams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct Request<'a> {
     pub local: Option<LocalAddr>,
     /// Whether it was sent to a multicast or broadcast address; known only with `local`.
     pub to_many: bool,
+    /// The multicast group it was sent to, likewise.
+    pub group: Option<IpAddr>,
 }
 
 /// One message with its own address.
@@ -121,6 +123,30 @@ impl SendError {
     pub const fn unreachable(self) -> Option<Unreachable> {
         if let Self::Unreachable(why) = self { Some(why) } else { None }
     }
+}
+
+/// An error of an earlier datagram, from the error queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuedError {
+    /// The destination of the datagram, if known.
+    pub to: Option<SocketAddr>,
+    /// The error.
+    pub error: SendError,
+    /// Who reports it.
+    pub reporter: Reporter,
+    /// For a datagram that was too big, the MTU that would have passed, in bytes.
+    pub mtu: Option<u32>,
+}
+
+/// The next hop of datagrams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextHop {
+    /// Its address: a gateway, or the target itself.
+    pub address: IpAddr,
+    /// The outgoing device.
+    pub device: String,
+    /// The state of address resolution, as ip-neighbour(8) names it; `None`: not begun.
+    pub state: Option<&'static str>,
 }
 
 /// UDP counters of a network namespace since boot by their SNMP names, IPv4 and IPv6 added up.
@@ -187,6 +213,30 @@ pub struct ContextSwitches {
     pub voluntary: u64,
     /// The thread was preempted.
     pub involuntary: u64,
+}
+
+/// What a process has used so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessUse {
+    /// Its number.
+    pub pid: u32,
+    /// CPU time in ns, in steps of a tick; threads that ended included.
+    pub cpu_ns: u64,
+    /// Resident memory in bytes.
+    pub rss_bytes: Option<u64>,
+    /// Its threads.
+    pub threads: Vec<ThreadUse>,
+}
+
+/// What a thread has used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ThreadUse {
+    /// Its number.
+    pub tid: u32,
+    /// CPU time in ns.
+    pub cpu_ns: u64,
+    /// How often it waited and was preempted.
+    pub switches: Option<ContextSwitches>,
 }
 
 /// Limits of control groups in the format of version 2: `max` is no limit. Of nested groups the

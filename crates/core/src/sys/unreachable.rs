@@ -99,12 +99,7 @@ impl Unreachable {
 
     /// The short name of the error: an errno such as `ENETUNREACH`, or `ICMP 3/3` (type and code).
     pub fn code(&self) -> String {
-        match self.reporter {
-            Reporter::Icmp { v6, kind, code, .. } => {
-                format!("ICMP{} {kind}/{code}", if v6 { "v6" } else { "" })
-            }
-            _ => self.errno.texts().0.to_owned(),
-        }
+        self.reporter.icmp_code().unwrap_or_else(|| self.errno.texts().0.to_owned())
     }
 
     /// Who reports it: an address, or `local`; `None` if unknown.
@@ -115,16 +110,25 @@ impl Unreachable {
             Reporter::Unknown => None,
         }
     }
+}
 
-    /// The meaning of an ICMP type and code; `None` if the errno has the same meaning.
-    const fn icmp_meaning(&self) -> Option<&'static str> {
-        let Reporter::Icmp { v6, kind, code, .. } = self.reporter else { return None };
+impl Reporter {
+    /// Type and code of an ICMP error, such as `ICMP 3/3`.
+    pub fn icmp_code(&self) -> Option<String> {
+        let Self::Icmp { v6, kind, code, .. } = self else { return None };
+        Some(format!("ICMP{} {kind}/{code}", if *v6 { "v6" } else { "" }))
+    }
+
+    /// The meaning of an ICMP type and code; `None` if it has no name here.
+    pub const fn icmp_meaning(&self) -> Option<&'static str> {
+        let Self::Icmp { v6, kind, code, .. } = *self else { return None };
         Some(match (v6, kind, code) {
             // RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1.
             (false, 3, 0) => "network unreachable",
             (false, 3, 1) => "host unreachable",
             (false, 3, 2) => "protocol unreachable",
             (false, 3, 3) => "port unreachable",
+            (false, 3, 4) => "fragmentation needed",
             (false, 3, 9 | 10 | 13) => "administratively prohibited",
             (false, 11, 0) => "TTL exceeded",
             (false, 11, 1) => "reassembly time exceeded",
@@ -133,6 +137,7 @@ impl Unreachable {
             (true, 1, 1) => "administratively prohibited",
             (true, 1, 3) => "address unreachable",
             (true, 1, 4) => "port unreachable",
+            (true, 2, 0) => "packet too big",
             (true, 3, 0) => "hop limit exceeded",
             (true, 3, 1) => "reassembly time exceeded",
             _ => return None,
@@ -143,7 +148,7 @@ impl Unreachable {
 /// `network unreachable (ENETUNREACH, local)`, `port unreachable (ICMP 3/3, from 10.0.0.2)`.
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let meaning = self.icmp_meaning().unwrap_or_else(|| self.errno.texts().1);
+        let meaning = self.reporter.icmp_meaning().unwrap_or_else(|| self.errno.texts().1);
         write!(f, "{meaning} ({}", self.code())?;
         match self.reporter {
             Reporter::Local => f.write_str(", local)"),

@@ -1,10 +1,12 @@
 //! Numbers with units: the only time type, packet and bit rates, payload sizes; parsing and
 //! printing of each. Also functions that all modules share.
 
+mod code;
 mod nanos;
 mod rate;
 mod size;
 
+pub use code::{ErrorCode, ErrorName};
 pub use nanos::Nanos;
 pub use rate::{MAX_PPS, PacketRate, Rate};
 pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};
@@ -161,6 +163,16 @@ pub fn show_nanos_above(ns: u64) -> String {
 /// A packet rate: `271 kpps`.
 pub fn show_pps(pps: f64) -> String {
     format!("{}pps", prefixed(pps))
+}
+
+/// A rate of requests: `271k requests/s`.
+pub fn show_requests(per_second: f64) -> String {
+    format!("{} requests/s", show_number(per_second))
+}
+
+/// A number and its decimal prefix: `271k`, `1.20G`, `12.0`.
+pub fn show_number(value: f64) -> String {
+    prefixed(value).replace(' ', "")
 }
 
 /// A bit rate: `1.20 Gbit/s`.

@@ -9,11 +9,13 @@ use std::time::SystemTime;
 use clap::{CommandFactory, Parser};
 
 use super::compare::{exit, metrics, noise_target, read_noise, rules, write, write_noise};
-use super::measure::{head, stop_gently};
-use crate::cli::args::{AbArgs, Cli, Command};
+use super::load::has_no_rate;
+use super::measure::head;
+use crate::cli::args::{AbArgs, CellCommand, Cli, Command};
 use crate::cli::error::{CliError, CliResult, Exit, usage};
 use crate::cli::output::{OutputTarget, Outputs, pretty, warn_stderr};
 use crate::cli::progress::ProgressLine;
+use crate::cli::stop::stop_gently;
 use crate::compare::stats::block_order;
 use crate::compare::store::reason;
 use crate::compare::{self, Comparison, Learned, RunFacts, SideRuns};
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &AbArgs) -> CliResult {
         noise_target(noise_file)?;
     }
     let stop = stop_gently()?;
-    let head = head("ab", started_at, &host::host_info(Depth::Quick));
+    let head = head("ab", &args.output.common, started_at, &host::host_info(Depth::Quick));
     let setups = [sides[0].setup()?, sides[1].setup()?];
     let mut run = AbRun { sides, setups, reports: Default::default(), keep: args.keep.clone() };
     let is_complete = run.measure(args, &stop)?;
@@ -80,6 +82,13 @@ pub(crate) fn run(args: &AbArgs) -> CliResult {
     // A profile that cannot be written does not hide the verdict.
     stored?;
     Ok(if is_complete { exit(&comparison, &args.verdict) } else { Exit::Interrupted })
+}
+
+/// Checks what can be checked before anything is sent.
+pub(crate) fn check(args: &AbArgs) -> CliResult<()> {
+    Outputs::check::<Comparison>(&args.output.common, &args.output.files())?;
+    let sides = sides(args)?;
+    sides.iter().try_for_each(|side| side.setup().map(drop))
 }
 
 struct AbRun {
@@ -181,7 +190,7 @@ fn sides(args: &AbArgs) -> CliResult<[AbSide; 2]> {
             name,
             is_other,
             program,
-            args: args.command.iter().chain(&words).cloned().collect(),
+            args: with_rate(args.command.iter().chain(&words).cloned().collect()),
             flags: flags.clone(),
             setup,
         };
@@ -197,6 +206,19 @@ fn sides(args: &AbArgs) -> CliResult<[AbSide; 2]> {
     let setup_a = args.setup_a.clone().map(|setup| (setup, args.undo_a.clone()));
     let setup_b = args.setup_b.clone().map(|setup| (setup, args.undo_b.clone()));
     Ok([side("A", &args.a, &args.bin_a, setup_a)?, side("B", &args.b, &args.bin_b, setup_b)?])
+}
+
+/// The words of a run. Both settings get the same load: `load` without a rate has 1k, as it would
+/// choose another one in each run.
+fn with_rate(mut words: Vec<String>) -> Vec<String> {
+    let cli = Cli::try_parse_from(["udperf"].into_iter().chain(words.iter().map(String::as_str)));
+    if let Ok(Cli { command: Command::Measure(CellCommand::Load(args)), .. }) = cli
+        && args.requests.probe != Some(true)
+        && has_no_rate(&args.exchange)
+    {
+        words.extend(["--rate", "1k"].map(str::to_owned));
+    }
+    words
 }
 
 /// The first flag of a side that the command has, too: a list would grow, not be replaced.

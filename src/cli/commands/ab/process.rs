@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cli::error::{CliError, CliResult, usage};
-use crate::cli::output::warn_stderr;
+use crate::cli::output::{STEP_FOLDER, warn_stderr};
 use crate::document::Report;
 use crate::report::read::read;
 use crate::sys;
@@ -56,7 +56,7 @@ fn run_to_end(
     grace: Duration,
 ) -> io::Result<(ExitStatus, String)> {
     let mut stderr = tempfile::tempfile()?;
-    command.stdin(Stdio::null()).stderr(stderr.try_clone()?);
+    command.env_remove(STEP_FOLDER).stdin(Stdio::null()).stderr(stderr.try_clone()?);
     let mut child = sys::end_with_parent(command).spawn()?;
     let status = wait(&mut child, stop, grace)?;
     Ok((status, read_all(&mut stderr)?))

@@ -47,7 +47,7 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
     let cells = command.cells();
     // By name, so that a flag to come is not forgotten. A search judges by --max-missed itself.
     let RunOutputArgs {
-        common: OutputArgs { json, html, quiet, color, verbose: _ },
+        common: OutputArgs { json, html, labels, quiet, color, verbose: _ },
         csv,
         csv_intervals,
         hdr,
@@ -90,6 +90,7 @@ fn refuse(command: &CellCommand) -> CliResult<()> {
         ("--json", json.is_some(), to_search),
         ("--html", html.is_some(), to_search),
         ("--csv", csv.is_some(), to_search),
+        ("--label", !labels.is_empty(), to_search),
         ("--quiet", *quiet, to_search),
         ("--color", *color != clap::ColorChoice::Auto, to_search),
         ("--csv-intervals", csv_intervals.is_some(), format),

@@ -6,18 +6,19 @@ mod inner;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::measure::{RunInput, RunOutput, StopFlag, is_of_target, stop_on_signals};
+use super::measure::{RunInput, RunOutput, is_of_target};
 use super::run;
 use crate::cli::args::{CellCommand, SearchArgs};
 use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
 use crate::cli::fleet::Fleet;
 use crate::cli::output::{Outputs, name_warnings, warn_stderr};
 use crate::cli::progress::StatusLine;
+use crate::cli::stop::{StopFlag, stop_on_signals};
 use crate::document::{
     Cell, Choice, Found, MAX_MISSED, ProbeFigures, Report, SearchDocument, Warning,
 };
 use crate::host::{self, Depth};
-use crate::plan::{EnginePair, EngineWord};
+use crate::plan::{EnginePair, EngineWord, Machine};
 use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_search};
 use crate::report::checks::warning_codes;
 use crate::report::format::{RenderOptions, text::style::distinct};
@@ -82,6 +83,20 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     }
     let is_found = document.searches.iter().any(|one| one.low_pps.is_some());
     Ok(if is_found { Exit::Success } else { Exit::ConditionHeld })
+}
+
+/// Checks what can be checked before anything is sent.
+pub(crate) fn check(args: &SearchArgs, machine: &Machine) -> CliResult<()> {
+    let Ok(command) = inner::parse(&args.command)? else {
+        return usage("the inner command shows help only");
+    };
+    settings(args, &command)?;
+    let files = [("csv", args.csv.as_deref())];
+    Outputs::check::<SearchDocument>(&args.output, &files)?.protect(command.inputs())?;
+    let sizes = distinct(command.cells().sizes.concat());
+    let searches = sizes.len().max(1).saturating_mul(engine_count(&command.cells().engines));
+    TimeBudget::new(args, &command, searches)?;
+    run::check_plan(&command, machine)
 }
 
 /// How many engines these words select here, at least one.
@@ -313,6 +328,7 @@ impl SearchRunner<'_> {
         drop(self.line);
         let mut report = self.report?;
         report.kind = "search".to_owned();
+        report.labels = self.args.output.labels.iter().cloned().collect();
         if let Some(scenario) = report.scenario.as_object_mut() {
             // The first probe had one size of these, and a rate of its own.
             scenario.remove("rates");

@@ -14,9 +14,9 @@ use std::thread;
 
 use self::format::LineFormat;
 use self::show::{Printer, Show};
-use super::measure::stop_on_signals;
 use crate::cli::args::TalkArgs;
 use crate::cli::error::{CliResult, Exit};
+use crate::cli::stop::stop_on_signals;
 use crate::cli::target::is_near;
 use crate::run::RunError;
 use crate::talk::{InputSender, Talk, TalkEnd, TalkError, TalkEvent, TalkInput, TalkOptions};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::format::{LineFormat, Pieces, TextPiece};
 use crate::cli::args::TalkArgs;
-use crate::cli::commands::measure::StopFlag;
 use crate::cli::output::{color, warn_stderr};
+use crate::cli::stop::StopFlag;
 use crate::payload::hex;
 use crate::sys;
 use crate::talk::{TalkEvent, TalkPeer, Transport};

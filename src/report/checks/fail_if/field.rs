@@ -21,7 +21,10 @@ impl Field {
         for step in path.split('.') {
             let next = here.get("properties").and_then(|fields| fields.get(step));
             // A map has whatever names it has, such as the error codes of a protocol.
-            here = resolve(&schema, next.or_else(|| here.get("additionalProperties"))?);
+            let next = next.or_else(|| here.get("additionalProperties"));
+            // A list has numbers, from 0.
+            let item = || step.parse::<usize>().ok().and_then(|_| here.get("items"));
+            here = resolve(&schema, next.or_else(item)?);
             name = step;
         }
         is_number(here).then(|| Self { path: path.to_owned(), kind: kind(name) })
@@ -38,6 +41,11 @@ impl Field {
         let Ok(cell) = serde_json::to_value(cell) else { return (None, None) };
         let (mut here, mut within, mut bound_ns) = (&cell, &Value::Null, 0);
         for step in self.path.split('.') {
+            if let (Value::Array(items), Ok(at)) = (here, step.parse::<usize>()) {
+                let Some(next) = items.get(at) else { return (None, None) };
+                here = next;
+                continue;
+            }
             let Value::Object(fields) = here else { return (None, None) };
             let Some(next) = fields.get(step) else { return (Some(0.0), None) };
             bound_ns = fields.get("bound_ns").and_then(Value::as_u64).unwrap_or(bound_ns);

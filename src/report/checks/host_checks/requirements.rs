@@ -1,5 +1,6 @@
 //! What a check of a host depends on, and its result.
 
+use crate::document::DoctorCheck;
 use crate::plan::{CellRate, Plan, Route, Scenario};
 use crate::report::checks::warning_codes::Code;
 use crate::unit::Rate;
@@ -80,6 +81,18 @@ pub(crate) enum Grade {
     Bad,
 }
 
+impl Grade {
+    /// Its name in documents.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Note => "note",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
 pub(crate) struct HostCheck {
     /// Its code, whose text has the effect on figures.
     pub code: &'static Code,
@@ -100,6 +113,18 @@ impl HostCheck {
         let fits = |fix: &&str| self.found.len() + fix.len() + 2 <= COLUMNS;
         let fix = self.fix.as_deref().filter(fits).unwrap_or(self.advice);
         format!("{}; {fix}", self.found)
+    }
+}
+
+impl From<&HostCheck> for DoctorCheck {
+    fn from(check: &HostCheck) -> Self {
+        Self {
+            subject: check.subject.to_owned(),
+            grade: check.grade.word().to_owned(),
+            found: check.found.clone(),
+            effect: (check.grade > Grade::Good).then(|| check.code.text.to_owned()),
+            fix: check.fix.clone(),
+        }
     }
 }
 

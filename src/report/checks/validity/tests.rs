@@ -1,4 +1,5 @@
 use super::*;
+use crate::document::ExchangeStep;
 use crate::report::fixture;
 
 /// The cell after this change is invalid for this reason; empty: it is valid.
@@ -94,6 +95,48 @@ fn the_sums_of_some_processes_are_not_those_of_all() {
     expect(one_ended(), "member_lost", |cell| {
         (cell.cut_short, cell.cut_short_because) = (true, Some(MEMBER_LOST.to_owned()));
     });
+}
+
+#[test]
+fn a_process_that_reached_nothing_makes_the_run_invalid_and_is_named() {
+    let few = |sent| {
+        let exchange = Exchange { requests: sent, timeouts: sent, ..Exchange::default() };
+        let mut cell = Cell { exchange: Some(exchange), ..silent() };
+        (cell.ledger.sent, cell.ledger.attempted) = (sent, sent);
+        cell
+    };
+    for (parts, expected) in [
+        (vec![requests(9), requests(1)], &[][..]),
+        (vec![requests(9), few(10)], &["rank 1 on host1: none of 10 requests was answered; "]),
+        // By chance, or it had nothing to send.
+        (vec![requests(9), few(9)], &[]),
+        (vec![few(0), requests(9)], &[]),
+        (
+            vec![requests(0), requests(9), requests(0)],
+            &["rank 0 on host0: none of 50000 requests was answered; "],
+        ),
+    ] {
+        let mut report = fixture::report_of(vec![requests(9)]);
+        let more = parts.len() == 3;
+        let member = |(rank, cell): (u64, Cell)| MemberDocument {
+            rank,
+            hostname: format!("host{rank}"),
+            cells: vec![cell],
+            ..MemberDocument::default()
+        };
+        report.members = (0..).zip(parts).map(member).collect();
+        // Judging it again adds nothing.
+        judge_validity(&mut report);
+        judge_with_max_missed(&mut report, 0.5);
+        let reasons = &report.invalid_because;
+        assert_eq!(reasons.len(), expected.len(), "{reasons:?}");
+        for (reason, expected) in reasons.iter().zip(expected) {
+            assert_eq!(reason.code, "nothing_answered");
+            assert!(reason.message.starts_with(expected), "{reason:?}");
+            assert_eq!(reason.message.ends_with(" (and 1 more ranks)"), more, "{reason:?}");
+        }
+        assert_eq!(report.valid, expected.is_empty());
+    }
 }
 
 /// An outage between these moments in ms, with few errors.
@@ -216,4 +259,15 @@ fn invalid_documents_stay_invalid() {
     let read = crate::report::read::read(&old.to_string()).unwrap();
     assert!(!read.valid && ends_invalid(&read, false));
     assert_eq!(read.invalid_because[0].code, "nothing_arrived");
+}
+
+#[test]
+fn exchanges_without_a_second_reply_say_so() {
+    let mut cell = requests(0);
+    let first = ExchangeStep { answered: Some(50_000), ..ExchangeStep::default() };
+    exchange(&mut cell).steps = vec![first, ExchangeStep::default()];
+    let mut report = fixture::report_of(vec![cell]);
+    judge_validity(&mut report);
+    let message = &report.invalid_because[0].message;
+    assert!(message.contains("50000 first replies came, but no second ones"), "{message}");
 }

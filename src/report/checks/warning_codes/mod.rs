@@ -177,6 +177,11 @@ fn of_workers(cell: &Cell) -> Option<Size> {
     share(workers.iter().copied().max(), sum_counts(workers.iter().copied()))
 }
 
+/// The number of sources that stand out.
+pub(crate) fn standing_out(cell: &Cell) -> u64 {
+    sum_counts(cell.sources.iter().filter(|one| one.stands_out).map(|one| one.sources))
+}
+
 /// The first number in a text; 0 where there is none.
 fn first_number(text: &str) -> f64 {
     let from = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());

@@ -3,6 +3,7 @@
 
 use super::{
     Size, codes, count, of_errors, of_requests, of_schedule, of_stalls, of_workers, share,
+    standing_out,
 };
 
 codes! { RUN;
@@ -37,6 +38,13 @@ codes! { RUN;
         "Of several processes, this one missed more of its schedule than all others: its host was \
          the limit of the run. Free cores there, start more processes on other hosts, or use a \
          lower --rate. Each process has its own figures in members of the document.";
+    MEMBER_OUTAGE "member_outage" Major
+        by |c| share(c.outages.iter().map(|outage| outage.errors).sum::<u64>(), c.ledger.attempted),
+        "the target was unreachable for some processes only",
+        "Of several processes, these found the target unreachable for a while, and others did not: \
+         their host, its link or its route was down, not the target. `outages` of their cells in \
+         members of the document have the times. An outage does not make the run invalid; a \
+         process that never reached the target does.";
     STOLEN "stolen" Major by |c| share(c.stalls.stolen_ns, c.elapsed_ns),
         "the hypervisor took CPU time during the cell",
         "The virtual machine did not run for that long: rates are too low, and the latency tail is \
@@ -78,6 +86,12 @@ codes! { RUN;
         "no datagram of some flows arrived",
         "Totals hide this; flows.worst lists them. A firewall may drop their ports (try \
          --port-range), or they share a full receiver (more --threads at the sink, --spread turn).";
+    SOURCES_DIFFER "sources_differ" Major
+        by |c| count(standing_out(c)),
+        "some sources lost more than others",
+        "Chance does not explain the difference (the rule is in docs/load.md). A server or \
+         firewall may limit the rate of a client, or drop these addresses; totals hide this. \
+         sources of the document lists them.";
     RECEIVER_SKEW "receiver_skew" Minor by of_workers, "one receiver got far more than its share",
         "A hash of addresses and ports assigns flows to receivers. With few flows the shares are \
          uneven. Use more --streams, or --spread turn.";
@@ -228,9 +242,17 @@ codes! { REQUESTS;
         "datagrams came back that match no request",
         "They have another format than expected, or are damaged. See them with `udperf talk`, or \
          use another --match.";
-    ERROR_REPLIES "error_replies" Major by of_errors, "replies report errors of the protocol",
-        "Their latency counts like that of all others. Check that the requests are valid for this \
-         server.";
+    ERROR_REPLIES "error_replies" Major by of_errors, "replies are errors",
+        "They report an error of the protocol, fit an --error rule, or fit no --expect rule \
+         (`unexpected`). Their latency counts like that of all others. Check that the requests are \
+         valid for this server.";
+    SERVER_ENDED "server_ended" Major "a process of the server ended during the cell",
+        "A process of --server-pid or --server-unit ran at the start of the cell and not at its \
+         end, so the sums of CPU time and memory are unknown. If the server restarts its \
+         processes, use --server-unit, and see its log for the reason.";
+    SERVER_SOCKETS "server_sockets" Minor "drops at the server's sockets are unknown",
+        "The sockets of a process are found by its open files, which only root and its own user \
+         can read. Its CPU time and memory are known.";
     INCOMPLETE_REPLIES "incomplete_replies" Minor "replies of several datagrams were incomplete",
         "Some of the datagrams are missing, and the request counts as a timeout. Lower the --rate.";
     LATE_REPLIES "late_replies" Minor by |c| count(c.exchange.as_ref()?.late),

@@ -1,10 +1,11 @@
 //! Warnings about engines, flows and receivers.
 
-use super::context::{CellContext, nonzero};
+use super::context::{CellContext, nonzero, percent};
 use crate::document::{Cell, Warning};
 use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
-use crate::report::checks::warning_codes as codes;
+use crate::report::checks::warning_codes::{self as codes, standing_out};
+use crate::unit::sum_counts;
 
 pub(crate) fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
@@ -90,6 +91,15 @@ pub(super) fn flow_starved(cell: &Cell) -> Option<String> {
     let (starved, count) = (nonzero(flows.starved)?, flows.count);
     let text = format!("{starved} of {count} flows received no datagrams");
     Some(text + "; see flows.worst, or use --port-range")
+}
+
+pub(super) fn sources_differ(cell: &Cell) -> Option<String> {
+    let all = sum_counts(cell.sources.iter().map(|one| one.sources));
+    let out = standing_out(cell);
+    // They come first.
+    let worst = cell.sources.first().filter(|one| one.stands_out)?;
+    let (address, share) = (worst.address.as_ref()?, percent(worst.lost?, worst.sent));
+    Some(format!("{out} of {all} sources lost more: {address} {share}; see sources"))
 }
 
 /// A receiver with this many times its share is reported. Arbitrary: the others idle while it is

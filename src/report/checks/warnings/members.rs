@@ -2,7 +2,9 @@
 
 use super::percent;
 use crate::document::{Cell, MemberDocument, Report};
+use crate::report::checks::validity::part_of;
 use crate::report::checks::warning_codes as codes;
+use crate::unit::show_nanos;
 
 /// The least share of its schedule that a process must miss for a warning: the default of
 /// `--max-missed`.
@@ -12,21 +14,39 @@ const LEAST_SHARE: f64 = 0.01;
 /// hosts are alike.
 const FACTOR: f64 = 2.0;
 
-/// Adds a warning to each cell in which one process kept its part of the rate less than the others.
-pub(crate) fn name_limits(report: &mut Report) {
+/// Adds warnings to each cell in which one process kept its part of the rate less than the others,
+/// or the target was unreachable for some only.
+pub(crate) fn name_members(report: &mut Report) {
     let Report { cells, members, .. } = report;
     for cell in cells {
-        let text = member_limit(members, cell);
-        cell.warnings.extend(text.map(|text| codes::MEMBER_LIMIT.warning(text)));
+        let limit = member_limit(members, cell).map(|text| codes::MEMBER_LIMIT.warning(text));
+        let outage = member_outage(members, cell).map(|text| codes::MEMBER_OUTAGE.warning(text));
+        cell.warnings.extend(limit.into_iter().chain(outage));
     }
+}
+
+/// The processes for which the target was unreachable, if it was not for all.
+fn member_outage(members: &[MemberDocument], cell: &Cell) -> Option<String> {
+    let parts: Vec<_> =
+        members.iter().filter_map(|one| Some((one, &part_of(one, cell)?.outages))).collect();
+    let mut without = parts.iter().filter(|(_, outages)| !outages.is_empty());
+    let (MemberDocument { rank, hostname, .. }, outages) = without.next()?;
+    let others = without.count();
+    let others = match others {
+        _ if others + 1 == parts.len() => return None,
+        0 => String::new(),
+        others => format!(" (and {others} more)"),
+    };
+    let from = show_nanos(outages.first()?.from_ns);
+    Some(format!(
+        "rank {rank} on {hostname}{others}: target unreachable from {from} on, not for others; \
+         check its link"
+    ))
 }
 
 fn member_limit(members: &[MemberDocument], cell: &Cell) -> Option<String> {
     let part = |member: &MemberDocument| {
-        let is_same = |part: &&Cell| {
-            (&part.id, part.trial, &part.direction) == (&cell.id, cell.trial, &cell.direction)
-        };
-        let schedule = member.cells.iter().find(is_same)?.schedule.as_ref()?;
+        let schedule = part_of(member, cell)?.schedule.as_ref()?;
         Some((schedule.missed, schedule.scheduled))
     };
     let parts: Vec<_> = members.iter().filter_map(|one| Some((one, part(one)?))).collect();
@@ -51,7 +71,7 @@ fn member_limit(members: &[MemberDocument], cell: &Cell) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::Schedule;
+    use crate::document::{Outage, Schedule};
     use crate::report::fixture;
 
     #[test]
@@ -78,10 +98,36 @@ mod tests {
                 ..MemberDocument::default()
             };
             report.members = (0..).zip(missed).map(member).collect();
-            name_limits(&mut report);
+            name_members(&mut report);
             let text = report.cells[0].warnings.iter().map(|one| one.message.clone()).next();
             let expected = expected.map(|text| format!("{text}; free cores there"));
             assert_eq!(text, expected, "{missed:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_without_the_target_for_a_while_is_named() {
+        let outage = || Outage { from_ns: 1_200_000_000, ..Outage::default() };
+        for (with, expected) in [
+            (&[][..], None),
+            (&[1][..], Some("rank 1 on host1")),
+            (&[0, 2], Some("rank 0 on host0 (and 1 more)")),
+            // Then it is the target that was down, which the cell says.
+            (&[0, 1, 2], None),
+        ] {
+            let mut report = fixture::report_of(vec![fixture::cell("plain", 64, "1k", 1e3)]);
+            let member = |rank: u64| {
+                let mut cell = fixture::cell("plain", 64, "1k", 1e3);
+                cell.outages = with.iter().filter(|one| **one == rank).map(|_| outage()).collect();
+                let hostname = format!("host{rank}");
+                MemberDocument { rank, hostname, cells: vec![cell], ..MemberDocument::default() }
+            };
+            report.members = (0..3).map(member).collect();
+            name_members(&mut report);
+            let text = report.cells[0].warnings.iter().map(|one| one.message.clone()).next();
+            let rest = "target unreachable from 1.20 s on, not for others; check its link";
+            let expected = expected.map(|text| format!("{text}: {rest}"));
+            assert_eq!(text, expected, "{with:?}");
         }
     }
 }

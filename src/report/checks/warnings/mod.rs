@@ -18,7 +18,7 @@ pub(crate) use engine::is_uncut;
 pub(crate) use engine::left_out;
 pub(crate) use kernel::listener_warnings;
 pub(crate) use ledger::is_path;
-pub(crate) use members::name_limits;
+pub(crate) use members::name_members;
 pub(crate) use path::{over_loopback, pairs_over_loopback, size_warnings};
 pub(crate) use requests::server_drops;
 pub(crate) use timing::throttled;
@@ -39,6 +39,8 @@ static CHECKS: &[(&Code, Check)] = &[
     (&codes::LABELS_REPEATED, |c, _| requests::labels_repeated(c.exchange.as_ref()?)),
     (&codes::MESSAGE_IDS_REUSED, |c, _| requests::message_ids_reused(c.exchange.as_ref()?)),
     (&codes::NO_REPLY, |c, _| requests::no_reply(c, c.exchange.as_ref()?)),
+    (&codes::SERVER_ENDED, |c, _| requests::server_ended(c.server?)),
+    (&codes::SERVER_SOCKETS, |c, _| requests::server_sockets(c.server?)),
     (&codes::INCOMPLETE_REPLIES, |c, _| requests::incomplete_replies(c.exchange.as_ref()?)),
     (&codes::FROM_ELSEWHERE, |c, _| requests::from_elsewhere(c.exchange.as_ref()?)),
     (&codes::UNMATCHED, |c, _| requests::unmatched(c.exchange.as_ref()?)),
@@ -78,6 +80,7 @@ static CHECKS: &[(&Code, Check)] = &[
         ledger::dropped(|at| at.backlog, c, "dropped: CPU backlog full; raise netdev_max_backlog")
     }),
     (&codes::FLOW_STARVED, |c, _| engine::flow_starved(c)),
+    (&codes::SOURCES_DIFFER, |c, _| engine::sources_differ(c)),
     (&codes::RECEIVER_SKEW, engine::receiver_skew),
     (&codes::BUFFER_NOT_GRANTED, kernel::buffer_not_granted),
     (&codes::REFUSED_WOULD_BLOCK, ledger::refused_would_block),

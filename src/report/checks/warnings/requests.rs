@@ -2,7 +2,7 @@
 
 use super::context::{exceeds_permille, is_local, nonzero, percent};
 use super::ledger::causes;
-use crate::document::{Cell, Exchange};
+use crate::document::{Cell, Exchange, ServerUsage};
 use crate::unit::{show_nanos, sum_counts};
 
 /// A generator that is idle for less than this share of the time is the limit. Arbitrary.
@@ -104,6 +104,16 @@ pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
     Some(format!("{timeouts} of {requests} requests ({share}) had no reply: {why}"))
 }
 
+pub(super) fn server_ended(server: ServerUsage) -> Option<String> {
+    let text = "a process of the server ended: what the server used is unknown; see its log";
+    server.cpu_ns.is_none().then(|| text.to_owned())
+}
+
+pub(super) fn server_sockets(server: ServerUsage) -> Option<String> {
+    let text = "files of the server cannot be read: drops unknown; run as root or its user";
+    (server.socket_drops.is_none() && server.cpu_ns.is_some()).then(|| text.to_owned())
+}
+
 pub(super) fn from_elsewhere(exchange: &Exchange) -> Option<String> {
     let (count, timeouts) = nonzero(exchange.elsewhere).zip(nonzero(exchange.timeouts))?;
     // Fewer may be other traffic.
@@ -116,7 +126,7 @@ pub(super) fn from_elsewhere(exchange: &Exchange) -> Option<String> {
 pub(super) fn error_replies(exchange: &Exchange) -> Option<String> {
     let (name, most) = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
     let total = sum_counts(exchange.errors.values().copied());
-    let text = format!("{total} of {} replies report errors", exchange.matched);
+    let text = format!("{total} of {} replies are errors", exchange.matched);
     Some(format!("{text}, most {name} ({most}); check the requests"))
 }
 

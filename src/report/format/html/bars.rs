@@ -5,7 +5,6 @@ use crate::document::Report;
 use crate::report::checks::validity::missed_share;
 use crate::report::format::text::style::{distinct, percent};
 use crate::report::format::text::{Row, TableModel, p50, p99};
-use crate::unit::show_pps;
 
 /// A chart for each size, with a bar for each other property of a row; none for a single row.
 pub(super) fn rates(report: &Report) -> Vec<Chart> {
@@ -24,7 +23,8 @@ pub(super) fn rates(report: &Report) -> Vec<Chart> {
             .map_or_else(String::new, |trials| format!(", median and range of {trials} trials"));
         let unit = if size.parse::<u64>().is_ok() { " bytes" } else { "" };
         let caption = format!("{} per second{trials}", table.outcome());
-        let tick = |pps| (pps, show_pps(pps));
+        let show = table.show_rate();
+        let tick = |pps| (pps, show(pps));
         let ticks = [(0.0, "0".to_owned()), tick(top / 2.0), tick(top)];
         // The label of the last tick needs space. Arbitrary: a tenth.
         Chart::of_rows(format!("{size}{unit}"), caption, (0.0, top * 1.1), bars.len())
@@ -40,7 +40,8 @@ fn bar(table: &TableModel<'_>, row: &Row<'_>) -> ChartRow {
     ChartRow {
         // The size is in the title.
         name: name.replacen(&format!("/{}", row.size), "", 1),
-        shown: row.pps().map_or_else(|| "–".to_owned(), show_pps) + &spread.unwrap_or_default(),
+        shown: row.pps().map_or_else(|| "–".to_owned(), table.show_rate())
+            + &spread.unwrap_or_default(),
         value: row.pps(),
         interval: row.range(),
         tone: if row.is_uncut() { Tone::Warning } else { Tone::Plain },
@@ -64,7 +65,8 @@ pub(super) fn latencies(report: &Report) -> Vec<Chart> {
         let title = format!("{engine}/{size}{direction}");
         let caption = format!("p50 and p99 by {} rate", table.outcome());
         let points: Vec<_> = rows.iter().filter_map(|row| point(row)).collect();
-        latency_by_rate((title, caption), &points, limit(&rows, report.max_missed).as_ref())
+        let words = (title, caption, table.show_rate());
+        latency_by_rate(words, &points, limit(&rows, report.max_missed).as_ref())
     });
     charts.collect()
 }

@@ -239,6 +239,18 @@ impl Chart {
         self.events([(x, label.to_owned())].into_iter())
     }
 
+    /// Marks a value of y with a dashed horizontal rule and a label on it.
+    pub(crate) fn level(mut self, y: f64, label: &str) -> Self {
+        let (y, left, right) = (self.y(y), self.left, EDGE.0);
+        self.svg += &format!(
+            "<line class=\"event\" stroke=\"#b06a00\" stroke-dasharray=\"3 3\" x1=\"{left:.1}\" \
+             x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"><title>{}</title></line>\n",
+            escape(label)
+        );
+        self.text((left + 4.0, y - 4.0), "start", label);
+        self
+    }
+
     /// Names the line that ends here.
     pub(crate) fn mark(mut self, (x, y): (f64, f64), name: &str) -> Self {
         self.text((self.x(x) + 4.0, self.y(y) + 3.0), "start", name);

@@ -33,9 +33,9 @@ pub(crate) struct RateLimit {
 }
 
 /// A chart of p50 and p99 against the achieved rate, with the limit marked; `None` if no latency is
-/// known.
+/// known. The last of its words shows a rate.
 pub(crate) fn latency_by_rate(
-    (title, caption): (String, String),
+    (title, caption, show): (String, String, fn(f64) -> String),
     points: &[RatePoint],
     limit: Option<&RateLimit>,
 ) -> Option<Chart> {
@@ -52,24 +52,13 @@ pub(crate) fn latency_by_rate(
     // Above all decades. Arbitrary: half of one.
     let top = if points.iter().any(is_infinite) { last + 0.5 } else { last };
     let y = (first, top);
-    let of_limit = || limit.iter().flat_map(|limit| [limit.pps.0, limit.pps.1]);
-    let rates = || points.iter().map(|point| point.pps).chain(of_limit()).filter(|pps| *pps > 0.0);
-    let (slowest, fastest) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
-    let is_log = fastest > slowest * WIDE;
-    let place = |pps: f64| if is_log { pps.log10() } else { pps };
-    let (x, ticks) = if is_log {
-        let powers = slowest.log10().floor() as i32..=fastest.log10().ceil() as i32;
-        let x = (f64::from(*powers.start()), f64::from(*powers.end()));
-        (x, powers.map(|power| (f64::from(power), show_pps(10_f64.powi(power)))).collect())
-    } else {
-        // What touches the edge is hard to see. Arbitrary: a tenth.
-        let tick = |pps: f64| (pps, show_pps(pps));
-        ((0.0, fastest * 1.1), vec![(0.0, "0".to_owned()), tick(fastest / 2.0), tick(fastest)])
-    };
+    let of_limit = limit.iter().flat_map(|limit| [limit.pps.0, limit.pps.1]);
+    let axis = RateAxis::of(points.iter().map(|point| point.pps).chain(of_limit), show);
+    let (x, place) = (axis.range, |pps| axis.place(pps));
     let decades = (first as u32..=last as u32).map(|power| (f64::from(power), decade(power)));
     let infinite = (top > last).then(|| (top, Figure::Infinite.show()));
     let mut chart = Chart::new(title, caption, Frame { x, y })
-        .x_ticks(ticks.into_iter())
+        .x_ticks(axis.ticks.iter().cloned())
         .y_ticks(decades.chain(infinite));
     if let Some(limit) = limit {
         let (from, to) = (place(limit.pps.0), place(limit.pps.1));
@@ -84,7 +73,7 @@ pub(crate) fn latency_by_rate(
             figure => known_ns(figure).map(f64::log10),
         };
         let label = |point: &RatePoint| {
-            let shown = format!("{}: {name} {}", show_pps(point.pps), of(point).show());
+            let shown = format!("{}: {name} {}", show(point.pps), of(point).show());
             let notes = [shown.as_str(), point.note.as_str()].into_iter();
             notes.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
         };
@@ -101,6 +90,64 @@ pub(crate) fn latency_by_rate(
         let mut of_line = points.iter().rev().filter(|point| point.on_line);
         let last = of_line.find_map(|point| Some((place(point.pps), value(point)?)));
         chart = last.into_iter().fold(chart, |chart, last| chart.mark(last, name));
+    }
+    Some(chart)
+}
+
+/// An axis of rates.
+struct RateAxis {
+    is_log: bool,
+    range: (f64, f64),
+    ticks: Vec<(f64, String)>,
+}
+
+impl RateAxis {
+    /// One that has all these rates.
+    fn of(rates: impl Iterator<Item = f64>, show: fn(f64) -> String) -> Self {
+        let rates = rates.filter(|pps| *pps > 0.0);
+        let (slowest, fastest) =
+            rates.fold((f64::MAX, 0.0), |(low, high), pps| (pps.min(low), pps.max(high)));
+        if fastest > slowest * WIDE {
+            let powers = slowest.log10().floor() as i32..=fastest.log10().ceil() as i32;
+            let range = (f64::from(*powers.start()), f64::from(*powers.end()));
+            let tick = |power| (f64::from(power), show(10_f64.powi(power)));
+            return Self { is_log: true, range, ticks: powers.map(tick).collect() };
+        }
+        // What touches the edge is hard to see. Arbitrary: a tenth.
+        let tick = |pps: f64| (pps, show(pps));
+        let ticks = vec![(0.0, "0".to_owned()), tick(fastest / 2.0), tick(fastest)];
+        Self { is_log: false, range: (0.0, fastest * 1.1), ticks }
+    }
+
+    fn place(&self, pps: f64) -> f64 {
+        if self.is_log { pps.log10() } else { pps }
+    }
+}
+
+/// A chart of rates in the order in which they were tried, each with its note and tone, with the
+/// limit marked; `None` without a rate.
+pub(crate) fn rate_by_trial(
+    (title, caption): (String, String),
+    points: &[RatePoint],
+    limit: Option<&RateLimit>,
+) -> Option<Chart> {
+    let tried = || (1..).zip(points).filter(|(_, point)| point.pps > 0.0);
+    let last = tried().last()?.0;
+    let of_limit = limit.iter().flat_map(|limit| [limit.pps.0, limit.pps.1]);
+    let axis = RateAxis::of(tried().map(|(_, point)| point.pps).chain(of_limit), show_pps);
+    let mut numbers = vec![1, i32::midpoint(1, last), last];
+    numbers.dedup();
+    let frame = Frame { x: (0.0, f64::from(last + 1)), y: axis.range };
+    let mut chart = Chart::new(title, caption, frame)
+        .x_ticks(numbers.iter().map(|number| (f64::from(*number), number.to_string())))
+        .y_ticks(axis.ticks.iter().cloned());
+    if let Some(limit) = limit {
+        chart = chart.level(axis.place(limit.pps.0), &limit.label);
+    }
+    for (number, point) in tried() {
+        let label = format!("trial {number}: {}, {}", show_pps(point.pps), point.note);
+        let dot = (f64::from(number), axis.place(point.pps), label);
+        chart = chart.dots(point.tone, [dot].into_iter());
     }
     Some(chart)
 }

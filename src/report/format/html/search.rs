@@ -1,19 +1,26 @@
 //! The page of a search.
 
 use super::{
-    Chart, RateLimit, RatePoint, Tone, draw_grid, element, gallery, latency_by_rate, page, warnings,
+    Chart, RateLimit, RatePoint, Tone, draw_grid, element, gallery, latency_by_rate, page,
+    rate_by_trial, warnings,
 };
 use crate::document::{CurvePoint, Found, LimitedBy, SearchDocument, TrialDocument, TrialVerdict};
 use crate::report::format::text::style::percent;
 use crate::report::format::text::{
     Figure, Grid, SearchOutline, rate, search_outline, verdict, with_loss,
 };
-use crate::unit::show_nanos;
+use crate::unit::{show_nanos, show_pps};
 
 /// The most rows that are not folded. Arbitrary: half a screen.
 const UNFOLDED: usize = 12;
 
 pub(in crate::report::format) fn search(document: &SearchDocument) -> String {
+    let (title, body) = search_page(document);
+    page(&title, &body)
+}
+
+/// The title of the page, and what is below it.
+pub(crate) fn search_page(document: &SearchDocument) -> (String, String) {
     let SearchOutline { invalid, title, settings, results, warnings: listed } =
         search_outline(document);
     let mut body = element("h1", &title);
@@ -33,12 +40,14 @@ pub(in crate::report::format) fn search(document: &SearchDocument) -> String {
         body += &("<section>\n".to_owned() + &element("h2", &one.found.id));
         body += &element("p", &one.notes);
         body.extend(chart(one.found).map(|chart| gallery(&[chart])));
-        body += &draw_grid(&one.curve);
+        if !one.curve.rows.is_empty() {
+            body += &draw_grid(&one.curve);
+        }
         body += &failed(&one.failed);
         body += "</section>\n";
     }
     body += &(warnings(&listed) + &super::settings(&document.report, &settings));
-    page(&title, &body)
+    (title, body)
 }
 
 /// Folded if there are many.
@@ -53,13 +62,17 @@ fn failed(trials: &Grid) -> String {
     format!("<details{open}>\n{title}<div class=\"reasons\">{table}</div></details>\n")
 }
 
-/// Latency by the rate that was asked for, which is what the limit is about.
+/// Latency by requested rate; without latencies, the rates of the trials.
 fn chart(found: &Found) -> Option<Chart> {
-    let trials = found.trials.iter().map(trial);
-    let points: Vec<_> = found.curve.iter().map(point).chain(trials).collect();
-    let caption =
-        "by requested rate; a dot for each trial: passed, failed, or disturbed".to_owned();
-    latency_by_rate(("Latency".to_owned(), caption), &points, limit(found).as_ref())
+    let trials: Vec<_> = found.trials.iter().map(trial).collect();
+    let points: Vec<_> = found.curve.iter().map(point).chain(trials.iter().cloned()).collect();
+    let caption = |by: &str| format!("by {by}; a dot for each trial: passed, failed, or disturbed");
+    let limit = limit(found);
+    let words = ("Latency".to_owned(), caption("requested rate"), show_pps as _);
+    latency_by_rate(words, &points, limit.as_ref()).or_else(|| {
+        let words = ("Requested rate".to_owned(), caption("trial"));
+        rate_by_trial(words, &trials, limit.as_ref())
+    })
 }
 
 fn point(point: &CurvePoint) -> RatePoint {
@@ -147,6 +160,23 @@ mod tests {
         );
         document.searches.clear();
         assert!(search(&document).contains("Partial: no result yet."));
+    }
+
+    #[test]
+    fn without_latencies_the_rates_of_trials_are_drawn() {
+        let mut document = fixture::search();
+        let found = &mut document.searches[0];
+        found.curve.clear();
+        found.trials.iter_mut().for_each(|trial| trial.figures.p99_ns = None);
+        let page = hostile::page(&document);
+        let trials = document.searches[0].trials.len();
+        for number in 1..=trials {
+            assert!(page.contains(&format!("<title>trial {number}: ")), "{number}\n{page}");
+        }
+        assert_eq!(page.matches("class=\"dot").count(), trials);
+        assert!(page.contains(">limit 243.1 kpps</text>") && page.contains("Requested rate"));
+        document.searches[0].trials.clear();
+        assert!(!hostile::page(&document).contains("<svg"));
     }
 
     #[test]

@@ -19,7 +19,13 @@ pub(in crate::report::format) fn sink(document: &SinkDocument) -> String {
         [(client.from.clone(), client.received, Tone::Plain)].into_iter().chain(lost)
     });
     let others = &document.others;
-    let sources = others.sources.iter().map(|one| (one.from.clone(), one.datagrams, Tone::Plain));
+    let sources = others.sources.iter().flat_map(|one| {
+        let group = one.group.as_ref().map_or_else(String::new, |group| format!(" to {group}"));
+        let name = one.from.clone() + &group;
+        let lost = one.sequences.map(|sequences| sequences.lost).filter(|lost| *lost > 0);
+        let lost = lost.map(|lost| (name.clone() + " lost", lost, Tone::Bad));
+        [(name, one.datagrams, Tone::Plain)].into_iter().chain(lost)
+    });
     let sizes = others.sizes.iter().enumerate();
     let sizes = sizes.map(|(class, many)| (size_class(class) + " bytes", *many, Tone::Plain));
     let charts = [
@@ -99,6 +105,7 @@ fn server<const N: usize>(
 ) -> String {
     let tag = if outline.is_complete { "p class=\"valid\"" } else { "p class=\"doubt\"" };
     let mut body = element("h1", &outline.title) + &element(tag, &outline.verdict);
+    body.extend(outline.labels.iter().map(|line| element(QUIET, line)));
     for section in &outline.sections {
         body += "<section>\n";
         body.extend(section.grid.as_ref().map(draw_grid));

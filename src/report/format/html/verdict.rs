@@ -5,7 +5,7 @@ use crate::document::Report;
 use crate::report::checks::fail_if::gate_rows;
 use crate::report::format::text::style::percent;
 use crate::report::format::text::{Figure, Outline, Row, TableModel, p99};
-use crate::unit::{show_nanos, show_pps};
+use crate::unit::show_nanos;
 
 /// Why the run is invalid or failed, or else what it found; then the warning to heed first.
 pub(super) fn verdict(report: &Report, outline: &Outline) -> String {
@@ -61,8 +61,9 @@ fn found(report: &Report) -> Vec<String> {
     };
     let (most, least) = if is_one { ("", "") } else { ("at most ", "at best ") };
     let (outcome, lost) = (table.outcome(), if table.has_requests { "no reply" } else { "lost" });
+    let show = table.show_rate();
     let rate = highest(&mut { rates });
-    let rate = rate.map(|(name, pps)| format!("{most}{} {outcome}{name}", show_pps(pps)));
+    let rate = rate.map(|(name, pps)| format!("{most}{} {outcome}{name}", show(pps)));
     let loss = highest(&mut { losses }).map(|(name, share)| match share > 0.0 {
         true => format!("{most}{} {lost}{name}", percent(share)),
         false => format!("0 {lost}"),

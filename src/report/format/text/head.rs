@@ -1,17 +1,20 @@
 //! The first lines: what ran, on what host, and how.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::capacity;
 use super::rows::{has_requests, measured};
 use super::style::{Color, NBSP, Styler, counted, distinct, dotted, grouped, wrap};
 use crate::document::{Cell, Host, Report, Side, SocketBuffer};
 use crate::report::checks::validity::{invalid_lines, missed_share};
 use crate::report::checks::warnings::server_drops;
-use crate::unit::{show_bytes, show_nanos};
+use crate::unit::{Keep, show_bytes, show_nanos, strip_control, sum_counts};
 
-/// The paragraphs before the figures: why the run is invalid, and the headline with settings.
+/// The paragraphs before the figures: the capacity, why the run is invalid, and the headline with
+/// settings.
 pub(super) fn lines(report: &Report, styler: Styler, width: usize) -> Vec<String> {
     let invalid: Vec<_> = invalid_lines(report)
         .iter()
@@ -20,7 +23,8 @@ pub(super) fn lines(report: &Report, styler: Styler, width: usize) -> Vec<String
     let mut head = wrap(&title(report, styler), width, 2);
     head.extend(settings(report).iter().map(|line| styler.paragraph(Color::Quiet, line, width)));
     let invalid = (!invalid.is_empty()).then(|| invalid.join("\n"));
-    invalid.into_iter().chain([head.join("\n")]).collect()
+    let capacity = capacity::draw(report, styler, width);
+    capacity.into_iter().chain(invalid).chain([head.join("\n")]).collect()
 }
 
 pub(super) fn title(report: &Report, styler: Styler) -> String {
@@ -47,8 +51,16 @@ pub(super) fn title(report: &Report, styler: Styler) -> String {
 }
 
 pub(super) fn settings(report: &Report) -> Vec<String> {
-    let groups = [host(&report.host), sink(report), requests(report), options(report)];
+    let labels = labels(&report.labels).into_iter().collect();
+    let groups = [labels, host(&report.host), sink(report), requests(report), options(report)];
     groups.iter().filter(|items| !items.is_empty()).map(|items| dotted(items)).collect()
+}
+
+/// `labels  commit=abc branch=main`; `None` without labels.
+pub(crate) fn labels(labels: &BTreeMap<String, String>) -> Option<String> {
+    let pairs: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let pairs = strip_control(&pairs.join(" "), Keep::Nothing);
+    (!pairs.is_empty()).then(|| format!("labels{NBSP}{NBSP}{pairs}"))
 }
 
 /// What is missing, if the run did not finish.
@@ -152,6 +164,8 @@ fn requests(report: &Report) -> Vec<String> {
     let word = |name: &str| options[name].as_str().filter(|word| !word.is_empty());
     let mut items: Vec<_> = word("requests").map(str::to_owned).into_iter().collect();
     items.extend(word("replies").map(|replies| format!("matched by {replies}")));
+    let rules = options["rules"].as_array().into_iter().flatten();
+    items.extend(rules.filter_map(|rule| rule.as_str().map(str::to_owned)));
     if let Some(exchange) = report.cells.iter().find_map(|cell| cell.exchange.as_ref()) {
         items.push(match exchange.outstanding {
             Some(most) => format!("closed loop, {} outstanding", grouped(most)),
@@ -165,6 +179,9 @@ fn requests(report: &Report) -> Vec<String> {
 fn options(report: &Report) -> Vec<String> {
     let scenario = &report.scenario;
     let mut items: Vec<_> = streams(report).into_iter().collect();
+    let rows = report.cells.iter().map(|cell| cell.sources.iter().map(|one| one.sources));
+    let sources = rows.map(sum_counts).max().filter(|&sources| sources > 0);
+    items.extend(sources.map(|sources| counted(sources, "source")));
     let threads = number(scenario, "threads").filter(|&threads| threads > 1);
     items.extend(threads.map(|threads| match has_requests(report) {
         true => counted(threads, "thread"),

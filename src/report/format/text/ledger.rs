@@ -1,7 +1,12 @@
 //! The ledger line: all datagrams by outcome, in full so that the line adds up.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use super::rows::{has_requests, is_send_only, measured};
-use super::style::{Color, NBSP, Styler, add_up, grouped, item, items, join_dotted, no_break};
+use super::style::{
+    Color, LISTED, NBSP, Styler, add_up, grouped, item, items, join_dotted, no_break,
+};
 use crate::document::{Cell, Exchange, Ledger, Refused, Report};
 use crate::report::checks::warnings::is_path;
 use crate::unit::sum_counts;
@@ -69,9 +74,24 @@ fn of_requests(report: &Report, styler: Styler) -> String {
         ("unmatched", sum(|exchange| exchange.unmatched)),
         ("unreachable", sum(|exchange| exchange.unreachable)),
         ("dropped by us", sum(|exchange| exchange.own_drops.unwrap_or(0))),
-        ("errors", sum(|exchange| sum_counts(exchange.errors.values().copied()))),
     ]));
+    all.extend(errors(exchanges()));
     join_dotted(&all)
+}
+
+/// Errors with their names, the most frequent first.
+fn errors<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Option<String> {
+    let mut sums = BTreeMap::new();
+    for (name, count) in exchanges.flat_map(|exchange| &exchange.errors) {
+        let sum: &mut u64 = sums.entry(name.as_str()).or_default();
+        *sum = sum.saturating_add(*count);
+    }
+    let total = sum_counts(sums.values().copied());
+    let mut names: Vec<_> = sums.into_iter().collect();
+    names.sort_by_key(|(_, count)| Reverse(*count));
+    let others = sum_counts(names.iter().skip(LISTED).map(|(_, count)| *count));
+    let shown = items(names.into_iter().take(LISTED).chain([("others", others)]));
+    (total > 0).then(|| item("errors", total) + &in_brackets(&shown))
 }
 
 pub(super) const fn reasons(refused: &Refused) -> [(&'static str, u64); 5] {

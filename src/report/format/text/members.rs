@@ -12,7 +12,8 @@ const MOST: usize = 8;
 /// The most lines of pairs. Arbitrary: the cells of `bench --pairs` by four processes.
 const MOST_OF_PAIRS: usize = 48;
 
-/// A line per process and cell: most loss first, then the highest p99. None if there was one.
+/// A line per process and cell: most loss first, then the highest p99; then how far apart they
+/// began. None if there was one.
 pub(super) fn lines(report: &Report) -> Vec<(String, String)> {
     let parts = report.members.iter();
     let parts = parts.flat_map(|member| member.cells.iter().map(move |cell| (member, cell)));
@@ -30,6 +31,11 @@ pub(super) fn lines(report: &Report) -> Vec<(String, String)> {
         let more = counted(more as u64, "part");
         lines.push(("…".to_owned(), format!("{more} more, in members of the document (-J)")));
     }
+    let skews = report.cells.iter().filter_map(|cell| cell.start_skew_ns);
+    lines.extend(skews.max().map(|ns| {
+        let of = if several { " in the worst cell" } else { "" };
+        ("start".to_owned(), format!("all began within {} of each other{of}", show_nanos(ns)))
+    }));
     lines
 }
 
@@ -94,7 +100,10 @@ mod tests {
             MemberDocument { rank, hostname, to_rank, to_hostname, clock_bound_ns, cells }
         };
         report.members = (0..10).map(|rank| member(rank, if rank == 7 { 30 } else { 0 })).collect();
-        let lines = lines(&report);
+        report.cells[0].start_skew_ns = Some(28_000);
+        let mut lines = lines(&report);
+        let start = ("start".to_owned(), "all began within 28.0 µs of each other".to_owned());
+        assert_eq!(lines.pop(), Some(start));
         let labels: Vec<_> = lines.iter().map(|(label, _)| label.as_str()).collect();
         assert_eq!(labels[..3], ["rank 7", "rank 0", "rank 1"]);
         assert_eq!((labels.len(), labels[MOST]), (MOST + 1, "…"));

@@ -1,12 +1,14 @@
 //! The document as text for people.
 
 mod breakdown;
+mod capacity;
 mod doctor;
 mod head;
 mod ledger;
 mod matrix;
 mod members;
 mod notes;
+mod requests;
 mod rows;
 mod search;
 mod servers;
@@ -18,6 +20,8 @@ mod warnings;
 pub(crate) mod worst_interval;
 
 pub(crate) use doctor::doctor;
+pub(super) use doctor::doctor_outline;
+pub(crate) use head::labels;
 pub(crate) use rows::Figure;
 pub(super) use rows::{Row, TableModel, measured, p50, p99};
 pub(crate) use search::search;
@@ -63,6 +67,8 @@ fn limits(report: &Report) -> Vec<String> {
 /// The content of the text without its layout, for formats that lay it out themselves.
 pub(in crate::report) struct Outline {
     pub(in crate::report) invalid: Vec<String>,
+    /// The result of a capacity probe, each line with its label; empty without one.
+    pub(in crate::report) capacity: Vec<(String, String)>,
     pub(in crate::report) title: String,
     pub(in crate::report) settings: Vec<String>,
     pub(in crate::report) limits: Vec<String>,
@@ -85,6 +91,7 @@ pub(in crate::report) fn outline(report: &Report) -> Outline {
     Outline {
         is_distorted: worst.is_some_and(|code| code.severity <= Severity::Major),
         invalid: invalid_lines(report),
+        capacity: capacity::lines(report),
         title: plain(head::title(report, styler)),
         settings: head::settings(report).into_iter().map(plain).collect(),
         limits: limits(report),

@@ -3,9 +3,9 @@
 use super::rows::{Figure, Row, TableModel, add_stalls, measured, p50, p99};
 use super::style::{
     Color, INFINITE, NBSP, STALL_MARK, Styler, UNCUT_MARK, counted, distinct, first_few, grouped,
-    item, no_break, percent, requested_rate,
+    no_break, percent, requested_rate,
 };
-use super::{breakdown, ledger, members, worst_interval};
+use super::{breakdown, ledger, members, requests, worst_interval};
 use crate::document::{Cell, Report};
 use crate::report::checks::metric::{WithLoss, loss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps, sum_counts};
@@ -31,10 +31,13 @@ pub(super) fn list(
         "→ forward, from here to the sink; ← reverse, from there to here, at the same time";
     let notes = [
         ("ledger", Some(ledger::draw(report, styler))),
-        ("input", input(report)),
+        ("steps", requests::steps(report)),
+        ("server", requests::server(report)),
+        ("input", requests::input(report)),
         ("sent", table.send_only.then(|| send_only.to_owned())),
         ("way", table.both_directions.then(|| directions.to_owned())),
         ("flows", flows(report)),
+        ("sources", requests::sources(report)),
         ("auto", auto(report)),
         ("clocks", clocks(report)),
         ("±", spread(table)),
@@ -56,28 +59,6 @@ pub(super) fn list(
     let notes = notes.into_iter().chain(breakdown);
     let notes = notes.filter_map(|(label, text)| Some((label.to_owned(), text?)));
     notes.chain(members::lines(report)).collect()
-}
-
-/// The records of the file of requests, if parts of it were not sent.
-fn input(report: &Report) -> Option<String> {
-    let input = report.input.as_ref().filter(|input| input.used < input.records)?;
-    let more = match input.more_link_types {
-        0 => String::new(),
-        count => format!(", and {} more", grouped(count)),
-    };
-    let types = match &input.link_types[..] {
-        [] => String::new(),
-        types => format!(" of link type {}{more}", types.join(", ")),
-    };
-    let left_out = input.left_out.iter().map(|(cause, count)| item(cause, *count));
-    let what = if input.format == "names" { "lines" } else { "packets" };
-    Some(format!(
-        "{}{types}: {} of {} {what} are sent; left out: {}",
-        input.format,
-        grouped(input.used),
-        grouped(input.records),
-        left_out.collect::<Vec<_>>().join(", ")
-    ))
 }
 
 fn auto(report: &Report) -> Option<String> {

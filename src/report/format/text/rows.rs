@@ -4,7 +4,7 @@ use super::style::{INFINITE, UNKNOWN, distinct};
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
 use crate::report::checks::metric::{is_infinite, loss};
 use crate::report::checks::warnings::is_uncut;
-use crate::unit::{self, show_nanos, show_nanos_above};
+use crate::unit::{self, show_nanos, show_nanos_above, show_pps, show_requests};
 
 pub(in crate::report::format) struct Row<'a> {
     /// The payload: `64`, or `imix`.
@@ -87,6 +87,11 @@ impl<'a> TableModel<'a> {
             (_, true) => "answered",
             _ => "delivered",
         }
+    }
+
+    /// A rate of datagrams, or of requests: `271 kpps`, `271k requests/s`.
+    pub(in crate::report::format) const fn show_rate(&self) -> fn(f64) -> String {
+        if self.has_requests { show_requests } else { show_pps }
     }
 
     /// A short name of a row: its cells' id, without the rate where rows join two.

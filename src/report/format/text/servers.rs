@@ -5,7 +5,7 @@ use super::style::{
     MIN_WIDTH, NBSP, Style, UNKNOWN, add_up, align, counted, grouped as count, items, percent,
 };
 use super::table::{Grid, Title};
-use super::warnings;
+use super::{labels, plain, warnings};
 use crate::document::{
     EchoDocument, SinkClient, SinkDocument, SinkListener, SinkSequences, SinkSource, Warning,
 };
@@ -21,6 +21,7 @@ pub(in crate::report) struct ServerOutline<'a> {
     /// Whether datagrams arrived, and none was lost or stayed unanswered.
     pub(in crate::report) is_complete: bool,
     pub(in crate::report) title: String,
+    pub(in crate::report) labels: Option<String>,
     pub(in crate::report) sections: Vec<Section>,
     pub(in crate::report) warnings: &'a [Warning],
 }
@@ -66,7 +67,8 @@ impl Section {
 }
 
 fn draw(outline: &ServerOutline<'_>, style: Style) -> String {
-    let mut parts = vec![outline.title.clone() + "\n"];
+    let labels = outline.labels.iter().map(|line| format!("{line}\n"));
+    let mut parts = vec![outline.title.clone() + "\n" + &labels.collect::<String>()];
     parts.extend(outline.sections.iter().map(Section::draw));
     let style = Style { width: style.width.max(MIN_WIDTH), ..style };
     parts.extend(warnings::of_run(outline.warnings, style).map(|text| text + "\n"));
@@ -101,6 +103,7 @@ pub(in crate::report) fn echo_outline(document: &EchoDocument) -> ServerOutline<
         verdict,
         is_complete: document.received > 0 && document.returned == document.received,
         title: format!("udperf {version} · echo · {engine}{threads} · {elapsed}"),
+        labels: labels(&document.head.labels).map(plain),
         sections: vec![echo_lines(document)],
         warnings: &[],
     }
@@ -188,6 +191,7 @@ pub(in crate::report) fn sink_outline(document: &SinkDocument) -> ServerOutline<
             && lost == Some(0)
             && document.warnings.is_empty(),
         title: format!("udperf {version} · sink · {elapsed}"),
+        labels: labels(&document.head.labels).map(plain),
         sections,
         warnings: &document.warnings,
     }
@@ -297,8 +301,9 @@ fn sources(document: &SinkDocument) -> Section {
     fn counted(source: &SinkSource, of: fn(&SinkSequences) -> u64) -> String {
         source.sequences.as_ref().map_or_else(|| "-".to_owned(), |one| count(of(one)))
     }
-    let columns: [SinkColumn<SinkSource>; 8] = [
+    let columns: [SinkColumn<SinkSource>; 10] = [
         ("source", |source| source.from.clone()),
+        ("group", |source| source.group.clone().unwrap_or_else(|| "-".to_owned())),
         ("datagrams", |source| count(source.datagrams)),
         ("bytes", |source| count(source.bytes)),
         ("sizes", |source| match (source.size_min, source.size_max) {
@@ -309,11 +314,19 @@ fn sources(document: &SinkDocument) -> Section {
         ("unique", |source| counted(source, |one| one.unique)),
         ("lost", |source| counted(source, |one| one.lost)),
         ("duplicate", |source| counted(source, |one| one.duplicate)),
+        ("reordered", |source| counted(source, |one| one.reordered)),
     ];
     let all = &document.others.sources;
     let listed = &all[..all.len().min(MAX_SOURCES)];
     let is_numbered = listed.iter().any(|source| source.sequences.is_some());
-    let columns = if is_numbered { &columns[..] } else { &columns[..5] };
+    let has_groups = listed.iter().any(|source| source.group.is_some());
+    let numbers = ["unique", "lost", "duplicate", "reordered"];
+    let is_shown = |name: &str| match name {
+        "group" => has_groups,
+        name => is_numbered || !numbers.contains(&name),
+    };
+    let columns: Vec<_> = columns.into_iter().filter(|(name, _)| is_shown(name)).collect();
+    let left = if has_groups { 2 } else { 1 };
     let mut notes = Vec::new();
     if is_numbered {
         let note = "lost counts sequence numbers below the highest one that arrived; later losses \
@@ -326,5 +339,5 @@ fn sources(document: &SinkDocument) -> Section {
         let of_others = count(of_others);
         notes.push(format!("and {more} more sources, and {of_others} datagrams of others"));
     }
-    Section { grid: Some(grid(columns, |at| at == 0, listed)), notes, ..Section::default() }
+    Section { grid: Some(grid(&columns, |at| at < left, listed)), notes, ..Section::default() }
 }

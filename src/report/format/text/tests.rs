@@ -2,7 +2,7 @@ mod figures;
 mod longest;
 
 use super::*;
-use crate::document::{Clock, Exchange, Flows, Host, InputSummary, Outage};
+use crate::document::{Clock, Exchange, Flows, Host, InputSummary, Outage, SourceCounts};
 use crate::report::checks::topics::topics;
 use crate::report::fixture;
 
@@ -302,6 +302,46 @@ fn notes_have_flows_outages_input_and_late_cells() {
          not_udp 1\n",
     ];
     assert_text(&report, &parts, &[]);
+}
+
+#[test]
+fn sources_that_stand_out_are_listed() {
+    let mut report = fixture::default_run();
+    assert_text(&report, &[], &["\nsources", "source"]);
+    let row = |n: u64, lost| SourceCounts {
+        address: Some(format!("127.0.1.{n}")),
+        sources: 1,
+        sent: 1_000,
+        received: Some(1_000 - lost),
+        lost: Some(lost),
+        stands_out: lost > 100,
+    };
+    report.cells[0].sources = (1..=64).map(|n| row(n, n % 2)).collect();
+    assert_text(&report, &[" · 64 sources · ", "\nsources   64, none stands out\n"], &[]);
+    report.cells[1].sources = [row(7, 1_000), row(9, 500), row(1, 3)].into();
+    let worst = "\nsources   3; lost: 127.0.1.7 1,000 of 1,000; 127.0.1.9 500 of 1,000; the others \
+                 3 of 1,000\n";
+    assert_text(&report, &[worst], &[]);
+}
+
+#[test]
+fn errors_have_a_column_and_their_names() {
+    let mut report = halves();
+    let errors = |counts: &[(&str, u64)]| Exchange {
+        requests: 1_000,
+        matched: 1_000,
+        errors: counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        ..Exchange::default()
+    };
+    for cell in &mut report.cells {
+        cell.exchange = Some(errors(&[]));
+    }
+    assert_text(&report, &["answered 2,000 + timeouts 0"], &["errors"]);
+    let few = [("404", 200), ("busy", 20), ("gone", 10), ("unexpected", 15), ("x", 3), ("y", 2)];
+    report.cells[0].exchange = Some(errors(&few));
+    let column = ["no reply  errors  ", "   25.0%  "];
+    let names = "errors 250 (404 200, busy 20, unexpected 15, gone 10, others 5)";
+    assert_text(&report, &[column[0], column[1], names], &[]);
 }
 
 #[test]

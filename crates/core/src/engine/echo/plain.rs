@@ -43,6 +43,7 @@ impl Responder for PlainEcho {
                 from: Some(from),
                 local: None,
                 to_many: false,
+                group: None,
             };
             counters.count_request(&request);
             if let Some(len) = filter.judge(&mut request) {

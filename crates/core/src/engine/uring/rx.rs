@@ -123,7 +123,10 @@ impl<S: Datagram> UringRx<S> {
             let payload = &mut slot[inbox.payload_at..][..pulled.len];
             let segment = pulled.len.max(1);
             let (truncated, to_many) = (false, false);
-            visit(number, Request { payload, segment, truncated, from, local, to_many });
+            visit(
+                number,
+                Request { payload, segment, truncated, from, local, to_many, group: None },
+            );
         }
     }
 

@@ -13,10 +13,13 @@ const URI_QUERY: u8 = 15;
 const LONGEST_PART: usize = 255;
 /// The places of the message id and of the token, which has the maximum length; RFC 7252 §3.
 const MESSAGE_ID: Range<usize> = 2..4;
-const TOKEN: Range<usize> = 4..12;
-const TOKEN_LEN: u8 = 8;
+pub(super) const TOKEN: Range<usize> = 4..12;
+pub(super) const TOKEN_LEN: u8 = 8;
 /// The only version, in the first two bits; RFC 7252 §3.
 const VERSION: u8 = 1 << 6;
+/// The bits of the version, and of the length of the token; RFC 7252 §3.
+const VERSIONS: u8 = 3 << 6;
+const LEN: u8 = 0xF;
 /// The bits of the type, and types; RESET: the server cannot process a message; RFC 7252 §3.
 const TYPE: u8 = 3 << 4;
 const CONFIRMABLE: u8 = 0;
@@ -30,13 +33,26 @@ const RESPONSES: [u8; 3] = [2, 4, 5];
 
 pub(super) fn request(path: &str, confirmable: bool) -> Result<Vec<Piece>, PayloadError> {
     let kind = if confirmable { CONFIRMABLE } else { NON_CONFIRMABLE };
-    let pieces = [
-        Piece::Bytes([VERSION | kind | TOKEN_LEN, GET].into()),
-        Piece::Field(What::PartOfId(Number::Be(2))),
-        Piece::Field(What::Id(Number::Be(TOKEN_LEN))),
-        Piece::Bytes(options(path)?),
-    ];
-    Ok(pieces.into())
+    Ok(with_ids(kind, GET, options(path)?))
+}
+
+/// A captured request with a new message id and a token of udperf; `None` if the message is not a
+/// request.
+// cold: set-up
+pub(in crate::payload) fn with_own_ids(message: &[u8]) -> Option<Vec<Piece>> {
+    let [first, code, _, _, ..] = *message else { return None };
+    let (kind, token_len) = (first & TYPE, usize::from(first & LEN));
+    // Class 0 has requests, and the empty message; RFC 7252 §12.1.
+    let is_request = first & VERSIONS == VERSION && (GET..32).contains(&code);
+    let rest = message.get(TOKEN.start + token_len..)?;
+    let fits = is_request && matches!(kind, CONFIRMABLE | NON_CONFIRMABLE);
+    (fits && token_len <= TOKEN.len()).then(|| with_ids(kind, code, rest.to_vec()))
+}
+
+fn with_ids(kind: u8, code: u8, rest: Vec<u8>) -> Vec<Piece> {
+    let head = Piece::Bytes([VERSION | kind | TOKEN_LEN, code].into());
+    let message_id = Piece::Field(What::PartOfId(Number::Be(2)));
+    [head, message_id, Piece::Field(What::Id(Number::Be(TOKEN_LEN))), Piece::Bytes(rest)].into()
 }
 
 /// The options of a path and query; RFC 7252 §3.1.

@@ -1,11 +1,12 @@
 //! DNS, RFC 1035, with EDNS, RFC 6891.
 
-use super::{Alphabet, Compiler, Number, PayloadError, Piece, What};
+use std::sync::Arc;
+
+use super::edns::{EdnsOptions, Subnet, repeats_cookie};
+use super::question::{LONGEST_LABEL, LONGEST_NAME, ROOM, encode_name, entries, number_of_type};
+use super::{Alphabet, Compiler, Number, PayloadError, Per, Piece, What};
 use crate::unit::hash_u64;
 
-/// Bytes of the longest label, and of the longest name with its empty label; RFC 1035 §2.3.4.
-const LONGEST_LABEL: usize = 63;
-pub(super) const LONGEST_NAME: usize = 255;
 /// The class of questions, IN; RFC 1035 §3.2.4.
 const IN: u16 = 1;
 /// Bytes of the header; RFC 1035 §4.1.1.
@@ -29,30 +30,10 @@ const POINTER: u8 = 0xC0;
 /// Maximum labels and pointers in a name of 255 bytes (RFC 1035 §3.1): a pointer before each label.
 const NAME_STEPS: usize = 256;
 
-/// Mnemonics of IANA's registry "Resource Record (RR) TYPEs", 2026, counted from the number before
-/// them. The last one is another spelling of ANY; NSAP-PTR has one more in [`rtype`].
-const TYPES: &str = "\
-    1 A NS MD MF CNAME SOA MB MG MR NULL WKS PTR HINFO MINFO MX TXT RP AFSDB X25 ISDN RT NSAP \
-    NSAP-PTR SIG KEY PX GPOS AAAA LOC NXT EID NIMLOC SRV ATMA NAPTR KX CERT A6 DNAME SINK OPT APL \
-    DS SSHFP IPSECKEY RRSIG NSEC DNSKEY DHCID NSEC3 NSEC3PARAM TLSA SMIMEA \
-    55 HIP NINFO RKEY TALINK CDS CDNSKEY OPENPGPKEY CSYNC ZONEMD SVCB HTTPS DSYNC HHIT BRID \
-    99 SPF UINFO UID GID UNSPEC NID L32 L64 LP EUI48 EUI64 128 NXNAME \
-    249 TKEY TSIG IXFR AXFR MAILB MAILA ANY URI CAA AVC DOA AMTRELAY RESINFO WALLET CLA IPN \
-    32768 TA DLV 255 *";
 /// RCODEs of IANA's registry "DNS RCODEs", counted in the same way; 16 is that of OPT.
 const RCODES: &str = "\
     0 NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE \
     DSOTYPENI 16 BADVERS BADKEY BADTIME BADMODE BADNAME BADALG BADTRUNC BADCOOKIE";
-
-/// Names and numbers of a registry.
-fn entries(registry: &str) -> impl Iterator<Item = (&str, u16)> {
-    let mut next = 0;
-    registry.split(' ').filter_map(move |word| {
-        let number = word.parse().ok();
-        next = number.unwrap_or(next + 1);
-        number.is_none().then(|| (word, next - 1))
-    })
-}
 
 /// The names in questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +43,7 @@ pub enum Names {
     One(String),
     /// A name per line, with an optional type, in dnsperf's format. A line that is not a question
     /// is an error if `strict`; otherwise it is skipped and counted.
-    Lines { bytes: Vec<u8>, strict: bool },
+    Lines { bytes: Arc<Vec<u8>>, strict: bool },
 }
 
 /// Queries.
@@ -80,6 +61,8 @@ pub struct Dns {
     pub recursion: bool,
     /// Put a label of so many random letters in front of each name, 1 to 63.
     pub random_subdomain: Option<usize>,
+    /// Options of EDNS.
+    pub options: EdnsOptions,
 }
 
 impl Dns {
@@ -92,12 +75,16 @@ impl Dns {
             dnssec: false,
             recursion: true,
             random_subdomain: None,
+            options: EdnsOptions::default(),
         }
     }
 
     pub(super) fn compile(&self, to: &mut Compiler, seed: u64) -> Result<(), PayloadError> {
         if self.dnssec && self.edns.is_none() {
             return Err(PayloadError::DnssecWithoutEdns);
+        }
+        if !self.options.is_empty() && self.edns.is_none() {
+            return Err(PayloadError::OptionsWithoutEdns);
         }
         if let Some(requested) = self.random_subdomain
             && !(1..=LONGEST_LABEL).contains(&requested)
@@ -106,11 +93,14 @@ impl Dns {
             return Err(PayloadError::Size { what, requested, least, most });
         }
         let unknown = || PayloadError::RecordType { requested: self.rtype.clone() };
-        let default = rtype(self.rtype.as_bytes()).ok_or_else(unknown)?;
+        let default = number_of_type(self.rtype.as_bytes()).ok_or_else(unknown)?;
         match &self.names {
             Names::One(name) => {
                 let query = if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-                    self.query(name.as_bytes(), default, seed)
+                    let mut room = [0; ROOM];
+                    let len = encode_name(name.as_bytes(), &mut room);
+                    len.and_then(|len| self.check(len).map(|()| &room[..len]))
+                        .map(|name| self.query(name, default, None, seed))
                 } else {
                     Err("it is not in printable ASCII; write it in Punycode, xn--…")
                 };
@@ -121,94 +111,58 @@ impl Dns {
         }
     }
 
-    /// The query for a name in the text form of RFC 1035 §5.1, or what is wrong with the name.
+    /// The query for an encoded name; `subnet`: that of this query.
     // cold: set-up
     pub(super) fn query(
         &self,
         name: &[u8],
         rtype: u16,
+        subnet: Option<Subnet>,
         seed: u64,
-    ) -> Result<Vec<Piece>, &'static str> {
-        let mut rest = encode_name(name)?;
-        if rest.len() + self.random_subdomain.map_or(0, |count| 1 + count) > LONGEST_NAME {
-            return Err("the name is too long");
+    ) -> Vec<Piece> {
+        let (before, after) = self.around_name(subnet, seed);
+        let name = [name, &rtype.to_be_bytes()].concat();
+        [before, vec![Piece::Bytes(name)], after].concat()
+    }
+
+    /// Whether a name of this many bytes has room for the random label.
+    pub(super) fn check(&self, name_len: usize) -> Result<(), &'static str> {
+        match name_len + self.random_subdomain.map_or(0, |count| 1 + count) {
+            ..=LONGEST_NAME => Ok(()),
+            _ => Err("the name is too long"),
         }
-        rest.extend([rtype.to_be_bytes(), IN.to_be_bytes()].concat());
+    }
+
+    /// What precedes the name in a query, and what follows the type; `subnet`: that of this query.
+    // cold: set-up
+    pub(super) fn around_name(
+        &self,
+        subnet: Option<Subnet>,
+        seed: u64,
+    ) -> (Vec<Piece>, Vec<Piece>) {
+        let mut after = IN.to_be_bytes().to_vec();
+        let mut last = None;
         if let Some(size) = self.edns {
-            // Root, type OPT, size; RCODE and version 0, DO; no options: RFC 6891 §6.1.2.
+            // Root, type OPT, size; RCODE and version 0, DO; options: RFC 6891 §6.1.2.
             let [high, low] = size.to_be_bytes();
-            rest.extend([0, 0, 41, high, low, 0, 0, u8::from(self.dnssec) << 7, 0, 0, 0]);
+            after.extend([0, 0, 41, high, low, 0, 0, u8::from(self.dnssec) << 7, 0]);
+            let (data, field) = self.options.record(subnet, seed);
+            after.extend(data);
+            last = field;
         }
         // Counts: one question, no answers, no authorities, and OPT.
         let edns = u8::from(self.edns.is_some());
         let header = vec![u8::from(self.recursion), 0, 0, 1, 0, 0, 0, 0, 0, edns];
-        let mut pieces = vec![Piece::Field(What::Id(Number::Be(2))), Piece::Bytes(header)];
+        let mut before = vec![Piece::Field(What::Id(Number::Be(2))), Piece::Bytes(header)];
         if let Some(count) = self.random_subdomain {
             let (key, alphabet, count) = (hash_u64(seed), Alphabet::Letters, count as u16);
-            pieces.push(Piece::Bytes(vec![count as u8]));
-            pieces.push(Piece::Field(What::Characters { key, alphabet, count }));
+            before.push(Piece::Bytes(vec![count as u8]));
+            let per = Per::Request;
+            before.push(Piece::Field(What::Characters { key, alphabet, count, per }));
         }
-        pieces.push(Piece::Bytes(rest));
-        Ok(pieces)
+        let last = last.map(Piece::Field);
+        (before, [Piece::Bytes(after)].into_iter().chain(last).collect())
     }
-}
-
-/// A name from the text form of RFC 1035 §5.1 (`\X`, `\DDD`, any other byte as it is) as labels
-/// followed by the root, or what is wrong with it. The dot at the end is optional.
-fn encode_name(text: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let (mut name, mut label) = (Vec::with_capacity(text.len() + 2), Vec::with_capacity(64));
-    let mut bytes = if text == b"." { [].iter() } else { text.iter() };
-    if text.is_empty() {
-        return Err("it is empty");
-    }
-    let mut has_ended = true;
-    while let Some(&byte) = bytes.next() {
-        has_ended = byte == b'.';
-        match (byte, bytes.as_slice()) {
-            (b'.', _) if label.is_empty() => return Err("empty label"),
-            (b'.', _) => end_label(&mut name, &mut label)?,
-            (b'\\', [hundreds @ b'0'..=b'9', rest @ ..]) => {
-                let [tens @ b'0'..=b'9', ones @ b'0'..=b'9', rest @ ..] = rest else {
-                    return Err("three digits have to follow a backslash and a digit");
-                };
-                let digit = |byte: &u8| u16::from(byte - b'0');
-                let value = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
-                label.push(u8::try_from(value).map_err(|_| "\\DDD is at most \\255")?);
-                bytes = rest.iter();
-            }
-            (b'\\', [escaped, rest @ ..]) => {
-                label.push(*escaped);
-                bytes = rest.iter();
-            }
-            (b'\\', []) => return Err("it ends in a backslash"),
-            _ => label.push(byte),
-        }
-    }
-    if !has_ended {
-        end_label(&mut name, &mut label)?;
-    }
-    name.push(0);
-    if name.len() > LONGEST_NAME { Err("the name is too long") } else { Ok(name) }
-}
-
-fn end_label(name: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), &'static str> {
-    let len = u8::try_from(label.len()).ok().filter(|len| usize::from(*len) <= LONGEST_LABEL);
-    name.push(len.ok_or("a label is too long")?);
-    name.append(label);
-    Ok(())
-}
-
-/// A type of record by its mnemonic in IANA's registry, or as `TYPE` and its number, RFC 3597 §5.
-pub(super) fn rtype(word: &[u8]) -> Option<u16> {
-    if let Some((prefix, digits)) = word.split_at_checked(4)
-        && prefix.eq_ignore_ascii_case(b"TYPE")
-        && digits.first().is_some_and(u8::is_ascii_digit)
-    {
-        return std::str::from_utf8(digits).ok()?.parse().ok();
-    }
-    let word = if word.eq_ignore_ascii_case(b"NSAPPTR") { b"NSAP-PTR" } else { word };
-    let found = entries(TYPES).find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
-    found.map(|(_, number)| number)
 }
 
 /// The id of a reply, whatever its OPCODE.
@@ -219,7 +173,8 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
 }
 
 /// Whether a reply has the OPCODE, id and question of a request. Servers may omit the question in
-/// errors; then the id is enough, unless another name is answered.
+/// errors; then the id is enough, unless another name is answered. A cookie in the reply has to
+/// begin with that of the request.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     let Some(header) = reply.first_chunk::<HEADER_LEN>() else { return false };
@@ -229,6 +184,9 @@ pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
     }
     let Some(end) = name_end(request, HEADER_LEN) else { return false };
     let Some(name) = request.get(HEADER_LEN..end) else { return false };
+    if !repeats_cookie(request, end + KIND_LEN, || opt_data(reply)) {
+        return false;
+    }
     match [header[4], header[5]] {
         _ if reply.len() == HEADER_LEN => code(reply).is_some(),
         [0, 0] if header[6..8] == [0, 0] => code(reply).is_some(),
@@ -303,6 +261,19 @@ pub(super) fn code(reply: &[u8]) -> Option<u16> {
 /// The upper bits of RCODE in OPT; `None` without it, or if the reply ends before it.
 #[inline]
 fn opt_rcode(reply: &[u8], header: &[u8; HEADER_LEN]) -> Option<u8> {
+    opt(reply, header)?.get(OPT_RCODE_AT).copied()
+}
+
+/// The data of OPT, where its options are.
+fn opt_data(reply: &[u8]) -> Option<&[u8]> {
+    let record = opt(reply, reply.first_chunk()?)?;
+    let len = u16::from_be_bytes([record[DATA_LEN_AT], record[DATA_LEN_AT + 1]]);
+    record.get(RECORD_LEN..RECORD_LEN + usize::from(len))
+}
+
+/// The record OPT after its name, and all bytes that follow.
+#[inline]
+fn opt<'a>(reply: &'a [u8], header: &[u8; HEADER_LEN]) -> Option<&'a [u8]> {
     let count = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));
     let mut at = HEADER_LEN;
     for _ in 0..count(4) {
@@ -313,7 +284,7 @@ fn opt_rcode(reply: &[u8], header: &[u8; HEADER_LEN]) -> Option<u8> {
         at = name_end(reply, at)?;
         let record = reply.get(at..at + RECORD_LEN)?;
         if number >= others && record[..2] == OPT {
-            return record.get(OPT_RCODE_AT).copied();
+            return reply.get(at..);
         }
         let data = u16::from_be_bytes([record[DATA_LEN_AT], record[DATA_LEN_AT + 1]]);
         at += RECORD_LEN + usize::from(data);

@@ -43,6 +43,30 @@ pub fn answer_ping(datagram: &mut [u8]) -> bool {
     is_ping
 }
 
+/// Fills a datagram of 16 bytes or more with a ping of this id.
+pub fn write_ping(id: u64, datagram: &mut [u8]) {
+    let noise = (0..).flat_map(|at| hash_nth(id, at).to_be_bytes());
+    let bytes = id.to_be_bytes().into_iter().chain(PING).chain(noise);
+    datagram.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
+}
+
+/// Who returned a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PingServer {
+    /// A udperf sink.
+    Sink,
+    /// A server that returns what it receives.
+    Echo,
+}
+
+/// Who returned this ping, or its beginning; `None` for any other datagram.
+pub fn ping_server(ping: &[u8], reply: &[u8]) -> Option<PingServer> {
+    let byte = reply.get(CHANGED_AT).filter(|byte| is_answer(**byte))?;
+    let is_it = ping.get(..CHANGED_AT)? == &reply[..CHANGED_AT]
+        && ping.get(MIN_SIZE..reply.len())? == &reply[MIN_SIZE..];
+    is_it.then_some(if *byte == ANSWERED { PingServer::Sink } else { PingServer::Echo })
+}
+
 /// Whether this byte is that of a reply, from a sink or from a plain echo server.
 #[inline]
 pub(super) fn is_answer(byte: u8) -> bool {

@@ -29,6 +29,8 @@ pub(super) fn request(key: &str, seed: u64) -> Result<Vec<Piece>, PayloadError> 
             words.iter().all(|word| is_printable(word)).then_some(len + longest)
         }
         Piece::Field(what) => what.is_text().then_some(len + what.width()),
+        Piece::Sum(sum) => sum.number.is_text().then_some(len + sum.width()),
+        Piece::Begin(_) | Piece::End(_) => Some(len),
     });
     if !len.is_some_and(|len| (1..=LONGEST_KEY).contains(&len)) {
         return Err(PayloadError::Key { key: key.to_owned(), most: LONGEST_KEY });

@@ -3,26 +3,37 @@
 //! A new one needs a file here and a line in each `match` that the compiler reports; and a word and
 //! its meaning in `cli/args/requests.rs` and `cli/requests.rs`.
 
-mod coap;
+mod a2s;
+mod bedrock;
+pub(super) mod coap;
 mod dns;
 mod echo;
+mod edns;
 mod matching;
 mod memcached;
 mod name_file;
 mod ntp;
 mod quic;
+mod radius;
+mod sip;
+mod snmp;
 mod stun;
+mod tftp;
 
 pub use dns::{Dns, Names};
-pub use echo::answer_ping;
-pub(super) use matching::Rule;
+pub use echo::{PingServer, answer_ping, ping_server, write_ping};
+pub use edns::{CLIENT_COOKIE_LEN, EdnsOptions, Subnet};
+pub(super) use matching::{IdSearch, Rule};
 pub use matching::{Matching, Protocol, Role};
 
-use super::compile::{Compiler, Piece};
+use super::bytes_at::{Abort, BytesAt};
+use super::compile::Compiler;
+use super::field::Piece;
 use super::number::Number;
-use super::patch::{Alphabet, FINGERPRINT_LEN, What};
+use super::patch::{Alphabet, Per, What};
 use super::requests::{IdAt, RequestNumber, Requests};
-use super::{PayloadError, template};
+use super::values::{AUTHENTICATOR_LEN, FINGERPRINT_LEN};
+use super::{PayloadError, question, template};
 
 /// The header of a syslog message: facility local0 and severity informational, version 1,
 /// time, no host, our name, no process, no id, no structured data; RFC 5424 §6.
@@ -50,6 +61,18 @@ pub enum Preset {
     Syslog(String),
     /// Requests for the versions of a QUIC server, RFC 8999.
     QuicVn,
+    /// A2S_INFO of game servers; if a server replies with a challenge, again with that.
+    A2s,
+    /// OPTIONS of SIP, RFC 3261, to this URI.
+    Sip { uri: String },
+    /// Status-Server of RADIUS, RFC 5997, with the secret shared with the server.
+    Radius { secret: String },
+    /// A get of one object by SNMP version 2c, RFC 3416.
+    Snmp { community: String, oid: String },
+    /// Unconnected pings of RakNet, to servers of Minecraft: Bedrock Edition.
+    Bedrock,
+    /// Read requests of TFTP, RFC 1350, for this file; the first block is acknowledged.
+    Tftp { path: String },
     /// Datagrams for servers that return what they receive: an id in 8 bytes, and random bytes; 16
     /// to 65,507 in all.
     Echo { size: usize },
@@ -70,6 +93,12 @@ impl Preset {
             Self::Statsd(_) => ("statsd", Some(8_125), Protocol::Unknown, Rule::None),
             Self::Syslog(_) => ("syslog", Some(514), Protocol::Unknown, Rule::None),
             Self::QuicVn => ("quic-vn", Some(443), Protocol::Quic, own),
+            Self::A2s => ("a2s", Some(27_015), Protocol::A2s, own),
+            Self::Sip { .. } => ("sip-options", Some(5_060), Protocol::Sip, own),
+            Self::Radius { .. } => ("radius-status", Some(1_812), Protocol::Radius, own),
+            Self::Snmp { .. } => ("snmp-get", Some(161), Protocol::Snmp, own),
+            Self::Bedrock => ("bedrock-ping", Some(19_132), Protocol::Bedrock, own),
+            Self::Tftp { .. } => ("tftp-read", Some(69), Protocol::Tftp, own),
             Self::Echo { .. } => ("echo", None, Protocol::Unknown, echo),
             Self::Ping { .. } => ("ping", None, Protocol::Ping, echo),
         }
@@ -87,9 +116,38 @@ impl Preset {
                 [template::text(SYSLOG, !seed)?, template::text(message, seed)?].concat()
             }
             Self::QuicVn => quic::request(seed),
+            Self::A2s => a2s::request(),
+            Self::Sip { uri } => sip::request(uri, seed)?,
+            Self::Radius { secret } => {
+                to.requests.secret = secret.as_bytes().to_vec();
+                radius::request(secret, seed)?
+            }
+            Self::Snmp { community, oid } => snmp::request(community, oid)?,
+            Self::Bedrock => bedrock::request(seed),
+            Self::Tftp { path } => tftp::request(path)?,
             Self::Echo { size } => echo::request("an echo", &[], *size, seed)?,
             Self::Ping { size } => echo::request("a ping", &echo::PING, *size, seed)?,
         };
         to.line(&pieces)
+    }
+
+    /// The second request, the replies that it follows, and what ends an exchange instead of it.
+    pub(super) fn second(&self) -> Option<(Vec<Piece>, BytesAt, Option<Abort>)> {
+        match self {
+            Self::A2s => {
+                let (pieces, only_if) = a2s::second();
+                Some((pieces, only_if, None))
+            }
+            Self::Tftp { .. } => {
+                let (pieces, only_if, abort) = tftp::second();
+                Some((pieces, only_if, Some(abort)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether replies come from another port than requests are sent to.
+    pub const fn follows_port(&self) -> bool {
+        matches!(self, Self::Tftp { .. })
     }
 }

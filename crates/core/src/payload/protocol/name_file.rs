@@ -1,111 +1,163 @@
-//! Files of names in dnsperf's format: a name per line, blanks, a type; the rest is ignored. Lines
-//! that begin with `;` or `#` are comments.
+//! Files of names in dnsperf's format: a name per line, blanks, a type; of the rest only the word
+//! `+ecs=SUBNET` has a meaning. Lines that begin with `;` or `#` are comments.
 
-use super::dns::{self, Dns};
-use super::{Compiler, PayloadError, Piece};
+use std::sync::Arc;
+
+use memchr::memmem;
+
+use super::dns::Dns;
+use super::edns::Subnet;
+use super::question::{self, QuestionFault, ROOM};
+use super::{Compiler, PayloadError};
 use crate::document::InputSummary;
-use crate::payload::encoding::lines_of;
+use crate::payload::compile::Shape;
+use crate::payload::lines::{LineFile, LineIndex, LineKind, lines_of};
 
 /// Maximum skipped lines shown, and their columns. Arbitrary: enough to see what is wrong.
 const SHOWN: usize = 5;
 const COLUMNS: usize = 80;
 /// The longest character of UTF-8 in bytes; RFC 3629 §3.
 const LONGEST_CHARACTER: usize = 4;
-/// The longest name as text, in bytes: each of its bytes is up to `\DDD` (RFC 1035 §5.1).
-const LONGEST_TEXT: usize = 4 * dns::LONGEST_NAME;
-
-/// Why a line is skipped: a word for documents, and what is wrong.
-type Fault = (&'static str, String);
+/// What precedes the client subnet of a line, as in the options of dig.
+const SUBNET: &[u8] = b"+ecs=";
 
 impl Dns {
-    /// Adds a query for each valid line; an invalid one is an error if `strict`.
+    /// Adds a query for each valid line; an invalid one is an error if `strict`. Queries of a large
+    /// file are composed when they are sent.
     pub(super) fn lines(
         &self,
-        bytes: &[u8],
+        bytes: &Arc<Vec<u8>>,
         strict: bool,
-        default: u16,
+        rtype: u16,
         to: &mut Compiler,
         seed: u64,
     ) -> Result<(), PayloadError> {
         let mut input = InputSummary { format: "names".to_owned(), ..InputSummary::default() };
-        let mut first_bad = Vec::new();
-        for (line, number) in lines_of(bytes) {
-            if line.trim_ascii().is_empty() || line.starts_with(b";") || line.starts_with(b"#") {
-                continue;
+        let (before, after) = self.around_name(None, seed);
+        // Queries of lines with subnets have several lengths, and are not composed.
+        let has_subnets = memmem::find(bytes, SUBNET).is_some();
+        let (mut least, mut most, mut sum) = (usize::MAX, 0, 0);
+        let mut index = (bytes.len() > to.large_file && !has_subnets).then(LineIndex::default);
+        let (mut first_bad, mut name) = (Vec::new(), [0; ROOM]);
+        for (line, number, start) in lines_of(bytes) {
+            let is_blank = line.trim_ascii_start().is_empty() || matches!(line[0], b';' | b'#');
+            let question = (!is_blank).then(|| {
+                let (len, rtype) = self.line(line, rtype, &mut name)?;
+                Ok((len, rtype, if has_subnets { self.subnet(line)? } else { None }))
+            });
+            if let Some(index) = &mut index {
+                index.add(start, matches!(question, Some(Ok(_))))?;
             }
-            input.records += 1;
-            let (word, why) = match self.line(line, default, seed) {
-                Ok(query) => {
-                    to.line(&query)?;
+            let fault = match question {
+                None => continue,
+                Some(Ok((len, rtype, subnet))) => {
                     input.used += 1;
+                    if index.is_some() {
+                        (least, most, sum) = (least.min(len), most.max(len), sum + len);
+                    } else {
+                        to.line(&self.query(&name[..len], rtype, subnet, seed))?;
+                    }
                     continue;
                 }
-                Err(fault) => fault,
+                Some(Err(fault)) => fault,
             };
-            let error = || PayloadError::Question { line: shown(line), why }.in_line(number);
+            let error = || {
+                let why = self.why(fault);
+                PayloadError::Question { line: shown(line), why }.in_line(number)
+            };
             if strict {
                 return Err(error());
             }
-            *input.left_out.entry(word.to_owned()).or_default() += 1;
+            *input.left_out.entry(cause(fault).to_owned()).or_default() += 1;
             if first_bad.len() < SHOWN {
                 first_bad.push(error());
             }
         }
-        let (lines, bad) = (input.records, input.records - input.used);
-        if bad > 0 {
-            let list = match bad > SHOWN as u64 {
-                true => format!(", the first {SHOWN} are:"),
-                false => String::new(),
-            };
-            input.notes.push(format!(
-                "{bad} of {lines} lines of names are skipped{list}; --names-strict refuses such a \
-                 file"
-            ));
-            input.notes.extend(first_bad.iter().map(ToString::to_string));
-        }
-        match first_bad.into_iter().next() {
-            Some(first) if input.used == 0 => {
-                Err(PayloadError::NoNames { lines, first: Box::new(first) })
+        if let Some(index) = index {
+            if input.used > 0 {
+                let mut shape = Shape::of(&[&before[..], &after].concat());
+                shape.bytes(size_of_val(&rtype));
+                shape.part(least, sum as f64 / input.used as f64, most);
+                to.composed(&shape, index.count())?;
             }
-            _ => {
-                to.requests.input = Some(input);
-                Ok(())
-            }
+            let kind = LineKind::Names { before, after, rtype };
+            to.set_file(LineFile { bytes: Arc::clone(bytes), index, kind });
         }
+        input.records = input.used + input.left_out.values().sum::<u64>();
+        to.requests.input = Some(summary(input, first_bad)?);
+        Ok(())
     }
 
-    fn line(&self, line: &[u8], default: u16, seed: u64) -> Result<Vec<Piece>, Fault> {
-        // With a blank in front, the first word is empty, and the next one is its type.
-        let end = name_end(line);
-        let (name, rest) = line.split_at(end);
-        let mut words = rest.split(u8::is_ascii_whitespace);
-        if name.is_empty() {
-            let why = "it begins with a blank, so the name is empty";
-            return Err(("empty_name", why.to_owned()));
-        }
-        // Checked before it is decoded, as lines have any length.
-        if name.len() > LONGEST_TEXT {
-            let why = format!("the name has {} bytes, more than any name", name.len());
-            return Err(("bad_name", why));
-        }
-        let rtype = words.find(|word| !word.is_empty()).map_or(Some(default), dns::rtype);
-        let rtype =
-            rtype.ok_or_else(|| ("unknown_type", "the record type is unknown".to_owned()))?;
+    /// Writes the name of a line, and returns its length and the type.
+    fn line(
+        &self,
+        line: &[u8],
+        rtype: u16,
+        name: &mut [u8; ROOM],
+    ) -> Result<(usize, u16), QuestionFault> {
+        let (len, rtype) = question::read(line, rtype, name)?;
+        self.check(len).map_err(QuestionFault::Name)?;
+        Ok((len, rtype))
+    }
+
+    /// The client subnet that a line has behind its type.
+    fn subnet(&self, line: &[u8]) -> Result<Option<Subnet>, QuestionFault> {
+        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let Some(word) = words.skip(2).find_map(|word| word.strip_prefix(SUBNET)) else {
+            return Ok(None);
+        };
+        let subnet = std::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+        subnet.filter(|_| self.edns.is_some()).map(Some).ok_or(QuestionFault::Subnet)
+    }
+
+    fn why(&self, fault: QuestionFault) -> String {
         let label = self.random_subdomain.map_or("", |_| ", with the random label");
-        self.query(name, rtype, seed).map_err(|why| ("bad_name", format!("{why}{label}")))
+        match fault {
+            QuestionFault::EmptyName => "it begins with a blank, so the name is empty".to_owned(),
+            QuestionFault::Name(why) => format!("{why}{label}"),
+            QuestionFault::LongText(len) => {
+                format!("the name has {len} bytes, more than any name")
+            }
+            QuestionFault::Type => "the record type is unknown".to_owned(),
+            QuestionFault::Subnet => {
+                "the subnet after +ecs= is invalid; use such as 10.1.0.0/16".to_owned()
+            }
+        }
     }
 }
 
-/// Where the name at the beginning of a line ends: at the first blank without a backslash in front,
-/// which would make it part of a label (RFC 1035 §5.1).
-fn name_end(line: &[u8]) -> usize {
-    let mut is_quoted = false;
-    let end = line.iter().position(|byte| {
-        let is_end = byte.is_ascii_whitespace() && !is_quoted;
-        is_quoted = *byte == b'\\' && !is_quoted;
-        is_end
-    });
-    end.unwrap_or(line.len())
+/// The word for a fault in documents.
+const fn cause(fault: QuestionFault) -> &'static str {
+    match fault {
+        QuestionFault::EmptyName => "empty_name",
+        QuestionFault::Name(_) | QuestionFault::LongText(_) => "bad_name",
+        QuestionFault::Type => "unknown_type",
+        QuestionFault::Subnet => "bad_subnet",
+    }
+}
+
+/// Adds notes on skipped lines, of which these are the first.
+fn summary(
+    mut input: InputSummary,
+    first_bad: Vec<PayloadError>,
+) -> Result<InputSummary, PayloadError> {
+    let (lines, bad) = (input.records, input.records - input.used);
+    if bad > 0 {
+        let list = match bad > SHOWN as u64 {
+            true => format!("; the first {SHOWN} are:"),
+            false => String::new(),
+        };
+        input.notes.push(format!(
+            "{bad} of {lines} lines of names are skipped; --names-strict refuses such a file{list}"
+        ));
+        input.notes.extend(first_bad.iter().map(ToString::to_string));
+    }
+    match first_bad.into_iter().next() {
+        Some(first) if input.used == 0 => {
+            Err(PayloadError::NoNames { lines, first: Box::new(first) })
+        }
+        _ => Ok(input),
+    }
 }
 
 /// A line as shown in messages: its first columns, without control characters.

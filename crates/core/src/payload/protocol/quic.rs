@@ -1,6 +1,6 @@
 //! QUIC Version Negotiation, RFC 8999 §6.
 
-use super::{Number, Piece, What};
+use super::{Number, Per, Piece, What};
 use crate::unit::{hash_nth, hash_u64};
 
 /// A version that no server has: one of those that are reserved for this purpose; RFC 9000 §15.
@@ -29,7 +29,7 @@ pub(super) fn request(seed: u64) -> Vec<Piece> {
     let cid = Number::Be(CID_LEN);
     let pieces = [
         Piece::Bytes(head),
-        Piece::Field(What::Random { key: hash_u64(seed), number: cid }),
+        Piece::Field(What::Random { key: hash_u64(seed), number: cid, per: Per::Request }),
         Piece::Bytes([CID_LEN].into()),
         Piece::Field(What::Id(cid)),
         Piece::Bytes(tail),

@@ -3,36 +3,36 @@
 use super::*;
 
 /// Words of 4 bytes in either byte order.
-fn words(is_big: bool, words: &[u32]) -> Vec<u8> {
+pub(super) fn words(is_big: bool, words: &[u32]) -> Vec<u8> {
     let bytes = |word: &u32| if is_big { word.to_be_bytes() } else { word.to_le_bytes() };
     words.iter().flat_map(bytes).collect()
 }
 
-fn halves(is_big: bool, halves: &[u16]) -> Vec<u8> {
+pub(super) fn halves(is_big: bool, halves: &[u16]) -> Vec<u8> {
     let bytes = |half: &u16| if is_big { half.to_be_bytes() } else { half.to_le_bytes() };
     halves.iter().flat_map(bytes).collect()
 }
 
-fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn udp(port: u16, payload: &[u8]) -> Vec<u8> {
     [&halves(true, &[40_000, port, 8 + payload.len() as u16, 0])[..], payload].concat()
 }
 
-fn ip4(port: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ip4(port: u16, payload: &[u8]) -> Vec<u8> {
     let udp = udp(port, payload);
     let len = 20 + udp.len() as u8;
     [&[0x45, 0, 0, len, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2][..], &udp].concat()
 }
 
-fn ip6(port: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ip6(port: u16, payload: &[u8]) -> Vec<u8> {
     let udp = udp(port, payload);
     [&[0x60, 0, 0, 0, 0, udp.len() as u8, 17, 64][..], &[0xFD; 32], &udp].concat()
 }
 
-fn ethernet(kind: u16, packet: &[u8]) -> Vec<u8> {
+pub(super) fn ethernet(kind: u16, packet: &[u8]) -> Vec<u8> {
     [&[2; 12], &kind.to_be_bytes()[..], packet].concat()
 }
 
-fn frame(payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
     ethernet(0x0800, &ip4(53, payload))
 }
 
@@ -49,7 +49,7 @@ fn pcap(magic: u32, is_big: bool, link: u32, frames: &[(u32, u32, Vec<u8>)]) -> 
     bytes
 }
 
-fn little(link: u32, frames: &[(u32, u32, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn little(link: u32, frames: &[(u32, u32, Vec<u8>)]) -> Vec<u8> {
     pcap(0xA1B2_C3D4, false, link, frames)
 }
 
@@ -83,7 +83,7 @@ fn pcapng(frames: &[(u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 pub(super) fn capture(bytes: &[u8], port: Option<u16>) -> Spec {
-    Spec::of(RequestSource::Capture { bytes: bytes.to_vec(), port })
+    Spec::of(RequestSource::Capture { bytes: bytes.to_vec(), port, inner: false })
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn reads_the_complete_packets_of_a_truncated_pcapng() {
 #[test]
 fn counts_packets_that_are_not_sent_by_cause() {
     let complete = frame(b"whole");
-    let mut fragment = frame(b"part");
+    let mut fragment = frame(b"part one");
     fragment[14 + 6] = 0x20; // more fragments, RFC 791 §3.1
     let mut tcp = frame(&[0; 40]);
     tcp[14 + 9] = 6; // TCP, RFC 9293
@@ -175,7 +175,8 @@ fn counts_packets_that_are_not_sent_by_cause() {
     let of = compiled(&capture(&bytes, Some(53)));
     let input = of.input();
     let note = "pcap of link type ETHERNET: 1 of 8 packets are sent; left out: 2 cut by the snap \
-                length (tcpdump -s 0 captures all), 1 fragments of IP, 2 not UDP, 1 to other ports \
+                length (tcpdump -s 0 captures all), 1 fragments of IP whose others are missing, \
+                2 not UDP, 1 to other ports \
                 than 53, 1 malformed";
     assert_eq!(input.notes, [note]);
     assert_eq!((input.format.as_str(), input.records, input.used), ("pcap", 8, 1));

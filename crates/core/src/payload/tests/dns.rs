@@ -4,18 +4,18 @@ use simple_dns::{Packet, PacketFlag, TYPE};
 
 use super::*;
 
-fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
+pub(super) fn dns(change: impl FnOnce(&mut Dns)) -> Spec {
     let mut dns = Dns::of("www.example.com");
     change(&mut dns);
     preset(Preset::Dns(dns))
 }
 
-fn www() -> Compiled {
+pub(super) fn www() -> Compiled {
     compiled(&dns(|_| {}))
 }
 
-fn names(lines: impl AsRef<[u8]>) -> Names {
-    Names::Lines { bytes: lines.as_ref().to_vec(), strict: false }
+pub(super) fn names(lines: impl AsRef<[u8]>) -> Names {
+    Names::Lines { bytes: lines.as_ref().to_vec().into(), strict: false }
 }
 
 fn of_names(lines: impl AsRef<[u8]>) -> Compiled {
@@ -66,7 +66,7 @@ fn a_reply_needs_id_bit_and_question() {
 }
 
 /// A reply to `query` with these two bytes of flags, counts of sections, and what follows.
-fn raw(query: &[u8], flags: [u8; 2], counts: [u8; 4], rest: &[&[u8]]) -> Vec<u8> {
+pub(super) fn raw(query: &[u8], flags: [u8; 2], counts: [u8; 4], rest: &[&[u8]]) -> Vec<u8> {
     let counts: Vec<_> = counts.iter().flat_map(|count| [0, *count]).collect();
     [&query[..2], &flags, &counts, &rest.concat()].concat()
 }
@@ -111,7 +111,7 @@ fn the_rcode_of_edns_has_twelve_bits() {
         "1=FORMERR 2=SERVFAIL 11=DSOTYPENI 12=12 16=BADVERS 22=BADTRUNC 23=BADCOOKIE".split(' ')
     {
         let (code, name) = entry.split_once('=').unwrap();
-        assert_eq!(of.1.code_name(code.parse().unwrap()), name, "IANA, DNS RCODEs");
+        assert_eq!(of.1.code_name(code.parse::<u16>().unwrap().into()), name, "IANA, DNS RCODEs");
     }
 }
 
@@ -230,7 +230,7 @@ fn encodes_names_as_in_rfc_1035() {
 
 #[test]
 fn rejects_impossible_queries() {
-    let strict = Names::Lines { bytes: b"a A\nb B c".to_vec(), strict: true };
+    let strict = Names::Lines { bytes: b"a A\nb B c".to_vec().into(), strict: true };
     let specs: [(Spec, &str); 8] = [
         (dns(|dns| dns.names = Names::One("a..b".to_owned())), "'a..b' is not a DNS name: "),
         (dns(|dns| dns.names = Names::One("bücher.example".to_owned())), "Punycode"),
@@ -290,7 +290,7 @@ fn bad_lines_of_names_are_skipped_and_counted() {
     let words: Vec<_> = input.left_out.iter().map(|(word, n)| format!("{word} {n}")).collect();
     assert_eq!(words, ["bad_name 2", "empty_name 1", "unknown_type 3"]);
     let starts = [
-        "6 of 9 lines of names are skipped, the first 5 are:",
+        "6 of 9 lines of names are skipped; --names-strict refuses such a file; the first 5 are:",
         "line 2: ' empty",
         "line 3: 'google.com TYPE99999999 ignored'",
         "line 6: 'a..b'",

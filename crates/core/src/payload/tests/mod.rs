@@ -1,8 +1,14 @@
 //! From specifications to matched replies.
 
 mod capture;
+mod computed;
 mod dns;
+mod edns;
+mod encapsulation;
+mod large;
 mod protocols;
+mod rules;
+mod second;
 
 use super::*;
 use crate::document::InputSummary;
@@ -29,7 +35,7 @@ impl Compiled {
     }
 
     fn matches(&self, n: u64, id: u64, reply: &[u8]) -> bool {
-        self.1.answers(&self.0, n, id, reply, &mut vec![0; self.0.largest])
+        self.1.answers(&self.0, n, id, NOW_NS, reply, &mut vec![0; self.0.largest])
     }
 
     fn input(&self) -> &InputSummary {
@@ -46,7 +52,7 @@ fn text(text: &str) -> Spec {
 }
 
 fn lines(bytes: &[u8]) -> Spec {
-    Spec::of(RequestSource::Lines(bytes.to_vec()))
+    Spec::of(RequestSource::Lines(bytes.to_vec().into()))
 }
 
 fn preset(preset: Preset) -> Spec {
@@ -135,7 +141,7 @@ fn errors_in_fields_have_their_position() {
     assert!(of("é {ip}").ends_with("{{ and }} stand for braces themselves"));
     for (template, start) in [
         ("é {ip}", "'{ip}', character 3, is not a field; fields are {id}"),
-        ("{id:u24be}", "'{id:u24be}', character 1, has no such format; numbers are u8"),
+        ("{id:u40be}", "'{id:u40be}', character 1, has no such format; numbers are u8"),
         ("{random:alnum:0}", "'{random:alnum:0}', character 1, has no such format"),
         ("{time:min}", "'{time:min}', character 1, has no such format"),
         ("ab{id", "the brace at character 3 begins a field without an end"),
@@ -177,7 +183,7 @@ fn requests_have_limits() {
     let Compiled(requests, matching) = compiled(&text("{id:u16be}abc"));
     let mut slot = [7; 4];
     assert_eq!((requests.write(0, 0, 0, &mut slot), slot), (0, [7; 4]), "too short");
-    assert!(matching.answers(&requests, 0, 1, &[0, 1], &mut slot), "needs no scratch");
+    assert!(matching.answers(&requests, 0, 1, 0, &[0, 1], &mut slot), "needs no scratch");
 }
 
 #[test]
@@ -187,7 +193,10 @@ fn puts_ids_over_other_bytes() {
     assert_eq!([of.written(2, 0x3132), of.written(1, 0x3132)], [b"a12d2", b"x12w!"]);
     assert_eq!(of.1.id_of(b"?12"), Some(0x3132));
     let beyond = PayloadError::IdBeyond { offset: 4, width: 2, len: 5 };
-    assert_eq!(error(&with_id_at(spec, "4:u16be")), beyond);
+    assert_eq!(error(&with_id_at(spec, "4:u16be")), beyond.clone().in_line(1));
+    let spec = lines(b"abcdefgh\n\nabcde\nabcdef\nabcde");
+    assert_eq!(error(&with_id_at(spec, "4:u16be")), beyond.clone().in_line(3));
+    assert_eq!(error(&with_id_at(text("abcde"), "4:u16be")), beyond);
     assert_eq!(error(&with_id_at(text("{id}"), "0:u8")), PayloadError::TwoIds);
     for word in ["", "1", "1:", "a:u8", "-1:u8", "1:u9"] {
         assert!(word.parse::<IdAt>().is_err(), "{word}");
@@ -204,8 +213,11 @@ fn puts_ids_over_other_bytes() {
 fn ids_must_be_at_one_place_in_all_requests() {
     let [here, there] = ["1:dec10", "2:dec10"].map(str::to_owned);
     for (mut spec, expected) in [
-        (text("{choice:a|bc}{id}"), PayloadError::MovingId { here, there }),
-        (lines(b"a\n{id}"), PayloadError::SomeIds),
+        (
+            text("{choice:a|bc}{id}"),
+            PayloadError::MovingId { here, there, format: Some(Number::Dec(10)) },
+        ),
+        (lines(b"a\n{id}\n{id}"), PayloadError::SomeIds.in_line(2)),
     ] {
         assert_eq!(error(&spec), expected);
         spec.rule = MatchRule::Any;
@@ -224,8 +236,8 @@ fn rules_are_those_of_the_user() {
     let any = compiled(&with("a", "preset"));
     assert!(any.1.by_order() && any.matches(3, 0, b"any datagram"));
     let echo = compiled(&with("{id} {time:us}", "echo"));
-    assert!(echo.matches(0, 1, b"0000000001 0123456789abcdef"), "the time may be any");
-    assert!(!echo.matches(0, 1, b"0000000001:0123456789abcdef"));
+    assert!(echo.matches(0, 1, b"0000000001 1700000000123456"));
+    assert!(!echo.matches(0, 1, b"0000000001 1700000000123457"), "the time it was due");
     let id = compiled(&with("ab{id:dec3}c", "id@1"));
     assert_eq!((id.0.id_bits, id.1.id_of(b"x511"), id.1.id_of(b"x51")), (9, Some(511), None));
     let same = compiled(&with("ping", "echo"));
@@ -240,7 +252,8 @@ fn rules_are_those_of_the_user() {
 fn descriptions_differ_for_different_specifications() {
     let long = |end: &str| text(&("x".repeat(99) + end)).to_string();
     assert!(long("x").contains("… of 100 bytes, CRC ") && long("x") != long("y"));
-    let mut random = Spec::of(RequestSource::Capture { bytes: vec![], port: Some(53) });
+    let mut random =
+        Spec::of(RequestSource::Capture { bytes: vec![], port: Some(53), inner: true });
     random.order = RequestOrder::Random;
     let dns = Dns { random_subdomain: Some(8), dnssec: true, ..Dns::of("a.example") };
     for (spec, shown) in [
@@ -249,7 +262,8 @@ fn descriptions_differ_for_different_specifications() {
         (Spec::of(RequestSource::File(vec![])), "0 bytes, CRC 00000000, fields on"),
         (
             with_id_at(random, "0:u16be"),
-            "capture of 0 bytes, CRC 00000000, port 53, id at 0:u16be, in random order",
+            "capture of 0 bytes, CRC 00000000, port 53, inside tunnels, id at 0:u16be, in random \
+             order",
         ),
         (
             preset(Preset::Dns(dns)),

@@ -177,6 +177,7 @@ pub(super) struct Metadata {
     pub(super) stamp_ns: Option<u64>,
     pub(super) local: Option<LocalAddr>,
     pub(super) to_many: bool,
+    pub(super) group: Option<IpAddr>,
 }
 
 impl Metadata {
@@ -200,7 +201,11 @@ impl Metadata {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 let Some(info) = read::<libc::in_pktinfo>(message.data) else { return };
                 let ip = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
-                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`).
+                let to = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
+                self.to_many = to.is_multicast();
+                self.group = self.to_many.then_some(to.into());
+                // Unknown for datagrams queued before IP_PKTINFO was set (`ipv4_pktinfo_prepare`),
+                // and from 0.0.0.0.
                 if !ip.is_unspecified() {
                     self.local = Some(LocalAddr { ip: IpAddr::V4(ip), device: 0 });
                     // The same for unicast (ip(7)).
@@ -210,7 +215,10 @@ impl Metadata {
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 let Some(info) = read::<libc::in6_pktinfo>(message.data) else { return };
                 self.local = local_v6(&info).or(self.local);
-                self.to_many |= Ipv6Addr::from(info.ipi6_addr.s6_addr).is_multicast();
+                let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                if to.is_multicast() {
+                    (self.to_many, self.group) = (true, Some(to.into()));
+                }
             }
             _ => {}
         }
@@ -259,5 +267,25 @@ mod tests {
             control.0[..size_of::<usize>()].fill(invalid_len);
             assert_eq!(ControlMessages(&control.0[..end]).count(), 0);
         }
+    }
+    #[test]
+    fn the_group_is_known_of_senders_without_an_address() {
+        let to = |group: Ipv4Addr, own: Ipv4Addr| {
+            let mut control = Control([0; 64]);
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 1,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from(own).to_be() },
+                ipi_addr: libc::in_addr { s_addr: u32::from(group).to_be() },
+            };
+            let end = control.put(0, (libc::IPPROTO_IP, libc::IP_PKTINFO), info);
+            let found = Metadata::parse(&control.0[..end]);
+            (found.to_many, found.group, found.local.is_some())
+        };
+        let group = Ipv4Addr::new(239, 1, 1, 1);
+        // The kernel has no source address if the route of the group has none.
+        assert_eq!(to(group, Ipv4Addr::UNSPECIFIED), (true, Some(group.into()), false));
+        assert_eq!(to(group, Ipv4Addr::LOCALHOST), (true, Some(group.into()), true));
+        assert_eq!(to(Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED), (false, None, false));
+        assert_eq!(to(Ipv4Addr::BROADCAST, Ipv4Addr::LOCALHOST), (true, None, true));
     }
 }

@@ -10,7 +10,7 @@ use super::check;
 use super::cmsg::{Addr, Control, ControlMessages, NO_ADDR, address_of};
 use super::mmsg::EMPTY;
 use super::socket::{get_int, send_error_of, set_int};
-use crate::sys::{Reporter, SendError, Unreachable};
+use crate::sys::{QueuedError, Reporter, SendError, Unreachable};
 
 /// Maximum errors that one call reads. Arbitrary: more than one batch can cause.
 const MAX_ERRORS: usize = 1_024;
@@ -19,22 +19,21 @@ const MAX_ERRORS: usize = 1_024;
 /// errors and the latest one.
 pub fn drain_error_queue(socket: &impl AsFd) -> (u64, Option<SendError>) {
     let (mut count, mut latest) = (0, None);
-    take_queued_errors(socket, |_, error| (count, latest) = (count + 1, Some(error)));
+    take_queued_errors(socket, |queued| (count, latest) = (count + 1, Some(queued.error)));
     (count, latest)
 }
 
-/// Empties the error queue; calls `note` with the destination, if known, and the error of each.
-pub fn take_queued_errors(socket: &impl AsFd, mut note: impl FnMut(Option<SocketAddr>, SendError)) {
+/// Empties the error queue; calls `note` with each error.
+pub fn take_queued_errors(socket: &impl AsFd, mut note: impl FnMut(QueuedError)) {
     let fd = socket.as_fd().as_raw_fd();
     for _ in 0..MAX_ERRORS {
         let Some(error) = next_queued_error(fd) else { return };
-        error.into_iter().for_each(|(peer, error)| note(peer, error));
+        error.into_iter().for_each(&mut note);
     }
 }
 
-/// The next entry of the queue: destination of the datagram and error; `Some(None)` for a send
-/// timestamp, which is no error.
-fn next_queued_error(fd: RawFd) -> Option<Option<(Option<SocketAddr>, SendError)>> {
+/// The next entry of the queue; `Some(None)` for a send timestamp, which is no error.
+fn next_queued_error(fd: RawFd) -> Option<Option<QueuedError>> {
     /// Bytes of the error and the address of its sender.
     const CONTROL_LEN: usize = 256;
     let (mut addr, mut control) = (NO_ADDR, Control([0; CONTROL_LEN]));
@@ -56,11 +55,12 @@ fn next_queued_error(fd: RawFd) -> Option<Option<(Option<SocketAddr>, SendError)
     Some(found.map(|(error, from)| {
         // The address of its sender follows the error (`SO_EE_OFFENDER`, ip(7)).
         let reporter = reporter(&error, address_of(from));
+        let mtu = (error.ee_errno as i32 == libc::EMSGSIZE).then_some(error.ee_info);
         let error = match send_error_of(&io::Error::from_raw_os_error(error.ee_errno as i32)) {
             SendError::Unreachable(why) => SendError::Unreachable(Unreachable { reporter, ..why }),
             other => other,
         };
-        (address_of(&addr.0), error)
+        QueuedError { to: address_of(&addr.0), error, reporter, mtu: mtu.filter(|mtu| *mtu > 0) }
     }))
 }
 

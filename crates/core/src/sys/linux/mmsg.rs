@@ -195,7 +195,7 @@ impl RecvBatch {
         messages.map(move |(message, ((slot, addr), control))| {
             let len = (message.msg_len as usize).min(slot_len);
             let header = &message.msg_hdr;
-            let Metadata { segment, local, to_many, .. } = parse_metadata(header, control);
+            let Metadata { segment, local, to_many, group, .. } = parse_metadata(header, control);
             Request {
                 payload: &mut slot[..len],
                 segment: segment.unwrap_or_else(|| len.max(1)),
@@ -203,8 +203,15 @@ impl RecvBatch {
                 from: address_of(&addr.0),
                 local,
                 to_many,
+                group,
             }
         })
+    }
+
+    /// The sender of the received message of this index.
+    #[inline]
+    pub fn sender(&self, message: usize) -> Option<SocketAddr> {
+        self.addrs[..self.received].get(message).and_then(|addr| address_of(&addr.0))
     }
 
     /// The first `len` bytes of the buffer of the message with this number.

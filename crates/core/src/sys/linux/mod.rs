@@ -16,7 +16,7 @@ pub use std::os::fd::AsFd as Handle;
 pub use cmsg::parse_msg;
 pub use error_queue::*;
 pub use mmsg::{RecvBatch, SendBatch};
-pub use network::{device_stack, neighbour_unresolved, qdisc_drops};
+pub use network::{device_stack, neighbour_unresolved, next_hop, qdisc_drops};
 pub use reply::ReplyBatch;
 pub use socket::*;
 pub use thread::*;

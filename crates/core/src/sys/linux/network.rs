@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::rtnetlink::{attribute, attributes, dump, get, push_attribute, text, u16_at, u32_at};
 use super::{device_index, device_name};
-use crate::sys::{NetLink, scope_of};
+use crate::sys::{NetLink, NextHop, scope_of};
 
 /// Bytes of `struct ifinfomsg`, `tcmsg`, `rtmsg` (`include/uapi/linux/rtnetlink.h`), `ifaddrmsg`
 /// (`if_addr.h`) and `ndmsg` (`neighbour.h`).
@@ -155,19 +155,49 @@ fn drops(rest: &[u8]) -> u64 {
 /// unanswered (`INCOMPLETE`) or has failed (`FAILED`). `device`: the outgoing device, if known.
 /// `None` if the kernel does not report the route.
 pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<bool> {
-    /// Offset of the state in `ndmsg`.
-    const STATE_AT: usize = 8;
+    let state = neighbour_state(route_to(target, device)?)?;
+    Some(state & (libc::NUD_INCOMPLETE | libc::NUD_FAILED) != 0)
+}
+
+/// The next hop of datagrams to this target. `device`: the outgoing device, if known. `None` if the
+/// kernel does not report the route.
+pub fn next_hop(target: SocketAddr, device: Option<&str>) -> Option<NextHop> {
+    let (address, oif) = route_to(target, device)?;
+    let state = neighbour_state((address, oif)).unwrap_or(libc::NUD_NONE);
+    let found = NEIGHBOUR_STATES.iter().find(|(bit, _)| state & bit != 0);
+    Some(NextHop { address, device: device_name(oif)?, state: found.map(|(_, name)| *name) })
+}
+
+/// States of a neighbour by the names that ip-neighbour(8) has for them.
+const NEIGHBOUR_STATES: [(u16, &str); 8] = [
+    (libc::NUD_INCOMPLETE, "incomplete"),
+    (libc::NUD_REACHABLE, "reachable"),
+    (libc::NUD_STALE, "stale"),
+    (libc::NUD_DELAY, "delay"),
+    (libc::NUD_PROBE, "probe"),
+    (libc::NUD_FAILED, "failed"),
+    (libc::NUD_NOARP, "noarp"),
+    (libc::NUD_PERMANENT, "permanent"),
+];
+
+/// The address of the next hop towards this target, and its interface index.
+fn route_to(target: SocketAddr, device: Option<&str>) -> Option<(IpAddr, u32)> {
     let scope = scope_of(&target);
     let oif = device.and_then(|device| device_index(device).ok());
-    let (hop, oif) = next_hop(target.ip(), oif.or_else(|| (scope != 0).then_some(scope)))?;
-    let mut unresolved = false;
+    route(target.ip(), oif.or_else(|| (scope != 0).then_some(scope)))
+}
+
+/// The bits of a neighbour's state; none if the kernel does not know it.
+fn neighbour_state((hop, oif): (IpAddr, u32)) -> Option<u16> {
+    /// Offset of the state in `ndmsg`.
+    const STATE_AT: usize = 8;
+    let mut found = libc::NUD_NONE;
     dump(libc::RTM_GETNEIGH, NEIGHBOUR_LEN, |header, rest| {
-        let state = u16_at(header, STATE_AT).unwrap_or(libc::NUD_NONE);
-        unresolved |= state & (libc::NUD_INCOMPLETE | libc::NUD_FAILED) != 0
-            && u32_at(header, INDEX_AT) == Some(oif)
+        let is_it = u32_at(header, INDEX_AT) == Some(oif)
             && attribute(rest, libc::NDA_DST).and_then(address) == Some(hop);
+        found |= u16_at(header, STATE_AT).filter(|_| is_it).unwrap_or(libc::NUD_NONE);
     })?;
-    Some(unresolved)
+    Some(found)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -177,7 +207,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// The next hop (without a gateway the address itself), and its interface index.
-fn next_hop(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
+fn route(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
     /// Offset of the address in `struct rtvia`; `include/uapi/linux/rtnetlink.h`.
     const VIA_ADDRESS_AT: usize = 2;
     let (family, octets) = match to {
@@ -191,9 +221,9 @@ fn next_hop(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
     if let Some(oif) = oif {
         push_attribute(&mut request, libc::RTA_OIF, &oif.to_ne_bytes());
     }
-    let route = get(libc::RTM_GETROUTE, &request)?;
+    let answer = get(libc::RTM_GETROUTE, &request)?;
     let (mut hop, mut device) = (to, oif);
-    for (kind, value) in attributes(route.get(ROUTE_LEN..)?) {
+    for (kind, value) in attributes(answer.get(ROUTE_LEN..)?) {
         match kind {
             libc::RTA_GATEWAY => hop = address(value)?,
             libc::RTA_VIA => hop = address(value.get(VIA_ADDRESS_AT..)?)?,

@@ -2,8 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::net::SocketAddrExt as _;
+
+use socket2::{SockAddr, SockAddrStorage};
 
 use super::check;
 use super::cmsg::Data;
@@ -63,11 +66,43 @@ pub fn forbid_fragments(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
     if ipv6 { set_int(socket, (libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG), 1) } else { Ok(()) }
 }
 
+/// With `on`, forbids fragments, and lets datagrams pass up to the MTU of the device, whatever path
+/// MTU the kernel knows (`IP_PMTUDISC_PROBE`, ip(7)); else allows fragments, here and on the way.
+pub fn probe_mtu(socket: &impl AsFd, ipv6: bool, on: bool) -> io::Result<()> {
+    let option = by_family(ipv6, libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER);
+    set_int(socket, option, if on { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT })?;
+    let dontfrag = (libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG);
+    if ipv6 { set_int(socket, dontfrag, on.into()) } else { Ok(()) }
+}
+
 /// Excludes this socket from multicast groups that it has not joined itself (`IP_MULTICAST_ALL`,
 /// ip(7), and its IPv6 counterpart, which kernels before 4.20 lack).
 pub fn join_no_group(socket: &impl AsFd, ipv6: bool) {
     // A failed call changes nothing.
     let _ = set_int(socket, by_family(ipv6, libc::IP_MULTICAST_ALL, IPV6_MULTICAST_ALL), 0);
+}
+
+/// `struct group_source_req` of `include/uapi/linux/in.h`.
+#[repr(C)]
+struct GroupSourceRequest {
+    interface: u32,
+    group: SockAddrStorage,
+    source: SockAddrStorage,
+}
+
+/// Joins a multicast group for the datagrams of one sender only, on the device of this number, or
+/// with 0 on that of the route (`MCAST_JOIN_SOURCE_GROUP`, RFC 3678 section 5.1.2).
+pub fn join_source_group(
+    socket: &impl AsFd,
+    group: IpAddr,
+    source: IpAddr,
+    device: u32,
+) -> io::Result<()> {
+    let level = if group.is_ipv6() { libc::IPPROTO_IPV6 } else { libc::IPPROTO_IP };
+    let [group, source] = [group, source].map(|ip| SockAddr::from(SocketAddr::new(ip, 0)));
+    let [group, source] = [group.as_storage(), source.as_storage()];
+    let request = GroupSourceRequest { interface: device, group, source };
+    set(socket, (level, libc::MCAST_JOIN_SOURCE_GROUP), &request)
 }
 
 /// Whether connect(2) on a non-blocking socket has begun.
@@ -143,6 +178,15 @@ pub(super) fn set_int(
     value: libc::c_int,
 ) -> io::Result<()> {
     set(socket, option, &value)
+}
+
+/// Allows bind(2) to an address that this host does not have, and sends from it
+/// (`IP_TRANSPARENT`, ip(7): CAP_NET_ADMIN or CAP_NET_RAW; IPv6 sends with `IPV6_FREEBIND`, too).
+pub fn allow_foreign_bind(socket: &impl AsFd, ipv6: bool) -> io::Result<()> {
+    let transparent =
+        set_int(socket, by_family(ipv6, libc::IP_TRANSPARENT, libc::IPV6_TRANSPARENT), 1);
+    // With IP_FREEBIND alone, sends from such an IPv4 address fail with EINVAL.
+    if ipv6 { set_int(socket, (libc::IPPROTO_IPV6, libc::IPV6_FREEBIND), 1) } else { transparent }
 }
 
 /// Sets the IPv6 traffic class of sent datagrams.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::document::{
-    CpuThrottling, Exchange, FlowSpread, Flows, MemberDocument, Report, Spread, StallSum,
+    CpuThrottling, Exchange, FlowSpread, Flows, MemberDocument, Report, SourceCounts, Spread,
+    StallSum,
 };
 use crate::measure::{ListenerTally, SinkTally, UnsolicitedTraffic};
 use crate::plan::{Route, Scenario};
@@ -74,6 +75,23 @@ fn starved_flows_and_uneven_receivers_are_reported() {
             (cell.direction, cell.workers) = (Some("forward".to_owned()), Some(workers.to_vec()));
         });
     }
+}
+
+#[test]
+fn sources_that_lose_more_are_reported() {
+    let row = |address: &str, lost, stands_out| SourceCounts {
+        address: Some(address.to_owned()),
+        sources: 1,
+        sent: 100,
+        received: Some(100 - lost),
+        lost: Some(lost),
+        stands_out,
+    };
+    expect(&[], |cell| cell.sources = vec![row("127.0.1.1", 1, false); 2]);
+    let message = "1 of 2 sources lost more: 127.0.1.7 50.00 %; see sources";
+    expect_first("sources_differ", message, |cell| {
+        cell.sources = vec![row("127.0.1.7", 50, true), row("127.0.1.1", 0, false)];
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The columns of the table: which there are, and their cells.
 
 use crate::document::{Cell, Latency};
-use crate::report::checks::metric::loss;
+use crate::report::checks::metric::{error_share, loss};
 use crate::report::checks::validity::missed_share;
 use crate::report::format::text::rows::{
     BoundedFigure, Figure, Row, TableModel, far_side, median, median_and_worst, p50, p99,
@@ -9,7 +9,7 @@ use crate::report::format::text::rows::{
 use crate::report::format::text::style::{
     BAD_LOSS, Color, INFINITE, STALL_MARK, Styler, UNCUT_MARK, UNKNOWN, columns, percent,
 };
-use crate::unit::show_pps;
+use crate::unit::{show_number, show_pps};
 
 /// The least width of the bar; arbitrary.
 pub(super) const MIN_BAR: usize = 8;
@@ -97,10 +97,12 @@ impl<'a> Columns<'a> {
     fn add_speed(&mut self) {
         let (table, styler) = (self.table, self.styler);
         let is_marked = table.rows.iter().any(Row::is_uncut);
-        let title = table.outcome().to_owned() + if is_marked { " " } else { "" };
+        let unit = if table.has_requests { "/s" } else { "" };
+        let title = format!("{}{unit}{}", table.outcome(), if is_marked { " " } else { "" });
+        let show = if table.has_requests { show_number } else { show_pps };
         self.add(&title, ColumnGroup::Speed, |row| {
             let mark = is_marked.then(|| mark(row.is_uncut(), UNCUT_MARK, styler));
-            figure(row.pps().map(show_pps), styler) + &mark.unwrap_or_default()
+            figure(row.pps().map(show), styler) + &mark.unwrap_or_default()
         });
         if table.has_trials {
             self.add("±", ColumnGroup::Speed, |row| {
@@ -118,6 +120,9 @@ impl<'a> Columns<'a> {
         if !table.send_only {
             let title = if table.has_requests { "no reply" } else { "lost" };
             self.add_share(title, ColumnGroup::Speed, |row| median_and_worst(&row.speed, loss));
+        }
+        if table.rows.iter().any(|row| errors(row).is_some_and(|(_, worst)| worst > 0.0)) {
+            self.add_share("errors", ColumnGroup::Speed, errors);
         }
         if table.merged.is_none() && table.rows.iter().any(is_late) {
             self.add_share("missed", ColumnGroup::Speed, missed);
@@ -165,6 +170,10 @@ type Shares = Option<(f64, f64)>;
 
 fn paced_loss(row: &Row<'_>) -> Shares {
     median_and_worst(&row.timing, loss)
+}
+
+fn errors(row: &Row<'_>) -> Shares {
+    median_and_worst(&row.speed, error_share)
 }
 
 fn missed(row: &Row<'_>) -> Shares {

@@ -3,7 +3,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::document::{Cell, FlowSpread, Ledger, LostAt, StallSum, Warning};
+use crate::document::{
+    Cell, FlowSpread, Ledger, LostAt, ServerUsage, SourceCounts, StallSum, Warning,
+};
 use crate::report::cell_warnings;
 use crate::report::checks::warning_codes::{self, Code};
 use crate::report::checks::warnings::CellContext;
@@ -17,7 +19,8 @@ const LONG_NS: u64 = 999_000_000;
 
 /// Codes that a check of cells raises, and this test does not: their conditions exclude the others.
 const NOT_HERE: &str = "cpu_throttled over_loopback engine_left_out fragmented large_lost \
-                        interrupted budget_ended engine_at_rate engine_fell_back member_limit";
+                        interrupted budget_ended engine_at_rate engine_fell_back member_limit \
+                        member_outage";
 
 /// The same with this count in place of all counts and of all that is unknown.
 fn filled<T: Serialize + DeserializeOwned>(of: &T, count: u64) -> T {
@@ -70,6 +73,10 @@ fn datagrams() -> Cell {
     }
     let received = FlowSpread { min: 0, p50: 0, max: 1 };
     cell.flows = Some(Flows { count: 65_535, received, starved: 65_534, ..Flows::default() });
+    let longest = Some("fd00:1111:2222:3333:4444:5555:6666:7777".to_owned());
+    let (lost, sources) = (Some(MANY - 1), 65_535);
+    let worst = SourceCounts { address: longest, sources, sent: MANY, lost, ..Default::default() };
+    cell.sources = vec![SourceCounts { stands_out: true, ..worst }];
     cell
 }
 
@@ -114,7 +121,13 @@ fn the_longest_messages_keep_their_advice_in_a_line() {
     busy.schedule = None;
     let exchange = busy.exchange.as_mut().unwrap();
     (exchange.timeouts, exchange.in_order) = (0, false);
-    let cells = [datagrams(), apart, uncut, requests(None), requests(Some(999)), busy];
+    let served = |cpu_ns| Cell {
+        server: Some(ServerUsage { cpu_ns, ..ServerUsage::default() }),
+        ..requests(None)
+    };
+    let (ended, unreadable) = (served(None), served(Some(1)));
+    let mut cells = vec![datagrams(), apart, uncut, requests(None), requests(Some(999)), busy];
+    cells.extend([ended, unreadable]);
     let mut found: Vec<Warning> = cells.iter().flat_map(|cell| cell_warnings(cell, &ctx)).collect();
     found.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
     found.dedup();

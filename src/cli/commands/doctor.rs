@@ -1,0 +1,144 @@
+//! `udperf doctor`: checks of this host, or of the path to a target.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::blast::{clock, key, random};
+use super::measure::head;
+use crate::cli::args::{DoctorArgs, PORT};
+use crate::cli::error::{CliError, CliResult, Exit, usage};
+use crate::cli::output::Outputs;
+use crate::cli::scenario::one_device;
+use crate::cli::target::{any, is_near, resolve};
+use crate::clock::Clock;
+use crate::document::{DoctorDocument, PathFacts, TargetKind};
+use crate::host::{self, Depth, PathOptions, probe_path};
+use crate::net::Options;
+use crate::remote::client::RemoteRunner;
+use crate::remote::protocol::Key;
+use crate::report::format::RenderOptions;
+use crate::report::{self, HostRequirements};
+use crate::run::RunError;
+use crate::unit::Nanos;
+
+/// The longest time of all probes of a target; arbitrary: address resolution fails after 3 s
+/// (`mcast_solicit` times `retrans_time_ms` of arp(7)).
+const LONGEST: Nanos = Nanos::from_millis(3_000);
+/// The part of it for the comparison of clocks. Arbitrary: three times the limit of a burst of
+/// comparisons.
+const FOR_CLOCKS: Nanos = Nanos::from_millis(1_000);
+
+pub(crate) fn run(args: &DoctorArgs) -> CliResult {
+    let started_at = SystemTime::now();
+    let mut outputs = Outputs::check::<DoctorDocument>(&args.output, &[])?;
+    outputs.protect(args.key_file.as_deref())?;
+    let document = match &args.target {
+        None => of_host(args, started_at),
+        Some(target) => of_path(args, target, started_at)?,
+    };
+    outputs.write(&document, &RenderOptions::default())?;
+    Ok(Exit::Success)
+}
+
+fn of_host(args: &DoctorArgs, started_at: SystemTime) -> DoctorDocument {
+    let mut facts = host::host_info(Depth::Full);
+    facts.device = host::default_device();
+    let (socket_buffer, threads) = (args.socket_buffer, usize::from(args.threads));
+    let requirements = HostRequirements { socket_buffer, threads, ..HostRequirements::DEFAULT };
+    let checks = report::check_host(&facts, requirements);
+    DoctorDocument {
+        head: head("doctor", &args.output, started_at, &facts),
+        checks: checks.iter().map(Into::into).collect(),
+        path: None,
+    }
+}
+
+fn of_path(args: &DoctorArgs, target: &str, started_at: SystemTime) -> CliResult<DoctorDocument> {
+    let addresses = resolve(target, PORT, args.family)?;
+    let key = key(args.key_file.as_deref())?;
+    let probes: Vec<_> =
+        addresses.iter().map(|to| probe(args, target, *to)).collect::<CliResult<_>>()?;
+    let mut facts = host::host_info(Depth::Quick);
+    let until = Clock::Monotonic.now() + (LONGEST - FOR_CLOCKS);
+    let mut found = Err(CliError::Usage(String::new()));
+    for options in &probes {
+        found = probe_path(&PathOptions { until, ..options.clone() }).map_err(|source| {
+            CliError::Target { target: target.to_owned(), why: source.to_string() }
+        });
+        // As in runs, an address that refuses datagrams is not used if there is another one.
+        let refuses =
+            |path: &PathFacts| matches!(path.target, TargetKind::Refused | TargetKind::Unreachable);
+        if !found.as_ref().map_or(true, refuses) {
+            break;
+        }
+    }
+    let mut path = found?;
+    if let Some(options) = probes.iter().find(|one| one.target.to_string() == path.address) {
+        // A sink with a key answers no pings.
+        if path.target == TargetKind::Sink || path.target == TargetKind::Silent && key.is_some() {
+            compare_clocks(&mut path, options, key);
+        }
+        facts.device = host::device_towards(options.target, options.bind, options.dev.as_deref());
+    }
+    let others = addresses.iter().map(SocketAddr::to_string);
+    path.other_addresses = others.filter(|other| *other != path.address).collect();
+    Ok(DoctorDocument {
+        head: head("doctor", &args.output, started_at, &facts),
+        checks: report::check_path(&path),
+        path: Some(path),
+    })
+}
+
+/// What to probe at this address, if it may get datagrams.
+fn probe(args: &DoctorArgs, typed: &str, target: SocketAddr) -> CliResult<PathOptions> {
+    let ip = target.ip();
+    let refused = |why: String| Err(CliError::Target { target: typed.to_owned(), why });
+    if ip.is_multicast() || ip == Ipv4Addr::BROADCAST {
+        return refused(format!("{ip} is not the address of one host, whose path can be checked"));
+    }
+    if !args.allow_public && !is_near(ip) {
+        return refused(format!("{ip} is a public address; add --allow-public if it is yours"));
+    }
+    let bind = args.bind.as_ref().map_or_else(|| any(ip), |(bind, _)| *bind);
+    if bind.is_ipv4() != ip.is_ipv4() {
+        return usage(format!(
+            "--bind {bind} and the target {target} have different address families; omit one"
+        ));
+    }
+    let scope = args.bind.as_ref().and_then(|(_, dev)| dev.as_deref());
+    Ok(PathOptions {
+        target,
+        bind,
+        dev: one_device(scope, args.dev.as_deref())?,
+        until: Nanos::ZERO,
+        first_id: u64::from_ne_bytes(random()?),
+    })
+}
+
+/// Compares clocks with a sink; a refusal is noted.
+fn compare_clocks(path: &mut PathFacts, options: &PathOptions, key: Option<Key>) {
+    let PathOptions { target, bind, dev, first_id, .. } = options.clone();
+    let options = Options { bind: SocketAddr::new(bind, 0), dev, ..Options::default() };
+    let (sender, compared) = mpsc::channel();
+    // A sink that falls silent is waited for longer than this command lasts.
+    thread::spawn(move || {
+        let sink = RemoteRunner::open(target, &options, key, first_id);
+        let _ = sender.send(sink.map(|sink| clock(&sink)).map_err(|error| reason(&error, target)));
+    });
+    match compared.recv_timeout(Duration::from_nanos(FOR_CLOCKS.0)) {
+        Ok(Ok(clock)) => (path.target, path.clock) = (TargetKind::Sink, clock),
+        Ok(Err(why)) => path.clock_refused = Some(why),
+        Err(_) if path.target == TargetKind::Sink => {
+            path.clock_refused = Some(format!("the sink did not answer within {FOR_CLOCKS}"));
+        }
+        Err(_) => {}
+    }
+}
+
+/// The error without the address of the target, which the text has.
+fn reason(error: &RunError, target: SocketAddr) -> String {
+    let text = error.to_string();
+    text.strip_prefix(&format!("{target}: ")).unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,103 @@
+//! The result of a capacity probe: three lines before all others.
+
+use super::rows::{TableModel, p99};
+use super::style::{Color, Styler, note};
+use crate::document::{Capacity, CapacityLimit, Report};
+use crate::unit::show_requests;
+
+/// Capacity, 99th percentile at half of it, and limit, each with its label; empty without a probe.
+pub(super) fn lines(report: &Report) -> Vec<(String, String)> {
+    let Some(capacity) = &report.capacity else { return Vec::new() };
+    let limit = capacity.limited_by.map_or("unknown", CapacityLimit::word);
+    let limit = format!("{limit}: {}", capacity.evidence);
+    let lines =
+        [("capacity", rate(capacity)), ("p99", latency(report, capacity)), ("limit", limit)];
+    lines.map(|(label, text)| (label.to_owned(), text)).into()
+}
+
+/// The lines as a paragraph.
+pub(super) fn draw(report: &Report, styler: Styler, width: usize) -> Option<String> {
+    let draw = |(at, (label, text)): (usize, &(String, String))| {
+        let text = if at == 0 { styler.paint(Color::Title, text) } else { text.clone() };
+        note(styler, label, &text, width)
+    };
+    let lines: Vec<_> = lines(report).iter().enumerate().map(draw).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn rate(capacity: &Capacity) -> String {
+    let within = format!("within {}% loss", capacity.loss_limit * 100.0);
+    let Some(rate) = capacity.requests_per_s else {
+        let is_answered = capacity.steps.iter().any(|step| step.answered > 0);
+        let why = if is_answered { "no rate was answered " } else { "nothing was answered " };
+        return format!("unknown: {why}{}", if is_answered { within } else { String::new() });
+    };
+    let is_more_possible = capacity.limited_by == Some(CapacityLimit::Generator);
+    let most = if is_more_possible || capacity.failed_per_s.is_none() { "at least " } else { "" };
+    let failed = capacity.failed_per_s.filter(|_| !is_more_possible);
+    let failed = failed.map_or_else(String::new, |rate| format!("; not {}", show_requests(rate)));
+    format!("{most}{} answered {within}{failed}", show_requests(rate))
+}
+
+/// The 99th percentiles at the shares of the capacity.
+fn latency(report: &Report, capacity: &Capacity) -> String {
+    let table = TableModel::of(report);
+    let mut parts = table.rows.iter().filter(|row| row.rate.ends_with('%')).map(|row| {
+        let rate = row.speed.first().and_then(|cell| cell.rate_pps).map(show_requests);
+        let rate = rate.map_or_else(String::new, |rate| format!(" ({rate})"));
+        format!("{} at {}{rate}", row.percentile(0.99, p99).show(), row.rate)
+    });
+    match (parts.next(), capacity.requests_per_s) {
+        (Some(half), _) => [half].into_iter().chain(parts).collect::<Vec<_>>().join(", "),
+        (None, Some(_)) => "unknown: nothing was measured at 50%".to_owned(),
+        (None, None) => "unknown: there is no capacity to take 50% of".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::report::format::{html, markdown};
+
+    fn shown(report: &Report) -> Vec<String> {
+        lines(report).into_iter().map(|(label, text)| format!("{label}: {text}")).collect()
+    }
+
+    #[test]
+    fn three_lines_say_how_much_how_late_and_what_the_limit_was() {
+        let cells = [("50%", 50e3), ("80%", 80e3)];
+        let cells = cells.map(|(rate, pps)| fixture::cell("plain", 64, rate, pps));
+        let mut report = fixture::report_of(cells.to_vec());
+        assert!(shown(&report).is_empty(), "without a probe");
+        report.capacity = Some(fixture::capacity());
+        let expected = [
+            "capacity: 100k requests/s answered within 1% loss; not 106k requests/s",
+            "p99: 74.9 µs at 50% (50.0k requests/s), 74.9 µs at 80% (80.0k requests/s)",
+            "limit: server: 3,000 requests dropped at its full receive buffer",
+        ];
+        assert_eq!(shown(&report), expected);
+        let text = markdown::render(&report);
+        assert!(text.starts_with("- **capacity** 100k requests/s"), "{text}");
+        let page = html::render(&[("", &report)]).unwrap();
+        assert!(page.contains("<dd>100k requests/s answered within"), "{page}");
+        let (_, chart) = page.split_once("<h2>Capacity probe</h2>").unwrap();
+        // Each step at its rate, the one that did not hold with what was not answered.
+        for part in ["1 in flight", "asked 100k requests/s", "no reply 10.0%", "capacity 100k"] {
+            assert!(chart.contains(part), "{part}: {chart}");
+        }
+
+        let capacity = report.capacity.as_mut().unwrap();
+        capacity.limited_by = Some(CapacityLimit::Generator);
+        assert!(shown(&report)[0].starts_with("capacity: at least 100k requests/s answered"));
+        let capacity = report.capacity.as_mut().unwrap();
+        (capacity.requests_per_s, capacity.limited_by) = (None, None);
+        report.cells.clear();
+        let unknown = [
+            "capacity: unknown: no rate was answered within 1% loss",
+            "p99: unknown: there is no capacity to take 50% of",
+            "limit: unknown: 3,000 requests dropped at its full receive buffer",
+        ];
+        assert_eq!(shown(&report), unknown);
+    }
+}

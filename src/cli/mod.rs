@@ -17,7 +17,8 @@ mod telemetry;
 use std::process::ExitCode;
 
 use commands::{
-    ab, compare, doctor, fleet_check, report, run, scenario_file, search, server, shell, talk,
+    ab, cell_command, compare, doctor, fleet_check, report, scenario_file, search, server, shell,
+    talk,
 };
 
 pub use args::Cli;
@@ -32,7 +33,7 @@ pub fn main() -> ExitCode {
         return error.exit().into();
     }
     let result = error::guarded("command", || match &cli.command {
-        Command::Measure(command) => run::run(command),
+        Command::Measure(command) => cell_command::run(command),
         Command::Sink(args) => server::sink(args),
         Command::Search(args) => search::run(args),
         Command::Talk(args) => talk::run(args),

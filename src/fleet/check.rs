@@ -9,7 +9,7 @@ use super::leader::CommonStart;
 use super::member::OrderedStart;
 use super::protocol::{Answer, Order};
 use super::{FleetError, Leader, MemberHost, MemberOrders};
-use crate::run::{EARLY, RunError, StartRule};
+use crate::run::{RunError, StartRule, WAKE_AHEAD};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -77,7 +77,7 @@ fn late(start: &dyn StartRule, rounds: u32) -> Result<Vec<u64>, RunError> {
     let round = |_| {
         let at = start.start_at(Nanos(sys::monotonic_ns()) + READY)?;
         // As workers of a run.
-        sys::sleep_until_ns((at - EARLY).0);
+        sys::sleep_until_ns((at - WAKE_AHEAD).0);
         sys::sleep_until_ns(at.0);
         Ok(Nanos(sys::monotonic_ns()).since(at).0)
     };

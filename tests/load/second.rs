@@ -303,7 +303,7 @@ fn second_requests_go_to_the_port_that_the_first_reply_came_from() {
     let _together = together();
     // A double that replies from a new port, and from another address once.
     let elsewhere = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = socket.local_addr().unwrap();
     let server = std::thread::spawn(move || {
@@ -312,7 +312,7 @@ fn second_requests_go_to_the_port_that_the_first_reply_came_from() {
             let (len, from) = socket.recv_from(&mut slot).unwrap();
             let reply = reply_to(&slot[..len]);
             if exchange == 7 {
-                stranger.send_to(&reply, from).unwrap();
+                other.send_to(&reply, from).unwrap();
             }
             elsewhere.send_to(&reply, from).unwrap();
             let (len, again) = elsewhere.recv_from(&mut slot).unwrap();

@@ -10,7 +10,7 @@ use super::measure::{self, MeasureContext, RunInput, RunOutput};
 use crate::cli::args::{BlastArgs, PORT};
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::output::warn_stderr;
-pub(crate) use crate::cli::requests::random;
+use crate::cli::requests::random;
 use crate::cli::target::{in_turn, reach, resolve};
 use crate::cli::{scenario, sources};
 use crate::document::{Clock, Report, Warning};

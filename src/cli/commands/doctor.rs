@@ -5,11 +5,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::blast::{clock, key, random};
+use super::blast::{clock, key};
 use super::measure::head;
 use crate::cli::args::{DoctorArgs, PORT};
 use crate::cli::error::{CliError, CliResult, Exit, usage};
 use crate::cli::output::Outputs;
+use crate::cli::requests::random;
 use crate::cli::scenario::one_device;
 use crate::cli::target::{any, is_near, resolve};
 use crate::clock::Clock;

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::blast::random;
 use super::capacity;
 use super::measure::{self, MeasureContext, RunInput, RunOutput};
 use crate::cli::args::{ExchangeArgs, PORT, RequestArgs};
 use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::fleet::Fleet;
 use crate::cli::output::warn_stderr;
+use crate::cli::requests::random;
 use crate::cli::target::{
     in_turn, is_near, is_of_this_host, named, public_address_error, reach, resolve,
 };

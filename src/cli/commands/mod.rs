@@ -3,6 +3,7 @@
 pub(crate) mod ab;
 mod blast;
 mod capacity;
+pub(crate) mod cell_command;
 pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod fleet_check;
@@ -10,7 +11,6 @@ mod load;
 mod measure;
 mod pairs;
 pub(crate) mod report;
-pub(crate) mod run;
 pub(crate) mod scenario_file;
 pub(crate) mod search;
 pub(crate) mod server;

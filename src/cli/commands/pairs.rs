@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use super::blast::{add_missing, add_sink, random};
+use super::blast::{add_missing, add_sink};
 use super::measure::{self, MeasureContext, RunInput, RunOutput};
 use crate::cli::args::BenchArgs;
 use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::fleet::Fleet;
+use crate::cli::requests::random;
 use crate::cli::scenario::{self, available, listen_at};
 use crate::cli::target::{any, in_turn, is_near};
 use crate::fleet::{self, MemberOrders, Pairing, ReceivingMember};

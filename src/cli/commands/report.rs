@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::run::{apply_gates, check_junit, judge, write};
+use super::cell_command::{apply_gates, check_junit, judge, write};
 use crate::cli::args::{ReportArgs, RunOutputArgs};
 use crate::cli::error::{CliError, CliResult, Exit, guarded, usage, worst};
 use crate::cli::output::{Outputs, shown, warn_stderr};

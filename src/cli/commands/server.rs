@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
-use super::blast::{key, random};
+use super::blast::key;
 use super::measure::head;
 use crate::cli::args::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::live::{ServerView, check_built_in};
 use crate::cli::output::{Outputs, warn_stderr};
 use crate::cli::progress::{StatusLine, client_left};
+use crate::cli::requests::random;
 use crate::cli::scenario::{INTERVAL, INTERVALS_FROM, listen, server_cores};
 use crate::cli::stop::stop_on_signals;
 use crate::cli::target::check_joins;

@@ -176,9 +176,9 @@ impl TimeChart {
     ) {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let end = area.right().saturating_sub(1);
-        let room = |x: u16| usize::from(end.saturating_sub(x));
-        let (x, y) = buffer.set_stringn(area.x, area.y, self.title, room(area.x), bold);
-        let (mut x, _) = buffer.set_stringn(x, y, note, room(x), bold);
+        let width_from = |x: u16| usize::from(end.saturating_sub(x));
+        let (x, y) = buffer.set_stringn(area.x, area.y, self.title, width_from(area.x), bold);
+        let (mut x, _) = buffer.set_stringn(x, y, note, width_from(x), bold);
         for series in self.series {
             let latest = intervals.last().and_then(series.of).map(self.show);
             let latest = latest.unwrap_or_else(|| UNKNOWN.to_owned());
@@ -188,7 +188,7 @@ impl TimeChart {
             };
             let text = format!("  {mark}{} {latest}", series.name);
             let style = if has_colors { Style::new().fg(series.color) } else { Style::new() };
-            (x, _) = buffer.set_stringn(x, y, text, room(x), style);
+            (x, _) = buffer.set_stringn(x, y, text, width_from(x), style);
         }
     }
 

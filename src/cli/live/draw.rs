@@ -226,8 +226,8 @@ fn draw_list(model: &Model, area: Rect, buffer: &mut Buffer) {
             x += width;
             right_aligned(&row[at + 1], x, *width, y, buffer, style);
         }
-        let room = area.width.saturating_sub(x + 1);
-        buffer.set_stringn(x + 1, y, &row[row.len() - 1], usize::from(room), style);
+        let width = area.width.saturating_sub(x + 1);
+        buffer.set_stringn(x + 1, y, &row[row.len() - 1], usize::from(width), style);
     };
     line(&titles, area.y, bold);
     for (y, row) in (area.y + 1..).zip(rows) {

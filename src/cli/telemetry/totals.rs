@@ -1,4 +1,4 @@
-//! RunTotals of a run so far, and their text: OpenMetrics 1.0, "Text Format", and the
+//! Totals of a run so far, and their text: OpenMetrics 1.0, "Text Format", and the
 //! older format of Prometheus.
 //!
 //! The text is small. The crate prometheus-client would bring more crates and a derive macro, and

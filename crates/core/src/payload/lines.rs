@@ -144,7 +144,7 @@ impl LineFile {
                 }
             }
             LineKind::Names { before, after, rtype } => {
-                let mut name = [0; question::ROOM];
+                let mut name = [0; question::NAME_BUFFER_LEN];
                 let (len, rtype) = question::read(line, *rtype, &mut name).ok()?;
                 output.pieces(before)?;
                 output.bytes(name.get(..len)?)?;

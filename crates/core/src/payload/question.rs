@@ -4,7 +4,7 @@
 pub(super) const LONGEST_LABEL: usize = 63;
 pub(super) const LONGEST_NAME: usize = 255;
 /// Bytes in which [`encode_name`] writes. One more shows that a name is too long.
-pub(super) const ROOM: usize = LONGEST_NAME + 1;
+pub(super) const NAME_BUFFER_LEN: usize = LONGEST_NAME + 1;
 /// The longest name as text, in bytes: each of its bytes is up to `\DDD` (RFC 1035 §5.1).
 const LONGEST_TEXT: usize = 4 * LONGEST_NAME;
 
@@ -57,7 +57,7 @@ pub(super) enum QuestionFault {
 pub(super) fn read(
     line: &[u8],
     rtype: u16,
-    name: &mut [u8; ROOM],
+    name: &mut [u8; NAME_BUFFER_LEN],
 ) -> Result<(usize, u16), QuestionFault> {
     // With a blank in front, the first word is empty, and the next one is its type.
     let (text, rest) = line.split_at(text_end(line));
@@ -91,7 +91,10 @@ fn text_end(line: &[u8]) -> usize {
 /// Writes a name in the text form of RFC 1035 §5.1 (`\X`, `\DDD`, any other byte as it is) as
 /// labels followed by the root, and returns its length, or what is wrong with it. The dot at the
 /// end is optional.
-pub(super) fn encode_name(text: &[u8], name: &mut [u8; ROOM]) -> Result<usize, &'static str> {
+pub(super) fn encode_name(
+    text: &[u8],
+    name: &mut [u8; NAME_BUFFER_LEN],
+) -> Result<usize, &'static str> {
     if text.is_empty() {
         return Err("it is empty");
     }
@@ -143,7 +146,11 @@ pub(super) fn encode_name(text: &[u8], name: &mut [u8; ROOM]) -> Result<usize, &
 
 /// Writes the length of the label from `start + 1` to `end`.
 #[inline]
-fn end_label(name: &mut [u8; ROOM], start: usize, end: usize) -> Result<(), &'static str> {
+fn end_label(
+    name: &mut [u8; NAME_BUFFER_LEN],
+    start: usize,
+    end: usize,
+) -> Result<(), &'static str> {
     let len = end - start - 1;
     if len > LONGEST_LABEL {
         return Err("a label is too long");

@@ -19,7 +19,7 @@ pub mod worker_pool;
 
 pub use crate::run::autoselect::choose;
 pub use crate::run::cell::LocalRunner;
-pub use crate::run::phase::{EARLY, Phase, PhaseState};
+pub use crate::run::phase::{Phase, PhaseState, WAKE_AHEAD};
 pub use crate::run::sender_bounds::SenderBounds;
 pub use live::{DropReadings, LiveCell};
 pub use probe::ReceiveProbe;

@@ -13,7 +13,7 @@ use crate::unit::Nanos;
 
 /// How long before a phase its workers are awake: longer than a sleep overshoots (about 60 µs on
 /// the reference machine, measured).
-pub const EARLY: Nanos = Nanos::from_micros(200);
+pub const WAKE_AHEAD: Nanos = Nanos::from_micros(200);
 /// How often a worker that waits for a phase checks whether it is stopped; arbitrary, longer than
 /// the lead of most phases.
 const LOOK: Nanos = Nanos::from_millis(100);
@@ -34,7 +34,7 @@ pub struct Phase {
 /// How long before a phase a sender that waits like this is awake. One that shares its core sleeps
 /// to the end, as others begin at the same time.
 pub(super) fn early(wait: WaitKind) -> Nanos {
-    if wait == WaitKind::Epoll { Nanos::ZERO } else { EARLY }
+    if wait == WaitKind::Epoll { Nanos::ZERO } else { WAKE_AHEAD }
 }
 
 /// Sleeps until `early` before a phase begins; returns its beginning, or now if stopped earlier.
@@ -360,8 +360,8 @@ mod tests {
     fn a_stopped_worker_does_not_wait_for_a_phase() {
         let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
         let now = Nanos(sys::monotonic_ns());
-        assert!(sleep_until_before(Nanos::NEVER, EARLY, &control) >= now);
-        assert_eq!(sleep_until_before(now, EARLY, &control), now);
+        assert!(sleep_until_before(Nanos::NEVER, WAKE_AHEAD, &control) >= now);
+        assert_eq!(sleep_until_before(now, WAKE_AHEAD, &control), now);
     }
 
     #[test]

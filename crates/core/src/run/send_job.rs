@@ -10,7 +10,7 @@ use crate::measure::{
 };
 use crate::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, TxConfig, WorkerLoad};
-use crate::run::phase::{EARLY, Phase, PhaseState, early, sleep_until_before};
+use crate::run::phase::{Phase, PhaseState, WAKE_AHEAD, early, sleep_until_before};
 use crate::sys::{SendError, Unreachable};
 use crate::unit::{Nanos, PayloadSize};
 
@@ -97,7 +97,7 @@ impl SendJob {
     /// Returns at the moment the phase begins, or where it is stopped before.
     pub fn await_epoch(&mut self, control: &PhaseState) {
         // Awake once before, as the first wake-up of an idle CPU takes longest.
-        sleep_until_before(self.epoch, EARLY, control);
+        sleep_until_before(self.epoch, WAKE_AHEAD, control);
         sleep_until_before(self.epoch, self.early, control);
         let mut now = self.clock.now();
         while now < self.epoch && !control.stopped() {

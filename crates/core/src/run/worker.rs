@@ -15,7 +15,7 @@ use crate::host::Meter;
 use crate::measure::{KernelDelta, RxResult, TxResult};
 use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
 use crate::plan::{RxConfig, TxConfig, WaitKind, WorkerConfig, WorkerLoad};
-use crate::run::phase::{EARLY, Phase, PhaseState, sleep_until_before};
+use crate::run::phase::{Phase, PhaseState, WAKE_AHEAD, sleep_until_before};
 use crate::run::sender_bounds::SenderBounds;
 use crate::sys;
 use crate::unit::Nanos;
@@ -190,7 +190,7 @@ pub fn receive_phases<R: Rx>(
         probe.intervals = phase.control.rx_intervals(config.worker);
         probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
         // If it was stopped before it began, counting begins now.
-        job.epoch = sleep_until_before(phase.epoch, EARLY, &phase.control);
+        job.epoch = sleep_until_before(phase.epoch, WAKE_AHEAD, &phase.control);
         job.at_close = None;
         let before = job.meter.read();
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::measure::head;
-use super::{ab, compare, run as cells, search};
+use super::{ab, cell_command, compare, search};
 use crate::cli::args::{self, ScenarioArgs};
 use crate::cli::error::{CliError, CliResult, Exit, similar, usage, worst};
 use crate::cli::output::{Outputs, print, shown, warn_stderr};
@@ -197,7 +197,7 @@ fn check(
             return source.refuse(output.at, why);
         }
         let checked = match &step.command {
-            args::Command::Measure(command) => cells::check(command, &machine),
+            args::Command::Measure(command) => cell_command::check(command, &machine),
             args::Command::Search(args) => search::check(args, &machine),
             args::Command::Ab(args) => ab::check(args),
             args::Command::Compare(args) => compare::check(args),

@@ -6,8 +6,8 @@ mod inner;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::cell_command;
 use super::measure::{RunInput, RunOutput, is_of_target};
-use super::run;
 use crate::cli::args::{CellCommand, SearchArgs};
 use crate::cli::error::{CliError, CliResult, Exit, guarded, usage};
 use crate::cli::fleet::Fleet;
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     let searches = sizes.len().max(1).saturating_mul(engine_count(&engines));
     let budget = TimeBudget::new(args, &command, searches)?;
     let stop = stop_on_signals()?;
-    let fleet = match run::join(&command, &args.command, &stop)? {
+    let fleet = match cell_command::join(&command, &args.command, &stop)? {
         Ok(fleet) => fleet,
         Err(exit) => return Ok(exit),
     };
@@ -96,7 +96,7 @@ pub(crate) fn check(args: &SearchArgs, machine: &Machine) -> CliResult<()> {
     let sizes = distinct(command.cells().sizes.concat());
     let searches = sizes.len().max(1).saturating_mul(engine_count(&command.cells().engines));
     TimeBudget::new(args, &command, searches)?;
-    run::check_plan(&command, machine)
+    cell_command::check_plan(&command, machine)
 }
 
 /// How many engines these words select here, at least one.
@@ -229,7 +229,8 @@ impl SearchRunner<'_> {
         (cells.rates, cells.time) = (vec![rate], Some(time));
         cells.output.common.quiet = quiet;
         let run = RunInput { stop: &self.stop, outputs: None, fleet: &self.fleet };
-        let RunOutput { mut report, error, interrupted, .. } = run::measure(&self.command, run)?;
+        let RunOutput { mut report, error, interrupted, .. } =
+            cell_command::measure(&self.command, run)?;
         self.interrupted |= interrupted;
         if interrupted {
             let message = "interrupted, later searches are missing; repeat them";

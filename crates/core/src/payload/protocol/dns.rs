@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::edns::{EdnsOptions, Subnet, repeats_cookie};
-use super::question::{LONGEST_LABEL, LONGEST_NAME, ROOM, encode_name, entries, number_of_type};
+use super::question::{
+    LONGEST_LABEL, LONGEST_NAME, NAME_BUFFER_LEN, encode_name, entries, number_of_type,
+};
 use super::{Alphabet, Compiler, Number, PayloadError, Per, Piece, What};
 use crate::unit::hash_u64;
 
@@ -97,9 +99,9 @@ impl Dns {
         match &self.names {
             Names::One(name) => {
                 let query = if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-                    let mut room = [0; ROOM];
-                    let len = encode_name(name.as_bytes(), &mut room);
-                    len.and_then(|len| self.check(len).map(|()| &room[..len]))
+                    let mut buffer = [0; NAME_BUFFER_LEN];
+                    let len = encode_name(name.as_bytes(), &mut buffer);
+                    len.and_then(|len| self.check(len).map(|()| &buffer[..len]))
                         .map(|name| self.query(name, default, None, seed))
                 } else {
                     Err("it is not in printable ASCII; write it in Punycode, xn--…")
@@ -125,7 +127,7 @@ impl Dns {
         [before, vec![Piece::Bytes(name)], after].concat()
     }
 
-    /// Whether a name of this many bytes has room for the random label.
+    /// Whether a name of this many bytes is short enough for the random label.
     pub(super) fn check(&self, name_len: usize) -> Result<(), &'static str> {
         match name_len + self.random_subdomain.map_or(0, |count| 1 + count) {
             ..=LONGEST_NAME => Ok(()),

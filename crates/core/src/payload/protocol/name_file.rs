@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use super::dns::Dns;
 use super::edns::Subnet;
-use super::question::{self, QuestionFault, ROOM};
+use super::question::{self, NAME_BUFFER_LEN, QuestionFault};
 use super::{Compiler, PayloadError};
 use crate::document::InputSummary;
 use crate::payload::compile::Shape;
@@ -38,7 +38,7 @@ impl Dns {
         let has_subnets = memmem::find(bytes, SUBNET).is_some();
         let (mut least, mut most, mut sum) = (usize::MAX, 0, 0);
         let mut index = (bytes.len() > to.large_file && !has_subnets).then(LineIndex::default);
-        let (mut first_bad, mut name) = (Vec::new(), [0; ROOM]);
+        let (mut first_bad, mut name) = (Vec::new(), [0; NAME_BUFFER_LEN]);
         for (line, number, start) in lines_of(bytes) {
             let is_blank = line.trim_ascii_start().is_empty() || matches!(line[0], b';' | b'#');
             let question = (!is_blank).then(|| {
@@ -93,7 +93,7 @@ impl Dns {
         &self,
         line: &[u8],
         rtype: u16,
-        name: &mut [u8; ROOM],
+        name: &mut [u8; NAME_BUFFER_LEN],
     ) -> Result<(usize, u16), QuestionFault> {
         let (len, rtype) = question::read(line, rtype, name)?;
         self.check(len).map_err(QuestionFault::Name)?;

@@ -122,21 +122,22 @@ impl IntervalSeries {
     }
 
     /// Divides `lost` datagrams among the intervals, as sequence numbers showed them: then
-    /// `expected` is the sum of what was received and lost. The rest, of which no later datagram
-    /// arrived, counts in the last one.
+    /// `expected` is the sum of what was received and lost. What arrived in a later interval is not
+    /// lost in an earlier one. The rest, of which no later datagram arrived, counts in the last one.
     pub fn divide_losses(&mut self, lost: u64) {
-        let (mut balance, mut divided) = (0_i128, 0);
         if lost > 0 && self.counts.is_empty() {
             self.counts.push(IntervalCounts::default());
         }
-        for counts in &mut self.counts {
-            balance += i128::from(counts.expected) - i128::from(counts.received);
-            let so_far = u64::try_from(balance).unwrap_or(0).clamp(divided, lost.max(divided));
-            counts.expected = counts.received.saturating_add(so_far - divided);
-            divided = so_far;
-        }
-        if let Some(last) = self.counts.last_mut() {
-            last.expected = last.expected.saturating_add(lost.saturating_sub(divided));
+        let missing = |one: &IntervalCounts| i128::from(one.expected) - i128::from(one.received);
+        let mut balance: i128 = self.counts.iter().map(missing).sum();
+        // Lost up to the end of the interval: the least that was missing from there on.
+        let mut up_to_end = lost;
+        for counts in self.counts.iter_mut().rev() {
+            let at_end = balance;
+            balance -= missing(counts);
+            let up_to_begin = u64::try_from(balance.min(at_end)).unwrap_or(0).min(up_to_end);
+            counts.expected = counts.received.saturating_add(up_to_end - up_to_begin);
+            up_to_end = up_to_begin;
         }
     }
 
@@ -262,6 +263,7 @@ mod tests {
             (&[(10, 10), (13, 10), (9, 9)][..], 5, &[0, 3, 2][..]),
             // One that was late arrived in the next interval; it is not lost.
             (&[(10, 9), (10, 11)], 0, &[0, 0]),
+            (&[(10, 9), (10, 11), (10, 4), (10, 10)], 6, &[0, 0, 6, 0]),
             (&[(10, 10), (10, 6), (10, 10), (10, 9)], 5, &[0, 4, 0, 1]),
             // A client that reports fewer than numbers showed.
             (&[(10, 0), (10, 0)], 3, &[3, 0]),

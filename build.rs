@@ -18,6 +18,12 @@ const SOURCES: [&str; 5] = ["src", "crates", "build.rs", "Cargo.toml", "Cargo.lo
 /// Sets `UDPERF_GIT` to the commit that is checked out, with `+` where the sources differ from it.
 /// It is the commit of the latest compilation: a later commit that changes no source is not shown.
 fn commit() {
+    // A package unpacked in the checkout of something else has nothing to do with its commit.
+    let folder = |path: String| Path::new(&path).canonicalize().ok();
+    let own = std::env::var("CARGO_MANIFEST_DIR").ok().and_then(folder);
+    if own.is_none() || git(&["rev-parse", "--show-toplevel"]).and_then(folder) != own {
+        return;
+    }
     // Outside a checkout, as from a package, the version has to do.
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return };
     let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--"];

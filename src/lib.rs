@@ -12,6 +12,7 @@
 //! ```text
 //!  8  main.rs  cli/                             command line in, exit code out
 //!  7  compare/  search/  scenario_result/       pure functions of documents
+//!  7  selftest/                                whether reports are true on this host
 //!  6  report/                                   document to warnings, text, CSV, HTML, ...
 //!  5  request/  remote/  echo/  talk/  fleet/   what each family of commands adds to a run
 //!  4  run/                                      worker threads, phases, hot loops
@@ -25,12 +26,13 @@
 //!             < session.rs < autoselect.rs cell.rs
 //! in remote:  protocol/ < rpc/ phase.rs < client/ sink/
 //! in report:  error.rs schema.rs < checks/ < build/ format/ read.rs
-//! in cli:     args/ error.rs < stop.rs output.rs < progress.rs < live/ telemetry/
+//! in cli:     version.rs < args/ error.rs < stop.rs output.rs < progress.rs < live/ telemetry/
 //!             < target.rs fleet.rs < sources.rs < scenario.rs < requests.rs < commands/
 //!
 //! document uses sys: what the system reports is documented as it is
 //! engine uses net
 //! scenario_result uses compare: steps may be comparisons
+//! selftest uses compare: verdicts are among what it checks
 //! host uses plan: probing yields the `plan::Machine` that planning needs
 //! ```
 //!
@@ -49,4 +51,5 @@ pub mod remote;
 pub mod report;
 mod scenario_result;
 pub mod search;
+mod selftest;
 pub mod talk;

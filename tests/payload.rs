@@ -52,7 +52,7 @@ fn writing_and_matching_allocate_nothing() {
         preset(Preset::Ntp),
         preset(Preset::Stun { fingerprint: true }),
         preset(Preset::Memcached { key: "k{counter:dec3}".to_owned() }),
-        preset(Preset::Coap { path: "a".to_owned(), confirmable: true }),
+        preset(Preset::Coap { path: "a".to_owned(), confirmable: true, blocks: 1 }),
         preset(Preset::Syslog("x".to_owned())),
         preset(Preset::QuicVn),
         preset(Preset::Echo { size: 1_472 }),

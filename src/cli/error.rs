@@ -15,7 +15,7 @@ use crate::report::RenderError;
 use crate::run::RunError;
 use crate::search::SearchError;
 use crate::talk::TalkError;
-use crate::unit::UnitError;
+use crate::unit::{UnitError, did_you_mean};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -23,7 +23,8 @@ pub(crate) enum Exit {
     Success = 0,
     Failed = 1,
     Usage = 2,
-    /// A `--fail-if` held, no rate met the goal of a search, or something was found to be worse.
+    /// A `--fail-if` held, no rate met the goal of a search, something was found to be worse, or a
+    /// check of `selftest` failed.
     ConditionHeld = 3,
     Undecided = 4,
     Invalid = 5,
@@ -66,8 +67,8 @@ pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
     (Exit::Usage, "invalid command line", "See --help of the command."),
     (
         Exit::ConditionHeld,
-        "a --fail-if held, a search found no rate, or B is worse",
-        "The report has the result of each condition.",
+        "a --fail-if held, a search found no rate, B is worse, or selftest failed",
+        "The report has the result of each condition and check.",
     ),
     (
         Exit::Undecided,
@@ -77,9 +78,9 @@ pub(crate) const EXITS: &[(Exit, &str, &str)] = &[
     (
         Exit::Invalid,
         "invalid: the run did not test what was asked",
-        "No datagram was sent, arrived or was answered, or the target was unreachable. With \
-         --fail-if and in a search, also if more of the schedule was missed than --max-missed \
-         allows. The field invalid_because has the reasons.",
+        "In one cell or more, no datagram was sent, arrived or was answered, the target was \
+         unreachable, more of the schedule was missed than --max-missed allows, or no second \
+         request of --then was sent. The field invalid_because has the reasons.",
     ),
     (
         Exit::Interrupted,
@@ -147,6 +148,7 @@ pub(crate) enum CliError {
 fn file_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such folder".to_owned(),
+        io::ErrorKind::AlreadyExists => "it exists".to_owned(),
         io::ErrorKind::NotConnected => "no program reads it".to_owned(),
         kind => kind.to_string(),
     }
@@ -174,15 +176,9 @@ pub(crate) fn usage<T>(why: impl Into<String>) -> CliResult<T> {
     Err(CliError::Usage(why.into()))
 }
 
-/// Likeness from which a name is suggested. Arbitrary; the same as clap's.
-pub(crate) const NEAR: f64 = 0.7;
-
-/// `did you mean …?`, where a name is like the word.
+/// `did you mean …?`, if a name is like the word.
 pub(crate) fn similar<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let likeness = |name: &'a str| (strsim::jaro(word, name), name);
-    let near = names.into_iter().map(likeness).filter(|(likeness, _)| *likeness > NEAR);
-    let (_, name) = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(format!("did you mean {name}?"))
+    Some(did_you_mean(word, names).trim_end().to_owned()).filter(|hint| !hint.is_empty())
 }
 
 /// In debug builds, the step named by this variable panics, for tests.

@@ -12,6 +12,7 @@ use clap::Parser;
 use super::args::{CellArgs, CellCommand, Cli, Command};
 use super::error::{CliResult, Exit, usage};
 use super::output::warn_stderr;
+use super::version;
 use crate::engine::EnginePair;
 use crate::fleet::{
     self, FleetCommand, FleetError, FleetRunner, Launcher, Leader, MemberCell, MemberHost,
@@ -309,10 +310,7 @@ pub(crate) fn narrow<'a>(hosts: impl Iterator<Item = &'a MemberHost>) -> Option<
 }
 
 fn own_host() -> MemberHost {
-    let version = match option_env!("UDPERF_GIT") {
-        Some(git) => format!("{} ({git})", env!("CARGO_PKG_VERSION")),
-        None => env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    let version = version::VERSION.clone();
     let hostname = sys::host::read("/proc/sys/kernel/hostname").unwrap_or_default();
     let (clock, network) = (sys::clock_identity(), sys::network_identity());
     let cpus = sys::affinity().map(|cpus| cpus.len() as u64);

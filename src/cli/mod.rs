@@ -13,16 +13,19 @@ mod sources;
 mod stop;
 mod target;
 mod telemetry;
+mod version;
 
 use std::process::ExitCode;
 
 use commands::{
-    ab, cell_command, compare, doctor, fleet_check, report, scenario_file, search, server, shell,
-    talk,
+    ab, cell_command, compare, doctor, fleet_check, report, scenario_file, search, selftest,
+    server, shell, talk,
 };
 
 pub use args::Cli;
 use args::Command;
+pub use commands::report::render_stored;
+pub use commands::scenario_file::read_scenario;
 
 /// Runs the program on its arguments.
 #[must_use]
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Run(args) => scenario_file::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Selftest(args) => selftest::run(args),
         Command::FleetCheck { rounds } => fleet_check::run(*rounds),
         Command::Explain { names } => shell::explain(names),
         Command::Schema { schema } => output::print(schema),

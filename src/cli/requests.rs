@@ -25,7 +25,9 @@ use crate::unit::{MAX_PAYLOAD, show_bytes, show_nanos};
 /// Maximum bytes of a file of requests. Arbitrary: larger ones exhaust small machines.
 const LONGEST_FILE: u64 = 4 << 30;
 /// The default object of SNMP requests, sysUpTime.0; RFC 3418 section 2.
-const SYS_UP_TIME: &str = "1.3.6.1.2.1.1.3.0";
+pub(super) const SYS_UP_TIME: &str = "1.3.6.1.2.1.1.3.0";
+/// The list of resources of a CoAP server; RFC 6690.
+pub(super) const CORE: &str = ".well-known/core";
 /// Default bytes of an echo request. From the contract of the command line.
 const ECHO_SIZE: usize = 64;
 
@@ -84,6 +86,15 @@ pub(super) fn follows_port(args: &RequestArgs, spec: &Spec) -> bool {
     let is_of_preset =
         matches!(&spec.source, RequestSource::Preset(preset) if preset.follows_port());
     is_of_preset || args.second.follow_port
+}
+
+/// The flag that describes the second requests.
+pub(super) fn from_second(args: &RequestArgs) -> String {
+    match (&args.second.then, &args.second.then_hex) {
+        (Some(_), _) => "--then".to_owned(),
+        (_, Some(_)) => "--then-hex".to_owned(),
+        _ => from(args),
+    }
 }
 
 fn then(args: &SecondArgs) -> Option<Then> {
@@ -165,12 +176,14 @@ fn preset(word: PresetWord, all: &RequestArgs) -> CliResult<Preset> {
         PresetWord::Stun => Preset::Stun { fingerprint: args.fingerprint },
         PresetWord::MemcachedUdp => Preset::Memcached { key: or(&args.key, "udperf") },
         PresetWord::Coap => Preset::Coap {
-            path: or(&args.path, ".well-known/core"),
+            path: or(&args.path, CORE),
             confirmable: !args.non_confirmable,
+            blocks: args.blocks.unwrap_or(1),
         },
         PresetWord::Statsd => Preset::Statsd(or(&args.message, "udperf.requests:1|c")),
         PresetWord::Syslog => Preset::Syslog(or(&args.message, "request {counter}")),
         PresetWord::QuicVn => Preset::QuicVn,
+        PresetWord::QuicRetry => Preset::QuicRetry,
         PresetWord::A2s => Preset::A2s,
         PresetWord::SipOptions => Preset::Sip { uri: or(&args.uri, "") },
         PresetWord::RadiusStatus => {
@@ -271,6 +284,7 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> CliResult<()> {
         ("--secret", args.secret.is_some(), &[RadiusStatus]),
         ("--community", args.community.is_some(), &[SnmpGet]),
         ("--oid", args.oid.is_some(), &[SnmpGet]),
+        ("--blocks", args.blocks.is_some(), &[Coap]),
         ("--non-confirmable", args.non_confirmable, &[Coap]),
         ("--message", args.message.is_some(), &[Statsd, Syslog]),
     ];
@@ -282,7 +296,7 @@ fn only_of(preset: Option<PresetWord>, args: &PresetArgs) -> CliResult<()> {
     usage(format!("{flag} is for {names}; omit it, or name that preset"))
 }
 
-fn name(word: PresetWord) -> String {
+pub(super) fn name(word: PresetWord) -> String {
     word.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 

@@ -6,13 +6,15 @@ use super::differences::{of_hosts, of_scenarios};
 use super::document::{ComparedCell, Comparison, Difference, Judgement, Rules, Runs, Verdict};
 use super::judge::{Pair, judge};
 use super::noise::NoiseProfile;
-use super::pairs::{CellGroup, CellPair, Paired, pair};
+use super::pairs::{CellGroup, CellPair, Paired, StepPair, StepRun, named, pair_steps, steps};
 use super::stats::runs_needed;
 use super::text;
 use super::validity;
 use super::warnings::warnings;
 use crate::document::{Head, Report};
-use crate::report::checks::metric::{Better, Metric, MetricKind};
+use crate::report::checks::metric::{Better, Metric, MetricKind, rate_unit};
+use crate::report::checks::warning_codes as codes;
+use crate::unit::RateUnit;
 
 #[derive(Debug)]
 pub(crate) struct RunFacts<'a> {
@@ -31,8 +33,10 @@ pub(crate) struct RunFacts<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SideRuns<'a> {
     pub(crate) from: &'a str,
-    /// Reports in the order they ran.
-    pub(crate) reports: &'a [&'a Report],
+    /// Runs in their order.
+    pub(crate) runs: &'a [StepRun<'a>],
+    /// Steps of scenario files without a run.
+    pub(crate) without_run: &'a BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,24 +46,23 @@ pub(crate) enum CompareError {
          --any-scenario"
     )]
     Scenarios { between: String, differ: String },
-    #[error("no cell is in both: base has {base}, new has {new}; compare runs of the same cells")]
+    #[error(
+        "no cell is in both: base has {base}, new has {new}; compare runs with the same \
+         cells, and scenario files with the same steps"
+    )]
     NothingInCommon { base: String, new: String },
     #[error("no cell has any of the metrics {requested}; choose others with --metric")]
     NothingKnown { requested: String },
 }
 
 pub(crate) fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
-    let (base, new) = (facts.base.reports, facts.new.reports);
-    let between = of_scenarios(base, new);
-    if !facts.any_scenario {
-        check_scenarios(&facts, &between)?;
-    }
-    let paired = pair(base, new);
-    let invalid = [(validity::BASE, base), (validity::NEW, new)]
-        .map(|(side, reports)| validity::invalid(side, reports))
-        .concat();
+    let (base, new) = (facts.base.runs, facts.new.runs);
+    let steps = steps(base, new);
+    let between = differences_between(&facts, &steps)?;
+    let paired = pair_steps(&steps);
+    let invalid: Vec<_> = steps.iter().flat_map(validity::of_step).collect();
     if paired.both.is_empty() && invalid.is_empty() {
-        let list = |ids: &[&str]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+        let list = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
         let (base, new) = (list(&paired.only_base), list(&paired.only_new));
         return Err(CompareError::NothingInCommon { base, new });
     }
@@ -70,13 +73,15 @@ pub(crate) fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
     }
     validity::withdraw_verdicts(&mut cells, &invalid);
     let noise_from = facts.noise.filter(|_| noise_known.0 > 0).map(|(_, from)| from.to_owned());
-    let mut differences = of_hosts(base, new);
+    let [of_base, of_new] = [base, new].map(reports);
+    let mut differences = of_hosts(&of_base, &of_new);
     differences.extend(between);
-    let interleaved = facts.head.kind == "ab" || interleaved(base, new);
+    let mut both = steps.iter().filter(|step| step.is_on_both()).peekable();
+    let interleaved = facts.head.kind == "ab"
+        || both.peek().is_some() && both.all(|one| interleaved(&one.base, &one.new));
     // A missing cell may have been worse.
     let missing = paired.only_base.iter().map(|_| Verdict::Undecided);
     let verdicts = invalid.iter().map(|_| Verdict::CannotCompare).chain(missing);
-    let ids = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
     let mut comparison = Comparison {
         verdict: Verdict::of(cells.iter().map(|cell| cell.verdict).chain(verdicts)),
         invalid,
@@ -93,24 +98,59 @@ pub(crate) fn compare(facts: RunFacts<'_>) -> Result<Comparison, CompareError> {
         differences,
         cells,
         learned: None,
-        only_base: ids(&paired.only_base),
-        only_new: ids(&paired.only_new),
+        only_base: paired.only_base.clone(),
+        only_new: paired.only_new.clone(),
         head: facts.head,
     };
     comparison.warnings = warnings(&comparison, &paired, [base, new], noise_known, left_out);
+    let without_run: Vec<_> =
+        facts.base.without_run.union(facts.new.without_run).cloned().collect();
+    if !without_run.is_empty() {
+        let message = format!(
+            "steps without cells on a side are not compared: {}; see udperf report",
+            without_run.join(", ")
+        );
+        comparison.warnings.push(codes::LEFT_OUT.warning(message));
+    }
     Ok(comparison)
 }
 
+/// The differences of scenarios in each step, which must be allowed.
+fn differences_between(
+    facts: &RunFacts<'_>,
+    steps: &[StepPair<'_>],
+) -> Result<Vec<Difference>, CompareError> {
+    let mut between = Vec::new();
+    for step in steps.iter().filter(|step| step.is_on_both()) {
+        let found = of_scenarios(&step.base, &step.new);
+        if !facts.any_scenario {
+            check_scenarios(facts, step, &found)?;
+        }
+        let of_step = |one: Difference| Difference { what: named(step.step, &one.what), ..one };
+        between.extend(found.into_iter().map(of_step));
+    }
+    Ok(between)
+}
+
+fn reports<'a>(runs: &[StepRun<'a>]) -> Vec<&'a Report> {
+    runs.iter().map(|run| run.report).collect()
+}
+
 /// Refuses runs of different scenarios, within a side or between the two.
-fn check_scenarios(facts: &RunFacts<'_>, between: &[Difference]) -> Result<(), CompareError> {
+fn check_scenarios(
+    facts: &RunFacts<'_>,
+    step: &StepPair<'_>,
+    between: &[Difference],
+) -> Result<(), CompareError> {
+    let of_step = step.step.map_or_else(String::new, |step| format!(" in step '{step}'"));
     let fails = |between: String, differences: &[Difference]| {
         let words = differences.iter().map(text::difference);
         let words = words.map(|one| one.trim_start_matches("scenario.").to_owned());
         let differ = words.collect::<Vec<_>>().join(", ");
-        Err(CompareError::Scenarios { between, differ })
+        Err(CompareError::Scenarios { between: between + &of_step, differ })
     };
-    for side in [facts.base, facts.new] {
-        let mut all = side.reports.windows(2).map(|two| of_scenarios(&two[..1], &two[1..]));
+    for (side, runs) in [(facts.base, &step.base), (facts.new, &step.new)] {
+        let mut all = runs.windows(2).map(|two| of_scenarios(&two[..1], &two[1..]));
         if let Some(differ) = all.find(|differ| !differ.is_empty()) {
             return fails(format!("the runs of {}", side.from), &differ);
         }
@@ -152,7 +192,8 @@ fn judge_cells(facts: &RunFacts<'_>, paired: &Paired<'_>) -> Judged {
         let is_known = |(_, pair): &(usize, Pair)| !pair.base.is_empty() || !pair.new.is_empty();
         let (known, withheld): (Vec<_>, Vec<_>) = all.into_iter().partition(is_known);
         if !withheld.is_empty() {
-            let ids: Vec<_> = withheld.iter().map(|&(cell, _)| paired.both[cell].1.id).collect();
+            let ids: Vec<_> =
+                withheld.iter().map(|&(cell, _)| paired.both[cell].1.name()).collect();
             let why = "all runs are below the clock offset bound";
             left_out.push((metric.name, format!("of {} {why}", ids.join(", "))));
         }
@@ -167,8 +208,8 @@ fn judge_cells(facts: &RunFacts<'_>, paired: &Paired<'_>) -> Judged {
     }
     let cells = paired.both.iter().zip(judged).filter(|(_, judged)| !judged.is_empty());
     let cells = cells.map(|((base, new), metrics)| ComparedCell {
-        id: new.id.to_owned(),
-        base_id: base.id.to_owned(),
+        id: new.name(),
+        base_id: base.name(),
         verdict: Verdict::of(metrics.iter().map(|judgement| judgement.verdict)),
         metrics,
     });
@@ -190,29 +231,31 @@ fn figures(
     };
     let withheld =
         |group: &CellGroup<'_>| group.runs.iter().filter(|cell| metric.is_withheld(cell)).count();
-    let floor = |side: SideRuns<'_>, id: &str| {
-        let floor = facts.noise?.0.of(side.reports.first()?, id, metric.name)?;
+    let floor = |group: &CellGroup<'_>| {
+        let floor = facts.noise?.0.of(group.report, group.id, metric.name)?;
         Some((floor.kind, floor.noise))
     };
     let cells = paired.both.iter().enumerate();
     let cells = cells.filter(|(_, pair)| suited(pair) || (facts.named && !any));
     let all = cells.map(|(cell, (base, new))| {
-        let noise = [floor(facts.base, base.id), floor(facts.new, new.id)];
+        let noise = [floor(base), floor(new)];
         let noise = noise.into_iter().flatten().collect();
         let withheld = withheld(base) + withheld(new);
-        (cell, Pair { metric, base: values(base), new: values(new), withheld, noise })
+        let rates = new.runs.first().map_or(RateUnit::Packets, |cell| rate_unit(cell));
+        (cell, Pair { metric, base: values(base), new: values(new), withheld, noise, rates })
     });
     all.filter(|(_, pair)| pair.withheld + pair.base.len() + pair.new.len() > 0).collect()
 }
 
 fn runs<'a>(side: SideRuns<'_>, groups: impl Iterator<Item = &'a CellGroup<'a>>) -> Runs {
-    let labels = side.reports.iter().flat_map(|one| &one.labels);
+    let reports = reports(side.runs);
+    let labels = reports.iter().flat_map(|one| &one.labels);
     let labels: BTreeSet<_> = labels.map(|(name, value)| format!("{name}={value}")).collect();
-    let git: BTreeSet<_> = side.reports.iter().filter_map(|one| one.tool.git.clone()).collect();
-    let times = || side.reports.iter().map(|report| report.started_at.clone());
+    let git: BTreeSet<_> = reports.iter().filter_map(|one| one.tool.git.clone()).collect();
+    let times = || reports.iter().map(|report| report.started_at.clone());
     Runs {
         from: side.from.to_owned(),
-        documents: side.reports.len() as u64,
+        documents: reports.len() as u64,
         runs: groups.map(|group| group.runs.len() as u64).max().unwrap_or(0),
         git: git.into_iter().collect(),
         labels: labels.into_iter().collect(),
@@ -259,11 +302,11 @@ mod tests {
             (10, 10, None),
         ] {
             let (base, new) = (side(base), side(new));
-            let (base, new): (Vec<_>, Vec<_>) = (base.iter().collect(), new.iter().collect());
+            let (base, new) = (StepRun::all(&base), StepRun::all(&new));
             let found = compare(RunFacts {
                 head: Head::default(),
-                base: SideRuns { from: "base", reports: &base },
-                new: SideRuns { from: "new", reports: &new },
+                base: SideRuns { from: "base", runs: &base, without_run: &BTreeSet::new() },
+                new: SideRuns { from: "new", runs: &new, without_run: &BTreeSet::new() },
                 rules: &Rules::default(),
                 metrics: &metrics,
                 named: true,

@@ -35,7 +35,14 @@ pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
 
 pub(super) fn of_scenarios(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     let part = |report: &Report| json!({ "kind": report.kind, "scenario": report.scenario });
-    differences(base, new, part, is_scenario_property)
+    let mut found = differences(base, new, part, is_scenario_property);
+    // Documents from before a setting lack it, and 0 is what turns it off.
+    found.retain(|one| {
+        let sides = [&one.base[..], &one.new[..]];
+        sides.iter().flat_map(|side| side.iter()).any(|value| value != "0")
+            || sides.iter().all(|side| !side.is_empty())
+    });
+    found
 }
 
 pub(super) fn is_scenario_property(path: &str) -> bool {
@@ -119,6 +126,15 @@ mod tests {
         assert_eq!(paths(of_hosts(&[&base], &[&new])), ["host.kernel", "tool.git"]);
         assert_eq!(paths(of_scenarios(&[&base], &[&new])), ["scenario.batch"]);
         assert_eq!(of_hosts(&[&base], &[&base]), []);
+        // A setting that older documents lack, switched off and on.
+        for (value, differ) in [(0, &[][..]), (1, &["scenario.start_stagger_ns"])] {
+            let mut with = base.clone();
+            with.scenario["start_stagger_ns"] = value.into();
+            let mut without = base.clone();
+            without.scenario.as_object_mut().unwrap().remove("start_stagger_ns");
+            assert_eq!(paths(of_scenarios(&[&without], &[&with])), differ);
+            assert_eq!(paths(of_scenarios(&[&with], &[&without])), differ);
+        }
         // Runs of one side that differ have several values.
         let found = of_hosts(&[&base], &[&base, &new]);
         assert!(found.iter().all(|one| (one.base.len(), one.new.len()) == (1, 2)), "{found:?}");

@@ -89,7 +89,7 @@ pub(crate) struct Learned {
 pub(crate) struct Runs {
     /// The arguments: files and folders, or flags.
     pub(crate) from: String,
-    /// Documents read or made.
+    /// Documents read or made; a document of `run` counts as one per step.
     pub(crate) documents: u64,
     /// Runs per cell in these documents; of the cell with most runs.
     pub(crate) runs: u64,
@@ -197,7 +197,8 @@ pub(crate) struct Difference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct ComparedCell {
-    /// Its id; if the ids differ, that of the new runs.
+    /// Its id; if the ids differ, that of the new runs. In documents of `run`, the name of the
+    /// step precedes it: `steady: plain/64/max`.
     pub(crate) id: String,
     /// Its id in the base.
     pub(crate) base_id: String,
@@ -213,7 +214,7 @@ pub(crate) struct ComparedCell {
 pub(crate) struct Judgement {
     /// The metric, by its name in `--fail-if`.
     pub(crate) metric: String,
-    /// `ns`, `pps`, `share` (0 to 1) or `number`.
+    /// `ns`, `pps`, `requests_per_second`, `bits_per_second`, `share` (0 to 1) or `number`.
     pub(crate) unit: String,
     /// `higher` or `lower`: which way is better.
     pub(crate) better: String,

@@ -11,9 +11,9 @@ use super::store::Stored;
 pub(crate) use crate::compare::history::change_point::Change;
 use crate::compare::history::change_point::RunContext;
 use crate::document::{Cell, Report};
-use crate::report::checks::metric::Metric;
+use crate::report::checks::metric::{Metric, rate_unit};
 use crate::report::format::text::style::distinct;
-use crate::unit;
+use crate::unit::{self, RateUnit};
 
 /// Default metrics: delivered rate flat out, and latency at a rate.
 const DEFAULT_METRICS: [&str; 3] = ["rx_pps", "p50", "p99"];
@@ -30,6 +30,8 @@ pub(crate) struct History {
 pub(crate) struct Series {
     pub(crate) cell: String,
     pub(crate) metric: &'static Metric,
+    /// What its rates count.
+    pub(crate) rates: RateUnit,
     /// Kind, settings and peer host, without ports, seeds, warm-up and trials.
     pub(crate) scenario: String,
     /// Host name, CPU model and CPUs, dots between them.
@@ -87,7 +89,7 @@ pub(crate) fn history(runs: &[Stored], filter: &Filter) -> History {
     let mut history = History::default();
     // Of the last run of each series.
     let mut contexts: Vec<RunContext> = Vec::new();
-    for Stored { path, report } in runs {
+    for Stored { path, report, .. } in runs {
         let (scenario, host) = (key::scenario(report), key::host(&report.host));
         for CellGroup { id, runs: trials, .. } in groups(&[report]) {
             if !filter.matches(trials[0]) {
@@ -102,7 +104,9 @@ pub(crate) fn history(runs: &[Stored], filter: &Filter) -> History {
                 };
                 let at = history.series.iter().position(continues).unwrap_or_else(|| {
                     let (cell, scenario, host) = (id.to_owned(), scenario.clone(), host.clone());
-                    history.series.push(Series { cell, metric, scenario, host, points: vec![] });
+                    let (rates, points) = (rate_unit(trials[0]), Vec::new());
+                    let series = Series { cell, metric, rates, scenario, host, points };
+                    history.series.push(series);
                     contexts.push(context.clone());
                     contexts.len() - 1
                 });
@@ -178,7 +182,7 @@ pub(crate) mod tests {
             report.host.kernel = Some(kernel.to_owned());
             report.host.hostname = Some("bench-1".to_owned());
             report.tool.git = Some(git.to_owned());
-            Stored { path: PathBuf::from(format!("{day}/report.json")), report }
+            Stored { path: PathBuf::from(format!("{day}/report.json")), step: None, report }
         };
         vec![
             run(18, [200e3, 210e3, 190e3], "Linux 6.18.44", "aaaaaaa"),

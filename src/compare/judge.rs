@@ -5,7 +5,7 @@ use super::stats::{
     difference_of_means, holm, mann_whitney, mean, ratio_of_medians, runs_needed, smallest_p,
 };
 use crate::report::checks::metric::{Better, Metric, MetricKind};
-use crate::unit::median;
+use crate::unit::{RateUnit, median};
 
 /// Metrics compared by default.
 pub(crate) const METRICS: [&str; 9] = [
@@ -29,6 +29,8 @@ pub(super) struct Pair {
     pub(super) withheld: usize,
     /// Known noise floors of the machine.
     pub(super) noise: Vec<(EffectKind, f64)>,
+    /// What rates of its cell count.
+    pub(super) rates: RateUnit,
 }
 
 /// Judges all metrics of a comparison together; also returns the size of the family.
@@ -82,7 +84,7 @@ fn judge_one(
     };
     Judgement {
         metric: metric.name.to_owned(),
-        unit: unit(metric.kind).to_owned(),
+        unit: unit(metric.kind, pair.rates).to_owned(),
         better: if metric.better == Better::Higher { "higher" } else { "lower" }.to_owned(),
         base: sample(metric.kind, base),
         new: sample(metric.kind, new),
@@ -186,8 +188,9 @@ fn sample(kind: MetricKind, runs: &[f64]) -> SampleSummary {
     SampleSummary { runs: runs.iter().map(finite).collect(), center }
 }
 
-pub(super) const fn unit(kind: MetricKind) -> &'static str {
+pub(super) const fn unit(kind: MetricKind, rates: RateUnit) -> &'static str {
     match kind {
+        MetricKind::Packets if matches!(rates, RateUnit::Requests) => "requests_per_second",
         MetricKind::Share => "share",
         MetricKind::Time => "ns",
         MetricKind::Packets => "pps",
@@ -203,7 +206,8 @@ mod tests {
 
     fn pair(name: &str, base: &[f64], new: &[f64]) -> Pair {
         let metric = Metric::named(name).unwrap();
-        Pair { metric, base: base.to_vec(), new: new.to_vec(), withheld: 0, noise: Vec::new() }
+        let (base, new, rates) = (base.to_vec(), new.to_vec(), RateUnit::Packets);
+        Pair { metric, base, new, withheld: 0, noise: Vec::new(), rates }
     }
 
     fn verdict(pair: Pair) -> (Verdict, String) {

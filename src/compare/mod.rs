@@ -29,3 +29,4 @@ mod warnings;
 pub(crate) use build::{CompareError, RunFacts, SideRuns, compare};
 pub(crate) use document::{Comparison, Learned, Rules, Verdict};
 pub(crate) use judge::METRICS;
+pub(crate) use pairs::StepRun;

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::{Comparison, Verdict};
-use crate::document::{DoctorDocument, EchoDocument, SearchDocument, SinkDocument};
-use crate::report::checks::validity::ends_invalid;
+use crate::document::{
+    DoctorDocument, EchoDocument, SearchDocument, SelftestDocument, SinkDocument,
+};
 use crate::report::read::{ReadError, check_cell, check_echo, check_sink, of_kind};
 
 /// Stored documents other than runs.
@@ -16,6 +17,7 @@ pub(crate) enum Other {
     Sink(Box<SinkDocument>),
     Echo(Box<EchoDocument>),
     Doctor(Box<DoctorDocument>),
+    Selftest(Box<SelftestDocument>),
 }
 
 impl Other {
@@ -44,6 +46,7 @@ impl Other {
                 Ok(Self::Echo(echo))
             }
             "doctor" => Ok(Self::Doctor(of_kind(text)?)),
+            "selftest" => Ok(Self::Selftest(of_kind(text)?)),
             kind => Err(ReadError::NoCells(kind.to_owned())),
         }
     }
@@ -55,6 +58,7 @@ impl Other {
             Self::Sink(_) => "sink",
             Self::Echo(_) => "echo",
             Self::Doctor(_) => "doctor",
+            Self::Selftest(_) => "selftest",
         }
     }
 
@@ -62,8 +66,8 @@ impl Other {
     pub(crate) fn is_invalid(&self) -> bool {
         match self {
             Self::Verdict(comparison) => comparison.verdict == Verdict::CannotCompare,
-            Self::Search(found) => ends_invalid(&found.report, true),
-            Self::Sink(_) | Self::Echo(_) | Self::Doctor(_) => false,
+            Self::Search(found) => !found.report.valid,
+            Self::Sink(_) | Self::Echo(_) | Self::Doctor(_) | Self::Selftest(_) => false,
         }
     }
 }

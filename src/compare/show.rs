@@ -5,13 +5,14 @@ use super::document::{
 };
 use super::validity::{BASE, NEW};
 use crate::report::format::text::style::{counted, percent};
-use crate::unit::{show_bits, show_nanos, show_pps};
+use crate::unit::{show_bits, show_nanos, show_pps, show_requests};
 
 pub(crate) fn value(unit: &str, value: f64) -> String {
     match unit {
         "share" => percent(value),
         "ns" => show_nanos(value.round() as u64),
         "pps" => show_pps(value),
+        "requests_per_second" => show_requests(value),
         "bits_per_second" => show_bits(value),
         _ => digits(value),
     }

@@ -23,7 +23,8 @@ fn normal(rng: &mut Rng) -> f64 {
 fn pair(name: &str, rng: &mut Rng, make: impl Fn(usize, &mut Rng) -> f64) -> Pair {
     let metric = Metric::named(name).unwrap();
     let mut side = |side| (0..RUNS).map(|_| make(side, rng)).collect();
-    Pair { metric, base: side(0), new: side(1), withheld: 0, noise: Vec::new() }
+    let (base, new, rates) = (side(0), side(1), crate::unit::RateUnit::Packets);
+    Pair { metric, base, new, withheld: 0, noise: Vec::new(), rates }
 }
 
 /// How many comparisons of such pairs have each of these verdicts.

@@ -20,6 +20,8 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stored {
     pub(crate) path: PathBuf,
+    /// The step of a scenario file that it is the run of.
+    pub(crate) step: Option<String>,
     pub(crate) report: Report,
 }
 
@@ -29,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) runs: Vec<Stored>,
     /// Skipped files of a folder, and why, by path.
     pub(crate) skipped: Vec<(PathBuf, ReadError)>,
+    /// Steps of scenario files without a run: they did not run, failed, or measure no cells.
+    pub(crate) without_run: BTreeSet<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,33 +58,36 @@ pub(crate) enum StoreError {
 /// Reads the run in a file, or in each `*.json` of a folder and its subfolders: follows links to
 /// files but not to folders, reads a file with several names once, and lists those that it skips.
 pub(crate) fn load(path: &Path) -> Result<Loaded, StoreError> {
-    load_by(path, |text| Ok(vec![(None, read(text)?)]))
+    load_by(path, |text| Ok(vec![(None, Some(read(text)?))]))
 }
 
 /// Also reads the runs in results of scenario files: these differ in their scenario.
 pub(crate) fn load_with_steps(path: &Path) -> Result<Loaded, StoreError> {
     load_by(path, |text| match read(text) {
         Err(ReadError::NoCells(kind)) if kind == SCENARIO_RESULT => steps(text),
-        read => Ok(vec![(None, read?)]),
+        read => Ok(vec![(None, Some(read?))]),
     })
 }
 
 /// The kind of the document of `udperf run`.
 pub(crate) const SCENARIO_RESULT: &str = "run";
 
-/// The steps that measured cells, by name.
-fn steps(text: &str) -> Result<Vec<(Option<String>, Report)>, ReadError> {
+/// The steps by name, with their runs if they measured cells.
+fn steps(text: &str) -> Result<Vec<NamedRun>, ReadError> {
     let document: Value = of_kind(text)?;
     let run = |step: &Value| {
         let (name, document) = (step["name"].as_str()?, &step["document"]);
-        let has_cells = WITH_CELLS.contains(&document["kind"].as_str()?);
-        has_cells.then(|| Ok((Some(name.to_owned()), read(&document.to_string())?)))
+        let has_cells = document["kind"].as_str().is_some_and(|kind| WITH_CELLS.contains(&kind));
+        let run = has_cells.then(|| read(&document.to_string())).transpose();
+        Some(run.map(|run| (Some(name.to_owned()), run)))
     };
     document["steps"].as_array().into_iter().flatten().filter_map(run).collect()
 }
 
-/// The runs of a text, each with the name of its step.
-type ReadRuns = fn(&str) -> Result<Vec<(Option<String>, Report)>, ReadError>;
+/// A run, and the name of its step.
+type NamedRun = (Option<String>, Option<Report>);
+/// Reads the runs of a text.
+type ReadRuns = fn(&str) -> Result<Vec<NamedRun>, ReadError>;
 
 fn load_by(path: &Path, read: ReadRuns) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded::default();
@@ -93,10 +100,16 @@ fn load_by(path: &Path, read: ReadRuns) -> Result<Loaded, StoreError> {
         let text = text(&path)?;
         let not_text = |error: std::str::Utf8Error| ReadError::NotJson(error.to_string());
         match std::str::from_utf8(&text).map_err(not_text).and_then(read) {
-            Ok(runs) => loaded.runs.extend(runs.into_iter().map(|(step, report)| {
-                let of_step = |step| PathBuf::from(format!("{}:{step}", path.display()));
-                Stored { path: step.map_or_else(|| path.clone(), of_step), report }
-            })),
+            Ok(runs) => {
+                for (step, report) in runs {
+                    let of_step = |step: &String| format!("{}:{step}", path.display()).into();
+                    let path = step.as_ref().map_or_else(|| path.clone(), of_step);
+                    match report {
+                        Some(report) => loaded.runs.push(Stored { path, step, report }),
+                        None => loaded.without_run.extend(step),
+                    }
+                }
+            }
             Err(error) if is_folder && is_foreign_file(&error, &text) => {
                 loaded.skipped.push((path, error));
             }
@@ -243,7 +256,7 @@ mod tests {
         ] {
             write(&folder, name, text);
         }
-        let Loaded { runs, skipped } = load(folder.path()).unwrap();
+        let Loaded { runs, skipped, .. } = load(folder.path()).unwrap();
         let expected = ["b/again.json", "b/c/early.json", "a/late.json"];
         assert_eq!(names(&folder, runs.iter().map(|run| &run.path)), expected);
         let expected = ["a/config.json", "a/peers.json", "sink.json"];

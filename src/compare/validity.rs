@@ -1,8 +1,8 @@
 //! Sides that cannot be compared because their runs are invalid.
 
 use super::document::{ComparedCell, InvalidSide, Verdict};
+use super::pairs::{StepPair, named};
 use crate::document::{InvalidReason, Report};
-use crate::report::checks::validity::ends_invalid;
 
 /// The reference side, in `InvalidSide::side`.
 pub(super) const BASE: &str = "base";
@@ -13,7 +13,7 @@ pub(super) const NEW: &str = "new";
 pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
     let cells = || reports.iter().flat_map(|report| &report.cells);
     let mut found: Vec<InvalidSide> = Vec::new();
-    for report in reports.iter().filter(|report| ends_invalid(report, true)) {
+    for report in reports.iter().filter(|report| !report.valid) {
         let unnamed = report.invalid_because.is_empty().then(|| InvalidReason {
             code: "invalid".to_owned(),
             message: "the document says so and gives no reason".to_owned(),
@@ -41,12 +41,26 @@ pub(super) fn invalid(side: &str, reports: &[&Report]) -> Vec<InvalidSide> {
     found
 }
 
+/// Why the sides of a step cannot be compared, with the step in the place of each reason.
+pub(super) fn of_step(of: &StepPair<'_>) -> Vec<InvalidSide> {
+    let mut invalid = [invalid(BASE, &of.base), invalid(NEW, &of.new)].concat();
+    for one in &mut invalid {
+        one.cell = match (of.step, one.cell.take()) {
+            (Some(step), None) => Some(step.to_owned()),
+            (step, cell) => cell.map(|id| named(step, &id)),
+        };
+    }
+    invalid
+}
+
 /// Removes the verdict from cells that are invalid on either side.
 pub(super) fn withdraw_verdicts(cells: &mut [ComparedCell], invalid: &[InvalidSide]) {
     for cell in cells {
         let is_of = |one: &InvalidSide| {
             let id = if one.side == BASE { &cell.base_id } else { &cell.id };
-            one.cell.as_ref().is_none_or(|named| named == id)
+            let is_step_of =
+                |name: &String| id.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));
+            one.cell.as_ref().is_none_or(|name| name == id || is_step_of(name))
         };
         if !invalid.iter().any(is_of) {
             continue;

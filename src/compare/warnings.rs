@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::document::Comparison;
-use super::pairs::{Paired, group};
-use crate::document::{Cell, Report, Warning};
+use super::pairs::{Paired, StepRun, group};
+use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes::{self as codes, Code};
 
 /// The warnings of a comparison, whose figures `with_noise` of `all` have a known noise floor;
@@ -12,7 +12,7 @@ use crate::report::checks::warning_codes::{self as codes, Code};
 pub(super) fn warnings(
     comparison: &Comparison,
     paired: &Paired<'_>,
-    [base, new]: [&[&Report]; 2],
+    [base, new]: [&[StepRun<'_>]; 2],
     (with_noise, all): (usize, usize),
     left_out: Vec<(&'static str, String)>,
 ) -> Vec<Warning> {
@@ -20,7 +20,8 @@ pub(super) fn warnings(
     let needed = comparison.rules.runs_needed as usize;
     let min_runs =
         paired.both.iter().map(|(a, b)| a.runs.len().min(b.runs.len())).min().unwrap_or(0);
-    let same = base.iter().filter(|run| new.contains(run)).count();
+    let is_in_new = |run: &&StepRun<'_>| new.iter().any(|other| other.report == run.report);
+    let same = base.iter().filter(is_in_new).count();
     let is_uneven = comparison.head.kind == "ab" && base.len() != new.len();
     let mut warnings = Vec::new();
     let mut warn = |applies: bool, code: &Code, message: &str| {
@@ -56,7 +57,7 @@ pub(super) fn warnings(
 }
 
 /// Warnings of most new runs of a cell and of no run of the base, with the cells.
-fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<&'a str>)> {
+fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<String>)> {
     let has = |cell: &Cell, code: &str| cell.warnings.iter().any(|warning| warning.code == code);
     let found = paired.both.iter().flat_map(|(base, new)| {
         let codes = new.runs.iter().flat_map(|cell| &cell.warnings).map(|one| one.code.as_str());
@@ -64,7 +65,7 @@ fn new_warnings<'a>(paired: &'a Paired<'_>) -> Vec<(&'a str, Vec<&'a str>)> {
             let count = new.runs.iter().filter(|cell| has(cell, code)).count();
             count * 2 > new.runs.len() && !base.runs.iter().any(|cell| has(cell, code))
         });
-        codes.map(|code| (code, new.id))
+        codes.map(|code| (code, new.name()))
     });
     group(found)
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Condition, fixture, gates, read};
 use crate::document::{
-    Cell, Exchange, Flows, Interval, IntervalLatency, Leg, Legs, Outage, Report, ServerUsage,
-    SourceCounts,
+    Cell, Exchange, ExchangeStep, Flows, Interval, IntervalLatency, Leg, Legs, Outage, Report,
+    ServerUsage, SourceCounts,
 };
 use crate::report::checks::metric::METRICS;
 use crate::report::checks::warning_codes;
@@ -79,7 +79,8 @@ pub(crate) fn cell(rate: &str, has_requests: bool) -> Cell {
     cell.rx.as_mut().unwrap().datagrams_after_window = Some(1);
     (cell.tx.pps, cell.rx.as_mut().unwrap().pps) = (None, None);
     let errors = [("SERVFAIL".to_owned(), 1), ("REFUSED".to_owned(), 1)].into();
-    let exchange = Exchange { errors, own_drops: Some(1), ..Exchange::default() };
+    let steps = vec![ExchangeStep { latency: Some(leg), ..ExchangeStep::default() }; 2];
+    let exchange = Exchange { errors, own_drops: Some(1), steps, ..Exchange::default() };
     cell.exchange = has_requests.then_some(exchange);
     let latency = Some(IntervalLatency { p99_ns: Some(1), ..IntervalLatency::default() });
     let (received, lost) = (Some(0), Some(0));

@@ -25,9 +25,13 @@ pub enum ReadError {
     /// JSON of something else.
     #[error("not a udperf document: it has no \"schema\": \"{SCHEMA}\"; give one that -J wrote")]
     Foreign,
-    /// Of a later udperf.
-    #[error("it is of schema {0}, and this udperf reads {SCHEMA}; use the udperf that wrote it")]
-    OtherSchema(String),
+    /// Of another schema, by the udperf of this version.
+    #[error(
+        "it is of schema {0}, and udperf {own} reads {SCHEMA}; {advice}",
+        own = env!("CARGO_PKG_VERSION"),
+        advice = upgrade(.1.as_deref())
+    )]
+    OtherSchema(String, Option<String>),
     /// Ours, but without cells that can be compared.
     #[error("it is of kind '{0}'; give one of bench, blast, load or ping")]
     NoCells(String),
@@ -46,10 +50,19 @@ impl ReadError {
     }
 }
 
+fn upgrade(writer: Option<&str>) -> String {
+    match writer {
+        Some(version) => format!("install udperf {version}, which wrote it, or later"),
+        None => "install a later udperf".to_owned(),
+    }
+}
+
 #[derive(Deserialize)]
 struct Head {
     schema: Option<String>,
     kind: Option<String>,
+    #[serde(default)]
+    tool: Value,
 }
 
 /// Kinds of documents whose cells are the result; those of a search are its steps.
@@ -122,7 +135,10 @@ pub(crate) fn kind(text: &str) -> Result<String, ReadError> {
     let found = head.schema.ok_or(ReadError::Foreign)?;
     match found.as_str() {
         SCHEMA => Ok(strip_control(&head.kind.unwrap_or_default())),
-        ours if ours.starts_with("udperf/") => Err(ReadError::OtherSchema(strip_control(ours))),
+        ours if ours.starts_with("udperf/") => {
+            let version = head.tool["version"].as_str().map(strip_control);
+            Err(ReadError::OtherSchema(strip_control(ours), version))
+        }
         _ => Err(ReadError::Foreign),
     }
 }
@@ -272,7 +288,10 @@ mod tests {
             edited[field] = json!(value);
             error(&edited.to_string())
         };
-        assert_eq!(edited("schema", "udperf/2"), ReadError::OtherSchema("udperf/2".to_owned()));
+        assert_eq!(
+            edited("schema", "udperf/2"),
+            ReadError::OtherSchema("udperf/2".to_owned(), Some("0.1.0".to_owned()))
+        );
         assert_eq!(edited("kind", "sink"), ReadError::NoCells("sink".to_owned()));
         for (path, value, is_read) in [
             ("/ledger/sent", json!(-3), false),

@@ -17,6 +17,8 @@ pub(crate) const SCENARIO_RESULT: &str = include_str!("../../docs/schema/scenari
 pub(crate) const SCENARIO_FILE: &str = include_str!("../../docs/schema/scenario-file.json");
 /// Of a doctor.
 pub(crate) const DOCTOR: &str = include_str!("../../docs/schema/doctor.json");
+/// Of a selftest.
+pub(crate) const SELFTEST: &str = include_str!("../../docs/schema/selftest.json");
 
 #[cfg(test)]
 pub(crate) fn schema_of<T: schemars::JsonSchema>(title: &str) -> serde_json::Value {

@@ -3,13 +3,14 @@
 use super::{CommandDocument, ScenarioDocument, ScenarioStep};
 use crate::compare::Comparison;
 use crate::compare::formats as verdict;
-use crate::document::{Gate, Report};
+use crate::document::{Found, Gate, Report, SearchDocument, TrialVerdict};
 use crate::report::RenderError;
 use crate::report::checks::fail_if::gate_rows;
 use crate::report::format::junit::{self, Case, CaseOutcome, Suite};
 use crate::report::format::text::Style;
 use crate::report::format::text::style::{Color, Styler, align, counted, wrap};
 use crate::report::format::{Document, Format, csv, html, markdown};
+use crate::unit::show_pps;
 
 impl Document for ScenarioDocument {
     /// Arbitrary order.
@@ -128,7 +129,7 @@ fn to_html(run: &ScenarioDocument) -> Result<String, RenderError> {
     let rows: Vec<_> = run.steps.iter().map(|step| row(step, Styler { color: false })).collect();
     let tag = if run.exit == 0 { "p class=\"valid\"" } else { "p class=\"invalid\"" };
     let mut body = html::element("h1", &title) + &html::element(tag, &summary(run));
-    body += &html::table(&[], &COLUMNS, &rows);
+    body += &format!("<div class=\"reasons\">{}</div>", html::table(&[], &COLUMNS, &rows));
     for (at, step) in run.steps.iter().enumerate() {
         let number = format!("step {} of {}", at + 1, run.steps.len());
         let name = format!("{number} · {} · {}", step.name, step.result);
@@ -163,7 +164,7 @@ fn to_junit(run: &ScenarioDocument) -> String {
     junit::render(&format!("udperf run {}", run.file), &suites)
 }
 
-/// A case for the step, and one for each of its conditions and figures.
+/// A case for the step, and one for each of its conditions, goals and figures.
 fn suite(step: &ScenarioStep) -> Suite {
     let outcome = match step.exit {
         None => CaseOutcome::Skipped,
@@ -182,7 +183,10 @@ fn suite(step: &ScenarioStep) -> Suite {
             cases.extend(rows.map(|(row, gate)| gate_case(&row, gate)));
         }
         Some(CommandDocument::Verdict(verdict)) => cases.extend(verdict_cases(verdict)),
-        Some(CommandDocument::Search(_)) | None => {}
+        Some(CommandDocument::Search(search)) => {
+            cases.extend(search.searches.iter().flat_map(|found| goal_cases(search, found)));
+        }
+        None => {}
     }
     cases.extend(step.verdict.iter().flat_map(|verdict| verdict_cases(verdict)));
     Suite { name: step.name.clone(), cases }
@@ -197,6 +201,41 @@ fn gate_case(row: &[String], gate: &Gate) -> Case {
     };
     let message = format!("{result}: {value} in {cell}");
     Case { name: format!("{cell} {}", gate.expr), message, outcome }
+}
+
+/// A case for each goal of a search: whether it held at the rate that was found. If no rate passed,
+/// a goal fails unless the lowest rate that was tried failed by another goal alone.
+fn goal_cases(search: &SearchDocument, found: &Found) -> Vec<Case> {
+    let lowest = found.trials.iter().filter(|trial| trial.verdict != TrialVerdict::Pass);
+    let lowest = lowest.min_by(|a, b| a.rate_pps.total_cmp(&b.rate_pps));
+    let trial = match found.low_pps {
+        Some(low) => found
+            .trials
+            .iter()
+            .rfind(|trial| trial.rate_pps == low && trial.verdict == TrialVerdict::Pass),
+        None => lowest,
+    };
+    let reason = trial.and_then(|trial| trial.reason.as_deref()).unwrap_or_default();
+    let is_named = |goal: &str| reason.contains(&format!("{}:", goal.trim()));
+    let any_named = search.goals.iter().any(|goal| is_named(goal));
+    let case = |(at, goal): (usize, &String)| {
+        let figure = trial.and_then(|trial| trial.figures.goals.get(at).cloned().flatten());
+        let figure = figure.unwrap_or_else(|| "unknown".to_owned());
+        let rate = trial.map(|trial| format!(" at {}", show_pps(trial.rate_pps)));
+        let rate = rate.unwrap_or_default();
+        let (outcome, message) = match found.low_pps {
+            Some(_) => (CaseOutcome::Passed, format!("passed: {figure}{rate}")),
+            None if any_named && !is_named(goal) => {
+                (CaseOutcome::Passed, format!("passed: {figure}{rate}; no rate passed all goals"))
+            }
+            None => {
+                (CaseOutcome::Failed("goal"), format!("no rate passed: {figure}{rate}; {reason}"))
+            }
+        };
+        let message = message.trim_end_matches("; ").to_owned();
+        Case { name: format!("{} {goal}", found.id), message, outcome }
+    };
+    search.goals.iter().enumerate().map(case).collect()
 }
 
 /// The cases of a comparison, with the cell in each name.

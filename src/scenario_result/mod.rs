@@ -16,7 +16,6 @@ use crate::compare::Comparison;
 use crate::compare::other::Other;
 use crate::compare::store::{SCENARIO_RESULT, StoreError, of_file};
 use crate::document::{Head, Report, SearchDocument};
-use crate::report::checks::validity::ends_invalid;
 use crate::report::read::{ReadError, WITH_CELLS, kind, of_kind, read};
 pub(crate) use format::heading;
 
@@ -93,7 +92,9 @@ impl CommandDocument {
         match Other::read(&kind, text)? {
             Other::Verdict(comparison) => Ok(Self::Verdict(comparison)),
             Other::Search(search) => Ok(Self::Search(search)),
-            Other::Sink(_) | Other::Echo(_) | Other::Doctor(_) => Err(ReadError::NoCells(kind)),
+            Other::Sink(_) | Other::Echo(_) | Other::Doctor(_) | Other::Selftest(_) => {
+                Err(ReadError::NoCells(kind))
+            }
         }
     }
 
@@ -107,6 +108,12 @@ impl CommandDocument {
     }
 }
 
+/// The document of a step that measured cells.
+pub(crate) fn run_of<'a>(steps: &'a [ScenarioStep], name: &str) -> Option<&'a CommandDocument> {
+    let step = steps.iter().find(|one| one.name == name)?;
+    step.document.as_ref().filter(|document| matches!(document, CommandDocument::Run(_)))
+}
+
 impl ScenarioDocument {
     /// Reads it from a file. `None` if the file is another document, or no document.
     pub(crate) fn read(path: &Path) -> Option<Result<Self, StoreError>> {
@@ -118,13 +125,12 @@ impl ScenarioDocument {
 
     /// The document of a step that measured cells.
     pub(crate) fn document_of(&self, step: &str) -> Option<&CommandDocument> {
-        let step = self.steps.iter().find(|one| one.name == step)?;
-        step.document.as_ref().filter(|document| matches!(document, CommandDocument::Run(_)))
+        run_of(&self.steps, step)
     }
 
     /// Whether a run of a step is invalid.
     pub(crate) fn is_invalid(&self) -> bool {
         let documents = self.steps.iter().filter_map(|step| step.document.as_ref());
-        documents.filter_map(CommandDocument::report).any(|report| ends_invalid(report, false))
+        documents.filter_map(CommandDocument::report).any(|report| !report.valid)
     }
 }

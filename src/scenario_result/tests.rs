@@ -98,6 +98,8 @@ fn each_step_is_a_suite() {
         "run: plain/64/50% p99: failure",
         "run: plain/512/max cell: failure",
         "search: step: system-out",
+        "search: plain/64 loss<=0.1%: system-out",
+        "search: plain/64 p99<=200us: system-out",
         "verdict: step: failure",
         "verdict: plain/64/max rx_pps: failure",
         "verdict: plain/64/max loss: system-out",
@@ -108,6 +110,30 @@ fn each_step_is_a_suite() {
         "none: step: skipped",
     ];
     assert_eq!(cases, expected);
+}
+
+#[test]
+fn goals_of_a_search_are_cases_that_fail_if_no_rate_passed() {
+    let mut document = steps();
+    let Some(CommandDocument::Search(search)) = &mut document.steps[1].document else { panic!() };
+    let found = &mut search.searches[0];
+    found.low_pps = None;
+    found.trials.remove(0);
+    let outcomes = |document: &ScenarioDocument| {
+        let xml = rendered(document, "junit");
+        let parsed = roxmltree::Document::parse(&xml).unwrap();
+        let cases = parsed.descendants().filter(|node| node.has_tag_name("testcase"));
+        let of_goal = cases.filter(|case| case.attribute("name").unwrap().contains("<="));
+        let outcome = |case: roxmltree::Node<'_, '_>| {
+            case.first_element_child().unwrap().tag_name().name().to_owned()
+        };
+        of_goal.map(outcome).collect::<Vec<_>>()
+    };
+    // The first trial at the lowest rate was disturbed, and names no goal.
+    assert_eq!(outcomes(&document), ["failure", "failure"]);
+    let Some(CommandDocument::Search(search)) = &mut document.steps[1].document else { panic!() };
+    search.searches[0].trials.drain(..2);
+    assert_eq!(outcomes(&document), ["failure", "system-out"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use crate::document::{Capacity, CapacityLimit, CapacityStep, Cell};
 use crate::report::checks::validity::missed_share;
 use crate::search::judge::stalled;
-use crate::search::limit::{Failure, evidence, is_busy};
+use crate::search::limit::{Failure, evidence, figures, is_busy};
 use crate::unit::{Nanos, show_requests};
 
 /// Share of requests that may stay without an answer. Arbitrary: as much as a valid run may miss of
@@ -122,7 +122,7 @@ impl CapacityProbe {
 
     /// The rate of the closed loop; `None` if it was answered nothing.
     fn closed_rate(&self) -> Option<f64> {
-        let rates = self.closed().filter_map(|step| step.answered_per_s);
+        let rates = self.closed().filter_map(closed_rate);
         rates.reduce(f64::max).filter(|rate| *rate > 0.0)
     }
 
@@ -133,7 +133,7 @@ impl CapacityProbe {
         let Some(last) = closed.last() else { return Some(first) };
         let next = last.outstanding.and_then(|window| u32::try_from(window * 2).ok());
         let best = |steps: &[&CapacityStep]| {
-            steps.iter().filter_map(|step| step.answered_per_s).fold(0.0, f64::max)
+            steps.iter().filter_map(|step| closed_rate(step)).fold(0.0, f64::max)
         };
         // A single step may have been disturbed.
         let (before, latest) = closed.split_at(closed.len().saturating_sub(2));
@@ -194,30 +194,9 @@ impl CapacityProbe {
     }
 
     fn judge(&self, request: ProbeRequest, cell: &Cell) -> (CapacityStep, Option<Failure>) {
-        let exchange = cell.exchange.as_ref();
-        let requests = exchange.map_or(0, |exchange| exchange.requests);
-        let answered = exchange.map_or(0, |exchange| exchange.matched);
-        let errors = exchange.map_or(0, |exchange| exchange.errors.values().sum());
-        let latency = cell.latency.as_ref();
-        let seconds = cell.elapsed_ns as f64 / 1e9;
-        let per_second = |count: u64| (seconds > 0.0).then(|| count as f64 / seconds);
-        let lost = requests.saturating_sub(answered) as f64;
-        let mut step = CapacityStep {
-            time_ns: cell.elapsed_ns,
-            requests,
-            answered,
-            errors: errors.min(answered),
-            after_window: cell.rx.as_ref().and_then(|rx| rx.datagrams_after_window),
-            timeout_ns: request.timeout.0,
-            sent_per_s: per_second(requests),
-            answered_per_s: per_second(answered),
-            loss: (requests > 0).then(|| lost / requests as f64),
-            p50_ns: latency.and_then(|latency| latency.p50_ns),
-            p99_ns: latency.and_then(|latency| latency.p99_ns),
-            server: cell.server,
-            ..CapacityStep::default()
-        };
-        let is_lossy = lost > requests as f64 * LOSS_LIMIT || answered == 0;
+        let mut step = CapacityStep { timeout_ns: request.timeout.0, ..figures(cell) };
+        let lost = step.requests.saturating_sub(step.answered) as f64;
+        let is_lossy = lost > step.requests as f64 * LOSS_LIMIT || step.answered == 0;
         let failure = match request.load {
             ProbeLoad::Closed(window) => {
                 step.outstanding = Some(window.into());
@@ -267,6 +246,20 @@ impl CapacityProbe {
         }
     }
 
+    /// What is known if no rate failed for a reason that shows the limit.
+    fn without_limit(&self) -> String {
+        let text = match (self.low, self.high) {
+            (Some((rate, _)), _) => {
+                format!("{} held, no higher rate was tried", show_requests(rate))
+            }
+            (None, Some(rate)) => {
+                format!("{} did not hold, no lower rate was tried", show_requests(rate))
+            }
+            (None, None) => "no rate was tried".to_owned(),
+        };
+        text + "; use --rate to try one"
+    }
+
     /// What the steps show after so much time.
     pub(crate) fn finish(self, time: Nanos, interrupted: bool) -> Capacity {
         let cut_short_because = match (interrupted, self.is_out_of_time) {
@@ -281,11 +274,7 @@ impl CapacityProbe {
                 (None, "no request was answered; check address, port and requests".to_owned())
             }
             Some(limit) => limit,
-            None => {
-                let highest = self.low.map_or(0.0, |(rate, _)| rate);
-                let text = format!("{} held, no higher rate was tried", show_requests(highest));
-                (None, text + "; use --rate to try one")
-            }
+            None => (None, self.without_limit()),
         };
         Capacity {
             requests_per_s: self.low.map(|(_, answered)| answered),
@@ -297,6 +286,20 @@ impl CapacityProbe {
             cut_short_because: cut_short_because.map(str::to_owned),
             steps: self.steps,
         }
+    }
+}
+
+/// The rate at which a step of the closed loop was answered. Answers after its end do not count: as
+/// many as were in flight come then, whatever the rate. If all come then, each took about the
+/// median.
+fn closed_rate(step: &CapacityStep) -> Option<f64> {
+    let Some(after) = step.after_window else { return step.answered_per_s };
+    match step.answered.saturating_sub(after) {
+        0 if step.answered > 0 => {
+            let usual = Nanos(step.p50_ns?).as_secs_f64();
+            Some(step.outstanding? as f64 / usual).filter(|rate| rate.is_finite())
+        }
+        in_time => Some(in_time as f64 / Nanos(step.time_ns).as_secs_f64()),
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod capacity;
 mod disturbance;
 mod found;
 mod judge;
-mod limit;
+pub(crate) mod limit;
 mod machine;
 #[cfg(test)]
 mod tests;

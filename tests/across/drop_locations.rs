@@ -93,12 +93,15 @@ fn closed_ports_and_wrong_checksums_are_charged_to_the_datagram() {
                 let cell = only(&report);
                 let id = format!("{place} {words}: {}, {}", cell["ledger"], cell["kernel"]);
                 let counted = udp(&nets, counter) - before;
-                assert_eq!((counted, met(&nets) - met_before), (300, 300), "{id}");
+                assert_eq!(met(&nets) - met_before, 300, "{id}");
+                // The checksum that the rule writes is right for one datagram in 65,536.
+                let by_chance = if place == "checksum" { 2 } else { 0 };
+                assert!((300 - by_chance..=300).contains(&counted), "{id}: {counted}");
                 assert_eq!(number(cell, "ledger.sent"), 3_000, "{id}");
-                assert_eq!(at(cell, place), 300, "{id}");
+                assert_eq!(at(cell, place), counted, "{id}");
                 assert_eq!(number(cell, "ledger.unaccounted"), 0, "{id}");
                 let elsewhere = at(cell, "receive_buffer") + at(cell, "backlog");
-                assert_eq!(located(cell), 300 + elsewhere, "{id}");
+                assert_eq!(located(cell), counted + elsewhere, "{id}");
                 assert_eq!(cell["ledger"]["shared"], Value::Array(Vec::new()), "{id}");
                 assert_eq!(cell["ledger"]["estimated"], Value::Array(Vec::new()), "{id}");
                 let told = codes(&report).contains(&"shared_counters".to_owned());

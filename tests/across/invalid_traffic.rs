@@ -52,8 +52,8 @@ impl Victim {
 }
 
 /// What clients have said to a sink.
-struct Recorded {
-    messages: Vec<Vec<u8>>,
+pub(super) struct Recorded {
+    pub(super) messages: Vec<Vec<u8>>,
     /// From where, as the sink knows it.
     from: Vec<SocketAddr>,
 }
@@ -61,10 +61,15 @@ struct Recorded {
 impl Recorded {
     /// Two whole runs.
     fn of(victim: &Victim) -> Self {
+        Self::through("127.0.0.1", victim.sink.at, &victim.client)
+    }
+
+    /// Two whole runs through a relay at this address.
+    pub(super) fn through(relay_ip: &str, sink: SocketAddr, client: &str) -> Self {
         let (mut messages, mut from) = (Vec::new(), Vec::new());
         for way in ["", "--reverse"] {
-            let relay = Relay::start(any("127.0.0.1"), victim.sink.at, Orders::default()).unwrap();
-            let words = format!("-e plain -n 500 -r 5k {way} {}", victim.client);
+            let relay = Relay::start(any(relay_ip), sink, Orders::default()).unwrap();
+            let words = format!("-e plain -n 500 -r 5k {way} {client}");
             report(&Place::here(), relay.at, &words);
             let account = relay.stop().sound();
             // The first source is that of the first words; others show themselves, or send data.
@@ -84,7 +89,7 @@ impl Recorded {
 }
 
 /// One datagram of abuse.
-fn abuse(random: &mut Rng, recorded: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn abuse(random: &mut Rng, recorded: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = if random.u64(..3) == 0 {
         let len = random.usize(..1_400);
         let mut bytes: Vec<u8> = (0..len).map(|_| random.u8(..)).collect();

@@ -12,7 +12,8 @@
 //! - `killed_ends`: one end is killed; `unreachable_client`: its kernel sends ICMP errors
 //! - `outages`: a path that fails and recovers
 //! - `leaks`: sessions that are opened and abandoned
-//! - `invalid_traffic`: random, damaged and replayed datagrams sent to a sink
+//! - `invalid_traffic`: random, damaged and replayed datagrams sent to a sink; `abuse`: these, abandoned
+//!   and slow sessions, killed and stopped clients, all at once
 //! - `reply_address`: a sink bound to every address answers from the one that was called
 //! - `clocks`: ends with different clocks; `slow_path`: delays longer than the silence timeouts
 //! - `connection_errors`: no sink, no answer, the wrong key
@@ -28,6 +29,7 @@ mod common;
 #[path = "../common/relay.rs"]
 mod relay;
 
+mod abuse;
 mod clocks;
 mod connection_errors;
 mod damage;

@@ -84,7 +84,7 @@ impl Proc {
     }
 
     #[allow(unsafe_code)]
-    fn signal(&self, signal: libc::c_int) {
+    pub fn signal(&self, signal: libc::c_int) {
         let pid = libc::pid_t::try_from(self.id()).unwrap();
         // SAFETY: kill(2) takes numbers; the child is not waited for yet, so its id is its own.
         unsafe { libc::kill(pid, signal) };

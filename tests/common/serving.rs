@@ -2,7 +2,7 @@
 #![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde_json::Value;
 
@@ -28,6 +28,11 @@ impl Serving {
     pub fn of(kind: &str, words: &str) -> Self {
         let mut command = super::udperf();
         command.args([kind, "-q", "-J", "-p", "0"]).args(words.split_whitespace());
+        Self::of_command(kind, command)
+    }
+
+    /// The same with a command that becomes one that listens.
+    pub fn of_command(kind: &str, mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());

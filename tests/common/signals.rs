@@ -20,7 +20,9 @@ pub fn until_stopped(process: u32) {
     // Field 3 of proc(5).
     let is_stopped = |task: &fs::DirEntry| {
         let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        assert!(!state.starts_with('Z'), "process {process} has ended and was not stopped");
+        state.starts_with('T')
     };
     let folder = format!("/proc/{process}/task");
     while !fs::read_dir(&folder).unwrap().flatten().all(|task| is_stopped(&task)) {

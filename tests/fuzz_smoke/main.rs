@@ -3,11 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::cell::Cell;
+use std::path::Path;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 mod payload;
+mod stored;
 mod targets;
 
 /// Pseudo-random and mutated inputs for each target. Arbitrary: a second or two of them.
@@ -24,11 +26,20 @@ thread_local! {
 /// Of so many inputs, one is tried as a histogram. Arbitrary: a few seconds of them.
 const HISTOGRAMS_ONE_IN: usize = 64;
 
-/// Bytes of any kind: noise, and real inputs with something changed.
-fn inputs(real: &[Vec<u8>], mut each: impl FnMut(&[u8])) {
+/// Bytes of any kind: the corpus of the fuzz target, noise, and real inputs with something changed.
+fn inputs(target: &str, real: &[Vec<u8>], each: impl FnMut(&[u8])) {
+    some_inputs(target, 1, real, each);
+}
+
+/// The same, but only one in so many of noise and changed inputs.
+fn some_inputs(target: &str, one_in: usize, real: &[Vec<u8>], mut each: impl FnMut(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    for file in std::fs::read_dir(&corpus).into_iter().flatten() {
+        each(&std::fs::read(file.unwrap().path()).unwrap());
+    }
     let mut random = fastrand::Rng::with_seed(0);
     let mut next = || random.u64(..);
-    for round in 0..COUNT.get() {
+    for round in 0..COUNT.get() / one_in {
         let pick = next() as usize % real.len();
         let mut bytes = match round % 3 {
             0 => (0..next() % 64).map(|_| next() as u8).collect(),
@@ -50,14 +61,14 @@ fn inputs(real: &[Vec<u8>], mut each: impl FnMut(&[u8])) {
 #[test]
 fn headers() {
     let real = vec![vec![0; 16], vec![0xFF; 18], (0..64).collect()];
-    inputs(&real, targets::header);
+    inputs("header", &real, targets::header);
 }
 
 #[test]
 fn control_messages() {
     let control = targets::Control::new();
     let mut accepted = 0;
-    inputs(&control.samples(), |bytes| accepted += control.decode(bytes));
+    inputs("control", &control.samples(), |bytes| accepted += control.decode(bytes));
     // Unchanged samples are among the inputs, so the decoder got beyond its first checks.
     assert!(accepted > COUNT.get() / 20, "{accepted}");
 }
@@ -66,7 +77,7 @@ fn control_messages() {
 fn both_ends_of_a_session() {
     let mut control = targets::Control::new();
     let samples = control.samples();
-    inputs(&samples, |bytes| control.converse(bytes));
+    inputs("control", &samples, |bytes| control.converse(bytes));
 }
 
 #[test]
@@ -75,7 +86,7 @@ fn bodies() {
     // text. src/remote/client/bodies.rs changes whole ones of every kind.
     let real = [vec![0], vec![6], b"\x09\x02no".to_vec(), vec![2, 1]];
     let mut read = 0;
-    inputs(&real, |bytes| read += usize::from(targets::bodies(bytes)));
+    inputs("bodies", &real, |bytes| read += usize::from(targets::bodies(bytes)));
     assert!(read > COUNT.get() / 20, "{read}");
 }
 
@@ -91,13 +102,10 @@ fn histograms() {
     endless[4..8].fill(0xFF);
     assert!(!documents.histogram(&endless));
     let real = [documents.sample(), plain.clone(), plain[4..].to_vec()];
-    let (mut round, mut read) = (0, 0);
-    inputs(&real, |bytes| {
-        round += 1;
-        // Each is inflated, read and written several times.
-        if round % HISTOGRAMS_ONE_IN == 0 {
-            read += usize::from(documents.histogram(bytes));
-        }
+    let mut read = 0;
+    // Each is inflated, read and written several times.
+    some_inputs("histograms", HISTOGRAMS_ONE_IN, &real, |bytes| {
+        read += usize::from(documents.histogram(bytes));
     });
     assert!(read > COUNT.get() / HISTOGRAMS_ONE_IN / 20, "{read}");
 }
@@ -106,7 +114,7 @@ fn histograms() {
 fn replies() {
     let mut replies = payload::Replies::new();
     let mut heard = 0;
-    inputs(&replies.samples(), |bytes| heard += usize::from(replies.hear(bytes)));
+    inputs("replies", &replies.samples(), |bytes| heard += usize::from(replies.hear(bytes)));
     assert!(heard > COUNT.get() / 20, "{heard}");
 }
 
@@ -162,7 +170,7 @@ fn captures() {
     let mut read = 0;
     let real = [PCAP.to_vec(), PCAPNG.to_vec(), encapsulated()];
     assert!(real.iter().all(|bytes| payload::capture(bytes)));
-    inputs(&real, |bytes| read += usize::from(payload::capture(bytes)));
+    inputs("capture", &real, |bytes| read += usize::from(payload::capture(bytes)));
     assert!(read > COUNT.get() / 20, "{read}");
 }
 
@@ -178,7 +186,7 @@ fn templates() {
     ];
     let mut compiled = 0;
     let real = real.map(|text| text.as_bytes().to_vec());
-    inputs(&real, |bytes| compiled += payload::template(bytes));
+    inputs("template", &real, |bytes| compiled += payload::template(bytes));
     assert!(compiled > COUNT.get() / 20, "{compiled}");
 }
 
@@ -199,14 +207,105 @@ fn rules() {
     ];
     let real = real.map(|text| text.as_bytes().to_vec());
     let mut parsed = 0;
-    inputs(&real, |bytes| parsed += usize::from(payload::rule(bytes)));
+    inputs("rules", &real, |bytes| parsed += usize::from(payload::rule(bytes)));
     assert!(parsed > COUNT.get() / 20, "{parsed}");
+}
+
+#[test]
+fn names_files() {
+    let real: [&[u8]; 4] = [
+        b"a.test A\n; comment\nb.test AAAA\n\nc.test\n",
+        b"a.test A +ecs=10.1.0.0/16\n*.x MX\n",
+        b"10.0.0.0/8\n10.128.0.0/9\n",
+        b"\\046\\000a.test TYPE65280\n. NS\n",
+    ];
+    let mut read = 0;
+    inputs("names", &real.map(<[u8]>::to_vec), |bytes| read += payload::names(bytes));
+    assert!(read > COUNT.get() / 20, "{read}");
+}
+
+#[test]
+fn presets() {
+    let real = [
+        "\0a.test\nAAAA\n10.1.0.0/16\n65001:0a0b",
+        "\u{1}user{counter:dec6}",
+        "\u{2}/a/b?unit=c",
+        "\u{3}/temp",
+        "\u{4}a:{random:dec}|c",
+        "\u{5}a {id}",
+        "\u{6}sip:a@b.test;transport=udp",
+        "\u{7}secret",
+        "\u{8}public\n1.3.6.1.2.1.1.1.0",
+        "\u{9}boot/file",
+        "\n64",
+        "\u{b}32",
+    ];
+    let mut read = 0;
+    let real = real.map(|text| text.as_bytes().to_vec());
+    real.iter().for_each(|bytes| assert!(payload::preset(bytes), "{bytes:?}"));
+    inputs("presets", &real, |bytes| read += usize::from(payload::preset(bytes)));
+    assert!(read > COUNT.get() / 20, "{read}");
+}
+
+#[test]
+fn second_requests() {
+    let real = [
+        "\0{id:hex4}{reply@0:2}\n41@0\nAb",
+        "\u{1}01 {reply@1:4}\n\n\u{1}abcdefgh",
+        "\u{2}x{reply@4:4}\n6162@1\nxabcdefg",
+        "\u{4}y{reply@0:1}\n61@0\nab",
+    ];
+    let mut read = 0;
+    let real = real.map(|text| text.as_bytes().to_vec());
+    inputs("second", &real, |bytes| read += usize::from(payload::second(bytes)));
+    assert!(read > COUNT.get() / 20, "{read}");
+}
+
+/// Of so many inputs, one is tried as a document. Arbitrary: a few seconds of them.
+const DOCUMENTS_ONE_IN: usize = 500;
+
+#[test]
+fn documents() {
+    for text in stored::DOCUMENTS {
+        assert!(stored::document(text.as_bytes()), "{}", &text[..60]);
+    }
+    let edits: Vec<_> = (0..11).map(|base| [&[base][..], &[base; 36]].concat()).collect();
+    let mut read = 0;
+    some_inputs("documents", DOCUMENTS_ONE_IN, &edits, |bytes| {
+        read += usize::from(stored::document(bytes));
+    });
+    assert!(read > COUNT.get() / DOCUMENTS_ONE_IN / 20, "{read}");
+}
+
+/// Of so many inputs, one is tried as arguments, since clap builds all commands for each.
+const ARGUMENTS_ONE_IN: usize = 200;
+
+#[test]
+fn scenarios() {
+    let example = include_bytes!("../../src/cli/commands/scenario_file/example.toml");
+    assert!(stored::scenario(example));
+    let mut read = 0;
+    some_inputs("scenario", ARGUMENTS_ONE_IN, &[example.to_vec()], |bytes| {
+        read += usize::from(stored::scenario(bytes));
+    });
+    assert!(read > COUNT.get() / ARGUMENTS_ONE_IN / 20, "{read}");
+}
+
+#[test]
+fn arguments() {
+    let real = b"load\n127.0.0.1:53\n--preset\ndns\n--rate\n1k\n--timeout\n2s\n-P\n2";
+    assert!(stored::arguments(real));
+    let mut read = 0;
+    some_inputs("arguments", ARGUMENTS_ONE_IN, &[real.to_vec()], |bytes| {
+        read += usize::from(stored::arguments(bytes));
+    });
+    assert!(read > COUNT.get() / ARGUMENTS_ONE_IN / 20, "{read}");
 }
 
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn every_target_with_many_inputs() {
-    let targets: [fn(); 9] = [
+    let targets: [fn(); 15] = [
         headers,
         control_messages,
         both_ends_of_a_session,
@@ -216,6 +315,12 @@ fn every_target_with_many_inputs() {
         captures,
         templates,
         rules,
+        names_files,
+        presets,
+        second_requests,
+        documents,
+        scenarios,
+        arguments,
     ];
     std::thread::scope(|scope| {
         for target in targets {

@@ -1,27 +1,33 @@
 //! What is done with bytes that claim to be replies, captures or templates: shared by these tests
 //! and the fuzz targets in `fuzz/`.
 
+use std::sync::Arc;
+
 use udperf::payload::{
-    Dns, ErrorRule, MatchRule, Matching, Preset, ReplyRule, RequestSource, Requests, Role, Spec,
+    BytesAt, Dns, EdnsOptions, ErrorRule, MatchRule, Matching, Names, Preset, ReplyRule,
+    RequestSource, Requests, Role, SecondRequest, Spec, Then, answer_ping, ping_server,
 };
 
 /// Seed of all requests.
 const SEED: u64 = 7;
 
+/// The longest datagram of IPv4 in bytes: its 65,535 less both headers.
+const MAX_PAYLOAD: usize = 65_507;
+
 /// Each protocol, and rules without one.
 pub(crate) struct Replies {
-    all: Vec<(Requests, Matching)>,
+    all: Vec<(Requests, Matching, Option<SecondRequest>)>,
     scratch: Vec<u8>,
 }
 
 impl Replies {
     pub(crate) fn new() -> Self {
         let presets = [
-            Preset::Dns(Dns::of("www.example.com")),
+            Preset::Dns(with_cookie()),
             Preset::Ntp,
             Preset::Stun { fingerprint: true },
             Preset::Memcached { key: "key".to_owned() },
-            Preset::Coap { path: "a/b".to_owned(), confirmable: true },
+            Preset::Coap { path: "a/b".to_owned(), confirmable: true, blocks: 1 },
             Preset::QuicVn,
             Preset::A2s,
             Preset::Sip { uri: "sip:a.test".to_owned() },
@@ -41,16 +47,20 @@ impl Replies {
             text("ping", MatchRule::None),
         ];
         let presets = presets.map(|preset| Spec::of(RequestSource::Preset(preset)));
-        let all: Vec<_> =
-            presets.iter().chain(&rules).map(|spec| spec.compile(SEED).unwrap()).collect();
-        let longest = all.iter().map(|(requests, _)| requests.largest).max().unwrap();
+        let compile = |spec: &Spec| {
+            let (mut requests, mut matching) = spec.compile(SEED).unwrap();
+            let second = spec.compile_second(SEED, &mut requests, &mut matching).unwrap();
+            (requests, matching, second)
+        };
+        let all: Vec<_> = presets.iter().chain(&rules).map(compile).collect();
+        let longest = all.iter().map(|(requests, ..)| requests.largest).max().unwrap();
         Self { all, scratch: vec![0; longest] }
     }
 
     /// Replies as servers send them to request 1 with id 0, and the requests, which are echoes.
     pub(crate) fn samples(&self) -> Vec<Vec<u8>> {
         let mut samples = Vec::new();
-        for (requests, _) in &self.all {
+        for (requests, ..) in &self.all {
             let mut slot = vec![0; requests.largest];
             let len = requests.write(1, 0, 0, &mut slot);
             slot.truncate(len);
@@ -88,7 +98,17 @@ impl Replies {
     /// Whether these bytes are a reply of any protocol.
     pub(crate) fn hear(&mut self, bytes: &[u8]) -> bool {
         let mut is_reply = false;
-        for (requests, matching) in &self.all {
+        let mut answered = bytes.to_vec();
+        if answer_ping(&mut answered) {
+            assert!(ping_server(bytes, &answered).is_some());
+        }
+        for (requests, matching, second) in &self.all {
+            if let Some(second) = second {
+                let is_written = write_twice(second, bytes, requests.largest);
+                is_reply |= is_written && second.follows(bytes, 0);
+                second.follows(bytes, 1);
+                second.matching().answers(requests, 1, 0, 0, bytes, &mut self.scratch);
+            }
             if let Some(code) = matching.code_of(bytes) {
                 assert!(!matching.code_name(code).is_empty());
             }
@@ -103,7 +123,7 @@ impl Replies {
             scratch.fill(0xFF);
             assert_eq!(matching.answers(requests, 1, sent, 0, bytes, scratch), answers);
             let has_id = id.or_else(|| matching.short_id_of(bytes)).is_some();
-            assert!(!answers || has_id && matching.expects_reply());
+            assert!(!answers || has_id && matching.expects_reply(), "{matching:?}");
             let role = matching.role_of(bytes);
             assert!(!answers || !matches!(role, Role::Part { index: 1.., .. }));
             if answers && bits > 0 {
@@ -220,4 +240,160 @@ fn after(reply: &[u8], bytes: &[u8]) -> Option<u64> {
     let digits = (0..reply.len()).filter_map(|at| std::str::from_utf8(behind(at)?).ok());
     let all = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
     all.map(|digits| u64::from_str_radix(digits, 16).unwrap()).next()
+}
+
+/// Queries with a cookie.
+fn with_cookie() -> Dns {
+    let mut options = EdnsOptions::default();
+    options.add_cookie(&[7; 8]).unwrap();
+    Dns { options, ..Dns::of("www.example.com") }
+}
+
+/// Whether a second request can be written after this reply; twice the same.
+fn write_twice(second: &SecondRequest, reply: &[u8], largest: usize) -> bool {
+    let (mut slot, mut again) = (vec![0; largest], vec![1; largest]);
+    let len = second.write((reply, 0), 1.into(), 2, 3, &mut slot);
+    assert_eq!(second.write((reply, 0), 1.into(), 2, 3, &mut again), len);
+    len.is_some_and(|len| {
+        assert!(len <= second.largest());
+        assert_eq!(slot[..len], again[..len]);
+        true
+    })
+}
+
+/// Any bytes as a file of names, with options that change its queries; of how many it was one. Each
+/// query is one question, which its own reply answers.
+pub(crate) fn names(bytes: &[u8]) -> usize {
+    let lines = Arc::new(bytes.to_vec());
+    let of =
+        |strict| Dns { names: Names::Lines { bytes: Arc::clone(&lines), strict }, ..with_cookie() };
+    let mut subnets = EdnsOptions::default();
+    let has_subnets = subnets.add_subnets(bytes, false).is_ok();
+    let plain = Dns { edns: None, options: EdnsOptions::default(), ..of(false) };
+    let labelled = Dns { random_subdomain: Some(8), ..plain.clone() };
+    let with_subnets = Dns { options: subnets, ..Dns::of("example.com") };
+    let mut count = 0;
+    let mut read = |dns: Dns| {
+        let spec = Spec::of(RequestSource::Preset(Preset::Dns(dns)));
+        let (requests, matching) = spec.compile(SEED).ok()?;
+        count += 1;
+        let (mut slot, mut scratch) = (vec![0; requests.largest], vec![0; requests.largest]);
+        for n in (0..requests.variants() as u64).take(MOST_LINES) {
+            let len = requests.write(n, 5, 0, &mut slot);
+            let reply = &mut slot[..len];
+            assert_eq!(question_end(reply).map(|end| end <= len), Some(true), "{n}");
+            reply[2] |= 0x80;
+            assert_eq!(matching.id_of(reply), Some(5));
+            assert!(matching.answers(&requests, n, 5, 0, reply, &mut scratch), "{n}: {reply:?}");
+        }
+        Some(requests.input.as_ref().map_or(0, |input| {
+            let left_out: u64 = input.left_out.values().sum();
+            assert_eq!(
+                (input.records, input.used),
+                (input.used + left_out, requests.variants() as u64)
+            );
+            left_out
+        }))
+    };
+    let left_out = read(plain);
+    let strict = read(of(true));
+    let lenient = read(of(false));
+    assert_eq!(
+        strict.is_some(),
+        lenient == Some(0),
+        "{lenient:?}, {}",
+        String::from_utf8_lossy(bytes)
+    );
+    assert!(left_out != Some(0) || strict.is_some() || bytes.contains(&b'+'));
+    read(labelled);
+    assert!(!has_subnets || read(with_subnets).is_some());
+    count
+}
+
+/// Lines of a file that are written. Arbitrary: a slow input finds no more.
+const MOST_LINES: usize = 64;
+
+/// Where the question of a query ends.
+fn question_end(query: &[u8]) -> Option<usize> {
+    assert_eq!(query.get(4..6)?, [0, 1]);
+    let mut at = 12;
+    loop {
+        match query.get(at)? {
+            0 => return Some(at + 5),
+            len @ 1..=63 => at += 1 + usize::from(*len),
+            _ => return None,
+        }
+    }
+}
+
+/// The presets with text of the user: the first byte chooses one, its lines are its text; whether
+/// it has requests. Each fits a datagram, and its description a line.
+pub(crate) fn preset(bytes: &[u8]) -> bool {
+    let (kind, text) = bytes.split_first().unwrap_or((&0, &[]));
+    let text = String::from_utf8_lossy(text).into_owned();
+    let mut lines = text.split('\n').map(str::to_owned);
+    let [first, second] = [(); 2].map(|()| lines.next().unwrap_or_default());
+    let preset = match kind % 12 {
+        0 => {
+            let mut options = EdnsOptions::default();
+            for line in lines {
+                let subnet = line.parse().map(|subnet| options.add_subnet(subnet).ok());
+                subnet.unwrap_or_else(|_| options.add(&line).ok());
+            }
+            Preset::Dns(Dns { rtype: second, options, ..Dns::of(&first) })
+        }
+        1 => Preset::Memcached { key: text },
+        2 => Preset::Coap { path: text, confirmable: false, blocks: 2 },
+        3 => Preset::Coap { path: text, confirmable: true, blocks: 1 },
+        4 => Preset::Statsd(text),
+        5 => Preset::Syslog(text),
+        6 => Preset::Sip { uri: text },
+        7 => Preset::Radius { secret: text },
+        8 => Preset::Snmp { community: first, oid: second },
+        9 => Preset::Tftp { path: text },
+        10 => Preset::Echo { size: text.parse().unwrap_or(16) },
+        _ => Preset::Ping { size: text.parse().unwrap_or(16) },
+    };
+    let spec = Spec::of(RequestSource::Preset(preset));
+    let Ok((mut requests, mut matching)) = spec.compile(SEED) else { return false };
+    spec.compile_second(SEED, &mut requests, &mut matching).unwrap();
+    assert!(!spec.to_string().contains(char::is_control), "{spec}");
+    let (mut slot, mut again) = (vec![0; requests.largest], vec![1; requests.largest]);
+    for n in [0, 1, 77] {
+        let len = requests.write(n, n, n, &mut slot);
+        assert!(len <= MAX_PAYLOAD && requests.write(n, n, n, &mut again) == len);
+        assert_eq!(slot[..len], again[..len]);
+    }
+    true
+}
+
+/// Bytes as a second request, a condition, and the reply to the first; whether these are valid.
+pub(crate) fn second(bytes: &[u8]) -> bool {
+    let (flags, bytes) = bytes.split_first().unwrap_or((&0, &[]));
+    let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
+    let [template, condition, reply] = [(); 3].map(|()| parts.next().unwrap_or_default());
+    let [template, condition] =
+        [template, condition].map(|part| String::from_utf8_lossy(part).into_owned());
+    let only_if = condition.parse::<BytesAt>();
+    if let Ok(rule) = &only_if {
+        assert_eq!(rule.to_string().parse(), Ok(rule.clone()));
+    }
+    let rules =
+        [MatchRule::Preset, MatchRule::IdAt(1), MatchRule::Any, MatchRule::After("a".to_owned())];
+    let rule = rules[usize::from(flags / 2 % 4)].clone();
+    let first = if rule == MatchRule::Any { "ping" } else { "{id:hex4}" };
+    let then = Some(Then { template, is_hex: flags % 2 == 1, only_if: only_if.ok() });
+    let spec = Spec { rule, then, ..Spec::of(RequestSource::Text(first.to_owned())) };
+    let (mut requests, mut matching) = spec.compile(SEED).unwrap();
+    let Ok(second) = spec.compile_second(SEED, &mut requests, &mut matching) else { return false };
+    let second = second.unwrap();
+    assert!(second.largest() <= requests.largest && requests.largest <= MAX_PAYLOAD);
+    second.follows(reply, 0);
+    write_twice(&second, reply, requests.largest);
+    let mut scratch = vec![0; requests.largest];
+    if let Some(id) = second.matching().id_of(reply) {
+        assert!(id <= requests.id_mask());
+        second.matching().answers(&requests, 1, id, 0, reply, &mut scratch);
+    }
+    true
 }

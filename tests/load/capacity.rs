@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use udperf::sys;
 
+use crate::common::serving::Serving;
 use crate::common::{cells, number, together, udperf};
 use crate::proc::{Done, PATIENCE, Proc};
 use crate::rig::{adds_up, only, run, run_aloud, settle};
@@ -206,4 +207,28 @@ fn both_settings_of_ab_have_the_same_rate() {
         assert_eq!((&only(&report)["rate"], &report["capacity"]), (&"1k".into(), &Value::Null));
     }
     server.end();
+}
+
+#[test]
+fn a_run_without_a_probe_names_its_limit_too() {
+    let _together = together();
+    let echo = Serving::of("echo", "-B 127.0.0.1 --drop 50%");
+    let at = format!("127.0.0.1:{}", echo.port);
+    // Without a schedule, the generator misses nothing.
+    let words = "--preset echo --outstanding 1 -n 40 --timeout 50ms";
+    let (done, report) = with_text(&at, words);
+    let done = done.expect(0);
+    let cell = only(&report);
+    assert!(number(cell, "exchange.timeouts") > 0, "{done:?}");
+    let limit = &cell["limit"];
+    assert_eq!(limit["limited_by"], "server", "{limit}");
+    assert!(limit["evidence"].as_str().is_some_and(|text| text.contains(" requests/s")), "{limit}");
+    let line = format!("Limit: server in {}: ", cell["id"].as_str().unwrap());
+    assert!(done.stdout.contains(&line), "{line}: {}", done.stdout);
+    // What held has none.
+    let echo = Serving::of("echo", "-B 127.0.0.1");
+    let at = format!("127.0.0.1:{}", echo.port);
+    let (done, report) = with_text(&at, "--preset echo --outstanding 1 -n 40");
+    assert!(only(&report)["limit"].is_null(), "{report}");
+    assert!(!done.expect(0).stdout.contains("Limit: "));
 }

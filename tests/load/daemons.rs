@@ -74,6 +74,11 @@ impl Daemon {
         }
     }
 
+    /// A file of its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// One request by hand, and its answer.
     pub fn ask(&self, request: &[u8]) -> Option<Vec<u8>> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

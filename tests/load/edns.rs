@@ -87,6 +87,83 @@ fn nsd_takes_options_and_repeats_cookies() {
     assert!(reply.windows(cookie.len()).any(|part| part == cookie), "{reply:02x?}");
 }
 
+/// The cookie of a query for `www.example.test` with no other options; empty without one.
+fn cookie_of(query: &[u8]) -> &[u8] {
+    // Header, question, OPT without its data, and the head of the option.
+    let data = &query[12 + 22..];
+    let (head, cookie) = (data.get(..15).unwrap(), data.get(15..).unwrap());
+    let (all, len) = (cookie.len() as u8 + 4, cookie.len() as u8);
+    assert_eq!(head[9..], [0, all, 0, 10, 0, len], "lengths of OPT and of the option");
+    cookie
+}
+
+#[test]
+fn each_port_sends_back_the_latest_cookie_of_the_server() {
+    let _together = together();
+    for (engine, words) in
+        [("plain", "-n 200 --outstanding 1"), ("batch", "-n 400 --outstanding 8 -P 4 --threads 2")]
+    {
+        // A double of RFC 7873: it refuses queries without its cookie, which differs in each reply.
+        let server = Recorder::start(|at, query| {
+            let (question, cookie) = (&query[12..34], cookie_of(query));
+            let (low, high) = if cookie.len() == 8 { (7, 1) } else { (0, 0) };
+            let header = [&query[..2], &[0x84, low], b"\0\x01\0\0\0\0\0\x01"].concat();
+            let opt = [0, 0, 41, 4, 208, high, 0, 0, 0, 0, 28, 0, 10, 0, 24];
+            let own = [[0xAA; 8], (at as u64).to_be_bytes()].concat();
+            vec![[&header[..], question, &opt, &cookie[..8], &own].concat()]
+        });
+        let words = format!("--preset dns --name www.example.test --cookie -e {engine} {words}");
+        let report = load(server.at, &words);
+        let queries = server.end();
+        let mut without = 0;
+        for (at, (port, query)) in queries.iter().enumerate() {
+            match cookie_of(query) {
+                [_, _, _, _, _, _, _, _] => without += 1,
+                cookie => {
+                    assert_eq!(cookie[..16], [&cookie[..8], &[0xAA; 8]].concat());
+                    let from = u64::from_be_bytes(cookie[16..].try_into().unwrap()) as usize;
+                    assert!(from < at && queries[from].0 == *port, "{words}: {from} {at}");
+                    // In a closed loop of 1, the latest reply is that to the query before.
+                    assert!(words.contains("-P") || from + 1 == at, "{from} {at}");
+                }
+            }
+        }
+        let cell = only(&report);
+        assert_eq!(number(cell, "exchange.matched"), queries.len() as u64);
+        assert_eq!(number(cell, "exchange.errors.BADCOOKIE"), without);
+        assert!((1..=200).contains(&without), "{without}");
+    }
+}
+
+#[test]
+fn nsd_gets_back_its_cookie() {
+    let _together = together();
+    let Some(nsd) = nsd("answer-cookie: yes\n") else { return };
+    let at = nsd.at;
+    let given = std::sync::Mutex::new(Vec::new());
+    // Passes queries on to NSD; its replies hold the question of the query.
+    let relay = Recorder::start(move |_, query| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(query, at).unwrap();
+        let mut slot = [0; 1_500];
+        let (len, _) = crate::shim::heard(&socket, &mut slot).unwrap();
+        let (cookie, mut given) = (cookie_of(query), given.lock().unwrap());
+        assert_eq!(
+            cookie.get(8..),
+            given.last().map_or(Some(&[][..]), |last: &Vec<u8>| Some(last.as_slice()))
+        );
+        // NSD puts OPT behind the answer, with the cookie as its only option.
+        given.push(slot[len - 16..len].to_vec());
+        vec![slot[..len].to_vec()]
+    });
+    let words =
+        "--preset dns --no-recursion --name www.example.test --cookie --outstanding 1 -n 50";
+    let report = load(relay.at, words);
+    assert_eq!(relay.end().len(), 50);
+    assert_eq!(number(only(&report), "exchange.matched"), 50);
+    assert_eq!(only(&report)["exchange"]["errors"], Value::Object(serde_json::Map::new()));
+}
+
 /// Puts another client's cookie into replies, or none.
 #[test]
 fn replies_with_the_cookie_of_another_client_are_unmatched() {

@@ -14,11 +14,13 @@
 //! - `replies`: replies that are large, incomplete or empty, or matched by protocol rules
 //! - `rules`: ids found by search, and replies judged by rules, on paths that harm them
 //! - `second`: exchanges of two requests
+//! - `exchanges`: CoAP, QUIC and DNS servers that want another request, real ones and doubles
 //! - `recorder`: a server that records its requests
 //! - `sources`: many source addresses
 //! - `failures`: closed ports, unsuitable requests, refused targets, interrupts
 //! - `capacity`: runs without a rate: the probe, and the cells at shares of what it found
 //! - `server_usage`: CPU time, memory and drops of the server's processes
+//! - `words`: the unit of rates in each report about requests
 //! - `edns`: options of EDNS, against a second encoder and a real server
 //! - `daemons`, `servers`, `presets`: real servers of DNS, memcached, NTP, STUN, SNMP, RADIUS, TFTP and
 //!   SIP
@@ -42,6 +44,7 @@ mod daemons;
 mod edges;
 mod edns;
 mod endless_servers;
+mod exchanges;
 mod failures;
 mod fields;
 mod files;
@@ -61,3 +64,4 @@ mod servers;
 mod shim;
 mod sources;
 mod unique_ids;
+mod words;

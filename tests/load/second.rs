@@ -211,6 +211,27 @@ fn second_requests_are_sent_only_after_replies_with_their_bytes() {
 }
 
 #[test]
+fn a_run_without_second_requests_is_invalid() {
+    let _together = together();
+    for more in [&["--then-if", "ff@0"][..], &["--error", "token=prefix:TOKEN"]] {
+        let server = Recorder::start(|_, request| vec![reply_to(request)]);
+        let mut command = crate::common::udperf();
+        command.args(["load", &server.at.to_string(), "-J", "-q", "--warmup", "0"]);
+        command.args(WORDS).args(more).args(["-n", "20", "-r", "1k"]);
+        let done = crate::proc::Proc::start(command).finish(crate::proc::PATIENCE).expect(5);
+        assert_eq!(server.end().len(), 20);
+        let report = adds_up(&done, "load");
+        assert_eq!(steps(only(&report)), [step(20, 20, 0), step(0, 0, 0)], "{more:?}");
+        assert_eq!(report["invalid_because"][0]["code"], "second_not_sent", "{more:?}");
+    }
+    // The server decides whether a second request of a preset follows.
+    let server = Recorder::start(|_, _| vec![INFO.to_vec()]);
+    let report = load(server.at, "--preset a2s -n 20 -r 1k");
+    server.end();
+    assert_eq!(steps(only(&report)), [step(20, 20, 0), step(0, 0, 0)]);
+}
+
+#[test]
 fn ids_at_two_places_are_told_apart_by_the_bytes_of_first_replies() {
     let _together = together();
     // A second reply has the id of the next exchange, which may be open, where first replies have

@@ -20,7 +20,11 @@ fn echo() -> (Serving, String) {
 fn a_process_is_reported_by_cell_and_by_interval() {
     let _together = together();
     let (echo, at) = echo();
-    let words = format!("--preset echo -r 2k -t 2 -i 1 --server-pid {}", echo.process());
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let pid = echo.process().to_string();
+    let words =
+        format!("--preset echo -r 2k -t 2 -i 1 --server-pid {pid} --html {}", page.display());
     let report = adds_up(&run("load", &at, &words).expect(0), "load");
     let cell = only(&report);
     let server = &cell["server"];
@@ -39,11 +43,13 @@ fn a_process_is_reported_by_cell_and_by_interval() {
             assert_eq!(sum, number(server, field), "{field}: {parts:?}");
         }
     }
+    // A column of the table, and a panel of the chart over time.
+    let is_over_time = parts.iter().any(|part| part.is_object());
+    let page = std::fs::read_to_string(page).unwrap();
+    assert_eq!(page.matches(">server CPU<").count(), 1 + usize::from(is_over_time), "{page}");
     let mut command = udperf();
-    let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cells.csv");
     command.args(["load", &at, "--preset", "echo", "-r", "2k", "-n", "100", "--csv"]).arg(&file);
-    let pid = echo.process().to_string();
     command.args(["--server-pid", &pid, "-q"]);
     Proc::start(command).finish(PATIENCE).expect(0);
     let csv = std::fs::read_to_string(&file).unwrap();
@@ -55,7 +61,8 @@ fn a_process_is_reported_by_cell_and_by_interval() {
     command.args(["ping", &at, "-n", "100", "--server-pid", &pid]);
     let done = Proc::start(command).finish(PATIENCE).expect(0);
     assert!(done.stdout.contains("\nserver    "), "{}", done.stdout);
-    assert!(done.stdout.contains("server CPU"), "{}", done.stdout.replace('\u{a0}', " "));
+    assert!(done.stdout.contains("CPU  server CPU  "), "{}", done.stdout);
+    assert!(done.stdout.replace('\u{a0}', " ").contains(" context switches, RSS "));
 }
 
 /// A control group as systemd makes one for a unit; removed with the test.

@@ -30,7 +30,8 @@ pub fn nsd(more: &'static str) -> Option<Daemon> {
         let conf = format!(
             "server:\n ip-address: 127.0.0.1@{port}\n do-ip6: no\n server-count: 1\n \
              username: \"\"\n chroot: \"\"\n zonesdir: \"{at}\"\n pidfile: \"{at}/pid\"\n \
-             xfrdfile: \"{at}/xfrd\"\n zonelistfile: \"{at}/zones\"\n rrl-ratelimit: 0\n {more}\n\
+             xfrdfile: \"{at}/xfrd\"\n database: \"\"\n \
+             zonelistfile: \"{at}/zones\"\n rrl-ratelimit: 0\n {more}\n\
              remote-control:\n control-enable: no\n\
              zone:\n name: example.test\n zonefile: zone\n"
         );

@@ -22,7 +22,7 @@ use udperf::cli::Cli;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The README and every page of the manual, by path from the root.
-fn pages() -> Vec<String> {
+pub(crate) fn pages() -> Vec<String> {
     let folder = fs::read_dir(Path::new(ROOT).join("docs")).unwrap();
     let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut pages: Vec<_> =
@@ -32,13 +32,13 @@ fn pages() -> Vec<String> {
     pages
 }
 
-fn text(page: &str) -> String {
+pub(crate) fn text(page: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(page)).unwrap()
 }
 
 /// The words of each udperf command in the `sh` blocks of a page, and behind `$ ` anywhere, up to
 /// the first word that the shell takes for itself.
-fn commands(page: &str) -> Vec<Vec<String>> {
+pub(crate) fn commands(page: &str) -> Vec<Vec<String>> {
     let text = text(page).replace("\\\n", " ");
     let mut in_shell = false;
     let typed = text.lines().filter_map(|line| {
@@ -320,7 +320,7 @@ fn the_readme_fits_160_lines() {
 }
 
 /// Documents by their word for `udperf schema`, with what makes them.
-const DOCUMENTS: [(&str, &str); 7] = [
+const DOCUMENTS: [(&str, &str); 8] = [
     ("run", "`bench`, `blast`, `load` and `ping`"),
     ("comparison", "`compare` and `ab`"),
     ("search", "`search`"),
@@ -328,6 +328,7 @@ const DOCUMENTS: [(&str, &str); 7] = [
     ("echo", "`echo`"),
     ("scenario-result", "`run`"),
     ("doctor", "`doctor`"),
+    ("selftest", "`selftest`"),
 ];
 
 /// The type of a field, with links to the structures that it holds.

@@ -6,6 +6,7 @@
 use crate::common;
 
 use std::net::UdpSocket;
+use std::process::Command;
 
 use common::serving::Serving;
 use serde_json::{Value, json};
@@ -18,6 +19,20 @@ fn doctor(target: &str) -> Value {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&document["schema"], &document["kind"]), (&"udperf/1".into(), &"doctor".into()));
     document
+}
+
+#[test]
+fn flags_that_a_check_does_not_use_are_refused() {
+    for (words, part) in [
+        ("-4", "give a TARGET"),
+        ("-6", "give a TARGET"),
+        ("127.0.0.1 --threads 2", "cannot be used with"),
+        ("127.0.0.1 -w 1M", "cannot be used with"),
+    ] {
+        let output = common::run(&format!("doctor {words}"));
+        let text = common::stderr(&output);
+        assert!(output.status.code() == Some(2) && text.contains(part), "{words}: {text}");
+    }
 }
 
 /// The grade of each check by subject.
@@ -119,6 +134,65 @@ fn a_server_of_another_protocol_is_told_from_silence() {
     serves.join().unwrap();
 }
 
+/// A name server that answers so many queries, and what it received first.
+fn name_server(address: &str, queries: usize) -> (String, std::thread::JoinHandle<Vec<u8>>) {
+    let server = UdpSocket::bind(address).unwrap();
+    let target = server.local_addr().unwrap().to_string();
+    let serves = std::thread::spawn(move || {
+        let (mut buffer, mut first) = ([0; 512], Vec::new());
+        for _ in 0..queries {
+            let (len, from) = server.recv_from(&mut buffer).unwrap();
+            if first.is_empty() {
+                first = buffer[..len].to_vec();
+            }
+            // QR, RFC 1035 section 4.1.1.
+            buffer[2] |= 0x80;
+            server.send_to(&buffer[..len], from).unwrap();
+        }
+        first
+    });
+    (target, serves)
+}
+
+#[test]
+fn a_server_of_a_known_protocol_is_named() {
+    // By the preset, and by the port at an address that no other test uses.
+    for (address, words) in [("127.0.0.1:0", "--preset dns"), ("127.53.0.1:5300", "")] {
+        let (target, serves) = name_server(address, 3);
+        let document = doctor(&format!("{target} {words}"));
+        let path = &document["path"];
+        assert_eq!(
+            (&path["target"], &path["protocol"]),
+            (&"other".into(), &"dns".into()),
+            "{path}"
+        );
+        assert_eq!((&path["rtt"]["sent"], &path["rtt"]["answered"]), (&3.into(), &3.into()));
+        let checks = document["checks"].as_array().unwrap();
+        let target = checks.iter().find(|check| check["subject"] == "target").unwrap();
+        assert_eq!(target["found"], "answers dns: 3 of 3 requests");
+        // The root, NS, IN.
+        let query = serves.join().unwrap();
+        assert_eq!(query[12..17], [0, 0, 2, 0, 1], "{query:?}");
+    }
+    // An echo server at that port does not answer queries, but pings.
+    let echo = Serving::of("echo", "-B 127.0.0.1");
+    let path = doctor(&format!("127.0.0.1:{} --preset dns", echo.port))["path"].take();
+    assert_eq!((&path["target"], &path["protocol"]), (&"echo".into(), &Value::Null), "{path}");
+    assert_eq!((&path["rtt"]["sent"], &path["rtt"]["answered"]), (&5.into(), &5.into()), "{path}");
+    assert_eq!(path["datagrams"], 3 + 5 + 1, "{path}");
+    echo.end();
+    // A closed port refuses the first request of any protocol.
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for preset in ["ntp", "stun", "coap", "quic-vn", "sip-options", "snmp-get", "bedrock-ping"] {
+        let path = doctor(&format!("{closed} --preset {preset}"))["path"].take();
+        assert_eq!(
+            (&path["target"], &path["protocol"]),
+            (&"refused".into(), &Value::Null),
+            "{path}"
+        );
+    }
+}
+
 #[test]
 fn targets_that_must_not_be_probed_are_refused() {
     for (target, part) in [
@@ -128,9 +202,20 @@ fn targets_that_must_not_be_probed_are_refused() {
         ("127.0.0.1 -B ::1", "different address families"),
         ("127.0.0.1 -6", "no address of that family"),
         ("-B 127.0.0.1", "<TARGET>"),
+        ("--preset dns", "<TARGET>"),
+        (
+            "127.0.0.1 --preset radius-status",
+            "no request of this protocol that only reads; use dns, ntp",
+        ),
     ] {
-        let output = common::run(&format!("doctor {target}"));
+        // In a namespace without a route: nothing could be sent if it were not refused.
+        let udperf = format!("{} doctor {target}", env!("CARGO_BIN_EXE_udperf"));
+        let output = Command::new("unshare").arg("-rn").args(udperf.split(' ')).output();
+        let Ok(output) = output else { return common::skip::missing("there is no unshare") };
         let error = common::stderr(&output);
+        if error.contains("unshare") {
+            return common::skip::missing(error.trim());
+        }
         assert_eq!(output.status.code(), Some(2), "{target}: {error}");
         assert!(error.contains(part), "{target}: {error}");
     }

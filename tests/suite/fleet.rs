@@ -292,6 +292,7 @@ fn commands_for_one_process_refuse_to_be_one_of_several() {
         "compare a.json b.json",
         "report a.json",
         "doctor",
+        "selftest",
         "explain lost",
         "man",
     ] {

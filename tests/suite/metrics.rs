@@ -50,7 +50,7 @@ fn samples(response: &str) -> Samples {
             let mut words = comment.split(' ');
             let (kind, name) = (words.next().unwrap(), words.next().unwrap());
             assert!(["TYPE", "UNIT", "HELP"].contains(&kind), "{line}");
-            assert!(kind == "TYPE" || name == family, "{line}");
+            assert!(kind == "HELP" || name == family, "{line}");
             family = name;
             continue;
         }
@@ -332,9 +332,13 @@ fn a_run_of_default_engines_takes_little_memory() {
     let document: Value = serde_json::from_slice(&json).unwrap();
     let cells = common::cells(&document);
     assert!(cells.iter().all(|cell| cell["intervals"].as_array().unwrap().len() >= 20));
-    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kib: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
-    assert!(kib <= 32 << 10, "{kib} KiB");
+    let kib = |name: &str| -> u64 {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    // Of 32 MiB, the pages of the program file take up to 8 MiB, but more of a debug build.
+    let kib = kib("VmHWM:") - kib("RssFile:");
+    assert!(kib <= 24 << 10, "{kib} KiB");
 }
 
 /// A run with these words and metrics, until this sample has at least one.

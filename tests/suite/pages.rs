@@ -12,30 +12,76 @@ use common::serving::Serving;
 use common::{run, skip, stderr};
 use serde_json::Value;
 
-/// Made by a script of the harness: one line for each fault of a page, each with its name.
+/// The widths of frames in pixels: of a phone, a tablet and a desktop.
+const WIDTHS: [u32; 3] = [400, 800, 1_400];
+
+/// Made by a script of the harness: one line for each fault of a page, each with its frame.
 const HARNESS: &str = "<script>addEventListener('load', () => {
 const faults = [];
+let hasMap = false, hasCount = false;
+const numbers = text => text.match(/[0-9.]+/g).map(Number);
+const light = color => {
+  const part = value => value > 10 ? ((value / 255 + .055) / 1.055) ** 2.4 : value / 3294;
+  const [red, green, blue] = numbers(color).map(part);
+  return .2126 * red + .7152 * green + .0722 * blue + .05;
+};
 for (const frame of document.querySelectorAll('iframe')) {
-  const page = frame.contentDocument, fault = text => faults.push(frame.title + ': ' + text);
+  const page = frame.contentDocument, view = frame.contentWindow;
+  const fault = text => faults.push(frame.title + ': ' + text);
   const root = page.documentElement, svgs = [...page.querySelectorAll('svg')];
+  if (root.clientWidth != frame.width) fault('is not shown at its width');
+  const isDark = view.matchMedia('(prefers-color-scheme: dark)').matches;
+  if (isDark != frame.title.includes('dark')) fault('is not shown in its colours');
   if (!page.querySelector('h1')) fault('has no heading');
-  if (!svgs.length) fault('has no chart');
+  if (!svgs.length && !page.querySelector('table')) fault('has no chart and no table');
   if (root.scrollWidth > root.clientWidth) {
     const isWide = one => one.getBoundingClientRect().right > root.clientWidth;
     const wide = [...page.querySelectorAll('body *')].filter(isWide).pop();
     fault('is ' + root.scrollWidth + ' wide, as ' + (wide ? wide.outerHTML.slice(0, 200) : '?'));
   }
+  // WCAG 2.1, 1.4.3: contrast of text.
+  const paper = light(view.getComputedStyle(page.body).backgroundColor);
+  const faint = new Set();
+  for (const one of page.querySelectorAll('body *:not(script, title)')) {
+    if (![...one.childNodes].some(child => child.nodeType == 3 && child.data.trim())) continue;
+    const style = view.getComputedStyle(one);
+    const ink = light(one.ownerSVGElement ? style.fill : style.color);
+    if (Math.max(ink, paper) / Math.min(ink, paper) < 4.5) faint.add(one.tagName);
+  }
+  for (const tag of faint) fault('has faint text in ' + tag);
   for (const svg of svgs) {
     const edge = svg.getBoundingClientRect();
     // What is folded has no size.
     if (!edge.width) continue;
-    for (const text of svg.querySelectorAll('text')) {
-      const box = text.getBoundingClientRect();
+    const labels = [...svg.querySelectorAll('text')].map(one => [one, one.getBoundingClientRect()]);
+    labels.forEach(([text, box], at) => {
       if (box.left < edge.left - 1 || box.right > edge.right + 1 || box.bottom > edge.bottom + 1)
         fault('has cut off the label ' + text.textContent + ' of ' + svg.ariaLabel);
-    }
+      for (const [other, its] of labels.slice(0, at)) {
+        const across = Math.min(box.right, its.right) - Math.max(box.left, its.left);
+        const down = Math.min(box.bottom, its.bottom) - Math.max(box.top, its.top);
+        if (across > 1 && down > box.height / 3)
+          fault('has ' + text.textContent + ' on ' + other.textContent + ' of ' + svg.ariaLabel);
+      }
+    });
   }
+  const tip = page.querySelector('.tip'), map = page.querySelector('[data-counts]');
+  if (!tip || !map || !frame.title.includes('800 light')) continue;
+  hasMap = true;
+  // The label at the middle of each cell is its count, unless a point of the line is there.
+  const place = map.ownerSVGElement.getBoundingClientRect();
+  const scale = place.width / map.ownerSVGElement.viewBox.baseVal.width;
+  const counts = map.dataset.counts.split(' ');
+  map.getAttribute('d').split('z').slice(0, -1).forEach((edges, at) => {
+    const [left, top, width, height] = numbers(edges);
+    const clientX = place.left + (left + width / 2) * scale;
+    const clientY = place.top + (top + height / 2) * scale;
+    map.dispatchEvent(new view.PointerEvent('pointermove', { clientX, clientY, bubbles: true }));
+    if (tip.textContent == counts[at] + ' datagrams') hasCount = true;
+    else if (!tip.textContent.includes(': ')) fault('has ' + tip.textContent + ' for ' + counts[at]);
+  });
 }
+if (hasMap && !hasCount) faults.push('no map shows a count');
 const found = document.createElement('pre');
 found.id = 'found';
 found.textContent = document.querySelectorAll('iframe').length + ' frames\\n' + faults.join('\\n');
@@ -115,7 +161,17 @@ fn write_pages(folder: &Path) {
     let echo = Serving::of("echo", &server("echo.html"));
     let port = echo.port;
     page(folder, "ping", &format!("ping 127.0.0.1:{port} -n 50 --warmup 0"));
-    page(folder, "load", &format!("load 127.0.0.1:{port} --preset echo -n 200 -r 5k --warmup 0"));
+    let load = format!("load 127.0.0.1:{port} --preset echo");
+    page(folder, "load", &format!("{load} -r 500,5k -t 200ms -i 10ms --warmup 0"));
+    let scenario = format!(
+        "[[step]]\nname = 'load'\ncommand = 'load'\ntarget = '127.0.0.1:{port}'\n\
+         preset = 'echo'\nrate = '1k'\ncount = 20\nfail_if = 'p99>1h'\n\
+         [[step]]\nname = 'bench'\ncommand = 'bench'\nengine = 'null'\ncount = 2000\n"
+    );
+    fs::write(folder.join("steps.toml"), scenario).unwrap();
+    page(folder, "run", &format!("run {}", file("steps.toml")));
+    page(folder, "doctor", "doctor --color never");
+    page(folder, "path", &format!("doctor 127.0.0.1:{port}"));
     server_page(folder, "echo", &echo.end());
 }
 
@@ -138,30 +194,36 @@ fn server_page(folder: &Path, name: &str, document: &Value) {
     assert_eq!(points.sum::<usize>(), values.flatten().count(), "{name}");
 }
 
-/// A page that has each of these pages in a frame of 400 pixels: as it is, and without scripts.
-fn harness(folder: &Path, names: &[String]) -> String {
-    let frame = |name: &String| {
-        let page = fs::read_to_string(folder.join(name)).unwrap();
-        let page = page.replace('&', "&amp;").replace('"', "&quot;");
-        let frame = |sandbox: &str, title: &str| {
+/// A page that has each of these pages in frames: of each width in both colours, and without
+/// scripts.
+fn harness(names: &[String]) -> String {
+    let frames = names.iter().flat_map(|name| {
+        let frame = move |about: &str, width: u32, colors: &str| {
             format!(
-                "<iframe {sandbox} title=\"{name}{title}\" width=400 srcdoc=\"{page}\"></iframe>"
+                "<iframe src=\"{name}\" title=\"{name} {width} {colors}\" width={width} {about} \
+                 style=\"color-scheme: {colors}\"></iframe>"
             )
         };
-        frame("", "") + &frame("sandbox=allow-same-origin", ", without scripts")
-    };
-    let frames: String = names.iter().map(frame).collect();
-    format!("<!DOCTYPE html><meta charset=utf-8><body>{frames}{HARNESS}</body>")
+        let of_width = move |width| ["light", "dark"].map(|colors| frame("", width, colors));
+        let sandboxed = frame("sandbox=allow-same-origin", WIDTHS[0], "light");
+        WIDTHS.into_iter().flat_map(of_width).chain([sandboxed])
+    });
+    format!(
+        "<!DOCTYPE html><meta charset=utf-8><body>{}{HARNESS}</body>",
+        frames.collect::<String>()
+    )
 }
 
 /// What the harness finds in these pages, and what they write to the console; `None` without a
 /// browser.
 fn load(folder: &Path, names: &[String]) -> Option<(String, Vec<String>)> {
     let file = folder.join("harness.htm");
-    fs::write(&file, harness(folder, names)).unwrap();
+    fs::write(&file, harness(names)).unwrap();
     let output = Command::new("chromium")
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"])
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
         .args(["--enable-logging=stderr", "--v=0", "--dump-dom"])
+        // Frames of other files are of other origins.
+        .arg("--allow-file-access-from-files")
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
         .arg(format!("file://{}", file.display()))
         .output();
@@ -186,24 +248,33 @@ fn a_browser_shows_the_page_of_each_kind() {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
     let names = entries.map(|name| name.into_string().unwrap());
     let names: Vec<_> = names.filter(|name| name.ends_with(".html")).collect();
-    assert_eq!(names.len(), 13, "{names:?}");
+    assert_eq!(names.len(), 16, "{names:?}");
     let Some((found, console)) = load(path, &names) else { return };
-    assert_eq!(found, format!("{} frames", 2 * names.len()));
+    assert_eq!(found, format!("{} frames", (2 * WIDTHS.len() + 1) * names.len()));
     assert!(console.is_empty(), "{console:?}");
 }
 
 #[test]
 fn the_browser_finds_what_is_wrong_with_a_page() {
     let folder = tempfile::tempdir().unwrap();
-    let bad = "<h1 style='width:900px'>a</h1><svg viewBox='0 0 9 9'><text x='99'>b</text></svg>\
+    let bad = "<body style='background:#fff'><h1 style='width:1500px'>a</h1>\
+               <b style='color:#eee'>d</b><svg viewBox='0 0 9 9'>\
+               <text x='99'>b</text><text x='3' y='5'>c</text><text x='3' y='5'>e</text></svg>\
                <script>missing()</script>";
-    fs::write(folder.path().join("bad"), bad).unwrap();
-    fs::write(folder.path().join("empty"), "c").unwrap();
-    let names = ["bad", "empty"].map(str::to_owned);
+    fs::write(folder.path().join("bad.html"), bad).unwrap();
+    fs::write(folder.path().join("empty.html"), "<p>c").unwrap();
+    let names = ["bad.html", "empty.html"].map(str::to_owned);
     let Some((found, console)) = load(folder.path(), &names) else { return };
-    for fault in ["bad: is 9", "bad: has cut off the label b", "bad, without scripts: is 9"] {
-        assert_eq!(found.matches(fault).count(), 1, "{fault}: {found}");
+    let frames = 2 * WIDTHS.len() + 1;
+    for (fault, count) in [
+        ("bad.html 1400 light: is 15", 1),
+        ("bad.html 400 dark: has cut off the label b", 1),
+        ("has e on c", frames),
+        ("has faint text in B", frames),
+        ("empty.html 800 light: has no heading\nempty.html 800 light: has no chart", 1),
+    ] {
+        assert_eq!(found.matches(fault).count(), count, "{fault}: {found}");
     }
-    assert!(found.contains("empty: has no heading\nempty: has no chart\n"), "{found}");
-    assert!(console.len() == 1 && console[0].contains("missing is not defined"), "{console:?}");
+    let missing = console.iter().filter(|line| line.contains("missing is not defined"));
+    assert_eq!((missing.count(), console.len()), (frames - 1, frames - 1), "{console:?}");
 }

@@ -42,7 +42,7 @@ fn a_build_without_a_change_of_source_compiles_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path();
     let manifest = "[package]\nname = \"small\"\nedition = \"2024\"\n[workspace]\n";
-    let program = "fn main() { print!(\"{}\", env!(\"UDPERF_GIT\")) }\n";
+    let program = "fn main() { print!(\"{}\", option_env!(\"UDPERF_GIT\").unwrap_or(\"none\")) }\n";
     fs::create_dir(package.join("src")).unwrap();
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/build.rs"), package.join("build.rs")).unwrap();
     fs::write(package.join("Cargo.toml"), manifest).unwrap();
@@ -71,4 +71,12 @@ fn a_build_without_a_change_of_source_compiles_nothing() {
     assert_eq!(build(package), (true, format!("{}+", head(package))));
     run("git", &["checkout", "-q", "src"], package);
     assert_eq!(build(package), (true, head(package)));
+
+    // Unpacked in a checkout of something else.
+    let inner = package.join("unpacked");
+    fs::create_dir_all(inner.join("src")).unwrap();
+    for file in ["build.rs", "Cargo.toml", "Cargo.lock", "src/main.rs"] {
+        fs::copy(package.join(file), inner.join(file)).unwrap();
+    }
+    assert_eq!(build(&inner), (true, "none".to_owned()));
 }

@@ -15,47 +15,47 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A step that takes neither system calls nor time.
-const QUICK: &str = "command = 'bench'\nengine = 'null'\nsize = 64\ncount = 2000\nrate = 'max'\n\
+pub(crate) const QUICK: &str = "command = 'bench'\nengine = 'null'\nsize = 64\ncount = 2000\nrate = 'max'\n\
                      warmup = 0\n";
 
 /// A folder of its own, in which commands run.
-struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         fs::write(self.path("f.toml"), text).unwrap();
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         udperf().current_dir(&self.0).args(words).output().unwrap()
     }
 
     #[track_caller]
-    fn expect(&self, code: i32, words: &[&str]) -> Output {
+    pub(crate) fn expect(&self, code: i32, words: &[&str]) -> Output {
         let output = self.run(words);
         assert_eq!(output.status.code(), Some(code), "{words:?}: {}", stderr(&output));
         output
     }
 
     /// The document that `run -J=o.json` wrote.
-    fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         serde_json::from_str(&fs::read_to_string(self.path("o.json")).unwrap()).unwrap()
     }
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn exits(document: &Value) -> Vec<Option<u64>> {
+pub(crate) fn exits(document: &Value) -> Vec<Option<u64>> {
     document["steps"].as_array().unwrap().iter().map(|step| step["exit"].as_u64()).collect()
 }
 
@@ -177,9 +177,9 @@ fn nothing_is_sent_before_all_steps_are_checked() {
         (
             "command = 'load'\ntarget = '127.0.0.1:9'\ntext = 'x'\nmatch = 'none'\noutstanding = 5\n",
             2,
-            "f.toml:8:1: step 'second': --outstanding needs replies",
+            "f.toml:13:15: step 'second': --outstanding needs replies",
         ),
-        ("command = 'bench'\ncsv = '/no/such/folder/x'\n", 1, "f.toml:8:1: step 'second': cannot"),
+        ("command = 'bench'\ncsv = '/no/such/folder/x'\n", 1, "f.toml:10:7: step 'second': cannot"),
         ("command = 'bench'\nbaseline = 'none.json'\n", 1, "f.toml:10:12: cannot read none.json"),
         (
             "command = 'ab'\na = '-e plain'\ninner = { command = 'bench', engine = 'plain' }\n",
@@ -202,7 +202,7 @@ fn nothing_is_sent_before_all_steps_are_checked() {
         (
             "command = 'load'\ntarget = '127.0.0.1:9'\ntext = 'x'\nserver_pid = 4294967295\n",
             1,
-            "f.toml:8:1: step 'second': --server-pid 4294967295: there is no such process",
+            "f.toml:12:14: step 'second': --server-pid 4294967295: there is no such process",
         ),
         ("command = 'bench'\nrate = '5x'\n", 2, "f.toml:10:8: step 'second': invalid value '5x'"),
     ] {

@@ -13,6 +13,8 @@ const HOT_FILES: &[&str] = &[
     "src/run/probe/held.rs",
     "src/run/flow.rs",
     "src/request/mod.rs",
+    "src/request/answered.rs",
+    "src/request/cookies.rs",
     "src/request/writer.rs",
     "src/request/matcher.rs",
     "src/echo/turn.rs",

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueHint};
 
 use super::network::parse_sources;
-use super::{FamilyArgs, NO_UNIX, RunOutputArgs, TelemetryArgs, on_off, words};
+use super::{Completed, FamilyArgs, NO_UNIX, RunOutputArgs, TelemetryArgs, engines, on_off, words};
 use crate::engine::table;
 use crate::net::UnixName;
 use crate::plan::TimestampKind::{self, Kernel, User};
@@ -18,11 +18,13 @@ use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_siz
 pub(crate) struct CellArgs {
     /// Payload bytes: 64,1472 · 64..1024*2 (doubling) · 64..256+64 · rfc2544 · imix; K = 1024
     #[arg(short = 'l', long = "size", value_name = "LIST", value_delimiter = ',')]
-    #[arg(value_parser = parse_sizes)]
+    #[arg(value_parser = sizes(), hide_possible_values = true, value_hint = ValueHint::Other)]
     pub(crate) sizes: Vec<Vec<PayloadSize>>,
     /// Engines to measure; the help text comes from the table of engines.
     #[arg(short = 'e', long = "engine", value_name = "LIST", value_delimiter = ',')]
-    #[arg(help = table::help(), long_help = table::long_help())]
+    #[arg(help = table::help(), long_help = table::long_help(), hide_possible_values = true)]
+    #[arg(value_parser = engines(|row| row.pair().is_some(), ["gso/batch", "auto", "all"]))]
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) engines: Vec<EngineWord>,
     /// Measure each cell for this long: seconds, or 500ms, 2m
     #[arg(short = 't', long, value_name = "DUR", conflicts_with = "count")]
@@ -144,6 +146,12 @@ pub(crate) struct CellArgs {
     pub(crate) output: RunOutputArgs,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
+}
+
+/// Sizes; shells complete those of `udperf bench` without arguments, and the named lists.
+fn sizes() -> impl TypedValueParser<Value = Vec<PayloadSize>> {
+    let words = vec!["64", "512", "1472", "8972", "rfc2544", "imix"];
+    Completed { parser: parse_sizes, words }
 }
 
 pub(super) fn wait_words() -> impl TypedValueParser<Value = WaitKind> {

@@ -10,9 +10,12 @@ mod requests;
 mod runs;
 mod scenario_file;
 mod search;
+mod secrets;
+mod selftest;
 mod server;
 mod stored;
 mod talk;
+mod values;
 
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use measure::{CellArgs, Local};
@@ -22,20 +25,24 @@ pub(crate) use requests::{ClientSubnets, PresetArgs, PresetWord, RequestArgs, Se
 pub(crate) use runs::{BenchArgs, BlastArgs, CellCommand, ExchangeArgs};
 pub(crate) use scenario_file::ScenarioArgs;
 pub(crate) use search::SearchArgs;
+pub(crate) use secrets::{HIDDEN, hide_in_text, hide_secrets, is_secret};
+pub(crate) use selftest::SelftestArgs;
 pub(crate) use server::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 pub(crate) use stored::{AbArgs, CompareArgs, ReportArgs, VerdictArgs};
 pub(crate) use talk::{Here, TalkArgs};
+use values::{Completed, engines, on_off, words};
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cli::version;
 use crate::report::schema;
+use crate::unit::{did_you_mean, nearest};
 
 /// The default port of servers. Arbitrary; from the contract of the command line.
 pub(crate) const PORT: u16 = 7_788;
@@ -47,7 +54,8 @@ pub(crate) const NO_UNIX: &str =
 /// UDP benchmark and load generator: accounts for every datagram, measures latency from the
 /// schedule, and reports what makes a result uncertain.
 #[derive(Debug, Parser)]
-#[command(name = "udperf", version, max_term_width = 100, help_expected = true)]
+#[command(name = "udperf", version, long_version = version::LONG.as_str())]
+#[command(max_term_width = 100, help_expected = true)]
 #[command(arg_required_else_help = true)]
 pub struct Cli {
     /// The command to run
@@ -109,6 +117,12 @@ pub(crate) enum Command {
     /// With TARGET, check the path to a server instead: address, route, neighbour, kind of target,
     /// round-trip time, path MTU, ICMP errors, and the clock of a sink.
     Doctor(Box<DoctorArgs>),
+    /// Check that reports are true on this host
+    ///
+    /// A relay between a sender and a receiver drops, repeats, reorders, damages and delays
+    /// datagrams. Each check compares what a report says with what the relay did. All datagrams
+    /// stay on this host, and no privileges are needed.
+    Selftest(Box<SelftestArgs>),
     /// Test mpirun or srun: hosts, clocks, and how far apart their processes begin
     #[command(after_long_help = "\
 Examples:
@@ -138,6 +152,7 @@ Examples:
             ("scenario-result", "Document of run", schema::SCENARIO_RESULT),
             ("scenario-file", "TOML file that run reads", schema::SCENARIO_FILE),
             ("doctor", "Document of doctor", schema::DOCTOR),
+            ("selftest", "Document of selftest", schema::SELFTEST),
         ]))]
         schema: &'static str,
     },
@@ -188,25 +203,6 @@ impl FamilyArgs {
     }
 }
 
-/// Parses one of these words, each with its help and its value.
-fn words<T: Copy + Send + Sync + 'static, const N: usize>(
-    words: [(&'static str, &'static str, T); N],
-) -> impl TypedValueParser<Value = T> {
-    let listed = words.map(|(word, help, _)| match help {
-        "" => PossibleValue::new(word),
-        help => PossibleValue::new(word).help(help),
-    });
-    PossibleValuesParser::new(listed).map(move |typed| {
-        let found = words.iter().find(|(word, ..)| *word == typed);
-        // Other words are refused before.
-        found.unwrap_or(&words[0]).2
-    })
-}
-
-fn on_off() -> impl TypedValueParser<Value = bool> {
-    words([("on", "", true), ("off", "", false)])
-}
-
 /// Parses the arguments of this process; exits with code 2 if they are wrong.
 pub(crate) fn parse() -> Cli {
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -229,7 +225,7 @@ fn try_parse(words: &[OsString]) -> Result<Cli, Error> {
             return Ok(cli);
         }
     }
-    Err(with_pointer(error))
+    Err(with_hint(error))
 }
 
 /// Where words follow a flag with an optional value, and may be that value; the last one first.
@@ -245,17 +241,50 @@ fn optional_values(words: &[OsString]) -> Vec<usize> {
     (1..end).rev().filter(has_flag).filter(|at| is_value(&words[*at])).collect()
 }
 
-fn with_pointer(mut error: Error) -> Error {
-    let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-    else {
-        return error;
-    };
-    if let Some(tip) = habits::pointer(flag) {
-        error.remove(ContextKind::SuggestedArg);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+/// The error with advice: for flags of other tools what to use here, for values the nearest word.
+pub(crate) fn with_hint(mut error: Error) -> Error {
+    use ContextValue::{String, Strings, StyledStrs};
+    match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
+        (Some(String(flag)), _) if error.kind() == ErrorKind::UnknownArgument => {
+            if let Some(tip) = habits::pointer(flag) {
+                error.remove(ContextKind::SuggestedArg);
+                error.insert(ContextKind::Suggested, StyledStrs(vec![tip.into()]));
+            }
+        }
+        (_, Some(String(value))) => {
+            let Some(Strings(words)) = error.get(ContextKind::ValidValue) else { return error };
+            let near = nearest(value, words.iter().map(std::string::String::as_str));
+            let near = near.first().map(|word| String((*word).to_owned()));
+            error.remove(ContextKind::SuggestedValue);
+            if let Some(word) = near {
+                error.insert(ContextKind::SuggestedValue, word);
+            }
+        }
+        _ => {}
     }
     error
+}
+
+/// What is wrong with the words that clap refuses, in one line, without its usage.
+pub(crate) fn reason(error: &Error) -> String {
+    use ContextValue::{String, Strings};
+    let text = |kind| match error.get(kind) {
+        Some(String(text)) => text.as_str(),
+        _ => "",
+    };
+    if let Some(Strings(words)) = error.get(ContextKind::ValidValue) {
+        let (value, arg) = (text(ContextKind::InvalidValue), text(ContextKind::InvalidArg));
+        let words: Vec<_> = words.iter().map(std::string::String::as_str).collect();
+        let hint = did_you_mean(value, words.iter().copied());
+        let words = words.join(", ");
+        return format!("invalid value '{value}' for '{arg}'; {hint}use one of {words}");
+    }
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim);
+    let lines =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

@@ -74,10 +74,10 @@ pub(crate) struct RunOutputArgs {
     /// Share of the schedule that may be missed, 0% to 100%; more makes the run invalid [default:
     /// 1%, or that of a stored run]
     ///
-    /// The first line of the report says so, and with --fail-if the exit code is 5. A run is also
-    /// invalid if no datagram was sent or arrived, no request was answered (a late reply is an
-    /// answer), or the target was unreachable throughout; it then ends with exit code 5 even
-    /// without --fail-if.
+    /// The first line of the report says so, and the exit code is 5. One such cell is enough:
+    /// use 100% if the highest of several rates is too high on purpose. A run is also invalid if no
+    /// datagram was sent or arrived, no request was answered (a late reply is an answer), or the
+    /// target was unreachable throughout.
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub(crate) max_missed: Option<f64>,
     /// Write the result of each --fail-if as JUnit to a file: one suite per cell

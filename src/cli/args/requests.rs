@@ -119,8 +119,8 @@ pub(crate) struct RequestArgs {
 #[group(required = true, multiple = false)]
 pub(crate) struct SourceArgs {
     /// Requests of a protocol: dns · ntp · stun · memcached-udp · coap · statsd · syslog · quic-vn
-    /// · a2s · sip-options · radius-status · snmp-get · bedrock-ping · tftp-read · echo (any echo
-    /// server; of --size)
+    /// · quic-retry · a2s · sip-options · radius-status · snmp-get · bedrock-ping · tftp-read ·
+    /// echo (any echo server; of --size)
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub(crate) preset: Option<PresetWord>,
     /// This text, with fields such as {id}; see --fields
@@ -172,9 +172,10 @@ pub(crate) struct PresetArgs {
     #[arg(long, value_name = "SUBNET|FILE", requires = "preset", conflicts_with = "no_edns")]
     #[arg(value_parser = parse_ecs)]
     pub(crate) ecs: Option<ClientSubnets>,
-    /// dns: send this cookie (EDNS option 10) in hex: the 8 bytes of a client, with or without
-    /// those of a server; without HEX, a random one. A reply with the cookie of another client does
-    /// not match. udperf does not send back the cookies of servers
+    /// dns: send this cookie (EDNS option 10) in hex: a client cookie of 8 bytes, with or without a
+    /// server cookie; without HEX, a random client cookie. To a client cookie, each source port
+    /// adds the latest server cookie that it received. A reply with another client cookie does not
+    /// match
     #[arg(long, value_name = "HEX", requires = "preset", conflicts_with = "no_edns")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) cookie: Option<String>,
@@ -201,6 +202,11 @@ pub(crate) struct PresetArgs {
     /// coap: do not request acknowledgements (NON)
     #[arg(long, requires = "preset")]
     pub(crate) non_confirmable: bool,
+    /// coap: if a response has more blocks (RFC 7959), request them one after another, up to N
+    /// blocks in all, at most 64; the latency is that of all of them [default: 1]
+    #[arg(long, value_name = "N", requires = "preset")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) blocks: Option<u16>,
     /// sip-options: the URI of the request [default: sip: and the target as typed]
     #[arg(long, value_name = "URI", requires = "preset")]
     pub(crate) uri: Option<String>,
@@ -291,6 +297,7 @@ pub(crate) enum PresetWord {
     Statsd,
     Syslog,
     QuicVn,
+    QuicRetry,
     A2s,
     SipOptions,
     RadiusStatus,

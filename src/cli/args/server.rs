@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{ArgAction, Args, value_parser};
+use clap::{ArgAction, Args, ValueHint, value_parser};
 
 use super::measure::{parse_scoped, wait_words};
-use super::{FamilyArgs, LiveArgs, MetricsArgs, OutputArgs, PORT, help::under_heading};
+use super::{FamilyArgs, LiveArgs, MetricsArgs, OutputArgs, PORT, engines, help::under_heading};
 use crate::engine::table;
 use crate::net::GroupJoin;
 use crate::net::steer::MAX_SLOTS;
@@ -67,6 +67,8 @@ Examples:
   udperf sink --join 10.0.0.9@232.1.2.3 --join 10.0.0.9@232.1.2.4
   udperf sink --max-clients 4 --max-rate 200k --max-time 60
   UDPERF_KEY=secret udperf sink                serve only clients with this key
+
+A sink that a socket unit of systemd starts serves at the sockets of the unit (sd_listen_fds(3)).
 
 Exit codes: 0 success · 1 could not run · 2 usage · 130 interrupted")]
 #[command(mut_args = under_heading)]
@@ -199,7 +201,9 @@ pub(crate) struct EchoArgs {
     pub(crate) server: ServerArgs,
     /// How to receive and send; the help text comes from the table of engines
     #[arg(short = 'e', long, value_name = "NAME", default_value = "auto")]
-    #[arg(help = table::echo_help())]
+    #[arg(help = table::echo_help(), hide_possible_values = true)]
+    #[arg(value_parser = engines(|row| row.echo.is_some(), ["auto"]))]
+    #[arg(value_hint = ValueHint::Other)]
     pub(crate) engine: EngineWord,
     /// Delay each reply by this time, from the read of its request
     ///

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args};
 
 use super::{OutputArgs, RunOutputArgs, output::parse_share};
-use crate::report::checks::metric::{Better, Metric, list};
+use crate::report::checks::metric::{Better, Metric, hint, list};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -20,7 +20,7 @@ Changes over time count as part of the effect here; udperf ab interleaves the ru
 Exit codes: 0 success · 1 could not read · 2 usage · 3 worse in a cell · 4 undecided (0 with
 --allow-undecided) · 5 cannot compare: runs of either side are invalid")]
 pub(crate) struct CompareArgs {
-    /// Runs to compare with: documents written by -J, or folders of these
+    /// Runs to compare with: documents written by -J, or folders of these; documents of run by step
     #[arg(value_name = "BASE")]
     pub(crate) base: PathBuf,
     /// Runs to judge
@@ -189,9 +189,9 @@ Exit codes: 0 success · 1 could not read · 2 usage · 3 a --fail-if held · 5 
 pub(crate) struct ReportArgs {
     /// Documents written by -J, or folders of these: each *.json in them and below
     ///
-    /// A single document of compare, ab, search, sink, echo or doctor is shown too, as text, JSON
-    /// and a page (--html); verdicts also as Markdown, searches also as CSV. That of run has all of
-    /// these, and JUnit.
+    /// A single document of compare, ab, search, sink, echo, doctor or selftest is shown too, as
+    /// text, JSON and a page (--html); verdicts also as Markdown, searches also as CSV. That of run
+    /// has all of these, and JUnit.
     ///
     /// In a folder, other JSON is skipped; a damaged udperf document is an error.
     #[arg(value_name = "FILE", required = true)]
@@ -221,7 +221,8 @@ pub(crate) struct ReportArgs {
 }
 
 fn parse_metric(word: &str) -> Result<&'static Metric, String> {
-    Metric::named(word.trim()).ok_or_else(|| format!("unknown metric; use one of {}", list()))
+    Metric::named(word.trim())
+        .ok_or_else(|| format!("unknown metric; {}use one of {}", hint(word), list()))
 }
 
 fn parse_compared_metric(word: &str) -> Result<&'static Metric, String> {

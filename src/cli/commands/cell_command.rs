@@ -14,9 +14,10 @@ use crate::cli::scenario;
 use crate::cli::stop::{StopFlag, stop_on_signals};
 use crate::document::Report;
 use crate::plan::Machine;
-use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_with_max_missed};
+use crate::report::checks::validity::{invalid_lines, judge_with_max_missed, tested_nothing};
 use crate::report::{self, format::RenderOptions};
 use crate::run::LocalRunner;
+use crate::search::limit::name_limits;
 
 pub(crate) fn run(command: &CellCommand) -> CliResult {
     let CellArgs { output, telemetry, .. } = command.cells();
@@ -38,7 +39,9 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
     events?;
     match error {
         // The report states the reason: the target could not be measured.
-        Some(CliError::Run(error)) if is_of_target(&error) && ends_invalid(&report, false) => {
+        Some(CliError::Run(error))
+            if is_of_target(&error) && report.invalid_because.iter().any(tested_nothing) =>
+        {
             warn_stderr(&error.to_string());
             Ok(if interrupted { Exit::Interrupted } else { judge(&report, output, "") })
         }
@@ -116,12 +119,14 @@ pub(crate) fn join(
 }
 
 pub(crate) fn measure(command: &CellCommand, run: RunInput<'_>) -> CliResult<RunOutput> {
-    match command {
+    let mut output = match command {
         CellCommand::Bench(args) => measure_bench(args, run),
         CellCommand::Blast(args) => blast::measure(args, run),
         CellCommand::Load(args) => load::measure(&args.exchange, Some(&args.requests), run),
         CellCommand::Ping(args) => load::measure(args, None, run),
-    }
+    }?;
+    name_limits(&mut output.report);
+    Ok(output)
 }
 
 fn measure_bench(args: &BenchArgs, run: RunInput<'_>) -> CliResult<RunOutput> {
@@ -165,7 +170,7 @@ pub(crate) fn judge(report: &Report, output: &RunOutputArgs, name: &str) -> Exit
         warn_stderr(&format!("--fail-if {name}{failure}"));
         exit = Exit::ConditionHeld;
     }
-    if ends_invalid(report, output.is_gated()) {
+    if !report.valid {
         // Beside JSON, they are on standard error already.
         if !output.common.json_to_stdout() || output.common.quiet {
             for line in invalid_lines(report) {

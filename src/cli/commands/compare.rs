@@ -9,8 +9,9 @@ use crate::cli::args::{CompareArgs, VerdictArgs};
 use crate::cli::error::{CliError, CliResult, Exit};
 use crate::cli::output::{OutputTarget, Outputs, pretty, shown, warn_stderr};
 use crate::compare::noise::{self, NoiseProfile};
-use crate::compare::{self, Comparison, METRICS, Rules, RunFacts, SideRuns, Verdict, store};
-use crate::document::Report;
+use crate::compare::{
+    self, Comparison, METRICS, Rules, RunFacts, SideRuns, StepRun, Verdict, store,
+};
 use crate::host::{self, Depth};
 use crate::report::checks::metric::Metric;
 use crate::report::format::{RenderOptions, text::style::distinct};
@@ -28,8 +29,8 @@ pub(crate) fn run(args: &CompareArgs) -> CliResult {
     let [base_from, new_from] = [&args.base, &args.new].map(|path| shown(path));
     let comparison = compare::compare(RunFacts {
         head: head("compare", &args.output.common, started_at, &host::host_info(Depth::Quick)),
-        base: SideRuns { from: &base_from, reports: &base.iter().collect::<Vec<_>>() },
-        new: SideRuns { from: &new_from, reports: &new.iter().collect::<Vec<_>>() },
+        base: side(&base_from, &base, &of_steps(&base)),
+        new: side(&new_from, &new, &of_steps(&new)),
         any_scenario: args.any_scenario,
         noise: noise.as_ref().map(|(profile, from)| (profile, from.as_str())),
         rules: &rules(&args.verdict),
@@ -46,23 +47,33 @@ pub(crate) fn check(args: &CompareArgs) -> CliResult<()> {
     read_noise(args.verdict.noise.as_deref(), false).map(drop)
 }
 
-fn load(path: &Path, quiet: bool, outputs: &mut Outputs) -> CliResult<Vec<Report>> {
-    let store::Loaded { runs, skipped } = store::load(path)?;
-    outputs.protect(runs.iter().map(|run| run.path.as_path()))?;
-    for (path, why) in skipped.iter().filter(|_| !quiet) {
+fn load(path: &Path, quiet: bool, outputs: &mut Outputs) -> CliResult<store::Loaded> {
+    let mut loaded = store::load_with_steps(path)?;
+    outputs.protect(loaded.runs.iter().map(|run| run.path.as_path()))?;
+    for (path, why) in loaded.skipped.iter().filter(|_| !quiet) {
         warn_stderr(&format!("skipped {}: {why}", path.display()));
     }
-    let mut reports: Vec<Report> = Vec::new();
-    for store::Stored { path, report } in runs {
+    let mut runs: Vec<store::Stored> = Vec::new();
+    for run in std::mem::take(&mut loaded.runs) {
         // A copy does not count as a run.
-        if reports.contains(&report) {
-            let path = path.display();
+        if runs.iter().any(|other| other.report == run.report) {
+            let path = run.path.display();
             warn_stderr(&format!("{path} is a copy of another run, and is not counted"));
         } else {
-            reports.push(report);
+            runs.push(run);
         }
     }
-    Ok(reports)
+    loaded.runs = runs;
+    Ok(loaded)
+}
+
+fn of_steps(loaded: &store::Loaded) -> Vec<StepRun<'_>> {
+    let runs = loaded.runs.iter();
+    runs.map(|run| StepRun { step: run.step.as_deref(), report: &run.report }).collect()
+}
+
+fn side<'a>(from: &'a str, loaded: &'a store::Loaded, runs: &'a [StepRun<'a>]) -> SideRuns<'a> {
+    SideRuns { from, runs, without_run: &loaded.without_run }
 }
 
 pub(crate) fn metrics(args: &VerdictArgs) -> Vec<&'static Metric> {

@@ -5,18 +5,21 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use clap::ValueEnum;
+
 use super::blast::{clock, key};
 use super::measure::head;
-use crate::cli::args::{DoctorArgs, PORT};
+use crate::cli::args::{DoctorArgs, PORT, PresetWord};
 use crate::cli::error::{CliError, CliResult, Exit, usage};
 use crate::cli::output::Outputs;
-use crate::cli::requests::random;
+use crate::cli::requests::{CORE, SYS_UP_TIME, name, random};
 use crate::cli::scenario::one_device;
 use crate::cli::target::{any, is_near, resolve};
 use crate::clock::Clock;
 use crate::document::{DoctorDocument, PathFacts, TargetKind};
-use crate::host::{self, Depth, PathOptions, probe_path};
+use crate::host::{self, Depth, PathOptions, PathRequest, probe_path};
 use crate::net::Options;
+use crate::payload::{Dns, Preset, RequestSource, Spec};
 use crate::remote::client::RemoteRunner;
 use crate::remote::protocol::Key;
 use crate::report::format::RenderOptions;
@@ -35,6 +38,9 @@ pub(crate) fn run(args: &DoctorArgs) -> CliResult {
     let started_at = SystemTime::now();
     let mut outputs = Outputs::check::<DoctorDocument>(&args.output, &[])?;
     outputs.protect(args.key_file.as_deref())?;
+    if args.target.is_none() && (args.family.ipv4 || args.family.ipv6) {
+        return usage("-4 and -6 choose an address of TARGET; omit them, or give a TARGET");
+    }
     let document = match &args.target {
         None => of_host(args, started_at),
         Some(target) => of_path(args, target, started_at)?,
@@ -57,7 +63,8 @@ fn of_host(args: &DoctorArgs, started_at: SystemTime) -> DoctorDocument {
 }
 
 fn of_path(args: &DoctorArgs, target: &str, started_at: SystemTime) -> CliResult<DoctorDocument> {
-    let addresses = resolve(target, PORT, args.family)?;
+    let port = args.preset.map(|word| harmless(word, "")).transpose()?.and_then(|one| one.port());
+    let addresses = resolve(target, port.unwrap_or(PORT), args.family)?;
     let key = key(args.key_file.as_deref())?;
     let probes: Vec<_> =
         addresses.iter().map(|to| probe(args, target, *to)).collect::<CliResult<_>>()?;
@@ -115,7 +122,48 @@ fn probe(args: &DoctorArgs, typed: &str, target: SocketAddr) -> CliResult<PathOp
         dev: one_device(scope, args.dev.as_deref())?,
         until: Nanos::ZERO,
         first_id: u64::from_ne_bytes(random()?),
+        request: request(args.preset, target)?,
     })
+}
+
+/// A second port of name servers, which need no root there. Arbitrary.
+const DNS_PORT: u16 = 5_300;
+
+/// The request to send to this address: of the preset, or of the protocol of its port.
+fn request(preset: Option<PresetWord>, target: SocketAddr) -> CliResult<Option<PathRequest>> {
+    let at = target.to_string();
+    let port = if target.port() == DNS_PORT { Some(53) } else { Some(target.port()) };
+    let is_at_port = |word: &&PresetWord| harmless(**word, &at).is_ok_and(|one| one.port() == port);
+    let by_port = || PresetWord::value_variants().iter().find(is_at_port).copied();
+    let Some(word) = preset.or_else(by_port) else { return Ok(None) };
+    let protocol = name(word);
+    let compiled = harmless(word, &at)?.compile(u64::from_ne_bytes(random()?));
+    let from = format!("--preset {protocol}");
+    let (requests, matching) = compiled.map_err(|source| CliError::Requests { from, source })?;
+    Ok(Some(PathRequest { protocol, requests, matching }))
+}
+
+/// The request of a preset that changes nothing at the server and needs no secret.
+fn harmless(word: PresetWord, target: &str) -> CliResult<Spec> {
+    Ok(Spec::of(RequestSource::Preset(match word {
+        PresetWord::Dns => Preset::Dns(Dns { rtype: "NS".to_owned(), ..Dns::of(".") }),
+        PresetWord::Ntp => Preset::Ntp,
+        PresetWord::Stun => Preset::Stun { fingerprint: false },
+        PresetWord::Coap => Preset::Coap { path: CORE.to_owned(), confirmable: true, blocks: 1 },
+        PresetWord::QuicVn => Preset::QuicVn,
+        PresetWord::SipOptions => Preset::Sip { uri: format!("sip:{target}") },
+        PresetWord::SnmpGet => {
+            Preset::Snmp { community: "public".to_owned(), oid: SYS_UP_TIME.to_owned() }
+        }
+        PresetWord::BedrockPing => Preset::Bedrock,
+        _ => {
+            let name = name(word);
+            return usage(format!(
+                "--preset {name}: doctor has no request of this protocol that only reads; use dns, \
+                 ntp, snmp-get, quic-vn, stun, sip-options, coap or bedrock-ping"
+            ));
+        }
+    })))
 }
 
 /// Compares clocks with a sink; a refusal is noted.

@@ -220,8 +220,7 @@ fn compile(
     }
     for (spec, mut requests, mut matching) in compiled {
         let second = spec.compile_second(seed, &mut requests, &mut matching);
-        let is_hex = request_args.is_some_and(|args| args.second.then_hex.is_some());
-        let from = if is_hex { "--then-hex" } else { "--then" }.to_owned();
+        let from = request_args.map_or_else(String::new, requests::from_second);
         let second = second.map_err(|source| CliError::Requests { from, source })?.map(Arc::new);
         all.follows_port |= request_args.is_some_and(|args| requests::follows_port(args, &spec));
         let size = payload_of(&requests);
@@ -273,6 +272,7 @@ fn scenario(
         return usage("--timeout 0 is too short; use such as 1s or 50ms");
     }
     let specs = || compiled.by_size.iter().map(|(_, spec)| spec);
+    let seconds = || specs().filter_map(|spec| spec.second.as_ref());
     if args.outstanding.is_some() && !specs().any(|spec| spec.matching.expects_reply()) {
         return usage("--outstanding needs replies, but none are expected; use --rate");
     }
@@ -305,9 +305,8 @@ fn scenario(
             spread: cells.streams.is_none(),
             message_id_bits: specs().find_map(|spec| spec.requests.message_id_bits),
             labels: compiled.labels,
-            expects_second_reply: specs()
-                .filter_map(|spec| spec.second.as_ref())
-                .any(|second| second.matching().expects_reply()),
+            expects_second_reply: seconds().any(|second| second.expects_reply()),
+            requires_second: seconds().any(|second| second.is_required()),
         }),
         ..elsewhere
     };

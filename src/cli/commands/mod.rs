@@ -13,6 +13,8 @@ mod pairs;
 pub(crate) mod report;
 pub(crate) mod scenario_file;
 pub(crate) mod search;
+pub(crate) mod selftest;
 pub(crate) mod server;
 pub(crate) mod shell;
+mod sink_sockets;
 pub(crate) mod talk;

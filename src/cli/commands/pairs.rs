@@ -15,7 +15,7 @@ use crate::cli::scenario::{self, available, listen_at};
 use crate::cli::target::{any, in_turn, is_near};
 use crate::fleet::{self, MemberOrders, Pairing, ReceivingMember};
 use crate::host::{self, Depth, device::is_ours};
-use crate::net::Options;
+use crate::net::{Options, PassedSockets};
 use crate::plan::{Machine, Member, Pinning, WaitKind};
 use crate::remote::client::RemoteRunner;
 use crate::remote::sink::{SinkEvent, SinkOptions, serve};
@@ -80,6 +80,7 @@ fn sink_options(
     let is_crowded = workers * usize::from(member.local_of) > machine.cpus.len().max(1);
     Ok(SinkOptions {
         sockets: available(listen_at(None, cells.family)?).into_iter().map(socket).collect(),
+        passed: PassedSockets::default(),
         threads: cells.threads,
         sessions: processes.into(),
         max_rate: None,

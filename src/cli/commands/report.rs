@@ -10,10 +10,12 @@ use crate::cli::output::{Outputs, shown, warn_stderr};
 use crate::compare::history::{Filter, History, history};
 use crate::compare::other::Other;
 use crate::compare::store::{self, Stored};
-use crate::document::Report;
+use crate::compare::{METRICS, Rules, RunFacts, SideRuns, StepRun, compare};
+use crate::document::{Head, Report};
 use crate::report::format::text::Style;
 use crate::report::format::{Document, Format, RenderOptions, csv, html, junit, markdown};
-use crate::report::{Condition, RenderError, checks::validity::invalid_lines};
+use crate::report::{Condition, RenderError, checks::metric::Metric};
+use crate::report::{checks::validity::invalid_lines, read};
 use crate::scenario_result::ScenarioDocument;
 
 pub(crate) fn run(args: &ReportArgs) -> CliResult {
@@ -60,6 +62,7 @@ fn show_one(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> CliResult
         Other::Sink(document) => show_other((kind, &**document), args, outputs),
         Other::Echo(document) => show_other((kind, &**document), args, outputs),
         Other::Doctor(document) => show_other((kind, &**document), args, outputs),
+        Other::Selftest(document) => show_other((kind, &**document), args, outputs),
     }?;
     Ok(if found.is_invalid() { Exit::Invalid } else { Exit::Success })
 }
@@ -213,4 +216,57 @@ fn show_history(runs: &[Stored], args: &ReportArgs, outputs: &Outputs) -> CliRes
             cells.join(" ")
         ),
     }))
+}
+
+/// Reads a text as a stored document of any kind, renders it in every format, and compares a run
+/// with itself, for fuzzing. The rendered texts; none if it is no document.
+pub fn render_stored(text: &str) -> Vec<String> {
+    let Ok(kind) = read::kind(text) else { return Vec::new() };
+    let run = if kind == store::SCENARIO_RESULT { read::of_kind(text).ok() } else { None };
+    let mut all = run.map_or_else(Vec::new, |run: ScenarioDocument| render_all(&run));
+    all.extend(Other::read(&kind, text).map_or_else(
+        |_| Vec::new(),
+        |found| match &found {
+            Other::Verdict(document) => render_all(&**document),
+            Other::Search(document) => render_all(&**document),
+            Other::Sink(document) => render_all(&**document),
+            Other::Echo(document) => render_all(&**document),
+            Other::Doctor(document) => render_all(&**document),
+            Other::Selftest(document) => render_all(&**document),
+        },
+    ));
+    let Ok(report) = read::read(text) else { return all };
+    all.extend(render_all(&report));
+    let (runs, without_run) = (StepRun::all([&report; 4]), BTreeSet::new());
+    let side = SideRuns { from: "", runs: &runs, without_run: &without_run };
+    let facts = RunFacts {
+        head: Head::default(),
+        base: side,
+        new: side,
+        rules: &Rules::default(),
+        metrics: &METRICS.map(Metric::named).into_iter().flatten().collect::<Vec<_>>(),
+        named: false,
+        any_scenario: false,
+        noise: None,
+    };
+    all.extend(compare(facts).map_or_else(|_| Vec::new(), |verdict| render_all(&verdict)));
+    let stored = |path: &str| Stored { path: path.into(), step: None, report: report.clone() };
+    let runs = vec![stored("a.json"), stored("b.json")];
+    let filter = Filter { metrics: Vec::new(), cells: Vec::new() };
+    all.extend(render_all(&history(&runs, &filter)));
+    all.extend(render_all(&Runs(runs)));
+    all
+}
+
+/// The text and all files of a document; those that fail are left out.
+fn render_all<D: Document>(document: &D) -> Vec<String> {
+    let styles = [(80, false), (200, true)];
+    let text = |(width, verbose)| document.text(Style { color: false, width, verbose });
+    let options = RenderOptions::default();
+    let files = D::FORMATS.iter().flat_map(|format| {
+        let cells = format.render_cells.map(|render| render(document).unwrap_or_default());
+        let cells = cells.unwrap_or_default().into_iter().map(|file| file.text);
+        cells.chain((format.render)(document, &options).ok().flatten()).collect::<Vec<_>>()
+    });
+    styles.into_iter().map(text).chain(files).collect()
 }

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use super::blast::key;
 use super::measure::head;
+use super::sink_sockets::sink_sockets;
 use crate::cli::args::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::live::{ServerView, check_built_in};
@@ -13,13 +14,12 @@ use crate::cli::progress::{StatusLine, client_left};
 use crate::cli::requests::random;
 use crate::cli::scenario::{INTERVAL, INTERVALS_FROM, listen, server_cores};
 use crate::cli::stop::stop_on_signals;
-use crate::cli::target::check_joins;
 use crate::cli::telemetry::{ClientLabels, MetricsEndpoint, RunTotals};
 use crate::document::{EchoDocument, ServerInterval, SinkDocument};
 use crate::echo::{EchoEnd, EchoEvent, EchoOptions};
 use crate::host::{self, Depth, Throttle};
 use crate::measure::{ClientBoard, Snapshot};
-use crate::net::{Options, Udp};
+use crate::net::{Options, PassedSockets};
 use crate::plan::{EchoKind, Machine, WaitKind};
 use crate::remote::sink::{ClientCounts, SinkEnd, SinkEvent, SinkOptions, serve};
 use crate::report::{self, format::RenderOptions};
@@ -31,11 +31,13 @@ const MAX_DELAY: Nanos = Nanos::from_millis(3_600_000);
 
 pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let started_at = SystemTime::now();
+    // Before this process opens other files.
+    let passed = PassedSockets::take().map_err(RunError::from)?;
     check_built_in(args.live.live)?;
     let mut outputs = Outputs::check::<SinkDocument>(&args.output, &args.files.all())?;
     outputs.protect(args.key_file.as_deref())?;
     let mut facts = host::host_info(Depth::Quick);
-    let options = sink_options(args, &host::machine(&facts))?;
+    let options = sink_options(args, passed, &host::machine(&facts))?;
     let first = options.sockets.first();
     facts.device =
         first.and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
@@ -91,7 +93,11 @@ fn keep_intervals(is_asked: bool, elapsed_ns: u64, intervals: &mut Vec<ServerInt
     }
 }
 
-fn sink_options(args: &SinkArgs, machine: &Machine) -> CliResult<SinkOptions> {
+fn sink_options(
+    args: &SinkArgs,
+    passed: PassedSockets,
+    machine: &Machine,
+) -> CliResult<SinkOptions> {
     let max_rate = match args.max_rate {
         None => None,
         Some(rate @ Rate::Pps(_)) => rate.at_size(1.0)?,
@@ -106,7 +112,8 @@ fn sink_options(args: &SinkArgs, machine: &Machine) -> CliResult<SinkOptions> {
     let first = cores.len().min(1);
     cores.rotate_right(first);
     Ok(SinkOptions {
-        sockets: sink_sockets(args)?,
+        sockets: sink_sockets(args, &passed.addrs())?,
+        passed,
         threads: args.server.threads,
         sessions: args.max_clients.into(),
         max_rate,
@@ -119,34 +126,6 @@ fn sink_options(args: &SinkArgs, machine: &Machine) -> CliResult<SinkOptions> {
         key: key(args.key_file.as_deref())?,
         secret: random()?,
     })
-}
-
-fn sink_sockets(args: &SinkArgs) -> CliResult<Vec<Options>> {
-    let (addrs, dev) = listen(&args.server)?;
-    check_joins(&args.join, &addrs)?;
-    let mut port = args.server.port;
-    let mut sockets = Vec::new();
-    for addr in addrs {
-        let options = Options {
-            bind: SocketAddr::new(addr, port),
-            buffer: args.server.socket_buffer,
-            dev: dev.clone(),
-            joins: args
-                .join
-                .iter()
-                .filter(|one| one.group.is_ipv4() == addr.is_ipv4())
-                .cloned()
-                .collect(),
-            ..Options::default()
-        };
-        if port == 0 && args.server.bind.is_none() {
-            // The port that the first family got, for both.
-            let probe = Udp::open(&Options { joins: Vec::new(), ..options.clone() });
-            port = probe.map_err(RunError::from)?.local.port();
-        }
-        sockets.push(Options { bind: SocketAddr::new(addr, port), ..options });
-    }
-    Ok(sockets)
 }
 
 /// Publishes what the sink has counted; `left`: the sum over clients that have left.
@@ -233,7 +212,7 @@ impl IntervalLog {
     /// Prints a line if an interval is over; `datagrams`: all so far.
     fn on_tick(&mut self, datagrams: u64, line: &mut StatusLine, more: impl FnOnce() -> String) {
         let now = Nanos::from(self.began.elapsed());
-        if now.since(self.from.0) >= self.width {
+        if now.0 / self.width.0 > self.from.0.0 / self.width.0 {
             line.clear();
             warn_stderr(&(self.line(now, datagrams) + &more()));
         }

@@ -7,10 +7,11 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::cli::args::Cli;
-use crate::cli::error::{CliError, CliResult, EXITS, Exit, NEAR, usage};
+use crate::cli::error::{CliError, CliResult, EXITS, Exit, usage};
 use crate::cli::output::{OutputTarget, print};
 use crate::report::checks::topics::{Topic, topics};
 use crate::report::format::text::wrap;
+use crate::unit::{did_you_mean, nearest};
 
 /// The version in manual pages.
 const SOURCE: &str = concat!("udperf ", env!("CARGO_PKG_VERSION"));
@@ -44,7 +45,8 @@ pub(crate) fn man(command: Option<&str>, dir: Option<&Path>) -> CliResult {
         Some(command) => print(&page(command)?),
         None => {
             let names: Vec<_> = program.get_subcommands().map(Command::get_name).collect();
-            usage(format!("unknown command '{word}'; use one of {}", names.join(", ")))
+            let hint = did_you_mean(word, names.iter().copied());
+            usage(format!("unknown command '{word}'; {hint}use one of {}", names.join(", ")))
         }
     }
 }
@@ -100,10 +102,7 @@ fn long(name: &str) -> CliResult<String> {
         return Ok(texts.join("\n"));
     }
     let names = all.iter().map(|topic| topic.name.as_str());
-    let mut near: Vec<_> = names.map(|name| (strsim::jaro(&lower, name), name)).collect();
-    near.retain(|(likeness, name)| *likeness > NEAR || name.contains(&lower));
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let near: Vec<_> = near.into_iter().take(3).map(|(_, name)| name).collect();
+    let near: Vec<_> = nearest(&lower, names).into_iter().take(3).collect();
     let hint = match near.is_empty() {
         true => "`udperf explain` lists all names".to_owned(),
         false => format!("did you mean {}?", near.join(", ")),
@@ -125,7 +124,9 @@ mod tests {
     use crate::cli::commands::scenario_file::schema::scenario_file;
     use crate::cli::output;
     use crate::compare::Comparison;
-    use crate::document::{DoctorDocument, EchoDocument, Report, SearchDocument, SinkDocument};
+    use crate::document::{
+        DoctorDocument, EchoDocument, Report, SearchDocument, SelftestDocument, SinkDocument,
+    };
     use crate::report::schema::{self, schema_of};
     use crate::scenario_result::ScenarioDocument;
 
@@ -144,6 +145,7 @@ mod tests {
             ),
             ("scenario-file", schema::SCENARIO_FILE, scenario_file()),
             ("doctor", schema::DOCTOR, schema_of::<DoctorDocument>("udperf doctor")),
+            ("selftest", schema::SELFTEST, schema_of::<SelftestDocument>("udperf selftest")),
         ] {
             let current = output::pretty(&value);
             if std::env::var_os("UDPERF_UPDATE_DOCS").is_some() {

@@ -15,9 +15,10 @@ use crate::cli::progress::{
 use crate::document::{Cell, Interval, KernelDrops};
 use crate::plan::{Direction, Plan, Route};
 use crate::report;
+use crate::report::checks::metric::rate_unit;
 use crate::report::format::text::style::{UNKNOWN, counted, grouped, percent};
 use crate::run::Progress;
-use crate::unit::{show_nanos, show_pps, sum_counts};
+use crate::unit::{RateUnit, show_nanos, sum_counts};
 
 pub(crate) struct CellsView<'a> {
     view: LiveView,
@@ -42,6 +43,7 @@ impl<'a> CellsView<'a> {
             is_both: plan.scenario.route == Route::Both,
             title: format!("udperf {kind} {}", plan.scenario.target).trim_end().to_owned(),
             state: "starts".to_owned(),
+            unit: RateUnit::of(plan.scenario.asking.is_some()),
             titles: ["cells done", "rate", "lost", "loss", "p50", "p99", "most lost at"],
             ..Model::default()
         };
@@ -179,7 +181,7 @@ fn row(cell: &Cell, trial: &str) -> ListRow {
     let most = most.max_by_key(|(_, count)| *count).map(|(name, _)| name.replace('_', " "));
     [
         format!("{}{trial}", cell.id),
-        unknown(cell.rx.as_ref().unwrap_or(&cell.tx).pps.map(show_pps)),
+        unknown(cell.rx.as_ref().unwrap_or(&cell.tx).pps.map(rate_unit(cell).show_short())),
         unknown(ledger.lost.map(grouped)),
         unknown(loss.map(|lost| percent(lost as f64 / ledger.sent as f64))),
         unknown(latency.and_then(|latency| latency.p50_ns).map(show_nanos)),

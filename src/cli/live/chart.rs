@@ -8,7 +8,7 @@ use crate::cli::progress::intervals::per_second;
 use crate::document::{Interval, IntervalLatency};
 use crate::report::format::text::style::{UNKNOWN, columns, percent};
 use crate::report::format::text::worst_interval::loss;
-use crate::unit::{show_nanos, show_pps};
+use crate::unit::{RateUnit, show_nanos, show_number, show_pps};
 
 /// Columns of the labels on the left: fit `99.9 Mpps`, and a gap.
 const LABELS: u16 = 10;
@@ -26,6 +26,7 @@ const BLANK: u32 = 0x2800;
 /// The mark of several series at one place.
 const SEVERAL: char = '*';
 
+#[derive(Clone, Copy)]
 struct Series {
     name: &'static str,
     color: Color,
@@ -92,6 +93,14 @@ static CHARTS: [TimeChart; 3] = [
     },
 ];
 
+/// The first one of runs of requests.
+static REQUESTS: TimeChart = TimeChart {
+    title: "requests/s",
+    series: &[CHARTS[0].series[0], Series { name: "answered", mark: 'a', ..CHARTS[0].series[1] }],
+    show: show_number,
+    ..CHARTS[0]
+};
+
 /// Of servers, which know what they received.
 static RECEIVED: TimeChart = TimeChart {
     title: "rate",
@@ -102,8 +111,12 @@ static RECEIVED: TimeChart = TimeChart {
 };
 
 /// The chart of this number, counted on from the first one.
-pub(super) fn chart(number: usize, is_server: bool) -> &'static TimeChart {
-    if is_server { &RECEIVED } else { &CHARTS[number % CHARTS.len()] }
+pub(super) fn chart(number: usize, is_server: bool, unit: RateUnit) -> &'static TimeChart {
+    match number % CHARTS.len() {
+        _ if is_server => &RECEIVED,
+        0 if unit == RateUnit::Requests => &REQUESTS,
+        number => &CHARTS[number],
+    }
 }
 
 /// How many charts are shown side by side. Arbitrary: none is narrower than 60 columns.

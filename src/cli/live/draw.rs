@@ -11,7 +11,7 @@ use crate::cli::progress::intervals::per_second;
 use crate::document::{Interval, IntervalLatency};
 use crate::report::format::text::style::{UNKNOWN, columns, grouped, percent};
 use crate::report::format::text::worst_interval::{loss, span};
-use crate::unit::{show_nanos, show_pps};
+use crate::unit::{RateUnit, show_nanos, show_number, show_pps};
 
 /// The smallest screen that fits all parts: the standard size of terminals.
 const LEAST: (u16, u16) = (80, 24);
@@ -105,7 +105,7 @@ fn parts(model: &Model, screen: &Screen, area: Rect, buffer: &mut Buffer) {
             true => (number / 2, (&model.reverse[..], " of what is received")),
             false => (number, (&model.intervals[..], "")),
         };
-        chart(number, model.is_server).draw(shown, area, buffer, screen.has_colors);
+        chart(number, model.is_server, model.unit).draw(shown, area, buffer, screen.has_colors);
     }
     let mut y = area.y + charts;
     draw_intervals(model, Rect { y, height: table, ..area }, buffer);
@@ -150,10 +150,15 @@ const COLUMNS: [Column; 16] = [
     ("CPU", 6, cpu),
 ];
 
+/// The place of the rate in [`COLUMNS`], and what it is in runs of requests.
+const RATE: usize = 1;
+const REQUESTS: Column =
+    ("answers/s", 10, |one| per_second(one, one.received.unwrap_or(one.sent)).map(show_number));
+
 /// Of a server, which knows no more.
 const SERVER_COLUMNS: [Column; 3] = [
     ("seconds", 12, |one| Some(span(one))),
-    ("rate ~", 10, COLUMNS[1].2),
+    ("rate ~", 10, COLUMNS[RATE].2),
     ("received ~", 11, COLUMNS[2].2),
 ];
 
@@ -164,7 +169,11 @@ fn draw_intervals(model: &Model, area: Rect, buffer: &mut Buffer) {
         *at < ALWAYS || latest.is_some_and(|latest| column.2(latest).is_some())
     };
     let mut right = 0;
-    let fitting = all.iter().enumerate().filter(is_known).take_while(|(_, column)| {
+    let all = all.iter().enumerate().map(|(at, column)| match (at, model.unit) {
+        (RATE, RateUnit::Requests) => (at, &REQUESTS),
+        _ => (at, column),
+    });
+    let fitting = all.filter(is_known).take_while(|(_, column)| {
         right += column.1;
         right <= area.width
     });
@@ -277,6 +286,19 @@ mod tests {
 
     fn has(lines: &[String], text: &str) -> bool {
         lines.iter().any(|line| line.contains(text))
+    }
+
+    #[test]
+    fn a_run_of_requests_counts_requests() {
+        let rows = vec![["plain/64/1k", "1.00k/s", "0", "0%", "1 µs", "2 µs", ""].map(Into::into)];
+        let model = Model { unit: RateUnit::Requests, rows, ..model() };
+        let lines = lines(&model, &Screen::default(), 80, 24);
+        for text in
+            ["requests/s  (s) sent 1.03k  (a) answered 990", "answers/s", "29–30       990 "]
+        {
+            assert!(has(&lines, text), "{text}: {lines:#?}");
+        }
+        assert!(!has(&lines, "pps"), "{lines:#?}");
     }
 
     #[test]

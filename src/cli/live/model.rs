@@ -1,6 +1,7 @@
 //! What the view shows, as plain data.
 
 use crate::document::Interval;
+use crate::unit::RateUnit;
 
 /// The most intervals kept of a server: those of a cell are bounded by its scale. Arbitrary: 17
 /// minutes of seconds, more than the widest terminal shows.
@@ -19,6 +20,8 @@ pub(super) struct Model {
     pub(super) state: String,
     /// Whether it is a server, which knows only what it received.
     pub(super) is_server: bool,
+    /// What rates count.
+    pub(super) unit: RateUnit,
     /// Of the running cell, or of a server.
     pub(super) intervals: Vec<Interval>,
     /// The reverse direction, if this host sends and receives (`--bidir`).

@@ -19,7 +19,7 @@ use crate::unit::{Nanos, show_bytes, show_nanos};
 /// The interval without `--interval`: as those of long cells.
 const INTERVAL: Nanos = Nanos::from_millis(1_000);
 
-/// Ends of intervals are multiples of it. Arbitrary: servers report every 250 ms or more often.
+/// Ends of intervals are multiples of it. Arbitrary: servers report a few ms after the end.
 const STEP: Nanos = Nanos::from_millis(10);
 
 pub(crate) struct ServerView {
@@ -107,7 +107,7 @@ impl ServerView {
         let now = Nanos::from(self.began.elapsed());
         let now = Nanos(now.0 / STEP.0 * STEP.0);
         let (start, before) = self.from;
-        let ended = (now.since(start) >= self.width).then(|| Interval {
+        let ended = (now.0 / self.width.0 > start.0 / self.width.0).then(|| Interval {
             start_ns: start.0,
             end_ns: now.0,
             received: Some(datagrams.saturating_sub(before)),

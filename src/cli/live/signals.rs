@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGCONT, SIGQUIT, SIGTSTP};
 use signal_hook::{flag, low_level};
@@ -20,39 +20,48 @@ pub(super) enum LiveSignal {
     Abort,
 }
 
+/// The latest of the signals that stop and continue, as a number.
+const NONE: usize = 0;
+const STOP: usize = 1;
+const CONTINUE: usize = 2;
+
 /// The signals of a view; after it was dropped, they act as without it.
 #[derive(Debug)]
 pub(super) struct LiveSignals {
     is_over: Arc<AtomicBool>,
-    /// In the order in which they are looked at.
-    received: [(LiveSignal, Arc<AtomicBool>); 3],
+    aborts: Arc<AtomicBool>,
+    /// One number, as each makes the other void.
+    latest: Arc<AtomicUsize>,
 }
 
 impl LiveSignals {
     /// Handles the signals from now on, but those that are ignored.
     pub(super) fn register() -> io::Result<Self> {
-        let signals = [
-            (LiveSignal::Abort, SIGQUIT),
-            (LiveSignal::Continue, SIGCONT),
-            (LiveSignal::Stop, SIGTSTP),
-        ];
-        let received = signals.map(|(kind, _)| (kind, Arc::default()));
-        let new = Self { is_over: Arc::default(), received };
-        for ((_, signal), (_, received)) in signals.into_iter().zip(&new.received) {
-            if !sys::is_ignored(signal) {
-                flag::register_conditional_default(signal, Arc::clone(&new.is_over))?;
-                flag::register(signal, Arc::clone(received))?;
+        let new = Self { is_over: Arc::default(), aborts: Arc::default(), latest: Arc::default() };
+        for signal in [SIGQUIT, SIGCONT, SIGTSTP] {
+            if sys::is_ignored(signal) {
+                continue;
             }
+            flag::register_conditional_default(signal, Arc::clone(&new.is_over))?;
+            match signal {
+                SIGQUIT => flag::register(signal, Arc::clone(&new.aborts))?,
+                SIGCONT => flag::register_usize(signal, Arc::clone(&new.latest), CONTINUE)?,
+                _ => flag::register_usize(signal, Arc::clone(&new.latest), STOP)?,
+            };
         }
         Ok(new)
     }
 
-    /// The signal received since the last time. One that continues the program makes one that stops
-    /// it void, as both come in this order.
+    /// The signal received since the last time; of those that stop and continue, the latest.
     pub(super) fn take(&self) -> Option<LiveSignal> {
-        let received = self.received.iter().filter(|(_, is)| is.swap(false, Ordering::Relaxed));
-        // All are read, before the first counts.
-        received.map(|(signal, _)| *signal).collect::<Vec<_>>().first().copied()
+        if self.aborts.swap(false, Ordering::Relaxed) {
+            return Some(LiveSignal::Abort);
+        }
+        match self.latest.swap(NONE, Ordering::SeqCst) {
+            STOP => Some(LiveSignal::Stop),
+            CONTINUE => Some(LiveSignal::Continue),
+            _ => None,
+        }
     }
 
     /// Does what the signal does to a program that does not handle it; after a stop, returns when
@@ -63,9 +72,9 @@ impl LiveSignals {
             LiveSignal::Abort => low_level::emulate_default_handler(SIGQUIT),
             LiveSignal::Continue => Ok(()),
         };
-        // The terminal is taken next, whatever continued the program.
-        let resumed = self.received.iter().filter(|(kind, _)| *kind == LiveSignal::Continue);
-        resumed.for_each(|(_, is)| is.store(false, Ordering::Relaxed));
+        // The terminal is taken next, whatever continued the program. A signal to stop that came
+        // since stays.
+        let _ = self.latest.compare_exchange(CONTINUE, NONE, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::report::IntervalFacts;
 use crate::report::format::text::style::{UNKNOWN, grouped, percent};
 use crate::report::format::text::worst_interval::{loss, span};
 use crate::run::LiveCell;
-use crate::unit::{Nanos, show_nanos, show_number, show_pps, show_requests, sum_counts};
+use crate::unit::{Nanos, RateUnit, show_nanos, sum_counts};
 
 /// Time for datagrams to arrive after the end of an interval, before it is shown. Arbitrary: most
 /// paths and queues are shorter.
@@ -74,9 +74,9 @@ impl<'a> IntervalProgress<'a> {
 
     /// What the latest intervals show; empty before the first one has ended.
     pub(super) fn summary(&self) -> String {
-        let has_requests = self.plan.scenario.asking.is_some();
+        let unit = self.unit();
         let latest = self.directions.iter().filter_map(|one| one.latest.as_ref());
-        latest.map(|latest| format!(" · {}", summary(latest, has_requests))).collect()
+        latest.map(|latest| format!(" · {}", summary(latest, unit))).collect()
     }
 
     /// Reads the intervals that have ended in the cell of this number, by direction; the second one
@@ -112,17 +112,24 @@ impl<'a> IntervalProgress<'a> {
         self.lines(&cell.id, &cell.intervals[first..])
     }
 
+    fn unit(&self) -> RateUnit {
+        RateUnit::of(self.plan.scenario.asking.is_some())
+    }
+
     fn lines(&mut self, id: &str, intervals: &[Interval]) -> Vec<String> {
         let Some(width) = self.id_width.filter(|_| !intervals.is_empty()) else {
             return Vec::new();
         };
-        let titles = COLUMNS.map(|(title, _)| title.to_owned());
+        let unit = self.unit();
+        let titles = COLUMNS.map(|(title, _)| match (title, unit) {
+            ("rate", RateUnit::Requests) => "requests".to_owned(),
+            _ => title.to_owned(),
+        });
         let header = (!self.has_header).then(|| line("cell", width, titles));
         self.has_header = true;
-        let has_requests = self.plan.scenario.asking.is_some();
         let lines = intervals.iter().map(|interval| {
             let drops = drops(interval).map(|drops| format!("  {drops}"));
-            line(id, width, figures(interval, has_requests)) + &drops.unwrap_or_default()
+            line(id, width, figures(interval, unit)) + &drops.unwrap_or_default()
         });
         header.into_iter().chain(lines).collect()
     }
@@ -158,7 +165,7 @@ fn drops(interval: &Interval) -> Option<String> {
     (!places.is_empty()).then(|| format!("dropped at {}{note}", places.join(", ")))
 }
 
-/// Datagrams per second: received, or sent if that is unknown.
+/// The rate: received, or sent if that is unknown.
 fn rate(interval: &Interval, show: fn(f64) -> String) -> Option<String> {
     per_second(interval, interval.received.unwrap_or(interval.sent)).map(show)
 }
@@ -169,12 +176,11 @@ pub(crate) fn per_second(interval: &Interval, count: u64) -> Option<f64> {
     (width > 0.0).then(|| count as f64 / width)
 }
 
-fn figures(interval: &Interval, has_requests: bool) -> [String; COLUMNS.len()] {
+fn figures(interval: &Interval, unit: RateUnit) -> [String; COLUMNS.len()] {
     let latency = interval.latency.unwrap_or_default();
-    let show = if has_requests { |rate| show_number(rate) + "/s" } else { show_pps };
     let figures = [
         Some(span(interval)),
-        rate(interval, show),
+        rate(interval, unit.show_short()),
         interval.received.map(grouped),
         interval.lost.map(grouped),
         loss(interval).map(percent),
@@ -187,10 +193,10 @@ fn figures(interval: &Interval, has_requests: bool) -> [String; COLUMNS.len()] {
 }
 
 /// Rate, loss, p99 and drops of an interval, as far as they are known.
-fn summary(interval: &Interval, has_requests: bool) -> String {
+fn summary(interval: &Interval, unit: RateUnit) -> String {
     let latency = interval.latency.unwrap_or_default();
     let parts = [
-        rate(interval, if has_requests { show_requests } else { show_pps }),
+        rate(interval, unit.show()),
         loss(interval).map(|share| format!("loss {}", percent(share))),
         latency.p99_ns.map(|ns| format!("p99 {}", show_nanos(ns))),
         drops(interval),

@@ -69,7 +69,10 @@ fn presets_have_their_own_flags() {
         ("syslog --message x", Preset::Syslog("x".into())),
         ("quic-vn", Preset::QuicVn),
         ("echo", Preset::Echo { size: 64 }),
-        ("coap --path a --non-confirmable", Preset::Coap { path: "a".into(), confirmable: false }),
+        (
+            "coap --path a --non-confirmable",
+            Preset::Coap { path: "a".into(), confirmable: false, blocks: 1 },
+        ),
     ] {
         let words: Vec<_> = ["--preset"].into_iter().chain(words.split(' ')).collect();
         let spec = one(&words);

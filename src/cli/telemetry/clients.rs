@@ -45,7 +45,7 @@ impl ClientLabels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::telemetry::totals::TextFormat;
+    use crate::cli::telemetry::totals::tests::text;
     use crate::measure::ClientRecorder;
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
             recorder.count(Some(address(7)), 2);
             recorder.count(Some(address(most + 7)), 3);
         }
-        let text = labels.of_echo(boards.iter().map(AsRef::as_ref)).text(TextFormat::OpenMetrics);
+        let text = text(&labels.of_echo(boards.iter().map(AsRef::as_ref)));
         for (client, received) in [("127.0.0.7", 4), (OTHERS, 6)] {
             let line = format!("outcome=\"received\",client=\"{client}\"}} {received}\n");
             assert!(text.contains(&line), "{text}");

@@ -3,11 +3,15 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::totals::{RunTotals, TextFormat};
+use prometheus_client::encoding::{prometheus_text, text};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::totals::{PublishedTotals, RunTotals};
 use crate::cli::args::MetricsArgs;
 use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::output::warn_stderr;
@@ -29,8 +33,11 @@ const REFRESH: Duration = Duration::from_millis(250);
 /// has ended. Arbitrary: twice the default timeout of requests.
 const SETTLED: Nanos = Nanos::from_millis(2_000);
 
+/// The type of OpenMetrics 1.0, "Protocol Negotiation".
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 pub(crate) struct MetricsEndpoint {
-    published: Arc<Mutex<RunTotals>>,
+    published: Arc<PublishedTotals>,
     /// Of cells that have ended.
     finished: RunTotals,
     refreshed: Option<Instant>,
@@ -52,11 +59,11 @@ impl MetricsEndpoint {
         let failed = |source| CliError::Metrics { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let published = Arc::<Mutex<RunTotals>>::default();
-        let served = Arc::clone(&published);
+        let published = Arc::<PublishedTotals>::default();
+        let registry = Arc::new(registry(Arc::clone(&published)));
         thread::Builder::new()
             .name("metrics".to_owned())
-            .spawn(move || answer_all(&listener, &served, TIMEOUT))
+            .spawn(move || answer_all(&listener, &registry, TIMEOUT))
             .map_err(|source| RunError::Spawn { source })?;
         if !quiet || address.port() == 0 {
             warn_stderr(&format!("metrics: http://{bound}/metrics"));
@@ -103,7 +110,7 @@ impl MetricsEndpoint {
 
     /// Publishes totals that a server has counted.
     pub(crate) fn publish(&self, totals: &RunTotals) {
-        lock(&self.published).raise_to(totals);
+        self.published.publish(totals);
     }
 
     pub(super) fn measured(&mut self, cell: &Cell, result: &CellResult) {
@@ -122,13 +129,17 @@ fn add(sum: &mut [IntervalCounts; 2], more: &[IntervalCounts; 2]) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| sum.merge(more));
 }
 
-/// Nothing that panics holds the lock.
-fn lock(totals: &Mutex<RunTotals>) -> MutexGuard<'_, RunTotals> {
-    totals.lock().unwrap_or_else(PoisonError::into_inner)
+fn registry(totals: Arc<PublishedTotals>) -> Registry {
+    let mut registry = Registry::default();
+    let version = ("version", env!("CARGO_PKG_VERSION"));
+    let git = ("git", option_env!("UDPERF_GIT").unwrap_or_default());
+    registry.register("udperf_build", "The program", Info::new([version, git]));
+    registry.register_collector(Box::new(totals));
+    registry
 }
 
 /// Answers all requests, each in a thread of its own, so that idle connections hold up none.
-fn answer_all(listener: &TcpListener, totals: &Arc<Mutex<RunTotals>>, timeout: Duration) {
+fn answer_all(listener: &TcpListener, registry: &Arc<Registry>, timeout: Duration) {
     // The threads own the streams: a connection is closed when its thread ends.
     let mut open: VecDeque<Weak<TcpStream>> = VecDeque::new();
     loop {
@@ -138,9 +149,9 @@ fn answer_all(listener: &TcpListener, totals: &Arc<Mutex<RunTotals>>, timeout: D
                 let oldest = open.pop_front().and_then(|oldest| oldest.upgrade());
                 oldest.map_or(Ok(()), |oldest| oldest.shutdown(Shutdown::Both)).ok();
             }
-            let (stream, totals) = (Arc::new(stream), Arc::clone(totals));
+            let (stream, registry) = (Arc::new(stream), Arc::clone(registry));
             open.push_back(Arc::downgrade(&stream));
-            let work = move || drop(answer(&stream, &totals, timeout));
+            let work = move || drop(answer(&stream, &registry, timeout));
             thread::Builder::new().name("metrics".to_owned()).spawn(work)
         });
         if answering.is_err() {
@@ -151,7 +162,7 @@ fn answer_all(listener: &TcpListener, totals: &Arc<Mutex<RunTotals>>, timeout: D
 }
 
 /// Answers one request; one that is not complete in time gets no response.
-fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>, timeout: Duration) -> io::Result<()> {
+fn answer(mut stream: &TcpStream, registry: &Registry, timeout: Duration) -> io::Result<()> {
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     let (began, mut request, mut part) = (Instant::now(), Vec::new(), [0; 1_024]);
@@ -165,10 +176,17 @@ fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>, timeout: Duration) 
     let request = String::from_utf8_lossy(&request);
     let mut words = request.lines().next().unwrap_or_default().split(' ');
     let (method, path) = (words.next(), words.next().and_then(|path| path.split('?').next()));
-    let format = accepted(&request);
     let (status, kind, body) = match (method, path) {
         (Some("GET"), Some("/metrics" | "/")) => {
-            ("200 OK", format.content_type(), lock(totals).text(format))
+            let (mut body, is_older) = (String::new(), accepts_only_older(&request));
+            let (kind, encoded) = match is_older {
+                true => {
+                    (prometheus_text::CONTENT_TYPE, prometheus_text::encode(&mut body, registry))
+                }
+                false => (OPEN_METRICS, text::encode(&mut body, registry)),
+            };
+            encoded.map_err(io::Error::other)?;
+            ("200 OK", kind, body)
         }
         (Some("GET"), _) => ("404 Not Found", "text/plain", "use /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed\r\nAllow: GET", "text/plain", "use GET\n".to_owned()),
@@ -186,18 +204,15 @@ fn answer(mut stream: &TcpStream, totals: &Mutex<RunTotals>, timeout: Duration) 
     Ok(())
 }
 
-/// The format that a request accepts: OpenMetrics unless it only knows the older one.
-fn accepted(request: &str) -> TextFormat {
+/// Whether a request accepts the text format of Prometheus, which `promtool check metrics` reads,
+/// but not OpenMetrics.
+fn accepts_only_older(request: &str) -> bool {
     let header = |line: &str| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("accept").then(|| value.to_ascii_lowercase())
     };
-    match request.lines().find_map(header) {
-        Some(types) if types.contains("text/plain") && !types.contains("openmetrics") => {
-            TextFormat::Prometheus
-        }
-        _ => TextFormat::OpenMetrics,
-    }
+    let types = request.lines().find_map(header).unwrap_or_default();
+    types.contains("text/plain") && !types.contains("openmetrics")
 }
 
 #[cfg(test)]
@@ -226,7 +241,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut scraper = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         scraper.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
-        let _ = answer(&listener.accept().unwrap().0, &Mutex::new(totals), TIMEOUT);
+        let published = Arc::<PublishedTotals>::default();
+        published.publish(&totals);
+        let _ = answer(&listener.accept().unwrap().0, &registry(published), TIMEOUT);
         let mut read = Vec::new();
         // It may be reset in the middle.
         let _ = scraper.read_to_end(&mut read);
@@ -239,7 +256,7 @@ mod tests {
         let at = listener.local_addr().unwrap();
         // Far longer than the test waits for a response.
         let (timeout, most) = (Duration::from_secs(600), Duration::from_secs(20));
-        thread::spawn(move || answer_all(&listener, &Arc::default(), timeout));
+        thread::spawn(move || answer_all(&listener, &Arc::new(registry(Arc::default())), timeout));
         let connect = || {
             let stream = TcpStream::connect(at).unwrap();
             stream.set_read_timeout(Some(most)).unwrap();
@@ -261,17 +278,14 @@ mod tests {
 
     #[test]
     fn the_older_format_is_for_those_that_ask_for_it() {
-        for (accept, format) in [
-            ("Accept: */*", TextFormat::OpenMetrics),
-            ("Host: accept: text/plain", TextFormat::OpenMetrics),
-            ("accept: text/plain;version=0.0.4", TextFormat::Prometheus),
-            (
-                "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
-                TextFormat::OpenMetrics,
-            ),
+        for (accept, is_older) in [
+            ("Accept: */*", false),
+            ("Host: accept: text/plain", false),
+            ("accept: text/plain;version=0.0.4", true),
+            ("Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5", false),
         ] {
             let request = format!("GET /metrics HTTP/1.1\r\n{accept}\r\n\r\n");
-            assert_eq!(accepted(&request), format, "{accept}");
+            assert_eq!(accepts_only_older(&request), is_older, "{accept}");
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Totals of a run so far, and their text: OpenMetrics 1.0, "Text Format", and the
-//! older format of Prometheus.
-//!
-//! The text is small. The crate prometheus-client would bring more crates and a derive macro, and
-//! its counters cannot be set, which is needed where the result of a cell replaces live counts.
+//! Totals of a run so far, which prometheus-client writes as text.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
 
 use crate::document::Cell;
 use crate::measure::{
@@ -25,41 +27,41 @@ enum Family {
     Stalls,
 }
 
-/// Name, type, unit and description of each metric. As the contract has them.
-const FAMILIES: [(Family, &str, &str, &str, &str); 5] = [
+/// Name without unit, type, unit and description of each metric. As the contract has them.
+static FAMILIES: [(Family, &str, MetricType, Option<Unit>, &str); 5] = [
     (
         Family::Datagrams,
         "udperf_datagrams",
-        "counter",
-        "",
+        MetricType::Counter,
+        None,
         "Datagrams or requests by outcome; lost counts when a cell has ended.",
     ),
     (
         Family::Dropped,
         "udperf_dropped_datagrams",
-        "counter",
-        "",
+        MetricType::Counter,
+        None,
         "Lost datagrams by place; count when a cell has ended.",
     ),
     (
         Family::Latency,
-        "udperf_latency_seconds",
-        "histogram",
-        "seconds",
+        "udperf_latency",
+        MetricType::Histogram,
+        Some(Unit::Seconds),
         "Latency from the schedule.",
     ),
     (
         Family::Lag,
-        "udperf_schedule_lag_seconds",
-        "histogram",
-        "seconds",
+        "udperf_schedule_lag",
+        MetricType::Histogram,
+        Some(Unit::Seconds),
         "From the due time to the send.",
     ),
     (
         Family::Stalls,
-        "udperf_stalls_seconds",
-        "counter",
-        "seconds",
+        "udperf_stalls",
+        MetricType::Counter,
+        Some(Unit::Seconds),
         "Stalls of workers of more than 1 ms.",
     ),
 ];
@@ -83,30 +85,16 @@ const BOUNDS_NS: [u64; 15] = [
     10_000_000_000,
 ];
 
-/// A text format of metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TextFormat {
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-    /// The text format of Prometheus, version 0.0.4, which `promtool check metrics` reads.
-    Prometheus,
-}
+/// Labels and their values, in the order of the text.
+type Labels = Vec<(&'static str, String)>;
 
-impl TextFormat {
-    pub(super) const fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
-}
+/// A count, or of a histogram how many values are up to each of `BOUNDS_NS`, how many there are,
+/// and their sum. Times are in ns.
+type Values = Vec<u64>;
 
-/// The place of a sample in the text: its metric, its rank there, and its suffix and labels.
-type Key = (Family, usize, String);
-
-/// Counters by sample; those of metrics with a unit are in ns. What is not known is not there.
+/// What was counted by metric and labels. Unknown counts are absent.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RunTotals(BTreeMap<Key, u64>);
+pub(crate) struct RunTotals(BTreeMap<(Family, Labels), Values>);
 
 impl RunTotals {
     /// Of a running cell with these counts of senders and receivers. Places of drops follow when
@@ -138,7 +126,7 @@ impl RunTotals {
         if facts.paced {
             totals.histogram(Family::Lag, tx.latency.iter());
         }
-        totals.count(Family::Stalls, 0, "_total", (tx.stalled + rx.stalled).0);
+        totals.count(Family::Stalls, Vec::new(), (tx.stalled + rx.stalled).0);
         totals
     }
 
@@ -175,7 +163,7 @@ impl RunTotals {
         }
         let stalls = &cell.stalls;
         let stalled_ns = stalls.tx.total_ns + stalls.rx.map_or(0, |stalls| stalls.total_ns);
-        totals.count(Family::Stalls, 0, "_total", stalled_ns);
+        totals.count(Family::Stalls, Vec::new(), stalled_ns);
         totals
     }
 
@@ -223,12 +211,16 @@ impl RunTotals {
         self.datagrams_of(label, "forward", [("received", Some(received))]);
     }
 
-    fn count(&mut self, family: Family, rank: usize, labels: impl Into<String>, count: u64) {
-        let sum = self.0.entry((family, rank, labels.into())).or_default();
-        *sum = sum.saturating_add(count);
+    fn count(&mut self, family: Family, labels: Labels, count: u64) {
+        self.combine((family, labels), &[count], u64::saturating_add);
     }
 
-    fn datagrams<const N: usize>(&mut self, direction: &str, by: [(&str, Option<u64>); N]) {
+    fn combine(&mut self, key: (Family, Labels), values: &[u64], of: fn(u64, u64) -> u64) {
+        let own = self.0.entry(key).or_insert_with(|| vec![0; values.len()]);
+        own.iter_mut().zip(values).for_each(|(own, value)| *own = of(*own, *value));
+    }
+
+    fn datagrams<const N: usize>(&mut self, direction: &str, by: [(&'static str, Option<u64>); N]) {
         self.datagrams_of(None, direction, by);
     }
 
@@ -236,20 +228,18 @@ impl RunTotals {
         &mut self,
         client: Option<&str>,
         direction: &str,
-        by: [(&str, Option<u64>); N],
+        by: [(&'static str, Option<u64>); N],
     ) {
-        let client = client.map_or_else(String::new, |client| format!(",client=\"{client}\""));
         for (outcome, count) in by {
-            let labels =
-                format!("_total{{direction=\"{direction}\",outcome=\"{outcome}\"{client}}}");
-            if let Some(count) = count {
-                self.count(Family::Datagrams, 0, labels, count);
-            }
+            let Some(count) = count else { continue };
+            let mut labels = labels([("direction", direction), ("outcome", outcome)]);
+            labels.extend(client.map(|client| ("client", client.to_owned())));
+            self.count(Family::Datagrams, labels, count);
         }
     }
 
     fn dropped(&mut self, place: &str, count: u64) {
-        self.count(Family::Dropped, 0, format!("_total{{place=\"{place}\"}}"), count);
+        self.count(Family::Dropped, labels([("place", place)]), count);
     }
 
     /// Latencies by interval, as they were counted while the cell ran; without intervals, all.
@@ -270,79 +260,103 @@ impl RunTotals {
             counts[BOUNDS_NS.partition_point(|bound| *bound < ns)] += count;
             sum_ns = sum_ns.saturating_add(ns.saturating_mul(count));
         }
-        let bounds = BOUNDS_NS.iter().map(|bound_ns| seconds(*bound_ns)).chain(["+Inf".to_owned()]);
-        let mut below = 0;
-        for (rank, (bound, count)) in bounds.zip(counts).enumerate() {
-            below += count;
-            self.count(family, rank, format!("_bucket{{le=\"{bound}\"}}"), below);
-        }
-        self.count(family, BOUNDS_NS.len() + 1, "_count", below);
-        self.count(family, BOUNDS_NS.len() + 2, "_sum", sum_ns);
+        let mut up_to = 0;
+        let mut values = Vec::from(counts.map(|count| {
+            up_to += count;
+            up_to
+        }));
+        values.push(sum_ns);
+        self.combine((family, Vec::new()), &values, u64::saturating_add);
     }
 
     /// Adds those of another cell.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for ((family, rank, labels), count) in &other.0 {
-            self.count(*family, *rank, labels.as_str(), *count);
+        for (key, values) in &other.0 {
+            self.combine(key.clone(), values, u64::saturating_add);
         }
     }
 
     /// Takes what is larger there: counters of a scraper must not fall where a cell's result is a
     /// little less than what was counted while it ran, as after a correction of clocks.
-    pub(super) fn raise_to(&mut self, other: &Self) {
-        for (key, count) in &other.0 {
-            let own = self.0.entry(key.clone()).or_default();
-            *own = (*own).max(*count);
+    fn raise_to(&mut self, other: &Self) {
+        for (key, values) in &other.0 {
+            self.combine(key.clone(), values, u64::max);
         }
     }
+}
 
-    /// The text of all metrics.
-    pub(super) fn text(&self, format: TextFormat) -> String {
-        let is_open = format == TextFormat::OpenMetrics;
-        let mut text = String::new();
-        // Writing to a string does not fail. The older format names samples, not metrics.
-        let head = |text: &mut String, name: &str, kind: &str, unit: &str, help: &str| {
-            let (name, kind) = match kind {
-                "info" if !is_open => (format!("{name}_info"), "gauge"),
-                "counter" if !is_open => (format!("{name}_total"), kind),
-                _ => (name.to_owned(), kind),
-            };
-            let _ = writeln!(text, "# TYPE {name} {kind}");
-            if is_open && !unit.is_empty() {
-                let _ = writeln!(text, "# UNIT {name} {unit}");
-            }
-            let _ = writeln!(text, "# HELP {name} {help}");
-        };
-        head(&mut text, "udperf_build", "info", "", "The program.");
-        let version = env!("CARGO_PKG_VERSION");
-        let git = option_env!("UDPERF_GIT").unwrap_or_default();
-        let _ = writeln!(text, "udperf_build_info{{version=\"{version}\",git=\"{git}\"}} 1");
-        for (family, name, kind, unit, help) in FAMILIES {
-            let is_of = |((of, ..), _): &(&Key, &u64)| *of == family;
+impl Collector for RunTotals {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (family, name, kind, unit, help) in &FAMILIES {
+            let is_of = |((of, _), _): &(&(Family, Labels), &Values)| of == family;
             let mut samples = self.0.iter().filter(is_of).peekable();
             if samples.peek().is_none() {
                 continue;
             }
-            head(&mut text, name, kind, unit, help);
-            for ((_, _, labels), count) in samples {
-                let is_time = !unit.is_empty() && (labels == "_sum" || kind == "counter");
-                let value = if is_time { seconds(*count) } else { count.to_string() };
-                let _ = writeln!(text, "{name}{labels} {value}");
+            let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), *kind)?;
+            for ((_, labels), values) in samples {
+                let mut sample = metric.encode_family(labels)?;
+                match (&values[..], unit) {
+                    ([count], None) => sample.encode_counter::<NoLabelSet, _, f64>(count, None)?,
+                    ([ns], Some(_)) => {
+                        sample.encode_counter::<NoLabelSet, _, f64>(&seconds(*ns), None)?;
+                    }
+                    ([up_to @ .., sum_ns], _) => {
+                        let all = up_to.last().copied().unwrap_or_default();
+                        let buckets: Vec<_> = buckets(up_to).collect();
+                        sample.encode_histogram::<NoLabelSet>(
+                            seconds(*sum_ns),
+                            all,
+                            &buckets,
+                            None,
+                        )?;
+                    }
+                    ([], _) => {}
+                }
             }
         }
-        if is_open {
-            text += "# EOF\n";
-        }
-        text
+        Ok(())
     }
 }
 
-/// Nanoseconds as exact seconds.
-fn seconds(ns: u64) -> String {
-    let text = format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
-    let short = text.trim_end_matches('0');
-    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+/// Upper bounds in seconds, and how many values are between each and the one before.
+fn buckets(up_to: &[u64]) -> impl Iterator<Item = (f64, u64)> {
+    let bounds = BOUNDS_NS.iter().map(|ns| seconds(*ns)).chain([f64::INFINITY]);
+    let before = [0].into_iter().chain(up_to.iter().copied());
+    bounds.zip(up_to.iter().zip(before).map(|(up_to, before)| up_to - before))
+}
+
+fn labels<const N: usize>(of: [(&'static str, &str); N]) -> Labels {
+    of.map(|(name, value)| (name, value.to_owned())).into()
+}
+
+/// Exact to the nanosecond up to 100 days.
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// The totals that scrapers get.
+#[derive(Debug, Default)]
+pub(super) struct PublishedTotals(Mutex<RunTotals>);
+
+impl PublishedTotals {
+    pub(super) fn publish(&self, totals: &RunTotals) {
+        self.lock().raise_to(totals);
+    }
+
+    /// No code that can panic holds the lock.
+    fn lock(&self) -> MutexGuard<'_, RunTotals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for PublishedTotals {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        // A copy, so that the run does not wait for the text.
+        let totals = self.lock().clone();
+        totals.encode(encoder)
+    }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -163,7 +163,7 @@ impl Line<'_> {
     }
 
     fn value(&self) -> String {
-        show(self.series.metric, self.point.value)
+        show(self.series, self.point.value)
     }
 
     /// The value, and a mark if the run is invalid or has warnings.
@@ -247,11 +247,11 @@ fn footnote(series: &[&Series], mark: &str, of: fn(&Point) -> &[String]) -> Stri
     if codes.is_empty() { String::new() } else { format!("{MARGIN}{mark}: {}\n", codes.join(", ")) }
 }
 
-fn show(metric: &Metric, value: f64) -> String {
-    match metric.kind {
+fn show(series: &Series, value: f64) -> String {
+    match series.metric.kind {
         _ if value.is_infinite() => "infinite".to_owned(),
         MetricKind::Count => value.to_string(),
-        kind => show::value(unit(kind), value),
+        kind => show::value(unit(kind, series.rates), value),
     }
 }
 
@@ -265,20 +265,24 @@ fn chart(series: &Series) -> Chart {
     let all = series.points.iter().enumerate();
     let line = |at: usize| Line { series, at, point: &series.points[at] };
     let shown = all.clone().filter(|(_, point)| point.value.is_finite());
-    let day = |at: usize| line(at).date().chars().take("2026-07-18".len()).collect();
-    let mut days: Vec<(f64, String)> = vec![(0.0, day(0))];
+    let ends = [0, series.points.len() - 1];
+    let [first, newest] = ends.map(|at| line(at).date());
+    let day = |date: &str| date.chars().take("2026-07-18".len()).collect::<String>();
+    // Only times tell runs of one day apart.
+    let of_label = |date: String| if day(&first) == day(&newest) { date } else { day(&date) };
+    let mut dates = vec![(0.0, of_label(first.clone()))];
     if series.points.len() > 1 {
-        days.push((last, day(series.points.len() - 1)));
+        dates.push((last, of_label(newest.clone())));
     }
-    let tick = |value| (value, show(series.metric, value));
+    let tick = |value| (value, show(series, value));
     let ticks = [(0.0, "0".to_owned()), tick(top / 2.0), tick(top)];
-    let newest = line(series.points.len() - 1);
-    let caption = [newest.value(), newest.change()].join(" ");
+    let latest = line(series.points.len() - 1);
+    let caption = [latest.value(), latest.change()].join(" ");
     let events = all.filter(|(_, point)| !point.changes.is_empty());
     let valid = shown.clone().filter(|(_, point)| point.invalid_because.is_empty());
     Chart::new(series.cell.clone(), caption.trim().to_owned(), frame)
         .y_ticks(ticks.into_iter())
-        .x_ticks(days.into_iter())
+        .x_ticks(dates.into_iter())
         .events(events.map(|(at, _)| (at as f64, line(at).changes())))
         .line(valid.map(|(at, point)| (at as f64, point.value)))
         .dots(

@@ -254,10 +254,10 @@ mod tests {
         assert_eq!(&bytes[17..21], [0, 0, 0, 5]);
         assert_eq!(encode(&message, &keyed)[8], 1);
         // Another version, of which the first fields are known.
-        bytes[6] = 9;
+        bytes[6] = VERSION + 1;
         assert_eq!(decode(&bytes, &public), Err(Fault::Version));
         let head = peek(&bytes).unwrap();
-        assert_eq!((head.version, head.session), (9, message.session));
+        assert_eq!((head.version, head.session), (VERSION + 1, message.session));
         assert_eq!((head.is_hello(), head.refusal()), (true, None));
         let refused = Message { body: Body::Refused(RejectReason::Busy), ..message };
         let bytes = encode(&refused, &public);

@@ -50,8 +50,9 @@ pub enum CallError {
     #[error("{0}")]
     Refused(RejectReason),
     #[error(
-        "the sink speaks version {0} of the control protocol and this end version {VERSION}; run \
-         the same udperf at both ends"
+        "the sink speaks version {0} of the control protocol and this end version {VERSION}; \
+         upgrade udperf on {older}",
+        older = older_end(*.0)
     )]
     Version(u8),
     #[error("{0}, which ended the session; start the run again")]
@@ -69,6 +70,10 @@ pub enum CallError {
     Unanswered,
     #[error("the session is over; open a new one")]
     Over,
+}
+
+const fn older_end(version_of_sink: u8) -> &'static str {
+    if version_of_sink > VERSION { "this host" } else { "the sink's host" }
 }
 
 const fn reach(why: &Unreachable) -> &'static str {

@@ -181,6 +181,12 @@ fn numbered(datagram: &[u8]) -> Option<Numbered> {
 /// How often a loop reports progress and checks whether to end; arbitrary.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
+/// When a loop reports next: at the end of an interval since `began`, or after [`TICK`].
+pub(super) fn next_tick(width: Option<Nanos>, began: Nanos, now: Nanos) -> Nanos {
+    let end = |width: Nanos| began + Nanos((now.since(began).0 / width.0 + 1) * width.0);
+    width.map_or(Nanos::NEVER, end).min(now + Nanos::from(TICK))
+}
+
 /// The threads of the listeners after the first.
 #[derive(Debug, Default)]
 pub(super) struct ListenerThreads {
@@ -209,7 +215,7 @@ impl ListenerThreads {
         let threads = usize::from(options.threads);
         let (buffer, socket) = (socket.buffer, socket.clone());
         let group = GroupOptions { socket, listeners: threads, per_slot: threads, steer: true };
-        let group = Group::open(&group)?;
+        let group = Group::open_passed(&group, options.passed.at(group.socket.bind)?)?;
         let listener = |counter_socket| ControlListener::new(group.local(), buffer, counter_socket);
         let listeners = group.listener_handles()?.into_iter().map(listener);
         let mut all = group.listeners()?.into_iter().zip(listeners);
@@ -324,6 +330,15 @@ pub(super) fn ended(recorder: Option<ServerRecorder>, sums: ServerSums) -> Inter
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_is_at_the_end_of_each_interval() {
+        let [began, width] = [7, 1_000].map(Nanos::from_millis);
+        let at = |ms| next_tick(Some(width), began, Nanos::from_millis(ms));
+        let expected = [257, 1_007, 1_257, 2_007].map(Nanos::from_millis);
+        assert_eq!([at(7), at(800), at(1_007), at(2_000)], expected);
+        assert_eq!(next_tick(None, began, began), began + Nanos::from(TICK));
+    }
 
     #[test]
     fn listeners_end_with_their_owner() {

@@ -14,7 +14,7 @@ mod setup;
 use std::net::SocketAddr;
 
 use crate::measure::{ClientStats, ServerRecorder, Snapshot};
-use crate::net::Options;
+use crate::net::{Options, PassedSockets};
 use crate::plan::WaitKind;
 use crate::remote::protocol::Key;
 use crate::unit::{Nanos, PacketRate};
@@ -25,6 +25,8 @@ pub(crate) use server::serve;
 pub(crate) struct SinkOptions {
     /// Addresses to listen at; each gets a group of sockets.
     pub(crate) sockets: Vec<Options>,
+    /// The sockets at these addresses, if they were passed to this process.
+    pub(crate) passed: PassedSockets,
     /// Receivers of each client, and listeners of each address.
     pub(crate) threads: u16,
     pub(crate) sessions: usize,

@@ -13,7 +13,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::client::{Client, client_counts, find_lost, reap};
 use super::listeners::{
-    AffinityGuard, ControlListener, ControlSockets, ListenerThreads, TICK, ended,
+    AffinityGuard, ControlListener, ControlSockets, ListenerThreads, ended, next_tick,
 };
 use super::session::SinkShared;
 use super::{SinkEnd, SinkEvent, SinkOptions};
@@ -186,7 +186,7 @@ impl<'a> Server<'a> {
             self.control.send(&mut self.out, None);
             let now = Clock::Monotonic.now();
             if now >= tick_at {
-                tick_at = now + Nanos::from(TICK);
+                tick_at = next_tick(self.shared.options.interval, self.shared.began, now);
                 self.intervals.iter_mut().for_each(|intervals| intervals.observe(now));
                 for session in find_lost(&self.clients, &mut self.rpc) {
                     self.end(session, CloseReason::Unreachable);
@@ -216,8 +216,8 @@ impl<'a> Server<'a> {
             if has_more || now.since(self.control_at) < SPIN {
                 continue;
             }
-            let due = self.rpc.deadline().map_or(Nanos::NEVER, |at| at.since(now));
-            let most = TICK.min(Duration::from_millis(due.0.div_ceil(1_000_000).max(1)));
+            let due = self.rpc.deadline().unwrap_or(Nanos::NEVER).min(tick_at).since(now);
+            let most = Duration::from_millis(due.0.div_ceil(1_000_000).max(1));
             let _ = self.poll.poll(&mut events, Some(most));
         }
     }

@@ -1,15 +1,19 @@
 //! The intervals of a cell.
 
-use crate::document::{Interval, IntervalLatency, KernelDrops};
-use crate::measure::{AT_END, CellResult, DropReading, IntervalCounts, Latencies};
-use crate::plan::{CellRate, Plan, PlannedCell, Route};
+use crate::document::{Interval, IntervalLatency, IntervalStep, KernelDrops};
+use crate::measure::{AT_END, CellResult, DropReading, IntervalCounts, Latencies, StepCounts};
+use crate::plan::{CellRate, Plan, PlannedCell, RequestOptions, Route};
 use crate::run::LiveCell;
 use crate::sys;
 use crate::unit::{Nanos, sum_counts};
 
 /// The intervals of a cell, in order; empty without. `is_mixed_up`: whether replies may have been
 /// matched with other requests.
-pub(super) fn intervals(result: &CellResult, is_mixed_up: bool) -> Vec<Interval> {
+pub(super) fn intervals(
+    result: &CellResult,
+    asking: Option<&RequestOptions>,
+    is_mixed_up: bool,
+) -> Vec<Interval> {
     let (tx, rx) = (&result.tx.intervals, &result.rx.intervals);
     let used = tx.len().max(rx.len());
     // Up to the end of the cell, also where nothing was due at last.
@@ -26,7 +30,8 @@ pub(super) fn intervals(result: &CellResult, is_mixed_up: bool) -> Vec<Interval>
     remove_forged(&tx, &mut rx, result);
     let equal = equal_from == Some(width);
     let both = tx.iter().zip(&rx).zip(0..);
-    let facts = IntervalFacts { is_mixed_up, ..IntervalFacts::of(result) };
+    let facts =
+        IntervalFacts { is_mixed_up, has_steps: has_steps(asking), ..IntervalFacts::of(result) };
     let readings = [&*result.tx.drop_readings, &*result.rx.drop_readings];
     let intervals = both.map(|((tx, rx), index)| {
         let drops = kernel_drops(readings, index, index == last);
@@ -80,6 +85,8 @@ pub struct IntervalFacts {
     /// Whether the senders are known.
     sends: bool,
     requests: bool,
+    /// Whether exchanges have a second request that is answered.
+    has_steps: bool,
     has_cpu: bool,
     bound_ns: u64,
     /// The end of the window; [`Nanos::NEVER`] if it is not known yet.
@@ -95,6 +102,7 @@ impl IntervalFacts {
             is_mixed_up: false,
             sends: true,
             requests: result.rx.exchange.is_some(),
+            has_steps: false,
             has_cpu: result.tx.usage.cpu.is_some(),
             bound_ns: result.rx.latency.bound.0,
             end: result.tx.end,
@@ -115,6 +123,7 @@ impl IntervalFacts {
             paced: cell.rate != CellRate::Max,
             sends: true,
             requests: plan.scenario.asking.is_some(),
+            has_steps: has_steps(plan.scenario.asking.as_ref()),
             has_cpu: sys::thread_cpu_ns().is_some(),
             bound_ns: 0,
             end,
@@ -164,7 +173,18 @@ fn interval(
         kernel_drops: None,
         cpu_ns: facts.has_cpu.then_some(cpu.0),
         server: None,
+        first_step: (requests && facts.has_steps).then(|| step(&rx.steps[0])),
+        second_step: (requests && facts.has_steps).then(|| step(&rx.steps[1])),
     }
+}
+
+fn has_steps(asking: Option<&RequestOptions>) -> bool {
+    asking.is_some_and(|asking| asking.expects_second_reply)
+}
+
+fn step(of: &StepCounts) -> IntervalStep {
+    let mean_ns = of.ns.checked_div(of.answered);
+    IntervalStep { answered: of.answered, mean_ns, max_ns: mean_ns.map(|_| of.max_ns) }
 }
 
 /// The interval of this index of a running cell.
@@ -250,7 +270,7 @@ mod tests {
 
     use super::*;
     use crate::measure::{Count, IntervalBoard, IntervalRecorder, IntervalScale};
-    use crate::plan::{Limit, Machine, RequestOptions, Scenario, WorkerLoad};
+    use crate::plan::{Limit, Machine, Scenario, WorkerLoad};
     use crate::run::PhaseState;
 
     #[test]
@@ -281,7 +301,7 @@ mod tests {
             let mut result = CellResult::default();
             result.tx.end = Nanos(1_000);
             board.add_to(&mut result.tx.intervals);
-            let all = intervals(&result, false);
+            let all = intervals(&result, None, false);
             all.iter().map(|one| (one.start_ns, one.end_ns, one.sent)).collect::<Vec<_>>()
         };
         assert_eq!(read(), []);

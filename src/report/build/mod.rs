@@ -90,7 +90,6 @@ fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
         true => (None, None),
         false => latencies(result, lost, load),
     };
-    let paced = load != WorkerLoad::FlatOut;
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
     let (tx, rx, both) = (&result.tx, &result.rx, !result.one_ended);
     let senders_lost = result.senders_lost();
@@ -111,7 +110,7 @@ fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
         threads: scenario.threads.into(),
         rate: rate.to_owned(),
         rate_pps: load.mean_pps(),
-        pace: paced.then(|| scenario.pace.to_string()),
+        pace: (load != WorkerLoad::FlatOut).then(|| scenario.pace.to_string()),
         wait: plan.wait.word().to_owned(),
         start_lag_ns: (direction != Some(Direction::Reverse)).then_some(tx.start_lag.0),
         start_skew_ns: None,
@@ -141,7 +140,8 @@ fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
         kernel: kernel(result),
         exchange: exchange(scenario.asking.as_ref(), result, code_name),
         server: result.server.as_ref().and_then(|server| server.cell()),
-        intervals: intervals::intervals(result, is_mixed_up),
+        limit: None,
+        intervals: intervals::intervals(result, scenario.asking.as_ref(), is_mixed_up),
         outages: tx.outages.clone(),
         warnings: Vec::new(),
         ledger,

@@ -20,8 +20,8 @@ pub(super) fn exchange(
     let (asking, exchange) = (asking?, result.rx.exchange.as_ref()?);
     let (tx, rx) = (&result.tx.tally, &result.rx.tally);
     Some(copy_fields!(Exchange from exchange {
-        continued, acknowledged, stale, timeouts, incomplete, given_up, no_room, repeated_labels,
-        reused_message_ids, in_flight_max, room, own_drops,
+        continued, acknowledged, acknowledgements_sent, stale, timeouts, incomplete, given_up,
+        no_room, repeated_labels, reused_message_ids, in_flight_max, room, own_drops,
     }
         closed_or_open: if asking.outstanding.is_some() { "closed" } else { "open" }.to_owned(),
         outstanding: asking.outstanding.map(u64::from),
@@ -39,6 +39,7 @@ pub(super) fn exchange(
         elsewhere: result.rx.kernel.udp.map(|udp| udp.no_ports),
         idle_ns: exchange.idle.0,
         steps: steps(asking, result),
+        requires_second: asking.requires_second,
     ))
 }
 

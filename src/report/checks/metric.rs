@@ -1,7 +1,7 @@
 //! The named figures of a cell: unit, place in the document, and which way is better.
 
 use crate::document::{Cell, Latency, Schedule};
-use crate::unit::{Nanos, Rate, parse_count, sum_counts};
+use crate::unit::{Nanos, Rate, RateUnit, did_you_mean, parse_count, sum_counts};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetricKind {
@@ -168,6 +168,16 @@ pub(crate) fn list() -> String {
     METRICS.each_ref().map(|metric| metric.name).join(", ")
 }
 
+/// `did you mean …? ` if a metric is like this word.
+pub(crate) fn hint(word: &str) -> String {
+    did_you_mean(word, METRICS.each_ref().map(|metric| metric.name))
+}
+
+/// What the rates of a cell count.
+pub(crate) const fn rate_unit(cell: &Cell) -> RateUnit {
+    RateUnit::of(cell.exchange.is_some())
+}
+
 /// The share of lost datagrams; `None` if no datagram was sent.
 pub(crate) fn loss(cell: &Cell) -> Option<f64> {
     let lost = cell.ledger.lost.filter(|_| cell.ledger.sent > 0)?;
@@ -223,7 +233,7 @@ impl MetricKind {
         match self {
             Self::Share => "a percentage such as 0.1%, or a share below 1 such as 0.001",
             Self::Time => "a duration with its unit, such as 200us or 1.5ms",
-            Self::Packets => "datagrams per second, such as 200k (K = 1000)",
+            Self::Packets => "datagrams or requests per second, such as 200k (K = 1000)",
             Self::Bits => "payload bits per second, such as 1Gbit (G = 1000³)",
             Self::Count => "a whole number, such as 0 or 10k (K = 1000)",
             Self::Number => "a number, such as 0, 1.5 or 10k (K = 1000)",
@@ -231,7 +241,7 @@ impl MetricKind {
     }
 
     /// The value with enough digits to distinguish it from a limit.
-    pub(crate) fn show(self, value: f64) -> String {
+    pub(crate) fn show(self, value: f64, rates: RateUnit) -> String {
         if value.is_infinite() {
             return "infinite: it falls among lost datagrams".to_owned();
         }
@@ -243,7 +253,7 @@ impl MetricKind {
                 ns if ns < 1e9 => format!("{} ms", ns / 1e6),
                 ns => format!("{} s", ns / 1e9),
             },
-            Self::Packets => format!("{} pps", significant(value)),
+            Self::Packets => format!("{} {}", significant(value), rates.word().trim_start()),
             Self::Bits => format!("{} bit/s", significant(value)),
             Self::Count => format!("{value}"),
             Self::Number => format!("{}", significant(value)),

@@ -16,7 +16,7 @@ pub(crate) fn check_path(path: &PathFacts) -> Vec<DoctorCheck> {
     let mut checks = vec![address(path), route(path)];
     checks.extend(neighbour(path));
     checks.push(target(path));
-    checks.extend(path.rtt.as_ref().map(rtt));
+    checks.extend(path.rtt.as_ref().map(|found| rtt(found, path.protocol.as_deref())));
     if path.target != TargetKind::Unreachable {
         checks.push(mtu(path));
         checks.extend(larger(path));
@@ -86,6 +86,12 @@ fn target(path: &PathFacts) -> DoctorCheck {
     match path.target {
         TargetKind::Sink => check(Good, "a udperf sink: blast, ping and search measure both ends"),
         TargetKind::Echo => check(Good, "an echo server: ping and load --preset echo measure it"),
+        TargetKind::Other if path.protocol.is_some() => {
+            let preset = path.protocol.as_deref().unwrap_or_default();
+            let (sent, answered) = path.rtt.as_ref().map_or((0, 0), |rtt| (rtt.sent, rtt.answered));
+            let found = format!("answers {preset}: {answered} of {sent} requests");
+            check(Good, &found).means(format!("udperf load --preset {preset} measures it."))
+        }
         TargetKind::Other => {
             check(Good, "a server that answers, neither a sink nor an echo server").means(
                 "udperf load measures it with requests of its protocol, by --preset or --text.",
@@ -113,9 +119,10 @@ fn bare(address: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(ip, _)| ip.trim_matches(['[', ']']))
 }
 
-fn rtt(rtt: &PathRtt) -> DoctorCheck {
+fn rtt(rtt: &PathRtt, protocol: Option<&str>) -> DoctorCheck {
     let [min, p50, max] = [rtt.min_ns, rtt.p50_ns, rtt.max_ns].map(show_nanos);
-    let found = format!("min {min} · p50 {p50} · max {max} of {} pings", rtt.answered);
+    let what = protocol.map_or_else(|| "pings".to_owned(), |name| format!("{name} requests"));
+    let found = format!("min {min} · p50 {p50} · max {max} of {} {what}", rtt.answered);
     match rtt.sent - rtt.answered {
         0 => check("round trip", Good, found),
         lost => check("round trip", Warn, format!("{found}; {lost} of {} lost", rtt.sent))
@@ -291,6 +298,13 @@ mod tests {
             path.mtu = PathMtu { at_most: Some(1_500), ..PathMtu::default() };
         });
         assert_eq!(found(&silent, "target"), "note: silent: no reply, and no ICMP error");
+        let server = with(|path| {
+            (path.target, path.protocol) = (TargetKind::Other, Some("dns".into()));
+            path.rtt.as_mut().unwrap().answered = 4;
+        });
+        let target = "good: answers dns: 4 of 5 requests";
+        assert_eq!(found(&server, "target"), target);
+        assert!(found(&server, "round trip").ends_with("of 4 dns requests; 1 of 5 lost"));
         assert_eq!(found(&silent, "path MTU"), "note: unknown, at most 1500 bytes");
         assert_eq!(found(&silent, "fragments"), "");
         for (vanish, expected) in [

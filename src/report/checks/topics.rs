@@ -38,6 +38,9 @@ rows! { COLUMNS;
         "Due times long past when the generator reached them; they are never sent in a burst.";
     "CPU tx/rx" "CPU use of senders and receivers", "100 % is one CPU. `–` is unknown.";
     "CPU" "CPU use of the workers", "100 % is one CPU.";
+    "server CPU" "CPU use of the server's processes",
+        "Of --server-pid or --server-unit; 100 % is one CPU. The line `server` has their threads, \
+         memory and drops.";
     "p50" "median latency",
         "From the time a datagram was due until it, or its reply, was received. ∞: it falls among \
          lost datagrams. <20 µs is an upper limit: two clocks are known only within a bound.";

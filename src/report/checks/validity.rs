@@ -29,14 +29,9 @@ const NEIGHBOUR_GAP_NS: u64 = 5_000_000_000;
 /// Arbitrary: at a loss of 10 %, all of them are lost once in 10,000 million runs.
 const LEAST_SENT: u64 = 10;
 
-/// Whether no datagram is known to have reached the target: the exit code is 5 even without a gate.
+/// Whether no datagram is known to have reached the target.
 pub(crate) fn tested_nothing(reason: &InvalidReason) -> bool {
     reason.code != codes::SCHEDULE_MISSED.name
-}
-
-/// Whether the exit code is 5; `gated`: it depends on the figures (`--fail-if`, `search`, ...).
-pub(crate) fn ends_invalid(report: &Report, gated: bool) -> bool {
-    !report.valid && (gated || report.invalid_because.iter().any(tested_nothing))
 }
 
 /// The first lines of a report: the worst cell of each reason; empty if it is valid.
@@ -245,7 +240,7 @@ fn untested(cell: &Cell) -> Option<Reason> {
         ),
     };
     match (arrived, has_errors) {
-        (true, _) => None,
+        (true, _) => cell.exchange.as_ref().and_then(second_not_sent),
         (false, true) => Some(target_unreachable(cell)),
         (false, false) => waited.then(|| match &cell.exchange {
             Some(exchange) => nothing_answered(exchange),
@@ -276,6 +271,18 @@ fn nothing_sent(cell: &Cell) -> Reason {
     let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
     let why = format!("nothing was sent: {missed} slots of the schedule were missed");
     (&codes::NOTHING_SENT, why + "; use a longer --time or a lower --rate")
+}
+
+/// First replies came, but none that the second request follows.
+fn second_not_sent(exchange: &Exchange) -> Option<Reason> {
+    let [first, second] = &exchange.steps[..] else { return None };
+    let answered = first.answered.filter(|answered| *answered > 0)?;
+    let is_missing = exchange.requires_second && second.sent == 0 && second.refused == 0;
+    is_missing.then(|| {
+        let text = format!("no second request was sent after {answered} first replies");
+        let fix = "; check --then-if, --error and the bytes of the replies";
+        (&codes::SECOND_NOT_SENT, text + fix)
+    })
 }
 
 fn nothing_answered(exchange: &Exchange) -> Reason {

@@ -43,7 +43,11 @@ const COLUMNS: &str = "\
     exchange.repeated_labels exchange.reused_message_ids latency.upper_limits.mean_ns \
     latency.upper_limits.max_ns latency.outside_stalls.upper_limits.max_ns server.time_ns \
     server.processes server.threads server.cpu_ns server.busiest_thread_ns server.rss_bytes \
-    server.context_switches server.socket_drops";
+    server.context_switches server.socket_drops exchange.acknowledgements_sent \
+    exchange.steps.0.answered exchange.steps.0.timeouts exchange.steps.0.latency.p50_ns \
+    exchange.steps.0.latency.p99_ns exchange.steps.1.sent exchange.steps.1.refused \
+    exchange.steps.1.answered exchange.steps.1.timeouts exchange.steps.1.latency.p50_ns \
+    exchange.steps.1.latency.p99_ns";
 
 /// Columns of an interval, after those of [`OF_CELL`]: paths in it. New ones go to the end.
 const OF_INTERVALS: &str = "\
@@ -52,7 +56,9 @@ const OF_INTERVALS: &str = "\
     stalled_ns kernel_drops.receive_buffer kernel_drops.backlog kernel_drops.device \
     kernel_drops.tx_device kernel_drops.qdisc kernel_drops.checksum kernel_drops.no_port cpu_ns \
     latency_histogram server.time_ns server.processes server.threads server.cpu_ns \
-    server.busiest_thread_ns server.rss_bytes server.context_switches server.socket_drops";
+    server.busiest_thread_ns server.rss_bytes server.context_switches server.socket_drops \
+    first_step.answered first_step.mean_ns first_step.max_ns second_step.answered \
+    second_step.mean_ns second_step.max_ns";
 
 /// Columns of an interval of a server, after those of an interval of a cell. New ones go to the
 /// end.
@@ -108,7 +114,7 @@ pub(super) fn fields(value: &impl Serialize, paths: &str) -> Vec<String> {
 }
 
 fn field(cell: &Value, path: &str) -> String {
-    match (path, path.split('.').try_fold(cell, |value, step| value.get(step))) {
+    match (path, cell.pointer(&format!("/{}", path.replace('.', "/")))) {
         ("outages", Some(Value::Array(all))) => all.len().to_string(),
         ("warnings", Some(Value::Array(all))) => {
             all.iter().filter_map(|one| one["code"].as_str()).collect::<Vec<_>>().join(";")
@@ -241,7 +247,7 @@ mod tests {
     use std::collections::{HashMap, HashSet};
 
     use super::*;
-    use crate::document::{Interval, IntervalLatency, KernelDrops, ServerUsage};
+    use crate::document::{Interval, IntervalLatency, IntervalStep, KernelDrops, ServerUsage};
     use crate::report::{fixture, hostile, judge_validity};
 
     fn rows(report: &Report) -> Vec<HashMap<String, String>> {
@@ -311,6 +317,8 @@ mod tests {
             latency: Some(IntervalLatency::default()),
             kernel_drops: Some(KernelDrops { qdisc: Some(7), ..KernelDrops::default() }),
             server: Some(ServerUsage::default()),
+            first_step: Some(IntervalStep::default()),
+            second_step: Some(IntervalStep::default()),
             end_ns: 1_000_000_000,
             sent: 5,
             lost: Some(2),
@@ -380,7 +388,7 @@ mod tests {
         let cell = serde_json::to_value(bounded(&hostile::cell("50%", true))).unwrap();
         let mut names = HashSet::new();
         for path in COLUMNS.split(' ') {
-            let found = path.split('.').try_fold(&cell, |value, step| value.get(step));
+            let found = cell.pointer(&format!("/{}", path.replace('.', "/")));
             assert!(found.is_some() && names.insert(name(path)), "{path}");
         }
         let text = render(&fixture::report_of(Vec::new())).unwrap();

@@ -9,6 +9,7 @@ mod doctor;
 mod element;
 mod rates;
 mod search;
+mod selftest;
 mod servers;
 mod timeline;
 mod verdict;
@@ -19,6 +20,7 @@ pub(crate) use element::element;
 pub(crate) use rates::{RateLimit, RatePoint, latency_by_rate, rate_by_trial};
 pub(super) use search::search;
 pub(crate) use search::search_page;
+pub(super) use selftest::selftest;
 pub(super) use servers::{echo, sink};
 
 use detail::UNFOLDED;

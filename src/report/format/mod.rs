@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use super::checks::fail_if::Condition;
 use super::error::RenderError;
-use crate::document::{DoctorDocument, EchoDocument, Report, SearchDocument, SinkDocument};
+use crate::document::{
+    DoctorDocument, EchoDocument, Report, SearchDocument, SelftestDocument, SinkDocument,
+};
 pub(crate) use hgrm::CellFile;
 use text::Style;
 
@@ -114,6 +116,11 @@ document!(
     DoctorDocument,
     text::doctor,
     Format::new("page", "html", |doctor, _| Ok(Some(html::doctor(doctor))))
+);
+document!(
+    SelftestDocument,
+    text::selftest,
+    Format::new("page", "html", |selftest, _| Ok(Some(html::selftest(selftest))))
 );
 document!(
     SearchDocument,

@@ -185,3 +185,53 @@ fn the_time_of_a_probe_is_bounded() {
     assert_eq!((found.requests_per_s, found.limited_by), (None, None));
     assert_eq!(found.cut_short_because.as_deref(), Some("time"));
 }
+
+/// The windows of the closed loop and the first rate of the open loop of a server that answers so
+/// many requests in a step, and all that are in flight after it.
+fn closed_loop(in_time: u64, p50_ns: u64) -> (Vec<u32>, f64) {
+    let mut probe = CapacityProbe::new((1, MAX_WINDOW), Nanos::from_millis(1_000));
+    let world = World { server: 100.0, generator: 1e6, is_lossy: false };
+    let mut windows = Vec::new();
+    loop {
+        let request = probe.next(Nanos::ZERO).unwrap();
+        let window = match request.load {
+            ProbeLoad::Closed(window) => window,
+            ProbeLoad::Open(rate) => return (windows, rate),
+        };
+        windows.push(window);
+        let mut cell = world.cell(request);
+        let requests = in_time + u64::from(window);
+        let exchange = cell.exchange.take().unwrap();
+        cell.exchange = Some(Exchange { requests, matched: requests, timeouts: 0, ..exchange });
+        cell.rx.as_mut().unwrap().datagrams_after_window = Some(window.into());
+        cell.latency.as_mut().unwrap().p50_ns = Some(p50_ns);
+        probe.record(request, &cell);
+    }
+}
+
+#[test]
+fn answers_after_the_end_of_a_closed_loop_do_not_raise_its_rate() {
+    // 10 in 100 ms, whatever the window.
+    assert_eq!(closed_loop(10, 100_000_000), (vec![1, 2, 4], 100.0));
+    // A round trip longer than a step: each window answers more.
+    let (windows, rate) = closed_loop(0, 500_000_000);
+    assert_eq!((windows.len(), rate), (11, f64::from(MAX_WINDOW) * 2.0));
+}
+
+#[test]
+fn a_probe_without_a_rate_that_held_says_which_one_failed() {
+    let mut probe = CapacityProbe::new((1, 1), Nanos::from_millis(1_000));
+    let mut request = probe.next(Nanos::ZERO).unwrap();
+    let world = World { server: 100.0, generator: 1e6, is_lossy: false };
+    probe.record(request, &world.cell(request));
+    let evidence = |probe: CapacityProbe| probe.finish(PROBE_TIME, false).evidence;
+    let text = "no rate was tried; use --rate to try one";
+    assert_eq!(evidence(probe), text);
+    let mut probe = CapacityProbe::new((1, 1), Nanos::from_millis(1_000));
+    probe.record(request, &world.cell(request));
+    request.load = ProbeLoad::Open(5_000.0);
+    probe.record(request, &world.cell(request));
+    probe.limit = None;
+    let text = "5.00k requests/s did not hold, no lower rate was tried; use --rate to try one";
+    assert_eq!(evidence(probe), text);
+}

@@ -53,6 +53,16 @@ impl CapacityLimit {
     }
 }
 
+/// What limited a run at its rate, by the counters of its cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CellLimit {
+    /// What the limit was; `null` if there is no evidence.
+    pub limited_by: Option<CapacityLimit>,
+    /// The evidence for that, or what is unknown, as text.
+    pub evidence: String,
+}
+
 /// One step of a capacity probe.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

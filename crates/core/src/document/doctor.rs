@@ -68,7 +68,10 @@ pub struct PathFacts {
     pub neighbour: Option<String>,
     /// The kind of the target.
     pub target: TargetKind,
-    /// Round-trip times; `null` if no ping was answered.
+    /// The preset whose request it answered, such as `dns`; `null` if it answered none.
+    #[serde(default)]
+    pub protocol: Option<String>,
+    /// Round-trip times of pings, or of requests of `protocol`; `null` if none was answered.
     pub rtt: Option<PathRtt>,
     /// Which sizes arrive.
     pub mtu: PathMtu,
@@ -104,13 +107,13 @@ pub enum TargetKind {
     Unreachable,
 }
 
-/// Round-trip times of pings of 64 bytes.
+/// Round-trip times of pings of 64 bytes, or of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PathRtt {
-    /// Pings sent.
+    /// Pings or requests sent.
     pub sent: u64,
-    /// Pings answered.
+    /// Those answered.
     pub answered: u64,
     /// The shortest time in ns.
     pub min_ns: u64,

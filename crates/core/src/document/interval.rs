@@ -61,6 +61,26 @@ pub struct Interval {
     /// `--server-unit`, and if they were not read at both ends of the interval.
     #[serde(default)]
     pub server: Option<ServerUsage>,
+    /// Replies to the first requests of exchanges, in the interval in which the exchange was due,
+    /// like `timeouts`; `null` if exchanges have one request or no second one is answered, and in
+    /// older documents.
+    #[serde(default)]
+    pub first_step: Option<IntervalStep>,
+    /// Replies to later requests of exchanges; `null` in the same cases as `first_step`.
+    #[serde(default)]
+    pub second_step: Option<IntervalStep>,
+}
+
+/// Replies to one step of exchanges in an interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct IntervalStep {
+    /// Requests with a reply in time.
+    pub answered: u64,
+    /// Mean latency in ns, as in `exchange.steps`; `null` without replies.
+    pub mean_ns: Option<u64>,
+    /// Its exact maximum.
+    pub max_ns: Option<u64>,
 }
 
 /// What a server counted in one interval: by arrival, not by due times, which foreign traffic does

@@ -10,6 +10,7 @@ mod latency;
 mod ledger;
 mod parts;
 mod search;
+mod selftest;
 mod sink;
 mod validity;
 
@@ -17,10 +18,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use capacity::{Capacity, CapacityLimit, CapacityStep, ServerUsage};
+pub use capacity::{Capacity, CapacityLimit, CapacityStep, CellLimit, ServerUsage};
 pub use doctor::*;
 pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Head, Host, Irq, Tool};
-pub use interval::{Interval, IntervalLatency, KernelDrops, ServerInterval};
+pub use interval::{Interval, IntervalLatency, IntervalStep, KernelDrops, ServerInterval};
 pub use kernel::Kernel;
 pub use latency::{Bounded, Latency, Leg, Legs, OutsideStalls, UpperLimits, bounded};
 pub use ledger::{DropLocation, Ledger, LostAt, Refused};
@@ -33,6 +34,7 @@ pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
     TrialFigures, TrialVerdict, Verified,
 };
+pub use selftest::{SelftestCheck, SelftestDocument};
 pub use sink::*;
 pub use validity::{Gate, InvalidReason, MAX_MISSED, MEMBER_LOST, Warning};
 
@@ -229,6 +231,10 @@ pub struct Cell {
     /// What the server's processes used; `null` without `--server-pid` and `--server-unit`.
     #[serde(default)]
     pub server: Option<ServerUsage>,
+    /// What limited a run of requests that were not all sent and answered; `null` if more than
+    /// 99.9 % of the schedule was sent and all were answered, or if no request was answered.
+    #[serde(default)]
+    pub limit: Option<CellLimit>,
     /// The cell over time; empty without `--interval`.
     #[serde(default)]
     pub intervals: Vec<Interval>,

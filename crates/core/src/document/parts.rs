@@ -257,6 +257,10 @@ pub struct Exchange {
     /// 5.2.2; SIP's responses 1xx). Older documents lack this field.
     #[serde(default)]
     pub acknowledged: u64,
+    /// Empty acknowledgements sent for confirmable responses of CoAP, which do not count as
+    /// requests. Older documents lack this field.
+    #[serde(default)]
+    pub acknowledgements_sent: u64,
     /// Replies to requests of the warm-up.
     pub stale: u64,
     /// Requests without a reply in time.
@@ -296,10 +300,15 @@ pub struct Exchange {
     pub elsewhere: Option<u64>,
     /// Idle time of the generator, all threads, in ns.
     pub idle_ns: u64,
-    /// The two steps of exchanges with `--then` or a preset such as `a2s`; empty if each exchange
-    /// has one request. Older documents lack this field.
+    /// The two steps of exchanges with `--then`, a preset such as `a2s`, or `--blocks`, whose
+    /// second step has all further requests; empty if each exchange has one request. Older
+    /// documents lack this field.
     #[serde(default)]
     pub steps: Vec<ExchangeStep>,
+    /// Whether a cell without second requests is invalid, as it is with `--then`. With presets, the
+    /// server decides whether there are any. Older documents lack this field.
+    #[serde(default)]
+    pub requires_second: bool,
 }
 
 /// One step of exchanges of two requests. `sent = answered + timeouts` if replies are expected;
@@ -326,14 +335,14 @@ pub struct ExchangeStep {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputSummary {
-    /// `pcap`, `pcapng`, or `names` for a file of names of DNS.
+    /// `pcap`, `pcapng`, `names` for a file of names of DNS, or `lines`.
     pub format: String,
-    /// Link types of a capture by name, such as `ETHERNET`, the first 16; empty for names.
+    /// Link types of a capture by name, such as `ETHERNET`, the first 16; empty for lines.
     pub link_types: Vec<String>,
     /// How many other link types the capture has; 0 in documents of older versions.
     #[serde(default)]
     pub more_link_types: u64,
-    /// Packets of a capture; lines of a file of names that are neither empty nor comments.
+    /// Packets of a capture; lines of a file that are neither empty nor comments.
     pub records: u64,
     /// Datagrams or lines that are sent.
     pub used: u64,
@@ -348,7 +357,7 @@ pub struct InputSummary {
     /// `too_large` (for one datagram), `link_type` (not read), `malformed`, `ends_before_id`,
     /// `not_request`; of lines `empty_name`, `bad_name`, `unknown_type`, `bad_subnet`.
     pub left_out: BTreeMap<String, u64>,
-    /// Faults in the clock of a capture; `null` for names.
+    /// Faults in the clock of a capture; `null` for lines.
     pub clock: Option<CaptureClock>,
     /// Notes on the file, one line each.
     pub notes: Vec<String>,

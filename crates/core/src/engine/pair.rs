@@ -4,14 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::table::{ENGINES, EngineKind, EnginePair, EngineRow, RxKind, TxKind, words};
+use crate::unit::did_you_mean;
 
 /// A word that is no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum EngineError {
     #[error(
-        "engine '{requested}' is unknown; use auto, all, {}, or TX/RX: TX (sending) one of {}; RX \
-         (receiving) one of {}",
+        "engine '{requested}' is unknown; {}use auto, all, {}, or TX/RX: TX (sending) one of {}; \
+         RX (receiving) one of {}", hint(requested),
         words(|row| row.pair().is_some()), words(|row| row.moves() && row.tx.is_some()),
         words(|row| row.moves() && row.rx.is_some())
     )]
@@ -20,6 +21,19 @@ pub enum EngineError {
     OneSided { requested: String, does: &'static str, instead: &'static str },
     #[error("engine '{requested}' cannot work: null has no socket; use null on both sides")]
     HalfNull { requested: String },
+}
+
+/// `did you mean …? ` for a word or a pair.
+fn hint(requested: &str) -> String {
+    let all = ENGINES.iter().map(|row| row.word);
+    match requested.split_once(['/', '+']) {
+        None => did_you_mean(requested, all.chain(["auto", "all"])),
+        Some((tx, rx)) => {
+            let pairs = EnginePair::matrix().map(|pair| (pair.tx.word(), pair.rx.word()));
+            let pairs: Vec<_> = pairs.map(|(tx, rx)| format!("{tx}/{rx}")).collect();
+            did_you_mean(&format!("{tx}/{rx}"), pairs.iter().map(String::as_str))
+        }
+    }
 }
 
 impl EnginePair {

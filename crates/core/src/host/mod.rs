@@ -7,7 +7,7 @@ mod server;
 
 pub use counters::{Meter, Throttle};
 pub use device::{default_device, device_at, device_towards, path_mtu, source_towards};
-pub use path::{PathOptions, probe_path};
+pub use path::{PathOptions, PathRequest, probe_path};
 pub use server::{ServerError, ServerId, ServerProcesses, UsageRecorder};
 
 use std::collections::BTreeMap;

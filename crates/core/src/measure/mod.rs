@@ -43,7 +43,7 @@ pub use echo::{Clients, EchoCounters, EchoTally};
 pub use histogram::{HistogramError, read_histogram};
 pub use interval::{
     Count, IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
-    Latencies, MAX_INTERVALS, ServerIntervals, ServerRecorder, ServerSums,
+    Latencies, MAX_INTERVALS, ServerIntervals, ServerRecorder, ServerSums, StepCounts,
 };
 pub use kernel::{
     AT_END, DropReading, IpCounters, KernelCounters, KernelDelta, Kernels, Server, Topology,

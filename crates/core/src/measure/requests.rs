@@ -82,6 +82,7 @@ pub struct RequestCounts {
     pub incomplete: u64,
     pub continued: u64,
     pub acknowledged: u64,
+    pub acknowledgements_sent: u64,
     pub no_room: u64,
     pub no_room_time: Nanos,
     pub repeated_labels: Option<u64>,
@@ -99,7 +100,7 @@ impl RequestCounts {
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
         add_counts!(self, other; timeouts, given_up, incomplete, continued, acknowledged, no_room);
-        add_counts!(self, other; stale, unreachable, in_flight_max, room);
+        add_counts!(self, other; stale, unreachable, in_flight_max, room, acknowledgements_sent);
         self.no_room_time += other.no_room_time;
         self.errors.merge(&other.errors);
         self.idle += other.idle;

@@ -22,7 +22,7 @@ use mio::net::UdpSocket;
 use socket2::{SockRef, Socket};
 
 use super::options::Options;
-use super::socket::{SocketError, Udp, bind, bind_shared, local_of, prepare};
+use super::socket::{SocketError, Udp, bind, bind_shared, local_of, prepare, prepare_created};
 use super::steer::{MAX_SLOTS, program};
 use crate::sys::{self, QueuedError};
 
@@ -84,6 +84,9 @@ pub struct Group {
     free: VecDeque<u16>,
     /// Slots that the program steers to: up to the highest one in use.
     attached: usize,
+    /// Sockets at the port that were passed to this process and are not used yet; `None`: it binds
+    /// all sockets itself. Only the user who bound the first socket can bind more.
+    passed: Option<VecDeque<Socket>>,
 }
 
 #[derive(Debug)]
@@ -96,12 +99,30 @@ struct PooledSlot {
 impl Group {
     /// Binds the listeners and attaches the program; fails if another process has the port.
     pub fn open(options: &GroupOptions) -> Result<Self, SocketError> {
+        Self::open_passed(options, Vec::new())
+    }
+
+    /// As [`Self::open`], but with these sockets, in the order of bind(2): all that share the port.
+    /// They limit the number of slots. Without any, the group binds its sockets itself.
+    pub fn open_passed(options: &GroupOptions, passed: Vec<Socket>) -> Result<Self, SocketError> {
         let mut options = options.clone();
         options.listeners = options.listeners.max(1);
         options.per_slot = options.per_slot.max(1);
-        // It only shares the port after bind(2), so that no other process shares it.
-        let first = new_unbound(&options.socket)?;
-        bind(&first, &options.socket)?;
+        for socket in passed.iter().skip(1) {
+            // Without its program, the port spreads datagrams over all sockets. Peers retry.
+            socket.set_nonblocking(true)?;
+            drain(socket, granted(socket));
+        }
+        let mut passed = (!passed.is_empty()).then(|| VecDeque::from(passed));
+        let first = match passed.as_mut().and_then(VecDeque::pop_front) {
+            Some(first) => adopt(first, &options.socket)?,
+            None => {
+                // It only shares the port after bind(2), so that no other process shares it.
+                let first = new_unbound(&options.socket)?;
+                bind(&first, &options.socket)?;
+                first
+            }
+        };
         options.socket.bind = local_of(&first, options.socket.bind);
         let mut group = Self {
             options,
@@ -110,22 +131,27 @@ impl Group {
             slots: Vec::new(),
             free: VecDeque::new(),
             attached: 0,
+            passed,
         };
         group.share()?;
         Ok(group)
     }
 
     fn share(&mut self) -> Result<(), SocketError> {
-        if !self.options.steer || sys::set_reuse_port(&self.listeners[0]).is_err() {
+        let GroupOptions { listeners, per_slot, .. } = self.options;
+        let least = if listeners == 1 { per_slot } else { listeners - 1 };
+        let has_few = self.passed.as_ref().is_some_and(|passed| passed.len() < least);
+        if !self.options.steer || has_few || sys::set_reuse_port(&self.listeners[0]).is_err() {
             return Ok(());
         }
-        for _ in 1..self.options.listeners {
+        for _ in 1..listeners {
             let listener = self.join(self.options.socket.buffer)?;
             self.listeners.push(listener);
         }
-        if self.options.listeners == 1 {
+        if listeners == 1 {
             // The kernel attaches a program only to a port with two sockets.
-            self.slots.push(self.open_slot()?);
+            let slot = self.open_slot()?;
+            self.slots.push(slot);
         }
         self.can_steer = self.attach(0).is_ok();
         if self.can_steer {
@@ -256,10 +282,11 @@ impl Group {
         if self.slots.len() == usize::from(MAX_SLOTS) {
             return Err(SocketError::Slots { addr: self.local(), slots: MAX_SLOTS });
         }
-        self.slots.push(match self.can_steer {
+        let slot = match self.can_steer {
             true => self.open_slot()?,
             false => PooledSlot { sockets: Vec::new(), next_phase: 0 },
-        });
+        };
+        self.slots.push(slot);
         Ok(self.slots.len() as u16)
     }
 
@@ -281,16 +308,22 @@ impl Group {
         Udp::open(&options)
     }
 
-    fn join(&self, buffer: usize) -> Result<Socket, SocketError> {
-        let socket =
-            new_unbound(&Options { buffer, joins: Vec::new(), ..self.options.socket.clone() })?;
+    fn join(&mut self, buffer: usize) -> Result<Socket, SocketError> {
+        let options = Options { buffer, joins: Vec::new(), ..self.options.socket.clone() };
+        if let Some(passed) = &mut self.passed {
+            let slots = self.slots.len() as u16;
+            let next =
+                passed.pop_front().ok_or(SocketError::Slots { addr: options.bind, slots })?;
+            return adopt(next, &options);
+        }
+        let socket = new_unbound(&options)?;
         // All members of a multicast group get its datagrams: only the first socket joins.
         sys::join_no_group(&socket, self.local().is_ipv6());
         bind_shared(&socket, self.local())?;
         Ok(socket)
     }
 
-    fn open_slot(&self) -> Result<PooledSlot, SocketError> {
+    fn open_slot(&mut self) -> Result<PooledSlot, SocketError> {
         let sockets = (0..self.options.per_slot).map(|_| self.join(IDLE_BUFFER));
         Ok(PooledSlot { sockets: sockets.collect::<Result<_, _>>()?, next_phase: 0 })
     }
@@ -313,6 +346,14 @@ fn new_unbound(options: &Options) -> Result<Socket, SocketError> {
     if ipv6 {
         socket.set_only_v6(true)?;
     }
+    Ok(socket)
+}
+
+/// Sets up a socket that was passed, as those of [`new_unbound`].
+fn adopt(socket: Socket, options: &Options) -> Result<Socket, SocketError> {
+    socket.set_nonblocking(true)?;
+    prepare_created(&socket, options)?;
+    sys::disable_recverr(&socket, options.bind.is_ipv6())?;
     Ok(socket)
 }
 

@@ -3,6 +3,7 @@
 mod bound;
 mod group;
 mod options;
+mod passed;
 mod socket;
 pub mod steer;
 pub mod stream;
@@ -13,6 +14,7 @@ mod wait;
 pub use bound::{Bound, BoundSender, MAX_DATAGRAM};
 pub use group::{Group, GroupOptions, Slot, max_queued};
 pub use options::{GroupJoin, Options, Ports};
+pub use passed::PassedSockets;
 pub use socket::{SocketError, Udp, message_of};
 pub use thread::{NetnsError, PinError, TIMER_SLACK_NS, enter_netns, pin_to};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};

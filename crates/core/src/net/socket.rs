@@ -110,11 +110,16 @@ pub(super) fn create(
 
 pub(super) fn prepare(options: &Options) -> Result<Socket, SocketError> {
     let socket = create(options.bind, Type::DGRAM, Protocol::UDP)?;
+    prepare_created(&socket, options)?;
+    Ok(socket)
+}
+
+/// Sets the options of a socket that another process may have created.
+pub(super) fn prepare_created(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     // The kernel may grant less; the granted size is read back after bind(2).
     let _ = socket.set_send_buffer_size(options.buffer);
     let _ = socket.set_recv_buffer_size(options.buffer);
-    set_options(&socket, options)?;
-    Ok(socket)
+    set_options(socket, options)
 }
 
 pub(super) fn bind_shared(socket: &Socket, addr: SocketAddr) -> Result<(), SocketError> {
@@ -261,6 +266,13 @@ fn join(socket: &Socket, options: &Options, join: &GroupJoin) -> io::Result<()> 
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum SocketError {
+    #[error("socket {number} of the service manager {problem}; write {unit} in its socket unit")]
+    Passed { number: usize, problem: &'static str, unit: &'static str },
+    #[error(
+        "cannot take the sockets of the service manager: {source}; LISTEN_FDS must be the number \
+         of open sockets from file 3 on, or unset LISTEN_PID"
+    )]
+    PassedCount { source: io::Error },
     #[error("cannot create a UDP socket: {source}; raise the limit of open files (ulimit -n)")]
     Create {
         #[from]

@@ -7,6 +7,7 @@ use super::number::Number;
 use super::patch::{Patch, What};
 use super::requests::{IdAt, PatchRange, RequestOrder, Requests, Variant};
 use super::spans::{FixedSum, Spans, Sum, SumKind};
+use crate::document::InputSummary;
 use crate::unit::{MAX_PAYLOAD, hash_u64};
 
 /// Maximum combinations of choices in one line. Arbitrary: 270 MB of the longest payload.
@@ -50,7 +51,7 @@ impl Shape {
         self.has_times |= what.is_time();
         self.reply_len = self.reply_len.max(what.needs_reply());
         match what {
-            What::PartOfId(number) => self.message_id_bits = Some(number.bits()),
+            What::MessageId { step_bits } => self.message_id_bits = Some(u16::BITS - step_bits),
             What::Id(number) => {
                 self.id = self.id.or(Some((IdAt { offset: self.least, number }, self.most)));
                 let bits = number.bits();
@@ -180,6 +181,14 @@ impl Compiler {
         self.shape(shape, lines as f64)
     }
 
+    /// Describes a file of which each line became a request.
+    pub(super) fn summarize_lines(&mut self) {
+        let count = self.lines as u64;
+        let (format, records, used) = ("lines".to_owned(), count, count);
+        let summary = InputSummary { format, records, used, ..InputSummary::default() };
+        self.requests.input = Some(summary);
+    }
+
     /// Sets the file of lines that are composed when sent.
     pub(super) fn set_file(&mut self, file: LineFile) {
         self.requests.file = (file.index.count() > 0).then(|| file.into());
@@ -287,6 +296,13 @@ impl Compiler {
     pub(super) fn finish(mut self) -> Result<(Requests, IdPlace), PayloadError> {
         let id_place = self.id_place.ok_or(PayloadError::Nothing)?;
         self.requests.mean_len = self.sum / self.lines as f64;
+        if self.requests.longest_cookie > 0 {
+            let bytes = self.requests.largest + self.requests.longest_cookie;
+            if bytes > MAX_PAYLOAD {
+                return Err(PayloadError::TooLong { bytes });
+            }
+            (self.requests.largest, self.requests.same_len) = (bytes, None);
+        }
         Ok((self.requests, id_place))
     }
 }

@@ -1,5 +1,6 @@
 //! Errors in payloads.
 
+use super::hints;
 use super::number::Number;
 use crate::unit::MAX_PAYLOAD;
 
@@ -8,8 +9,9 @@ use crate::unit::MAX_PAYLOAD;
 #[expect(missing_docs, reason = "the messages describe the variants and fields")]
 pub enum PayloadError {
     #[error(
-        "encoding '{requested}' is unknown; use a label of the Encoding Standard such as utf-8, \
-         gbk, big5, shift_jis, euc-kr, koi8-r or latin1"
+        "encoding '{requested}' is unknown; {}use a label of the Encoding Standard such as utf-8, \
+         gbk, big5, shift_jis, euc-kr, koi8-r or latin1",
+        hints::encoding(requested)
     )]
     Encoding { requested: String },
     #[error(
@@ -27,11 +29,15 @@ pub enum PayloadError {
          each byte, such as 0{found}"
     )]
     HexHalf { found: char, position: usize },
-    #[error("'{{{field}}}', character {column}, is not a field; {FIELDS}, and {BRACES}")]
+    #[error(
+        "'{{{field}}}', character {column}, is not a field; {}{FIELDS}, and {BRACES}",
+        hints::field(field)
+    )]
     Field { field: String, column: usize },
     #[error(
-        "'{{{field}}}', character {column}, has no such format; numbers are u8, u16be, u16le, \
-         u24be to u64le, hex1 to hex16, dec1 to dec20 or dec; {FIELDS}"
+        "'{{{field}}}', character {column}, has no such format; {}numbers are u8, u16be, u16le, \
+         u24be to u64le, hex1 to hex16, dec1 to dec20 or dec; {FIELDS}",
+        hints::format(field)
     )]
     Format { field: String, column: usize },
     #[error("'{{{field}}}', character {column}, {why}")]
@@ -91,13 +97,15 @@ pub enum PayloadError {
     )]
     OtherId { rule: String, place: String },
     #[error(
-        "unknown rule '{requested}'; use preset, id@OFFSET, after:TEXT, after-hex:BYTES, \
-         regex:EXPR, dns, ntp, stun, memcached-udp, coap, echo, any or none"
+        "unknown rule '{requested}'; {}use preset, id@OFFSET, after:TEXT, after-hex:BYTES, \
+         regex:EXPR, dns, ntp, stun, memcached-udp, coap, echo, any or none",
+        hints::match_rule(requested)
     )]
     Rule { requested: String },
     #[error(
-        "unknown rule '{requested}'; use prefix:TEXT, text:TEXT, hex:BYTES, hex@OFFSET:BYTES, \
-         byte@OFFSET=VALUE (0 to 255, or 0x00 to 0xff) or regex:EXPR"
+        "unknown rule '{requested}'; {}use prefix:TEXT, text:TEXT, hex:BYTES, hex@OFFSET:BYTES, \
+         byte@OFFSET=VALUE (0 to 255, or 0x00 to 0xff) or regex:EXPR",
+        hints::reply_rule(requested)
     )]
     ReplyRule { requested: String },
     #[error("rule '{rule}' is empty; write the text or bytes after the colon")]
@@ -204,6 +212,11 @@ pub enum PayloadError {
     SecondId,
     #[error("--then is not supported with --match {rule}; use preset, id@OFFSET or any")]
     ThenRule { rule: String },
+    #[error(
+        "--match {rule} cannot tell the replies to the requests of one exchange of this preset \
+         apart; omit --match{hint}"
+    )]
+    PresetRule { rule: String, hint: &'static str },
     #[error("'{requested}' is not an OID; use numbers with dots such as 1.3.6.1.2.1.1.3.0")]
     Oid { requested: String },
     #[error("'{requested}' is not a SIP URI; use such as sip:example.test")]

@@ -13,6 +13,7 @@ mod error;
 mod expectations;
 mod field;
 pub mod hex;
+mod hints;
 mod lines;
 mod number;
 mod patch;
@@ -24,6 +25,7 @@ mod second;
 mod show;
 mod spans;
 mod spec;
+mod steps;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -36,9 +38,9 @@ pub use expectations::ErrorRule;
 pub use number::Number;
 pub use pattern::{Regex, ReplyRule};
 pub use protocol::{
-    CLIENT_COOKIE_LEN, Dns, EdnsOptions, Matching, Names, PingServer, Preset, Protocol, Role,
-    Subnet, answer_ping, ping_server, write_ping,
+    CLIENT_COOKIE_LEN, Dns, EdnsOptions, ExchangeProgress, Matching, MessageOf, Names, PingServer,
+    Preset, Protocol, Role, ServerCookie, Subnet, answer_ping, ping_server, write_ping,
 };
 pub use requests::{IdAt, RequestNumber, RequestOrder, Requests};
-pub use second::{SecondRequest, Then};
+pub use second::{Messages, SecondRequest, Then};
 pub use spec::{MatchRule, RequestSource, Spec};

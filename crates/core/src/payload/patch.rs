@@ -7,6 +7,9 @@ use super::values::{
 };
 use crate::unit::hash_nth;
 
+/// The format of message ids of CoAP; RFC 7252 §3.
+const MESSAGE_ID: Number = Number::Be(2);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
     Alnum,
@@ -24,8 +27,10 @@ pub(super) enum Per {
 pub(super) enum What {
     /// The id for matching replies.
     Id(Number),
-    /// As much of the id as fits; replies are matched by another field.
-    PartOfId(Number),
+    /// As much of the id as fits into a message id of CoAP above so many zero bits.
+    MessageId {
+        step_bits: u32,
+    },
     /// The number of the request in the phase, or in its stream, times `step`, from `start`.
     Counter {
         number: Number,
@@ -108,13 +113,13 @@ impl What {
     const fn number(self) -> Option<Number> {
         match self {
             Self::Id(number)
-            | Self::PartOfId(number)
             | Self::Counter { number, .. }
             | Self::Stream(number)
             | Self::Random { number, .. }
             | Self::TimeNsec(number)
             | Self::TimeNtp(number)
             | Self::Time { number, .. } => Some(number),
+            Self::MessageId { .. } => Some(MESSAGE_ID),
             Self::Characters { .. }
             | Self::Rfc3339
             | Self::Fingerprint
@@ -174,7 +179,8 @@ impl What {
     #[inline]
     fn value(self, moment: &Moment<'_>) -> u64 {
         match self {
-            Self::Id(_) | Self::PartOfId(_) => moment.id,
+            Self::Id(_) => moment.id,
+            Self::MessageId { step_bits } => moment.id << step_bits,
             Self::Counter { start, step, per, .. } => {
                 let count = if per == Per::Stream { moment.place } else { moment.n };
                 start.wrapping_add(step.wrapping_mul(count))

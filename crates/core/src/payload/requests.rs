@@ -129,6 +129,9 @@ pub struct Requests {
     pub has_times: bool,
     /// Bytes of the longest request, for which [`Self::write`] needs space.
     pub largest: usize,
+    /// The most bytes of the cookie that queries of DNS get, which the server has sent to their
+    /// port; 0: they get none.
+    pub longest_cookie: usize,
     /// Bytes that the reply to the first request must have for the fields of this second one.
     pub reply_len: usize,
     /// Bytes of each request, if all have one length.

@@ -70,6 +70,7 @@ impl fmt::Display for Matching {
             (_, Protocol::Stun) => "transaction id of STUN",
             (_, Protocol::Memcached) => "request id and key of memcached",
             (_, Protocol::Coap) => "token of CoAP",
+            (_, Protocol::QuicRetry) => "connection ids of Retry",
             (_, Protocol::Quic) => "connection ids of QUIC",
             (_, Protocol::A2s) => "kind of A2S, in order",
             (_, Protocol::Sip) => "branch of SIP",
@@ -95,14 +96,21 @@ impl fmt::Display for Preset {
         match self {
             Self::Dns(dns) => write!(f, " {dns}"),
             Self::Stun { fingerprint: true } => f.write_str(" with FINGERPRINT"),
-            Self::Ntp | Self::QuicVn | Self::Stun { .. } | Self::A2s | Self::Bedrock => Ok(()),
+            Self::Ntp
+            | Self::QuicVn
+            | Self::QuicRetry
+            | Self::Stun { .. }
+            | Self::A2s
+            | Self::Bedrock => Ok(()),
             Self::Radius { .. } => Ok(()),
             Self::Sip { uri } => write!(f, " {}", short(uri)),
             Self::Snmp { oid, .. } => write!(f, " {}", short(oid)),
             Self::Tftp { path } => write!(f, " {}", short(path)),
-            Self::Memcached { key } => write!(f, " get {}", short(key)),
-            Self::Coap { path, confirmable } => {
-                write!(f, " {} get {}", if *confirmable { "CON" } else { "NON" }, short(path))
+            // The key may be a secret.
+            Self::Memcached { key } => write!(f, " get a key of {}", sum(key.as_bytes())),
+            Self::Coap { path, confirmable, blocks } => {
+                write!(f, " {} get {}", if *confirmable { "CON" } else { "NON" }, short(path))?;
+                if *blocks > 1 { write!(f, ", up to {blocks} blocks") } else { Ok(()) }
             }
             Self::Statsd(line) | Self::Syslog(line) => write!(f, " {}", short(line)),
             Self::Echo { size } | Self::Ping { size } => write!(f, " of {size} bytes"),

@@ -14,7 +14,7 @@ use super::pattern::{Regex, ReplyRule, finder};
 use super::protocol::coap;
 use super::protocol::{IdSearch, Matching, Preset, Protocol, Rule};
 use super::requests::{IdAt, RequestOrder, Requests};
-use super::second::{SecondRequest, Then};
+use super::second::Then;
 use super::template::{self, TemplateBody};
 use super::{Encoding, Number, PayloadError, hex};
 
@@ -153,53 +153,6 @@ impl Spec {
         Ok((requests, matching))
     }
 
-    /// Compiles the second request, if there is one, and adapts the first ones to it: both lengths
-    /// fit a slot, and ids have as many bits as fit both.
-    pub fn compile_second(
-        &self,
-        seed: u64,
-        requests: &mut Requests,
-        matching: &mut Matching,
-    ) -> Result<Option<SecondRequest>, PayloadError> {
-        let (pieces, only_if, abort) = match (&self.source, &self.then) {
-            (_, Some(Then { template, is_hex, only_if })) => {
-                let body =
-                    if *is_hex { TemplateBody::Hex } else { TemplateBody::Text(self.encoding) };
-                (template::parse(template.as_bytes(), body, true, !seed)?, only_if.clone(), None)
-            }
-            (RequestSource::Preset(preset), None) => match preset.second() {
-                Some((pieces, only_if, abort)) => (pieces, Some(only_if), abort),
-                None => return Ok(None),
-            },
-            (_, None) => return Ok(None),
-        };
-        let mut to = Compiler::new(!seed, RequestOrder::Turns, LARGE_FILE);
-        to.line(&pieces)?;
-        let (second, id_place) = to.finish()?;
-        let rule = match (matching.rule, id_place?) {
-            // Acknowledgements are not answered.
-            (Rule::Protocol, _) if abort.is_some() => Rule::None,
-            (Rule::Protocol, _) if self.then.is_none() => Rule::Protocol,
-            (Rule::Any, None) if only_if.is_none() => return Err(PayloadError::EqualSteps),
-            (Rule::Any, Some(_)) => return Err(PayloadError::SecondId),
-            (Rule::Any, None) => Rule::Any,
-            (Rule::Id(at), None) => Rule::Id(at),
-            (Rule::Id(first), Some(at)) => {
-                let bits = requests.id_bits.min(second.id_bits);
-                requests.id_bits = bits;
-                matching.id_mask = requests.id_mask();
-                let is_fixed = matches!(self.rule, MatchRule::IdAt(_));
-                Rule::Id(if is_fixed { IdAt { number: at.number, ..first } } else { at })
-            }
-            _ => return Err(PayloadError::ThenRule { rule: self.rule.to_string() }),
-        };
-        let matching = Matching { rule, ..matching.clone() };
-        let second = SecondRequest { requests: second, matching, only_if, abort };
-        requests.largest = requests.largest.max(second.largest());
-        requests.same_len = None;
-        Ok(Some(second))
-    }
-
     /// The requested place of the id, or that of the protocol.
     fn id_place(&self) -> Option<IdAt> {
         match self.rule {
@@ -230,7 +183,6 @@ impl Spec {
         seed: u64,
     ) -> Result<(), PayloadError> {
         let (encoding, fields) = (self.encoding, self.fields);
-        let body = TemplateBody::Text(encoding);
         // Requests of CoAP get ids when they are compiled.
         let is_composed =
             bytes.len() > to.large_file && self.rule != MatchRule::Protocol(Protocol::Coap);
@@ -247,9 +199,9 @@ impl Spec {
                 return Err(PayloadError::NotText { number });
             }
             let added = match &index {
-                Some(_) => template::check(line, body, fields, seed)
+                Some(_) => template::check(line, TemplateBody::Text(encoding), fields, seed)
                     .and_then(|shape| to.composed(&shape, 1)),
-                None => template::parse(line, body, fields, seed)
+                None => template::parse(line, TemplateBody::Text(encoding), fields, seed)
                     .and_then(|pieces| to.line(&self.with_own_ids(pieces)?)),
             };
             added.map_err(|error| error.in_line(number))?;
@@ -258,6 +210,7 @@ impl Spec {
             let kind = LineKind::Text { encoding, fields, seed };
             to.set_file(LineFile { bytes: Arc::clone(bytes), index, kind });
         }
+        to.summarize_lines();
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{EngineError, EnginePair};
-use crate::unit::Rate;
+use crate::unit::{Rate, did_you_mean};
 
 /// The part of a run that this process has: runs of several processes share one load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +32,20 @@ impl Default for Member {
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum WordError {
     #[error(
-        "pace '{requested}' is unknown; use even, burst:N, poisson, ramp:FROM..TO (rates), or for \
-         load with --pcap, recorded"
+        "pace '{requested}' is unknown; {}use even, burst:N, poisson, ramp:FROM..TO (rates), or \
+         for load with --pcap, recorded",
+        did_you_mean(before_colon(requested), ["even", "burst", "poisson", "ramp", "recorded"])
     )]
     Pace { requested: String },
     #[error("invalid --pin '{requested}'; use auto, off, or cores TX:RX such as 0:1 or 0,2:1,3")]
     Pin { requested: String },
     #[error("invalid --drop '{requested}'; use a share such as 1%, or 1/N for every Nth")]
     Drop { requested: String },
+}
+
+/// The part of a word before its argument.
+fn before_colon(word: &str) -> &str {
+    word.split(':').next().unwrap_or_default()
 }
 
 /// Defines options with the name of each value on the command line and in documents.

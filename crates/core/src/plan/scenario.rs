@@ -74,6 +74,8 @@ pub struct RequestOptions {
     /// Bits of the message id by which a server detects retransmissions, if there is one.
     #[serde(skip)]
     pub message_id_bits: Option<u32>,
+    /// Whether a run without second requests does not test what was requested.
+    pub requires_second: bool,
     /// How many random labels there are; `None` if requests have none.
     #[serde(skip)]
     pub labels: Option<u64>,

@@ -10,6 +10,7 @@ use crate::measure::{
 };
 use crate::payload::{Matching, RequestNumber, Requests, Role, SecondRequest};
 use crate::plan::RequestOptions;
+use crate::request::cookies::ServerCookies;
 use crate::request::ids::FirstIds;
 use crate::request::in_flight::{Completion, InFlightTable, PendingRequest};
 use crate::request::steps::Steps;
@@ -63,6 +64,8 @@ pub(super) struct ResponseMatcher {
     pub(super) tally: RxTally,
     pub(super) latency: OneWay,
     pub(super) exchange: RequestCounts,
+    /// `None`: the server's cookies are not sent back.
+    pub(super) cookies: Option<ServerCookies>,
     /// Counts by interval; `None` without intervals.
     pub(super) intervals: Option<IntervalRecorder>,
 }
@@ -105,6 +108,7 @@ impl ResponseMatcher {
             tally: RxTally::default(),
             latency: OneWay::default(),
             exchange: RequestCounts::default(),
+            cookies: None,
             intervals: None,
         }
     }
@@ -257,6 +261,7 @@ impl ResponseMatcher {
         match self.table.complete(number, head) {
             Completion::Answer(pending) => {
                 let code = self.spec.matching.code_of(reply);
+                self.cookies.iter().for_each(|cookies| cookies.note(stream, reply));
                 self.count_answer(stream, reply, pending, code, now);
             }
             Completion::Duplicate => {
@@ -377,7 +382,8 @@ impl ResponseMatcher {
     pub(super) fn is_finished(&mut self, end: Nanos, now: Nanos, stopped: bool) -> bool {
         let silence = now.since(self.last_arrival.max(end));
         // Each request of an exchange has the whole timeout.
-        let requests = if self.steps.is_some() { 2 } else { 1 };
+        let steps = self.steps.as_ref();
+        let requests = steps.map_or(1, |steps| steps.second.most_requests().into());
         let timeout = Nanos(self.timeout.0.saturating_mul(requests));
         let max_wait = if stopped { MAX_DRAIN } else { timeout + MAX_DRAIN };
         let is_overdue = now.since(end) > max_wait;

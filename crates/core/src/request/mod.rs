@@ -1,5 +1,7 @@
 //! Requests and replies. One worker sends and receives on the same ports.
 
+mod answered;
+mod cookies;
 mod ids;
 pub mod in_flight;
 mod matcher;

@@ -1,4 +1,4 @@
-//! Exchanges of two requests: finds which request a datagram answers, and sends the second one.
+//! Exchanges of several requests: counts what a datagram answers, and sends what follows it.
 
 use std::net::SocketAddr;
 
@@ -6,27 +6,19 @@ use mio::net::UdpSocket;
 
 use crate::engine::{Push, Tx, socket_of};
 use crate::measure::Count;
-use crate::payload::{Matching, Role};
+use crate::payload::Role;
 use crate::request::RequestWorker;
+use crate::request::answered::Answered;
 use crate::request::in_flight::{Completion, PendingRequest};
 use crate::request::matcher::ResponseMatcher;
-use crate::request::steps::{ExchangeNumbers, NotQueued, Steps};
+use crate::request::steps::{ExchangeNumbers, NotQueued, Queued, Steps, Waiting};
 use crate::run::phase::PhaseState;
 use crate::sys::{self, SendError};
 use crate::unit::{ErrorCode, Nanos};
 
-/// The request that a datagram answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answered {
-    First(u64),
-    Second(u64),
-    /// A request of this exchange that expects no reply any more, or not yet.
-    Neither(u64),
-}
-
 impl ResponseMatcher {
-    /// Classifies one datagram of an exchange of two requests; `head` is that at the time of the
-    /// read, `from` the sender unless the socket is connected.
+    /// Classifies one datagram of an exchange of several requests; `head` is that at the time of
+    /// the read, `from` the sender unless the socket is connected.
     pub(super) fn datagram_of_steps(
         &mut self,
         stream: usize,
@@ -41,6 +33,13 @@ impl ResponseMatcher {
             .is_none_or(|server| from.is_some_and(|from| from.ip().to_canonical() == server));
         let answered =
             if is_of_server { self.answered_by(&mut steps, stream, reply, head) } else { None };
+        // A server that does not get it repeats its response.
+        if answered.is_some()
+            && let Some(messages) = steps.second.messages()
+            && let Some(acknowledgement) = messages.acknowledgement_of(reply)
+        {
+            steps.push_acknowledgement(stream, acknowledgement, from);
+        }
         match answered {
             None => self.tally.foreign += 1,
             Some(
@@ -52,11 +51,16 @@ impl ResponseMatcher {
             Some(answered) => {
                 self.last_arrival = now;
                 match answered {
+                    _ if self.spec.matching.role_of(reply) == Role::Acknowledgement => {
+                        self.tally.arrived -= 1;
+                        self.exchange.continued += 1;
+                        self.exchange.acknowledged += 1;
+                    }
                     Answered::First(number) => {
                         self.first_reply(&mut steps, stream, number, reply, from, now);
                     }
                     Answered::Second(number) => {
-                        self.second_reply(&mut steps, stream, number, reply, now);
+                        self.second_reply(&mut steps, stream, number, reply, from, now);
                     }
                     Answered::Neither(number) => {
                         let is_late = !self.table.is_continuing(number)
@@ -74,74 +78,6 @@ impl ResponseMatcher {
         self.steps = Some(steps);
     }
 
-    fn answered_by(
-        &mut self,
-        steps: &mut Steps,
-        stream: usize,
-        reply: &[u8],
-        head: u64,
-    ) -> Option<Answered> {
-        let is_followed = steps.second.follows(reply);
-        if self.spec.matching.by_order() {
-            self.spec.matching.id_of(reply)?;
-            let open = self.oldest_open(stream, head);
-            if !(is_followed && steps.second.is_conditional())
-                && let Some(number) = self.oldest_continuing(steps, stream, head)
-            {
-                return Some(Answered::Second(number));
-            }
-            return open.map(Answered::First);
-        }
-        let first = self.found_by(&self.spec.matching, stream, reply, head);
-        let second = self.found_by(steps.second.matching(), stream, reply, head);
-        let is_second = |number: &u64| {
-            self.table.is_at(*number, head)
-                && self.table.is_continuing(*number)
-                && !(is_followed && steps.second.is_conditional())
-                && !steps.is_first_reply(*number, reply)
-        };
-        // Its bytes at the place of the first id may look like the id of another request.
-        if !is_followed && let Some(number) = second.filter(is_second) {
-            return Some(Answered::Second(number));
-        }
-        if let Some(number) = first
-            && self.table.is_at(number, head)
-            && self.table.is_open(number)
-        {
-            return Some(Answered::First(number));
-        }
-        let number = second.or(first)?;
-        if self.table.is_at(number, head) && self.table.is_open(number) {
-            // A second reply before the first one.
-            return None;
-        }
-        Some(second.filter(is_second).map_or(Answered::Neither(number), Answered::Second))
-    }
-
-    /// The request whose id this datagram has by one of both rules.
-    fn found_by(&self, matching: &Matching, stream: usize, reply: &[u8], head: u64) -> Option<u64> {
-        let id = matching.id_of(reply)?;
-        let place = id.wrapping_sub(self.first_ids.first_of(stream));
-        self.table.find(stream, place, self.id_bits, head)
-    }
-
-    /// For replies in order: the oldest exchange of this port that waits for its second reply.
-    fn oldest_continuing(&self, steps: &mut Steps, stream: usize, head: u64) -> Option<u64> {
-        let stream_map = self.table.stream_map();
-        let released = head.saturating_sub(self.table.capacity());
-        let oldest = steps.oldest.get_mut(stream)?;
-        *oldest = (*oldest).max(stream_map.places(stream, released));
-        // Those from the oldest open one on have no first reply.
-        while *oldest < self.oldest[stream] {
-            let number = stream_map.number(stream, *oldest);
-            if self.table.is_continuing(number) {
-                return Some(number);
-            }
-            *oldest += 1;
-        }
-        None
-    }
-
     fn first_reply(
         &mut self,
         steps: &mut Steps,
@@ -151,29 +87,28 @@ impl ResponseMatcher {
         from: Option<SocketAddr>,
         now: Nanos,
     ) {
-        if self.spec.matching.role_of(reply) == Role::Acknowledgement {
-            self.tally.arrived -= 1;
-            self.exchange.continued += 1;
-            self.exchange.acknowledged += 1;
-            return;
-        }
         let Some(pending) = self.table.begin_second(number) else {
             self.tally.foreign += 1;
             return;
         };
         let first = &mut steps.results[0];
         first.answered += 1;
-        first.latency.record(now.since(pending.intended).0);
+        let took = now.since(pending.intended).0;
+        first.latency.record(took);
+        if let Some(intervals) = &mut self.intervals {
+            intervals.step(pending.intended, true, took);
+        }
         let named = self.spec.matching.named_error_of(reply);
         // Without a condition, an error of the user ends the exchange.
         let is_end = named.is_some() && !steps.second.is_conditional();
-        if is_end || !steps.second.follows(reply) {
+        if is_end || !steps.second.follows(reply, 0) {
             return self.end_by_first(stream, number, reply, pending, now);
         }
         let expects_reply = steps.second.matching().expects_reply();
-        match self.queue_second(steps, stream, number, reply, from, now) {
+        match self.queue_second(steps, (stream, number), (reply, 0), from, now) {
             Ok(()) if expects_reply => {
-                steps.note_first_reply(number, reply, pending.sent, now);
+                let progress = steps.second.after(reply, 0);
+                steps.note_reply(number, reply, progress, pending.sent, now);
                 // Part of a reply that is not complete yet.
                 self.tally.arrived -= 1;
                 self.exchange.continued += 1;
@@ -212,9 +147,8 @@ impl ResponseMatcher {
     fn queue_second(
         &self,
         steps: &mut Steps,
-        stream: usize,
-        number: u64,
-        reply: &[u8],
+        (stream, number): (usize, u64),
+        reply: (&[u8], u16),
         from: Option<SocketAddr>,
         now: Nanos,
     ) -> Result<(), NotQueued> {
@@ -229,6 +163,7 @@ impl ResponseMatcher {
         stream: usize,
         number: u64,
         reply: &[u8],
+        from: Option<SocketAddr>,
         now: Nanos,
     ) {
         let Some(first) = steps.first_reply(number) else {
@@ -237,8 +172,28 @@ impl ResponseMatcher {
         };
         let second = &mut steps.results[1];
         second.answered += 1;
-        second.latency.record(now.since(first.at).0);
+        let took = now.since(first.at).0;
+        second.latency.record(took);
         let pending = PendingRequest { sent: first.first_sent, ..self.table.pending(number) };
+        if let Some(intervals) = &mut self.intervals {
+            intervals.step(pending.intended, false, took);
+        }
+        let step = first.progress.step;
+        if steps.second.follows(reply, step) {
+            self.tally.arrived -= 1;
+            self.exchange.continued += 1;
+            match self.queue_second(steps, (stream, number), (reply, step), from, now) {
+                Ok(()) => {
+                    let progress = steps.second.after(reply, step);
+                    steps.note_reply(number, reply, progress, first.first_sent, now);
+                }
+                Err(_) => {
+                    steps.results[1].refused += 1;
+                    self.time_out(number);
+                }
+            }
+            return;
+        }
         let code = steps.second.matching().code_of(reply);
         self.complete_exchange(stream, number, reply, (pending, code), now);
     }
@@ -278,15 +233,16 @@ impl ResponseMatcher {
             steps.results[1].timeouts += 1;
         }
         while before == Nanos::NEVER
-            && let Some(number) = steps.pop()
+            && let Some(queued) = steps.pop()
         {
-            self.second_refused(&mut steps, number);
+            self.second_refused(&mut steps, queued);
         }
         self.steps = Some(steps);
         self.exchange.timeouts - timeouts
     }
 
-    fn second_refused(&mut self, steps: &mut Steps, number: u64) {
+    fn second_refused(&mut self, steps: &mut Steps, queued: Queued) {
+        let Waiting::Request { number, .. } = queued.what else { return };
         steps.results[1].refused += 1;
         if self.table.is_continuing(number) && steps.second.matching().expects_reply() {
             self.time_out(number);
@@ -322,15 +278,23 @@ impl RequestWorker {
         let now = self.job.clock.now() - self.job.epoch;
         let mut is_done = true;
         while let Some((next, _)) = steps.next() {
-            let push = match next.to {
-                Some(to) => push_to(tx, &steps, to),
-                None => push_row(tx, &steps, next.stream),
+            let push = match (next.to, next.what) {
+                // Super-packets hold datagrams of one length.
+                (Some(_), _) | (_, Waiting::Acknowledgement) => push_one(tx, &steps, next.to),
+                (None, Waiting::Request { .. }) => push_row(tx, &steps, next.stream),
             };
             self.job.tally.syscalls += push.syscalls;
             for _ in 0..push.sent {
-                let Some(number) = steps.pop() else { break };
-                self.matcher.table.set_sent(number, now);
-                steps.note_sent(number, expects_reply);
+                let Some(queued) = steps.pop() else { break };
+                match queued.what {
+                    Waiting::Acknowledgement => self.matcher.exchange.acknowledgements_sent += 1,
+                    Waiting::Request { number, step } => {
+                        let table = &self.matcher.table;
+                        table.set_sent(number, now);
+                        let is_open = |number| table.is_continuing(number);
+                        steps.note_sent((number, step), expects_reply, is_open);
+                    }
+                }
             }
             match push.error {
                 None if push.sent > 0 => {}
@@ -344,8 +308,8 @@ impl RequestWorker {
                     if let Some(why) = error.unreachable() {
                         self.job.note_unreachable(why, 1, now, control);
                     }
-                    if let Some(number) = steps.pop() {
-                        self.matcher.second_refused(&mut steps, number);
+                    if let Some(queued) = steps.pop() {
+                        self.matcher.second_refused(&mut steps, queued);
                     }
                 }
             }
@@ -355,13 +319,13 @@ impl RequestWorker {
     }
 }
 
-/// Sends the first of the queue to the port that its first reply came from.
+/// Sends the first of the queue, to the port that its first reply came from if that may differ.
 #[inline]
-fn push_to<T: Tx<Socket = UdpSocket>>(tx: &mut T, steps: &Steps, to: SocketAddr) -> Push {
+fn push_one<T: Tx<Socket = UdpSocket>>(tx: &mut T, steps: &Steps, to: Option<SocketAddr>) -> Push {
     let found = steps.next();
     let socket = found.and_then(|(next, _)| socket_of(tx.sockets(), next.stream));
     let Some((socket, (_, bytes))) = socket.zip(found) else { return Push::default() };
-    match socket.send_to(bytes, to) {
+    match to.map_or_else(|| socket.send(bytes), |to| socket.send_to(bytes, to)) {
         Ok(_) => Push { sent: 1, packets: 1, syscalls: 1, ..Push::default() },
         Err(error) => {
             let error = sys::send_error_of(&error);
@@ -375,7 +339,7 @@ fn push_to<T: Tx<Socket = UdpSocket>>(tx: &mut T, steps: &Steps, to: SocketAddr)
 #[inline]
 fn push_row<T: Tx<Socket = UdpSocket>>(tx: &mut T, steps: &Steps, stream: usize) -> Push {
     let most = tx.batch(false);
-    let row = || steps.queued().take(most).take_while(|(queued, _)| queued.stream == stream);
+    let row = || steps.queued().take(most).take_while(|(queued, _)| queued.is_request_of(stream));
     let stride = tx.stride();
     let slots = tx.lease(row().count()).chunks_exact_mut(stride);
     let mut count = 0;

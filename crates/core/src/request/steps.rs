@@ -1,17 +1,19 @@
-//! The state of exchanges of two requests: those that wait for the reply to the second one, and
-//! second requests to send.
+//! The state of exchanges of several requests: those that wait for the reply to a later one, and
+//! later requests to send.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::measure::StepResult;
-use crate::payload::{RequestNumber, SecondRequest};
+use crate::payload::{ExchangeProgress, RequestNumber, SecondRequest};
 use crate::unit::{Nanos, hash_u64};
 
 /// Bytes of second requests that wait for the send buffer, and the fewest and most of them.
 /// Arbitrary: a batch is far below the fewest.
 const QUEUE_LEN: usize = 4 << 20;
 const QUEUED: std::ops::RangeInclusive<usize> = 256..=8_192;
+/// Bytes of an empty message of CoAP; RFC 7252 §4.1.
+const ACKNOWLEDGEMENT_LEN: usize = 4;
 
 /// An exchange whose first reply has come.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,8 +22,11 @@ pub(super) struct FirstReply {
     number: u64,
     /// When its first request was sent.
     pub(super) first_sent: Nanos,
-    /// When the reply was read.
+    /// When the latest reply was read.
     pub(super) at: Nanos,
+    /// What the exchange waits for.
+    pub(super) progress: ExchangeProgress,
+    /// Of the latest reply.
     digest: u64,
 }
 
@@ -43,23 +48,39 @@ pub(super) enum NotQueued {
     Full,
 }
 
-/// A second request to send.
+/// A datagram to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Queued {
-    pub(super) number: u64,
+    pub(super) what: Waiting,
     pub(super) stream: usize,
     len: usize,
     /// The destination; `None` on a connected socket.
     pub(super) to: Option<SocketAddr>,
 }
 
-/// The second steps of all exchanges of a worker.
+impl Queued {
+    #[inline]
+    pub(super) const fn is_request_of(&self, stream: usize) -> bool {
+        self.stream == stream && matches!(self.what, Waiting::Request { .. })
+    }
+}
+
+/// What waits to be sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Waiting {
+    /// The request `step` of an exchange.
+    Request { number: u64, step: u16 },
+    /// An empty acknowledgement of CoAP.
+    Acknowledgement,
+}
+
+/// The later steps of all exchanges of a worker.
 #[derive(Debug)]
 pub(super) struct Steps {
     pub(super) second: SecondRequest,
     first_replies: Box<[FirstReply]>,
-    /// Exchanges by when their second request was sent; finished ones leave at the front.
-    sent: VecDeque<u64>,
+    /// Exchanges and their steps by when that was sent; finished ones leave at the front.
+    sent: VecDeque<(u64, u16)>,
     queue: VecDeque<Queued>,
     /// The bytes of the queue, a slot each.
     bytes: Box<[u8]>,
@@ -86,12 +107,12 @@ impl Steps {
     ) -> Self {
         // Allocates the memory of expressions.
         let _ = second.matching().code_of(&[]);
-        let stride = second.largest().max(1);
+        let stride = second.largest().max(ACKNOWLEDGEMENT_LEN);
         let slots = (QUEUE_LEN / stride).clamp(*QUEUED.start(), *QUEUED.end());
         Self {
             second,
             first_replies: (0..capacity).map(|_| FirstReply::default()).collect(),
-            // Those behind an unfinished one are at most as many as two tables hold.
+            // A table holds as many unfinished ones at most.
             sent: VecDeque::with_capacity(2 * capacity as usize),
             queue: VecDeque::with_capacity(slots),
             bytes: vec![0xFF; slots * stride].into(),
@@ -113,18 +134,19 @@ impl Steps {
         self.results.iter_mut().for_each(StepResult::reset);
     }
 
-    /// Keeps when the reply to the first request of this exchange came, and what it was.
+    /// Keeps when the latest reply of this exchange came, what it was, and what follows it.
     #[inline]
-    pub(super) fn note_first_reply(
+    pub(super) fn note_reply(
         &mut self,
         number: u64,
         reply: &[u8],
+        progress: ExchangeProgress,
         first_sent: Nanos,
         at: Nanos,
     ) {
         let slot = self.slot(number);
         self.first_replies[slot] =
-            FirstReply { number: number + 1, first_sent, at, digest: digest(reply) };
+            FirstReply { number: number + 1, first_sent, at, progress, digest: digest(reply) };
     }
 
     #[inline]
@@ -139,32 +161,54 @@ impl Steps {
         (found.number == number + 1).then_some(found)
     }
 
-    /// Whether a datagram equals the first reply of this exchange.
+    /// Whether a datagram equals the latest reply of this exchange.
     #[inline]
     pub(super) fn is_first_reply(&self, number: u64, reply: &[u8]) -> bool {
         self.first_reply(number).is_some_and(|first| first.digest == digest(reply))
     }
 
-    /// Writes and queues the second request of an exchange after this reply, which was read at
-    /// `now`.
+    /// Writes and queues what follows this reply to the request `step` of an exchange, which was
+    /// read at `now`.
     #[inline]
     pub(super) fn push(
         &mut self,
         exchange: ExchangeNumbers,
-        reply: &[u8],
+        (reply, step): (&[u8], u16),
         from: Option<SocketAddr>,
         now: Nanos,
     ) -> Result<(), NotQueued> {
         let ExchangeNumbers { number, stream, n, id } = exchange;
-        let slots = self.bytes.len() / self.stride;
-        let at = (self.front + self.queue.len()) % slots * self.stride;
-        let slot = self.bytes.get_mut(at..at + self.stride);
-        let slot = slot.filter(|_| self.queue.len() < slots).ok_or(NotQueued::Full)?;
-        let len = self.second.write(reply, n, id, self.calendar_ns + now.0, slot);
+        let at = self.free_slot().ok_or(NotQueued::Full)?;
+        let slot = &mut self.bytes[at..at + self.stride];
+        let len = self.second.write((reply, step), n, id, self.calendar_ns + now.0, slot);
         let len = len.ok_or(NotQueued::ShortReply)?;
         let to = from.filter(|_| self.server.is_some());
-        self.queue.push_back(Queued { number, stream, len, to });
+        let what = Waiting::Request { number, step: step + 1 };
+        self.queue.push_back(Queued { what, stream, len, to });
         Ok(())
+    }
+
+    /// Queues an acknowledgement; without a free slot, the server repeats what it is for.
+    #[inline]
+    pub(super) fn push_acknowledgement(
+        &mut self,
+        stream: usize,
+        bytes: [u8; ACKNOWLEDGEMENT_LEN],
+        from: Option<SocketAddr>,
+    ) {
+        let Some(at) = self.free_slot() else { return };
+        self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+        let to = from.filter(|_| self.server.is_some());
+        let what = Waiting::Acknowledgement;
+        self.queue.push_back(Queued { what, stream, len: bytes.len(), to });
+    }
+
+    /// The first byte of the slot behind the queue, if there is one.
+    #[inline]
+    fn free_slot(&self) -> Option<usize> {
+        let slots = self.bytes.len() / self.stride;
+        let at = (self.front + self.queue.len()) % slots * self.stride;
+        (self.queue.len() < slots).then_some(at)
     }
 
     #[inline]
@@ -189,26 +233,44 @@ impl Steps {
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<u64> {
+    pub(super) fn pop(&mut self) -> Option<Queued> {
         let queued = self.queue.pop_front()?;
         self.front = (self.front + 1) % (self.bytes.len() / self.stride);
-        Some(queued.number)
+        Some(queued)
     }
 
-    /// Records that the second request of this exchange left.
+    /// Records that a later request of an exchange left.
     #[inline]
-    pub(super) fn note_sent(&mut self, number: u64, expects_reply: bool) {
+    pub(super) fn note_sent(
+        &mut self,
+        sent: (u64, u16),
+        expects_reply: bool,
+        is_open: impl Fn(u64) -> bool,
+    ) {
         self.results[1].sent += 1;
-        if expects_reply {
-            self.sent.push_back(number);
+        if !expects_reply {
+            return;
         }
+        if self.sent.len() == self.sent.capacity() {
+            // At least half of them have finished behind one that has not.
+            let mut all = std::mem::take(&mut self.sent);
+            all.retain(|(number, step)| self.waits(*number, *step) && is_open(*number));
+            self.sent = all;
+        }
+        self.sent.push_back(sent);
     }
 
-    /// The exchange whose second request was sent first of those that `is_open`.
+    /// Whether an exchange, if it is open, waits for the reply to this step.
+    #[inline]
+    fn waits(&self, number: u64, step: u16) -> bool {
+        self.first_reply(number).is_some_and(|first| first.progress.step == step)
+    }
+
+    /// The exchange whose later request was sent first of those that `is_open`.
     #[inline]
     pub(super) fn oldest_sent(&mut self, is_open: impl Fn(u64) -> bool) -> Option<u64> {
-        while let Some(&number) = self.sent.front() {
-            if self.first_reply(number).is_some() && is_open(number) {
+        while let Some(&(number, step)) = self.sent.front() {
+            if self.waits(number, step) && is_open(number) {
                 return Some(number);
             }
             self.sent.pop_front();
@@ -248,7 +310,7 @@ mod tests {
             let mut push = |number: u64, len: usize| {
                 let reply = [&b"?"[..], &number.to_be_bytes()].concat();
                 let exchange = ExchangeNumbers { number, stream: 0, n: number.into(), id: number };
-                steps.push(exchange, &reply[..len], None, Nanos::ZERO)
+                steps.push(exchange, (&reply[..len], 0), None, Nanos::ZERO)
             };
             assert_eq!(push(0, 8), Err(ShortReply));
             while push(next + queued, 9).is_ok() {
@@ -259,9 +321,9 @@ mod tests {
             let first = next.saturating_sub(156);
             for number in first..first + 100 {
                 let (front, bytes) = steps.next().unwrap();
-                assert_eq!((front.number, bytes.len()), (number, 40_008));
+                assert!(front.is_request_of(0) && bytes.len() == 40_008);
                 assert_eq!(bytes[..8], number.to_be_bytes());
-                assert_eq!(steps.pop(), Some(number));
+                assert!(steps.pop().is_some());
             }
             next += queued;
         }

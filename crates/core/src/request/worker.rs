@@ -15,6 +15,7 @@ use crate::net::{NetError, Options, Ports, SocketError, Udp};
 use crate::plan::{
     EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
 };
+use crate::request::cookies::ServerCookies;
 use crate::request::in_flight::{InFlightTable, StreamMap};
 use crate::request::steps::Steps;
 use crate::run::send_job::SendJob;
@@ -178,13 +179,14 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         let received = if expects_reply { received } else { sent };
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone { sent, received, flows }));
     }
-    let RequestWorker { job, matcher, .. } = state;
+    let RequestWorker { job, mut matcher, .. } = state;
+    let steps = matcher.steps.take().filter(|steps| steps.second.is_sent_as_request());
     let rx_result = RxResult {
         flows: matcher.answered(job.first_flow),
         tally: matcher.tally,
         latency: matcher.latency,
         exchange: Some(matcher.exchange),
-        steps: matcher.steps.map_or_else(Vec::new, |steps| steps.results.into()),
+        steps: steps.map_or_else(Vec::new, |steps| steps.results.into()),
         workers: vec![matcher.tally.received],
         takes_super_packets: rx.takes_super_packets(),
         ..rx_result
@@ -210,10 +212,12 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let threads = request.of / usize::from(setup.ids.member().of).max(1);
     let first_ids = setup.first_ids.of_worker(*worker, threads, flows.start);
     let ids = (Arc::clone(&setup.ids), first_ids);
-    let writer = RequestWriter::new(spec, &table, ids, job.batch);
+    let mut writer = RequestWriter::new(spec, &table, ids, job.batch);
     let batch = job.batch as u64;
     let capacity = table.capacity();
     let mut matcher = ResponseMatcher::new(spec.clone(), table, asking, first_ids, batch, streams);
+    matcher.cookies = (spec.requests.longest_cookie > 0).then(|| ServerCookies::new(streams));
+    writer.cookies.clone_from(&matcher.cookies);
     matcher.steps = spec.second.as_deref().cloned().map(|second| {
         // As of the first request: memory of expressions, for this thread.
         let _ = second.matching().code_of(&[]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::Tx;
 use crate::pace::Scheduled;
 use crate::payload::{RequestNumber, Requests};
+use crate::request::cookies::ServerCookies;
 use crate::request::ids::{FirstIds, RunIds};
 use crate::request::in_flight::{InFlightTable, PendingRequest, StreamMap};
 use crate::request::matcher::RequestSpec;
@@ -29,6 +30,8 @@ pub(super) struct RequestWriter {
     lens: Vec<u16>,
     leased: usize,
     stream_map: StreamMap,
+    /// `None`: requests get no cookies.
+    pub(super) cookies: Option<ServerCookies>,
 }
 
 impl RequestWriter {
@@ -51,6 +54,7 @@ impl RequestWriter {
             lens: vec![0; if requests.same_len.is_some() { 0 } else { batch }],
             leased: 0,
             stream_map: table.stream_map(),
+            cookies: None,
             requests,
         }
     }
@@ -94,7 +98,10 @@ impl Stamp for RequestWriter {
             let place = first_place + i as u64;
             let request = RequestNumber { turn, unique, stream, place };
             let intended = job.pace.intended(i, now);
-            let len = self.requests.write(request, id, self.calendar_ns + intended.0, slot);
+            let mut len = self.requests.write(request, id, self.calendar_ns + intended.0, slot);
+            if let Some(cookies) = &self.cookies {
+                len = cookies.add_to(flow, slot, len);
+            }
             if let Some(at) = self.lens.get_mut(i) {
                 *at = len as u16;
             }

@@ -53,14 +53,18 @@ inert! {
     enter_netns(_: &Path) -> io::Result<()> = unsupported();
     forbid_fragments<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
     forget_send_stamps<S>(_: &S) -> io::Result<()> = Ok(());
+    has_reuse_port<S>(_: &S) -> bool = false;
     in_group_of_its_own(command: &mut Command) -> &mut Command = command;
     is_ignored(_: i32) -> bool = false;
+    is_same_socket<S>(_: &S, _: &S) -> bool = false;
+    is_udp<S>(_: &S) -> bool = true;
     join_no_group<S>(_: &S, _: bool) -> () = ();
     join_source_group<S>(_: &S, _: IpAddr, _: IpAddr, _: u32) -> io::Result<()> = unsupported();
     neighbour_unresolved(_: SocketAddr, _: Option<&str>) -> Option<bool> = None;
     next_hop(_: SocketAddr, _: Option<&str>) -> Option<NextHop> = None;
     parse_msg(_: &[u8], _: &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) =
         (None, None, None);
+    passed_sockets() -> io::Result<Vec<socket2::Socket>> = Ok(Vec::new());
     path_mtu<S>(_: &S, _: bool) -> Option<u64> = None;
     probe_mtu<S>(_: &S, _: bool, _: bool) -> io::Result<()> = unsupported();
     qdisc_drops(_: Option<&[NetLink]>) -> Option<u64> = None;
@@ -143,6 +147,16 @@ pub fn send_error_of(error: &io::Error) -> SendError {
         io::ErrorKind::NetworkDown => unreachable(UnreachableErrno::NetDown),
         io::ErrorKind::Interrupted => SendError::Interrupted,
         _ => SendError::Other(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+#[derive(Debug)]
+pub struct ThreadStall;
+
+impl ThreadStall {
+    inert! {
+        begin(_: &str, _: u64) -> io::Result<Self> = unsupported();
+        end(self) -> Option<u64> = None;
     }
 }
 

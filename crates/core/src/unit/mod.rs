@@ -3,11 +3,13 @@
 
 mod code;
 mod nanos;
+mod nearest;
 mod rate;
 mod size;
 
 pub use code::{ErrorCode, ErrorName};
 pub use nanos::Nanos;
+pub use nearest::{did_you_mean, nearest};
 pub use rate::{MAX_PPS, PacketRate, Rate};
 pub use size::{MAX_PAYLOAD, MIN_PAYLOAD, PayloadSize, parse_buffer, parse_count, parse_sizes};
 
@@ -168,6 +170,52 @@ pub fn show_pps(pps: f64) -> String {
 /// A rate of requests: `271k requests/s`.
 pub fn show_requests(per_second: f64) -> String {
     format!("{} requests/s", show_number(per_second))
+}
+
+/// What the rates of a run count, which decides their unit in text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RateUnit {
+    #[default]
+    /// Datagrams per second.
+    Packets,
+    /// Requests per second.
+    Requests,
+}
+
+impl RateUnit {
+    /// The unit for requests, or for other datagrams.
+    pub const fn of(are_requests: bool) -> Self {
+        if are_requests { Self::Requests } else { Self::Packets }
+    }
+
+    /// The unit for runs of this kind.
+    pub fn of_kind(kind: &str) -> Self {
+        Self::of(matches!(kind, "load" | "ping"))
+    }
+
+    /// Shows a rate: `271 kpps`, `271k requests/s`.
+    pub const fn show(self) -> fn(f64) -> String {
+        match self {
+            Self::Packets => show_pps,
+            Self::Requests => show_requests,
+        }
+    }
+
+    /// Shows a rate where there is no room for the unit: `271 kpps`, `271k/s`.
+    pub const fn show_short(self) -> fn(f64) -> String {
+        match self {
+            Self::Packets => show_pps,
+            Self::Requests => |per_second| show_number(per_second) + "/s",
+        }
+    }
+
+    /// The unit after a number and its prefix.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Packets => "pps",
+            Self::Requests => " requests/s",
+        }
+    }
 }
 
 /// A number and its decimal prefix: `271k`, `1.20G`, `12.0`.

@@ -2,6 +2,7 @@
 
 mod process;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -11,14 +12,14 @@ use clap::{CommandFactory, Parser};
 use super::compare::{exit, metrics, noise_target, read_noise, rules, write, write_noise};
 use super::load::has_no_rate;
 use super::measure::head;
-use crate::cli::args::{AbArgs, CellCommand, Cli, Command};
+use crate::cli::args::{self, AbArgs, CellCommand, Cli, Command, hide_in_text};
 use crate::cli::error::{CliError, CliResult, Exit, usage};
 use crate::cli::output::{OutputTarget, Outputs, pretty, warn_stderr};
 use crate::cli::progress::ProgressLine;
 use crate::cli::stop::stop_gently;
 use crate::compare::stats::block_order;
 use crate::compare::store::reason;
-use crate::compare::{self, Comparison, Learned, RunFacts, SideRuns};
+use crate::compare::{self, Comparison, Learned, RunFacts, SideRuns, StepRun};
 use crate::document::Report;
 use crate::host::{self, Depth};
 use crate::report::checks::warning_codes;
@@ -43,15 +44,16 @@ pub(crate) fn run(args: &AbArgs) -> CliResult {
     let setups = [sides[0].setup()?, sides[1].setup()?];
     let mut run = AbRun { sides, setups, reports: Default::default(), keep: args.keep.clone() };
     let is_complete = run.measure(args, &stop)?;
-    let [a, b]: [Vec<&Report>; 2] = run.reports.each_ref().map(|runs| runs.iter().collect());
+    let [a, b] = run.reports.each_ref().map(StepRun::all);
+    let without_run = &BTreeSet::new();
     if a.is_empty() || b.is_empty() {
         return Ok(Exit::Interrupted);
     }
     let [from_a, from_b] = run.sides.each_ref().map(AbSide::words);
     let mut comparison = compare::compare(RunFacts {
         head,
-        base: SideRuns { from: &from_a, reports: &a },
-        new: SideRuns { from: &from_b, reports: &b },
+        base: SideRuns { from: &from_a, runs: &a, without_run },
+        new: SideRuns { from: &from_b, runs: &b, without_run },
         rules: &rules(&args.verdict),
         metrics: &metrics,
         named: !args.verdict.metrics.is_empty(),
@@ -70,7 +72,7 @@ pub(crate) fn run(args: &AbArgs) -> CliResult {
     let mut stored = Ok(None);
     // The spread of invalid runs is not noise.
     if is_complete && is_alike && comparison.invalid.is_empty() {
-        let all: Vec<&Report> = a.iter().chain(&b).copied().collect();
+        let all: Vec<&Report> = a.iter().chain(&b).map(|run| run.report).collect();
         let mut profile = known.map(|(profile, _)| profile).unwrap_or_default();
         let floors = profile.learn(&all, &metrics, &comparison.head.started_at);
         stored = write_noise(noise_file, &profile);
@@ -249,7 +251,7 @@ impl AbSide {
         if self.is_other {
             words.push(self.program.display().to_string());
         }
-        words.extend((!self.flags.is_empty()).then(|| self.flags.clone()));
+        words.extend((!self.flags.is_empty()).then(|| hide_in_text(self.flags.clone())));
         words.extend(self.setup.as_ref().map(|(setup, _)| format!("after '{setup}'")));
         if words.is_empty() { "as it is".to_owned() } else { words.join(" ") }
     }
@@ -266,9 +268,7 @@ impl AbSide {
             Ok(cli) => cli,
             Err(_) if self.is_other => return Ok(()),
             Err(error) => {
-                let text = error.to_string();
-                let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-                let (name, command) = (self.name, &self.args[0]);
+                let (name, command, text) = (self.name, &self.args[0], args::reason(&error));
                 return usage(format!("{name}: {text}; see udperf {command} --help"));
             }
         };

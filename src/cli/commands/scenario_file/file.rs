@@ -8,9 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::source::{Entry, Source, entries};
 use super::words::{COMMANDS, CommandWords, StepOutput, find, is_step, key_of, program};
-use crate::cli::args;
-use crate::cli::error::{CliError, CliResult, similar};
+use crate::cli::args::{self, HIDDEN};
+use crate::cli::error::{CliError, CliResult, similar, usage};
 use crate::report::read::WITH_CELLS;
+use crate::unit::did_you_mean;
 
 /// Keys of the whole file, beside the defaults of flags.
 const OF_FILE: [&str; 4] = ["variables", "labels", "stop_on_failure", "step"];
@@ -18,6 +19,7 @@ const OF_FILE: [&str; 4] = ["variables", "labels", "stop_on_failure", "step"];
 const OF_STEP: [&str; 5] = ["name", "command", "tags", "baseline", "inner"];
 
 pub(super) struct ScenarioFile {
+    /// Those that are part of secrets are hidden.
     pub(super) variables: BTreeMap<String, String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) stop_on_failure: bool,
@@ -35,17 +37,42 @@ pub(super) struct PlannedStep {
     pub(super) outputs: Vec<StepOutput>,
     /// Its first byte in the file.
     pub(super) at: usize,
+    /// Its flags and arguments, and those of its inner command, with the places of their values.
+    places: Vec<Place>,
+}
+
+impl PlannedStep {
+    /// The place of the first flag that an error names, else that of the step.
+    pub(super) fn place_of(&self, error: &CliError) -> usize {
+        let text = error.to_string();
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let named = |key: &str| match error {
+            CliError::Target { .. } if key == "target" => Some(0),
+            _ => {
+                let flag = format!("--{key}");
+                let mut found = text.match_indices(&flag);
+                let ends = |at: usize| !text[at + flag.len()..].starts_with(is_word);
+                found.find(|(at, _)| ends(*at)).map(|(at, _)| at)
+            }
+        };
+        let found = self.places.iter().filter_map(|(key, at)| Some((named(key)?, *at)));
+        found.min().map_or(self.at, |(_, at)| at)
+    }
 }
 
 pub(super) struct Baseline {
     pub(super) flags: Vec<String>,
+    /// A document, or the name of an earlier step.
     pub(super) base: String,
+    pub(super) is_step: bool,
     pub(super) outputs: Vec<StepOutput>,
     pub(super) at: usize,
 }
 
 /// A name and its value.
 type Setting = (String, String);
+/// A flag or an argument, and the first byte of its value in the file.
+type Place = (String, usize);
 
 /// The parts of a file that all steps share.
 struct Shared<'a> {
@@ -63,7 +90,7 @@ impl ScenarioFile {
         settings: &[Setting],
         more_labels: &[Setting],
     ) -> CliResult<Self> {
-        let mut source = Source { path, text, variables: BTreeMap::new() };
+        let mut source = Source::new(path, text);
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             source.at(at, CliError::Usage(format!("not TOML: {}", error.message())))
@@ -74,14 +101,17 @@ impl ScenarioFile {
             source.variables = named_values(&source, entry)?;
         }
         for (name, value) in settings {
-            let known = source.variables.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let Some(variable) = source.variables.get_mut(name) else {
-                let of = path.display();
-                let known = if known.is_empty() { "none" } else { &known };
-                let why = format!("--set {name}: {of} has no such variable; it has: {known}");
-                return Err(CliError::Usage(why));
-            };
-            variable.clone_from(value);
+            if let Some(variable) = source.variables.get_mut(name) {
+                variable.clone_from(value);
+                continue;
+            }
+            let known: Vec<_> = source.variables.keys().map(String::as_str).collect();
+            let hint = did_you_mean(name, known.iter().copied());
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let of = path.display();
+            return usage(format!(
+                "--set {name}: {of} has no such variable; {hint}it has: {known}"
+            ));
         }
         let mut labels = match own("labels") {
             Some(entry) => named_values(&source, entry)?,
@@ -104,13 +134,21 @@ impl ScenarioFile {
                     shared.step(Entry { value, at, ..entry })
                 })
                 .collect::<CliResult<Vec<_>>>()?,
+            Some((entry, DeValue::Table(_))) => {
+                let why = "[step] is a single table; write [[step]] before each step";
+                return source.refuse(entry.key_at, why);
+            }
             Some((entry, _)) => {
-                return source.refuse(entry.at, "steps are a list; write [[step]]");
+                return source.refuse(entry.at, "steps are tables; write [[step]] before each");
             }
             None => return source.refuse(0, "it has no step; write [[step]], or see run --init"),
         };
         refuse_twice(&source, &steps)?;
-        let variables = std::mem::take(&mut source.variables);
+        check_base_steps(&source, &steps)?;
+        let Source { mut variables, secret_variables, .. } = source;
+        for name in secret_variables.take() {
+            variables.insert(name, HIDDEN.to_owned());
+        }
         Ok(Self { variables, labels, stop_on_failure, steps })
     }
 }
@@ -122,7 +160,12 @@ fn own_key(entry: &Entry<'_>) -> String {
 
 fn named_values(source: &Source<'_>, entry: Entry<'_>) -> CliResult<BTreeMap<String, String>> {
     let table = source.table(entry, &format!("[{}]", entry.key))?;
-    table.into_iter().map(|one| Ok((one.key.to_owned(), source.scalar(one)?))).collect()
+    let named = |one: Entry<'_>| match one.key.contains('=') || one.key.is_empty() {
+        // It is a part of NAME=VALUE.
+        true => source.refuse(one.key_at, format!("'{}' is no name; use one without =", one.key)),
+        false => Ok((one.key.to_owned(), source.scalar(one)?)),
+    };
+    table.into_iter().map(named).collect()
 }
 
 /// The flags of the whole file, each of which some command must have.
@@ -181,8 +224,9 @@ impl<'a> Shared<'a> {
         for (key, value) in self.labels {
             words.add_value("label", &format!("{key}={value}"));
         }
-        let mut outputs = words.outputs(source)?;
-        let inner = self.inner(definition, own("inner"), item.at, &name)?;
+        let (mut outputs, mut places) = (words.outputs(source)?, words.places());
+        let (inner, inner_places) = self.inner(definition, own("inner"), item.at, &name)?;
+        places.extend(inner_places);
         let (words, command) = words.parse(source, inner, (item.at, &name))?;
         let baseline = match own("baseline") {
             Some(entry) if WITH_CELLS.contains(&definition.get_name()) => {
@@ -197,7 +241,7 @@ impl<'a> Shared<'a> {
         };
         outputs.extend(baseline.iter().flat_map(|baseline| baseline.outputs.clone()));
         let at = name_entry.key_at;
-        Ok(PlannedStep { name, tags, words, command, baseline, outputs, at })
+        Ok(PlannedStep { name, tags, words, command, baseline, outputs, at, places })
     }
 
     /// The definition of the command that a table names.
@@ -223,14 +267,14 @@ impl<'a> Shared<'a> {
         )
     }
 
-    /// The words of the command inside a search or ab.
+    /// The words of the command inside a search or ab, and the places of its values.
     fn inner(
         &self,
         definition: &Command,
         entry: Option<Entry<'a>>,
         at: usize,
         name: &str,
-    ) -> CliResult<Vec<String>> {
+    ) -> CliResult<(Vec<String>, Vec<Place>)> {
         let has_inner = definition.get_arguments().any(clap::Arg::is_last_set);
         let (command, example) = (definition.get_name(), "inner = { command = \"load\", … }");
         match entry {
@@ -245,12 +289,13 @@ impl<'a> Shared<'a> {
                 for entry in table.iter().filter(|entry| entry.key != "command") {
                     words.add(self.source, self.program, *entry)?;
                 }
-                Ok(words.parse(self.source, Vec::new(), (entry.at, name))?.0)
+                let places = words.places();
+                Ok((words.parse(self.source, Vec::new(), (entry.at, name))?.0, places))
             }
             None if has_inner => {
                 self.source.refuse(at, format!("{command} needs an inner command: {example}"))
             }
-            None => Ok(Vec::new()),
+            None => Ok((Vec::new(), Vec::new())),
         }
     }
 
@@ -264,21 +309,60 @@ impl<'a> Shared<'a> {
             DeValue::Table(table) => entries(table),
             _ => vec![Entry { key: "base", ..entry }],
         };
-        let Some(base) = table.iter().find(|one| one.key == "base") else {
-            return source.refuse(entry.at, "a baseline needs base, the document to compare with");
+        let find = |key: &str| table.iter().find(|one| one.key == key).copied();
+        let (base, is_step) = match (find("base"), find("step")) {
+            (Some(base), None) => (base, false),
+            (None, Some(step)) => (step, true),
+            (Some(_), Some(step)) => {
+                return source.refuse(step.key_at, "a baseline has base or step, not both");
+            }
+            (None, None) => {
+                let why =
+                    "a baseline needs base, a document, or step, an earlier step of this file";
+                return source.refuse(entry.at, why);
+            }
         };
-        let base = source.scalar(*base)?;
+        let base = source.scalar(base)?;
         let mut words = CommandWords::new(definition);
-        for one in &table {
+        for one in table.iter().filter(|one| one.key != "step") {
             words.add(source, self.program, *one)?;
         }
         let outputs = words.outputs(source)?;
+        if is_step {
+            words.set_positional("base", "BASE");
+        }
         // The document of the step is not known yet.
         words.set_positional("new", "NEW");
         let (mut flags, _) = words.parse(source, Vec::new(), (entry.at, name))?;
         flags.truncate(flags.len() - 2);
-        Ok(Baseline { flags, base, outputs, at: entry.at })
+        let any_scenario = "--any-scenario".to_owned();
+        // Steps of one file differ on purpose.
+        if is_step && !flags.contains(&any_scenario) {
+            flags.push(any_scenario);
+        }
+        Ok(Baseline { flags, base, is_step, outputs, at: entry.at })
     }
+}
+
+/// Refuses baselines that are no earlier step with cells.
+fn check_base_steps(source: &Source<'_>, steps: &[PlannedStep]) -> CliResult<()> {
+    for (number, step) in steps.iter().enumerate() {
+        let Some(baseline) = step.baseline.as_ref().filter(|baseline| baseline.is_step) else {
+            continue;
+        };
+        let earlier = steps[..number].iter().filter(|one| WITH_CELLS.contains(&&*one.words[0]));
+        let earlier: Vec<_> = earlier.map(|one| one.name.as_str()).collect();
+        if !earlier.contains(&baseline.base.as_str()) {
+            let hint = did_you_mean(&baseline.base, earlier.iter().copied());
+            let all = if earlier.is_empty() { "none".to_owned() } else { earlier.join(", ") };
+            let why = format!(
+                "no earlier step '{}' that measures cells; {hint}earlier ones are: {all}",
+                baseline.base
+            );
+            return source.refuse(baseline.at, why);
+        }
+    }
+    Ok(())
 }
 
 /// Refuses two steps of one name, and two outputs to one file.

@@ -21,7 +21,7 @@ use std::time::SystemTime;
 
 use super::measure::head;
 use super::{ab, cell_command, compare, search};
-use crate::cli::args::{self, ScenarioArgs};
+use crate::cli::args::{self, HIDDEN, ScenarioArgs, hide_secrets};
 use crate::cli::error::{CliError, CliResult, Exit, similar, usage, worst};
 use crate::cli::output::{Outputs, print, shown, warn_stderr};
 use crate::cli::stop::{StopFlag, stop_gently, stop_on_signals};
@@ -58,7 +58,9 @@ pub(crate) fn run(args: &ScenarioArgs) -> CliResult {
     outputs.protect(baselines(&steps).chain([path]))?;
     check(args, (path, &text), &steps)?;
     if args.dry_run {
-        let lines = steps.iter().map(|step| format!("{}\n", shell_words(&step.words)));
+        let lines = steps
+            .iter()
+            .map(|step| format!("{}\n", shell_words(&hide_secrets(step.words.clone()))));
         return print(&strip_control(&lines.collect::<String>(), Keep::Lines));
     }
     // A setup is undone, whatever signals come.
@@ -75,10 +77,24 @@ pub(crate) fn run(args: &ScenarioArgs) -> CliResult {
         steps: Vec::new(),
         is_printed: outputs.prints_text(),
     };
+    hide_settings(&mut document);
     let exit = run_steps(&file, &steps, (args, &outputs), &stop, &mut document)?;
     document.exit = exit as u8;
     outputs.write(&document, &RenderOptions::default())?;
     Ok(exit)
+}
+
+/// Hides the values of `--set` for hidden variables.
+fn hide_settings(document: &mut ScenarioDocument) {
+    for (name, _) in document.variables.iter().filter(|(_, value)| *value == HIDDEN) {
+        for word in &mut document.head.command {
+            for start in [format!("--set={name}="), format!("{name}=")] {
+                if word.starts_with(&start) {
+                    *word = format!("{start}{HIDDEN}");
+                }
+            }
+        }
+    }
 }
 
 /// Runs the steps in turn, and returns the exit code of the worst.
@@ -102,7 +118,7 @@ fn run_steps(
         let mut result = ScenarioStep {
             name: step.name.clone(),
             tags: step.tags.clone(),
-            command: ["udperf".to_owned()].into_iter().chain(step.words.clone()).collect(),
+            command: hide_secrets(["udperf".to_owned()].into_iter().chain(step.words.clone())),
             ..ScenarioStep::default()
         };
         if let Some(why) = skipped {
@@ -117,7 +133,7 @@ fn run_steps(
                     warn_stderr(&format!("step {} of {of}: {}", number + 1, step.name));
                 }
             }
-            exits.push(runner.step(number, step, &mut result));
+            exits.push(runner.step(&document.steps, step, &mut result));
             if document.is_printed {
                 print("\n")?;
             }
@@ -149,7 +165,20 @@ fn chosen<'a>(file: &'a ScenarioFile, only: &[String]) -> CliResult<Vec<&'a Plan
     }
     let is_chosen =
         |step: &&PlannedStep| only.is_empty() || only.iter().any(|word| is_meant(step, word));
-    Ok(file.steps.iter().filter(is_chosen).collect())
+    let chosen: Vec<_> = file.steps.iter().filter(is_chosen).collect();
+    for step in &chosen {
+        let Some(base) = step.baseline.as_ref().filter(|one| one.is_step).map(|one| &one.base)
+        else {
+            continue;
+        };
+        if !chosen.iter().any(|one| one.name == *base) {
+            let name = &step.name;
+            return usage(format!(
+                "--only: step '{name}' is compared with '{base}'; add that step"
+            ));
+        }
+    }
+    Ok(chosen)
 }
 
 /// The text of a file of steps, or why there is none.
@@ -168,7 +197,8 @@ fn read(path: &Path) -> Result<String, String> {
 
 /// The files that steps are compared with.
 fn baselines<'a>(steps: &'a [&PlannedStep]) -> impl Iterator<Item = &'a Path> {
-    steps.iter().filter_map(|step| Some(Path::new(&step.baseline.as_ref()?.base)))
+    let baselines = steps.iter().filter_map(|step| step.baseline.as_ref());
+    baselines.filter(|baseline| !baseline.is_step).map(|baseline| Path::new(&baseline.base))
 }
 
 /// Checks all steps, as far as possible without sending.
@@ -177,7 +207,7 @@ fn check(
     (path, text): (&Path, &str),
     steps: &[&PlannedStep],
 ) -> CliResult<()> {
-    let source = source::Source { path, text, variables: Default::default() };
+    let source = source::Source::new(path, text);
     let machine = host::machine(&host::host_info(Depth::Quick));
     let common = [args.output.json.as_deref(), args.output.html.as_deref()];
     let files = args.files().map(|(_, file)| file).into_iter().chain(common);
@@ -204,10 +234,11 @@ fn check(
             _ => usage("it cannot be a step"),
         };
         checked.map_err(|error| {
+            let at = step.place_of(&error);
             let failed = CliError::Step { name: step.name.clone(), source: Box::new(error) };
-            source.at(step.at, failed)
+            source.at(at, failed)
         })?;
-        if let Some(baseline) = &step.baseline {
+        if let Some(baseline) = step.baseline.as_ref().filter(|baseline| !baseline.is_step) {
             process::check_baseline(&step.name, baseline)
                 .map_err(|error| source.at(baseline.at, error))?;
         }
@@ -225,4 +256,16 @@ fn shell_words(words: &[String]) -> String {
     };
     let words = words.iter().map(|word| quoted(word));
     ["udperf".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Reads a text as a scenario file, for fuzzing: the words of each step, and its line of
+/// `--dry-run`; or why it cannot be run.
+pub fn read_scenario(text: &str) -> Result<Vec<(Vec<String>, String)>, String> {
+    let file = ScenarioFile::read(Path::new("FILE"), text, &[], &[]);
+    let steps = file.map_err(|error| error.to_string())?.steps;
+    let both = |step: PlannedStep| {
+        let line = shell_words(&step.words);
+        (step.words, line)
+    };
+    Ok(steps.into_iter().map(both).collect())
 }

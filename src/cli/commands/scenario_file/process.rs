@@ -17,7 +17,7 @@ use crate::cli::error::{CliError, CliResult, Exit, worst};
 use crate::cli::output::{DOCUMENT_OF_STEP, ERROR_OF_STEP, STEP_FOLDER, pretty, warn_stderr};
 use crate::cli::stop::StopFlag;
 use crate::compare::store;
-use crate::scenario_result::{CommandDocument, ScenarioDocument, ScenarioStep};
+use crate::scenario_result::{CommandDocument, ScenarioDocument, ScenarioStep, run_of};
 use crate::sys;
 
 /// Interval between checks for the end of a step. Arbitrary: seldom enough not to disturb it.
@@ -54,10 +54,11 @@ impl<'a> Runner<'a> {
     /// Runs a step, compares it with its baseline, and fills in the result.
     pub(super) fn step(
         &self,
-        number: usize,
+        earlier: &[ScenarioStep],
         step: &PlannedStep,
         result: &mut ScenarioStep,
     ) -> Exit {
+        let number = earlier.len();
         let ended = or_failed(self.run(&number.to_string(), &step.words));
         let mut exits = vec![ended.exit];
         result.result =
@@ -67,7 +68,7 @@ impl<'a> Runner<'a> {
         let has_document = matches!(result.document, Some(CommandDocument::Run(_)));
         let has_ended = !matches!(ended.exit, Exit::Interrupted);
         if let Some(baseline) = step.baseline.as_ref().filter(|_| has_document && has_ended) {
-            let compared = or_failed(self.compare(number, baseline, result));
+            let compared = or_failed(self.compare(earlier, baseline, result));
             exits.push(compared.exit);
             result.result += &format!("; {}", result::of_verdict(&compared));
             if let Some(CommandDocument::Verdict(verdict)) = compared.document {
@@ -81,14 +82,22 @@ impl<'a> Runner<'a> {
 
     fn compare(
         &self,
-        number: usize,
+        earlier: &[ScenarioStep],
         baseline: &Baseline,
         result: &ScenarioStep,
     ) -> CliResult<Ended> {
+        let number = earlier.len();
         let path = |name: &str| self.folder.path().join(format!("{number}-{name}.json"));
         let mut base = PathBuf::from(&baseline.base);
+        if baseline.is_step {
+            let Some(document) = run_of(earlier, &baseline.base) else {
+                let why = format!("step '{}' has no run", baseline.base);
+                return Err(CliError::Failed(why));
+            };
+            base = path("base");
+            write(&base, &pretty(document))?;
         // A document of all steps has the same step.
-        if let Some(kept) = ScenarioDocument::read(&base).transpose()? {
+        } else if let Some(kept) = ScenarioDocument::read(&base).transpose()? {
             base = path("base");
             if let Some(document) = kept.document_of(&result.name) {
                 write(&base, &pretty(document))?;

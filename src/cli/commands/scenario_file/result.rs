@@ -6,7 +6,7 @@ use crate::document::Report;
 use crate::report::checks::validity::invalid_lines;
 use crate::report::format::text::style::counted;
 use crate::scenario_result::CommandDocument;
-use crate::unit::show_pps;
+use crate::unit::RateUnit;
 
 /// The exit code, document and error of a process.
 pub(super) struct Ended {
@@ -53,8 +53,9 @@ pub(super) fn of_step(
             document.report().and_then(invalid).unwrap_or_else(title)
         }
         (Some(CommandDocument::Search(search)), Exit::Success | Exit::ConditionHeld) => {
+            let show = RateUnit::of_kind(&search.inner).show();
             let found = search.searches.iter().map(|one| match one.low_pps {
-                Some(pps) => format!("{} {}", one.id, show_pps(pps)),
+                Some(pps) => format!("{} {}", one.id, show(pps)),
                 None => format!("{} no rate passed", one.id),
             });
             found.collect::<Vec<_>>().join(", ")
@@ -80,5 +81,56 @@ pub(super) fn of_verdict(compared: &Ended) -> String {
         }
         (_, Some(error)) => format!("not compared: {error}"),
         _ => "not compared".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{self, Verdict};
+    use crate::document::Head;
+    use crate::report::format::{Document, text::Style};
+    use crate::report::{Condition, fixture, gates};
+    use crate::scenario_result::{ScenarioDocument, ScenarioStep};
+
+    #[test]
+    fn the_table_of_the_manual_is_printed() {
+        let manual = include_str!("../../../../docs/scenarios.md");
+        let (_, table) = manual.split_once("The table of all steps is last:\n\n```text\n").unwrap();
+        let (table, _) = table.split_once("```").unwrap();
+        let mut run = fixture::default_run();
+        run.cells.truncate(2);
+        let passing = ["sent<0", "received<0"].map(|word| word.parse::<Condition>().unwrap());
+        run.gates = gates(&run, &passing);
+        let run = CommandDocument::Run(Box::new(run));
+        let mut search = fixture::search();
+        search.searches.truncate(1);
+        (search.searches[0].low_pps, search.searches[0].id) = (None, "gso+batch/45".to_owned());
+        let search = CommandDocument::Search(Box::new(search));
+        let mut verdict = compare::fixture::comparison();
+        verdict.verdict = Verdict::Same;
+        let compared = Ended {
+            exit: Exit::Success,
+            document: Some(CommandDocument::Verdict(Box::new(verdict))),
+            error: None,
+        };
+        let step = |name: &str, command: &str, exit: Exit, document| ScenarioStep {
+            name: name.to_owned(),
+            command: vec!["udperf".to_owned(), command.to_owned()],
+            exit: Some(exit as u8),
+            result: of_step(exit, Some(document), None),
+            ..ScenarioStep::default()
+        };
+        let mut steady = step("steady", "load", Exit::Success, &run);
+        steady.result += &format!("; {}", of_verdict(&compared));
+        let document = ScenarioDocument {
+            head: Head::default(),
+            file: "tests.toml".to_owned(),
+            variables: Default::default(),
+            exit: 3,
+            steps: vec![steady, step("limit", "search", Exit::ConditionHeld, &search)],
+            is_printed: true,
+        };
+        assert_eq!(document.text(Style { color: false, width: 100, verbose: false }), table);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueHint};
 use serde_json::{Map, Value, json};
 
 use super::words::{COMMANDS, is_step, key_of, program};
@@ -97,7 +97,8 @@ fn step(command: &Command) -> Value {
     if WITH_CELLS.contains(&name) {
         properties["baseline"] = json!({
             "type": ["string", "object"],
-            "description": "A document to compare with: its path, or a table of keys of compare",
+            "description": "A document to compare with: its path, or a table of keys of compare \
+                            with base, or with step, an earlier step of the file",
         });
     }
     if command.get_arguments().any(Arg::is_last_set) {
@@ -123,7 +124,9 @@ fn step(command: &Command) -> Value {
 fn value(arg: &Arg) -> Value {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let words = arg.get_possible_values();
-    let words: Vec<_> = words.iter().map(|word| word.get_name().to_owned()).collect();
+    // Other words are valid, too, where shells only complete some.
+    let words = words.iter().filter(|_| arg.get_value_hint() != ValueHint::Other);
+    let words: Vec<_> = words.map(|word| word.get_name().to_owned()).collect();
     let one = match words.is_empty() {
         true => json!({ "type": ["string", "number"] }),
         // Or a variable.

@@ -1,16 +1,20 @@
 //! The text of a scenario file: replaces variables, and gives errors a line and a column.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::cli::args::{hide_in_text, is_secret};
 use crate::cli::error::{CliError, CliResult, similar};
 
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
     pub(super) variables: BTreeMap<String, String>,
+    /// The variables that are part of secrets.
+    pub(super) secret_variables: RefCell<BTreeSet<String>>,
 }
 
 /// A key and its value, each with its first byte in the file.
@@ -32,6 +36,12 @@ pub(super) fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
     let mut all: Vec<_> = table.iter().map(entry).collect();
     all.sort_by_key(|entry| entry.key_at);
     all
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+        Self { path, text, variables: BTreeMap::new(), secret_variables: RefCell::default() }
+    }
 }
 
 impl Source<'_> {
@@ -78,7 +88,16 @@ impl Source<'_> {
     pub(super) fn scalar(&self, entry: Entry<'_>) -> CliResult<String> {
         let Entry { key, at, value, .. } = entry;
         match value {
-            DeValue::String(text) => self.expand(text, at),
+            DeValue::String(text) => {
+                if is_secret(key.trim_start_matches('-'))
+                    || hide_in_text(text.to_string()) != **text
+                {
+                    let names = self.variables.keys();
+                    let used = names.filter(|name| text.contains(&format!("${{{name}}}")));
+                    self.secret_variables.borrow_mut().extend(used.cloned());
+                }
+                self.expand(text, at)
+            }
             DeValue::Integer(number) if number.radix() == 10 => {
                 Ok(number.as_str().trim_start_matches('+').to_owned())
             }

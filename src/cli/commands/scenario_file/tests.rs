@@ -170,7 +170,24 @@ fn invalid_files_are_refused_with_a_place() {
     for (text, place, part) in [
         ("", "1:1", "no step"),
         ("x = \n", "1:5", "not TOML"),
-        ("step = 3\n", "1:8", "[[step]]"),
+        ("step = 3\n", "1:8", "steps are tables; write [[step]] before each"),
+        ("[step]\nname = 's'\n", "1:2", "[step] is a single table; write [[step]] before each"),
+        (
+            &format!("{BENCH}engine = 'plian'\n"),
+            "4:10",
+            "engine 'plian' is unknown; did you mean plain? use auto",
+        ),
+        (&format!("{BENCH}fail_if = 'lsos>1%'\n"), "4:11", "no metric 'lsos'; did you mean loss?"),
+        (
+            &format!("{BENCH}baseline = {{ base = 'b', metric = 'p9' }}\n"),
+            "4:35",
+            "unknown metric; did you mean p90? use one of",
+        ),
+        (
+            "[[step]]\nname = 's'\ncommand = 'load'\ntarget = '127.0.0.1'\npreset = 'dsn'\n",
+            "5:10",
+            "invalid value 'dsn' for '--preset <NAME>'; did you mean dns? use one of dns, ntp",
+        ),
         ("ratee = '5k'\n[[step]]\nname = 's'\ncommand = 'bench'\n", "1:1", "did you mean rate?"),
         ("name = 'x'\n", "1:1", "name belongs in a [[step]]; the flag --name is the key --name"),
         ("[[step]]\ncommand = 'bench'\n", "1:1", "needs a name"),
@@ -230,6 +247,7 @@ fn invalid_files_are_refused_with_a_place() {
         (&format!("{BENCH}stop-on-failure = true\n"), "4:1", "is of the whole file"),
         ("[variables]\na = '${b}'\nb = 1\n", "2:5", "unknown variable 'b'; define it"),
         (&format!("{BENCH}[labels]\na = [1]\n"), "5:5", "text or a number"),
+        (&format!("{BENCH}[labels]\n'a=b' = 'c'\n"), "5:1", "'a=b' is no name"),
     ] {
         let Err(error) = read(text) else { panic!("{text}") };
         let error = error.to_string();

@@ -143,6 +143,12 @@ impl<'a> CommandWords<'a> {
         self.positionals.push((index.unwrap_or(usize::MAX), vec![value.to_owned()]));
     }
 
+    /// The flags and arguments that have a value, each with the place of the value.
+    pub(super) fn places(&self) -> Vec<(String, usize)> {
+        let given = self.given.iter().filter_map(|(arg, entry)| Some((key_of(arg)?, entry.at)));
+        given.collect()
+    }
+
     /// The files to write.
     pub(super) fn outputs(&self, source: &Source<'_>) -> CliResult<Vec<StepOutput>> {
         let outputs = self.given.iter().filter(|(arg, _)| is_output(arg));
@@ -245,7 +251,7 @@ impl<'a> CommandWords<'a> {
             Err(error) => {
                 let (at, name) = place;
                 let key = invalid_key(&error, &given);
-                let why = CliError::Usage(format!("step '{name}': {}", reason(&error)));
+                let why = CliError::Usage(format!("step '{name}': {}", args::reason(&error)));
                 Err(source.at(key.map_or(at, |entry| entry.at), why))
             }
         }
@@ -258,14 +264,4 @@ fn invalid_key<'a>(error: &Error, given: &[(&Arg, Entry<'a>)]) -> Option<Entry<'
     let word = shown.split([' ', '=']).next().unwrap_or_default();
     let word = word.trim_matches(['-', '<', '>', '[', ']', '.']).to_lowercase();
     given.iter().find(|(arg, _)| key_of(arg).as_ref() == Some(&word)).map(|(_, entry)| *entry)
-}
-
-/// The message of clap in one line, without usage.
-fn reason(error: &Error) -> String {
-    let text = error.to_string();
-    let lines = text.lines().map(str::trim);
-    let lines =
-        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
-    lines.join(" ").trim_start_matches("error: ").to_owned()
 }

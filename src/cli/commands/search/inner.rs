@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Parser;
 
-use crate::cli::args::{CellCommand, Cli, Command, OutputArgs, RunOutputArgs};
+use crate::cli::args::{CellCommand, Cli, Command, OutputArgs, RunOutputArgs, with_hint};
 use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::scenario::{SIZE, refuse_repeats};
 use crate::plan::EngineWord;
@@ -18,7 +18,7 @@ pub(super) fn parse(words: &[OsString]) -> CliResult<Result<CellCommand, Exit>> 
         Ok(cli) => cli,
         Err(message) => {
             let exit = if message.use_stderr() { Exit::Usage } else { Exit::Success };
-            let _ = message.print();
+            let _ = with_hint(message).print();
             return Ok(Err(exit));
         }
     };

@@ -19,11 +19,11 @@ use crate::document::{
 };
 use crate::host::{self, Depth};
 use crate::plan::{EnginePair, EngineWord, Machine};
-use crate::report::checks::validity::{ends_invalid, invalid_lines, judge_search};
+use crate::report::checks::validity::{invalid_lines, judge_search};
 use crate::report::checks::warning_codes;
 use crate::report::format::{RenderOptions, text::style::distinct};
 use crate::search::{Search, Settings, TrialOutcome, TrialRequest, found, outcome};
-use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, show_pps};
+use crate::unit::{Nanos, PacketRate, PayloadSize, Rate, RateUnit, show_pps};
 use budget::TimeBudget;
 
 /// Start of a search at a public address, as a share of its --max-rate. Arbitrary.
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
     if interrupted {
         return Ok(Exit::Interrupted);
     }
-    if ends_invalid(&document.report, true) {
+    if !document.report.valid {
         invalid_lines(&document.report).iter().for_each(|line| warn_stderr(line));
         return Ok(Exit::Invalid);
     }
@@ -116,7 +116,8 @@ fn settings(args: &SearchArgs, command: &CellCommand) -> CliResult<Settings> {
     if let (Some(start), Some(max)) = (start, max)
         && start > max
     {
-        let (start, max) = (show_pps(start), show_pps(max));
+        let show = RateUnit::of_kind(command.name()).show();
+        let (start, max) = (show(start), show(max));
         return usage(format!("--start {start} is above --max-rate {max}; lower it"));
     }
     if command.is_public() && max.is_none() {

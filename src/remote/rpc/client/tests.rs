@@ -136,15 +136,30 @@ fn another_version_is_reported_with_both_numbers() {
             break error.to_string();
         }
         // The refusal of another nonce does not count.
-        for (session, version) in [(0xC0FFEE, 9), (1, 8)] {
+        for (session, version) in [(0xC0FFEE, VERSION + 1), (1, VERSION)] {
             let body = Body::Refused(RejectReason::Version);
             let mut bytes = encode(&Message { session, number: 0, body }, &Seal::new(None));
             bytes[6] = version;
             assert_eq!(client.on_datagram(&bytes, now, &mut Vec::new()), None);
         }
     };
-    let both = format!("version 9 of the control protocol and this end version {VERSION}");
-    assert!(error.contains(&both), "{error}");
+    let other = VERSION + 1;
+    let both = format!("version {other} of the control protocol and this end version {VERSION}");
+    assert!(error.contains(&both) && error.ends_with("upgrade udperf on this host"), "{error}");
+    let older = CallError::Version(VERSION - 1).to_string();
+    assert!(older.ends_with("upgrade udperf on the sink's host"), "{older}");
+
+    // A server refuses the Hello of another version by its own one.
+    for (version, is_refused) in [(VERSION, false), (VERSION - 1, true), (VERSION + 1, true)] {
+        let mut pair = Pair::new("a", "a");
+        pair.client.open(Nanos(0));
+        let mut hello = pair.poll(Nanos(0)).remove(0);
+        hello[6] = version;
+        let (_, replies) = pair.serve(&hello, Nanos(0));
+        let head = peek(&replies[0]).unwrap();
+        assert_eq!(head.version, VERSION);
+        assert_eq!(head.refusal(), is_refused.then_some(RejectReason::Version));
+    }
 }
 
 #[test]

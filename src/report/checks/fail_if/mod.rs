@@ -7,9 +7,9 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-use super::metric::{self, Cells, Metric, MetricKind, of_received};
+use super::metric::{self, Cells, Metric, MetricKind, of_received, rate_unit};
 use crate::document::{Cell, Gate, Report};
-use crate::unit::show_nanos;
+use crate::unit::{RateUnit, show_nanos};
 use field::Field;
 
 /// A condition that cannot be understood; the first field is its text.
@@ -21,9 +21,9 @@ pub(crate) enum ConditionError {
     )]
     Shape(String),
     #[error(
-        "'{0}': there is no metric '{1}'; there are {list}, and the number fields of a cell by \
-         their path, such as latency.p99_9_ns",
-        list = metric::list()
+        "'{0}': there is no metric '{1}'; {hint}there are {list}, and the number fields of a cell \
+         by their path, such as latency.p99_9_ns",
+        hint = metric::hint(.1), list = metric::list()
     )]
     Metric(String, String),
     /// A duration without a unit: seconds elsewhere, but hardly ever meant here.
@@ -133,7 +133,8 @@ impl Condition {
     ) -> Vec<(Option<&'a Cell>, Option<String>)> {
         let cells = self.cells(report);
         if cells.is_empty() {
-            let failure = self.result("failed", "unknown: nothing was measured");
+            let unit = RateUnit::of_kind(&report.kind);
+            let failure = self.result("failed", "unknown: nothing was measured", unit);
             return vec![(None, Some(format!("run: {failure}")))];
         }
         let failure = |cell: &Cell| match cell.trial {
@@ -163,12 +164,12 @@ impl Condition {
         if self.holds_in(cell) != Some(false) {
             return None;
         }
-        let kind = self.figure.kind();
+        let (kind, unit) = (self.figure.kind(), rate_unit(cell));
         let show = |value: f64| match kind {
             MetricKind::Time if value.is_finite() => show_nanos(value.round() as u64),
-            MetricKind::Count => kind.show(value),
+            MetricKind::Count => kind.show(value, unit),
             // Three significant digits, as in tables.
-            _ => kind.show(format!("{value:.2e}").parse().unwrap_or(value)),
+            _ => kind.show(format!("{value:.2e}").parse().unwrap_or(value), unit),
         };
         let (actual, at_most) = self.figure.read(cell);
         let shown = match (actual, at_most) {
@@ -187,10 +188,10 @@ impl Condition {
 
     /// Its value as text, marked if lost datagrams would make it infinite.
     fn known(&self, cell: &Cell) -> Option<String> {
-        let kind = self.figure.kind();
+        let (kind, unit) = (self.figure.kind(), rate_unit(cell));
         let shown = match self.figure.read(cell) {
-            (Some(actual), _) => kind.show(actual),
-            (None, at_most) => format!("at most {}", kind.show(at_most?)),
+            (Some(actual), _) => kind.show(actual, unit),
+            (None, at_most) => format!("at most {}", kind.show(at_most?, unit)),
         };
         let of = self.figure.quantile().map_or("", |quantile| of_received(cell, quantile));
         Some(shown + of)
@@ -204,11 +205,15 @@ impl Condition {
             (None, Some(shown)) => format!("unknown: {shown}, within the bound of two clocks"),
             (_, None) => "unknown: it could not be measured".to_owned(),
         };
-        self.result(if holds == Some(false) { "passed" } else { "failed" }, &actual)
+        self.result(
+            if holds == Some(false) { "passed" } else { "failed" },
+            &actual,
+            rate_unit(cell),
+        )
     }
 
-    fn result(&self, word: &str, actual: &str) -> String {
-        let (metric, limit) = (self.figure.name(), self.figure.kind().show(self.limit));
+    fn result(&self, word: &str, actual: &str, unit: RateUnit) -> String {
+        let (metric, limit) = (self.figure.name(), self.figure.kind().show(self.limit, unit));
         format!("{word}: {metric} is {actual}, {} {limit}", self.comparison.2)
     }
 

@@ -57,7 +57,10 @@ fn errors_name_the_mistake_and_its_fix() {
          or a share below 1 such as 0.001"
     );
     let unknown = error("p98>1ms");
-    assert!(unknown.contains("there is no metric 'p98'; there are loss, min, mean"), "{unknown}");
+    assert!(
+        unknown.contains("there is no metric 'p98'; did you mean p90? there are loss, min"),
+        "{unknown}"
+    );
     let texts = "loss >1 loss> loss!1% loss>101% loss>-1% loss>nan p99>inf p99>-1us p99>1parsec \
                  rx_pps<1Gbit rx_pps<max rx_pps<50% rx_bits<200k lost>0.5 lost>-1 lost>1% P99>1us";
     for text in texts.split(' ').chain([""]) {

@@ -3,7 +3,7 @@
 
 use super::{
     Size, codes, count, of_errors, of_requests, of_schedule, of_stalls, of_workers, share,
-    standing_out,
+    standing_out, sum_counts,
 };
 
 codes! { RUN;
@@ -39,7 +39,7 @@ codes! { RUN;
          the limit of the run. Free cores there, start more processes on other hosts, or use a \
          lower --rate. Each process has its own figures in members of the document.";
     MEMBER_OUTAGE "member_outage" Major
-        by |c| share(c.outages.iter().map(|outage| outage.errors).sum::<u64>(), c.ledger.attempted),
+        by |c| share(sum_counts(c.outages.iter().map(|one| one.errors)), c.ledger.attempted),
         "the target was unreachable for some processes only",
         "Of several processes, these found the target unreachable for a while, and others did not: \
          their host, its link or its route was down, not the target. `outages` of their cells in \
@@ -363,6 +363,11 @@ codes! { INVALID;
         "No reply came, or no reply matched a request. A late reply counts as an answer. Check the \
          address, the port, firewalls, --match, and that the server answers such requests. The \
          exit code is 5.";
+    SECOND_NOT_SENT "second_not_sent" Critical "no second request of --then was sent",
+        "The server answered first requests, but no reply had the bytes of --then-if or all fields \
+         of --then, or each was an error by --error. So the second step was not tested. Compare \
+         the bytes of a reply (udperf talk shows them) with --then-if. Presets such as a2s may end \
+         without a second request. The exit code is 5.";
     TARGET_UNREACHABLE "target_unreachable" Critical "the target was unreachable throughout",
         "ICMP errors or the system reported the target as unreachable, and nothing arrived or was \
          answered. Check the address, the port and the route, and that the server runs. An outage \
@@ -379,6 +384,7 @@ codes! { INVALID;
     SCHEDULE_MISSED "schedule_missed" Critical
         "more of the schedule was missed than --max-missed allows",
         "Loss and latency are those of a lower rate. Use a lower --rate, more --threads or a host \
-         with idle cores; --max-missed sets the limit (default 1 %). The exit code is 5 if it \
-         depends on the figures: --fail-if, search, compare, ab.";
+         with idle cores; --max-missed sets the limit (default 1 %). The exit code is 5. \
+         If the highest of several rates is too much for this host on purpose, use \
+         --max-missed 100%.";
 }

@@ -98,7 +98,7 @@ pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
     } else if exchange.own_drops > Some(0) {
         "udperf's own socket dropped replies; use more --threads".to_owned()
     } else {
-        "read and not answered; see the server's log".to_owned()
+        "received and not answered in time; see the server's log".to_owned()
     };
     let share = percent(timeouts, requests);
     Some(format!("{timeouts} of {requests} requests ({share}) had no reply: {why}"))

@@ -24,6 +24,9 @@ const GAP: f64 = 18.0;
 /// Half the width of a letter, at most, on average. Measured: `0.010 points` in the font of labels.
 const HALF_LETTER: f64 = 3.0;
 
+/// The height of a line of text. Measured: in the font of labels.
+const LINE: f64 = 11.0;
+
 /// The most points of a line of which each has a dot with its value for the pointer. Arbitrary: the
 /// dots of more would cover the line.
 const MOST_DOTS: usize = 120;
@@ -157,9 +160,10 @@ impl Chart {
         }
     }
 
-    /// Adds vertical rules with a label below each.
+    /// Adds vertical rules with a label below each, unless it would cover one before.
     pub(crate) fn x_ticks(mut self, ticks: impl Iterator<Item = (f64, String)>) -> Self {
         let (top, bottom) = (self.top, self.bottom);
+        let mut labels = Vec::<(f64, f64)>::new();
         for (x, label) in ticks {
             let x = self.x(x);
             self.svg += &format!(
@@ -169,7 +173,11 @@ impl Chart {
             // So that a label at an edge is not cut off.
             let half = label.chars().count() as f64 * HALF_LETTER;
             let x = x.min(SIZE.0 - half).max(half);
-            self.text((x, bottom + 13.0), "middle", &label);
+            let is_covered = |(at, width): &(f64, f64)| (at - x).abs() < width + half;
+            if !labels.iter().any(is_covered) {
+                self.text((x, bottom + 13.0), "middle", &label);
+                labels.push((x, half));
+            }
         }
         self
     }
@@ -251,9 +259,13 @@ impl Chart {
         self
     }
 
-    /// Names the line that ends here.
-    pub(crate) fn mark(mut self, (x, y): (f64, f64), name: &str) -> Self {
-        self.text((self.x(x) + 4.0, self.y(y) + 3.0), "start", name);
+    /// Names lines that end here, in their order from the top; names do not cover each other.
+    pub(crate) fn marks(mut self, ends: impl Iterator<Item = ((f64, f64), &'static str)>) -> Self {
+        let mut lowest = 0.0;
+        for ((x, y), name) in ends {
+            lowest = f64::max(self.y(y) + 3.0, lowest + LINE);
+            self.text((self.x(x) + 4.0, lowest), "start", name);
+        }
         self
     }
 

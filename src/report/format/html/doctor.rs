@@ -13,7 +13,7 @@ pub(in crate::report::format) fn doctor(document: &DoctorDocument) -> String {
     };
     let mut body = element("h1", &outline.title) + &element(tag, &outline.verdict);
     for grid in outline.grids.iter().filter(|grid| !grid.rows.is_empty()) {
-        body += &format!("<section>\n{}</section>\n", draw_grid(grid));
+        body += &format!("<section class=\"reasons\">\n{}</section>\n", draw_grid(grid));
     }
     let head = &document.head;
     body += &run((&head.started_at, &head.host, &head.tool), &[], &head.command);

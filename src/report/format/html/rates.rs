@@ -3,7 +3,6 @@
 use super::curves::decade;
 use super::{Chart, Frame, Tone, Value};
 use crate::report::format::text::Figure;
-use crate::unit::show_pps;
 
 /// Rates that differ by more than this factor are drawn on a logarithmic scale. Arbitrary: the low
 /// ones would be one point.
@@ -64,6 +63,7 @@ pub(crate) fn latency_by_rate(
         let (from, to) = (place(limit.pps.0), place(limit.pps.1));
         chart = chart.band((from, to), &limit.label).limit(from, &limit.label);
     }
+    let mut ends = Vec::new();
     for (class, name, of) in [
         ("line second", "p50", (|point| point.p50) as fn(&RatePoint) -> Figure),
         ("line", "p99", |point| point.p99),
@@ -88,10 +88,10 @@ pub(crate) fn latency_by_rate(
             chart = chart.dots(point.tone, dot.into_iter());
         }
         let mut of_line = points.iter().rev().filter(|point| point.on_line);
-        let last = of_line.find_map(|point| Some((place(point.pps), value(point)?)));
-        chart = last.into_iter().fold(chart, |chart, last| chart.mark(last, name));
+        let end = of_line.find_map(|point| Some((place(point.pps), value(point)?)));
+        ends.extend(end.map(|end| (end, name)));
     }
-    Some(chart)
+    Some(chart.marks(ends.into_iter().rev()))
 }
 
 /// An axis of rates.
@@ -125,16 +125,16 @@ impl RateAxis {
 }
 
 /// A chart of rates in the order in which they were tried, each with its note and tone, with the
-/// limit marked; `None` without a rate.
+/// limit marked; `None` without a rate. The last of the words shows a rate.
 pub(crate) fn rate_by_trial(
-    (title, caption): (String, String),
+    (title, caption, show): (String, String, fn(f64) -> String),
     points: &[RatePoint],
     limit: Option<&RateLimit>,
 ) -> Option<Chart> {
     let tried = || (1..).zip(points).filter(|(_, point)| point.pps > 0.0);
     let last = tried().last()?.0;
     let of_limit = limit.iter().flat_map(|limit| [limit.pps.0, limit.pps.1]);
-    let axis = RateAxis::of(tried().map(|(_, point)| point.pps).chain(of_limit), show_pps);
+    let axis = RateAxis::of(tried().map(|(_, point)| point.pps).chain(of_limit), show);
     let mut numbers = vec![1, i32::midpoint(1, last), last];
     numbers.dedup();
     let frame = Frame { x: (0.0, f64::from(last + 1)), y: axis.range };
@@ -145,7 +145,7 @@ pub(crate) fn rate_by_trial(
         chart = chart.level(axis.place(limit.pps.0), &limit.label);
     }
     for (number, point) in tried() {
-        let label = format!("trial {number}: {}, {}", show_pps(point.pps), point.note);
+        let label = format!("trial {number}: {}, {}", show(point.pps), point.note);
         let dot = (f64::from(number), axis.place(point.pps), label);
         chart = chart.dots(point.tone, [dot].into_iter());
     }

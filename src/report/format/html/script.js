@@ -2,6 +2,7 @@
 // Without this script, each mark has a title. No "less than" and no ampersand: XML readers stop there.
 (() => {
   const NEAR = 24; // pixels; arbitrary: about a finger
+  const ON = 6; // over a map, whose cells are small; arbitrary: about a dot
   const tip = document.createElement('div');
   tip.className = 'tip';
   tip.hidden = true;
@@ -32,9 +33,29 @@
     return known.get(svg);
   };
 
+  // Edges and counts of the cells of a map, in units of its drawing; read once.
+  const cellsOf = path => {
+    if (!known.has(path)) {
+      const counts = path.dataset.counts.split(' ');
+      const edges = path.getAttribute('d').matchAll(/M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)/g);
+      known.set(path, [...edges].map((edge, at) => [...edge.slice(1).map(Number), counts[at]]));
+    }
+    return known.get(path);
+  };
+
+  // How many datagrams are in the cell of a map at this place.
+  const countAt = (path, x, y) => {
+    const place = path.ownerSVGElement.getBoundingClientRect();
+    const scale = place.width / path.ownerSVGElement.viewBox.baseVal.width;
+    const [across, down] = [(x - place.left) / scale, (y - place.top) / scale];
+    const cell = cellsOf(path).find(([left, top, width, height]) =>
+      [across - left, left + width - across, down - top, top + height - down].every(by => by >= 0));
+    return cell ? cell[4] + ' datagrams' : '';
+  };
+
   // The nearest point of the drawings of a figure, which lie on each other, in pixels.
-  const nearest = (figure, x, y) => {
-    let best = { distance: NEAR };
+  const nearest = (figure, x, y, near) => {
+    let best = { distance: near };
     for (const svg of figure.querySelectorAll('svg')) {
       const place = svg.getBoundingClientRect();
       const scale = place.width / svg.viewBox.baseVal.width;
@@ -52,12 +73,15 @@
   document.addEventListener('pointermove', event => {
     if (!(event.target instanceof Element)) return;
     const figure = event.target.closest('figure');
-    const found = figure ? nearest(figure, event.clientX, event.clientY) : {};
+    const map = event.target.closest('[data-counts]');
+    const pointer = [event.clientX, event.clientY];
+    const found = figure ? nearest(figure, ...pointer, map ? ON : NEAR) : {};
     const of = event.target.closest('svg [aria-label]');
-    const label = found.label || (of ? of.getAttribute('aria-label') : '');
+    const named = of ? of.getAttribute('aria-label') : '';
+    const label = found.label || (map ? countAt(map, ...pointer) : '') || named;
     tip.hidden = !label;
     if (label) {
-      const [x, y] = found.at || [event.clientX, event.clientY];
+      const [x, y] = found.at || pointer;
       tip.textContent = label;
       const right = document.documentElement.clientWidth - tip.offsetWidth - 4;
       tip.style.left = Math.max(4, Math.min(x + 10, right)) + 'px';

@@ -9,7 +9,7 @@ use crate::report::format::text::style::percent;
 use crate::report::format::text::{
     Figure, Grid, SearchOutline, rate, search_outline, verdict, with_loss,
 };
-use crate::unit::{show_nanos, show_pps};
+use crate::unit::{RateUnit, show_nanos};
 
 /// The most rows that are not folded. Arbitrary: half a screen.
 const UNFOLDED: usize = 12;
@@ -23,6 +23,7 @@ pub(in crate::report::format) fn search(document: &SearchDocument) -> String {
 pub(crate) fn search_page(document: &SearchDocument) -> (String, String) {
     let SearchOutline { invalid, title, settings, results, warnings: listed } =
         search_outline(document);
+    let unit = RateUnit::of_kind(&document.inner);
     let mut body = element("h1", &title);
     body.extend(invalid.iter().map(|text| element("p class=\"invalid\"", text)));
     body.extend(results.iter().map(|one| {
@@ -39,7 +40,7 @@ pub(crate) fn search_page(document: &SearchDocument) -> (String, String) {
     for one in &results {
         body += &("<section>\n".to_owned() + &element("h2", &one.found.id));
         body += &element("p", &one.notes);
-        body.extend(chart(one.found).map(|chart| gallery(&[chart])));
+        body.extend(chart(one.found, unit).map(|chart| gallery(&[chart])));
         if !one.curve.rows.is_empty() {
             body += &draw_grid(&one.curve);
         }
@@ -63,14 +64,14 @@ fn failed(trials: &Grid) -> String {
 }
 
 /// Latency by requested rate; without latencies, the rates of the trials.
-fn chart(found: &Found) -> Option<Chart> {
+fn chart(found: &Found, unit: RateUnit) -> Option<Chart> {
     let trials: Vec<_> = found.trials.iter().map(trial).collect();
     let points: Vec<_> = found.curve.iter().map(point).chain(trials.iter().cloned()).collect();
     let caption = |by: &str| format!("by {by}; a dot for each trial: passed, failed, or disturbed");
-    let limit = limit(found);
-    let words = ("Latency".to_owned(), caption("requested rate"), show_pps as _);
+    let limit = limit(found, unit);
+    let words = ("Latency".to_owned(), caption("requested rate"), unit.show());
     latency_by_rate(words, &points, limit.as_ref()).or_else(|| {
-        let words = ("Requested rate".to_owned(), caption("trial"));
+        let words = ("Requested rate".to_owned(), caption("trial"), unit.show());
         rate_by_trial(words, &trials, limit.as_ref())
     })
 }
@@ -109,7 +110,7 @@ fn trial(trial: &TrialDocument) -> RatePoint {
 }
 
 /// From the highest rate that passed to the lowest that failed.
-fn limit(found: &Found) -> Option<RateLimit> {
+fn limit(found: &Found, unit: RateUnit) -> Option<RateLimit> {
     let low = found.low_pps.or(found.tentative_low_pps);
     let high = found.high_pps.or(found.tentative_high_pps);
     let from = low.or(high)?;
@@ -119,7 +120,7 @@ fn limit(found: &Found) -> Option<RateLimit> {
         (LimitedBy::NotSettled, _) => "not settled:",
         (LimitedBy::Generator | LimitedBy::MaxRate, _) => "at least",
     };
-    let label = format!("{label} {}", rate(from));
+    let label = format!("{label} {}", rate(from, unit));
     Some(RateLimit { pps: (from, high.unwrap_or(from).max(from)), label })
 }
 
@@ -182,7 +183,8 @@ mod tests {
     #[test]
     fn the_limit_is_what_is_known() {
         let mut found = fixture::search().searches.remove(0);
-        let shown = |found: &Found| limit(found).map(|limit| (limit.pps, limit.label));
+        let shown =
+            |found: &Found| limit(found, RateUnit::Packets).map(|limit| (limit.pps, limit.label));
         let of = |low, high, label: &str| Some(((low, high), label.to_owned()));
         assert_eq!(shown(&found), of(243_100.0, 245e3, "limit 243.1 kpps"));
         (found.high_pps, found.limited_by) = (None, LimitedBy::MaxRate);

@@ -5,6 +5,7 @@ use super::{Chart, ChartRow, QUIET, Tone, draw_grid, element, notes, page, run, 
 use crate::document::{EchoDocument, Head, Interval, ServerInterval, SinkDocument};
 use crate::report::format::text::style::grouped;
 use crate::report::format::text::{ServerOutline, echo_outline, refused, sink_outline, size_class};
+use crate::unit::RateUnit;
 
 /// The most bars of a chart. Arbitrary: as many sources as the table has.
 const MOST_BARS: usize = 20;
@@ -84,7 +85,7 @@ fn over_time(document_intervals: &[ServerInterval]) -> Option<Chart> {
     let has_sent = all().any(|one| one.sent > 0);
     let loss = |one: &Interval| share(one.lost, one.received?.saturating_add(one.lost?));
     let rate = |label, counts: &mut dyn Iterator<Item = Option<u64>>| {
-        Panel::of_rate(label, &intervals, counts)
+        Panel::of_rate((label, RateUnit::Packets), &intervals, counts)
     };
     let mut unsolicited = document_intervals.iter().map(|one| one.unsolicited);
     let mut panels = vec![

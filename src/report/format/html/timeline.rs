@@ -9,7 +9,7 @@ use super::{Chart, Frame, HeatCell, PANEL, Tone, Value};
 use crate::document::{Cell, Interval, Report};
 use crate::report::format::text::measured;
 use crate::report::format::text::style::percent;
-use crate::unit::{show_nanos, show_pps, sum_counts};
+use crate::unit::{RateUnit, show_nanos, sum_counts};
 
 /// The height of a panel with a heat map. Arbitrary: three decades of latency can be told apart.
 const MAP: f64 = 96.0;
@@ -79,14 +79,14 @@ impl Panel {
         Self { label, values, show, range: (0.0, top * 1.1), ticks, map: Vec::new() }
     }
 
-    /// Datagrams per second, from the counts of these intervals.
+    /// A rate, from the counts of these intervals.
     pub(super) fn of_rate(
-        label: &'static str,
+        (label, unit): (&'static str, RateUnit),
         intervals: &[Interval],
         counts: impl Iterator<Item = Option<u64>>,
     ) -> Self {
         let rate = |(one, count): (&Interval, _)| Some(share(count, length_ns(one))? * 1e9);
-        Self::from_zero(label, intervals.iter().zip(counts).map(rate).collect(), show_pps, 1.0)
+        Self::from_zero(label, intervals.iter().zip(counts).map(rate).collect(), unit.show(), 1.0)
     }
 
     /// Shares of datagrams.
@@ -114,7 +114,7 @@ impl Panel {
         let show = |power: f64| show_nanos(10_f64.powf(power).round() as u64);
         let label = match map.is_empty() {
             true => "p99 latency",
-            false => "p99 latency; darker: more datagrams",
+            false => "p99 latency; stronger: more datagrams",
         };
         Self { label, ticks: ticks.collect(), range: (low, high), show, values, map }
     }
@@ -148,22 +148,24 @@ fn heat_map(cell: &Cell, detail: Detail) -> Vec<HeatCell> {
 
 /// What is known of the cell: at least how much was sent.
 fn panels(cell: &Cell, detail: Detail) -> Vec<Panel> {
-    let all = &cell.intervals;
+    let (unit, all) = (crate::report::checks::metric::rate_unit(cell), &cell.intervals);
     let (received, lost) = match cell.exchange.is_some() {
         true => ("answered per second", "not answered"),
         false => ("received per second", "lost"),
     };
     let p99_ns = all.iter().map(|one| one.latency?.p99_ns);
     let mut panels = vec![
-        Panel::of_rate(received, all, all.iter().map(|one| one.received)),
+        Panel::of_rate((received, unit), all, all.iter().map(|one| one.received)),
         Panel::of_loss(lost, all.iter().map(|one| share(one.lost, one.sent))),
         Panel::of_latency(p99_ns, heat_map(cell, detail)),
     ];
     panels.retain(Panel::is_known);
     if panels.is_empty() {
         let sent = all.iter().map(|one| Some(one.sent));
-        panels.push(Panel::of_rate("sent per second", all, sent));
+        panels.push(Panel::of_rate(("sent per second", unit), all, sent));
     }
+    let cpu = all.iter().map(|one| one.server?.cpu_share(one.server?.time_ns)).collect();
+    panels.extend(Some(Panel::from_zero("server CPU", cpu, percent, 1.0)).filter(Panel::is_known));
     panels
 }
 
@@ -282,7 +284,6 @@ mod tests {
         cell
     }
 
-    /// The points of each line.
     fn points(chart: &Chart) -> Vec<usize> {
         let figure = chart.figure();
         let lines = figure.split(" points=\"").skip(1);

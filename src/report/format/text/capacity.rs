@@ -1,7 +1,7 @@
 //! The result of a capacity probe: three lines before all others.
 
-use super::rows::{TableModel, p99};
-use super::style::{Color, Styler, note};
+use super::rows::{TableModel, measured, p99};
+use super::style::{Color, Styler, first_few, note};
 use crate::document::{Capacity, CapacityLimit, Report};
 use crate::unit::show_requests;
 
@@ -13,6 +13,17 @@ pub(super) fn lines(report: &Report) -> Vec<(String, String)> {
     let lines =
         [("capacity", rate(capacity)), ("p99", latency(report, capacity)), ("limit", limit)];
     lines.map(|(label, text)| (label.to_owned(), text)).into()
+}
+
+/// The limit in the cells that have one, in one line.
+pub(super) fn of_cells(report: &Report) -> Option<String> {
+    let cells = measured(report).filter_map(|cell| Some((cell, cell.limit.as_ref()?)));
+    let list = first_few(&cells.collect::<Vec<_>>(), "cell", |(cell, limit)| {
+        let by = limit.limited_by.map_or("unknown", CapacityLimit::word);
+        let trial = if cell.trial > 0 { format!(" (trial {})", cell.trial) } else { String::new() };
+        format!("{by} in {}{trial}: {}", cell.id, limit.evidence)
+    })?;
+    Some(format!("Limit: {list}."))
 }
 
 /// The lines as a paragraph.

@@ -82,6 +82,10 @@ const GENERATOR: [&str; 4] =
 /// The cells where the generator was the limit, so that the figures are not the server's.
 pub(super) fn generator(report: &Report) -> Option<String> {
     let is_limit = |cell: &&Cell| {
+        // One that has its limit is shown with it.
+        if cell.limit.is_some() {
+            return false;
+        }
         let Some(exchange) = &cell.exchange else { return false };
         let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
         // With more timeouts than missed slots, the other side was the greater limit.

@@ -3,7 +3,6 @@
 use super::rows::{Row, TableModel, median};
 use super::style::{BAD_LOSS, Color, Styler, UNCUT_MARK, UNKNOWN, align, distinct};
 use crate::report::checks::metric::loss;
-use crate::unit::show_pps;
 
 /// Minimum number of rows and columns; smaller matrices are readable in the table. Arbitrary.
 const MIN_SIZE: usize = 2;
@@ -27,7 +26,11 @@ pub(super) fn draw(table: &TableModel<'_>, styler: Styler) -> Option<String> {
         let title = format!(
             "Delivered flat out, {size}{unit}: senders in rows, receivers in columns{lossy}"
         );
-        format!("{}\n{}", styler.paint(Color::Title, &title), draw_one(&of_size, &tx, &rx, styler))
+        format!(
+            "{}\n{}",
+            styler.paint(Color::Title, &title),
+            draw_one((&of_size, table.show_rate()), &tx, &rx, styler)
+        )
     };
     Some(sizes.iter().map(one).collect::<Vec<_>>().join("\n\n"))
 }
@@ -43,7 +46,12 @@ fn is_lossy(row: &Row<'_>) -> bool {
 /// A mark, and the rows that have it.
 type RowMark = (fn(&Row<'_>) -> bool, Color, &'static str);
 
-fn draw_one(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], styler: Styler) -> String {
+fn draw_one(
+    (rows, show): (&[&Row<'_>], fn(f64) -> String),
+    tx: &[&str],
+    rx: &[&str],
+    styler: Styler,
+) -> String {
     // A column for each mark that there is, so that figures are aligned.
     let marks: [RowMark; 2] =
         [(|row| row.is_uncut(), Color::Warning, UNCUT_MARK), (is_lossy, Color::Bad, "!")];
@@ -55,8 +63,8 @@ fn draw_one(rows: &[&Row<'_>], tx: &[&str], rx: &[&str], styler: Styler) -> Stri
     let cell = |tx: &str, rx: &str| {
         let row = rows.iter().find(|row| engines(row) == (tx, rx));
         let mut text = match row.and_then(|row| row.pps()) {
-            Some(pps) if pps == best => styler.paint(Color::Good, &show_pps(pps)),
-            Some(pps) => styler.figure(&show_pps(pps)),
+            Some(pps) if pps == best => styler.paint(Color::Good, &show(pps)),
+            Some(pps) => styler.figure(&show(pps)),
             None => UNKNOWN.to_owned(),
         };
         text.extend(marks.iter().map(|(has, color, mark)| match row {

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use super::style::{counted, no_break, percent};
 use crate::document::{Cell, MemberDocument, Report};
-use crate::unit::{show_nanos, show_pps};
+use crate::report::checks::metric::rate_unit;
+use crate::unit::show_nanos;
 
 /// The most lines. Arbitrary: a fleet of this size is shown whole.
 const MOST: usize = 8;
@@ -47,10 +48,11 @@ fn line(member: &MemberDocument, cell: &Cell, several: bool) -> String {
     let trial = if cell.trial > 0 { format!(" trial {}", cell.trial) } else { String::new() };
     let name = several.then(|| format!("{}{trial}", cell.id));
     let requests = cell.exchange.is_some();
-    let rate = cell.tx.pps.map(|pps| format!("sent {}", show_pps(pps)));
+    let show = rate_unit(cell).show();
+    let rate = cell.tx.pps.map(|pps| format!("sent {}", show(pps)));
     let is_paired = member.to_rank.is_some();
     let received = cell.rx.as_ref().filter(|_| is_paired);
-    let received = received.and_then(|rx| rx.pps).map(|pps| format!("received {}", show_pps(pps)));
+    let received = received.and_then(|rx| rx.pps).map(|pps| format!("received {}", show(pps)));
     let lost = if requests { "no reply" } else { "loss" };
     let loss = lost_ppb(cell).map(|ppb| format!("{lost} {}", percent(ppb as f64 / 1e9)));
     let p99 = p99_ns(cell).map(|ns| format!("p99 {}", show_nanos(ns)));

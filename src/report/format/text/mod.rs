@@ -11,6 +11,7 @@ mod notes;
 mod requests;
 mod rows;
 mod search;
+mod selftest;
 mod servers;
 pub(crate) mod style;
 mod table;
@@ -26,6 +27,8 @@ pub(crate) use rows::Figure;
 pub(super) use rows::{Row, TableModel, measured, p50, p99};
 pub(crate) use search::search;
 pub(super) use search::{SearchOutline, rate, search_outline, verdict, with_loss};
+pub(crate) use selftest::selftest;
+pub(super) use selftest::{selftest_grid, title as selftest_title, verdict as selftest_verdict};
 pub(super) use servers::{ServerOutline, echo_outline, refused, sink_outline, size_class};
 pub(crate) use servers::{echo, sink};
 pub(crate) use style::{Style, wrap};
@@ -59,9 +62,10 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     parts.join("\n\n") + "\n"
 }
 
-/// What to know before any figure: what is missing, and whether the generator was the limit.
+/// What to know before any figure: what is missing, and what the limits were.
 fn limits(report: &Report) -> Vec<String> {
-    head::partial(report).into_iter().chain(head::generator(report)).collect()
+    let lines = head::partial(report).into_iter().chain(head::generator(report));
+    lines.chain(capacity::of_cells(report)).collect()
 }
 
 /// The content of the text without its layout, for formats that lay it out themselves.

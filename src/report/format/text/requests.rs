@@ -1,7 +1,7 @@
 //! Notes on requests: their steps and sources, the file they come from, and their server.
 
 use super::rows::measured;
-use super::style::{NBSP, UNKNOWN, counted, first_few, grouped, item, no_break};
+use super::style::{NBSP, counted, first_few, grouped, item, no_break};
 use crate::document::{Cell, InputSummary, Report, SourceCounts};
 use crate::unit::{show_bytes, show_nanos, sum_counts};
 
@@ -36,15 +36,17 @@ pub(super) fn server(report: &Report) -> Option<String> {
     let cells: Vec<_> = cells.collect();
     first_few(&cells, "cell", |(cell, server)| {
         let whole = |share: f64| format!("{:.0}%", share * 100.0);
-        let cpu = server.cpu_share(cell.elapsed_ns).map(whole);
         let busiest = server.busiest_share(cell.elapsed_ns).filter(|_| server.threads > 1);
-        let busiest = busiest.map(|share| format!("{} of its busiest thread", whole(share)));
+        let busiest = busiest.map(|share| format!("busiest thread {}", whole(share)));
         let processes = (server.processes != 1).then(|| grouped(server.processes));
         let parts = [
-            Some(format!("server CPU {}", cpu.as_deref().unwrap_or(UNKNOWN))),
             busiest,
             processes.map(|count| count + " processes"),
             Some(counted(server.threads, "thread")),
+            server.context_switches.map(|of| {
+                let all = sum_counts([of.voluntary, of.involuntary]);
+                format!("{} context switches", grouped(all))
+            }),
             server.rss_bytes.map(|bytes| format!("RSS {}", show_bytes(bytes))),
             Some(match server.socket_drops {
                 Some(drops) => format!("{} dropped at its sockets", grouped(drops)),

@@ -4,7 +4,7 @@ use super::style::{INFINITE, UNKNOWN, distinct};
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
 use crate::report::checks::metric::{is_infinite, loss};
 use crate::report::checks::warnings::is_uncut;
-use crate::unit::{self, show_nanos, show_nanos_above, show_pps, show_requests};
+use crate::unit::{self, RateUnit, show_nanos, show_nanos_above};
 
 pub(in crate::report::format) struct Row<'a> {
     /// The payload: `64`, or `imix`.
@@ -89,9 +89,9 @@ impl<'a> TableModel<'a> {
         }
     }
 
-    /// A rate of datagrams, or of requests: `271 kpps`, `271k requests/s`.
+    /// Shows a rate with what it counts: `271 kpps`, `271k requests/s`.
     pub(in crate::report::format) const fn show_rate(&self) -> fn(f64) -> String {
-        if self.has_requests { show_requests } else { show_pps }
+        RateUnit::of(self.has_requests).show()
     }
 
     /// A short name of a row: its cells' id, without the rate where rows join two.

@@ -1,6 +1,6 @@
 //! The text of a search: its results, and the latency at each rate up to them.
 
-use super::rows::{Figure, has_requests};
+use super::rows::Figure;
 use super::style::{
     Color, GAP, MIN_WIDTH, Style, Styler, UNKNOWN, align, counted, dotted, no_break, percent, wrap,
 };
@@ -10,24 +10,24 @@ use crate::document::{
     CurvePoint, Found, LimitedBy, Report, SearchDocument, TrialCount, TrialDocument, TrialVerdict,
 };
 use crate::report::checks::validity::invalid_lines;
-use crate::unit::show_nanos;
+use crate::unit::{RateUnit, show_nanos};
 
 pub(crate) fn search(document: &SearchDocument, style: Style) -> String {
     let styler = Styler { color: style.color };
     let style = Style { width: style.width.max(MIN_WIDTH), ..style };
-    let width = style.width;
+    let (width, unit) = (style.width, RateUnit::of_kind(&document.inner));
     let mut parts = head::lines(&document.report, styler, width);
     parts.push(styler.paragraph(Color::Quiet, &goals(document), width));
     for found in &document.searches {
-        let mut lines = wrap(&result(found, styler), width, 2);
-        let notes = wrap(&notes(found), width.saturating_sub(2), 0).into_iter();
+        let mut lines = wrap(&result(found, unit, styler), width, 2);
+        let notes = wrap(&notes(found, unit), width.saturating_sub(2), 0).into_iter();
         let notes = notes.filter(|line| !line.is_empty()).map(|line| format!("  {line}"));
         lines.extend(styler.paint_lines(Color::Quiet, notes.collect()));
         parts.push(lines.join("\n"));
         if !found.curve.is_empty() {
-            parts.push(draw_curve(&curve(found, has_requests(&document.report)), styler));
+            parts.push(draw_curve(&curve(found, unit), styler));
         }
-        parts.extend(draw_failed(&failed_trials(found), styler, width));
+        parts.extend(draw_failed(&failed_trials(found, unit), styler, width));
     }
     if document.searches.is_empty() {
         parts.push(styler.paint(Color::Warning, "Partial: no result yet."));
@@ -58,12 +58,13 @@ pub(in crate::report) struct ResultOutline<'a> {
 
 pub(in crate::report) fn search_outline(document: &SearchDocument) -> SearchOutline<'_> {
     let (report, styler) = (&document.report, Styler { color: false });
+    let unit = RateUnit::of_kind(&document.inner);
     let result = |found| ResultOutline {
         found,
-        result: plain(result(found, styler)),
-        notes: notes(found),
-        curve: curve(found, has_requests(report)),
-        failed: failed_trials(found),
+        result: plain(result(found, unit, styler)),
+        notes: notes(found, unit),
+        curve: curve(found, unit),
+        failed: failed_trials(found, unit),
     };
     let settings = head::settings(report).into_iter().chain([goals(document)]);
     SearchOutline {
@@ -85,7 +86,8 @@ fn goals(document: &SearchDocument) -> String {
 }
 
 /// One result: `64 B gso+batch  243 kpps passed (2 of 2) · 245 kpps failed (0 of 2) · …`.
-fn result(found: &Found, styler: Styler) -> String {
+fn result(found: &Found, unit: RateUnit, styler: Styler) -> String {
+    let rate = |pps| rate(pps, unit);
     let of = |trials: Option<TrialCount>| {
         trials.map_or_else(String::new, |of| format!(" ({} of {})", of.k, of.n))
     };
@@ -114,7 +116,8 @@ fn result(found: &Found, styler: Styler) -> String {
     format!("{} {}", no_break(&label), dotted(&items))
 }
 
-fn notes(found: &Found) -> String {
+fn notes(found: &Found, unit: RateUnit) -> String {
+    let rate = |pps| rate(pps, unit);
     let all = found.trials.len() as u64;
     let limit = match (found.limited_by, found.generator_pps) {
         (LimitedBy::Generator, Some(most)) => {
@@ -125,7 +128,7 @@ fn notes(found: &Found) -> String {
             "The generator was late or lost replies above it, so the target may take more."
                 .to_owned()
         }
-        _ if is_out_of_budget(found) => out_of_budget(found),
+        _ if is_out_of_budget(found) => out_of_budget(found, unit),
         (LimitedBy::NotSettled, _) if found.disturbed.saturating_mul(2) > all => {
             "The search ended undecided: stop other programs on this machine.".to_owned()
         }
@@ -154,11 +157,12 @@ fn is_out_of_budget(found: &Found) -> bool {
 }
 
 /// What the search has found in its budget by shorter trials, and what is missing.
-fn out_of_budget(found: &Found) -> String {
+fn out_of_budget(found: &Found, unit: RateUnit) -> String {
     if found.limited_by != LimitedBy::NotSettled {
         return "--budget ended before all trials of the curve below the result.".to_owned();
     }
-    let bound = |rate_pps: Option<f64>, word| rate_pps.map(|pps| format!("{} {word}", rate(pps)));
+    let bound =
+        |rate_pps: Option<f64>, word| rate_pps.map(|pps| format!("{} {word}", rate(pps, unit)));
     let bounds =
         [bound(found.tentative_low_pps, "held"), bound(found.tentative_high_pps, "failed")];
     let bounds: Vec<_> = bounds.into_iter().flatten().collect();
@@ -172,7 +176,7 @@ fn out_of_budget(found: &Found) -> String {
 
 /// A row for each trial that did not pass, with the reason; one for the disturbed repeats of a
 /// trial, with that of the last.
-fn failed_trials(found: &Found) -> Grid {
+fn failed_trials(found: &Found, unit: RateUnit) -> Grid {
     let failed = found.trials.iter().filter_map(|one| Some((one, verdict(one)?)));
     let failed: Vec<_> = failed.collect();
     let are_repeats = |(a, _): &(&TrialDocument, _), (b, _): &(&TrialDocument, _)| {
@@ -184,7 +188,7 @@ fn failed_trials(found: &Found) -> Grid {
         let times = if repeats.len() > 1 { format!(" ×{}", repeats.len()) } else { String::new() };
         let verdict = format!("{verdict}{times}");
         let reason = last.reason.clone().unwrap_or_default();
-        Some(vec![rate(last.rate_pps), show_nanos(last.time_ns), verdict, reason])
+        Some(vec![rate(last.rate_pps, unit), show_nanos(last.time_ns), verdict, reason])
     });
     let columns = [("rate", false), ("length", false), ("verdict", true), ("reason", true)];
     Grid {
@@ -216,13 +220,15 @@ pub(in crate::report) const fn verdict(trial: &TrialDocument) -> Option<&'static
     }
 }
 
-fn curve(found: &Found, has_requests: bool) -> Grid {
-    let (delivered, lost) =
-        if has_requests { ("answered", "no reply") } else { ("delivered", "lost") };
+fn curve(found: &Found, unit: RateUnit) -> Grid {
+    let (delivered, lost) = match unit {
+        RateUnit::Requests => ("answered", "no reply"),
+        RateUnit::Packets => ("delivered", "lost"),
+    };
     let titles = ["rate", delivered, lost, "p50", "p99", "held"];
     Grid {
         columns: titles.map(|title| Title::new(title, false)).into(),
-        rows: found.curve.iter().map(|point| row(point).to_vec()).collect(),
+        rows: found.curve.iter().map(|point| row(point, unit).to_vec()).collect(),
     }
 }
 
@@ -235,7 +241,8 @@ fn draw_curve(curve: &Grid, styler: Styler) -> String {
     lines.lines().map(|line| format!("{:GAP$}{line}", "")).collect::<Vec<_>>().join("\n")
 }
 
-fn row(point: &CurvePoint) -> [String; 6] {
+fn row(point: &CurvePoint, unit: RateUnit) -> [String; 6] {
+    let rate = |pps| rate(pps, unit);
     let known = |figure: Option<String>| figure.unwrap_or_else(|| UNKNOWN.to_owned());
     [
         rate(point.rate_pps),
@@ -266,8 +273,8 @@ fn passing(document: &SearchDocument) -> Report {
     Report { cells: passed.map(|(cell, _)| cell.clone()).collect(), ..document.report.clone() }
 }
 
-/// A rate with enough digits to distinguish the two bounds: `243.1 kpps`.
-pub(in crate::report) fn rate(pps: f64) -> String {
+/// A rate with enough digits to distinguish the two bounds: `243.1 kpps`, `243.1k requests/s`.
+pub(in crate::report) fn rate(pps: f64, unit: RateUnit) -> String {
     let (value, prefix) = match pps {
         pps if pps >= 999_950.0 => (pps / 1e6, "M"),
         pps if pps >= 999.95 => (pps / 1e3, "k"),
@@ -279,7 +286,8 @@ pub(in crate::report) fn rate(pps: f64) -> String {
         value if value >= 9.9995 => 2,
         _ => 3,
     };
-    format!("{value:.decimals$} {prefix}pps")
+    let space = if unit == RateUnit::Packets { " " } else { "" };
+    format!("{value:.decimals$}{space}{prefix}{}", unit.word())
 }
 
 #[cfg(test)]
@@ -309,6 +317,11 @@ mod tests {
             assert!(shown.contains(part), "{part}\n{shown}");
         }
         assert!(!shown.contains("! failed"), "{shown}");
+        document.inner = "load".to_owned();
+        let of_requests = text(&document);
+        assert!(of_requests.contains("64 B plain 243.1k requests/s passed (2 of 2)"));
+        assert!(of_requests.contains("answered  no reply") && !of_requests.contains("pps"));
+        document.inner = "bench".to_owned();
         let found = &mut document.searches[0];
         (found.limited_by, found.generator_pps) = (LimitedBy::Generator, Some(1.2e6));
         assert!(text(&document).contains("the generator's maximum was 1.200 Mpps"));
@@ -338,7 +351,10 @@ mod tests {
         let last = "\nplain/64,245000,2000000000,final,245000,,,,,fail,\"loss<=0.1%: 2%, 1.9% too \
                     much\"\n";
         assert!(csv.ends_with(last), "{csv}");
-        let shown = [40.0, 999.96, 20_202.0, 999_960.0, 9_876_543.0].map(rate);
+        let shown = [40.0, 999.96, 20_202.0, 999_960.0, 9_876_543.0];
+        let shown = shown.map(|pps| rate(pps, RateUnit::Packets));
         assert_eq!(shown, ["40.00 pps", "1.000 kpps", "20.20 kpps", "1.000 Mpps", "9.877 Mpps"]);
+        assert_eq!(rate(20_202.0, RateUnit::Requests), "20.20k requests/s");
+        assert_eq!(rate(40.0, RateUnit::Requests), "40.00 requests/s");
     }
 }

@@ -52,12 +52,7 @@ impl Buffers {
     /// Lends the kernel `count` buffers, a power of two, of at least `len` bytes each.
     // cold: set-up
     pub(super) fn new(ring: &IoUring, count: u16, len: usize) -> io::Result<Self> {
-        let stride = len.next_multiple_of(CACHE_LINE);
-        let entries = map(ring_len(count))?.cast();
-        // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
-        let bytes = StableSlice::new(0xFF, usize::from(count) * stride + CACHE_LINE);
-        let start = bytes.start().align_offset(CACHE_LINE);
-        let mut buffers = Self { entries, bytes, start, stride, count, provided: 0 };
+        let mut buffers = Self::unregistered(count, len)?;
         // SAFETY: the memory has room for `count` entries and is unmapped when `buffers` is
         // dropped, which is after the ring: whoever owns both keeps them in that order.
         let registered = unsafe {
@@ -68,6 +63,17 @@ impl Buffers {
         (0..count).for_each(|id| buffers.give(id));
         buffers.publish();
         Ok(buffers)
+    }
+
+    /// The memory, which the kernel does not know yet.
+    // cold: set-up
+    fn unregistered(count: u16, len: usize) -> io::Result<Self> {
+        let stride = len.next_multiple_of(CACHE_LINE);
+        let entries = map(ring_len(count))?.cast();
+        // Not zeroes: those would be mapped at first touch, in the middle of a measurement.
+        let bytes = StableSlice::new(0xFF, usize::from(count) * stride + CACHE_LINE);
+        let start = bytes.start().align_offset(CACHE_LINE);
+        Ok(Self { entries, bytes, start, stride, count, provided: 0 })
     }
 
     #[inline]
@@ -136,4 +142,54 @@ fn map(len: usize) -> io::Result<NonNull<libc::c_void>> {
         return Err(failed("mmap of a ring of buffers", &io::Error::last_os_error()));
     }
     NonNull::new(at).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the buffers that were lent since `taken`, in order, and writes to each like the
+    /// kernel, so that Miri can check [`StableSlice`]; returns their ids.
+    fn write_as_kernel(buffers: &Buffers, taken: &mut u16) -> Vec<u16> {
+        let entries = buffers.entries.as_ptr();
+        // SAFETY: the tail is a u16 within the first entry, which lives.
+        let tail = unsafe { AtomicU16::from_ptr(BufRingEntry::tail(entries).cast_mut()) };
+        let mut ids = Vec::new();
+        while *taken != tail.load(Ordering::Acquire) {
+            // SAFETY: the entries below the tail are written, and their buffers are lent.
+            unsafe {
+                let entry = &*entries.add(usize::from(*taken & (buffers.count - 1)));
+                assert_eq!(entry.addr() as usize % CACHE_LINE, 0);
+                let at = std::ptr::with_exposed_provenance_mut::<u8>(entry.addr() as usize);
+                at.write_bytes(*taken as u8, entry.len() as usize);
+                ids.push(entry.bid());
+            }
+            *taken = taken.wrapping_add(1);
+        }
+        ids
+    }
+
+    #[test]
+    fn buffers_stay_where_the_kernel_knows_them() {
+        let (count, len) = (4, 100);
+        let mut buffers = Buffers::unregistered(count, len).unwrap();
+        (0..count).for_each(|id| buffers.give(id));
+        let mut taken = 0;
+        assert!(write_as_kernel(&buffers, &mut taken).is_empty(), "not published yet");
+        buffers.publish();
+        // More turns than the ring has entries, and a number that wraps around.
+        for turn in 0..3_u8 {
+            let mut moved = Box::new(buffers);
+            let ids = write_as_kernel(&moved, &mut taken);
+            assert_eq!(ids.len(), usize::from(count));
+            for (nth, id) in ids.iter().enumerate() {
+                let expected = turn * count as u8 + nth as u8;
+                assert_eq!(moved.slot(*id), [expected].repeat(len.next_multiple_of(CACHE_LINE)));
+                moved.slot_mut(*id).fill(0);
+            }
+            ids.iter().rev().for_each(|id| moved.give(*id));
+            moved.publish();
+            buffers = *moved;
+        }
+    }
 }

@@ -1,16 +1,20 @@
 //! Probes the path to a target with a few datagrams: who answers, how fast, and which sizes arrive.
 
 mod mtu;
+mod request;
+mod sent;
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use crate::clock::Clock;
-use crate::document::{PathFacts, PathIcmp, PathMtu, PathRtt, TargetKind};
+use crate::document::{PathFacts, PathIcmp, PathMtu, TargetKind};
 use crate::net::{Options, SocketError, Udp};
 use crate::payload::{PingServer, ping_server, write_ping};
 use crate::sys::{self, QueuedError, SendError, scope_of};
 use crate::unit::{MAX_PAYLOAD, Nanos};
 use mtu::{Reaction, follow, search};
+pub use request::PathRequest;
+use sent::Sent;
 
 /// Pings before sizes are probed, their payload in bytes, and the wait for each reply. Arbitrary.
 const PINGS: usize = 5;
@@ -28,6 +32,8 @@ const RTTS: u64 = 3;
 /// Bytes of a datagram beyond the MTU of the device, to see whether fragments arrive. Arbitrary: a
 /// second fragment that is not tiny.
 const BEYOND: usize = 256;
+/// Requests of the protocol. Arbitrary: one lost each way leaves one.
+const REQUESTS: u64 = 3;
 /// Bytes of the headers of IPv4 and IPv6, each with that of UDP; RFC 791, RFC 8200, RFC 768.
 const HEADERS: [usize; 2] = [20 + 8, 40 + 8];
 
@@ -44,13 +50,17 @@ pub struct PathOptions {
     pub until: Nanos,
     /// The id of the first ping; random, so that replies to other runs do not count.
     pub first_id: u64,
+    /// A request of the protocol that the target may serve; sent before pings.
+    pub request: Option<PathRequest>,
 }
 
 /// Probes the path; the addresses besides the target and the clock are left empty. Fails without a
 /// route, or if the socket cannot be set up.
 pub fn probe_path(options: &PathOptions) -> Result<PathFacts, SocketError> {
     let mut prober = Prober::open(options)?;
-    prober.ping();
+    if !prober.ask_protocol() {
+        prober.ping();
+    }
     let target = options.target;
     let source = prober.socket.socket.local_addr().ok();
     let hop = prober.next_hop();
@@ -71,7 +81,8 @@ pub fn probe_path(options: &PathOptions) -> Result<PathFacts, SocketError> {
         gateway: hop.as_ref().map(|hop| hop.address).filter(|hop| *hop != target.ip()).map(text),
         neighbour: hop.and_then(|hop| hop.state).map(str::to_owned),
         target: kind,
-        rtt: prober.rtt(),
+        protocol: prober.protocol().map(str::to_owned),
+        rtt: sent::rtt(&prober.sent, PINGS, PING_LEN),
         mtu,
         icmp: prober.icmp,
         unreachable: prober.unreachable.map(|why| why.to_string()),
@@ -83,13 +94,6 @@ pub fn probe_path(options: &PathOptions) -> Result<PathFacts, SocketError> {
 
 fn text(ip: IpAddr) -> String {
     ip.to_string()
-}
-
-#[derive(Debug)]
-struct Sent {
-    len: usize,
-    at: Nanos,
-    rtt: Option<Nanos>,
 }
 
 struct Prober<'a> {
@@ -133,6 +137,28 @@ impl<'a> Prober<'a> {
         sys::next_hop(self.options.target, self.options.dev.as_deref())
     }
 
+    /// The protocol of which the target answered a request.
+    fn protocol(&self) -> Option<&str> {
+        let request = self.options.request.as_ref()?;
+        self.sent.iter().any(Sent::is_answer).then_some(request.protocol.as_str())
+    }
+
+    /// Sends requests of the protocol; whether pings would show nothing more.
+    fn ask_protocol(&mut self) -> bool {
+        let options = self.options;
+        let Some(request) = &options.request else { return false };
+        for n in 0..REQUESTS {
+            let now_ns = sys::realtime_ns();
+            let write = |id: u64, slot: &mut [u8]| request.requests.write(n, id, now_ns, slot);
+            let reaction = self.send(Some(now_ns), PING_WAIT, write);
+            let is_over = matches!(reaction, Reaction::Unreachable | Reaction::OutOfTime);
+            if is_over || self.refused {
+                return true;
+            }
+        }
+        self.protocol().is_some()
+    }
+
     fn ping(&mut self) {
         for _ in 0..PINGS {
             let reaction = self.ask(PING_LEN, PING_WAIT);
@@ -157,7 +183,7 @@ impl<'a> Prober<'a> {
         match self.server {
             Some(PingServer::Sink) => TargetKind::Sink,
             Some(PingServer::Echo) => TargetKind::Echo,
-            None if self.other => TargetKind::Other,
+            None if self.other || self.protocol().is_some() => TargetKind::Other,
             None if self.refused => TargetKind::Refused,
             None if self.unreachable.is_some() => TargetKind::Unreachable,
             None if matches!(neighbour, Some("incomplete" | "failed")) => TargetKind::Unreachable,
@@ -169,22 +195,21 @@ impl<'a> Prober<'a> {
         self.sent.iter().filter_map(|one| one.rtt).max()
     }
 
-    fn rtt(&self) -> Option<PathRtt> {
-        let pings: Vec<_> =
-            self.sent.iter().take(PINGS).filter(|one| one.len == PING_LEN).collect();
-        let mut all: Vec<_> = pings.iter().filter_map(|one| one.rtt).collect();
-        all.sort_unstable();
-        Some(PathRtt {
-            sent: pings.len() as u64,
-            answered: all.len() as u64,
-            min_ns: all.first()?.0,
-            p50_ns: all[(all.len() - 1) / 2].0,
-            max_ns: all.last()?.0,
+    /// Sends a ping of this payload, and waits for its reply.
+    fn ask(&mut self, len: usize, wait: Nanos) -> Reaction {
+        self.send(None, wait, |id, slot| {
+            write_ping(id, &mut slot[..len]);
+            len
         })
     }
 
-    /// Sends a ping of this payload, and waits for its reply.
-    fn ask(&mut self, len: usize, wait: Nanos) -> Reaction {
+    /// Sends the datagram that `write` puts into the slot, by its id, and waits for its reply.
+    fn send(
+        &mut self,
+        request_ns: Option<u64>,
+        wait: Nanos,
+        write: impl Fn(u64, &mut [u8]) -> usize,
+    ) -> Reaction {
         let due = self.sent.last().map_or(Nanos::ZERO, |last| last.at + GAP);
         sys::sleep_until_ns(due.0);
         let now = Clock::Monotonic.now();
@@ -192,9 +217,14 @@ impl<'a> Prober<'a> {
             return Reaction::OutOfTime;
         }
         let number = self.sent.len();
-        self.sent.push(Sent { len, at: now, rtt: None });
-        let (ping, socket) = (&mut self.buffer[..len], &self.socket.socket);
-        write_ping(self.options.first_id.wrapping_add(number as u64), ping);
+        let first_id = self.options.first_id;
+        let id = match self.options.request.as_ref().filter(|_| request_ns.is_some()) {
+            Some(request) => request.id(first_id, number),
+            None => first_id.wrapping_add(number as u64),
+        };
+        let len = write(id, &mut self.buffer[..MAX_PAYLOAD]);
+        self.sent.push(Sent { len, at: now, rtt: None, request_ns });
+        let (ping, socket) = (&self.buffer[..len], &self.socket.socket);
         // An error for an earlier datagram fails one call.
         let sent = socket.send(ping).or_else(|_| {
             sys::drain_error_queue(socket);
@@ -243,6 +273,16 @@ impl<'a> Prober<'a> {
 
     /// Counts a reply; which ping it answers, `None` if it answers none.
     fn note_reply(&mut self, len: usize, now: Nanos) -> Option<usize> {
+        let (options, last) = (self.options, self.sent.len().checked_sub(1)?);
+        if let (Some(request), Some(now_ns)) = (&options.request, self.sent[last].request_ns) {
+            let (scratch, reply) = self.buffer.split_at_mut(MAX_PAYLOAD);
+            let moment = (last as u64, request.id(options.first_id, last), now_ns);
+            let found = request.is_answered_by(&reply[..len], moment, scratch);
+            let sent = &mut self.sent[last];
+            sent.rtt = sent.rtt.or_else(|| found.then(|| now.since(sent.at)));
+            // Pings show what answers otherwise.
+            return Some(if found { last } else { usize::MAX });
+        }
         let (ping, reply) = self.buffer.split_at_mut(MAX_PAYLOAD);
         let reply = &reply[..len];
         let id = u64::from_be_bytes(*reply.first_chunk()?);

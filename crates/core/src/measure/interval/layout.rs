@@ -19,8 +19,24 @@ pub enum Count {
     Bytes,
     SocketDrops,
     Expected,
+    /// Replies to the first requests of exchanges, their latencies in ns, and the longest one,
+    /// which is not a sum; then those to later requests.
+    FirstAnswered,
+    FirstNs,
+    FirstMaxNs,
+    SecondAnswered,
+    SecondNs,
+    SecondMaxNs,
     /// The longest latency; not a sum.
     MaxNs,
+}
+
+impl Count {
+    /// The counters of both steps of exchanges.
+    pub const STEPS: [[Self; 3]; 2] = [
+        [Self::FirstAnswered, Self::FirstNs, Self::FirstMaxNs],
+        [Self::SecondAnswered, Self::SecondNs, Self::SecondMaxNs],
+    ];
 }
 
 /// How many counters there are.

@@ -17,7 +17,7 @@ pub use latencies::Latencies;
 pub use layout::Count;
 use layout::{COUNTS, STRIDE, bucket_of};
 pub use scale::{IntervalScale, MAX_INTERVALS};
-pub use series::{IntervalCounts, IntervalSeries};
+pub use series::{IntervalCounts, IntervalSeries, StepCounts};
 pub use server::{ServerIntervals, ServerRecorder, ServerSums};
 
 use crate::sys::{self, zeroed_counters};
@@ -166,11 +166,27 @@ impl IntervalRecorder {
         let (interval, is_new) = self.seek(due);
         add(&interval[what as usize], count);
         add(&interval[COUNTS + bucket_of(ns)], count);
-        let longest = &interval[Count::MaxNs as usize];
-        if ns > longest.load(Ordering::Relaxed) {
-            longest.store(ns, Ordering::Relaxed);
-        }
+        raise(&interval[Count::MaxNs as usize], ns);
         is_new
+    }
+
+    /// Counts a reply to a request of the exchange that was due at `due`, and its latency: to the
+    /// first request or to a later one.
+    #[inline]
+    pub fn step(&mut self, due: Nanos, is_first: bool, ns: u64) {
+        let [answered, sum, longest] = Count::STEPS[usize::from(!is_first)];
+        let interval = self.seek(due).0;
+        add(&interval[answered as usize], 1);
+        add(&interval[sum as usize], ns);
+        raise(&interval[longest as usize], ns);
+    }
+}
+
+/// Raises a maximum that no other thread writes.
+#[inline]
+fn raise(longest: &AtomicU64, ns: u64) {
+    if ns > longest.load(Ordering::Relaxed) {
+        longest.store(ns, Ordering::Relaxed);
     }
 }
 

@@ -31,11 +31,24 @@ pub struct IntervalCounts {
     pub socket_drops: u64,
     /// Of a receiver, the datagrams that sequence numbers showed to be sent.
     pub expected: u64,
+    /// Of exchanges of several requests.
+    pub steps: [StepCounts; 2],
     /// Cells whose losses in this interval are unknown. A sink counts them; it does not send this.
     #[serde(skip)]
     pub losses_unknown: u64,
     /// Of a sender, how late datagrams left; of a receiver, their latency from the schedule.
     pub latency: Latencies,
+}
+
+/// Replies to one step of exchanges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCounts {
+    /// How many.
+    pub answered: u64,
+    /// The sum of their latencies in ns.
+    pub ns: u64,
+    /// The longest one.
+    pub max_ns: u64,
 }
 
 impl IntervalCounts {
@@ -58,6 +71,11 @@ impl IntervalCounts {
             bytes: of(Count::Bytes),
             socket_drops: of(Count::SocketDrops),
             expected: of(Count::Expected),
+            steps: Count::STEPS.map(|[answered, ns, max_ns]| StepCounts {
+                answered: of(answered),
+                ns: of(ns),
+                max_ns: of(max_ns),
+            }),
             losses_unknown: 0,
             latency: Latencies::default(),
         };
@@ -73,6 +91,10 @@ impl IntervalCounts {
         add_counts!(self, other; sent, refused, missed, received, duplicate, late, reordered);
         add_counts!(self, other; timeouts, errors, stalls, bytes, socket_drops, expected);
         add_counts!(self, other; losses_unknown);
+        for (step, other) in self.steps.iter_mut().zip(&other.steps) {
+            add_counts!(step, other; answered, ns);
+            step.max_ns = step.max_ns.max(other.max_ns);
+        }
         self.stalled += other.stalled;
         self.cpu += other.cpu;
         self.latency.merge(&other.latency);
@@ -123,7 +145,8 @@ impl IntervalSeries {
 
     /// Divides `lost` datagrams among the intervals, as sequence numbers showed them: then
     /// `expected` is the sum of what was received and lost. What arrived in a later interval is not
-    /// lost in an earlier one. The rest, of which no later datagram arrived, counts in the last one.
+    /// lost in an earlier one. The rest, of which no later datagram arrived, counts in the last
+    /// one.
     pub fn divide_losses(&mut self, lost: u64) {
         if lost > 0 && self.counts.is_empty() {
             self.counts.push(IntervalCounts::default());

@@ -7,33 +7,38 @@ use super::{Number, PayloadError, Piece, What};
 /// Method 0.01, GET; RFC 7252 §12.1.1.
 const GET: u8 = 1;
 /// The numbers of the options for parts of the path and of the query; RFC 7252 §5.10.
-const URI_PATH: u8 = 11;
-const URI_QUERY: u8 = 15;
+pub(super) const URI_PATH: u8 = 11;
+pub(super) const URI_QUERY: u8 = 15;
 /// The longest part in bytes; RFC 7252 §5.10.
 const LONGEST_PART: usize = 255;
 /// The places of the message id and of the token, which has the maximum length; RFC 7252 §3.
-const MESSAGE_ID: Range<usize> = 2..4;
+pub(super) const MESSAGE_ID: Range<usize> = 2..4;
 pub(super) const TOKEN: Range<usize> = 4..12;
 pub(super) const TOKEN_LEN: u8 = 8;
 /// The only version, in the first two bits; RFC 7252 §3.
-const VERSION: u8 = 1 << 6;
+pub(super) const VERSION: u8 = 1 << 6;
 /// The bits of the version, and of the length of the token; RFC 7252 §3.
-const VERSIONS: u8 = 3 << 6;
+pub(super) const VERSIONS: u8 = 3 << 6;
 const LEN: u8 = 0xF;
 /// The bits of the type, and types; RESET: the server cannot process a message; RFC 7252 §3.
-const TYPE: u8 = 3 << 4;
-const CONFIRMABLE: u8 = 0;
+pub(super) const TYPE: u8 = 3 << 4;
+pub(super) const CONFIRMABLE: u8 = 0;
 const NON_CONFIRMABLE: u8 = 1 << 4;
-const ACK: u8 = 2 << 4;
+pub(super) const ACK: u8 = 2 << 4;
 const RESET: u8 = 3 << 4;
 /// The code of empty messages, 0.00, which stands for a reset; RFC 7252 §4.1.
 const EMPTY: u16 = 0;
 /// Classes of codes that are responses: 2.xx, 4.xx and 5.xx; RFC 7252 §5.2.
 const RESPONSES: [u8; 3] = [2, 4, 5];
 
-pub(super) fn request(path: &str, confirmable: bool) -> Result<Vec<Piece>, PayloadError> {
+/// A get of this path; so many bits of the message id distinguish the requests of an exchange.
+pub(super) fn request(
+    path: &str,
+    confirmable: bool,
+    step_bits: u32,
+) -> Result<Vec<Piece>, PayloadError> {
     let kind = if confirmable { CONFIRMABLE } else { NON_CONFIRMABLE };
-    Ok(with_ids(kind, GET, options(path)?))
+    Ok(with_ids(kind, GET, options(path)?, step_bits))
 }
 
 /// A captured request with a new message id and a token of udperf; `None` if the message is not a
@@ -46,12 +51,12 @@ pub(in crate::payload) fn with_own_ids(message: &[u8]) -> Option<Vec<Piece>> {
     let is_request = first & VERSIONS == VERSION && (GET..32).contains(&code);
     let rest = message.get(TOKEN.start + token_len..)?;
     let fits = is_request && matches!(kind, CONFIRMABLE | NON_CONFIRMABLE);
-    (fits && token_len <= TOKEN.len()).then(|| with_ids(kind, code, rest.to_vec()))
+    (fits && token_len <= TOKEN.len()).then(|| with_ids(kind, code, rest.to_vec(), 0))
 }
 
-fn with_ids(kind: u8, code: u8, rest: Vec<u8>) -> Vec<Piece> {
+fn with_ids(kind: u8, code: u8, rest: Vec<u8>, step_bits: u32) -> Vec<Piece> {
     let head = Piece::Bytes([VERSION | kind | TOKEN_LEN, code].into());
-    let message_id = Piece::Field(What::PartOfId(Number::Be(2)));
+    let message_id = Piece::Field(What::MessageId { step_bits });
     [head, message_id, Piece::Field(What::Id(Number::Be(TOKEN_LEN))), Piece::Bytes(rest)].into()
 }
 

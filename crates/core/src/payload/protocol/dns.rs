@@ -12,7 +12,7 @@ use crate::unit::hash_u64;
 /// The class of questions, IN; RFC 1035 §3.2.4.
 const IN: u16 = 1;
 /// Bytes of the header; RFC 1035 §4.1.1.
-const HEADER_LEN: usize = 12;
+pub(super) const HEADER_LEN: usize = 12;
 /// Bits of byte 2; TC: the reply was truncated; RFC 1035 §4.1.1.
 const QR: u8 = 0x80;
 const OPCODE: u8 = 0x78;
@@ -26,7 +26,7 @@ const OPT_RCODE_AT: usize = 4;
 const RECORD_LEN: usize = 10;
 const DATA_LEN_AT: usize = 8;
 /// Bytes of type and class in a question; RFC 1035 §4.1.2.
-const KIND_LEN: usize = 4;
+pub(super) const KIND_LEN: usize = 4;
 /// The bits of a label's length that make it a pointer; RFC 1035 §4.1.4.
 const POINTER: u8 = 0xC0;
 /// Maximum labels and pointers in a name of 255 bytes (RFC 1035 §3.1): a pointer before each label.
@@ -94,6 +94,7 @@ impl Dns {
             let (what, least, most) = ("a random label", 1, LONGEST_LABEL);
             return Err(PayloadError::Size { what, requested, least, most });
         }
+        to.requests.longest_cookie = self.options.longest_server_cookie();
         let unknown = || PayloadError::RecordType { requested: self.rtype.clone() };
         let default = number_of_type(self.rtype.as_bytes()).ok_or_else(unknown)?;
         match &self.names {
@@ -204,7 +205,7 @@ pub(super) fn answers(request: &[u8], reply: &[u8]) -> bool {
 }
 
 #[inline]
-fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let len = *message.get(at)?;
         if len & POINTER == POINTER {
@@ -267,7 +268,7 @@ fn opt_rcode(reply: &[u8], header: &[u8; HEADER_LEN]) -> Option<u8> {
 }
 
 /// The data of OPT, where its options are.
-fn opt_data(reply: &[u8]) -> Option<&[u8]> {
+pub(super) fn opt_data(reply: &[u8]) -> Option<&[u8]> {
     let record = opt(reply, reply.first_chunk()?)?;
     let len = u16::from_be_bytes([record[DATA_LEN_AT], record[DATA_LEN_AT + 1]]);
     record.get(RECORD_LEN..RECORD_LEN + usize::from(len))

@@ -13,13 +13,14 @@ use crate::unit::hash_u64;
 /// Codes of IANA's registry "DNS EDNS0 Option Codes (OPT)".
 const SUBNET: u16 = 8;
 const COOKIE: u16 = 10;
-/// Bytes of a client cookie, and of a longest cookie with the part of the server; RFC 7873 §4.
+/// Bytes of a client cookie, of the longest server cookie, and of both; RFC 7873 §4.
 pub const CLIENT_COOKIE_LEN: usize = 8;
+pub(super) const LONGEST_SERVER_COOKIE: usize = 32;
 const COOKIE_LENS: [std::ops::RangeInclusive<usize>; 2] = [8..=8, 16..=40];
 /// Bytes of an option before its data; RFC 6891 §6.1.2.
-const OPTION_LEN: usize = 4;
+pub(super) const OPTION_LEN: usize = 4;
 /// Bytes of the record OPT before its data: the root's name and RFC 1035's `RECORD_LEN`.
-const OPT_LEN: usize = 11;
+pub(super) const OPT_LEN: usize = 11;
 /// The most bytes of the data of OPT, whose length has 16 bits; RFC 1035 §4.1.3.
 const MAX_DATA: usize = 65_535;
 
@@ -72,6 +73,8 @@ pub struct EdnsOptions {
     subnets: Option<Entries>,
     /// Whether subnets are drawn at random.
     is_random: bool,
+    /// Whether there is only a client cookie.
+    keeps_cookies: bool,
     shown: Vec<String>,
 }
 
@@ -89,12 +92,14 @@ impl EdnsOptions {
         Ok(())
     }
 
-    /// Adds a cookie: of a client, or as a server has completed it.
+    /// Adds a cookie: of a client, which gets the part of the server as replies have it, or as a
+    /// server has completed it.
     pub fn add_cookie(&mut self, cookie: &[u8]) -> Result<(), PayloadError> {
         if !COOKIE_LENS.iter().any(|lens| lens.contains(&cookie.len())) {
             return Err(PayloadError::Cookie { bytes: cookie.len() });
         }
         self.put(COOKIE, cookie)?;
+        self.keeps_cookies = cookie.len() == CLIENT_COOKIE_LEN;
         // A new one in each run.
         self.shown.push("a cookie".to_owned());
         Ok(())
@@ -154,6 +159,11 @@ impl EdnsOptions {
         Ok(())
     }
 
+    /// The most bytes that a server adds to the cookie; 0 if it is not sent back.
+    pub(super) const fn longest_server_cookie(&self) -> usize {
+        if self.keeps_cookies { LONGEST_SERVER_COOKIE } else { 0 }
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.codes.is_empty()
     }
@@ -208,6 +218,20 @@ fn options(mut data: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
+/// The cookie among the options of OPT.
+#[inline]
+pub(super) fn cookie(data: &[u8]) -> Option<&[u8]> {
+    options(data).find(|(code, _)| *code == COOKIE).map(|(_, data)| data)
+}
+
+/// The place of its option among them.
+#[inline]
+pub(super) fn cookie_at(data: &[u8]) -> Option<usize> {
+    let before = options(data).take_while(|(code, _)| *code != COOKIE);
+    let at = before.map(|(_, data)| OPTION_LEN + data.len()).sum();
+    (at < data.len()).then_some(at)
+}
+
 /// Whether the data of a reply's OPT repeats the client cookie of a request whose OPT is at
 /// `opt_at`. A reply without a cookie does not contradict it (RFC 7873 §5.3).
 #[inline]
@@ -220,7 +244,6 @@ pub(super) fn repeats_cookie<'a>(
     let Some(ours) = request.get(opt_at + OPT_LEN..).filter(|data| !data.is_empty()) else {
         return true;
     };
-    let cookie = |data| options(data).find(|(code, _)| *code == COOKIE).map(|(_, data)| data);
     let Some(ours) = cookie(ours) else { return true };
     let Some(theirs) = reply().and_then(cookie) else { return true };
     ours.get(..CLIENT_COOKIE_LEN) == theirs.get(..CLIENT_COOKIE_LEN)

@@ -67,6 +67,7 @@ pub enum Protocol {
     Memcached,
     Coap,
     Quic,
+    QuicRetry,
     A2s,
     Sip,
     Radius,
@@ -145,6 +146,7 @@ impl Matching {
             (_, Protocol::Memcached) => memcached::id(reply),
             (_, Protocol::Coap) => coap::id(reply),
             (_, Protocol::Quic) => quic::id(reply),
+            (_, Protocol::QuicRetry) => quic::retry_id(reply),
             (_, Protocol::A2s) => a2s::is_reply(reply).then_some(0),
             (_, Protocol::Sip) => sip::id(reply),
             (_, Protocol::Radius) => radius::id(reply),
@@ -230,6 +232,7 @@ impl Matching {
             (_, Protocol::Memcached) => memcached::answers(request, reply),
             (_, Protocol::Coap) => coap::answers(request, reply),
             (_, Protocol::Quic) => quic::answers(request, reply),
+            (_, Protocol::QuicRetry) => quic::retries(request, reply),
             (_, Protocol::Radius) => radius::answers(request, reply, &requests.secret),
             _ => false,
         }
@@ -275,6 +278,7 @@ impl Matching {
         match self.protocol {
             Protocol::Unknown | Protocol::Quic | Protocol::Ping => None,
             Protocol::A2s | Protocol::Radius | Protocol::Bedrock => None,
+            Protocol::QuicRetry => quic::retry_code(reply),
             Protocol::Sip => sip::code(reply),
             Protocol::Snmp => snmp::code(reply),
             Protocol::Tftp => tftp::code(reply),
@@ -293,6 +297,7 @@ impl Matching {
         match self.protocol {
             Protocol::Unknown | Protocol::Quic | Protocol::Ping | Protocol::Sip => code.to_string(),
             Protocol::A2s | Protocol::Radius | Protocol::Bedrock => code.to_string(),
+            Protocol::QuicRetry => quic::RETRY_ERROR.to_owned(),
             Protocol::Snmp => snmp::code_name(code),
             Protocol::Tftp => tftp::code_name(code),
             Protocol::Dns => dns::code_name(code),

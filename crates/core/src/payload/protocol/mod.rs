@@ -5,10 +5,13 @@
 
 mod a2s;
 mod bedrock;
+mod blocks;
 pub(super) mod coap;
+mod cookie;
 mod dns;
 mod echo;
 mod edns;
+mod follow;
 mod matching;
 mod memcached;
 mod name_file;
@@ -20,13 +23,16 @@ mod snmp;
 mod stun;
 mod tftp;
 
+pub(super) use blocks::{Blocks, acknowledgement_of};
+pub use blocks::{ExchangeProgress, MessageOf};
+pub use cookie::ServerCookie;
 pub use dns::{Dns, Names};
 pub use echo::{PingServer, answer_ping, ping_server, write_ping};
 pub use edns::{CLIENT_COOKIE_LEN, EdnsOptions, Subnet};
+pub(super) use follow::Follow;
 pub(super) use matching::{IdSearch, Rule};
 pub use matching::{Matching, Protocol, Role};
 
-use super::bytes_at::{Abort, BytesAt};
 use super::compile::Compiler;
 use super::field::Piece;
 use super::number::Number;
@@ -52,15 +58,18 @@ pub enum Preset {
     /// Gets of memcached over UDP; the key may have fields: `user{counter:dec6}`.
     Memcached { key: String },
     /// CoAP GET requests, RFC 7252, of a path and query such as `/sensors/temp?unit=c`. If
-    /// confirmable (CON), they request an acknowledgement. A server may acknowledge first and
-    /// repeat its reply, which udperf does not acknowledge.
-    Coap { path: String, confirmable: bool },
+    /// confirmable (CON), they request an acknowledgement. Responses that request one get it. If a
+    /// response has more blocks (RFC 7959), they are requested, too: up to `blocks` in all, which
+    /// is 1 to 64.
+    Coap { path: String, confirmable: bool, blocks: u16 },
     /// A metric for statsd, as a template; it is not answered.
     Statsd(String),
     /// A message for syslog, RFC 5424, as a template; it is not answered.
     Syslog(String),
     /// Requests for the versions of a QUIC server, RFC 8999.
     QuicVn,
+    /// Initial packets of version 1 for QUIC servers that answer with Retry, RFC 9000 §8.1.2.
+    QuicRetry,
     /// A2S_INFO of game servers; if a server replies with a challenge, again with that.
     A2s,
     /// OPTIONS of SIP, RFC 3261, to this URI.
@@ -93,6 +102,7 @@ impl Preset {
             Self::Statsd(_) => ("statsd", Some(8_125), Protocol::Unknown, Rule::None),
             Self::Syslog(_) => ("syslog", Some(514), Protocol::Unknown, Rule::None),
             Self::QuicVn => ("quic-vn", Some(443), Protocol::Quic, own),
+            Self::QuicRetry => ("quic-retry", Some(443), Protocol::QuicRetry, own),
             Self::A2s => ("a2s", Some(27_015), Protocol::A2s, own),
             Self::Sip { .. } => ("sip-options", Some(5_060), Protocol::Sip, own),
             Self::Radius { .. } => ("radius-status", Some(1_812), Protocol::Radius, own),
@@ -110,12 +120,15 @@ impl Preset {
             Self::Ntp => ntp::request(),
             Self::Stun { fingerprint } => stun::request(*fingerprint, seed),
             Self::Memcached { key } => memcached::request(key, seed)?,
-            Self::Coap { path, confirmable } => coap::request(path, *confirmable)?,
+            Self::Coap { path, confirmable, blocks } => {
+                coap::request(path, *confirmable, Blocks::of(path, *blocks).step_bits())?
+            }
             Self::Statsd(line) => template::text(line, seed)?,
             Self::Syslog(message) => {
                 [template::text(SYSLOG, !seed)?, template::text(message, seed)?].concat()
             }
-            Self::QuicVn => quic::request(seed),
+            Self::QuicVn => quic::request(quic::RESERVED, seed),
+            Self::QuicRetry => quic::request(quic::VERSION_1, seed),
             Self::A2s => a2s::request(),
             Self::Sip { uri } => sip::request(uri, seed)?,
             Self::Radius { secret } => {
@@ -131,19 +144,23 @@ impl Preset {
         to.line(&pieces)
     }
 
-    /// The second request, the replies that it follows, and what ends an exchange instead of it.
-    pub(super) fn second(&self) -> Option<(Vec<Piece>, BytesAt, Option<Abort>)> {
-        match self {
+    /// The second request, and what it follows.
+    pub(super) fn second(&self) -> Result<Option<(Vec<Piece>, Follow)>, PayloadError> {
+        Ok(Some(match self {
             Self::A2s => {
                 let (pieces, only_if) = a2s::second();
-                Some((pieces, only_if, None))
+                (pieces, Follow::Once { only_if: Some(only_if), abort: None })
             }
             Self::Tftp { .. } => {
                 let (pieces, only_if, abort) = tftp::second();
-                Some((pieces, only_if, Some(abort)))
+                (pieces, Follow::Once { only_if: Some(only_if), abort: Some(abort) })
             }
-            _ => None,
-        }
+            Self::Coap { path, confirmable, blocks } => {
+                let blocks = Blocks::of(path, *blocks);
+                (coap::request(path, *confirmable, blocks.step_bits())?, Follow::Blocks(blocks))
+            }
+            _ => return Ok(None),
+        }))
     }
 
     /// Whether replies come from another port than requests are sent to.

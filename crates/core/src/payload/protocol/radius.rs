@@ -52,9 +52,10 @@ pub(super) fn id(reply: &[u8]) -> Option<u64> {
 /// the response with the request's authenticator, and of the secret; RFC 2865 section 3.
 #[inline]
 pub(super) fn answers(request: &[u8], reply: &[u8], secret: &[u8]) -> bool {
+    let is_asked = id(reply).is_some_and(|id| request.get(1).copied().map(u64::from) == Some(id));
     let len = Number::Be(2).read(reply, LEN_AT).unwrap_or(0) as usize;
-    let (Some(reply), Some(asked)) =
-        (reply.get(..len.max(HEADER_LEN)), request.get(AUTHENTICATOR_AT..HEADER_LEN))
+    let (true, Some(reply), Some(asked)) =
+        (is_asked, reply.get(..len), request.get(AUTHENTICATOR_AT..HEADER_LEN))
     else {
         return false;
     };
@@ -63,7 +64,7 @@ pub(super) fn answers(request: &[u8], reply: &[u8], secret: &[u8]) -> bool {
     sum.update(asked);
     sum.update(&reply[HEADER_LEN..]);
     sum.update(secret);
-    request.get(1) == reply.get(1) && sum.finalize()[..] == reply[AUTHENTICATOR_AT..HEADER_LEN]
+    sum.finalize()[..] == reply[AUTHENTICATOR_AT..HEADER_LEN]
 }
 
 #[cfg(test)]

@@ -56,6 +56,15 @@ fn composed_lines_are_what_compiled_ones_are() {
 }
 
 #[test]
+fn a_file_of_lines_is_described_without_its_empty_lines() {
+    let spec = lines(b"a\r\n\n{choice:x|y}\nc");
+    for Compiled(requests, _) in [compiled(&spec), composed(&spec).unwrap()] {
+        let input = requests.input.unwrap();
+        assert_eq!((input.format.as_str(), input.records, input.used), ("lines", 3, 3));
+    }
+}
+
+#[test]
 fn any_lines_are_composed_as_they_are_compiled() {
     let tokens = [
         "a",

@@ -5,6 +5,7 @@ mod computed;
 mod dns;
 mod edns;
 mod encapsulation;
+mod hints;
 mod large;
 mod protocols;
 mod rules;
@@ -140,8 +141,12 @@ fn errors_in_fields_have_their_position() {
     let of = |template: &str| error(&text(template)).to_string();
     assert!(of("é {ip}").ends_with("{{ and }} stand for braces themselves"));
     for (template, start) in [
-        ("é {ip}", "'{ip}', character 3, is not a field; fields are {id}"),
-        ("{id:u40be}", "'{id:u40be}', character 1, has no such format; numbers are u8"),
+        ("é {ip}", "'{ip}', character 3, is not a field; did you mean {id}? fields are {id}"),
+        (
+            "{id:u40be}",
+            "'{id:u40be}', character 1, has no such format; did you mean {id:u48be}? numbers are \
+             u8",
+        ),
         ("{random:alnum:0}", "'{random:alnum:0}', character 1, has no such format"),
         ("{time:min}", "'{time:min}', character 1, has no such format"),
         ("ab{id", "the brace at character 3 begins a field without an end"),

@@ -113,7 +113,7 @@ fn memcached_answers_in_one_datagram_or_in_several() {
 #[test]
 fn another_library_reads_coap() {
     let path = format!("/temperature/{}?u=c&x", "p".repeat(255));
-    let of = of(Preset::Coap { path, confirmable: true });
+    let of = of(Preset::Coap { path, confirmable: true, blocks: 1 });
     let request = of.written(0, ID);
     assert_eq!(of.0.id_bits, 64);
     assert_eq!(request[..4], [0x48, 1, 7, 8], "RFC 7252 §3: CON, GET, message id");
@@ -141,7 +141,7 @@ fn another_library_reads_coap() {
     assert_eq!(of.error(&content), None);
     assert_eq!(of.1.short_id_of(&[0x70, 0, 7, 8, 9]), None, "an empty message ends there");
     assert_eq!(of.1.id_of(&request), None, "a request is no reply");
-    let coap = |path: String| preset(Preset::Coap { path, confirmable: false });
+    let coap = |path: String| preset(Preset::Coap { path, confirmable: false, blocks: 1 });
     let long = error(&coap("p".repeat(256)));
     assert!(matches!(long, PayloadError::Size { requested: 256, .. }));
     assert_eq!(compiled(&coap("/".to_owned())).written(0, 0)[0], 0x58);
@@ -165,6 +165,18 @@ fn quic_exchanges_connection_ids() {
     assert!(!of.matches(1, ID, &reply), "another source");
     assert!(!of.matches(0, ID, &reply[..23]) && !of.matches(0, ID, &reply[..25]));
     assert_eq!(of.1.id_of(&request), None);
+}
+
+#[test]
+fn descriptions_do_not_have_secrets_but_differ_by_key() {
+    let memcached = |key: &str| preset(Preset::Memcached { key: key.to_owned() }).to_string();
+    let radius = preset(Preset::Radius { secret: "plugh".to_owned() }).to_string();
+    let (community, oid) = ("plugh".to_owned(), "1.3.6.1".to_owned());
+    let snmp = preset(Preset::Snmp { community, oid }).to_string();
+    for shown in [memcached("plugh"), radius, snmp] {
+        assert!(!shown.contains("plugh"), "{shown}");
+    }
+    assert_ne!(memcached("plugh"), memcached("xyzzy"));
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Second requests with fields of the first reply, and the presets of game servers, SIP, SNMP and
 //! TFTP, byte by byte.
 
+use coap_lite::{CoapOption, Packet};
+
+use crate::payload::{ExchangeProgress, MessageOf};
+
 use super::*;
 
 const ID: u64 = 0x0102_0304_0506_0708;
@@ -14,7 +18,7 @@ fn both(spec: &Spec) -> (Compiled, SecondRequest) {
 
 fn written(second: &SecondRequest, reply: &[u8], n: u64, id: u64) -> Option<Vec<u8>> {
     let mut slot = vec![0xAA; second.largest()];
-    let len = second.write(reply, n.into(), id, NOW_NS, &mut slot)?;
+    let len = second.write((reply, 0), n.into(), id, NOW_NS, &mut slot)?;
     slot.truncate(len);
     Some(slot)
 }
@@ -31,12 +35,16 @@ fn fields_of_a_reply_are_copied() {
     assert_eq!(first.written(3, 0x4142), b"aAB");
     assert_eq!(written(&second, b"xyz", 3, 0x4142).unwrap(), b"yz|03|AB");
     assert_eq!(written(&second, b"xy", 3, 0), None, "one byte is missing");
-    assert!(second.follows(b"") && !second.is_conditional());
+    assert!(second.follows(b"", 0) && !second.is_conditional());
     // Replies to both have the id where the request has it.
     assert_eq!(second.matching().id_of(b"123456AB"), Some(0x4142));
     let (_, second) = both(&with_then("{id}", "00 {reply@0:1} ff", true, Some("41@4")));
     assert_eq!(written(&second, b"z", 0, 0).unwrap(), b"\0z\xFF");
-    assert!(second.follows(b"????A?") && !second.follows(b"????") && !second.follows(b"?????A"));
+    assert!(
+        second.follows(b"????A?", 0)
+            && !second.follows(b"????", 0)
+            && !second.follows(b"?????A", 0)
+    );
     assert_eq!(second.matching().id_of(b"0000000007"), Some(7), "as in the first request");
 }
 
@@ -51,6 +59,56 @@ fn ids_fit_both_requests() {
 }
 
 #[test]
+fn another_library_reads_the_requests_for_blocks() {
+    for (path, len) in [("big", 4), ("big?a", 6), ("/", 0)] {
+        let (path, confirmable) = (path.to_owned(), true);
+        let (first, second) = both(&preset(Preset::Coap { path, confirmable, blocks: 4 }));
+        let request = first.written(0, ID);
+        assert_eq!(request.len(), 12 + len);
+        assert_eq!(request[2..4], [0x1C, 0x20], "two bits tell four requests apart");
+        let reply = |kind: u8, block: &[u8]| {
+            let head = [kind | 8, 0x45, 0x1C, 0x20];
+            let option = [0xD0 | block.len() as u8, 10];
+            [&head[..], &ID.to_be_bytes(), &option, block, b"\xFFx"].concat()
+        };
+        for (block, next) in [(&[0x0E][..], &[0x16][..]), (&[0xFE], &[1, 0x06]), (&[], &[0x10])] {
+            let reply = reply(0x60, block);
+            assert_eq!(second.follows(&reply, 0), !block.is_empty());
+            let asked = written(&second, &reply, 0, ID).unwrap();
+            let packet = Packet::from_bytes(&asked).unwrap();
+            assert_eq!(packet.header.message_id, 0x1C21);
+            assert_eq!(packet.get_token(), ID.to_be_bytes());
+            let found = packet.get_option(CoapOption::Block2).unwrap();
+            assert_eq!(found.iter().map(|value| &value[..]).collect::<Vec<_>>(), [next]);
+            let at_end = asked.len() - next.len() - if len == 0 { 2 } else { 1 };
+            assert_eq!(asked[4..at_end], request[4..], "the same options precede it");
+        }
+        assert!(!second.follows(&reply(0x60, &[0x06]), 0), "the last block");
+        assert!(!second.follows(&reply(0x60, &[0x0E]), 3), "as many as requested");
+        assert!(!second.follows(&reply(0x60, &[0x0F]), 0), "a reserved size");
+        let messages = second.messages().unwrap();
+        let answer = messages.acknowledgement_of(&reply(0x40, &[0x0E]));
+        assert_eq!(answer, Some([0x60, 0, 0x1C, 0x20]));
+        assert_eq!(messages.acknowledgement_of(&reply(0x50, &[0x0E])), None);
+        let (start, after) = (ExchangeProgress::default(), second.after(&reply(0x60, &[0x0E]), 0));
+        for (message, progress, expected) in [
+            (reply(0x60, &[0x0E]), start, MessageOf::Latest),
+            (reply(0x60, &[0x0E]), after, MessageOf::Earlier),
+            (reply(0x50, &[0x0E]), after, MessageOf::Earlier),
+            (reply(0x50, &[0x16]), after, MessageOf::Latest),
+            (reply(0x50, &[0x15]), after, MessageOf::Earlier),
+            (reply(0x50, &[0x16]), start, MessageOf::Other),
+            (vec![0x60, 0, 0x1C, 0x21], after, MessageOf::Latest),
+            (vec![0x70, 0, 0x1C, 0x20], after, MessageOf::Earlier),
+            (vec![0x60, 0, 0x1C, 0x22], after, MessageOf::Other),
+            (vec![0x60, 0, 0x2C, 0x21], after, MessageOf::Other),
+        ] {
+            assert_eq!(messages.place(&message, ID, progress), expected, "{message:02x?}");
+        }
+    }
+}
+
+#[test]
 fn second_requests_that_cannot_be_matched_are_refused() {
     let error = |spec: &Spec| {
         let (mut requests, mut matching) = spec.compile(SEED).unwrap();
@@ -60,6 +118,17 @@ fn second_requests_that_cannot_be_matched_are_refused() {
     assert_eq!(error(&with_then("a", "{id}", false, Some("41@0"))), PayloadError::SecondId);
     let echo = Spec { rule: MatchRule::Echo, ..with_then("{id}", "b", false, None) };
     assert_eq!(error(&echo), PayloadError::ThenRule { rule: "echo".to_owned() });
+    // A preset has its second request from the protocol, not from --then.
+    let coap = Preset::Coap { path: "a".to_owned(), confirmable: true, blocks: 4 };
+    for (preset, rule) in [
+        (coap.clone(), MatchRule::Any),
+        (coap.clone(), MatchRule::None),
+        (coap, MatchRule::Echo),
+        (Preset::A2s, MatchRule::None),
+    ] {
+        let text = error(&Spec { rule, ..super::preset(preset) }).to_string();
+        assert!(text.contains("omit --match") && !text.contains("--then"), "{text}");
+    }
     let unknown = with_then("{id}", "ab{reply@1}", false, None);
     assert!(matches!(error(&unknown), PayloadError::Field { column: 3, .. }));
     assert_eq!(super::error(&text("{reply@0:1}")), PayloadError::EarlyReply);
@@ -74,7 +143,7 @@ fn a2s_returns_the_challenge() {
     let request = b"\xFF\xFF\xFF\xFFTSource Engine Query\0";
     assert_eq!(first.written(0, ID), request);
     let challenge = b"\xFF\xFF\xFF\xFFA\x0b\x8d\xfe\x37";
-    assert!(first.1.by_order() && second.follows(challenge));
+    assert!(first.1.by_order() && second.follows(challenge, 0));
     let expected = [&request[..], b"\x0b\x8d\xfe\x37"].concat();
     assert_eq!(written(&second, challenge, 0, ID).unwrap(), expected);
     assert_eq!(written(&second, &challenge[..8], 0, ID), None);
@@ -86,7 +155,7 @@ fn a2s_returns_the_challenge() {
         (b"\xFF\xFF\xFF\xFF", false),
     ] {
         assert_eq!(first.1.id_of(reply), is_reply.then_some(0));
-        assert!(!second.follows(reply));
+        assert!(!second.follows(reply, 0));
     }
 }
 
@@ -97,9 +166,9 @@ fn tftp_acknowledges_the_last_block_and_ends_longer_transfers() {
     let data = |len| [&b"\0\x03\0\x01"[..], &vec![7; len]].concat();
     assert_eq!(written(&second, &data(511), 0, ID).unwrap(), b"\0\x04\0\x01");
     assert_eq!(written(&second, &data(512), 0, ID).unwrap(), b"\0\x05\0\0first block read\0");
-    assert!(second.follows(&data(0)) && !second.matching().expects_reply());
+    assert!(second.follows(&data(0), 0) && !second.matching().expects_reply());
     let not_found = b"\0\x05\0\x01File not found\0";
-    assert!(!second.follows(not_found));
+    assert!(!second.follows(not_found, 0));
     assert_eq!(first.error(not_found).unwrap(), "file not found");
     for (reply, is_reply) in [
         (&data(3)[..], true),

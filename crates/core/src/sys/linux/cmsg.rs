@@ -10,6 +10,10 @@ use crate::sys::LocalAddr;
 // SAFETY: only arithmetic.
 const HEAD: usize = unsafe { libc::CMSG_LEN(0) } as usize;
 
+/// Alignment of messages: that of a long (`CMSG_ALIGN`, include/linux/socket.h). In musl, `struct
+/// cmsghdr` has a smaller one.
+const ALIGN: usize = size_of::<libc::c_long>();
+
 /// A buffer for control messages, aligned as `struct cmsghdr` requires.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
@@ -82,7 +86,7 @@ impl<'a> Iterator for ControlMessages<'a> {
         #[allow(clippy::unnecessary_cast)]
         let len = header.cmsg_len as usize;
         let data = self.0.get(HEAD..len)?;
-        self.0 = self.0.get(len.next_multiple_of(align_of::<libc::cmsghdr>())..).unwrap_or(&[]);
+        self.0 = self.0.get(len.next_multiple_of(ALIGN)..).unwrap_or(&[]);
         Some(ControlMessage { kind: (header.cmsg_level, header.cmsg_type), data })
     }
 }

@@ -137,7 +137,7 @@ pub fn take_send_stamp(socket: &impl AsFd) -> Option<u64> {
         let (at, most) = (headers.as_mut_ptr(), ENTRIES as libc::c_uint);
         // SAFETY: each header only points to its own control buffer, writable for this length; both
         // outlive the call.
-        let read = unsafe { libc::recvmmsg(fd, at, most, flags, std::ptr::null_mut()) };
+        let read = unsafe { libc::recvmmsg(fd, at, most, flags as _, std::ptr::null_mut()) };
         let read = usize::try_from(read).unwrap_or(0);
         let entries = headers[..read].iter().zip(&controls);
         // The type of this length differs between C libraries.

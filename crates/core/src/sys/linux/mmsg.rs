@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use super::cmsg::{Addr, Control, Metadata, NO_ADDR, address_of, write_addr};
 use crate::sys::stable_memory::StableSlice;
@@ -63,18 +63,39 @@ impl SendBatch {
         socket: &impl AsFd,
         payloads: impl Iterator<Item = &'a [u8]>,
     ) -> io::Result<usize> {
+        let count = self.fill_headers(payloads);
+        let fd = socket.as_fd().as_raw_fd();
+        // SAFETY: the first `count` headers point to iovecs of this batch, which live as long as
+        // it; these point to the payloads, which are borrowed for this call and only read.
+        let sent = unsafe { sendmmsg(fd, self.messages.start(), count) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Points the headers to the payloads; returns their number.
+    #[inline]
+    fn fill_headers<'a>(&mut self, payloads: impl Iterator<Item = &'a [u8]>) -> libc::c_uint {
         let mut count = 0;
         for (iovec, payload) in self.iovecs.iter_mut().zip(payloads) {
             iovec.iov_base = payload.as_ptr().cast_mut().cast();
             iovec.iov_len = payload.len();
             count += 1;
         }
-        let fd = socket.as_fd().as_raw_fd();
-        // SAFETY: the first `count` headers point to iovecs of this batch, which live as long as
-        // it; these point to the payloads, which are borrowed for this call and only read.
-        let sent = unsafe { libc::sendmmsg(fd, self.messages.start(), count, 0) };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        count
     }
+}
+
+/// sendmmsg(2) by its number: the function of this name in musl makes a system call per message.
+///
+/// # Safety
+/// `messages` points to `count` headers, with valid pointers and lengths.
+#[inline]
+pub(super) unsafe fn sendmmsg(
+    fd: RawFd,
+    messages: *mut libc::mmsghdr,
+    count: libc::c_uint,
+) -> libc::c_long {
+    // SAFETY: the caller's; the kernel only writes the number of sent bytes into each header.
+    unsafe { libc::syscall(libc::SYS_sendmmsg, fd, messages, count, 0) }
 }
 
 /// The headers and buffers of one recvmmsg(2).
@@ -134,7 +155,7 @@ impl RecvBatch {
         for message in &mut self.messages[..self.received] {
             let header = &mut message.msg_hdr;
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            header.msg_controllen = self.control_len;
+            header.msg_controllen = self.control_len as _;
         }
         self.received = 0;
     }
@@ -148,7 +169,7 @@ impl RecvBatch {
         // SAFETY: all headers point to iovecs, addresses, controls and bytes that live as long as
         // this batch, with their lengths; nothing borrows them during the call.
         let received =
-            unsafe { libc::recvmmsg(fd, messages, slots, libc::MSG_DONTWAIT, no_timeout) };
+            unsafe { libc::recvmmsg(fd, messages, slots, libc::MSG_DONTWAIT as _, no_timeout) };
         self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         Ok(self.received)
     }
@@ -229,9 +250,56 @@ fn parse_metadata(header: &libc::msghdr, control: &Control<CONTROL_LEN>) -> Meta
     if len == 0 { Metadata::default() } else { Metadata::parse(&control.0[..len.min(CONTROL_LEN)]) }
 }
 
+/// Reads the payload, the address and the control messages of a header like sendmmsg(2), so that
+/// Miri can check [`StableSlice`].
+///
+/// # Safety
+/// The pointers of the header are valid, or null with a length of 0.
+#[cfg(test)]
+pub(super) unsafe fn read_as_kernel(
+    header: *const libc::msghdr,
+) -> (Vec<u8>, Option<SocketAddr>, Vec<u8>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let header = &*header;
+        let iovec = &*header.msg_iov;
+        let payload = std::slice::from_raw_parts(iovec.iov_base.cast::<u8>(), iovec.iov_len);
+        let to = header.msg_name.cast::<Addr>();
+        // The type of this length differs between C libraries.
+        #[allow(clippy::unnecessary_cast)]
+        let len = header.msg_controllen as usize;
+        let control = match len {
+            0 => &[],
+            len => std::slice::from_raw_parts(header.msg_control.cast::<u8>(), len),
+        };
+        let to = (!to.is_null()).then(|| address_of(&(*to).0)).flatten();
+        (payload.to_vec(), to, control.to_vec())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_to_send_stay_valid_after_moves() {
+        for to in [None, Some("127.0.0.1:7"), Some("[::1]:7")] {
+            let to = to.map(|to| to.parse().unwrap());
+            let mut batch = SendBatch::new(2, to);
+            for payloads in [&[&b"abcd"[..], b"xyz", b"beyond"][..], &[b""]] {
+                let count = batch.fill_headers(payloads.iter().copied());
+                assert_eq!(count as usize, payloads.len().min(2));
+                let moved = Box::new(batch);
+                for (slot, payload) in payloads.iter().take(2).enumerate() {
+                    // SAFETY: the payloads and the batch live.
+                    let read =
+                        unsafe { read_as_kernel(&raw const (*moved.messages.at(slot)).msg_hdr) };
+                    assert_eq!(read, (payload.to_vec(), to, Vec::new()));
+                }
+                batch = *moved;
+            }
+        }
+    }
 
     /// Writes to the headers like recvmmsg(2), so that Miri can check [`StableSlice`].
     fn write_as_kernel(batch: &mut RecvBatch, payloads: &[&[u8]]) {

@@ -9,6 +9,7 @@ mod network;
 mod reply;
 mod rtnetlink;
 mod socket;
+mod stall;
 mod thread;
 
 pub use std::os::fd::AsFd as Handle;
@@ -19,6 +20,7 @@ pub use mmsg::{RecvBatch, SendBatch};
 pub use network::{device_stack, neighbour_unresolved, next_hop, qdisc_drops};
 pub use reply::ReplyBatch;
 pub use socket::*;
+pub use stall::ThreadStall;
 pub use thread::*;
 
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {

@@ -22,6 +22,9 @@ const INDEX_AT: usize = 4;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
+/// `RTA_VIA` of `include/uapi/linux/rtnetlink.h`; libc lacks it on some targets.
+const RTA_VIA: u16 = 18;
+
 /// `TCA_STATS_QUEUE`, and the offset of its drops; `include/uapi/linux/gen_stats.h`.
 const STATS_QUEUE: u16 = 3;
 const DROPS_AT: usize = 8;
@@ -226,7 +229,7 @@ fn route(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
     for (kind, value) in attributes(answer.get(ROUTE_LEN..)?) {
         match kind {
             libc::RTA_GATEWAY => hop = address(value)?,
-            libc::RTA_VIA => hop = address(value.get(VIA_ADDRESS_AT..)?)?,
+            RTA_VIA => hop = address(value.get(VIA_ADDRESS_AT..)?)?,
             libc::RTA_OIF => device = u32_at(value, 0),
             _ => {}
         }

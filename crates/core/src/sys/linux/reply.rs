@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::check;
 use super::cmsg::{Addr, Control, NO_ADDR, in_addr, write_addr};
-use super::mmsg::{EMPTY, NO_IOVEC};
+use super::mmsg::{EMPTY, NO_IOVEC, sendmmsg};
 use crate::sys::stable_memory::StableSlice;
 use crate::sys::{LocalAddr, Reply};
 
@@ -57,7 +57,7 @@ impl ReplyBatch {
         // SAFETY: the first `count` headers point to iovecs, addresses and controls of this batch,
         // which live as long as it; the iovecs point to the payloads, which are borrowed for this
         // call and only read.
-        let sent = unsafe { libc::sendmmsg(fd, self.messages.start(), count as _, 0) };
+        let sent = unsafe { sendmmsg(fd, self.messages.start(), count as _) };
         let sent = usize::try_from(sent).map_err(|_| io::Error::last_os_error())?;
         Ok((count, sent))
     }
@@ -91,7 +91,7 @@ impl ReplyBatch {
             iovec.iov_base = reply.payload.as_ptr().cast_mut().cast();
             iovec.iov_len = reply.payload.len();
             message.msg_hdr.msg_namelen = write_addr(addr, reply.to);
-            message.msg_hdr.msg_controllen = write_control(control, &reply);
+            message.msg_hdr.msg_controllen = write_control(control, &reply) as _;
             count += 1;
         }
         count
@@ -126,4 +126,39 @@ fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize
         };
     }
     len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mmsg::read_as_kernel;
+    use super::*;
+
+    #[test]
+    fn headers_of_replies_stay_valid_after_moves() {
+        let mut batch = ReplyBatch::new(2);
+        let v4 = Some(LocalAddr { ip: "127.0.0.9".parse().unwrap(), device: 0 });
+        let v6 = Some(LocalAddr { ip: "::1".parse().unwrap(), device: 3 });
+        let mapped = "[::ffff:127.0.0.1]:9";
+        // Bytes of control messages: a segment size has 24, in_pktinfo 32, in6_pktinfo 40.
+        for (to, local, segment, control) in [
+            ("127.0.0.1:9", v4, 4, 32),
+            ("127.0.0.1:9", None, 4, 0),
+            ("127.0.0.1:9", v4, 2, 24 + 32),
+            ("[::1]:9", v6, 2, 24 + 40),
+            (mapped, v4, 4, 40),
+        ] {
+            let to: SocketAddr = to.parse().unwrap();
+            let reply = |payload: &'static [u8]| Reply { payload, segment, to, local };
+            let count =
+                batch.fill_headers([b"abcd", b"wxyz", b"none"].map(|one| reply(one)).into_iter());
+            assert_eq!(count, 2);
+            let moved = Box::new(batch);
+            for (number, payload) in [b"abcd", b"wxyz"].into_iter().enumerate() {
+                // SAFETY: the payloads and the batch live.
+                let read = unsafe { read_as_kernel(moved.header(number)) };
+                assert_eq!((&read.0[..], read.1, read.2.len()), (&payload[..], Some(to), control));
+            }
+            batch = *moved;
+        }
+    }
 }

@@ -3,10 +3,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use socket2::{SockAddr, SockAddrStorage};
+use socket2::{Protocol, SockAddr, SockAddrStorage, Socket};
 
 use super::check;
 use super::cmsg::Data;
@@ -288,4 +289,46 @@ pub fn attach_steering(socket: &impl AsFd, program: &[Instruction]) -> io::Resul
     let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
     // It points to `len` instructions, which outlive the call; the kernel copies them.
     set(socket, (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF), &program)
+}
+
+/// The first file that a service manager passes (`SD_LISTEN_FDS_START`, sd_listen_fds(3)).
+const FIRST_PASSED: RawFd = 3;
+
+/// Takes the sockets that a service manager passed to this process (sd_listen_fds(3)), the first
+/// time; later calls return none.
+pub fn passed_sockets() -> io::Result<Vec<Socket>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let word = |name| std::env::var_os(name);
+    // The variables may be inherited from a process that they were meant for.
+    let is_meant = word("LISTEN_PID").is_some_and(|pid| *pid == *std::process::id().to_string());
+    if !is_meant || TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let Some(count) = word("LISTEN_FDS") else { return Ok(Vec::new()) };
+    // Otherwise the ports would be others than those of the service manager.
+    let count = count.to_str().and_then(|count| count.parse::<u16>().ok());
+    let count = usize::from(count.ok_or(io::ErrorKind::InvalidInput)?);
+    let take = |fd| {
+        // SAFETY: fcntl(2) touches no memory, and fails if the file is not open.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        // SAFETY: the file is open, and was opened for this function alone, which runs once.
+        Ok(Socket::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+    };
+    (FIRST_PASSED..).take(count).map(take).collect()
+}
+
+/// Whether both are one socket of the kernel (`SO_COOKIE`, Linux 4.12).
+pub fn is_same_socket(one: &Socket, other: &Socket) -> bool {
+    let cookies = [one, other].map(|socket| socket.cookie().ok());
+    cookies[0].is_some() && cookies[0] == cookies[1]
+}
+
+/// Whether its protocol is UDP; others have datagrams, too.
+pub fn is_udp(socket: &Socket) -> bool {
+    socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::UDP))
+}
+
+/// Whether it shares its port, see [`set_reuse_port`].
+pub fn has_reuse_port(socket: &Socket) -> bool {
+    socket.reuse_port().unwrap_or(false)
 }

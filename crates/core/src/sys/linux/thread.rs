@@ -50,7 +50,7 @@ pub fn wait_writable(of: &impl AsRawFd, most_ns: u64) -> bool {
 
 const fn timespec(ns: u64) -> libc::timespec {
     libc::timespec {
-        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_sec: (ns / 1_000_000_000) as _,
         tv_nsec: (ns % 1_000_000_000) as libc::c_long,
     }
 }

@@ -128,7 +128,12 @@ impl<'a> Columns<'a> {
             self.add_share("missed", ColumnGroup::Speed, missed);
         }
         if table.has_requests {
-            self.add_figure("CPU", |row| tx_cpu(row).map(|share| format!("{}%", whole(share))));
+            let percent = |share| format!("{}%", whole(share));
+            self.add_figure("CPU", |row| tx_cpu(row).map(percent));
+            let watched = table.rows.iter().flat_map(|row| &row.speed);
+            if watched.clone().any(|cell| cell.server.is_some()) {
+                self.add_figure("server CPU", |row| median(&row.speed, server_cpu).map(percent));
+            }
         } else {
             self.add_figure("CPU tx/rx", cpu);
         }
@@ -207,6 +212,10 @@ fn share(median_and_worst: Shares, styler: Styler) -> String {
 
 fn tx_cpu(row: &Row<'_>) -> Option<f64> {
     median(&row.speed, |cell| cpu_share(cell, cell.tx.cpu_ns))
+}
+
+fn server_cpu(cell: &Cell) -> Option<f64> {
+    cell.server?.cpu_share(cell.elapsed_ns)
 }
 
 fn cpu(row: &Row<'_>) -> Option<String> {

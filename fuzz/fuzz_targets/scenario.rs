@@ -1,0 +1,11 @@
+//! Scenario files.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../tests/fuzz_smoke/stored.rs"]
+mod stored;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    stored::scenario(bytes);
+});

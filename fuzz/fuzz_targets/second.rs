@@ -1,0 +1,11 @@
+//! Second requests of exchanges, after any reply.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../tests/fuzz_smoke/payload.rs"]
+mod payload;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    payload::second(bytes);
+});

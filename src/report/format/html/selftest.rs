@@ -1,0 +1,19 @@
+//! The page of `selftest`.
+
+use super::{draw_grid, element, page, run};
+use crate::document::SelftestDocument;
+use crate::report::format::text::{selftest_grid, selftest_title, selftest_verdict};
+
+pub(in crate::report::format) fn selftest(document: &SelftestDocument) -> String {
+    let (title, (ok, verdict)) = (selftest_title(document), selftest_verdict(document));
+    let tag = match ok {
+        Some(true) => "p class=\"valid\"",
+        Some(false) => "p class=\"invalid\"",
+        None => "p class=\"doubt\"",
+    };
+    let mut body = element("h1", &title) + &element(tag, &verdict);
+    body += &format!("<section>\n{}</section>\n", draw_grid(&selftest_grid(document)));
+    let head = &document.head;
+    body += &run((&head.started_at, &head.host, &head.tool), &[], &head.command);
+    page(&title, &body)
+}

@@ -1,4 +1,4 @@
-//! Matches the cells of two sides.
+//! Matches the cells of two sides, and the steps of scenario files that they are of.
 
 use crate::document::{Cell, Report};
 

@@ -1,4 +1,5 @@
-//! Reads stored runs from a file, or from a folder and its subfolders.
+//! Reads stored runs, also those in results of scenario files, from a file, or from a folder and
+//! its subfolders.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! Measures a cell through a relay, with the code that measures every cell.
+//! Measures a cell through a relay, with the code that measures every cell, and alters what was
+//! measured where a deliberate fault is asked for.
 
 use std::cell::Cell as Shared;
 use std::sync::Arc;

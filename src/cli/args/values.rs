@@ -1,4 +1,4 @@
-//! Parsers of values that are one of some words.
+//! Parsers of values that are one of some words, or any word, of which shells complete some.
 
 use std::ffi::OsStr;
 

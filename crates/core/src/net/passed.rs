@@ -1,4 +1,5 @@
-//! Sockets that a service manager has bound for this process (systemd.socket(5)).
+//! Sockets that a service manager has bound for this process (`LISTEN_FDS` of sd_listen_fds(3),
+//! systemd.socket(5)).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Cookies of DNS servers, RFC 7873: a client sends back the latest one.
+//! The cookie in a reply of a DNS server, RFC 7873: a client sends back the latest one.
 
 use super::dns::{HEADER_LEN, KIND_LEN, name_end, opt_data};
 use super::edns::{

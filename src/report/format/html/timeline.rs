@@ -86,7 +86,9 @@ impl Panel {
         counts: impl Iterator<Item = Option<u64>>,
     ) -> Self {
         let rate = |(one, count): (&Interval, _)| Some(share(count, length_ns(one))? * 1e9);
-        Self::from_zero(label, intervals.iter().zip(counts).map(rate).collect(), unit.show(), 1.0)
+        let rates = intervals.iter().zip(counts).map(rate).collect();
+        // The margin of ticks is narrow.
+        Self { show: unit.show(), ..Self::from_zero(label, rates, unit.show_short(), 1.0) }
     }
 
     /// Shares of datagrams.

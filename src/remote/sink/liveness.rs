@@ -11,6 +11,17 @@ const GRACE: Nanos = Nanos::from_millis(2_000);
 /// The largest clock correction in ns. Arbitrary: 200 ppm of drift, a lot, take an hour for it.
 const MAX_SHIFT_NS: u64 = 1_000_000_000;
 
+/// What the workers of the running phase share.
+#[derive(Debug)]
+pub(super) struct RunningCounts {
+    pub(super) senders: Arc<PhaseState>,
+    pub(super) receivers: Arc<PhaseState>,
+    pub(super) is_measured: bool,
+    /// Whether the client sends, too. It orders another phase if the answer to its order comes too
+    /// late, and sends nothing in this one.
+    pub(super) client_sends: bool,
+}
+
 /// State of a session that its thread and the event loop share.
 #[derive(Debug)]
 pub(super) struct Liveness {
@@ -19,8 +30,7 @@ pub(super) struct Liveness {
     pub(super) unreachable: bool,
     /// The end of the running phase; zero if no phase runs, or its end is unknown.
     pub(super) busy_until: Nanos,
-    /// The senders and the receivers of the running phase, and whether it is measured.
-    pub(super) running: Option<([Arc<PhaseState>; 2], bool)>,
+    pub(super) running: Option<RunningCounts>,
     /// Datagrams sent to the client, and received from it, in cells that have ended.
     pub(super) counted: [u64; 2],
     /// Lost in those cells, as far as that is known.
@@ -53,20 +63,25 @@ impl Liveness {
     }
 
     /// Datagrams sent to the client, and received from it, so far; of the running phase only with
-    /// intervals.
+    /// intervals, and once it is certain that the client takes part.
     pub(super) fn totals(&self) -> [u64; 2] {
         let [sent, received] = self.counted;
-        let Some(([senders, receivers], true)) = &self.running else { return self.counted };
-        let ([more_sent, _], [_, more_received]) = (senders.totals(), receivers.totals());
-        [sent.saturating_add(more_sent), received.saturating_add(more_received)]
+        let running = self.running.as_ref().filter(|running| running.is_measured);
+        let more = running.map(|one| (one, one.senders.totals()[0], one.receivers.totals()[1]));
+        match more {
+            Some((one, more_sent, more_received)) if more_received > 0 || !one.client_sends => {
+                [sent.saturating_add(more_sent), received.saturating_add(more_received)]
+            }
+            _ => self.counted,
+        }
     }
 
     /// Applies a clock correction. Implausibly large ones are ignored.
     pub(super) fn shift(&self, by_ns: i64) {
-        if let Some(([_, receivers], _)) = &self.running
+        if let Some(running) = &self.running
             && by_ns.unsigned_abs() <= MAX_SHIFT_NS
         {
-            receivers.shift(by_ns);
+            running.receivers.shift(by_ns);
         }
     }
 }
@@ -74,6 +89,36 @@ impl Liveness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::{Count, IntervalRecorder};
+    use crate::plan::{Limit, WorkerLoad};
+
+    #[test]
+    fn what_a_client_may_not_take_part_in_does_not_count_yet() {
+        let state = || {
+            let state = PhaseState::new(Arc::default(), 1);
+            let time = Limit::Time(Nanos::from_millis(100));
+            state.with_intervals(Some(Nanos::from_millis(10)), time, WorkerLoad::FlatOut)
+        };
+        let (senders, receivers) = (state(), state());
+        let count = |recorder: Option<IntervalRecorder>, what| {
+            recorder.unwrap().count(Nanos(1), what, 3);
+        };
+        count(senders.tx_intervals(0), Count::Sent);
+        let mut liveness = Liveness { counted: [10, 20], ..Liveness::at(Nanos(5)) };
+        let running = |is_measured, client_sends| {
+            let (senders, receivers) = (Arc::clone(&senders), Arc::clone(&receivers));
+            Some(RunningCounts { senders, receivers, is_measured, client_sends })
+        };
+        for (is_measured, client_sends, totals) in
+            [(false, false, [10, 20]), (true, true, [10, 20]), (true, false, [13, 20])]
+        {
+            liveness.running = running(is_measured, client_sends);
+            assert_eq!(liveness.totals(), totals, "{is_measured} {client_sends}");
+        }
+        count(receivers.rx_intervals(0), Count::Received);
+        liveness.running = running(true, true);
+        assert_eq!(liveness.totals(), [13, 23]);
+    }
 
     #[test]
     fn only_a_silent_client_is_lost() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::SinkOptions;
 use super::budget::Budget;
 use super::cell::{Outcome, SinkCell};
-use super::liveness::Liveness;
+use super::liveness::{Liveness, RunningCounts};
 use crate::clock::Clock;
 use crate::document::Device;
 use crate::host::HostFacts;
@@ -192,8 +192,12 @@ impl SinkSession {
         let response = cell.start(order)?;
         if let Some((phase, _)) = &cell.phase {
             let mut liveness = lock(&self.liveness);
-            let senders = Arc::clone(&phase.tx.control);
-            liveness.running = Some(([senders, Arc::clone(&phase.rx)], order.is_measured));
+            liveness.running = Some(RunningCounts {
+                senders: Arc::clone(&phase.tx.control),
+                receivers: Arc::clone(&phase.rx),
+                is_measured: order.is_measured,
+                client_sends: cell.spec.forward,
+            });
             if let Limit::Time(time) = order.limit {
                 liveness.busy_until = order.epoch + time;
             }

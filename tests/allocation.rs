@@ -199,6 +199,7 @@ fn echo_allocations(engine: EchoKind, delay: Option<Nanos>, count: u64) -> u64 {
         threads: 1,
         cores: Vec::new(),
         wait: WaitKind::Epoll,
+        realtime: false,
         delay,
         drop: Some(DropRule::Every(2)),
         seed: 1,
@@ -392,8 +393,15 @@ fn the_receive_loop_allocates_nothing() {
         probe.start(1, paced, Nanos::ZERO);
         let (clock, epoch) = (Clock::Monotonic, Clock::Monotonic.now());
         let drops = Drops::default();
-        let mut job =
-            ReceiveJob { clock, epoch, worker: 0, drops, meter: Meter::default(), at_close: None };
+        let mut job = ReceiveJob {
+            clock,
+            epoch,
+            worker: 0,
+            drops,
+            rings: None,
+            meter: Meter::default(),
+            at_close: None,
+        };
         control.sender_done(0, Nanos(1), COUNT);
         let mut waiter = Waiter::new(Waiter::EPOLL, Interest::READABLE).unwrap();
         let before = BY_THIS_THREAD.get();

@@ -99,6 +99,7 @@ fn an_echo_server_answers_on_every_system() {
             threads: 1,
             cores: Vec::new(),
             wait: WaitKind::Hybrid,
+            realtime: false,
             delay,
             drop: Some(DropRule::Every(3)),
             seed: 1,

@@ -18,6 +18,15 @@ fn uring() {
     }
 }
 
+/// Sets `cfg(udperf_xdp)` likewise; AF_XDP needs no structures of a crate.
+fn xdp() {
+    let is_linux = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
+    let portable = env::var_os("CARGO_CFG_UDPERF_PORTABLE").is_some();
+    if is_linux && !portable && env::var_os("CARGO_FEATURE_XDP").is_some() {
+        println!("cargo::rustc-cfg=udperf_xdp");
+    }
+}
+
 /// Sets `cfg(udperf_unix)` where there are AF_UNIX datagram sockets.
 fn unix() {
     let portable = env::var_os("CARGO_CFG_UDPERF_PORTABLE").is_some();
@@ -29,5 +38,6 @@ fn unix() {
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     uring();
+    xdp();
     unix();
 }

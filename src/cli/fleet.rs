@@ -18,7 +18,7 @@ use crate::fleet::{
     self, FleetCommand, FleetError, FleetRunner, Launcher, Leader, MemberCell, MemberHost,
     MemberOrders, Pairing, ProcessGroup, ReceivingMember,
 };
-use crate::plan::{EngineWord, Limit, Member, Scenario};
+use crate::plan::{EngineWord, Limit, Member, Plan, Scenario};
 use crate::run::CellRunner;
 use crate::sys;
 use crate::unit::{PacketRate, Rate};
@@ -272,13 +272,21 @@ impl FleetLeader {
         FleetRunner::new(inner, Rc::clone(&self.leader), Rc::clone(&self.parts))
     }
 
-    /// Makes all members prepare for the cells of this scenario.
+    /// Makes all members prepare for the cells of this plan.
     pub(crate) fn prepare(
         &self,
-        scenario: &Scenario,
+        plan: &Plan,
         fastest: Option<EnginePair>,
     ) -> Result<(), FleetError> {
-        self.leader.borrow_mut().prepare(&self.command(scenario, fastest))
+        let mut command = self.command(&plan.scenario, fastest);
+        // By name: `all` may be other engines on another host, and members know cells by number.
+        command.engines.clear();
+        for engine in plan.cells.iter().map(|cell| cell.engine.to_string()) {
+            if !command.engines.contains(&engine) {
+                command.engines.push(engine);
+            }
+        }
+        self.leader.borrow_mut().prepare(&command)
     }
 
     fn command(&self, scenario: &Scenario, fastest: Option<EnginePair>) -> FleetCommand {

@@ -12,7 +12,7 @@ use super::target::{any, here, is_of_this_host, named, public_address_error};
 use crate::net::{Options, Udp};
 use crate::plan::{
     EngineKind, EnginePair, EngineWord, IpOptions, Limit, Machine, MissingEngine,
-    NARROWEST_INTERVAL, Pinning, PlanError, Route, RxKind, Scenario, Sources, TxKind,
+    NARROWEST_INTERVAL, PaceBy, Pinning, PlanError, Route, RxKind, Scenario, Sources, TxKind,
 };
 use crate::report::format::text::style::distinct;
 use crate::unit::{Nanos, PayloadSize, Rate};
@@ -33,9 +33,8 @@ pub(crate) fn bench(args: &BenchArgs) -> CliResult<Scenario> {
     if args.to_netns.is_none() {
         sources::check(&args.cells, to.unwrap_or(bind), true)?;
     }
-    let to_netns = args.to_netns.clone();
-    let base = Scenario { bind, to, to_netns, port: args.port, ..Scenario::default() };
-    scenario(&args.cells, base)
+    let (to_netns, port) = (args.to_netns.clone(), args.port);
+    scenario(&args.cells, Scenario { bind, to, to_netns, port, ..Scenario::default() })
 }
 
 /// From this process to another; `target`: that one in words.
@@ -202,9 +201,14 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
     let start_stagger = stagger(args.start_stagger.unwrap_or_default(), interval)?;
     Ok(Scenario {
         sizes: if sizes.is_empty() { base.sizes } else { sizes },
-        engines: if args.engines.is_empty() { base.engines } else { args.engines.clone() },
+        engines: if args.engines.is_empty() {
+            default_engines(args, base.engines)
+        } else {
+            args.engines.clone()
+        },
         rates: rates(args, base.rates)?,
         pace: args.pace,
+        pace_by: args.pace_by,
         limit,
         warmup: args.warmup.unwrap_or(base.warmup),
         interval,
@@ -215,15 +219,25 @@ pub(crate) fn scenario(args: &CellArgs, base: Scenario) -> CliResult<Scenario> {
         threads: args.threads,
         pin: args.pin.clone(),
         wait: args.wait,
+        realtime: args.realtime,
         batch: args.batch,
         timestamps: args.timestamps,
         socket_buffer: args.socket_buffer,
         connect: args.connect,
         ip: IpOptions { dscp: args.dscp, ttl: args.ttl, df: args.df, dev },
+        xdp: args.xdp.settings(),
         ports: args.port_range,
         seed: args.seed.unwrap_or(base.seed),
         ..base
     })
+}
+
+/// The default engines; with --pace-by, those that can give each datagram its own departure time.
+fn default_engines(args: &CellArgs, mut engines: Vec<EngineWord>) -> Vec<EngineWord> {
+    if args.pace_by != PaceBy::User {
+        engines.retain(|word| matches!(word, EngineWord::Pair(pair) if pair.tx != TxKind::Gso));
+    }
+    if engines.is_empty() { vec![EngineWord::Pair(EnginePair::BATCH)] } else { engines }
 }
 
 pub(crate) fn one_device(scope: Option<&str>, dev: Option<&str>) -> CliResult<Option<String>> {
@@ -254,15 +268,15 @@ pub(crate) fn resolve_defaults(
     left_out
 }
 
-/// Marks offload as missing with AF_UNIX: it is a feature of UDP.
+/// Marks offload and xdp as missing with AF_UNIX: they are features of UDP and of devices.
 pub(crate) fn without_ip(scenario: &Scenario, machine: &mut Machine) {
     if scenario.unix.is_some() {
-        let offload = [TxKind::Gso.word(), RxKind::Gro.word()];
-        machine.missing.retain(|missing| !offload.contains(&missing.engine.as_str()));
-        machine.missing.extend(offload.map(|engine| MissingEngine {
-            engine: engine.to_owned(),
-            why: "AF_UNIX has no super-packets".to_owned(),
-        }));
+        let offload = [TxKind::Gso.word(), RxKind::Gro.word()].map(|word| (word, "super-packets"));
+        for (engine, lacks) in offload.into_iter().chain([(TxKind::Xdp.word(), "frames")]) {
+            machine.missing.retain(|missing| missing.engine != engine);
+            let why = format!("AF_UNIX has no {lacks}");
+            machine.missing.push(MissingEngine { engine: engine.to_owned(), why });
+        }
     }
 }
 

@@ -76,6 +76,14 @@ pub(crate) const SCENARIO_RESULT: &str = "run";
 /// The steps by name, with their runs if they measured cells.
 fn steps(text: &str) -> Result<Vec<NamedRun>, ReadError> {
     let document: Value = of_kind(text)?;
+    let is_exit = |exit: &Value| exit.as_u64().is_some_and(|exit| exit <= u8::MAX.into());
+    let of_steps = document["steps"].as_array().into_iter().flatten().map(|step| &step["exit"]);
+    // A step that did not run has none.
+    if !is_exit(&document["exit"])
+        || !of_steps.into_iter().all(|exit| exit.is_null() || is_exit(exit))
+    {
+        return Err(ReadError::Damaged("an exit code is not between 0 and 255".to_owned()));
+    }
     let run = |step: &Value| {
         let (name, document) = (step["name"].as_str()?, &step["document"]);
         let has_cells = document["kind"].as_str().is_some_and(|kind| WITH_CELLS.contains(&kind));

@@ -40,6 +40,17 @@ impl Launcher {
         });
         found.find(|launcher| launcher.processes > 1)
     }
+
+    /// Checks that MPI found the processes of this launcher. With the launcher of another MPI
+    /// library, each process is alone.
+    #[cfg(any(feature = "mpi", test))]
+    fn check(self, size: u16) -> Result<(), FleetError> {
+        let Self { name, processes } = self;
+        match u64::from(size) < processes {
+            true => Err(FleetError::OtherLauncher { launcher: name, processes, size }),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Joins the processes that were started with this one; `None` if it is alone.
@@ -50,9 +61,8 @@ pub fn join() -> Result<Option<Rc<dyn ProcessGroup>>, FleetError> {
     let Some(launcher) = Launcher::here() else { return Ok(None) };
     #[cfg(feature = "mpi")]
     {
-        let _ = launcher;
-        let group = super::mpi::MpiGroup::join()?;
-        Ok(Some(Rc::new(group)))
+        let group: Rc<dyn ProcessGroup> = Rc::new(super::mpi::MpiGroup::join()?);
+        launcher.check(group.size()).map(|()| Some(group))
     }
     #[cfg(not(feature = "mpi"))]
     {
@@ -64,6 +74,16 @@ pub fn join() -> Result<Option<Rc<dyn ProcessGroup>>, FleetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refuses_processes_that_mpi_did_not_find() {
+        let launcher = Launcher { name: "srun", processes: 4 };
+        assert!(launcher.check(4).is_ok());
+        let error = launcher.check(1).unwrap_err().to_string();
+        for part in ["srun started 4 processes", "MPI found 1", "--mpi=pmix", "--single"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 
     #[test]
     fn finds_the_launcher_of_several_processes() {

@@ -1,6 +1,6 @@
 //! The leader: gives orders to the members, and decides when all begin.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,8 @@ const LEAD: Nanos = Nanos::from_millis(10);
 pub struct Leader {
     pub(super) group: Rc<dyn ProcessGroup>,
     pub(super) members: Vec<MemberState>,
+    /// Whether a process did not answer in time.
+    has_lost: Cell<bool>,
     /// Which process sends to which; `None`: all send.
     pub(super) pairing: Option<Pairing>,
 }
@@ -61,7 +63,8 @@ impl Leader {
     }
 
     fn join(group: Rc<dyn ProcessGroup>, own: MemberHost) -> Result<Self, FleetError> {
-        let mut leader = Self { members: Vec::new(), group, pairing: None };
+        let (members, has_lost) = (Vec::new(), Cell::new(false));
+        let mut leader = Self { members, has_lost, group, pairing: None };
         leader.members.push(MemberState { host: own, ..MemberState::default() });
         for rank in 1..leader.group.size() {
             let Answer::Joined(host) = leader.answer_soon(rank)? else {
@@ -152,11 +155,14 @@ impl Leader {
     ) -> Result<Answer, FleetError> {
         let begin = Instant::now();
         let received = self.group.receive(rank, &|| begin.elapsed() > most || is_over());
-        read(rank, &received.map_err(|error| self.with_host(error))?)
+        read(rank, &received.map_err(|error| self.note_lost(error))?)
     }
 
-    /// The error with the name of the host, if that is known.
-    fn with_host(&self, error: FleetError) -> FleetError {
+    /// Notes a process that does not answer; the error has the name of its host, if that is known.
+    fn note_lost(&self, error: FleetError) -> FleetError {
+        if matches!(error, FleetError::Silent { .. }) {
+            self.has_lost.set(true);
+        }
         match error {
             FleetError::Silent { rank } if usize::from(rank) < self.members.len() => {
                 let host = self.members[usize::from(rank)].host.hostname.clone();
@@ -178,7 +184,8 @@ impl Leader {
                 send(&*self.group, rank, &Order::Ping)?;
                 let begin = Instant::now();
                 let late = || begin.elapsed() > PATIENCE;
-                let bytes = self.group.receive_at_once(rank, &late)?;
+                let received = self.group.receive_at_once(rank, &late);
+                let bytes = received.map_err(|error| self.note_lost(error))?;
                 let t4_ns = sys::monotonic_ns();
                 let Answer::Pong { received_ns: t2_ns, answered_ns: t3_ns } = read(rank, &bytes)?
                 else {
@@ -194,7 +201,7 @@ impl Leader {
 impl Drop for Leader {
     fn drop(&mut self) {
         self.tell_all(&Order::End);
-        if self.members.iter().any(|member| member.is_lost) {
+        if self.has_lost.get() || self.members.iter().any(|member| member.is_lost) {
             // MPI_Finalize would wait for a lost process. Without it, the launcher ends all others
             // when this one has ended with an error.
             std::mem::forget(Rc::clone(&self.group));

@@ -34,6 +34,12 @@ pub enum FleetError {
          that is meant"
     )]
     NotBuiltIn { launcher: &'static str, processes: u64 },
+    #[error(
+        "{launcher} started {processes} processes, and MPI found {size}: each would run the whole \
+         test; use the mpirun of the MPI library that udperf is built with, or srun --mpi=pmix, or \
+         add --single to run the whole test in each process"
+    )]
+    OtherLauncher { launcher: &'static str, processes: u64, size: u16 },
     #[error("MPI: {0}; test the launcher with udperf fleet-check")]
     Mpi(String),
     #[error("rank {rank} does not answer; its process may have been killed, see the launcher")]

@@ -81,6 +81,9 @@ impl CellRunner for FleetRunner<'_> {
         let new = (!matches!(cell.rate, CellRate::Paced(_))).then_some(load);
         leader.tell(leader.senders(), &Order::Measure { index: index as u32, load: new });
         let start = CommonStart::new(&leader, stop);
+        // The merged result has the intervals of all processes. Those of this process alone would
+        // look like them.
+        let tick: Tick<'_> = &mut |_| tick(None);
         let own = self.inner.measure(plan, cell, load, stop, tick, &start);
         let ended = start.ended.into_inner();
         let time = planned(plan, leader.size());

@@ -154,6 +154,7 @@ pub(crate) fn cell(engine: &str, size: u64, rate: &str, pps: f64) -> Cell {
             gap_outside_stalls: spread(7_400),
             ..Schedule::default()
         }),
+        arrival_gap: paced.then(|| spread(7_900)),
         jitter_ns: Some(1_130),
         stalls: Stalls { rx: Some(StallSum::default()), stolen_ns: Some(0), ..Stalls::default() },
         kernel: Kernel { socket_drops: Some(0), ..Kernel::default() },

@@ -77,7 +77,8 @@ fn summary(run: &ScenarioDocument) -> String {
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
     let parts: Vec<_> = parts.map(|(count, word)| format!("{count} {word}")).collect();
     let steps = counted(run.steps.len() as u64, "step");
-    format!("{} of {steps}; exit code {}", parts.join(", "), run.exit)
+    let result = if parts.is_empty() { steps } else { format!("{} of {steps}", parts.join(", ")) };
+    format!("{result}; exit code {}", run.exit)
 }
 
 fn text(document: &CommandDocument, style: Style) -> String {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::compare::fixture as compared;
+use crate::compare::store::load_with_steps;
 use crate::report::fixture;
 use crate::report::format::{Document, RenderOptions, text::Style};
 use crate::report::schema::{self, read_back};
@@ -71,8 +72,23 @@ fn documents_of_all_kinds_read_back() {
     assert!(error.contains("does not hold"), "{error}");
     damaged["steps"][0]["document"]["kind"] = "sink".into();
     assert!(read(&damaged).unwrap().is_err());
+    // Reading it for a comparison checks the exit codes, too.
+    for place in ["/exit", "/steps/1/exit"] {
+        let mut damaged = value.clone();
+        *damaged.pointer_mut(place).unwrap() = 300.into();
+        std::fs::write(&path, damaged.to_string()).unwrap();
+        let error = load_with_steps(&path).unwrap_err().to_string();
+        assert!(error.contains("exit code is not between 0 and 255"), "{error}");
+    }
     // Documents of other kinds are for other readers.
     assert!(read(&value["steps"][0]["document"]).is_none());
+}
+
+#[test]
+fn a_result_without_steps_has_a_last_line() {
+    let document = ScenarioDocument { steps: Vec::new(), ..steps() };
+    let text = document.text(Style { color: false, width: 80, verbose: false });
+    assert!(text.ends_with("\n0 steps; exit code 3\n"), "{text}");
 }
 
 #[test]

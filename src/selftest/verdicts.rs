@@ -18,8 +18,10 @@ use crate::unit::Nanos;
 const RUNS: usize = 6;
 /// Datagrams per second. Arbitrary.
 const PPS: f64 = 2_000.0;
-/// What is compared.
-const METRICS: [&str; 2] = ["rx_pps", "p50"];
+/// Metrics compared in equal runs.
+const METRICS_OF_EQUAL: &[&str] = &["rx_pps", "p50"];
+/// Metrics compared in delayed runs: the delay changes no rate.
+const METRICS_OF_DELAYED: &[&str] = &["p50"];
 
 /// Comparisons of equal runs in a row that find a difference before the check fails; see [`same`].
 const IN_A_ROW: u64 = 3;
@@ -70,6 +72,7 @@ fn report(cell: crate::document::Cell) -> Report {
         capacity: None,
         path_mtu: None,
         cpu_throttling: None,
+        realtime: None,
         warnings: Vec::new(),
         valid: true,
         invalid_because: Vec::new(),
@@ -81,10 +84,10 @@ fn report(cell: crate::document::Cell) -> Report {
 }
 
 /// The verdict, and what it is about.
-fn verdict(sides: &[Vec<Report>; 2]) -> Result<(Verdict, String), SelftestError> {
+fn verdict(sides: &[Vec<Report>; 2], metrics: &[&str]) -> Result<(Verdict, String), SelftestError> {
     let [base, new] = sides.each_ref().map(StepRun::all);
     let without_run = &BTreeSet::new();
-    let metrics: Vec<_> = METRICS.iter().filter_map(|name| Metric::named(name)).collect();
+    let metrics: Vec<_> = metrics.iter().filter_map(|name| Metric::named(name)).collect();
     let comparison = compare::compare(RunFacts {
         head: Head { kind: "ab".to_owned(), ..Head::default() },
         base: SideRuns { from: "base", runs: &base, without_run },
@@ -107,7 +110,7 @@ pub(super) fn same(context: &TestContext<'_>) -> CheckResult {
     let expected = format!("same or undecided, of {RUNS} equal runs a side");
     let mut found = CheckFinding::default();
     for attempt in 0..IN_A_ROW {
-        let (verdict, shown) = verdict(&runs(context, Nanos::ZERO, attempt)?)?;
+        let (verdict, shown) = verdict(&runs(context, Nanos::ZERO, attempt)?, METRICS_OF_EQUAL)?;
         let is_true = matches!(verdict, Verdict::Same | Verdict::Undecided);
         found = CheckFinding::of(is_true, expected.clone(), shown);
         if is_true {
@@ -121,7 +124,7 @@ pub(super) fn same(context: &TestContext<'_>) -> CheckResult {
 /// differ, and a failed check is undecided.
 pub(super) fn worse(context: &TestContext<'_>) -> CheckResult {
     let sides = runs(context, SLOWED, 0)?;
-    let (verdict, shown) = verdict(&sides)?;
+    let (verdict, shown) = verdict(&sides, METRICS_OF_DELAYED)?;
     let base = sides[0].iter().flat_map(|report| &report.cells);
     let mut medians = base.map(|cell| cell.latency.as_ref().and_then(|latency| latency.p50_ns));
     let is_slow = medians.any(|p50| p50.is_none_or(|p50| p50 > SLOWED.0 / 2));

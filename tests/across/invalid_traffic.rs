@@ -69,7 +69,7 @@ impl Recorded {
         let (mut messages, mut from) = (Vec::new(), Vec::new());
         for way in ["", "--reverse"] {
             let relay = Relay::start(any(relay_ip), sink, Orders::default()).unwrap();
-            let words = format!("-e plain -n 500 -r 5k {way} {client}");
+            let words = format!("-e plain -n 500 -r 5k --max-missed 100% {way} {client}");
             report(&Place::here(), relay.at, &words);
             let account = relay.stop().sound();
             // The first source is that of the first words; others show themselves, or send data.

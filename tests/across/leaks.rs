@@ -19,6 +19,10 @@ const CLIENTS: u64 = 100;
 /// Of those, whole clients that are killed while they measure.
 const KILLED: u64 = 5;
 
+/// The most memory that a sink may keep of so many clients, in KiB. Arbitrary: their sessions need
+/// some MiB each, and the stacks of a few threads stay.
+const KEPT_KIB: u64 = 32 << 10;
+
 /// The first byte of a request to set up a cell, and of the answer that it is: numbers of variants,
 /// as postcard writes them (`Ask::Prepare`, `Told::Ready`).
 const PREPARE: u8 = 1;
@@ -31,7 +35,7 @@ const WAIT: Duration = Duration::from_millis(5);
 /// What a real client asks for when it sets up a cell.
 fn preparation(sink: &Sink) -> Vec<u8> {
     let relay = Relay::start(any("127.0.0.1"), sink.at, Orders::default()).unwrap();
-    report(&Place::here(), relay.at, "-e plain -n 100 -r 1k");
+    report(&Place::here(), relay.at, "-e plain -n 100 -r 1k --max-missed 100%");
     let account = relay.stop().sound();
     let seal = Seal::new(None);
     let said = account.messages.iter().filter(|(way, _)| *way == Way::Forward);
@@ -106,6 +110,11 @@ fn back_to(sink: &Sink, threads: usize) {
     }
 }
 
+/// Memory of its own that is resident, in KiB.
+fn memory_kib(sink: &Sink) -> u64 {
+    sink.proc.memory_kib("RssAnon").unwrap()
+}
+
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn sessions_that_were_left_leave_nothing_behind() {
@@ -113,6 +122,7 @@ fn sessions_that_were_left_leave_nothing_behind() {
     let sink = Sink::here(&format!("--threads 2 --max-clients {CLIENTS}"));
     let idle = sink.proc.threads();
     let preparation = preparation(&sink);
+    let memory = memory_kib(&sink);
     let some = |nonces: std::ops::Range<u64>| -> Vec<Client> {
         nonces.map(|nonce| Client::with_a_cell(sink.at, nonce, &preparation)).collect()
     };
@@ -126,6 +136,8 @@ fn sessions_that_were_left_leave_nothing_behind() {
         sink.proc.files()
     };
     let files = all_leave(0..CLIENTS);
+    let rest = memory_kib(&sink);
+    assert!(rest < memory + KEPT_KIB, "{memory} KiB before the first sessions, {rest} after them");
     // The same without a farewell, most of them with a cell set up, and some in the middle of it.
     let relay = Relay::start(any("127.0.0.1"), sink.at, Orders::default()).unwrap();
     let measuring: Vec<_> =
@@ -139,6 +151,9 @@ fn sessions_that_were_left_leave_nothing_behind() {
     back_to(&sink, idle);
     // All places are free again, and none is a new one.
     assert_eq!(all_leave(2 * CLIENTS..3 * CLIENTS), files);
+    let more = memory_kib(&sink);
+    assert!(more < rest + KEPT_KIB, "{rest} KiB at rest became {more}");
+    eprintln!("at rest: {memory} KiB, then {rest} KiB, at last {more} KiB");
     still_serves(&Place::here(), sink.at);
     back_to(&sink, idle);
     assert_eq!(sink.proc.files(), files);

@@ -18,6 +18,7 @@
 //! - `clocks`: ends with different clocks; `slow_path`: delays longer than the silence timeouts
 //! - `connection_errors`: no sink, no answer, the wrong key
 //! - `limits`: limits of a sink on clients and their runs
+//! - `xdp`: AF_XDP at one end or both
 //! - `sources`: source addresses that this host does not have
 //!
 //! Tests that need root or a missing program report that and are skipped.
@@ -57,3 +58,4 @@ mod rig;
 mod slow_path;
 mod sources;
 mod unreachable_client;
+mod xdp;

@@ -208,9 +208,18 @@ pub fn one_core() -> String {
 /// lines of `====`, and its standard error. `$U` is the program, `$T` a temporary folder. `None`,
 /// reported as skipped, where the set-up fails.
 pub fn in_namespaces(set_up: &str, script: &str) -> Option<(Vec<String>, String)> {
+    in_namespaces_of("-rmn", set_up, script)
+}
+
+/// The same with the capabilities of root outside, which bpf(2) needs.
+pub fn in_namespaces_as_root(set_up: &str, script: &str) -> Option<(Vec<String>, String)> {
+    in_namespaces_of("-mn", set_up, script)
+}
+
+fn in_namespaces_of(flags: &str, set_up: &str, script: &str) -> Option<(Vec<String>, String)> {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
-        .args(["-rmn", "sh", "-c", &format!("{set_up}\necho READY\n{script}")])
+        .args([flags, "sh", "-c", &format!("{set_up}\necho READY\n{script}")])
         .env("U", env!("CARGO_BIN_EXE_udperf"))
         .env("T", folder.path())
         .output();

@@ -201,8 +201,8 @@ impl fmt::Display for Pair {
 #[test]
 fn every_engine_of_the_table_is_under_test() {
     for row in udperf::engine::ENGINES.iter().filter(|row| row.probe.is_some()) {
-        // The null engine has no socket.
-        let real = row.word != "null";
+        // The null engine has no socket; `xdp` needs namespaces, and a module of its own.
+        let real = row.word != "null" && !row.by_device;
         let sends = SENDERS.iter().any(|sender| sender.name == row.word);
         let receives = RECEIVERS.iter().any(|receiver| receiver.name == row.word);
         assert_eq!(sends, real && row.tx.is_some(), "{}", row.word);

@@ -8,6 +8,7 @@
 //! - `arrivals`: what others send: cut-off, empty, foreign, other segments
 //! - `overflow`, `refusals`, `paths`: full buffers, closed ports, paths that are too narrow
 //! - `stamps`: the kernel's timestamps
+//! - `xdp`: the engine `xdp` with all others, between network namespaces
 //! - `rows`: datagrams counted together are datagrams counted one by one
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
@@ -25,3 +26,4 @@ mod refusals;
 mod rig;
 mod rows;
 mod stamps;
+mod xdp;

@@ -155,9 +155,9 @@ impl Writer {
 
 /// All figures of a probe but for the buckets.
 fn figures(probe: &ReceiveProbe) -> impl PartialEq + std::fmt::Debug {
-    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound: _ } =
+    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, gap, bound: _ } =
         &probe.latency;
-    let exact = [from_schedule, from_send, in_stall, to_socket, in_socket].map(|latency| {
+    let exact = [from_schedule, from_send, in_stall, to_socket, in_socket, gap].map(|latency| {
         let clamped = Some(latency.clamped());
         [latency.min_ns(), latency.max_ns(), latency.mean_ns(), latency.stdev_ns(), clamped]
     });
@@ -167,9 +167,9 @@ fn figures(probe: &ReceiveProbe) -> impl PartialEq + std::fmt::Debug {
 
 /// All buckets of a probe's histograms.
 fn buckets(probe: &ReceiveProbe) -> impl PartialEq + std::fmt::Debug {
-    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound: _ } =
+    let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, gap, bound: _ } =
         &probe.latency;
-    [from_schedule, from_send, in_stall, to_socket, in_socket].map(|latency| {
+    [from_schedule, from_send, in_stall, to_socket, in_socket, gap].map(|latency| {
         let all = latency.histogram().iter_recorded();
         all.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect::<Vec<_>>()
     })

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{number, only, together};
+use crate::common::{cells, number, only, together};
 use crate::rig::{Fleet, UDPERF, can_run, measure, members, read};
 
 /// A number of each member's only cell, by rank.
@@ -61,6 +61,30 @@ fn the_server_has_counted_what_the_members_sent() {
     }
 }
 
+/// Each process has a sender of its own in the sink, and these share the load, too.
+#[test]
+fn what_a_sink_sends_is_shared_out() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let sink = format!("{UDPERF} sink -q --max-rate 2k");
+    let options = ["--with", &sink];
+    let report = measure(2, &options, "blast -e plain -l 64 -n 1001 -r 4k --bidir");
+    let [forward, reverse] = cells(&report) else { panic!("{report}") };
+    assert_eq!(
+        (&forward["direction"], &reverse["direction"]),
+        (&"forward".into(), &"reverse".into())
+    );
+    for (at, cell) in [forward, reverse].into_iter().enumerate() {
+        let sent =
+            members(&report).iter().map(|member| number(&member["cells"][at], "ledger.sent"));
+        assert_eq!(sent.collect::<Vec<_>>(), [501, 500], "{}", cell["id"]);
+        assert_eq!((number(cell, "ledger.received"), &cell["rate_pps"]), (1_001, &4e3.into()));
+        assert_eq!(cell["start_skew_ns"].is_null(), cell == reverse, "{}", cell["id"]);
+    }
+}
+
 #[test]
 fn requests_of_all_hosts_reach_one_server() {
     if !can_run() {
@@ -88,6 +112,30 @@ fn requests_of_all_hosts_reach_one_server() {
     assert_eq!(number(cell, "kernel.out_datagrams"), kernel.iter().sum::<u64>());
     // Ids differ between processes, or replies would match the wrong request.
     assert_eq!(number(cell, "exchange.unmatched"), 0);
+}
+
+/// An interval of one process would look like one of the run.
+#[test]
+fn intervals_of_events_are_those_of_all_processes() {
+    if !can_run() {
+        return;
+    }
+    let _together = together();
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events");
+    // With a short timeout, intervals of a single process would be written during the cell.
+    let words = format!(
+        "load --preset echo -e plain -r 1k -t 1 -i 200ms --timeout 100ms --max-missed 100% \
+         --events {}",
+        events.display()
+    );
+    let report = measure(2, &["--with", &format!("{UDPERF} echo -q")], &words);
+    let text = std::fs::read_to_string(&events).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let intervals = events.filter(|event| event["event"] == "interval");
+    let sent: Vec<_> = intervals.map(|interval| number(&interval, "sent")).collect();
+    assert_eq!(sent, sent_by_interval(only(&report)));
+    assert_eq!(sent, sum_of_intervals(&report, 0));
 }
 
 #[test]

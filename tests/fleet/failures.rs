@@ -12,17 +12,16 @@ use crate::rig::{Fleet, SERVER, UDPERF, can_run, members, read};
 /// must end though rank 2 does not; its document.
 fn disturb_rank_2(time: &str, name: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let (events, report) = (folder.path().join("events"), folder.path().join("report"));
+    let report = folder.path().join("report");
     let words = format!(
         "{UDPERF} load {SERVER} --preset echo -e plain -r 2k -t {time} --warmup 0 -i 100ms -q \
-         --json={} --events {}",
-        report.display(),
-        events.display()
+         --json={}",
+        report.display()
     );
     let echo = format!("{UDPERF} echo -q");
     let command: Vec<_> = words.split_whitespace().collect();
     let fleet = Fleet::start(2, &["--ranks", "2", "--with", &echo], &command);
-    fleet.await_interval(&events);
+    fleet.await_cell(2);
     signal(fleet.process_of(2), name);
     fleet.end(|code| code != 0);
     serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap()
@@ -79,6 +78,45 @@ fn a_host_that_cannot_reach_the_target_is_named() {
     }
 }
 
+/// Runs a command in which the second process of two has no io_uring: seccomp(2) refuses
+/// io_uring_setup, the system call 425, with ENOSYS.
+const WITHOUT_URING: &str = r#"
+import ctypes, os, struct, sys
+if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050026), (0x06, 0, 0, 0x7FFF0000)]
+    steps = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(steps)))
+    numbers = [ctypes.c_ulong(number) for number in (0, 1, 2)]
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(38, numbers[1], numbers[0], numbers[0], numbers[0])
+    filtered = prctl(22, numbers[2], program, numbers[0], numbers[0])
+    assert filtered == 0, os.strerror(ctypes.get_errno())
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+
+/// Otherwise it would measure other engines under the same names.
+#[test]
+fn a_host_that_lacks_an_engine_is_named() {
+    if !can_run() || !cfg!(feature = "uring") {
+        return;
+    }
+    let _together = together();
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("without-uring.py");
+    std::fs::write(&script, WITHOUT_URING).unwrap();
+    for engines in ["uring", "all"] {
+        let words = format!("{UDPERF} bench -e {engines} -l 64 -n 100 -r 1k --warmup 0 -q");
+        let mut command = vec!["python3", script.to_str().unwrap()];
+        command.extend(words.split(' '));
+        let done = Fleet::start(2, &[], &command).end(|code| code != 0);
+        let is_cause = |line: &str| {
+            line.starts_with("udperf: rank 1 on host2: --engine ")
+                && line.contains("uring is not available")
+        };
+        assert!(done.stderr.lines().any(is_cause), "{done:?}");
+    }
+}
+
 /// The same that a run alone says of a target that answers nothing.
 #[test]
 fn a_host_whose_requests_are_dropped_is_named() {
@@ -109,16 +147,15 @@ fn a_host_that_loses_the_target_in_mid_run_is_named() {
     }
     let _together = together();
     let folder = tempfile::tempdir().unwrap();
-    let (events, report) = (folder.path().join("events"), folder.path().join("report"));
+    let report = folder.path().join("report");
     let words = format!(
         "{UDPERF} load {SERVER} --preset echo -e plain -r 1k -t 4 --warmup 0 --timeout 500ms \
-         --max-missed 100% -i 100ms -q --json={} --events {}",
-        report.display(),
-        events.display()
+         --max-missed 100% -i 100ms -q --json={}",
+        report.display()
     );
     let command: Vec<_> = words.split_whitespace().collect();
     let fleet = Fleet::start(2, &["--with", &format!("{UDPERF} echo -q")], &command);
-    fleet.await_interval(&events);
+    fleet.await_cell(1);
     let enter = ["-t", &fleet.process_of(1).to_string(), "-n"].map(str::to_owned);
     let down = ["ip", "link", "set", "udperf0", "down"];
     assert!(Command::new("nsenter").args(enter).args(down).status().unwrap().success());

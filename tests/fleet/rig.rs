@@ -76,12 +76,19 @@ impl Fleet {
         }
     }
 
-    /// Returns once this file of events has an interval: the cell has begun.
-    pub fn await_interval(&self, events: &Path) {
-        let text = || std::fs::read_to_string(events).unwrap_or_default();
+    /// Returns once the host of this rank has sent more datagrams than control messages need: the
+    /// cell, which has no warm-up, has begun.
+    pub fn await_cell(&self, rank: u16) {
+        let snmp = format!("/proc/{}/net/snmp", self.process_of(rank));
+        let sent = || {
+            let text = std::fs::read_to_string(&snmp).ok()?;
+            let counts = text.lines().filter_map(|line| line.strip_prefix("Udp: ")).nth(1)?;
+            // InDatagrams, NoPorts, InErrors, OutDatagrams (proc_net_snmp(5)).
+            counts.split(' ').nth(3)?.parse::<u64>().ok()
+        };
         let begin = Instant::now();
-        while !text().contains(r#""event":"interval""#) {
-            assert!(begin.elapsed() < PATIENCE, "no interval: {}", text());
+        while sent().is_none_or(|sent| sent < 200) {
+            assert!(begin.elapsed() < PATIENCE, "rank {rank} sends nothing");
             std::thread::yield_now();
         }
     }

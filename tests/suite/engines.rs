@@ -42,7 +42,9 @@ fn all_is_every_way_of_sending_with_every_way_of_receiving() {
     let report = bench("-e all -l 64,1472 -n 3000 -r max");
     let found = |words: &[&str]| words.iter().filter(|word| has(&report, word)).count();
     let words = |test: fn(&EngineRow) -> bool| -> Vec<_> {
-        let rows = ENGINES.iter().filter(|row| row.wire_id.is_some() && row.word != "null");
+        // Engines of a device are chosen by name only.
+        let is_here = |row: &&EngineRow| row.wire_id.is_some() && !row.by_device;
+        let rows = ENGINES.iter().filter(is_here).filter(|row| row.word != "null");
         rows.filter(|row| test(row)).map(|row| row.word).collect()
     };
     let pairs = found(&words(|row| row.tx.is_some())) * found(&words(|row| row.rx.is_some()));

@@ -276,6 +276,34 @@ fn a_process_that_is_gone_is_named_and_the_rest_is_kept() {
     assert_eq!(cell.result.cut_short, Some(CutShort::MemberLost));
 }
 
+/// It would never finalise MPI, and so must the others not wait for it there.
+#[test]
+fn a_process_that_is_silent_between_cells_is_not_waited_for() {
+    let limit = Limit::Count(9);
+    for is_silent in [false, true] {
+        let mut processes = processes(3).into_iter();
+        let own: Rc<dyn ProcessGroup> = Rc::new(processes.next().unwrap());
+        let group = Rc::downgrade(&own);
+        let join = move |process: Process| {
+            if is_silent && process.rank == 2 {
+                let orders = MemberOrders::new(Rc::new(process), host(2)).unwrap();
+                assert!(orders.next_command().unwrap().is_some());
+            } else {
+                follow(process, limit, Rate::Max, Last::Measures);
+            }
+        };
+        let threads: Vec<_> = processes.map(|one| thread::spawn(move || join(one))).collect();
+        let mut leader = Leader::new(own, host(0)).unwrap();
+        let prepared = leader.prepare(&command(limit));
+        let error = prepared.err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error.starts_with("rank 2 on host2 does not answer"), is_silent, "{error}");
+        leader.close();
+        drop(leader);
+        assert_eq!(group.strong_count() == 1, is_silent);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
 /// Otherwise each process would do the same.
 #[test]
 fn commands_for_one_process_refuse_to_be_one_of_several() {

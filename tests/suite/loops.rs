@@ -208,6 +208,7 @@ fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -
         epoch: Nanos::ZERO,
         worker: 0,
         drops: Drops::default(),
+        rings: None,
         meter: Meter::default(),
         at_close: None,
     };
@@ -261,6 +262,33 @@ fn what_is_read_behind_the_window_is_its_tail() {
     // So are its calls.
     assert_eq!(probe.tally.syscalls_in_window, 1);
     assert!(probe.tally.syscalls >= 13, "{}", probe.tally.syscalls);
+}
+
+#[test]
+fn gaps_of_arrivals_are_those_at_the_socket_where_it_has_timestamps() {
+    let us = Nanos::from_micros;
+    for (paced, waited_us, expected) in [
+        (true, [None; 3], (2, Some(10_000), Some(20_000))),
+        (true, [Some(0), Some(4), Some(0)], (2, Some(6_000), Some(24_000))),
+        (false, [None; 3], (0, None, None)),
+    ] {
+        let mut probe = ReceiveProbe::new(0, 1, SIZE);
+        // What one phase counts is gone in the next.
+        for _ in 0..2 {
+            probe.start(TAG, paced, Nanos::ZERO);
+            for (sequence, (at_us, waited_us)) in
+                [1_000, 1_010, 1_030].into_iter().zip(waited_us).enumerate()
+            {
+                let mut payload = vec![0; 32];
+                let sequence = sequence as u64;
+                wire::encode(Header { tag: TAG, flow: 0, sequence, intended_ns: 7 }, &mut payload);
+                probe.datagram(&payload, us(at_us), waited_us.map(us));
+                probe.pull_ends();
+            }
+        }
+        let gap = &probe.latency.gap;
+        assert_eq!((gap.count(), gap.min_ns(), gap.max_ns()), expected);
+    }
 }
 
 /// One second into a phase: what a probe makes of these numbers of one flow, of which the sender

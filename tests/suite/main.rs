@@ -34,6 +34,7 @@ mod metrics;
 mod multicast;
 mod netns;
 mod offset;
+mod pacing;
 mod pages;
 mod passed_sockets;
 mod program;
@@ -41,6 +42,7 @@ mod prometheus;
 mod properties;
 #[cfg(all(unix, feature = "live"))]
 mod pty;
+mod realtime;
 mod rebuild;
 mod report;
 mod scenario_file;
@@ -56,6 +58,7 @@ mod unix;
 mod unpaired;
 mod unsolicited;
 mod uring;
+mod xdp;
 
 /// Cases of each property: 64, or as many as `PROPTEST_CASES` says. scripts/check tries more.
 fn cases() -> proptest::test_runner::Config {

@@ -189,7 +189,7 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("--threads 2 -p 65535", 2, "lower --port"),
         ("--pin 0:999", 2, "allowed are"),
         ("--pin 0", 2, "TX:RX"),
-        ("-e warp", 2, "plain, batch, gso, uring"),
+        ("-e warp", 2, "plain, batch, gso, uring, xdp"),
         ("-e gso", 2, "only sends"),
         ("-e gro", 2, "only receives"),
         ("--batch 0", 2, "at least 1"),

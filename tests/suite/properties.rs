@@ -112,6 +112,7 @@ proptest! {
         let kernels = Kernels {
             rx: KernelDelta {
                 sockets, udp, ip, backlog, device, tx_device, qdisc, device_sent, neighbour_unresolved,
+                rings: None,
             },
             tx: sender.map(|[backlog, tx_device, qdisc]| KernelDelta {
                 ip, backlog, tx_device, qdisc, device_sent, neighbour_unresolved, ..KernelDelta::default()

@@ -134,7 +134,8 @@ fn steps_run_in_turn_to_one_document() {
 fn the_example_runs_as_it_is() {
     let folder = Folder::new();
     assert_eq!(text(&folder.expect(0, &["run", "--init"])), {
-        folder.expect(0, &["run", "--init", "f.toml"]);
+        let written = stderr(&folder.expect(0, &["run", "--init", "f.toml"]));
+        assert!(written.contains("wrote an example to f.toml"), "{written}");
         fs::read_to_string(folder.path("f.toml")).unwrap()
     });
     let error = stderr(&folder.expect(1, &["run", "--init", "f.toml"]));

@@ -58,6 +58,10 @@ fn every_report_is_true_on_this_host() {
     let (code, document) = selftest("");
     passes(&document, code, &CHECKS);
     assert_eq!(document["kind"], "selftest");
+    // The delay of one side changes no rate.
+    let worse =
+        document["checks"].as_array().unwrap().iter().find(|one| one["id"] == "compare_worse");
+    assert!(!worse.unwrap()["seen"].as_str().unwrap().contains("rx_pps"), "{worse:?}");
     let engines = document["checks"].as_array().unwrap().iter().filter(|one| one["id"] == "ledger");
     let engines: BTreeSet<_> = engines.map(|one| one["engine"].as_str().unwrap()).collect();
     let here = common::available(&[

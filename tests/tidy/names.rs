@@ -6,9 +6,10 @@ use crate::Finding;
 use crate::tree::Tree;
 
 /// Files of one contract for different systems: each name is in both of a pair.
-const TWINS: [(&str, &str); 4] = [
+const TWINS: [(&str, &str); 5] = [
     ("src/sys/other", "src/sys/linux"),
     ("src/engine/uring/absent", "src/engine/uring/"),
+    ("src/engine/xdp/absent", "src/engine/xdp/"),
     ("src/net/unix/absent", "src/net/unix/"),
     ("src/cli/live/absent", "src/cli/live/"),
 ];

@@ -55,6 +55,8 @@ const COLD_FILES: &[&str] = &[
     "src/engine/probe.rs",
     "src/engine/table.rs",
     "src/engine/uring/absent.rs",
+    "src/engine/xdp/absent.rs",
+    "src/engine/xdp/queues.rs",
     "src/payload/protocol/name_file.rs",
 ];
 

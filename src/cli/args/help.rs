@@ -38,8 +38,8 @@ const COMMON: &str = "port to target reverse bidir no_peer sizes engines time co
 
 /// Flags by heading. Flags without one are the common ones, which help shows first as `Options`.
 const HEADINGS: [(&str, &str); 5] = [
-    ("Schedule", "warmup bits pace trials seed"),
-    ("Workers", "threads pin wait batch timestamps"),
+    ("Schedule", "warmup bits pace pace_by trials seed"),
+    ("Workers", "threads pin wait realtime batch timestamps xdp_mode xdp_queue"),
     (
         "Sockets",
         "port to to_netns bind source port_range ipv4 ipv6 dev socket_buffer connect dscp ttl df \

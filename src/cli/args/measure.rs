@@ -6,11 +6,13 @@ use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueHint};
 
 use super::network::parse_sources;
-use super::{Completed, FamilyArgs, NO_UNIX, RunOutputArgs, TelemetryArgs, engines, on_off, words};
+use super::{
+    Completed, FamilyArgs, NO_UNIX, RunOutputArgs, TelemetryArgs, XdpArgs, engines, on_off, words,
+};
 use crate::engine::table;
 use crate::net::UnixName;
 use crate::plan::TimestampKind::{self, Kernel, User};
-use crate::plan::{EngineWord, PaceKind, Pinning, Sources, WaitKind};
+use crate::plan::{EngineWord, PaceBy, PaceKind, Pinning, Sources, WaitKind};
 use crate::sys;
 use crate::unit::{Nanos, PayloadSize, Rate, parse_buffer, parse_count, parse_sizes};
 
@@ -56,6 +58,18 @@ pub(crate) struct CellArgs {
     /// (load --pcap)
     #[arg(long, value_name = "PACE", default_value = "even")]
     pub(crate) pace: PaceKind,
+    /// What releases datagrams: user (udperf) · txtime or fq (the kernel)
+    ///
+    /// txtime gives each datagram its due time (SO_TXTIME), and the kernel holds it until then. The
+    /// device needs the queueing discipline fq or etf. fq limits each flow to its rate
+    /// (SO_MAX_PACING_RATE), and needs --pace even and the queueing discipline fq. Both work with
+    /// the sending engines plain and batch. Latency counts from the due time. The lag of the
+    /// schedule is measured when udperf passes the datagram to the kernel.
+    #[arg(long, value_name = "WHO", default_value = "user", hide_possible_values = true)]
+    #[arg(value_parser = words([
+        ("user", "", PaceBy::User), ("txtime", "", PaceBy::Txtime), ("fq", "", PaceBy::Fq),
+    ]))]
+    pub(crate) pace_by: PaceBy,
     /// Flows, each with its own source port
     #[arg(short = 'P', long, value_name = "N")]
     pub(crate) streams: Option<u16>,
@@ -68,6 +82,13 @@ pub(crate) struct CellArgs {
     /// How a worker waits for readiness, and a paced sender for its next datagram
     #[arg(long, value_name = "HOW", default_value = "hybrid", value_parser = wait_words())]
     pub(crate) wait: WaitKind,
+    /// Run pinned workers with real-time priority (SCHED_FIFO) and locked memory; needs privileges
+    ///
+    /// Ordinary programs then do not delay these workers. One CPU stays free of them, so that this
+    /// host remains reachable: if workers need all CPUs, the last receiver has normal priority. The
+    /// report has the number of real-time workers.
+    #[arg(long)]
+    pub(crate) realtime: bool,
     /// Maximum datagrams per system call, for engines that batch [default: depends on the engine]
     ///
     /// gro reads at least one whole super-packet, and uring receives about 32 per call.
@@ -128,8 +149,10 @@ pub(crate) struct CellArgs {
     /// Use this network device only
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) dev: Option<String>,
+    #[command(flatten)]
+    pub(crate) xdp: XdpArgs,
     /// Seed of payload fill, Poisson gaps, first ids and random labels
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// Under mpirun or srun: each process runs alone, and makes its own report
     #[arg(long)]

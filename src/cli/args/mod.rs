@@ -16,6 +16,7 @@ mod server;
 mod stored;
 mod talk;
 mod values;
+mod xdp;
 
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use measure::{CellArgs, Local};
@@ -31,6 +32,7 @@ pub(crate) use server::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 pub(crate) use stored::{AbArgs, CompareArgs, ReportArgs, VerdictArgs};
 pub(crate) use talk::{Here, TalkArgs};
 use values::{Completed, engines, on_off, words};
+pub(crate) use xdp::XdpArgs;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -320,6 +322,14 @@ mod tests {
         assert!(parsed("--json bench").is_err());
         let Ok(Command::Report(args)) = parsed("report --json a.json b.json") else { panic!() };
         assert_eq!(args.files.len(), 2, "neither is overwritten");
+    }
+
+    #[test]
+    fn a_negative_seed_is_out_of_range() {
+        for words in ["selftest", "bench", "echo"] {
+            let error = parsed(&format!("{words} --seed -1")).unwrap_err().to_string();
+            assert!(error.contains("invalid value '-1' for '--seed <N>'"), "{error}");
+        }
     }
 
     #[test]

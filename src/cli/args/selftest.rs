@@ -26,7 +26,7 @@ pub(crate) struct SelftestArgs {
     #[arg(long)]
     pub(crate) netns: bool,
     /// Seed of what the relay drops, repeats, reorders and damages
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Falsify the figures of this check, which must then fail
     #[arg(long, value_name = "CHECK", hide = true)]

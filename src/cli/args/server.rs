@@ -7,7 +7,9 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args, ValueHint, value_parser};
 
 use super::measure::{parse_scoped, wait_words};
-use super::{FamilyArgs, LiveArgs, MetricsArgs, OutputArgs, PORT, engines, help::under_heading};
+use super::{
+    FamilyArgs, LiveArgs, MetricsArgs, OutputArgs, PORT, XdpArgs, engines, help::under_heading,
+};
 use crate::engine::table;
 use crate::net::GroupJoin;
 use crate::net::steer::MAX_SLOTS;
@@ -42,6 +44,13 @@ pub(crate) struct ServerArgs {
     /// How a thread waits for readiness
     #[arg(long, value_name = "HOW", default_value = "hybrid", value_parser = wait_words())]
     pub(crate) wait: WaitKind,
+    /// Run pinned threads with real-time priority (SCHED_FIFO) and locked memory; needs privileges
+    ///
+    /// Ordinary programs then do not delay these threads. One CPU stays free of them, so that this
+    /// host remains reachable. If several clients share a core, one has real-time priority. The
+    /// document has the number of real-time threads.
+    #[arg(long)]
+    pub(crate) realtime: bool,
     /// Count by intervals of this width, at least 250 ms, in the document; 0: off [default: 1 for
     /// servers that last 3 s and more]
     ///
@@ -88,6 +97,8 @@ pub(crate) struct SinkArgs {
     /// Maximum measurement time that a client may request
     #[arg(long, value_name = "DUR")]
     pub(crate) max_time: Option<Nanos>,
+    #[command(flatten)]
+    pub(crate) xdp: XdpArgs,
     /// Serve only clients with this key [default: UDPERF_KEY, or all clients]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
@@ -214,7 +225,7 @@ pub(crate) struct EchoArgs {
     #[arg(long, value_name = "RULE")]
     pub(crate) drop: Option<DropRule>,
     /// Seed of the random drops of --drop
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// End after this many datagrams; those read together with the last one are answered, too
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]

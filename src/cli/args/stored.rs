@@ -90,7 +90,7 @@ pub(crate) struct AbArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) warm: u32,
     /// Seed of the order of runs
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Keep all documents: DIR/a/001.json, DIR/b/001.json …
     #[arg(long, value_name = "DIR")]

@@ -343,13 +343,14 @@ fn engines(
     let same_length = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(_)));
     // An empty payload cannot form a super-packet.
     let segmentable = sizes.iter().all(|size| matches!(size, PayloadSize::Fixed(1..)));
-    // The fewest system calls per datagram, which the server still receives as one.
+    // The fewest system calls per datagram, which the server still receives as one. A ping sends
+    // one request at a time, so super-packets would only cost time.
+    let segments = segmentable && kind != "ping";
     let here = EngineRow::ranked(|row| {
-        let pair = row.auto.filter(|pair| row.requests && (segmentable || pair.tx != TxKind::Gso));
+        let pair = row.auto.filter(|pair| row.requests && (segments || pair.tx != TxKind::Gso));
         pair.is_some_and(|pair| machine.lacks(pair).is_none())
     });
-    let fastest = here.first().and_then(|row| row.auto).filter(|_| kind != "ping");
-    let auto = fastest.unwrap_or(EnginePair::PLAIN);
+    let auto = here.first().and_then(|row| row.auto).unwrap_or(EnginePair::PLAIN);
     let decide = |word: &EngineWord| match *word {
         EngineWord::Auto => Ok(EngineWord::Pair(auto)),
         EngineWord::Pair(pair) if pair.tx == TxKind::Gso && !same_length => usage(format!(

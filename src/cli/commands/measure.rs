@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use super::realtime;
 use crate::cli::args::{CellArgs, OutputArgs, hide_secrets};
 use crate::cli::error::{CliError, CliResult, guarded};
 use crate::cli::fleet::Fleet;
@@ -14,12 +15,16 @@ use crate::cli::progress::{ProgressLine, has_interval_lines};
 use crate::cli::stop::StopFlag;
 use crate::cli::telemetry::Telemetry;
 use crate::document::{Cell, Head, MAX_MISSED, MemberDocument, Report, SCHEMA, Tool};
-use crate::engine::{EnginePair, URING_IS_BUILT_IN};
+use crate::engine::{EnginePair, URING_IS_BUILT_IN, XDP_IS_BUILT_IN};
 use crate::fleet::{self, MemberCell};
 use crate::host::{self, Depth, HostFacts, Throttle};
 use crate::plan::{EngineWord, Machine, MissingEngine, Plan, Scenario};
 use crate::report::{self, CellContext, CellFacts, CodeName, HostRequirements};
 use crate::run::{self, CellRunner, MeasuredCell, Observer, Progress, RunError, RunOutcome};
+
+/// Features of the data path, and whether this build has them.
+const BUILT_IN: [(&str, bool); 3] =
+    [("mpi", cfg!(feature = "mpi")), ("uring", URING_IS_BUILT_IN), ("xdp", XDP_IS_BUILT_IN)];
 
 /// What a command is run with.
 #[derive(Clone, Copy)]
@@ -95,6 +100,7 @@ pub(crate) fn measure<B: CellRunner>(
     let scenario = fleet.scenario(scenario, args)?;
     // Errors in the scenario are reported before any trial.
     check_files(outputs, &Plan::new(scenario.clone(), &machine)?)?;
+    realtime::start(scenario.realtime)?;
     let auto = fleet.fastest().is_none() && scenario.engines.contains(&EngineWord::Auto);
     let choose = || run::choose(&scenario, &machine, &mut runner, stop);
     let (fastest, choice) = auto.then(choose).transpose()?.unzip();
@@ -107,19 +113,18 @@ pub(crate) fn measure<B: CellRunner>(
     let (quiet, has_lines) = (output.quiet || view.is_some(), has_interval_lines(args));
     let line = ProgressLine::with_intervals(quiet, &plan, has_lines && view.is_none());
     telemetry.started(&head(kind, output, started_at, &facts), &plan);
-    let (cells, members, parts) = (Vec::new(), Vec::new(), fleet.parts());
-    let (plan_of_run, facts, telemetry_of_run, bug) = (&plan, &facts, &mut telemetry, None);
+    let (cells, members, parts, facts) = (Vec::new(), Vec::new(), fleet.parts(), &facts);
     let mut recorder = Recorder {
         line,
         view,
-        plan: plan_of_run,
+        plan: &plan,
         facts,
         code_name,
         cells,
         parts,
         members,
-        bug,
-        telemetry: telemetry_of_run,
+        bug: None,
+        telemetry: &mut telemetry,
     };
     let outcome = run_part((fleet, machine.fastest), &plan, &mut runner, stop, &mut recorder)?;
     let RunOutcome { error, interrupted, .. } = outcome;
@@ -141,7 +146,7 @@ pub(crate) fn measure<B: CellRunner>(
     // A part that fails from here on is missing from the document, which is still written.
     let host_facts = guarded("host facts", || {
         report.choice = choice;
-        add_host_facts(&mut report, &plan.scenario, target, &throttle);
+        add_host_facts(&mut report, &plan, target, &throttle);
     });
     let details = guarded("details of the command", || complete(&mut report, &runner));
     bugs.extend(host_facts.err().into_iter().chain(details.err()).chain(judge(&mut report)));
@@ -179,7 +184,7 @@ fn run_part(
     Ok(match fleet {
         Fleet::Alone => run::run(plan, runner, stop, recorder),
         Fleet::Leader(leader) => {
-            leader.prepare(&plan.scenario, fastest)?;
+            leader.prepare(plan, fastest)?;
             let outcome = run::run(plan, &mut leader.runner(runner), stop, recorder);
             leader.leader.borrow().close();
             outcome
@@ -219,6 +224,7 @@ fn assemble(
         capacity: None,
         path_mtu: None,
         cpu_throttling: None,
+        realtime: None,
         warnings: report::left_out(&plan.left_out)
             .chain(report::over_loopback(&plan.scenario))
             .chain(report::host_warnings(facts, HostRequirements::of(plan)))
@@ -260,7 +266,7 @@ pub(crate) fn head(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git: option_env!("UDPERF_GIT").map(str::to_owned),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
-            features: [("mpi", cfg!(feature = "mpi")), ("uring", URING_IS_BUILT_IN)]
+            features: BUILT_IN
                 .iter()
                 .filter(|(_, is_built_in)| *is_built_in)
                 .map(|(name, _)| (*name).to_owned())
@@ -276,10 +282,11 @@ pub(crate) fn head(
 /// Adds what this host reports after the run: the path MTU, and throttling by a CPU quota.
 fn add_host_facts(
     report: &mut Report,
-    scenario: &Scenario,
+    plan: &Plan,
     target: Option<SocketAddr>,
     throttle: &Throttle,
 ) {
+    let (scenario, workers) = (&plan.scenario, HostRequirements::of(plan).workers());
     if let Some(target) = target.filter(|_| scenario.route.sends()) {
         let Scenario { bind, ip, .. } = scenario;
         report.path_mtu = host::path_mtu(target, *bind, ip.dev.as_deref());
@@ -287,6 +294,7 @@ fn add_host_facts(
         report.warnings.extend(warnings);
     }
     report.cpu_throttling = throttle.end();
+    report.realtime = realtime::in_document(scenario.realtime, workers);
     report.warnings.extend(report.cpu_throttling.as_ref().and_then(report::throttled));
 }
 
@@ -352,7 +360,8 @@ impl Observer for Recorder<'_> {
 }
 
 impl Recorder<'_> {
-    /// Documents the part of each process in this cell; returns how far apart they may have begun.
+    /// Documents the part of each process in this cell; returns how far apart they may have begun,
+    /// if two are known.
     fn add_members(&mut self, facts: CellFacts<'_>) -> Option<u64> {
         let parts = self.parts.as_ref()?.borrow();
         let parts = parts.iter().filter(|part| part.direction == facts.direction);
@@ -360,8 +369,8 @@ impl Recorder<'_> {
         for MemberCell { rank, hostname, to, clock_bound, result, .. } in parts {
             let mut cell = report::cell(CellFacts { result, ..facts });
             cell.rate_pps = cell.rate_pps.map(|pps| pps / f64::from(self.plan.scenario.member.of));
-            let (lag, bound) = (result.tx.start_lag.0, clock_bound.0);
-            began.push((lag, bound));
+            let bound = clock_bound.0;
+            began.extend(cell.start_lag_ns.map(|lag| (lag, bound)));
             let rank = u64::from(*rank);
             match self.members.iter_mut().find(|member| member.rank == rank) {
                 Some(member) => {
@@ -378,7 +387,7 @@ impl Recorder<'_> {
                 }),
             }
         }
-        (!began.is_empty()).then(|| fleet::spread_ns(began.into_iter()))
+        (began.len() > 1).then(|| fleet::spread_ns(began.into_iter()))
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod fleet_check;
 mod load;
 mod measure;
 mod pairs;
+mod realtime;
 pub(crate) mod report;
 pub(crate) mod scenario_file;
 pub(crate) mod search;

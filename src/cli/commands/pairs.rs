@@ -93,6 +93,8 @@ fn sink_options(
             WaitKind::Hybrid if is_crowded => WaitKind::Epoll,
             wait => wait,
         },
+        realtime: cells.realtime,
+        xdp: cells.xdp.settings(),
         cores,
         key: None,
         secret: random()?,

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use super::blast::key;
 use super::measure::head;
+use super::realtime;
 use super::sink_sockets::sink_sockets;
 use crate::cli::args::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
@@ -37,7 +38,9 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let mut outputs = Outputs::check::<SinkDocument>(&args.output, &args.files.all())?;
     outputs.protect(args.key_file.as_deref())?;
     let mut facts = host::host_info(Depth::Quick);
-    let options = sink_options(args, passed, &host::machine(&facts))?;
+    let machine = host::machine(&facts);
+    let options = sink_options(args, passed, &machine)?;
+    realtime::start_server(&args.server, &options.cores, &machine)?;
     let first = options.sockets.first();
     facts.device =
         first.and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
@@ -70,6 +73,7 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     log.iter_mut().for_each(|log| log.end(from_left + tally.unsolicited.totals.datagrams));
     let mut document = report::sink(head("sink", &args.output, started_at, &facts), &tally, &facts);
     document.cpu_throttling = throttle.end();
+    document.realtime = realtime::in_document(args.server.realtime, 0);
     let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
     keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
     document.warnings.extend(document.cpu_throttling.as_ref().and_then(report::throttled));
@@ -122,6 +126,8 @@ fn sink_options(
         idle: args.server.idle_timeout,
         interval: interval(&args.server, &args.files)?,
         wait: args.server.wait,
+        realtime: args.server.realtime,
+        xdp: args.xdp.settings(),
         cores,
         key: key(args.key_file.as_deref())?,
         secret: random()?,
@@ -242,7 +248,9 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     check_built_in(args.live.live)?;
     let outputs = Outputs::check::<EchoDocument>(&args.output, &args.files.all())?;
     let facts = host::host_info(Depth::Quick);
-    let options = echo_options(args, &host::machine(&facts))?;
+    let machine = host::machine(&facts);
+    let options = echo_options(args, &machine)?;
+    realtime::start_server(&args.server, &options.cores, &machine)?;
     let stop = stop_on_signals()?;
     let mut metrics = MetricsEndpoint::open(&args.metrics.endpoint, args.output.quiet)?;
     let mut labels = ClientLabels::default();
@@ -281,6 +289,7 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let EchoOptions { engine, wait, delay, drop, .. } = options;
     let head = head("echo", &args.output, started_at, &facts);
     let mut document = report::echo(head, &tally, (engine, wait), delay, drop);
+    document.realtime = realtime::in_document(args.server.realtime, workers);
     let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
     keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
     outputs.write(&document, &RenderOptions::default())?;
@@ -317,6 +326,7 @@ fn echo_options(args: &EchoArgs, machine: &Machine) -> CliResult<EchoOptions> {
             WaitKind::Hybrid if is_crowded => WaitKind::Epoll,
             wait => wait,
         },
+        realtime: args.server.realtime,
         delay: args.delay.filter(|delay| delay.0 > 0),
         drop: args.drop,
         seed: args.seed,

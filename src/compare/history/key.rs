@@ -42,7 +42,11 @@ pub(super) fn scenario(report: &Report) -> String {
     for (name, default) in [("pace", "even"), ("wait", "hybrid"), ("pin", "auto")] {
         words.extend(word(name, default).map(|word| format!("{name} {word}")));
     }
+    words.extend(word("pace_by", "user").map(|word| format!("paced by {word}")));
     words.extend(word("timestamps", "user").map(|by| format!("{by} timestamps")));
+    if scenario["realtime"].as_bool() == Some(true) {
+        words.push("real time".to_owned());
+    }
     if scenario["connect"].as_bool() == Some(false) {
         words.push("unconnected".to_owned());
     }
@@ -106,6 +110,7 @@ mod tests {
         report.scenario["ip"] = json!({"dscp": 46, "df": true, "ttl": null, "dev": "eth0"});
         report.scenario["connect"] = json!(false);
         report.scenario["streams"] = json!(8);
+        report.scenario["pace_by"] = json!("txtime");
         report.scenario["limit"] = json!("1000 datagrams");
         report.scenario["socket_buffer"] = json!(212_992);
         for ignored in ["seed", "trials"] {
@@ -114,8 +119,8 @@ mod tests {
         report.tool.profile = "debug".to_owned();
         assert_eq!(
             scenario(&report),
-            "bench, 1000 datagrams, 8 streams, socket buffers 208 KiB, unconnected, dev eth0, \
-             dscp 46, df, debug build"
+            "bench, 1000 datagrams, 8 streams, socket buffers 208 KiB, paced by txtime, \
+             unconnected, dev eth0, dscp 46, df, debug build"
         );
         load.kind = "load".to_owned();
         load.scenario["route"] = json!("ask");

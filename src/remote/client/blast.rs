@@ -191,6 +191,8 @@ fn spec(plan: &Plan, cell: &PlannedCell, load: WorkerLoad) -> CellSpec {
         engine: cell.engine,
         size: cell.size,
         load,
+        rank: scenario.member.rank,
+        ranks: scenario.member.of,
         streams: scenario.streams,
         threads: scenario.threads,
         client_threads: (u16::from(forward) + u16::from(reverse)) * scenario.threads,

@@ -57,9 +57,14 @@ pub(crate) struct CellSpec {
     pub(crate) reverse: bool,
     pub(crate) engine: EnginePair,
     pub(crate) size: PayloadSize,
+    /// That of all processes of the run together.
     pub(crate) load: WorkerLoad,
+    /// The number of the client among the processes of its run, from 0, which share the load.
+    pub(crate) rank: u16,
+    /// How many there are.
+    pub(crate) ranks: u16,
     pub(crate) streams: u16,
-    /// Senders, and the client's receivers.
+    /// Senders for this client, and its receivers.
     pub(crate) threads: u16,
     /// Threads of the client, which may be on the sink's host.
     pub(crate) client_threads: u16,
@@ -83,6 +88,11 @@ const MAX_BURST: u32 = 65_536;
 const MAX_AHEAD: Nanos = Nanos::from_millis(15_000);
 
 impl CellSpec {
+    /// The peak rate of this client's part of the load; `None` flat out.
+    pub(crate) fn peak_pps(&self) -> Option<f64> {
+        self.load.peak_pps().map(|pps| pps / f64::from(self.ranks.max(1)))
+    }
+
     /// Checks the limits of every sink.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let rates_are_sound = match self.load {
@@ -108,8 +118,8 @@ impl CellSpec {
             Err("the engine null does not use the network; use another engine")
         } else if !(MIN_PAYLOAD..=MAX_PAYLOAD).contains(&size) {
             Err("payload sizes are 16 to 65,507 bytes; change --size")
-        } else if !rates_are_sound || !batch_is_sound {
-            Err("a rate, a burst or a batch is out of bounds; run the same udperf at both ends")
+        } else if !rates_are_sound || !batch_is_sound || self.rank >= self.ranks {
+            Err("a rate, burst, batch or rank is out of bounds; run the same udperf at both ends")
         } else {
             Ok(())
         }
@@ -125,6 +135,8 @@ impl CellSpec {
             engine: EnginePair::PLAIN,
             size: PayloadSize::Fixed(64),
             load: WorkerLoad::FlatOut,
+            rank: 0,
+            ranks: 1,
             streams: 2,
             threads: 2,
             client_threads: 2,
@@ -231,6 +243,8 @@ mod tests {
             CellSpec { engine: EnginePair::NULL, ..spec() },
             CellSpec { size: PayloadSize::Fixed(15), ..spec() },
             CellSpec { size: PayloadSize::Fixed(65_508), ..spec() },
+            CellSpec { ranks: 0, ..spec() },
+            CellSpec { rank: 2, ranks: 2, ..spec() },
             CellSpec { batch: Some(0), ..spec() },
             CellSpec { batch: Some(1_025), ..spec() },
         ];

@@ -10,7 +10,7 @@ use super::liveness::Liveness;
 use super::session::{SessionRequest, SinkSession, SinkShared};
 use super::{ClientCounts, SinkEvent};
 use crate::clock::Clock;
-use crate::measure::{ClientStats, IntervalSeries, RxTally, SinkTally};
+use crate::measure::{ClientStats, RxTally, SinkTally};
 use crate::net::Group;
 use crate::remote::lock;
 use crate::remote::protocol::{CloseReason, Tagger};
@@ -39,20 +39,8 @@ impl Client {
         let now = Clock::Monotonic.now();
         let liveness = Arc::new(Mutex::new(Liveness::at(now)));
         let (time, rx, why) = ((now, now), RxTally::default(), String::new());
-        let intervals = IntervalSeries::default();
         let (cells, cut_short, lost, known_lost, sent) = (0, 0, Some(0), 0, 0);
-        let stats = ClientStats {
-            from,
-            time,
-            cells,
-            cut_short,
-            rx,
-            lost,
-            known_lost,
-            sent,
-            why,
-            intervals,
-        };
+        let stats = ClientStats { from, time, cells, cut_short, rx, lost, known_lost, sent, why };
         let session = SinkSession {
             shared: Arc::clone(shared),
             sockets: Arc::clone(sockets),
@@ -97,9 +85,8 @@ pub(super) fn reap(
     on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
 ) {
     for (client, why) in closing.extract_if(.., |(client, _)| client.thread.is_finished()) {
-        let mut stats = client.stats(why);
+        let stats = client.stats(why);
         on_sink_event(SinkEvent::Closed(&stats));
-        tally.intervals.counts.merge(&std::mem::take(&mut stats.intervals));
         if tally.served.len() < MAX_SERVED {
             tally.served.push(stats);
         } else {

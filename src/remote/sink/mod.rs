@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 
 use crate::measure::{ClientStats, ServerRecorder, Snapshot};
 use crate::net::{Options, PassedSockets};
-use crate::plan::WaitKind;
+use crate::plan::{WaitKind, XdpSettings};
 use crate::remote::protocol::Key;
 use crate::unit::{Nanos, PacketRate};
 
@@ -39,6 +39,9 @@ pub(crate) struct SinkOptions {
     /// Width of intervals; `None`: none.
     pub(crate) interval: Option<Nanos>,
     pub(crate) wait: WaitKind,
+    /// Whether workers of sessions run in real time.
+    pub(crate) realtime: bool,
+    pub(crate) xdp: XdpSettings,
     /// Cores of workers in the order of assignment; empty: not pinned.
     pub(crate) cores: Vec<usize>,
     pub(crate) key: Option<Key>,
@@ -47,10 +50,11 @@ pub(crate) struct SinkOptions {
 }
 
 impl SinkOptions {
-    /// The core of the listener with this index, from the second core on; `None`: not pinned.
+    /// The core of the listener with this index, from the second core on; `None`: not pinned, as
+    /// real-time workers could keep it from running there.
     fn core(&self, worker: usize) -> Option<usize> {
         let cores = &self.cores;
-        (!cores.is_empty()).then(|| cores[(worker + 1) % cores.len()])
+        (!cores.is_empty() && !self.realtime).then(|| cores[(worker + 1) % cores.len()])
     }
 
     /// Counts by interval since `began`; `None` without intervals.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -49,6 +49,7 @@ pub(crate) fn serve(
     on_sink_event: &mut dyn FnMut(SinkEvent<'_>),
 ) -> Result<(SinkTally, SinkEnd), RunError> {
     sys::raise_open_files();
+    sys::return_large_blocks();
     // Read before the sockets exist, so that no datagram is earlier.
     let began = Clock::Monotonic.now();
     let mut server = Server::open(options, facts, began, on_sink_event)?;
@@ -126,14 +127,11 @@ impl<'a> Server<'a> {
         let poll = Poll::new().map_err(wait)?;
         let waker = Waker::new(poll.registry(), WAKE).map_err(wait)?;
         let limits = Limits { sessions: options.sessions, ..Limits::default() };
-        let (busy, budget) = (AtomicUsize::new(0), Arc::default());
         let device = facts.device.as_ref().map(|device| device.name.as_str());
         let intervals = options.interval.map(|width| SinkIntervals::begin(width, began, device));
         let recorder = options.recorder(began);
-        let facts = facts.clone();
-        let shared = SinkShared { options: options.clone(), facts, began, busy, budget };
         let mut server = Self {
-            shared: Arc::new(shared),
+            shared: Arc::new(SinkShared::new(options.clone(), facts.clone(), began)),
             on_sink_event,
             socket_sets: Vec::new(),
             control: ControlSockets::default(),
@@ -378,6 +376,7 @@ impl<'a> Server<'a> {
             reap(&mut self.closing, &mut self.tally, self.on_sink_event);
             thread::sleep(Duration::from_millis(1));
         }
+        self.tally.intervals.counts = std::mem::take(&mut lock(&self.shared.intervals));
         let own = ended(self.recorder.take(), sums(&mut self.listeners));
         self.tally.intervals.unsolicited.merge(&own);
         if let Some(SinkIntervals { scale, counters, drops, .. }) = self.intervals.take() {

@@ -41,6 +41,15 @@ pub(super) struct SinkShared {
     /// Running receivers of all sessions.
     pub(super) busy: AtomicUsize,
     pub(super) budget: Arc<Budget>,
+    /// The cells of all clients by interval since `began`: one for all, as it grows with time.
+    pub(super) intervals: Mutex<IntervalSeries>,
+}
+
+impl SinkShared {
+    pub(super) fn new(options: SinkOptions, facts: HostFacts, began: Nanos) -> Self {
+        let (busy, budget, intervals) = Default::default();
+        Self { options, facts, began, busy, budget, intervals }
+    }
 }
 
 pub(super) struct SinkSession {
@@ -265,7 +274,7 @@ impl SinkSession {
         let since = |at: Nanos| at.since(self.shared.began);
         let span = (since(began), since(Clock::Monotonic.now()));
         if let Some(side) = &results.tx {
-            self.stats.intervals.add_cell(scale, span, &side.intervals);
+            lock(&self.shared.intervals).add_cell(scale, span, &side.intervals);
         }
         if let Some(side) = &results.rx {
             let mut received = side.intervals.clone();
@@ -273,7 +282,7 @@ impl SinkSession {
                 Some(lost) => received.divide_losses(lost),
                 None => received.mark_losses_unknown(),
             }
-            self.stats.intervals.add_cell(scale, span, &received);
+            lock(&self.shared.intervals).add_cell(scale, span, &received);
         }
     }
 

@@ -7,7 +7,7 @@ use super::cell::{Outcome, SinkCell};
 use super::session::SinkSession;
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PROBE_PHASE, SLOT_SHIFT};
-use crate::plan::{IpOptions, RxConfig, TxConfig, WaitKind, WorkerConfig};
+use crate::plan::{IpOptions, PaceBy, RxConfig, RxKind, TxConfig, WaitKind, WorkerConfig};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
 use crate::run::worker_pool::WorkerPool;
 use crate::run::{DropReadings, RunError};
@@ -22,7 +22,7 @@ impl SinkSession {
     fn check(&self, spec: &CellSpec) -> Result<(), String> {
         let options = &self.shared.options;
         if let Some(most) = options.max_rate.map(PacketRate::pps)
-            && spec.load.peak_pps().is_none_or(|rate| rate > most)
+            && spec.peak_pps().is_none_or(|rate| rate > most)
         {
             return Err(format!(
                 "the sink's --max-rate is {}; use a lower --rate, or --max-rate of a search",
@@ -80,13 +80,21 @@ impl SinkSession {
     }
 
     fn receive(&self, pool: &mut WorkerPool, spec: &CellSpec, slot: &Slot) -> Result<(), RunError> {
-        let of = if spec.by_hash { 1 } else { slot.sockets.len() };
+        let is_xdp = spec.engine.rx == RxKind::Xdp;
+        // A device distributes datagrams to its queues by a hash of its own.
+        let of = if spec.by_hash || is_xdp { 1 } else { slot.sockets.len() };
         for (worker, socket) in slot.sockets.iter().enumerate() {
             let socket = socket.duplicate()?;
             // Receivers and senders start at different cores, for clients on the same host.
-            let common = self.worker_config(spec, (worker, worker + 1), slot, 0..spec.streams);
+            let at = (worker, worker + 1);
+            let mut common =
+                self.worker_config(spec, at, slot.sockets.len(), slot, 0..spec.streams);
+            if is_xdp {
+                common.ip.dev = self.device().map(|device| device.name);
+            }
             let (engine, stamps) = (spec.engine.rx, spec.stamps);
-            let config = RxConfig { common, engine, stamps, across: true, of };
+            let slot = Some(slot.number);
+            let config = RxConfig { common, engine, stamps, across: true, of, slot };
             pool.add_receiver(config, Some(socket))?;
         }
         Ok(())
@@ -97,6 +105,7 @@ impl SinkSession {
         &self,
         spec: &CellSpec,
         (worker, at): (usize, usize),
+        workers: usize,
         slot: &Slot,
         flows: std::ops::Range<u16>,
     ) -> WorkerConfig {
@@ -109,11 +118,13 @@ impl SinkSession {
         let is_crowded = busy + client_threads > cores.len().max(1);
         WorkerConfig {
             worker,
+            workers,
             core: (!cores.is_empty()).then(|| cores[at % cores.len()]),
             wait: match options.wait {
                 WaitKind::Hybrid if is_crowded => WaitKind::Epoll,
                 wait => wait,
             },
+            realtime: options.realtime,
             batch: spec.batch.map(usize::from),
             size: spec.size,
             flows,
@@ -122,6 +133,7 @@ impl SinkSession {
             unix: None,
             socket_buffer: usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX),
             ip: IpOptions::default(),
+            xdp: options.xdp.clone(),
             broadcast: false,
             netns: None,
         }
@@ -162,26 +174,37 @@ impl SinkSession {
     }
 
     fn add_senders(&self, cell: &mut SinkCell) -> Result<(), RunError> {
-        let (of, streams) = (usize::from(cell.spec.threads), usize::from(cell.spec.streams));
+        let (threads, streams) = (usize::from(cell.spec.threads), usize::from(cell.spec.streams));
+        let [rank, ranks] = [cell.spec.rank, cell.spec.ranks].map(usize::from);
         for (worker, target) in cell.targets.clone().into_iter().enumerate() {
-            let (first, end) = (streams * worker / of, streams * (worker + 1) / of);
+            let first = streams * worker / threads;
+            let end = streams * (worker + 1) / threads;
             let flows = first as u16..end as u16;
             let socket = &cell.slot.sockets[worker % cell.slot.sockets.len()];
             socket.report_queue_drops()?;
             // One handle for all flows: they share the port.
             let socket = socket.duplicate()?;
             let config = TxConfig {
-                part: worker,
-                common: self.worker_config(&cell.spec, (worker, worker), &cell.slot, flows),
+                part: worker * ranks + rank,
+                common: self.worker_config(
+                    &cell.spec,
+                    (worker, worker),
+                    threads,
+                    &cell.slot,
+                    flows,
+                ),
                 engine: cell.spec.engine.tx,
                 connect: false,
-                of,
+                of: threads * ranks,
                 load: cell.spec.load,
+                pace_by: PaceBy::User,
                 seed: cell.spec.seed,
                 abort_on_unreachable: false,
                 answers: false,
                 // Send timestamps need a socket of its own for each sender.
-                stamps: cell.spec.stamps && !cell.spec.forward && of <= cell.slot.sockets.len(),
+                stamps: cell.spec.stamps
+                    && !cell.spec.forward
+                    && threads <= cell.slot.sockets.len(),
             };
             let Some(target) = target else { continue };
             cell.pool.add_sender(config, target, Some(socket))?;

@@ -26,6 +26,7 @@ pub fn echo(
         engine: engine.word().to_owned(),
         threads: tally.by_worker.len() as u64,
         wait: wait.word().to_owned(),
+        realtime: None,
         delay_ns: delay.map(|delay| delay.0),
         drop: drop.map(|drop| drop.to_string()),
         elapsed_ns: ended.since(began).0,

@@ -93,6 +93,7 @@ fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
     let (_, rate) = cell.id.rsplit_once('/').unwrap_or_default();
     let (tx, rx, both) = (&result.tx, &result.rx, !result.one_ended);
     let senders_lost = result.senders_lost();
+    let stolen_ns = result.stolen().map(|stolen| stolen.0);
     Cell {
         id: id(&cell.id, direction),
         direction: direction.map(|direction| direction.word().to_owned()),
@@ -131,12 +132,9 @@ fn unchecked_cell(facts: CellFacts<'_>) -> Cell {
         in_socket: stamped(&rx.latency.in_socket, "kernel", result, lost),
         legs: result.breakdown.as_deref().and_then(latency_breakdown),
         schedule: tx.timing.as_ref().map(schedule),
+        arrival_gap: (rx.latency.gap.count() > 0).then(|| spread(&rx.latency.gap)),
         jitter_ns: result.jitter().map(|jitter| jitter.0),
-        stalls: Stalls {
-            tx: tx.stalls,
-            rx: both.then_some(rx.stalls),
-            stolen_ns: result.stolen().map(|stolen| stolen.0),
-        },
+        stalls: Stalls { tx: tx.stalls, rx: both.then_some(rx.stalls), stolen_ns },
         kernel: kernel(result),
         exchange: exchange(scenario.asking.as_ref(), result, code_name),
         server: result.server.as_ref().and_then(|server| server.cell()),

@@ -24,6 +24,7 @@ pub fn sink(head: Head, tally: &SinkTally, host: &HostFacts) -> SinkDocument {
         listeners: tally.listeners.iter().map(listener).collect(),
         stray_control: tally.unsolicited.stray_control,
         cpu_throttling: None,
+        realtime: None,
         intervals: server_intervals(&tally.intervals, ended.since(began), true, has_drops),
         warnings: listener_warnings(tally, doubles_buffers(host)),
     }
@@ -105,7 +106,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::measure::{IntervalSeries, Numbered, RxTally};
+    use crate::measure::{Numbered, RxTally};
     use crate::report::format::text;
     use crate::report::{hostile, schema};
 
@@ -130,20 +131,9 @@ mod tests {
         let time = (Nanos(0), Nanos(10_000));
         let rx = RxTally { received: 1_234, bytes: 2_048, foreign: 6, ..RxTally::default() };
         let (from, why) = (from(5), "asked".to_owned());
-        let intervals = IntervalSeries::default();
         let (cells, cut_short, lost, sent) = (2, 0, Some(55), 0);
-        let served = vec![ClientStats {
-            from,
-            time,
-            cells,
-            cut_short,
-            rx,
-            lost,
-            known_lost: 0,
-            sent,
-            why,
-            intervals,
-        }];
+        let served =
+            vec![ClientStats { from, time, cells, cut_short, rx, lost, known_lost: 0, sent, why }];
         SinkTally { served, unsolicited, listeners, time, ..SinkTally::default() }
     }
 

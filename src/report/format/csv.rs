@@ -47,7 +47,7 @@ const COLUMNS: &str = "\
     exchange.steps.0.answered exchange.steps.0.timeouts exchange.steps.0.latency.p50_ns \
     exchange.steps.0.latency.p99_ns exchange.steps.1.sent exchange.steps.1.refused \
     exchange.steps.1.answered exchange.steps.1.timeouts exchange.steps.1.latency.p50_ns \
-    exchange.steps.1.latency.p99_ns";
+    exchange.steps.1.latency.p99_ns ledger.lost_at.xdp_ring arrival_gap.p50_ns arrival_gap.p99_ns";
 
 /// Columns of an interval, after those of [`OF_CELL`]: paths in it. New ones go to the end.
 const OF_INTERVALS: &str = "\

@@ -48,7 +48,7 @@ pub struct Host {
     pub netdev_max_backlog: Option<u64>,
     /// `net.unix.max_dgram_qlen` in datagrams: the queue of an AF_UNIX socket.
     pub max_dgram_qlen: Option<u64>,
-    /// Other network settings by name, e.g. `net.core.busy_poll`.
+    /// Other settings by name, e.g. `net.core.busy_poll`.
     #[serde(default)]
     pub sysctls: BTreeMap<String, String>,
     /// The device of datagrams: towards the peer, or of a sink's address; `null` if unknown.
@@ -124,4 +124,18 @@ pub struct Tool {
     pub profile: String,
     /// Optional features of the build.
     pub features: Vec<String>,
+}
+
+/// Workers that requested real-time priority, and those that got it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Realtime {
+    /// Workers that requested it; of a sink, the most at once.
+    pub asked: u64,
+    /// Workers that got it, the most at once. One CPU stays free of real-time workers.
+    pub granted: u64,
+    /// Their `SCHED_FIFO` priority.
+    pub priority: u64,
+    /// Memory of the process that is locked in RAM, in bytes; `null` if it is unknown.
+    pub locked_bytes: Option<u64>,
 }

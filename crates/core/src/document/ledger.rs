@@ -130,4 +130,8 @@ drop_locations! {
     TxIp #[serde(default)] tx_ip,
     /// Not sent: the next hop did not answer address resolution (ARP, neighbour discovery).
     Neighbour #[serde(default)] neighbour,
+    /// At a ring of the engine `xdp` (`XDP_STATISTICS`): that of the receiver was full or had no
+    /// free memory, or the kernel rejected a frame of the sender. `null` without this engine. Older
+    /// documents lack this field.
+    XdpRing #[serde(default)] xdp_ring,
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use capacity::{Capacity, CapacityLimit, CapacityStep, CellLimit, ServerUsage};
 pub use doctor::*;
-pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Head, Host, Irq, Tool};
+pub use host::{Capability, CgroupLimits, CpuThrottling, Device, Head, Host, Irq, Realtime, Tool};
 pub use interval::{Interval, IntervalLatency, IntervalStep, KernelDrops, ServerInterval};
 pub use kernel::Kernel;
 pub use latency::{Bounded, Latency, Leg, Legs, OutsideStalls, UpperLimits, bounded};
@@ -79,6 +79,9 @@ pub struct Report {
     /// How a CPU quota throttled this process; `null` without a quota, or if it is unknown.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
+    /// Workers of this host in real time; `null` without `--realtime`.
+    #[serde(default)]
+    pub realtime: Option<Realtime>,
     /// Warnings about the whole run.
     pub warnings: Vec<Warning>,
     /// Whether the run tested what was requested: `false` if `invalid_because` has a reason. For
@@ -171,7 +174,8 @@ pub struct Cell {
     /// How long after the start of the cell the latest sender began. Older documents lack it.
     #[serde(default)]
     pub start_lag_ns: Option<u64>,
-    /// How far apart the senders of all processes began, at most; `null` for one process.
+    /// How far apart the senders of all processes began, at most; `null` if fewer than
+    /// two starts are known. Those of a sink's senders are not.
     #[serde(default)]
     pub start_skew_ns: Option<u64>,
     /// How workers waited: `spin`, `hybrid` or `epoll`; no hybrid on a core that both ends share.
@@ -220,6 +224,10 @@ pub struct Cell {
     pub legs: Option<Legs>,
     /// Punctuality of the senders; `null` for `max`.
     pub schedule: Option<Schedule>,
+    /// Between arrivals at one receiver, by timestamps of the kernel if there are any, else by
+    /// reads; `null` for `max`, without a receiver, and in older documents.
+    #[serde(default)]
+    pub arrival_gap: Option<Spread>,
     /// Interarrival jitter (RFC 3550), mean over flows.
     pub jitter_ns: Option<u64>,
     /// Stalls of workers.

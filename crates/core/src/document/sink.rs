@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuThrottling, Head, Refused, ServerInterval, SocketBuffer, Spread, Warning};
+use super::{
+    CpuThrottling, Head, Realtime, Refused, ServerInterval, SocketBuffer, Spread, Warning,
+};
 
 /// The clients and counters of a sink, `kind` `sink`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct SinkDocument {
     /// How a CPU quota throttled the sink; `null` without a quota, or if it is unknown.
     #[serde(default)]
     pub cpu_throttling: Option<CpuThrottling>,
+    /// Workers in real time; `null` without `--realtime`.
+    #[serde(default)]
+    pub realtime: Option<Realtime>,
     /// The counts over time; empty with `--interval 0`, and by default under 3 s.
     #[serde(default)]
     pub intervals: Vec<ServerInterval>,
@@ -186,6 +191,9 @@ pub struct EchoDocument {
     pub threads: u64,
     /// How they waited: `spin`, `hybrid` or `epoll`.
     pub wait: String,
+    /// Workers in real time; `null` without `--realtime`.
+    #[serde(default)]
+    pub realtime: Option<Realtime>,
     /// How long each reply was delayed; `null`: not at all.
     pub delay_ns: Option<u64>,
     /// Datagrams to drop as requested: `1%`, `1/8`; `null`: none.

@@ -27,7 +27,7 @@ use crate::engine::echo::{ManyEcho, PlainEcho, PlainEchoAnywhere, Responder};
 use crate::host::counters::CounterSnapshot;
 use crate::host::device::name_at;
 use crate::measure::{ClientBoard, ClientRecorder, EchoTally, IntervalScale, ServerRecorder};
-use crate::net::{NetError, Options, TIMER_SLACK_NS, Udp, pin_to};
+use crate::net::{NetError, Options, RealtimeWorker, TIMER_SLACK_NS, Udp, pin_to};
 use crate::plan::{DropRule, EchoKind, EngineKind, WaitKind};
 use crate::run::worker::waiter;
 use crate::run::{DropReadings, RunError};
@@ -51,6 +51,8 @@ pub struct EchoOptions {
     /// Cores for workers, in turn; empty: not pinned.
     pub cores: Vec<usize>,
     pub wait: WaitKind,
+    /// Whether pinned workers run in real time.
+    pub realtime: bool,
     pub delay: Option<Nanos>,
     /// Which datagrams are not answered; each worker applies it separately.
     pub drop: Option<DropRule>,
@@ -221,11 +223,13 @@ impl EchoWorker {
         let set_up = || {
             let core = options.cores.iter().cycle().nth(number);
             core.map_or(Ok(()), |core| pin_to(*core))?;
+            let placed = options.realtime.then(|| RealtimeWorker::start(core.copied()));
+            let placed = placed.transpose()?;
             let failed = |source| NetError::Engine { engine: options.engine.word(), source };
-            Ok((open().map_err(failed)?, waiter(options.wait, Interest::READABLE)?))
+            Ok((open().map_err(failed)?, waiter(options.wait, Interest::READABLE)?, placed))
         };
-        let (mut responder, mut waiter) = match set_up() {
-            Ok(both) => both,
+        let (mut responder, mut waiter, _placed) = match set_up() {
+            Ok(all) => all,
             Err(error) => {
                 let _ = ready.send(Err(error));
                 return EchoTally::default();

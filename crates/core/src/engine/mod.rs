@@ -23,6 +23,7 @@ macro_rules! arena_slots {
 
 mod arena;
 mod batch;
+mod depth;
 pub mod echo;
 mod null;
 mod offload;
@@ -35,6 +36,11 @@ mod uring;
 #[cfg(not(udperf_uring))]
 #[path = "uring/absent.rs"]
 mod uring;
+#[cfg(udperf_xdp)]
+mod xdp;
+#[cfg(not(udperf_xdp))]
+#[path = "xdp/absent.rs"]
+mod xdp;
 
 pub use batch::{BatchRx, BatchTx};
 pub use null::{NullLink, NullRx, NullTx};
@@ -45,12 +51,13 @@ pub use table::{
     ENGINES, EchoKind, EngineKind, EnginePair, EngineRow, RxKind, TxKind, UnknownEngineId,
 };
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
+pub use xdp::{IS_BUILT_IN as XDP_IS_BUILT_IN, XdpRx, XdpTx};
 
 use std::io;
 use std::net::SocketAddr;
 
 use crate::net::Datagram;
-use crate::sys::{self, RecvMessage, SendBatch, SendError, UnreachableErrno};
+use crate::sys::{self, RecvMessage, SendBatch, SendError, TxClock, UnreachableErrno, XdpMode};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Most datagrams in a super-packet: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since Linux
@@ -85,6 +92,8 @@ pub struct Pull {
     pub truncated: u64,
     /// How often no provided buffer was free (ENOBUFS); datagrams then wait in the socket.
     pub no_buffers: u64,
+    /// Datagrams with a wrong checksum, if the engine checks them; not to be visited.
+    pub corrupt: u64,
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
     pub errors: u64,
@@ -94,6 +103,31 @@ pub struct Pull {
     pub errno: Option<UnreachableErrno>,
     /// Whether the queue was found empty.
     pub drained: bool,
+}
+
+/// How an engine with rings of its own uses a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "other fields are as named")]
+pub struct XdpOptions {
+    /// The device; `None`: that of the route, or of the address.
+    pub device: Option<String>,
+    /// Where the receive program runs.
+    pub mode: XdpMode,
+    /// The queues of the device to use; none: all. A sender has one, and receivers share all.
+    pub queues: Vec<u32>,
+    /// Number of this worker among its kind, and how many there are.
+    pub worker: usize,
+    pub workers: usize,
+    /// The longest payload to receive in bytes, if it may be longer than those to send.
+    pub longest_reply: usize,
+    /// Datagrams per call or pull; `None`: the default of the engine.
+    pub batch: Option<usize>,
+    /// Slots for sending, a power of two; `None`: the default of the engine.
+    pub tx_slots: Option<u32>,
+    /// Frames for receiving, likewise.
+    pub rx_frames: Option<u32>,
+    pub ttl: Option<u8>,
+    pub dscp: Option<u8>,
 }
 
 /// The segments of super-packets.
@@ -128,8 +162,23 @@ pub trait Tx {
     /// sequence number: it decides the payload's size.
     fn push(&mut self, flow: usize, first_sequence: u64, count: usize) -> Push;
 
+    /// The clock of times of departure; `None`: datagrams leave when they are pushed.
+    fn departures(&self) -> Option<TxClock> {
+        None
+    }
+
+    /// Sets when the datagram in this slot departs, on that clock.
+    #[inline]
+    fn set_departure(&mut self, _slot: usize, _at_ns: u64) {}
+
     /// Super-packets, if it sends such.
     fn segments(&self) -> Option<Segments> {
+        None
+    }
+
+    /// Datagrams that were sent, but dropped at a ring of the engine, since it was opened; `None`:
+    /// it has no ring.
+    fn ring_drops(&self) -> Option<u64> {
         None
     }
 
@@ -156,9 +205,25 @@ pub trait Rx {
         None
     }
 
+    /// Whether each pull has datagrams of all streams, and [`Rx::stream`] distinguishes them.
+    fn mixes_streams(&self) -> bool {
+        false
+    }
+
+    /// The stream of the datagram of this index of the latest pull; `None`: that of the socket.
+    #[inline]
+    fn stream(&self, _index: usize) -> Option<usize> {
+        None
+    }
+
     /// Whether the socket receives, and drops, whole super-packets.
     fn takes_super_packets(&self) -> bool {
         false
+    }
+
+    /// Datagrams dropped at a ring of the engine since it was opened; `None`: it has no ring.
+    fn ring_drops(&self) -> Option<u64> {
+        None
     }
 
     /// Begins a new phase, in which every flow counts from 0.
@@ -186,7 +251,18 @@ fn send<'a>(
     count: usize,
     held: impl Fn(usize) -> usize,
 ) -> Push {
-    let (sent, refused, error) = match calls.send(socket, payloads) {
+    pushed(calls.send(socket, payloads), socket, count, held)
+}
+
+/// Counts the result of one call that was to send `count` messages.
+#[inline]
+fn pushed(
+    result: io::Result<usize>,
+    socket: &impl Datagram,
+    count: usize,
+    held: impl Fn(usize) -> usize,
+) -> Push {
+    let (sent, refused, error) = match result {
         Ok(sent) if sent == count => (sent, 0, None),
         Ok(sent) => (sent, held(sent), Some(refused_behind(socket))),
         Err(error) => {

@@ -44,6 +44,11 @@ impl EnginePair {
         real_tx.flat_map(move |tx| real_rx().map(move |rx| Self { tx, rx }))
     }
 
+    /// The pairs of `all`: those of the matrix without rows that work on some devices only.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::matrix().filter(|pair| !pair.tx.row().by_device && !pair.rx.row().by_device)
+    }
+
     /// The one word for it, where there is one.
     pub fn word(self) -> Option<&'static str> {
         ENGINES.iter().find(|row| row.pair() == Some(self)).map(|row| row.word)
@@ -112,9 +117,9 @@ mod tests {
             ("gro", "engine 'gro' only receives; use offload ("),
             (
                 "warp",
-                "engine 'warp' is unknown; use auto, all, plain, batch, offload, uring, null, or \
-                 TX/RX: TX (sending) one of plain, batch, gso, uring; RX (receiving) one of plain, \
-                 batch, gro, uring",
+                "engine 'warp' is unknown; use auto, all, plain, batch, offload, uring, xdp, null, \
+                 or TX/RX: TX (sending) one of plain, batch, gso, uring, xdp; RX (receiving) one \
+                 of plain, batch, gro, uring, xdp",
             ),
         ] {
             assert!(error(word).to_string().starts_with(message), "{}", error(word));
@@ -123,19 +128,21 @@ mod tests {
         for word in ["gro/gso", "plain/", "", "auto/plain", "plain/offload"] {
             assert!(matches!(error(word), EngineError::Unknown { .. }), "{word}");
         }
-        assert_eq!(EnginePair::matrix().count(), 16);
+        assert_eq!(EnginePair::matrix().count(), 25);
     }
 
     #[test]
     fn every_kind_has_one_row_and_its_number_on_the_wire() {
-        let tx = [TxKind::Plain, TxKind::Batch, TxKind::Gso, TxKind::Uring, TxKind::Null];
-        let rx = [RxKind::Plain, RxKind::Batch, RxKind::Gro, RxKind::Uring, RxKind::Null];
+        let tx =
+            [TxKind::Plain, TxKind::Batch, TxKind::Gso, TxKind::Uring, TxKind::Null, TxKind::Xdp];
+        let rx =
+            [RxKind::Plain, RxKind::Batch, RxKind::Gro, RxKind::Uring, RxKind::Null, RxKind::Xdp];
         for (number, (tx, rx)) in (0..).zip(tx.into_iter().zip(rx)) {
             assert_eq!(postcard::to_stdvec(&(tx, rx)).unwrap(), [number as u8; 2]);
             assert_eq!((TxKind::try_from(number), RxKind::try_from(number)), (Ok(tx), Ok(rx)));
         }
-        assert_eq!((TxKind::all().count(), RxKind::all().count()), (5, 5));
-        assert!(postcard::from_bytes::<TxKind>(&[5]).is_err());
+        assert_eq!((TxKind::all().count(), RxKind::all().count()), (6, 6));
+        assert!(postcard::from_bytes::<TxKind>(&[6]).is_err());
         for row in &ENGINES {
             let same = ENGINES.iter().filter(|other| other.word == row.word);
             assert_eq!(same.count(), 1, "{}", row.word);

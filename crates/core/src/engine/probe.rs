@@ -180,6 +180,10 @@ pub(super) fn uring() -> ProbeFinding {
     }
 }
 
+pub(super) fn xdp() -> ProbeFinding {
+    super::xdp::probe()
+}
+
 pub(super) fn null() -> ProbeFinding {
     Ok("no system call at all: our own ceiling".to_owned())
 }

@@ -15,6 +15,7 @@ pub enum TxKind {
     Gso,
     Uring,
     Null,
+    Xdp,
 }
 
 /// One way of receiving.
@@ -27,6 +28,7 @@ pub enum RxKind {
     Gro,
     Uring,
     Null,
+    Xdp,
 }
 
 /// One way of returning datagrams.
@@ -59,6 +61,8 @@ impl EnginePair {
     pub const OFFLOAD: Self = Self { tx: TxKind::Gso, rx: RxKind::Gro };
     /// io_uring at both ends.
     pub const URING: Self = Self { tx: TxKind::Uring, rx: RxKind::Uring };
+    /// AF_XDP at both ends.
+    pub const XDP: Self = Self { tx: TxKind::Xdp, rx: RxKind::Xdp };
     /// No system call.
     pub const NULL: Self = Self { tx: TxKind::Null, rx: RxKind::Null };
 }
@@ -76,6 +80,8 @@ pub struct EngineRow {
     pub echo: Option<EchoKind>,
     /// Whether `load` and `ping` support it.
     pub requests: bool,
+    /// Whether it works only on some devices, so `all` omits it.
+    pub by_device: bool,
     /// The pair that `auto` tries for it.
     pub auto: Option<EnginePair>,
     /// Without a trial, `auto` takes the lowest rank available (`echo`, `load`). Ordered by speed
@@ -100,6 +106,7 @@ const ROW: EngineRow = EngineRow {
     rx: None,
     echo: None,
     requests: false,
+    by_device: false,
     auto: None,
     rank: None,
     wire_id: None,
@@ -110,7 +117,7 @@ const ROW: EngineRow = EngineRow {
 };
 
 /// All engines, in the order of the documentation. A row that combines others comes after them.
-pub static ENGINES: [EngineRow; 7] = [
+pub static ENGINES: [EngineRow; 8] = [
     EngineRow {
         word: "plain",
         tx: Some(TxKind::Plain),
@@ -188,6 +195,18 @@ pub static ENGINES: [EngineRow; 7] = [
         ..ROW
     },
     EngineRow {
+        word: "xdp",
+        tx: Some(TxKind::Xdp),
+        rx: Some(RxKind::Xdp),
+        requests: true,
+        by_device: true,
+        wire_id: Some(5),
+        probe: Some(probe::xdp),
+        needs: "Linux 5.10, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF",
+        help: "AF_XDP, which bypasses the socket layer, on Ethernet devices",
+        ..ROW
+    },
+    EngineRow {
         word: "null",
         tx: Some(TxKind::Null),
         rx: Some(RxKind::Null),
@@ -260,8 +279,8 @@ pub fn long_help() -> String {
     format!(
         "{}\n\n{} TX/RX chooses each side, such as gso/batch. auto: the fastest here, by a short \
          trial of each, without pairs whose super-packets are not split on this path (offload on \
-         one host). all: every sending engine with every receiving engine. Default engines that \
-         this host lacks are omitted.",
+         one host). all: every sending engine with every receiving engine, except xdp. Default \
+         engines that this host lacks are omitted.",
         help(),
         rows.collect::<Vec<_>>().join(" "),
     )
@@ -273,7 +292,8 @@ pub fn echo_help() -> String {
     let ranked = EngineRow::ranked(|row| row.echo.is_some());
     let ranked: Vec<_> = ranked.into_iter().map(|row| row.word).collect();
     format!(
-        "How to receive and send: {words} · auto (the first that is here of {})",
+        "How to receive and send: {words} · auto (the first that is here of {}). batch and offload \
+         make single calls while few datagrams wait",
         ranked.join(", ")
     )
 }

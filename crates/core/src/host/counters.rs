@@ -101,7 +101,7 @@ impl CounterDelta {
 
     /// Adds it to the result of the receivers.
     pub fn into_rx(self, rx: &mut RxResult) {
-        rx.kernel = KernelDelta { sockets: rx.kernel.sockets, ..self.kernel };
+        rx.kernel = self.kernel.of_workers(&rx.kernel);
         rx.stolen = self.stolen;
     }
 
@@ -113,7 +113,7 @@ impl CounterDelta {
 
     /// Adds it to the result of the senders.
     pub fn into_tx(self, tx: &mut TxResult) {
-        (tx.kernel, tx.stolen) = (self.kernel, self.stolen);
+        (tx.kernel, tx.stolen) = (self.kernel.of_workers(&tx.kernel), self.stolen);
     }
 }
 

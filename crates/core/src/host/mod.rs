@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Capability, CgroupLimits, Device};
 use crate::engine::{EngineRow, probe as engines};
-use crate::net::{TIMER_SLACK_NS, pin_to};
+use crate::net::{TIMER_SLACK_NS, may_be_realtime, pin_to};
 use crate::plan::{Machine, MissingEngine};
 use crate::sys;
 use crate::sys::host::{self, number, read};
@@ -254,6 +254,12 @@ fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
             sys::thread_cpu_ns().is_some(),
             "CPU time of each worker is known",
             "CPU time of workers is not known",
+        ),
+        feature(
+            "realtime",
+            may_be_realtime().is_ok(),
+            "SCHED_FIFO: with --realtime, ordinary programs do not delay workers",
+            "no permission for SCHED_FIFO, so no --realtime",
         ),
     ];
     let mut found = crate::engine::table::probe();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::combine;
 use crate::document::KernelDrops;
 pub use crate::sys::{IpCounters, UdpCounters};
 
@@ -38,6 +39,7 @@ pub struct KernelCounters {
 #[expect(missing_docs, reason = "`document::Kernel` describes the fields")]
 pub struct KernelDelta {
     pub sockets: Option<u64>,
+    pub rings: Option<u64>,
     pub udp: Option<UdpCounters>,
     pub ip: Option<IpCounters>,
     pub backlog: Option<u64>,
@@ -49,6 +51,31 @@ pub struct KernelDelta {
 }
 
 impl KernelDelta {
+    /// Adds the own counts of another worker of the same host.
+    pub fn merge_workers(&mut self, other: &Self) {
+        self.sockets = combine(self.sockets, other.sockets, u64::saturating_add);
+        self.rings = combine(self.rings, other.rings, u64::saturating_add);
+    }
+
+    /// Adds the workers' own counts. Workers with rings bypass the sockets, the IP layer and the
+    /// queueing disciplines, so the counters of these do not apply and are removed.
+    #[must_use]
+    pub fn of_workers(self, workers: &Self) -> Self {
+        let &Self { sockets, rings, .. } = workers;
+        match rings {
+            None => Self { sockets, rings, ..self },
+            Some(_) => Self {
+                sockets,
+                rings,
+                udp: None,
+                ip: None,
+                qdisc: None,
+                neighbour_unresolved: None,
+                ..self
+            },
+        }
+    }
+
     /// The drops that intervals show.
     pub fn drops(&self) -> KernelDrops {
         KernelDrops {

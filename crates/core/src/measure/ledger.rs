@@ -4,7 +4,7 @@
 //! attempted = sent + refused
 //! sent      = received + lost
 //! lost      = receive_buffer + backlog + device + qdisc + tx_device + checksum + no_port
-//!           + rx_ip + reassembly + tx_ip + neighbour + unaccounted
+//!           + rx_ip + reassembly + tx_ip + neighbour + xdp_ring + unaccounted
 //! arrived   = received + duplicate + late + foreign + corrupt
 //! ```
 

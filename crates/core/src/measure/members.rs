@@ -93,6 +93,7 @@ fn add_kernel(one: KernelDelta, other: KernelDelta, separate: bool) -> KernelDel
     };
     KernelDelta {
         sockets: add_known(one.sockets, other.sockets),
+        rings: combine(one.rings, other.rings, u64::saturating_add),
         udp: one.udp.zip(other.udp).map(|(one, other)| udp(one, other)),
         ip: one.ip.zip(other.ip).map(|(one, other)| ip(one, other)),
         backlog: add_backlogs(one.backlog, other.backlog, separate),

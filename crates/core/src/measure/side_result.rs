@@ -83,6 +83,7 @@ impl TxResult {
         };
         self.stuck |= other.stuck;
         self.stopped |= other.stopped;
+        self.kernel.merge_workers(&other.kernel);
         merge_outages(&mut self.outages, other.outages, SAME_OUTAGE);
     }
 }
@@ -142,8 +143,7 @@ impl RxResult {
         }
         self.steps.resize_with(self.steps.len().max(other.steps.len()), StepResult::default);
         self.steps.iter_mut().zip(&other.steps).for_each(|(sum, step)| sum.merge(step));
-        self.kernel.sockets =
-            combine(self.kernel.sockets, other.kernel.sockets, u64::saturating_add);
+        self.kernel.merge_workers(&other.kernel);
     }
 }
 
@@ -165,7 +165,10 @@ pub struct OneWay {
     pub to_socket: LatencyHistograms,
     /// From there to the application's read.
     pub in_socket: LatencyHistograms,
-    /// The uncertainty (±) between two hosts' clocks, of all but `in_socket`. Zero: one clock.
+    /// Between arrivals at one receiver; empty without a schedule.
+    pub gap: LatencyHistograms,
+    /// The uncertainty (±) between two hosts' clocks, of all but `in_socket` and `gap`.
+    /// Zero: one clock.
     pub bound: Nanos,
 }
 
@@ -177,7 +180,17 @@ impl OneWay {
         self.in_stall.merge(&other.in_stall);
         self.to_socket.merge(&other.to_socket);
         self.in_socket.merge(&other.in_socket);
+        self.gap.merge(&other.gap);
         self.bound = self.bound.max(other.bound);
+    }
+
+    /// Empties it.
+    pub fn reset(&mut self) {
+        let Self { from_schedule, from_send, in_stall, to_socket, in_socket, gap, bound } = self;
+        *bound = Nanos::ZERO;
+        [from_schedule, from_send, in_stall, to_socket, in_socket, gap]
+            .into_iter()
+            .for_each(LatencyHistograms::reset);
     }
 
     /// The same with a receiver's clock corrected by this many ns, known within `bound`.
@@ -189,6 +202,7 @@ impl OneWay {
             to_socket: self.to_socket.shifted(by_ns),
             // Begins and ends with the same clock.
             in_socket: self.in_socket.clone(),
+            gap: self.gap.clone(),
             bound,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::window::{Numbered, Sequences};
-use super::{IntervalSeries, LatencyHistograms, RxTally, ServerIntervals, combine};
+use super::{LatencyHistograms, RxTally, ServerIntervals, combine};
 use crate::document::SinkSequences;
 use crate::unit::Nanos;
 
@@ -29,8 +29,6 @@ pub struct ClientStats {
     pub known_lost: u64,
     pub sent: u64,
     pub why: String,
-    /// Its cells by interval of the sink.
-    pub intervals: IntervalSeries,
 }
 
 /// All counts of a sink; moments are of the monotonic clock.

@@ -3,7 +3,9 @@
 mod bound;
 mod group;
 mod options;
+mod pacing;
 mod passed;
+mod realtime;
 mod socket;
 pub mod steer;
 pub mod stream;
@@ -14,7 +16,12 @@ mod wait;
 pub use bound::{Bound, BoundSender, MAX_DATAGRAM};
 pub use group::{Group, GroupOptions, Slot, max_queued};
 pub use options::{GroupJoin, Options, Ports};
+pub use pacing::{PacingError, departure_clock, enable_departures, set_pacing_rate};
 pub use passed::PassedSockets;
+pub use realtime::{
+    REALTIME_PRIORITY, RealtimeError, RealtimeWorker, locked_bytes, may_be_realtime,
+    prepare_realtime, realtime_workers,
+};
 pub use socket::{SocketError, Udp, message_of};
 pub use thread::{NetnsError, PinError, TIMER_SLACK_NS, enter_netns, pin_to};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};
@@ -39,6 +46,10 @@ pub enum NetError {
     Unix(#[from] UnixError),
     #[error(transparent)]
     Pin(#[from] PinError),
+    #[error(transparent)]
+    Pacing(#[from] PacingError),
+    #[error(transparent)]
+    Realtime(#[from] RealtimeError),
     #[error(transparent)]
     Netns(#[from] NetnsError),
     #[error("cannot set up engine {engine}: {source}; run `udperf doctor` for details")]
@@ -69,6 +80,14 @@ pub trait Datagram: Source + Handle + Debug {
 
     /// Empties the error queue; returns the latest error.
     fn drain_error_queue(&self) -> Option<SendError>;
+
+    /// Its drop counter, modulo 2³²; `None` if it has none.
+    fn drops(&self) -> Option<u32>
+    where
+        Self: Sized,
+    {
+        sys::socket_drops(self)
+    }
 }
 
 impl Datagram for UdpSocket {

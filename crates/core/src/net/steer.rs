@@ -7,7 +7,8 @@
 //!  └────────────┴──────┴──────
 //! ```
 
-use crate::sys::Instruction;
+use crate::sys::{Instruction, PortRule};
+use crate::wire::HEADER_LEN;
 
 /// Right shift from a tag to the number of its slot; 0 is no slot.
 pub const SLOT_SHIFT: u32 = 6;
@@ -34,6 +35,14 @@ pub const CONTROL_TAG: u16 = 1;
 
 /// Bytes of a tag and a flow; shorter datagrams belong to no slot.
 const STEERED_LEN: u32 = 4;
+
+/// Which datagrams an AF_XDP socket of a slot gets: those of its phases. Probes go to the ordinary
+/// socket.
+pub const fn rule(slot: u16) -> PortRule {
+    let lowest = slot << SLOT_SHIFT;
+    let (shortest, mask) = (HEADER_LEN as u16, !BY_SOURCE);
+    PortRule::Tagged { shortest, mask, lowest, highest: lowest + PROBE_PHASE - 1 }
+}
 
 /// Instruction codes, from the classes, sizes, modes and operations of
 /// `include/uapi/linux/bpf_common.h`. Those with X load, store or use the register X instead of A.

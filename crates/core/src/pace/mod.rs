@@ -130,6 +130,16 @@ impl Scheduled {
 }
 
 impl Pace {
+    /// The same schedule for a sender that sends up to `lead` before the due time: a slot is missed
+    /// after the same delay.
+    #[must_use]
+    pub fn with_lead(mut self, lead: Nanos) -> Self {
+        if let Self::Scheduled(scheduled) = &mut self {
+            scheduled.bound += lead;
+        }
+        self
+    }
+
     /// How many datagrams, at most `most`, are due at `now` (since the start).
     #[inline]
     pub fn due(&mut self, now: Nanos, most: usize) -> Due {

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use super::error::{MAX_BATCH, MAX_CELLS, PlanError};
-use super::options::{EngineWord, MissingEngine, PaceKind, Route, TimestampKind, WaitKind};
-use super::place::{Machine, Placement, crowded, place};
+use super::options::{EngineWord, MissingEngine, PaceBy, PaceKind, Route, TimestampKind, WaitKind};
+use super::place::{Machine, Placement, crowded, place, realtime};
 use super::ports::streams;
 use super::scenario::{
     Limit, RequestConfig, RxConfig, Scenario, TxConfig, WorkerConfig, WorkerLoad,
 };
-use crate::engine::EnginePair;
+use crate::engine::{EnginePair, RxKind, TxKind};
 use crate::unit::{MAX_PPS, Nanos, PacketRate, PayloadSize, Rate};
 
 /// The longest warm-up or measurement; a third of what 48 bits of nanoseconds hold in a header.
@@ -55,6 +55,10 @@ pub struct Plan {
     pub tx_cores: Vec<Option<usize>>,
     /// Cores of the receivers.
     pub rx_cores: Vec<Option<usize>>,
+    /// Which senders run in real time.
+    pub tx_realtime: Vec<bool>,
+    /// Which receivers run in real time.
+    pub rx_realtime: Vec<bool>,
     /// How workers wait: not by spinning where that would delay another.
     pub wait: WaitKind,
     /// All cells in running order: trials outermost, so that drifts of the machine affect all.
@@ -72,12 +76,15 @@ impl Plan {
             WaitKind::Hybrid if crowded(&scenario, &placement, machine) => WaitKind::Epoll,
             requested => requested,
         };
-        let cells = cells(&scenario, &engines(&scenario, machine)?)?;
+        let engines = engines(&scenario, machine)?;
+        check_pace_by(&scenario, &engines)?;
+        let cells = cells(&scenario, &engines)?;
         let is_named = |word: &EngineWord| matches!(word, EngineWord::Pair(_));
         let all_named = scenario.engines.iter().all(is_named);
         let left_out = if all_named { Vec::new() } else { machine.missing.clone() };
+        let [tx_realtime, rx_realtime] = realtime(&scenario, &placement, machine)?;
         let Placement { tx: tx_cores, rx: rx_cores } = placement;
-        Ok(Self { scenario, tx_cores, rx_cores, wait, cells, left_out })
+        Ok(Self { scenario, tx_cores, rx_cores, tx_realtime, rx_realtime, wait, cells, left_out })
     }
 
     /// The configurations of a cell's receivers.
@@ -86,11 +93,16 @@ impl Plan {
         let stamps = scenario.timestamps == TimestampKind::Kernel;
         let config = |(worker, core)| {
             let mut common = self.common(cell, worker, core, scenario.streams);
+            common.realtime = self.rx_realtime[worker];
             if scenario.route == Route::Local {
                 common.bind.set_ip(scenario.to.unwrap_or(scenario.bind));
                 common.netns.clone_from(&scenario.to_netns);
             }
-            RxConfig { common, engine: cell.engine.rx, stamps, across: false, of: 1 }
+            if cell.engine.rx == RxKind::Xdp {
+                // By queue of the device, which knows no flows.
+                common.flows = 0..scenario.streams;
+            }
+            RxConfig { common, engine: cell.engine.rx, stamps, across: false, of: 1, slot: None }
         };
         self.rx_cores.iter().copied().enumerate().map(config).collect()
     }
@@ -103,6 +115,7 @@ impl Plan {
         let config = |(worker, core)| {
             let mut common = self.common(cell, worker, core, streams);
             common.bind.set_port(0);
+            common.realtime = self.tx_realtime[worker];
             TxConfig {
                 common,
                 engine: cell.engine.tx,
@@ -110,6 +123,11 @@ impl Plan {
                 part: worker * usize::from(member.of) + usize::from(member.rank),
                 of: usize::from(scenario.threads) * usize::from(member.of),
                 load,
+                // Without a schedule there are no departures to keep.
+                pace_by: match load {
+                    WorkerLoad::FlatOut => PaceBy::User,
+                    _ => scenario.pace_by,
+                },
                 seed: scenario.seed,
                 abort_on_unreachable: matches!(scenario.route, Route::SendOnly | Route::Request),
                 answers: scenario.route == Route::Request,
@@ -149,8 +167,10 @@ impl Plan {
         let first_flow = |worker: usize| (usize::from(streams) * worker / threads) as u16;
         WorkerConfig {
             worker,
+            workers: threads,
             core,
             wait: self.wait,
+            realtime: false,
             batch: scenario.batch.map(usize::from),
             size: cell.size,
             flows: first_flow(worker)..first_flow(worker + 1),
@@ -159,10 +179,16 @@ impl Plan {
             unix: scenario.unix.as_ref().map(|name| format!("{name}.{worker}")),
             socket_buffer: scenario.socket_buffer,
             ip: scenario.ip.clone(),
+            xdp: scenario.xdp.clone(),
             broadcast: scenario.broadcast,
             netns: None,
         }
     }
+}
+
+fn has_xdp(scenario: &Scenario) -> bool {
+    let is_xdp = |pair: &EnginePair| pair.tx == TxKind::Xdp || pair.rx == RxKind::Xdp;
+    scenario.engines.iter().any(|word| matches!(word, EngineWord::Pair(pair) if is_xdp(pair)))
 }
 
 /// Rejects scenarios that no machine can run.
@@ -173,7 +199,7 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     let batch = scenario.batch.unwrap_or(1);
     let has_null = scenario.engines.contains(&EngineWord::Pair(EnginePair::NULL));
     let is_all = |word: &EngineWord| *word == EngineWord::All;
-    let pairs = |word| if is_all(word) { EnginePair::matrix().count() } else { 1 };
+    let pairs = |word| if is_all(word) { EnginePair::all().count() } else { 1 };
     let engines: usize = scenario.engines.iter().map(pairs).sum();
     let rows = scenario.sizes.len() * engines * scenario.rates.len().max(1);
     let cells = (rows as u64).saturating_mul(trials.into());
@@ -199,6 +225,14 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
         ),
         (batch > MAX_BATCH, PlanError::BatchTooLarge { requested: batch }),
         (has_null && scenario.route != Route::Local, PlanError::NullAcross),
+        (
+            scenario.asking.is_some() && threads > 1 && has_xdp(scenario),
+            PlanError::XdpThreads { threads },
+        ),
+        (
+            scenario.route == Route::Local && scenario.to_netns.is_none() && has_xdp(scenario),
+            PlanError::XdpOverLoopback,
+        ),
         (cells > MAX_CELLS, PlanError::TooManyCells { requested: cells }),
         (needs_rate && !is_paced, PlanError::PaceWithoutRate { pace }),
     ];
@@ -217,6 +251,29 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// Rejects what the kernel cannot pace.
+fn check_pace_by(scenario: &Scenario, engines: &[EnginePair]) -> Result<(), PlanError> {
+    let by = scenario.pace_by;
+    if by == PaceBy::User {
+        return Ok(());
+    }
+    let sends_here = matches!(scenario.route, Route::Local | Route::Forward | Route::SendOnly);
+    if !sends_here || scenario.unix.is_some() {
+        return Err(PlanError::PaceByRoute { by });
+    }
+    if by == PaceBy::Fq && scenario.pace != PaceKind::Even {
+        return Err(PlanError::PaceByPace);
+    }
+    if !scenario.pace.has_own_rates() && scenario.rates.iter().all(|rate| *rate == Rate::Max) {
+        return Err(PlanError::PaceByWithoutRate { by });
+    }
+    let has_no_departure = |pair: &&EnginePair| !matches!(pair.tx, TxKind::Plain | TxKind::Batch);
+    match engines.iter().find(has_no_departure) {
+        Some(&engine) => Err(PlanError::PaceByEngine { by, engine }),
+        None => Ok(()),
+    }
+}
+
 fn engines(scenario: &Scenario, machine: &Machine) -> Result<Vec<EnginePair>, PlanError> {
     let mut engines: Vec<EnginePair> = Vec::new();
     for word in &scenario.engines {
@@ -224,7 +281,7 @@ fn engines(scenario: &Scenario, machine: &Machine) -> Result<Vec<EnginePair>, Pl
             EngineWord::Pair(pair) => vec![machine.require(pair)?],
             EngineWord::Auto => vec![machine.fastest.unwrap_or(EnginePair::PLAIN)],
             EngineWord::All => {
-                EnginePair::matrix().filter(|&pair| machine.lacks(pair).is_none()).collect()
+                EnginePair::all().filter(|&pair| machine.lacks(pair).is_none()).collect()
             }
         };
         for pair in pairs {

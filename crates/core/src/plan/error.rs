@@ -1,6 +1,6 @@
 //! Errors of plans.
 
-use super::options::{EngineWord, MissingEngine, PaceKind};
+use super::options::{EngineWord, MissingEngine, PaceBy, PaceKind};
 use crate::engine::EnginePair;
 use crate::engine::table::words;
 use crate::unit::{Nanos, PayloadSize, UnitError};
@@ -14,12 +14,38 @@ pub(super) const MAX_CELLS: u64 = 100_000;
 pub enum PlanError {
     #[error("--pin names core {core}, which this process may not run on; allowed are {allowed}")]
     NoSuchCore { core: usize, allowed: String },
+    #[error("--realtime needs pinned workers; remove --pin off, or name cores with --pin TX:RX")]
+    RealtimeUnpinned,
+    #[error(
+        "--realtime needs a second CPU: one stays free of real-time workers, so that this host \
+         remains reachable; allow more CPUs (taskset, cpuset), or omit --realtime"
+    )]
+    RealtimeOneCpu,
+    #[error(
+        "--realtime needs a core for each worker, and this process may use {cpus} CPUs; use fewer \
+         --threads, other cores with --pin, or one process a host"
+    )]
+    RealtimeShared { cpus: usize },
     #[error("--time {requested} is too short; use at least 1ms")]
     NoTime { requested: Nanos },
     #[error("--{flag} {requested} is too long; a cell can take 24 hours at most")]
     TooLong { flag: &'static str, requested: Nanos },
     #[error("--pace {pace} needs a rate; add --rate, e.g. --rate 100k")]
     PaceWithoutRate { pace: PaceKind },
+    #[error("--pace-by {by} needs a rate; add --rate, e.g. --rate 10k")]
+    PaceByWithoutRate { by: PaceBy },
+    #[error(
+        "--pace-by {by}: {engine} cannot give each datagram its own departure time; use \
+         --engine plain, batch, plain/RX or batch/RX"
+    )]
+    PaceByEngine { by: PaceBy, engine: EnginePair },
+    #[error("--pace-by fq keeps an even rate; use --pace even, or --pace-by txtime")]
+    PaceByPace,
+    #[error(
+        "--pace-by {by} is for datagrams that this end sends over IP; it is not available for \
+         requests, AF_UNIX, --reverse and --bidir"
+    )]
+    PaceByRoute { by: PaceBy },
     #[error("--pace recorded needs the times of a capture; use `udperf load` with --pcap")]
     NotRecorded,
     #[error("--pace {pace} defines its own rates; omit --rate")]
@@ -63,6 +89,16 @@ pub enum PlanError {
     NoEcho { requested: EngineWord },
     #[error("--batch {requested} is more than a system call takes; use at most {MAX_BATCH}")]
     BatchTooLarge { requested: u16 },
+    #[error(
+        "--threads {threads} with the engine xdp: a response may arrive at the queue of another \
+         thread; use one thread"
+    )]
+    XdpThreads { threads: u16 },
+    #[error(
+        "the engine xdp cannot connect two addresses of one network namespace, which loopback \
+         joins; use --to ADDR --to-netns NAME (scripts/netns makes the namespaces)"
+    )]
+    XdpOverLoopback,
     #[error("at {size} bytes: {source}")]
     Rate { size: PayloadSize, source: UnitError },
 }

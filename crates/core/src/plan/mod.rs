@@ -13,13 +13,13 @@ pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, T
 pub use build::{CellRate, LONGEST, NARROWEST_INTERVAL, Plan, PlannedCell};
 pub use error::{MAX_BATCH, PlanError};
 pub use options::{
-    Direction, DropRule, EngineWord, Member, MissingEngine, PaceKind, Pinning, Route,
+    Direction, DropRule, EngineWord, Member, MissingEngine, PaceBy, PaceKind, Pinning, Route,
     TimestampKind, WaitKind, WordError,
 };
 pub use place::Machine;
 pub use ports::{EXCHANGE_LIFETIME, REQUEST_BATCH, block};
 pub use scenario::{
     IpOptions, Limit, RequestConfig, RequestOptions, RxConfig, Scenario, TxConfig, WorkerConfig,
-    WorkerLoad,
+    WorkerLoad, XdpSettings,
 };
 pub use sources::Sources;

@@ -85,6 +85,18 @@ words! {
         Epoll = "epoll",
     }
 
+    /// Who decides when a datagram of a schedule departs.
+    #[derive(Default)]
+    pub enum PaceBy {
+        /// udperf, which hands each over when it is due.
+        #[default]
+        User = "user",
+        /// The kernel, by a time of departure in each datagram (`SO_TXTIME`).
+        Txtime = "txtime",
+        /// The kernel, by a rate of each flow (`SO_MAX_PACING_RATE`).
+        Fq = "fq",
+    }
+
     /// The source of receive timestamps.
     #[derive(Default)]
     pub enum TimestampKind {

@@ -44,6 +44,40 @@ pub(super) fn place(scenario: &Scenario, machine: &Machine) -> Result<Placement,
     }
 }
 
+/// Which senders, and which receivers, run in real time: senders first, as many as leave one CPU
+/// without such a worker.
+pub(super) fn realtime(
+    scenario: &Scenario,
+    placement: &Placement,
+    machine: &Machine,
+) -> Result<[Vec<bool>; 2], PlanError> {
+    let sides = [
+        (scenario.route.sends(), &placement.tx[..]),
+        (scenario.route.receives(), &placement.rx[..]),
+    ];
+    let here = sides.map(|(is_here, cores)| if is_here { cores } else { &[] });
+    let mut left = machine.cpus.len().saturating_sub(1);
+    if scenario.realtime {
+        if here.concat().contains(&None) {
+            return Err(PlanError::RealtimeUnpinned);
+        }
+        if left == 0 {
+            return Err(PlanError::RealtimeOneCpu);
+        }
+        if crowded(scenario, placement, machine) {
+            return Err(PlanError::RealtimeShared { cpus: machine.cpus.len() });
+        }
+    }
+    Ok(sides.map(|(is_here, cores)| {
+        let mut grant = || {
+            let granted = scenario.realtime && is_here && left > 0;
+            left -= usize::from(granted);
+            granted
+        };
+        cores.iter().map(|_| grant()).collect()
+    }))
+}
+
 /// Whether workers share a core, so that one that spins would delay another.
 pub(super) fn crowded(scenario: &Scenario, placement: &Placement, machine: &Machine) -> bool {
     let tx = if scenario.route.sends() { &placement.tx[..] } else { &[] };

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::options::{EngineWord, Member, PaceKind, Pinning, Route, TimestampKind, WaitKind};
+use super::options::{
+    EngineWord, Member, PaceBy, PaceKind, Pinning, Route, TimestampKind, WaitKind,
+};
 use super::sources::Sources;
 use crate::engine::{EnginePair, RxKind, TxKind};
+use crate::sys::XdpMode;
 use crate::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
 /// How long a cell measures.
@@ -46,6 +49,22 @@ pub struct IpOptions {
     pub df: bool,
     /// The device to bind to.
     pub dev: Option<String>,
+}
+
+/// How the engine `xdp` uses a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct XdpSettings {
+    /// Where the receive program runs.
+    pub mode: XdpMode,
+    /// The queues to use, in turn by worker; none: all of the device.
+    pub queues: Vec<u32>,
+}
+
+impl XdpSettings {
+    /// Documents of other engines, and older ones, lack them.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Requests to a server, and how replies are matched.
@@ -103,6 +122,8 @@ pub struct Scenario {
     pub capacity: Option<PacketRate>,
     #[serde(serialize_with = "word")]
     pub pace: PaceKind,
+    #[serde(serialize_with = "word", skip_serializing_if = "is_user")]
+    pub pace_by: PaceBy,
     #[serde(serialize_with = "limit")]
     pub limit: Limit,
     #[serde(rename = "warmup_ns")]
@@ -125,6 +146,8 @@ pub struct Scenario {
     pub pin: Pinning,
     #[serde(serialize_with = "word")]
     pub wait: WaitKind,
+    /// Whether workers run in real time, with memory locked.
+    pub realtime: bool,
     /// Maximum datagrams per system call; `None`: the default of each engine.
     pub batch: Option<u16>,
     #[serde(serialize_with = "word")]
@@ -146,6 +169,8 @@ pub struct Scenario {
     /// Port of the first receiver; 0: any.
     pub port: u16,
     pub ip: IpOptions,
+    #[serde(skip_serializing_if = "XdpSettings::is_default")]
+    pub xdp: XdpSettings,
     /// Local ports of flows, first and last; `None`: any free ones.
     pub ports: Option<(u16, u16)>,
     /// Whether to send to broadcast addresses.
@@ -169,6 +194,7 @@ impl Default for Scenario {
             rates: vec![Rate::Max, Rate::OfMax(0.5)],
             capacity: None,
             pace: PaceKind::Even,
+            pace_by: PaceBy::User,
             limit: Limit::Time(Nanos::from_millis(500)),
             warmup: Nanos::from_millis(100),
             interval: None,
@@ -179,6 +205,7 @@ impl Default for Scenario {
             start_stagger: Nanos::ZERO,
             pin: Pinning::Auto,
             wait: WaitKind::Hybrid,
+            realtime: false,
             batch: None,
             timestamps: TimestampKind::User,
             socket_buffer: 4 << 20,
@@ -190,6 +217,7 @@ impl Default for Scenario {
             to_netns: None,
             port: 0,
             ip: IpOptions::default(),
+            xdp: XdpSettings::default(),
             ports: None,
             broadcast: false,
             by_hash: false,
@@ -245,9 +273,13 @@ impl WorkerLoad {
 pub struct WorkerConfig {
     /// Number of this worker among its kind, from 0.
     pub worker: usize,
+    /// How many of its kind there are on this host.
+    pub workers: usize,
     /// The core to run on; `None`: any.
     pub core: Option<usize>,
     pub wait: WaitKind,
+    /// Whether to run in real time.
+    pub realtime: bool,
     /// Maximum datagrams per system call; `None`: the default of the engine.
     pub batch: Option<usize>,
     pub size: PayloadSize,
@@ -261,6 +293,7 @@ pub struct WorkerConfig {
     /// Socket buffer to request, in bytes.
     pub socket_buffer: usize,
     pub ip: IpOptions,
+    pub xdp: XdpSettings,
     pub broadcast: bool,
     /// File of the network namespace; `None`: that of the process.
     pub netns: Option<PathBuf>,
@@ -279,6 +312,8 @@ pub struct TxConfig {
     pub of: usize,
     /// The load of all workers together.
     pub load: WorkerLoad,
+    /// Who paces the load.
+    pub pace_by: PaceBy,
     pub seed: u64,
     /// Whether to abort if the target was never reached.
     pub abort_on_unreachable: bool,
@@ -300,6 +335,8 @@ pub struct RxConfig {
     pub across: bool,
     /// How many receivers share these flows in turn; 1: this one may get any of them.
     pub of: usize,
+    /// The slot of a sink's session, whose datagrams alone are for it; `None`: all of the port.
+    pub slot: Option<u16>,
 }
 
 /// The configuration of a worker that sends requests and receives replies at the same ports.
@@ -311,6 +348,11 @@ pub struct RequestConfig {
     pub asking: RequestOptions,
     /// Maximum requests of this worker in flight, in a closed loop.
     pub window: Option<u64>,
+}
+
+/// Whether udperf paces, as in documents without the field.
+fn is_user(by: &PaceBy) -> bool {
+    *by == PaceBy::User
 }
 
 fn word<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

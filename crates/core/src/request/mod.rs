@@ -21,7 +21,7 @@ use mio::net::UdpSocket;
 
 use self::matcher::ResponseMatcher;
 use self::writer::RequestWriter;
-use crate::engine::{Rx, Tx};
+use crate::engine::{Pull, Rx, Tx};
 use crate::host::Meter;
 use crate::measure::Usage;
 use crate::net::{Datagram, Waited, Waiter};
@@ -184,14 +184,14 @@ impl RequestWorker {
         writer: RequestWriter,
         matcher: ResponseMatcher,
         window: Option<u64>,
-        streams: usize,
+        sockets: usize,
     ) -> Self {
         Self {
             job,
             writer,
             matcher,
             window,
-            ready: Ready::new(streams),
+            ready: Ready::new(sockets),
             blocked_until: Nanos::ZERO,
             out_of_ids_since: None,
             meter: Meter::of_this_thread(),
@@ -278,33 +278,12 @@ impl RequestWorker {
                 rx.turn_to(at);
             }
             let pull = rx.pull();
-            let now = self.job.clock.now() - self.job.epoch;
-            self.job.observe(now, control);
-            self.matcher.pulled(&pull, self.job.stall.ended());
-            if pull.errors > 0 {
-                // Unread errors fill the receive buffer.
-                let queued = rx.sockets().get(at).and_then(Datagram::drain_error_queue);
-                let queued = queued.and_then(SendError::unreachable);
-                if let Some(why) = pull.errno.map(Unreachable::returned) {
-                    let why = queued
-                        .filter(|one| one.errno == why.errno)
-                        .unwrap_or_else(|| why.came_back());
-                    self.job.note_unreachable(why, pull.unreachable, now, control);
-                }
-            }
-            if pull.datagrams > 0 {
-                any = true;
-                let (matcher, head) = (&mut self.matcher, self.writer.head());
-                if matcher.steps.is_some() {
-                    let (rx, mut index) = (&*rx, 0..);
-                    rx.each(|reply, _waited| {
-                        let from = index.next().and_then(|index| rx.sender(index));
-                        matcher.datagram_of_steps(at, reply, from, now, head);
-                    });
-                } else {
-                    rx.each(|reply, _waited| matcher.datagram(at, reply, now, head));
-                }
-                rx.release();
+            // An empty pull needs no clock reading: the loop is about to read the clock.
+            if pull.datagrams > 0 || pull.errors > 0 {
+                any |= pull.datagrams > 0;
+                self.process_pull(rx, &pull, at, control);
+            } else {
+                self.matcher.pulled(&pull, self.job.stall.ended());
             }
             self.ready.was_read(pull.drained);
             if pull.drained && !self.ready.has_several() {
@@ -317,6 +296,44 @@ impl RequestWorker {
             self.job.target.answered(control);
         }
         (any, drained)
+    }
+
+    /// Classifies the datagrams of one pull from the socket `at`, with one clock reading.
+    #[inline]
+    fn process_pull<R: Rx>(&mut self, rx: &mut R, pull: &Pull, at: usize, control: &PhaseState) {
+        let now = self.job.clock.now() - self.job.epoch;
+        self.job.observe(now, control);
+        self.matcher.pulled(pull, self.job.stall.ended());
+        if pull.errors > 0 {
+            // Unread errors fill the receive buffer.
+            let queued = rx.sockets().get(at).and_then(Datagram::drain_error_queue);
+            let queued = queued.and_then(SendError::unreachable);
+            if let Some(why) = pull.errno.map(Unreachable::returned) {
+                let why =
+                    queued.filter(|one| one.errno == why.errno).unwrap_or_else(|| why.came_back());
+                self.job.note_unreachable(why, pull.unreachable, now, control);
+            }
+        }
+        if pull.datagrams == 0 {
+            return;
+        }
+        let (matcher, head) = (&mut self.matcher, self.writer.head());
+        if matcher.steps.is_some() {
+            let (rx, mut index) = (&*rx, 0..);
+            rx.each(|reply, _waited| {
+                let index = index.next();
+                let stream = index.and_then(|index| rx.stream(index)).unwrap_or(at);
+                let from = index.and_then(|index| rx.sender(index));
+                matcher.datagram_of_steps(stream, reply, from, now, head);
+            });
+        } else {
+            let (rx, mut index) = (&*rx, 0..);
+            rx.each(|reply, _waited| {
+                let stream = index.next().and_then(|index| rx.stream(index)).unwrap_or(at);
+                matcher.datagram(stream, reply, now, head);
+            });
+        }
+        rx.release();
     }
 
     #[inline]

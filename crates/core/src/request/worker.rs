@@ -1,5 +1,6 @@
 //! Sets up a request worker and runs its phases.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,15 +10,18 @@ use mio::net::UdpSocket;
 use super::ids::{FirstIds, PORT_TRIES, RunIds};
 use super::{RequestSpec, RequestWorker, RequestWriter, ResponseMatcher, run_phase};
 use crate::clock::Clock;
-use crate::engine::{BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx};
-use crate::measure::{KernelDelta, RxResult, TxResult};
-use crate::net::{NetError, Options, Ports, SocketError, Udp};
+use crate::engine::{
+    BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx, XdpOptions, XdpRx, XdpTx,
+};
+use crate::measure::{RxResult, TxResult};
+use crate::net::{Datagram, NetError, Options, Ports, SocketError, Udp};
 use crate::plan::{
     EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
 };
 use crate::request::cookies::ServerCookies;
 use crate::request::in_flight::{InFlightTable, StreamMap};
 use crate::request::steps::Steps;
+use crate::run::dispatch::xdp_options;
 use crate::run::send_job::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, flow_options, place_thread, waiter,
@@ -29,6 +33,10 @@ use crate::unit::Nanos;
 /// Minimum and maximum requests of a table: 1.5 MiB and 96 MiB of slots; arbitrary.
 const TABLE_SIZE: std::ops::RangeInclusive<u64> = (1 << 16)..=(1 << 22);
 
+/// Bytes of the longest reply by the engine `xdp`, with its IP header: a page of 4,096 bytes
+/// without the kernel's headroom (256 bytes) and the headers of a slot (64 bytes).
+const LONGEST_PACKET: usize = 3_776;
+
 pub(super) fn run_request_worker(
     config: &RequestConfig,
     to: SocketAddr,
@@ -37,7 +45,7 @@ pub(super) fn run_request_worker(
     (ids, first_ids): (Arc<RunIds>, FirstIds),
     channel: &WorkerChannel,
 ) -> Result<RequestResult, NetError> {
-    place_thread(&config.tx.common)?;
+    let _placed = place_thread(&config.tx.common)?;
     let open = |flow| {
         let options = flow_options(&config.tx.common, flow);
         let udp = open_new(&Options { ports: ports.clone(), ..options }, &ids)?;
@@ -81,6 +89,21 @@ struct Setup<'a> {
     channel: &'a WorkerChannel,
 }
 
+impl Setup<'_> {
+    /// The options of the engine `xdp`: the device of the route, whose MTU bounds replies.
+    fn xdp_options(&self) -> Result<XdpOptions, NetError> {
+        let mut options = xdp_options(&self.config.tx.common);
+        let from = Some(self.config.tx.common.bind.ip()).filter(|ip| !ip.is_unspecified());
+        let path = sys::ethernet_path(self.to, from, options.device.as_deref());
+        let engine = TxKind::Xdp.word();
+        let failed = |error| NetError::Engine { engine, source: io::Error::other(error) };
+        let path = path.map_err(failed)?;
+        options.device = Some(path.device.name);
+        options.longest_reply = (path.mtu as usize).min(LONGEST_PACKET);
+        Ok(options)
+    }
+}
+
 fn run_with_tx(
     tx_sockets: Vec<UdpSocket>,
     rx_sockets: Vec<UdpSocket>,
@@ -95,13 +118,18 @@ fn run_with_tx(
     match engine {
         TxKind::Plain => run_with_rx(PlainTx::new(tx_sockets, to, size, fill), rx_sockets, setup),
         TxKind::Batch => {
-            run_with_rx(BatchTx::new(tx_sockets, to, size, batch, fill), rx_sockets, setup)
+            let tx = BatchTx::new(tx_sockets, to, size, batch, fill).adaptive();
+            run_with_rx(tx, rx_sockets, setup)
         }
         TxKind::Gso => {
             let tx = GsoTx::new(tx_sockets, to, size, batch, fill).map_err(failed)?;
             run_with_rx(tx, rx_sockets, setup)
         }
-        TxKind::Uring | TxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
+        TxKind::Xdp => {
+            let tx = XdpTx::new(tx_sockets, setup.to, size, &setup.xdp_options()?, false, fill);
+            run_with_rx(tx.map_err(failed)?, rx_sockets, setup)
+        }
+        TxKind::Uring | TxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
 
@@ -115,12 +143,17 @@ fn run_with_rx<T: Tx<Socket = UdpSocket>>(
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
         RxKind::Plain => run_phases(tx, PlainRx::for_any_size(rx_sockets), setup),
-        RxKind::Batch => run_phases(tx, BatchRx::for_any_size(rx_sockets, batch), setup),
+        RxKind::Batch => run_phases(tx, BatchRx::adaptive(rx_sockets, batch), setup),
         RxKind::Gro => {
             let rx = GroRx::many(rx_sockets, batch, false).map_err(failed)?;
             run_phases(tx, rx, setup)
         }
-        RxKind::Uring | RxKind::Null => Err(failed(std::io::ErrorKind::Unsupported.into())),
+        RxKind::Xdp => {
+            let size = setup.config.tx.common.size;
+            let rx = XdpRx::for_streams(rx_sockets, size, &setup.xdp_options()?);
+            run_phases(tx, rx.map_err(failed)?, setup)
+        }
+        RxKind::Uring | RxKind::Null => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
 
@@ -131,10 +164,10 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
 ) -> Result<RequestResult, NetError> {
     let Setup { config, buffers: [send_buffer, receive_buffer], channel, .. } = *setup;
     let mut waiter = waiter(config.tx.common.wait, Interest::READABLE)?;
-    let mut state = new_worker(setup, &tx);
+    let mut state = new_worker(setup, &tx, rx.mixes_streams());
     let expects_reply = setup.spec.matching.expects_reply();
-    let (mut tx_result, mut rx_result) = (TxResult::default(), RxResult::default());
-    let mut epoch = None;
+    let (mut tx_result, mut rx_result, mut epoch) =
+        (TxResult::default(), RxResult::default(), None);
     if rx.sockets().len() > 1 {
         waiter.watch(rx.sockets());
     }
@@ -150,17 +183,16 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
             steps.start(calendar_ns);
         }
         state.blocked_until = Nanos::ZERO;
+        (state.out_of_ids_since, state.at_close) = (None, None);
         let later = epoch.replace(phase.epoch).map_or(Nanos::ZERO, |then| phase.epoch.since(then));
         state.matcher.intervals = phase.control.rx_intervals(config.tx.common.worker);
         state.matcher.start(phase.load != WorkerLoad::FlatOut, calendar_ns, later);
-        state.out_of_ids_since = None;
         waiter.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
         let (control, worker) = (&phase.control, config.tx.common.worker);
         let done = SenderDone { control, worker, sent: 0 };
-        let drops = dropped(&mut rx);
+        let (drops, rings) = (dropped(&mut rx), [tx.ring_drops(), rx.ring_drops()]);
         state.job.await_epoch(&phase.control);
-        state.at_close = None;
         let before = state.meter.read();
         state.job.stall.start(Nanos::ZERO);
         let last = run_phase(&mut tx, &mut rx, &mut state, &mut waiter, control);
@@ -171,12 +203,14 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         tx_result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (tx_result.usage, tx_result.buffer) = (usage, send_buffer);
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
-        state.matcher.exchange.own_drops = drops;
-        let kernel = KernelDelta { sockets: drops, ..KernelDelta::default() };
-        rx_result = RxResult { kernel, buffer: receive_buffer, ..RxResult::default() };
-        let (sent, received) = (state.job.tally.sent, state.matcher.tally.received);
+        let rings = gained([tx.ring_drops(), rx.ring_drops()], rings);
+        state.matcher.exchange.own_drops = drops.or(rings[1]);
+        rx_result = RxResult { buffer: receive_buffer, ..RxResult::default() };
+        [tx_result.kernel.rings, rx_result.kernel.rings] = rings;
+        rx_result.kernel.sockets = drops;
         let flows = (state.job.first_flow, state.job.next.clone());
-        let received = if expects_reply { received } else { sent };
+        let sent = state.job.tally.sent;
+        let received = if expects_reply { state.matcher.tally.received } else { sent };
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone { sent, received, flows }));
     }
     let RequestWorker { job, mut matcher, .. } = state;
@@ -194,7 +228,12 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
     Ok((job.into_result(tx_result), rx_result))
 }
 
-fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
+/// How much each of two counters grew.
+fn gained(now: [Option<u64>; 2], before: [Option<u64>; 2]) -> [Option<u64>; 2] {
+    [0, 1].map(|at| Some(now[at]?.saturating_sub(before[at]?)))
+}
+
+fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T, mixes_streams: bool) -> RequestWorker {
     let Setup { config, spec, .. } = setup;
     let RequestConfig { tx: request, asking, .. } = config;
     let streams = request.common.flows.len();
@@ -206,7 +245,9 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
     let wanted = wanted.clamp(*TABLE_SIZE.start(), *TABLE_SIZE.end());
     let by_id = spec.matching.expects_reply() && !spec.matching.by_order();
     let id_bits = if by_id { spec.requests.id_bits } else { u64::BITS };
-    let stream_map = StreamMap::new(streams, block(pps, job.batch, id_bits));
+    // Streams take turns also where a window is narrower than a batch.
+    let window = config.window.map_or(usize::MAX, |window| window.max(1) as usize);
+    let stream_map = StreamMap::new(streams, block(pps, job.batch.min(window), id_bits));
     let table = Arc::new(InFlightTable::new(stream_map, wanted, id_bits));
     let WorkerConfig { worker, flows, .. } = &request.common;
     let threads = request.of / usize::from(setup.ids.member().of).max(1);
@@ -224,10 +265,11 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T) -> RequestWorker {
         let server = (!request.connect).then(|| setup.to.ip().to_canonical());
         Box::new(Steps::new(second, capacity, streams, server))
     });
-    RequestWorker::new(job, writer, matcher, config.window, streams)
+    let sockets = if mixes_streams { 1 } else { streams };
+    RequestWorker::new(job, writer, matcher, config.window, sockets)
 }
 
 fn dropped<R: Rx>(rx: &mut R) -> Option<u32> {
-    let drops = rx.sockets().iter().map(sys::socket_drops);
+    let drops = rx.sockets().iter().map(Datagram::drops);
     drops.reduce(|sum, more| Some(sum?.wrapping_add(more?))).flatten()
 }

@@ -5,8 +5,8 @@ mod held;
 use super::flow::{Alike, Held, RxFlow};
 use crate::engine::Pull;
 use crate::measure::{
-    Arrival, Count, InterarrivalJitter, IntervalRecorder, LatencyHistograms, OneWay, RX_SAMPLES,
-    RxSample, RxTally, STALL_THRESHOLD, StallMeter,
+    Arrival, Count, InterarrivalJitter, IntervalRecorder, OneWay, RX_SAMPLES, RxSample, RxTally,
+    STALL_THRESHOLD, StallMeter,
 };
 use crate::run::phase::PhaseState;
 use crate::run::sender_bounds::SenderBounds;
@@ -52,6 +52,7 @@ pub struct ReceiveProbe {
     paced: bool,
     window_closed: bool,
     last_arrival: Nanos,
+    last_stamp: Option<Nanos>,
     sender_stall_ended: Nanos,
     /// The latest slow datagram, intended moment and transit time, and how many like it.
     slow: Option<(u64, u64, u64)>,
@@ -86,6 +87,7 @@ impl ReceiveProbe {
             paced: false,
             window_closed: false,
             last_arrival: Nanos::ZERO,
+            last_stamp: None,
             sender_stall_ended: Nanos::ZERO,
             slow: None,
             row: Row::default(),
@@ -117,6 +119,7 @@ impl ReceiveProbe {
         (self.former_tag, self.tag) = (self.tag, tag);
         (self.paced, self.window_closed, self.last_arrival) = (paced, false, Nanos::ZERO);
         (self.sender_stall_ended, self.slow, self.row) = (Nanos::ZERO, None, Row::default());
+        self.last_stamp = None;
         for flow in &mut self.flows {
             flow.window.reset();
             flow.jitter = InterarrivalJitter::default();
@@ -125,12 +128,7 @@ impl ReceiveProbe {
         }
         self.tally = RxTally::default();
         self.samples.clear();
-        let OneWay { from_schedule, from_send, in_stall, to_socket, in_socket, bound } =
-            &mut self.latency;
-        *bound = Nanos::ZERO;
-        [from_schedule, from_send, in_stall, to_socket, in_socket]
-            .into_iter()
-            .for_each(LatencyHistograms::reset);
+        self.latency.reset();
         self.stall.start(now);
     }
 
@@ -147,7 +145,8 @@ impl ReceiveProbe {
         self.sender_stall_ended = sender_stall_ended;
         self.tally.syscalls += pull.syscalls;
         self.tally.errors += pull.errors;
-        self.tally.arrived += pull.datagrams as u64;
+        self.tally.arrived += pull.datagrams as u64 + pull.corrupt;
+        self.tally.corrupt += pull.corrupt;
         self.tally.packets += pull.packets;
         self.tally.uncut += pull.uncut;
         self.tally.truncated += pull.truncated;
@@ -217,13 +216,13 @@ impl ReceiveProbe {
             }
             Arrival::Ahead => {
                 flow.held = Some(Held { sequence: header.sequence, copies: 0, alike });
-                return self.last_arrival = now;
+                return self.note_arrival(now, waited);
             }
         }
         let flow = &mut self.flows[index];
         flow.jitter.record(transit_ns);
         flow.received += 1;
-        self.last_arrival = now;
+        self.note_arrival(now, waited);
         // The first of a batch is never within a row.
         if wire::is_marked(payload)
             && let Some(waited) = waited

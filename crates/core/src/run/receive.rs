@@ -4,10 +4,9 @@ use super::probe::ReceiveProbe;
 use crate::clock::Clock;
 use crate::engine::Rx;
 use crate::host::Meter;
-use crate::measure::Usage;
+use crate::measure::{KernelDelta, Usage};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::run::phase::PhaseState;
-use crate::sys;
 use crate::unit::Nanos;
 
 /// How often the drop counter of a socket is read: its 32 bits last 100 s at 40 million drops a
@@ -23,6 +22,8 @@ pub struct ReceiveJob {
     /// Number of this worker among the receivers.
     pub worker: usize,
     pub drops: Drops,
+    /// Drops at the rings of the engine when the phase began; `None`: it has no ring.
+    pub rings: Option<u64>,
     /// Reads what the thread costs.
     pub meter: Meter,
     /// The reading when the senders' window closed: the drain does not count.
@@ -61,9 +62,7 @@ pub fn receive<R: Rx>(
         }
         if over
             && control.ended()
-            && probe.finished(control, job.worker, before, pull.drained, || {
-                job.drops.sample(rx.sockets())
-            })
+            && probe.finished(control, job.worker, before, pull.drained, || job.dropped(rx))
         {
             return;
         }
@@ -81,6 +80,31 @@ pub fn receive<R: Rx>(
     }
 }
 
+impl ReceiveJob {
+    /// Drops at sockets and rings in this phase.
+    fn dropped<R: Rx>(&mut self, rx: &mut R) -> u64 {
+        self.drops.sample(rx.sockets()) + self.ring_drops(rx).unwrap_or(0)
+    }
+
+    /// Drops of this phase, as sockets and rings count them.
+    pub fn drops_of_phase<R: Rx>(&mut self, rx: &mut R) -> KernelDelta {
+        self.drops.sample(rx.sockets());
+        let (sockets, rings) = (self.drops.known_total(), self.ring_drops(rx));
+        KernelDelta { sockets, rings, ..KernelDelta::default() }
+    }
+
+    /// Counts drops from now on.
+    pub fn restart_drops<R: Rx>(&mut self, rx: &mut R) {
+        self.drops.restart(rx.sockets());
+        self.rings = rx.ring_drops();
+    }
+
+    /// Drops at the rings of the engine in this phase; `None`: it has no ring.
+    fn ring_drops<R: Rx>(&self, rx: &R) -> Option<u64> {
+        Some(rx.ring_drops()?.saturating_sub(self.rings?))
+    }
+}
+
 /// The drop counter of one socket, unwrapped to 64 bits.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Drops {
@@ -90,14 +114,14 @@ pub struct Drops {
 
 impl Drops {
     /// Counts from now on.
-    pub fn restart(&mut self, sockets: &[impl sys::Handle]) {
-        self.last = sockets.first().and_then(sys::socket_drops);
+    pub fn restart(&mut self, sockets: &[impl Datagram]) {
+        self.last = sockets.first().and_then(Datagram::drops);
         self.total = 0;
     }
 
     /// Drops since [`Self::restart`].
-    pub fn sample(&mut self, sockets: &[impl sys::Handle]) -> u64 {
-        let now = sockets.first().and_then(sys::socket_drops);
+    pub fn sample(&mut self, sockets: &[impl Datagram]) -> u64 {
+        let now = sockets.first().and_then(Datagram::drops);
         if let Some((now, last)) = now.zip(self.last) {
             self.total += u64::from(now.wrapping_sub(last));
             self.last = Some(now);

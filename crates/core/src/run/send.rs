@@ -140,7 +140,13 @@ impl Stamp for Headers {
             encode(Header { tag, flow, sequence, intended_ns }, slot);
             encode_lag(now.since(intended).0, &mut slot[..job.size.at(sequence)]);
         }
-        slots.len() / stride
+        let leased = slots.len() / stride;
+        if job.lead > Nanos::ZERO {
+            for slot in 0..leased {
+                tx.set_departure(slot, job.departure_ns(job.pace.intended(slot, now)));
+            }
+        }
+        leased
     }
 
     #[inline(always)]

@@ -11,7 +11,7 @@ use crate::measure::{
 use crate::pace::{Arrivals, Due, Pace, Part, Scheduled, Slots, catch_up};
 use crate::plan::{LONGEST, Limit, TxConfig, WorkerLoad};
 use crate::run::phase::{Phase, PhaseState, WAKE_AHEAD, early, sleep_until_before};
-use crate::sys::{SendError, Unreachable};
+use crate::sys::{self, SendError, TxClock, Unreachable};
 use crate::unit::{Nanos, PayloadSize};
 
 /// One sender's part of a phase, with all numbers it owns.
@@ -51,6 +51,12 @@ pub struct SendJob {
     /// Whether it gave up on a target that was unreachable and never reached.
     pub unreachable: bool,
     pub sampler: Sampler,
+    /// The clock of times of departure, if the kernel releases datagrams.
+    pub departures: Option<TxClock>,
+    /// How long before its due time a datagram may be handed to the kernel.
+    pub lead: Nanos,
+    /// The beginning of the phase on the clock of departures.
+    pub departure_epoch_ns: u64,
     /// Counts by interval; `None` without intervals.
     pub intervals: Option<IntervalRecorder>,
 }
@@ -65,7 +71,7 @@ impl SendJob {
         Self {
             clock: Clock::Monotonic,
             epoch: Nanos::ZERO,
-            early: early(config.common.wait),
+            early: early(config.common.wait, !paced || config.part == 0),
             start_lag: Nanos::ZERO,
             worker: config.common.worker,
             pace: Pace::FlatOut { end: Nanos::ZERO, to_send: 0 },
@@ -82,6 +88,9 @@ impl SendJob {
             departed: None,
             refused_since: None,
             unexplained: None,
+            departures: tx.departures(),
+            lead: Nanos::ZERO,
+            departure_epoch_ns: 0,
             intervals: None,
             target: TargetWatch::new(config.abort_on_unreachable, config.answers),
             stuck: false,
@@ -111,6 +120,8 @@ impl SendJob {
     /// to end at `planned_end`. All that left was due in the window returned.
     pub fn phase_result(&mut self, last: Nanos, planned_end: Nanos, stopped: bool) -> TxResult {
         let complete = !self.stuck && !stopped;
+        // Datagrams that were due until then have been handed over.
+        let last = last + self.lead;
         if let Some(intervals) = &mut self.intervals {
             intervals.close_window(last);
         }
@@ -155,7 +166,10 @@ impl SendJob {
         };
         let former = phase.epoch.since(std::mem::replace(&mut self.epoch, phase.epoch));
         self.tag = phase.tag;
-        self.pace = pace(phase.load, end, to_send, Part { index, of });
+        self.lead = self.departures.map_or(Nanos::ZERO, |_| lead(phase.load, of));
+        let ahead_ns = self.departures.map_or(0, sys::ahead_of_monotonic_ns);
+        self.departure_epoch_ns = phase.epoch.0 + ahead_ns;
+        self.pace = pace(phase.load, end, to_send, Part { index, of }).with_lead(self.lead);
         self.next.fill(0);
         self.must_reach_count = matches!(phase.limit, Limit::Count(_));
         self.target.start(mean_gap(phase.load, of), former, self.tally.sent > 0);
@@ -177,12 +191,23 @@ impl SendJob {
     /// What is due at `now`, `most` at most; counts what is missed.
     #[inline]
     pub fn due(&mut self, now: Nanos, most: usize) -> Due {
-        let Self { pace, intervals, .. } = self;
-        pace.due_or_missed(now, most, |due| {
+        let Self { pace, intervals, lead, .. } = self;
+        let due = pace.due_or_missed(now + *lead, most, |due| {
             if let Some(intervals) = intervals {
                 intervals.count(due, Count::Missed, 1);
             }
-        })
+        });
+        match due {
+            // Half of the lead is for a late wake-up, and the other half for a batch.
+            Due::At(at) => Due::At(at - Nanos(lead.0 / 2)),
+            other => other,
+        }
+    }
+
+    /// The departure time of a datagram with this due time, on the clock of departures.
+    #[inline]
+    pub const fn departure_ns(&self, due: Nanos) -> u64 {
+        self.departure_epoch_ns + due.0
     }
 
     /// Takes the clock read of a batch; publishes a stall that has just ended.
@@ -323,6 +348,20 @@ impl SendJob {
             self.stuck = true;
         }
     }
+}
+
+/// The longest time before its due time that a datagram is handed to the kernel. Arbitrary: longer
+/// than most wake-ups of a sleeping thread are late.
+const LONGEST_LEAD: Nanos = Nanos::from_millis(1);
+
+/// The most datagrams that wait for their time in the kernel: half of what fq holds for a flow
+/// (`flow_limit`, 100; tc-fq(8)).
+const MAX_AHEAD: u64 = 50;
+
+/// How long before its due time a datagram of one of `of` parts of a load is handed over.
+fn lead(load: WorkerLoad, of: u64) -> Nanos {
+    let all_ns = load.mean_pps().map_or(0.0, |pps| (MAX_AHEAD * of) as f64 * 1e9 / pps);
+    LONGEST_LEAD.min(Nanos(all_ns as u64))
 }
 
 /// The mean gap between departures of one of `of` parts of a load.

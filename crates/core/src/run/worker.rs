@@ -12,8 +12,8 @@ use super::send_job::SendJob;
 use crate::clock::Clock;
 use crate::engine::{Rx, Tx};
 use crate::host::Meter;
-use crate::measure::{KernelDelta, RxResult, TxResult};
-use crate::net::{NetError, Options, Waiter, enter_netns, pin_to};
+use crate::measure::{RxResult, TxResult};
+use crate::net::{NetError, Options, RealtimeWorker, Waiter, enter_netns, pin_to};
 use crate::plan::{RxConfig, TxConfig, WaitKind, WorkerConfig, WorkerLoad};
 use crate::run::phase::{Phase, PhaseState, WAKE_AHEAD, sleep_until_before};
 use crate::run::sender_bounds::SenderBounds;
@@ -71,11 +71,12 @@ pub fn flow_options(config: &WorkerConfig, flow: u16) -> Options {
     options
 }
 
-/// Places the thread: on its core, and in its network namespace.
-pub fn place_thread(config: &WorkerConfig) -> Result<(), NetError> {
+/// Places the thread: on its core, in its network namespace, and in real time if asked. Keep the
+/// result until the thread ends.
+pub fn place_thread(config: &WorkerConfig) -> Result<Option<RealtimeWorker>, NetError> {
     config.core.map_or(Ok(()), pin_to)?;
     config.netns.as_deref().map_or(Ok(()), enter_netns)?;
-    Ok(())
+    Ok(config.realtime.then(|| RealtimeWorker::start(config.core)).transpose()?)
 }
 
 /// The event loop of a worker.
@@ -95,7 +96,12 @@ pub fn send_phases<T: Tx>(
     buffer: Option<u64>,
     channel: &WorkerChannel,
 ) -> Result<TxResult, NetError> {
-    let mut waiter = waiter(config.common.wait, Interest::WRITABLE)?;
+    // Where the kernel releases datagrams, a late wake-up does no harm.
+    let wait = match config.common.wait {
+        WaitKind::Hybrid if tx.departures().is_some() => WaitKind::Epoll,
+        wait => wait,
+    };
+    let mut waiter = waiter(wait, Interest::WRITABLE)?;
     let mut job = SendJob::new(config, &tx);
     let mut result = TxResult::default();
     let meter = Meter::of_this_thread();
@@ -110,6 +116,7 @@ pub fn send_phases<T: Tx>(
             SenderDone { control: &phase.control, worker: config.common.worker, sent: 0 };
         job.await_epoch(&phase.control);
         let before = meter.read();
+        let rings = tx.ring_drops();
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
         let usage = meter.read().since(before);
@@ -121,6 +128,8 @@ pub fn send_phases<T: Tx>(
         let segments = tx.segments().zip(segments_at_first);
         result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (result.usage, result.buffer) = (usage, buffer);
+        let rings = tx.ring_drops().zip(rings).map(|(now, then)| now.saturating_sub(then));
+        result.kernel.rings = rings;
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             sent: job.tally.sent,
             received: 0,
@@ -175,6 +184,7 @@ pub fn receive_phases<R: Rx>(
         epoch: Nanos::ZERO,
         worker: config.worker,
         drops: Drops::default(),
+        rings: rx.ring_drops(),
         meter: Meter::of_this_thread(),
         at_close: None,
     };
@@ -196,11 +206,10 @@ pub fn receive_phases<R: Rx>(
         receive(&mut rx, &mut job, &mut probe, &mut waiter, &phase.control);
         let usage = job.at_close.map(|now| now.since(before)).unwrap_or_default();
         probe.finish(&phase.control, config.worker);
-        job.drops.sample(rx.sockets());
-        let kernel = KernelDelta { sockets: job.drops.known_total(), ..KernelDelta::default() };
+        let kernel = job.drops_of_phase(&mut rx);
         result = RxResult { usage, buffer, kernel, ..RxResult::default() };
         // Drained, and senders wait until all are done: the next phase counts from here.
-        job.drops.restart(rx.sockets());
+        job.restart_drops(&mut rx);
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             received: probe.tally.received,
             ..PhaseDone::default()

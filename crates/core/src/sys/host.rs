@@ -254,7 +254,8 @@ pub fn nohz_full_cpus() -> Option<Vec<usize>> {
 
 /// Network settings that affect UDP: socket buffers, memory of all sockets, polling, batch sizes.
 /// Arbitrary.
-const SYSCTLS: &str = "net.core.busy_poll net.core.busy_read net.core.default_qdisc \
+const SYSCTLS: &str = "kernel.sched_rt_runtime_us net.core.busy_poll net.core.busy_read \
+    net.core.default_qdisc \
     net.core.dev_weight net.core.netdev_budget net.core.netdev_budget_usecs net.core.rmem_default \
     net.core.rps_sock_flow_entries net.core.wmem_default net.ipv4.udp_mem net.ipv4.udp_rmem_min \
     net.ipv4.udp_wmem_min";

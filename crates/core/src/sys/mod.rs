@@ -22,6 +22,7 @@ mod signals;
 pub mod stable_memory;
 mod types;
 mod unreachable;
+mod xdp;
 
 pub use counters::*;
 pub use host::{boot_id, clock_identity, network_identity, resident_bytes};
@@ -29,5 +30,6 @@ pub use shared_counters::zeroed_counters;
 pub use signals::{interrupt, stop_on_signals};
 pub use types::*;
 pub use unreachable::*;
+pub use xdp::*;
 
 pub use imp::*;

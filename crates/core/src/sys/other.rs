@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 pub use std::marker::Sized as Handle;
 
 use super::{
-    ContextSwitches, Instruction, LocalAddr, NetLink, NextHop, QueuedError, RecvMessage,
-    RecvMetadata, Reply, Request, SendError, Unreachable, UnreachableErrno,
+    ContextSwitches, EthernetPath, EthernetPathError, Instruction, LocalAddr, NetLink, NextHop,
+    PortRule, Qdisc, QueuedError, RecvMessage, RecvMetadata, Reply, Request, SendError, TxClock,
+    Unreachable, UnreachableErrno, XdpAbilities, XdpError, XdpMode,
 };
 
 fn unsupported<T>() -> io::Result<T> {
@@ -37,6 +38,7 @@ pub(crate) use inert;
 inert! {
     #[cfg(udperf_unix)]
     abstract_name(_: &std::os::unix::net::SocketAddr) -> Option<&[u8]> = None;
+    ahead_of_monotonic_ns(_: TxClock) -> u64 = 0;
     allow_foreign_bind<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
     affinity() -> Option<Vec<usize>> = None;
     attach_steering<S>(_: &S, _: &[Instruction]) -> io::Result<()> = unsupported();
@@ -47,12 +49,16 @@ inert! {
     device_stack(_: &str) -> Option<Vec<NetLink>> = None;
     disable_recverr<S>(_: &S, _: bool) -> io::Result<()> = Ok(());
     drain_error_queue<S>(_: &S) -> (u64, Option<SendError>) = (0, None);
+    enable_departures<S>(_: &S, _: TxClock) -> io::Result<()> = unsupported();
     enable_pktinfo<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
     // A process continues without its parent.
     end_with_parent(command: &mut Command) -> &mut Command = command;
     enter_netns(_: &Path) -> io::Result<()> = unsupported();
     forbid_fragments<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
     forget_send_stamps<S>(_: &S) -> io::Result<()> = Ok(());
+    ethernet_path(
+        _: SocketAddr, _: Option<IpAddr>, _: Option<&str>
+    ) -> Result<EthernetPath, EthernetPathError> = Err(EthernetPathError::Unsupported);
     has_reuse_port<S>(_: &S) -> bool = false;
     in_group_of_its_own(command: &mut Command) -> &mut Command = command;
     is_ignored(_: i32) -> bool = false;
@@ -60,6 +66,7 @@ inert! {
     is_udp<S>(_: &S) -> bool = true;
     join_no_group<S>(_: &S, _: bool) -> () = ();
     join_source_group<S>(_: &S, _: IpAddr, _: IpAddr, _: u32) -> io::Result<()> = unsupported();
+    lock_memory() -> io::Result<()> = unsupported();
     neighbour_unresolved(_: SocketAddr, _: Option<&str>) -> Option<bool> = None;
     next_hop(_: SocketAddr, _: Option<&str>) -> Option<NextHop> = None;
     parse_msg(_: &[u8], _: &[u8]) -> (Option<SocketAddr>, Option<LocalAddr>, Option<u64>) =
@@ -68,12 +75,17 @@ inert! {
     path_mtu<S>(_: &S, _: bool) -> Option<u64> = None;
     probe_mtu<S>(_: &S, _: bool, _: bool) -> io::Result<()> = unsupported();
     qdisc_drops(_: Option<&[NetLink]>) -> Option<u64> = None;
+    qdiscs(_: &str) -> Option<Vec<Qdisc>> = None;
     raise_open_files() -> () = ();
+    realtime_limits() -> [Option<u64>; 2] = [None; 2];
+    return_large_blocks() -> () = ();
     refuses_offload(_: SendError) -> bool = false;
     report_queue_drops<S>(_: &S, _: bool) -> io::Result<()> = Ok(());
     reports_queue_drops<S>(_: &S, _: bool) -> bool = false;
     reset_rx_options<S>(_: &S) -> io::Result<()> = Ok(());
     set_affinity(_: &[usize]) -> bool = false;
+    set_pacing_rate<S>(_: &S, _: u64) -> io::Result<()> = unsupported();
+    set_realtime(_: u8) -> io::Result<()> = unsupported();
     set_reuse_port<S>(_: &S) -> io::Result<()> = unsupported();
     set_timer_slack_ns(_: u64) -> () = ();
     set_timestamps<S>(_: &S) -> io::Result<()> = unsupported();
@@ -87,6 +99,11 @@ inert! {
     take_socket_error<S>(_: &S) -> Option<SendError> = None;
     thread_cpu_ns() -> Option<u64> = None;
     wait_writable<S>(_: &S, _: u64) -> bool = true;
+    xdp_abilities() -> XdpAbilities = XdpAbilities {
+        in_kernel: Some(false),
+        missing_capabilities: Vec::new(),
+        lockable_bytes: None,
+    };
 }
 
 pub mod device {
@@ -166,8 +183,11 @@ pub struct SendBatch;
 impl SendBatch {
     inert! {
         new(_: usize, _: Option<SocketAddr>) -> Self = Self;
+        with_departures(self) -> Self = self;
+        set_departure(&mut self, _: usize, _: u64) -> () = ();
         send<'a, S>(&mut self, _: &S, _: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> =
             unsupported();
+        send_one<S>(&mut self, _: &S, _: &[u8]) -> io::Result<usize> = unsupported();
     }
 }
 
@@ -209,5 +229,18 @@ impl InstructionCounter {
         of_this_thread() -> Option<Self> = None;
         with_kernel(&self) -> bool = false;
         read(&self) -> Option<u64> = None;
+    }
+}
+
+#[derive(Debug)]
+pub struct XdpFilter;
+
+impl XdpFilter {
+    inert! {
+        attach(_: u32, _: XdpMode) -> Result<Self, XdpError> = Err(XdpError::Unsupported);
+        mode(&self) -> XdpMode = XdpMode::Auto;
+        set_port(&self, _: u16, _: PortRule) -> io::Result<()> = unsupported();
+        set_socket<S>(&self, _: u32, _: S) -> io::Result<()> = unsupported();
+        remove_socket(&self, _: u32) -> io::Result<()> = unsupported();
     }
 }

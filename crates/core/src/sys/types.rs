@@ -138,6 +138,28 @@ pub struct QueuedError {
     pub mtu: Option<u32>,
 }
 
+/// The clock of times of departure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TxClock {
+    /// `CLOCK_MONOTONIC`, which fq takes.
+    Monotonic,
+    /// `CLOCK_TAI`, which etf takes. It releases a datagram up to so many ns before its time.
+    Tai {
+        /// 0 if the device itself waits for the time.
+        early_ns: u32,
+    },
+}
+
+/// A queueing discipline of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Qdisc {
+    /// Its kind, such as `fq`.
+    pub kind: String,
+    /// How many ns before its time an etf releases a packet; `None` for other kinds, and for an etf
+    /// with a clock other than `CLOCK_TAI`, or in deadline mode.
+    pub etf_early_ns: Option<u32>,
+}
+
 /// The next hop of datagrams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextHop {
@@ -319,4 +341,37 @@ pub struct LoadAverage {
     pub one_minute: f64,
     /// Threads that are runnable now, including the caller.
     pub runnable: u64,
+}
+
+/// What the sockets of one queue of AF_XDP are opened with. Counts are powers of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct XskOptions {
+    /// Index of the device.
+    pub device: u32,
+    /// Queue of the device, from 0.
+    pub queue: u32,
+    /// Slots of the sending half.
+    pub tx_slots: u32,
+    /// Frames of the receiving half.
+    pub rx_frames: u32,
+    /// Bytes of a slot before the payload.
+    pub slot_headroom: usize,
+    /// Bytes of the longest payload.
+    pub payload: usize,
+    /// Whether to copy frames even if the driver need not.
+    pub copy: bool,
+}
+
+/// What the kernel counted at a socket of AF_XDP (`XDP_STATISTICS`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct XskStatistics {
+    /// Received frames dropped without a free chunk of memory, or that were too long for it.
+    pub rx_dropped: u64,
+    /// Received frames dropped because the ring was full.
+    pub rx_ring_full: u64,
+    /// How often the kernel found no free chunk of memory; in copy mode, those also count as
+    /// dropped.
+    pub rx_fill_ring_empty: u64,
+    /// Frames to send that the kernel did not take for their address or length.
+    pub tx_invalid: u64,
 }

@@ -105,7 +105,7 @@ fn engine_count(words: &[EngineWord]) -> usize {
         return words.len().max(1);
     }
     let machine = host::machine(&host::host_info(Depth::Quick));
-    EnginePair::matrix().filter(|&pair| machine.lacks(pair).is_none()).count().max(1)
+    EnginePair::all().filter(|&pair| machine.lacks(pair).is_none()).count().max(1)
 }
 
 fn settings(args: &SearchArgs, command: &CellCommand) -> CliResult<Settings> {

@@ -36,6 +36,7 @@ static CHECKS: &[(&Code, &str, &str, Check)] = &[
     (&codes::CLOCK_COST, "clock read", "use another host", system::clock_cost),
     (&codes::CLOCK_STEP, "clock step", "ignore smaller differences of latency", system::clock_step),
     (&codes::SLEEP_ERROR, "waking up", "use --wait spin", system::sleep_error),
+    (&codes::REALTIME, "real time", "", system::realtime),
     (&codes::MISSING_CAPABILITY, "capabilities", "see udperf doctor", system::missing_capability),
 ];
 

@@ -97,6 +97,24 @@ pub(super) fn missing_capability(host: &HostFacts, _: HostRequirements<'_>) -> O
     }
 }
 
+/// The kernel's default of `kernel.sched_rt_runtime_us`, of each second; kernel/sched/rt.c.
+const RT_RUNTIME_US: u32 = 950_000;
+
+pub(super) fn realtime(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
+    let can = host.capabilities.iter().find(|can| can.name == "realtime")?;
+    let runtime_us = host.sysctls.get("kernel.sched_rt_runtime_us");
+    if !can.available {
+        let fix = "setcap cap_sys_nice,cap_ipc_lock=ep \"$(command -v udperf)\"";
+        return Some(fixable(Note, "--realtime is not permitted", fix));
+    }
+    if runtime_us.is_some_and(|us| us == "-1") {
+        let fix = format!("sysctl -w kernel.sched_rt_runtime_us={RT_RUNTIME_US}");
+        return Some(fixable(Note, "kernel.sched_rt_runtime_us is -1: no limit", fix));
+    }
+    let limit = runtime_us.map_or_else(String::new, |us| format!(" for {us} µs of each period"));
+    Some(finding(Good, format!("--realtime is permitted{limit}")))
+}
+
 /// Clock sources that the vDSO reads: their kernel drivers set a `vdso_clock_mode`.
 const FAST_SOURCES: &str = "tsc kvm-clock xen hyperv_clocksource_tsc_page arch_sys_counter \
                             riscv_clocksource timebase tod";

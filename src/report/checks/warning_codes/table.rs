@@ -134,7 +134,8 @@ codes! { DATAGRAMS;
     LOST_BETWEEN "lost_between" Major by |c| share(c.ledger.unaccounted, c.ledger.sent),
         "datagrams were lost on the path between both ends",
         "Neither end's counters have them, so something between dropped them: check the counters \
-         of switches, firewalls and shapers there.";
+         of switches, firewalls and shapers there. A receiver with the engine xdp reads neither \
+         fragments nor queues that --xdp-queue omits.";
     RECEIVE_BUFFER_LOSS "receive_buffer_loss" Major
         by |c| share(c.ledger.lost_at.receive_buffer, c.ledger.sent),
         "the receiver's socket buffer was full",
@@ -296,6 +297,11 @@ codes! { HOST;
         "Unlike tsc, it is read by a system call or from slow hardware.";
     SLEEP_ERROR "sleep_error" Minor "sleeping threads wake up late",
         "A paced sender that sleeps between datagrams misses its due times. Use --wait spin.";
+    REALTIME "realtime" Info "real-time workers are not permitted, or have no limit",
+        "With --realtime, workers have the policy SCHED_FIFO, and ordinary programs do not delay \
+         them. It needs CAP_SYS_NICE or ulimit -r, and CAP_IPC_LOCK or ulimit -l to lock memory. \
+         kernel.sched_rt_runtime_us is the time that real-time threads may use in each \
+         kernel.sched_rt_period_us. With -1, a thread that never sleeps blocks its CPU.";
     GOVERNOR "governor" Info "the CPU frequency follows the load",
         "Low rates and the first moments of a cell run slower. The head of the report shows the \
          governor. As root, write performance to \

@@ -25,11 +25,14 @@ pub(super) fn lost_between(cell: &Cell) -> Option<String> {
     let ledger = of_datagrams(cell).filter(|_| is_path(cell))?;
     let (unaccounted, lost) = nonzero(ledger.unaccounted).zip(ledger.lost)?;
     let share = percent(unaccounted, ledger.sent);
-    let between = match cell.ends.as_deref() {
-        Some("apart") => "between both ends; see nft list ruleset",
-        _ => "in the network; see counters on the path",
+    let (place, see) = match cell.ends.as_deref() {
+        Some("apart") => ("between both ends", "nft list ruleset"),
+        _ => ("in the network", "counters on the path"),
     };
-    Some(format!("{unaccounted} of {lost} lost datagrams ({share}) lost {between}"))
+    let by_xdp = cell.engine.rx_active.as_deref() == Some("xdp");
+    let queues = if by_xdp { "--xdp-queue, " } else { "" };
+    let lost = format!("{unaccounted} of {lost} lost datagrams ({share}) lost {place}");
+    Some(format!("{lost}; see {queues}{see}"))
 }
 
 /// Whether a network is between the two ends whose counters are unknown.

@@ -75,7 +75,7 @@ impl Panel {
     ) -> Self {
         let top = values.iter().flatten().copied().fold(least, f64::max);
         let ticks = vec![(0.0, "0".to_owned()), (top, show(top))];
-        // A line that touches the edge is hard to see. Arbitrary: a tenth.
+        // Arbitrary: a tenth, so that no line touches the edge.
         Self { label, values, show, range: (0.0, top * 1.1), ticks, map: Vec::new() }
     }
 
@@ -87,7 +87,6 @@ impl Panel {
     ) -> Self {
         let rate = |(one, count): (&Interval, _)| Some(share(count, length_ns(one))? * 1e9);
         let rates = intervals.iter().zip(counts).map(rate).collect();
-        // The margin of ticks is narrow.
         Self { show: unit.show(), ..Self::from_zero(label, rates, unit.show_short(), 1.0) }
     }
 
@@ -167,8 +166,8 @@ fn panels(cell: &Cell, detail: Detail) -> Vec<Panel> {
         panels.push(Panel::of_rate(("sent per second", unit), all, sent));
     }
     let cpu = all.iter().map(|one| one.server?.cpu_share(one.server?.time_ns)).collect();
-    panels.extend(Some(Panel::from_zero("server CPU", cpu, percent, 1.0)).filter(Panel::is_known));
-    panels
+    let cpu = Panel::from_zero("server CPU", cpu, percent, 1.0);
+    panels.into_iter().chain(Some(cpu).filter(Panel::is_known)).collect()
 }
 
 fn cell_chart(cell: &Cell, detail: Detail) -> Chart {
@@ -182,9 +181,8 @@ pub(super) fn chart(title: String, intervals: &[Interval], panels: &[Panel]) -> 
 }
 
 fn chart_in(detail: Detail, title: String, intervals: &[Interval], panels: &[Panel]) -> Chart {
-    let width = intervals.first().map_or(0, length_ns);
+    let (width, group) = (intervals.first().map_or(0, length_ns), detail.group(intervals.len()));
     let mut caption = format!("{} intervals of {}", intervals.len(), duration(width));
-    let group = detail.group(intervals.len());
     if group > 1 {
         caption += &format!("; the lowest and the highest of each {group}");
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::capacity;
 use super::rows::{has_requests, measured};
 use super::style::{Color, NBSP, Styler, counted, distinct, dotted, grouped, wrap};
-use crate::document::{Cell, Host, Report, Side, SocketBuffer};
+use crate::document::{Cell, Host, Realtime, Report, Side, SocketBuffer};
 use crate::report::checks::validity::{invalid_lines, missed_share};
 use crate::report::checks::warnings::server_drops;
 use crate::unit::{Keep, show_bytes, show_nanos, strip_control, sum_counts};
@@ -194,13 +194,24 @@ fn options(report: &Report) -> Vec<String> {
     items.extend(cores(report));
     let wait = report.cells.first().map(|cell| cell.wait.as_str());
     items.extend(wait.or_else(|| text(scenario, "wait")).map(|word| format!("wait {word}")));
+    items.extend(report.realtime.as_ref().map(realtime));
     let pace = text(scenario, "pace").filter(|&word| word != "even");
     items.extend(pace.map(|word| format!("pace {word}")));
+    items.extend(text(scenario, "pace_by").map(|word| format!("paced by {word}")));
     items.extend(buffers(report));
     // The buffer size of AF_UNIX sockets does not show the length of their queue.
     let queue = text(scenario, "unix").and(report.host.max_dgram_qlen);
     items.extend(queue.map(|most| format!("queues of {}", counted(most, "datagram"))));
     items
+}
+
+/// `real time 2 of 3 workers`.
+pub(super) fn realtime(of: &Realtime) -> String {
+    let Realtime { asked, granted, .. } = of;
+    match granted == asked {
+        true => "real time".to_owned(),
+        false => format!("real time {granted} of {}", counted(*asked, "worker")),
+    }
 }
 
 /// Source ports: of all cells, or as requested without cells.

@@ -116,6 +116,7 @@ fn places(report: &Report) -> Vec<String> {
             "rx_ip" => "receiver's IP layer".to_owned(),
             "tx_ip" => "sender's IP layer".to_owned(),
             "neighbour" => "unresolved next hop".to_owned(),
+            "xdp_ring" => "ring of AF_XDP".to_owned(),
             place => place.replace('_', " "),
         };
         let mut estimated = report.cells.iter().flat_map(|cell| cell.ledger.estimated.iter());

@@ -29,10 +29,17 @@ fn finding(check: &SelftestCheck) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
+/// Whether an error ended the check before it had values to compare.
+fn could_not_run(check: &SelftestCheck) -> bool {
+    check.ok.is_none() && check.expected.is_empty() && check.seen.is_empty()
+}
+
 /// Whether all reports were true, by how many checks.
 pub(in crate::report) fn verdict(document: &SelftestDocument) -> (Option<bool>, String) {
     let count = |ok| document.checks.iter().filter(|check| check.ok == ok).count() as u64;
-    let [failed, undecided, passed] = [Some(false), None, Some(true)].map(count);
+    let [failed, open, passed] = [Some(false), None, Some(true)].map(count);
+    let not_run = document.checks.iter().filter(|check| could_not_run(check)).count() as u64;
+    let undecided = open - not_run;
     let time = show_nanos(document.elapsed_ns);
     let after = if document.interrupted { "; interrupted" } else { "" };
     let open = match undecided {
@@ -40,6 +47,10 @@ pub(in crate::report) fn verdict(document: &SelftestDocument) -> (Option<bool>, 
         count => format!("; {} undecided", counted(count, "check")),
     };
     match failed {
+        0 if not_run > 0 => {
+            let (all, not_run) = (counted(passed, "check"), counted(not_run, "check"));
+            (None, format!("{not_run} could not run; {all} passed in {time}{open}{after}."))
+        }
         0 if passed > 0 => {
             let all = counted(passed, "check");
             (Some(true), format!("Reports are true on this host: {all} in {time}{open}{after}."))
@@ -128,6 +139,11 @@ mod tests {
         ] {
             assert!(text.contains(part), "{text}");
         }
+        document.checks.push(check("gap", None, [""; 2]));
+        let text = selftest(&document, style);
+        let last = "\n1 check could not run; 1 check passed in 0 ns; 1 check undecided.\n";
+        assert!(text.ends_with(last), "{text}");
+        document.checks.pop();
         document.checks.push(check("tail", Some(false), ["lost 5", "lost 0"]));
         document.interrupted = true;
         let text = selftest(&document, style);

@@ -1,10 +1,12 @@
-//! Many datagrams per system call: `recvmmsg`, and `sendmmsg` from the same buffers. Super-packets
-//! (`UDP_GRO`) are returned as such, and the kernel splits them again (`UDP_SEGMENT`).
+//! Many datagrams per system call while the queue is deep: `recvmmsg`, and `sendmmsg` from the same
+//! buffers; single calls while it is shallow. Super-packets (`UDP_GRO`) are returned as such, and
+//! the kernel splits them again (`UDP_SEGMENT`).
 
 use std::io;
 
 use mio::net::UdpSocket;
 
+use super::super::depth::QueueDepth;
 use super::plain::failed;
 use super::post::send_replies;
 use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
@@ -20,11 +22,12 @@ const PACKETS: usize = 32;
 /// the cache. As long as an Ethernet frame, in lines of 64 bytes.
 const STAGGER: usize = 1_536;
 
-/// Returns many datagrams by two calls.
+/// Returns all datagrams of a deep queue by two calls, and those of a shallow one one by one.
 #[derive(Debug)]
 pub struct ManyEcho {
     socket: UdpSocket,
     inbox: RecvBatch,
+    depth: QueueDepth,
     outbox: ReplyBatch,
     pending: Box<[PendingReply]>,
 }
@@ -45,7 +48,8 @@ impl ManyEcho {
         let metadata = RecvMetadata { segments, local, ..RecvMetadata::default() };
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, metadata);
         let pending = PendingReply::buffers(batch);
-        Ok(Self { socket, inbox, outbox: ReplyBatch::new(batch), pending })
+        let (outbox, depth) = (ReplyBatch::new(batch), QueueDepth::default());
+        Ok(Self { socket, inbox, depth, outbox, pending })
     }
 }
 
@@ -53,7 +57,7 @@ impl Responder for ManyEcho {
     #[inline]
     fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         counters.syscalls += 1;
-        if let Err(error) = self.inbox.recv(&self.socket) {
+        if let Err(error) = self.depth.recv(&mut self.inbox, &self.socket) {
             return failed(&error, &self.socket, counters);
         }
         filter.read();
@@ -83,5 +87,55 @@ impl Responder for ManyEcho {
 
     fn sockets(&mut self) -> &mut [UdpSocket] {
         std::slice::from_mut(&mut self.socket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Request;
+
+    struct AnswerAll;
+
+    impl ReplyFilter for AnswerAll {
+        fn read(&mut self) {}
+
+        fn judge(&mut self, request: &mut Request<'_>) -> Option<usize> {
+            Some(request.payload.len())
+        }
+    }
+
+    /// Sends `queued` datagrams and has them returned; the numbers of calls and packets.
+    fn count_calls(client: &std::net::UdpSocket, echo: &mut ManyEcho, queued: usize) -> (u64, u64) {
+        (0..queued).for_each(|_| assert_eq!(client.send(b"request").unwrap(), 7));
+        let mut counters = EchoCounters::default();
+        while !echo.turn(&mut AnswerAll, &mut counters) {}
+        let counted = (counters.received, counters.returned, counters.empty);
+        assert_eq!(counted, (queued as u64, queued as u64, 1));
+        let mut buffer = [0; 8];
+        (0..queued).for_each(|_| assert_eq!(client.recv(&mut buffer).unwrap(), 7));
+        (counters.syscalls, counters.packets)
+    }
+
+    #[test]
+    fn single_calls_return_a_shallow_queue_and_few_calls_a_deep_one() {
+        for (bind, segments) in [("127.0.0.1:0", false), ("127.0.0.1:0", true), ("0.0.0.0:0", true)]
+        {
+            let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let socket = UdpSocket::bind(bind.parse().unwrap()).unwrap();
+            client.connect(("127.0.0.1", socket.local_addr().unwrap().port())).unwrap();
+            let opened = ManyEcho::new(socket, false, bind.starts_with("0."), segments);
+            let mut echo = match opened {
+                Ok(echo) if echo.inbox.slots() > 1 => echo,
+                _ => return eprintln!("SKIPPED: no batches"),
+            };
+            for _ in 0..3 {
+                // One to receive, one to return, and one that finds nothing.
+                assert_eq!(count_calls(&client, &mut echo, 1), (2 + 1, 1));
+            }
+            // Two for each of the first four, and two for the other 16.
+            assert_eq!(count_calls(&client, &mut echo, 20), (4 * 2 + 2 + 1, 20));
+            assert_eq!(count_calls(&client, &mut echo, 1), (2 + 1, 1));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::losses::{LossAttribution, scale};
 use crate::document::DropLocation::{
     self, Backlog, Checksum, Device, Neighbour, NoPort, Qdisc, Reassembly, ReceiveBuffer, RxIp,
-    TxDevice, TxIp,
+    TxDevice, TxIp, XdpRing,
 };
 use crate::measure::{KernelDelta, Kernels, SendErrorCounts, Topology, TxTally};
 use crate::unit::sum_counts;
@@ -24,6 +24,14 @@ pub(super) const STEPS: &[AttributionStep] = &[
     // Drops at our receiving sockets (`sk_drops` in `SO_MEMINFO`), without wrong checksums. Exact.
     AttributionStep("own sockets", ReceiveBuffer, |losses, evidence| {
         evidence.rx.sockets.map(|drops| losses.charge_at_socket(drops - evidence.bad))
+    }),
+    // Drops at the receiver's rings of AF_XDP (`XDP_STATISTICS`). Exact.
+    AttributionStep("receiver's rings", XdpRing, |losses, evidence| {
+        evidence.rx.rings.map(|drops| losses.charge_datagrams(drops))
+    }),
+    // Frames of our own that the kernel did not take (`tx_invalid_descs`). Exact.
+    AttributionStep("sender's rings", XdpRing, |losses, evidence| {
+        evidence.kernels.tx?.rings.map(|drops| losses.charge_datagrams(drops))
     }),
     // Drops at the sockets of a server that is not udperf (`RcvbufErrors`, `/proc/net/snmp`).
     AttributionStep("server's sockets", ReceiveBuffer, |losses, evidence| {
@@ -177,6 +185,8 @@ mod tests {
             let mut server = None;
             match name {
                 "own sockets" => rx.sockets = seven,
+                "receiver's rings" => rx.rings = seven,
+                "sender's rings" => tx.rings = seven,
                 "server's sockets" => server = Some(Server { receive_buffer: seven }),
                 "checksum at own sockets" => (rx.sockets, rx.udp) = (seven, udp(0, 7)),
                 "no port" => rx.udp = udp(7, 0),

@@ -25,6 +25,18 @@ impl ReceiveProbe {
         self.mark_interval(0, 0);
     }
 
+    /// Notes that a datagram arrived, `waited` before it was read, and the gap on a schedule.
+    #[inline]
+    pub(super) fn note_arrival(&mut self, now: Nanos, waited: Option<Nanos>) {
+        self.last_arrival = now;
+        if self.paced {
+            let stamp = now - waited.unwrap_or_default();
+            if let Some(before) = self.last_stamp.replace(stamp) {
+                self.latency.gap.record(stamp.since(before).0);
+            }
+        }
+    }
+
     /// Decides on the held datagram of a flow; whether the next arrival is a duplicate of it.
     #[cold]
     pub(super) fn is_copy_of_held(&mut self, flow: usize, sequence: u64) -> bool {

@@ -56,6 +56,32 @@ fn a_schedule_that_missed_slots_ends_with_its_last_one() {
     assert_eq!(job.phase_result(now, planned, false).end, last);
 }
 
+#[test]
+fn the_kernel_gets_datagrams_ahead_of_their_time() {
+    let rate = |pps| PacketRate::from_pps(pps).unwrap();
+    let even = |pps| WorkerLoad::Even(rate(pps));
+    assert_eq!(lead(even(1e3), 1), LONGEST_LEAD);
+    for (load, of, us) in [
+        (even(1e6), 1, 50),
+        (even(1e6), 2, 100),
+        // As many datagrams, and not as many bursts.
+        (WorkerLoad::Burst(rate(1e6), 64), 1, 50),
+    ] {
+        assert_eq!(lead(load, of), Nanos(us * 1_000), "{load:?} {of}");
+    }
+    let (mut job, ..) = sender(even(1e3), Limit::Count(9));
+    assert_eq!(job.due(Nanos::ZERO, 8), Due::Now(1));
+    job.lead = Nanos::from_millis(2);
+    job.pace = pace(even(1e3), LONGEST, 9, Part { index: 0, of: 1 }).with_lead(job.lead);
+    job.departure_epoch_ns = 7;
+    assert_eq!(job.due(Nanos::ZERO, 8), Due::Now(3));
+    let due = job.pace.intended(2, Nanos::ZERO);
+    assert_eq!(job.departure_ns(due), 7 + 2_000_000);
+    job.pace.advance(3, 0);
+    // Half of the lead before the earliest moment that it may be handed over.
+    assert_eq!(job.due(Nanos::ZERO, 8), Due::At(Nanos::from_millis(2)));
+}
+
 /// Gives errors at so many ms to a sender with a count; whether it gave up, and was unreachable.
 fn gave_up(errors: &[(u64, SendError)], is_answered: bool) -> (bool, bool) {
     let (mut job, _, control) = sender(WorkerLoad::FlatOut, Limit::Count(9));

@@ -33,7 +33,7 @@ macro_rules! data {
 }
 
 data! {
-    u16 libc::c_int libc::timespec libc::in_pktinfo libc::in6_pktinfo libc::sock_extended_err
+    u16 u64 libc::c_int libc::timespec libc::in_pktinfo libc::in6_pktinfo libc::sock_extended_err
     libc::cmsghdr
 }
 

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::device_index;
 use super::ethtool::{self, hardware_address};
-use super::{device_index, network};
+use super::qdisc::root_qdisc;
 use crate::sys::host::{number, raw};
 use crate::sys::{Device, Irq};
 
@@ -28,7 +29,7 @@ pub fn facts(device: &str) -> Option<Device> {
         mtu,
         // Unknown is -1, which older kernels show as the largest 32-bit number.
         speed_mbit: speed().filter(|&speed| speed < u64::from(u32::MAX)),
-        qdisc: device_index(device).ok().and_then(network::root_qdisc),
+        qdisc: device_index(device).ok().and_then(root_qdisc),
         rx_queues: queues("rx"),
         tx_queues: queues("tx"),
         rps_cpus: masks("rx", "rps_cpus"),

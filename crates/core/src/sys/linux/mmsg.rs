@@ -3,8 +3,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd};
 
+use super::calls;
 use super::cmsg::{Addr, Control, Metadata, NO_ADDR, address_of, write_addr};
 use crate::sys::stable_memory::StableSlice;
 use crate::sys::{RecvMessage, RecvMetadata, Request};
@@ -12,6 +13,9 @@ use crate::sys::{RecvMessage, RecvMetadata, Request};
 /// Bytes of the control messages of a datagram: `CMSG_SPACE` of a timespec (32), an int (24),
 /// in_pktinfo (32) and in6_pktinfo (40), and a spare int.
 const CONTROL_LEN: usize = 152;
+
+/// `CMSG_SPACE` of a 64-bit time of departure.
+const DEPARTURE_LEN: usize = 24;
 
 pub(super) const EMPTY: libc::mmsghdr = libc::mmsghdr {
     // SAFETY: plain old data, for which zeroes are valid: no address, iovecs or control messages.
@@ -32,6 +36,8 @@ pub struct SendBatch {
     iovecs: StableSlice<libc::iovec>,
     /// The destination; `None` for a connected socket. Only the kernel reads it.
     _to: Option<StableSlice<Addr>>,
+    /// Times of departure (`SCM_TXTIME`), one per message; `None`: at once.
+    departures: Option<StableSlice<Control<DEPARTURE_LEN>>>,
 }
 
 impl SendBatch {
@@ -51,7 +57,28 @@ impl SendBatch {
             }
             (header.msg_iov, header.msg_iovlen) = (iovecs.at(number), 1);
         }
-        Self { messages: headers, iovecs, _to: to.map(|(to, _)| to) }
+        Self { messages: headers, iovecs, _to: to.map(|(to, _)| to), departures: None }
+    }
+
+    /// The same with a time of departure for each message, set by [`Self::set_departure`]. The
+    /// socket needs [`crate::sys::enable_departures`].
+    #[must_use]
+    pub fn with_departures(mut self) -> Self {
+        let departures = StableSlice::new(Control([0; DEPARTURE_LEN]), self.messages.len());
+        for (number, message) in self.messages.iter_mut().enumerate() {
+            message.msg_hdr.msg_control = departures.at(number).cast();
+            message.msg_hdr.msg_controllen = DEPARTURE_LEN as _;
+        }
+        self.departures = Some(departures);
+        self
+    }
+
+    /// Sets when the message of this index departs, on the clock of its socket.
+    #[inline]
+    pub fn set_departure(&mut self, message: usize, at_ns: u64) {
+        if let Some(departures) = &mut self.departures {
+            departures[message].put(0, (libc::SOL_SOCKET, libc::SCM_TXTIME), at_ns);
+        }
     }
 
     /// Sends one message for each payload, as many as there are headers; returns how many were
@@ -67,8 +94,20 @@ impl SendBatch {
         let fd = socket.as_fd().as_raw_fd();
         // SAFETY: the first `count` headers point to iovecs of this batch, which live as long as
         // it; these point to the payloads, which are borrowed for this call and only read.
-        let sent = unsafe { sendmmsg(fd, self.messages.start(), count) };
+        let sent = unsafe { calls::sendmmsg(fd, self.messages.start(), count) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Sends one message by sendto(2); returns 1.
+    #[inline]
+    pub fn send_one(&mut self, socket: &impl AsFd, payload: &[u8]) -> io::Result<usize> {
+        let Some(libc::mmsghdr { msg_hdr: header, .. }) = self.messages.first() else {
+            return Ok(0);
+        };
+        let (fd, to) = (socket.as_fd().as_raw_fd(), header.msg_name);
+        // SAFETY: the payload is borrowed and only read; the header has an address, or none.
+        let sent = unsafe { calls::sendto(fd, payload, (to, header.msg_namelen)) };
+        usize::try_from(sent).map(|_| 1).map_err(|_| io::Error::last_os_error())
     }
 
     /// Points the headers to the payloads; returns their number.
@@ -82,20 +121,6 @@ impl SendBatch {
         }
         count
     }
-}
-
-/// sendmmsg(2) by its number: the function of this name in musl makes a system call per message.
-///
-/// # Safety
-/// `messages` points to `count` headers, with valid pointers and lengths.
-#[inline]
-pub(super) unsafe fn sendmmsg(
-    fd: RawFd,
-    messages: *mut libc::mmsghdr,
-    count: libc::c_uint,
-) -> libc::c_long {
-    // SAFETY: the caller's; the kernel only writes the number of sent bytes into each header.
-    unsafe { libc::syscall(libc::SYS_sendmmsg, fd, messages, count, 0) }
 }
 
 /// The headers and buffers of one recvmmsg(2).
@@ -165,25 +190,30 @@ impl RecvBatch {
     pub fn recv(&mut self, socket: &impl AsFd) -> io::Result<usize> {
         self.restart();
         let (fd, slots) = (socket.as_fd().as_raw_fd(), self.messages.len() as libc::c_uint);
-        let (messages, no_timeout) = (self.messages.start(), std::ptr::null_mut());
+        let messages = self.messages.start();
         // SAFETY: all headers point to iovecs, addresses, controls and bytes that live as long as
         // this batch, with their lengths; nothing borrows them during the call.
-        let received =
-            unsafe { libc::recvmmsg(fd, messages, slots, libc::MSG_DONTWAIT as _, no_timeout) };
+        let received = unsafe { calls::recvmmsg(fd, messages, slots) };
         self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         Ok(self.received)
     }
 
-    /// Receives one more message by recvmsg(2), after those received since [`Self::restart`].
+    /// Receives one more message by a single call, after those received since [`Self::restart`].
     /// WouldBlock also means that all buffers are in use.
     #[inline]
     pub fn recv_one(&mut self, socket: &impl AsFd) -> io::Result<()> {
         let Some(message) = self.messages.get_mut(self.received) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        let header = &raw mut message.msg_hdr;
+        let (fd, header) = (socket.as_fd().as_raw_fd(), &mut message.msg_hdr);
         // SAFETY: as in `recv`, for this header alone.
-        let len = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), header, libc::MSG_DONTWAIT) };
+        let len = unsafe {
+            if self.control_len > 0 {
+                calls::recvmsg(fd, header)
+            } else {
+                calls::recvfrom(fd, header)
+            }
+        };
         message.msg_len = u32::try_from(len).map_err(|_| io::Error::last_os_error())?;
         self.received += 1;
         Ok(())
@@ -278,66 +308,4 @@ pub(super) unsafe fn read_as_kernel(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_to_send_stay_valid_after_moves() {
-        for to in [None, Some("127.0.0.1:7"), Some("[::1]:7")] {
-            let to = to.map(|to| to.parse().unwrap());
-            let mut batch = SendBatch::new(2, to);
-            for payloads in [&[&b"abcd"[..], b"xyz", b"beyond"][..], &[b""]] {
-                let count = batch.fill_headers(payloads.iter().copied());
-                assert_eq!(count as usize, payloads.len().min(2));
-                let moved = Box::new(batch);
-                for (slot, payload) in payloads.iter().take(2).enumerate() {
-                    // SAFETY: the payloads and the batch live.
-                    let read =
-                        unsafe { read_as_kernel(&raw const (*moved.messages.at(slot)).msg_hdr) };
-                    assert_eq!(read, (payload.to_vec(), to, Vec::new()));
-                }
-                batch = *moved;
-            }
-        }
-    }
-
-    /// Writes to the headers like recvmmsg(2), so that Miri can check [`StableSlice`].
-    fn write_as_kernel(batch: &mut RecvBatch, payloads: &[&[u8]]) {
-        batch.restart();
-        for (slot, payload) in payloads.iter().enumerate() {
-            let message = batch.messages.at(slot);
-            let mut control = Control([0; CONTROL_LEN]);
-            let len = control.put(0, (libc::SOL_UDP, libc::UDP_GRO), 2);
-            let mut addr = NO_ADDR;
-            write_addr(&mut addr, SocketAddr::from(([127, 0, 0, 1], 7)));
-            // SAFETY: the headers point to buffers of the batch, which outlive this call.
-            unsafe {
-                let header = &raw mut (*message).msg_hdr;
-                let to = (*(*header).msg_iov).iov_base.cast::<u8>();
-                to.copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-                (*header).msg_name.cast::<Addr>().write(addr);
-                (*header).msg_control.cast::<Control<CONTROL_LEN>>().write(control);
-                (*header).msg_controllen = len as _;
-                (*message).msg_len = payload.len() as u32;
-            }
-        }
-        batch.received = payloads.len();
-    }
-
-    #[test]
-    fn header_pointers_stay_valid_after_moves() {
-        let metadata = RecvMetadata { segments: true, ..RecvMetadata::default() };
-        let mut batch = RecvBatch::new(2, 4, metadata);
-        for payloads in [[&b"abcd"[..], b"xyz"], [b"12", b"3"]] {
-            write_as_kernel(&mut batch, &payloads);
-            let mut moved = Box::new(batch);
-            let seen: Vec<_> = moved.messages().map(|m| (m.payload.to_vec(), m.segment)).collect();
-            assert_eq!(seen, payloads.map(|payload| (payload.to_vec(), 2)));
-            for request in moved.requests() {
-                assert_eq!(request.from, Some(SocketAddr::from(([127, 0, 0, 1], 7))));
-                request.payload.fill(0);
-            }
-            batch = *moved;
-        }
-    }
-}
+mod tests;

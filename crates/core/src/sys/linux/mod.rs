@@ -1,27 +1,42 @@
 //! The operating system interface on Linux.
 
+mod bpf;
+mod calls;
 mod cmsg;
 pub mod device;
 mod error_queue;
+mod ethernet;
 mod ethtool;
 mod mmsg;
 mod network;
+mod qdisc;
+mod realtime;
 mod reply;
 mod rtnetlink;
 mod socket;
 mod stall;
+#[cfg(test)]
+mod testing;
 mod thread;
+mod txtime;
+mod xsk;
 
 pub use std::os::fd::AsFd as Handle;
 
+pub use bpf::{XdpFilter, xdp_abilities};
 pub use cmsg::parse_msg;
 pub use error_queue::*;
+pub use ethernet::ethernet_path;
 pub use mmsg::{RecvBatch, SendBatch};
-pub use network::{device_stack, neighbour_unresolved, next_hop, qdisc_drops};
+pub use network::{device_stack, neighbour_unresolved, next_hop};
+pub use qdisc::{qdisc_drops, qdiscs};
+pub use realtime::{lock_memory, realtime_limits, set_realtime};
 pub use reply::ReplyBatch;
 pub use socket::*;
 pub use stall::ThreadStall;
 pub use thread::*;
+pub use txtime::{ahead_of_monotonic_ns, enable_departures, set_pacing_rate};
+pub use xsk::{XskRx, XskSend, XskTx, open_xsk, xsk_stride};
 
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }

@@ -1,4 +1,4 @@
-//! Devices, queueing disciplines and neighbours of this thread's network namespace, as the kernel
+//! Devices, routes and neighbours of this thread's network namespace, as the kernel
 //! reports them by rtnetlink(7).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -7,10 +7,9 @@ use super::rtnetlink::{attribute, attributes, dump, get, push_attribute, text, u
 use super::{device_index, device_name};
 use crate::sys::{NetLink, NextHop, scope_of};
 
-/// Bytes of `struct ifinfomsg`, `tcmsg`, `rtmsg` (`include/uapi/linux/rtnetlink.h`), `ifaddrmsg`
+/// Bytes of `struct ifinfomsg`, `rtmsg` (`include/uapi/linux/rtnetlink.h`), `ifaddrmsg`
 /// (`if_addr.h`) and `ndmsg` (`neighbour.h`).
 const LINK_LEN: usize = 16;
-const QDISC_LEN: usize = 20;
 const ROUTE_LEN: usize = 12;
 const ADDRESS_LEN: usize = 8;
 const NEIGHBOUR_LEN: usize = 12;
@@ -22,12 +21,12 @@ const INDEX_AT: usize = 4;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
+/// `IFLA_NUM_TX_QUEUES` and `IFLA_NUM_RX_QUEUES` of `include/uapi/linux/if_link.h`.
+const IFLA_NUM_TX_QUEUES: u16 = 31;
+const IFLA_NUM_RX_QUEUES: u16 = 32;
+
 /// `RTA_VIA` of `include/uapi/linux/rtnetlink.h`; libc lacks it on some targets.
 const RTA_VIA: u16 = 18;
-
-/// `TCA_STATS_QUEUE`, and the offset of its drops; `include/uapi/linux/gen_stats.h`.
-const STATS_QUEUE: u16 = 3;
-const DROPS_AT: usize = 8;
 
 /// Kinds of devices that are lowest or report the device below: `kind` of `struct rtnl_link_ops`.
 /// A tunnel sends by any device.
@@ -36,14 +35,24 @@ const REPORT_DEVICE_BELOW: &[&str] = &[
     "veth", "vlan", "vrf",
 ];
 
+/// Offset of the hardware type in `ifinfomsg`.
+const HARDWARE_AT: usize = 2;
+
 #[derive(Debug, Clone, Default)]
-struct LinkInfo {
-    link: NetLink,
-    kind: Option<String>,
+pub(super) struct LinkInfo {
+    pub(super) link: NetLink,
+    /// Its hardware type, such as `ARPHRD_ETHER`.
+    pub(super) hardware: u16,
+    /// Its hardware address, if that has six bytes.
+    pub(super) mac: Option<[u8; 6]>,
+    pub(super) mtu: u32,
+    pub(super) rx_queues: u32,
+    pub(super) tx_queues: u32,
+    pub(super) kind: Option<String>,
     /// The device below it (`IFLA_LINK`) in the same namespace; of a veth(4) its peer.
-    below: Option<u32>,
+    pub(super) below: Option<u32>,
     /// The device that it belongs to (`IFLA_MASTER`), such as a bond.
-    master: Option<u32>,
+    pub(super) master: Option<u32>,
 }
 
 /// This device and all devices below it; `None` if they are not all known.
@@ -53,13 +62,28 @@ pub fn device_stack(device: &str) -> Option<Vec<NetLink>> {
     stack_of(&all, device)
 }
 
+/// The device of this number.
+pub(super) fn link(index: u32) -> Option<LinkInfo> {
+    let mut request = vec![0; LINK_LEN];
+    request[INDEX_AT..][..4].copy_from_slice(&index.to_ne_bytes());
+    let answer = get(libc::RTM_GETLINK, &request)?;
+    let (header, rest) = answer.split_at_checked(LINK_LEN)?;
+    parse_link(header, rest)
+}
+
 fn parse_link(header: &[u8], rest: &[u8]) -> Option<LinkInfo> {
-    let mut found = LinkInfo::default();
+    let hardware = u16_at(header, HARDWARE_AT)?;
+    let mut found = LinkInfo { hardware, ..LinkInfo::default() };
     let index = u32_at(header, INDEX_AT)?;
+    let number = |value| u32_at(value, 0).unwrap_or_default();
     let mut elsewhere = false;
     for (kind, value) in attributes(rest) {
         match kind {
             libc::IFLA_IFNAME => found.link = NetLink { index, name: text(value) },
+            libc::IFLA_ADDRESS => found.mac = value.try_into().ok(),
+            libc::IFLA_MTU => found.mtu = number(value),
+            IFLA_NUM_RX_QUEUES => found.rx_queues = number(value),
+            IFLA_NUM_TX_QUEUES => found.tx_queues = number(value),
             libc::IFLA_LINK => found.below = u32_at(value, 0),
             libc::IFLA_MASTER => found.master = u32_at(value, 0),
             libc::IFLA_LINK_NETNSID => elsewhere = true,
@@ -112,63 +136,23 @@ fn parse_address(header: &[u8], rest: &[u8]) -> Option<(String, SocketAddr)> {
     Some((device_name(index)?, addr))
 }
 
-/// Packets dropped by the root queueing disciplines of all devices, or `of` these, since they were
-/// created, each modulo 2³². A root includes its classes.
-pub fn qdisc_drops(of: Option<&[NetLink]>) -> Option<u64> {
-    let mut total = 0;
-    each_root(|device, rest| {
-        if of.is_none_or(|of| of.iter().any(|link| link.index == device)) {
-            total += drops(rest);
-        }
-    })?;
-    Some(total)
-}
-
-pub(super) fn root_qdisc(device: u32) -> Option<String> {
-    let mut found = None;
-    each_root(|index, rest| {
-        if index == device {
-            found = attribute(rest, libc::TCA_KIND).map(text);
-        }
-    })?;
-    found
-}
-
-/// Passes device index and attributes of each root queueing discipline to `show`; `None` if the
-/// kernel does not report all of them.
-fn each_root(mut show: impl FnMut(u32, &[u8])) -> Option<()> {
-    /// `TC_H_ROOT` of `include/uapi/linux/pkt_sched.h`, and the offset of the parent in `tcmsg`.
-    const ROOT: u32 = u32::MAX;
-    const PARENT_AT: usize = 12;
-    dump(libc::RTM_GETQDISC, QDISC_LEN, |header, rest| {
-        if u32_at(header, PARENT_AT) == Some(ROOT)
-            && let Some(index) = u32_at(header, INDEX_AT)
-        {
-            show(index, rest);
-        }
-    })
-}
-
-fn drops(rest: &[u8]) -> u64 {
-    let queue = attribute(rest, libc::TCA_STATS2).and_then(|stats| attribute(stats, STATS_QUEUE));
-    queue.and_then(|queue| u32_at(queue, DROPS_AT)).map_or(0, u64::from)
-}
-
 /// Whether address resolution (ARP, neighbour discovery) of the next hop towards this target is
 /// unanswered (`INCOMPLETE`) or has failed (`FAILED`). `device`: the outgoing device, if known.
 /// `None` if the kernel does not report the route.
 pub fn neighbour_unresolved(target: SocketAddr, device: Option<&str>) -> Option<bool> {
-    let state = neighbour_state(route_to(target, device)?)?;
+    let route = route_to(target, device)?;
+    let state = neighbour(route.hop, route.oif)?.state;
     Some(state & (libc::NUD_INCOMPLETE | libc::NUD_FAILED) != 0)
 }
 
 /// The next hop of datagrams to this target. `device`: the outgoing device, if known. `None` if the
 /// kernel does not report the route.
 pub fn next_hop(target: SocketAddr, device: Option<&str>) -> Option<NextHop> {
-    let (address, oif) = route_to(target, device)?;
-    let state = neighbour_state((address, oif)).unwrap_or(libc::NUD_NONE);
+    let KernelRoute { hop, oif, .. } = route_to(target, device)?;
+    let state = neighbour(hop, oif).map_or(libc::NUD_NONE, |found| found.state);
     let found = NEIGHBOUR_STATES.iter().find(|(bit, _)| state & bit != 0);
-    Some(NextHop { address, device: device_name(oif)?, state: found.map(|(_, name)| *name) })
+    let state = found.map(|(_, name)| *name);
+    Some(NextHop { address: hop, device: device_name(oif)?, state })
 }
 
 /// States of a neighbour by the names that ip-neighbour(8) has for them.
@@ -183,22 +167,33 @@ const NEIGHBOUR_STATES: [(u16, &str); 8] = [
     (libc::NUD_PERMANENT, "permanent"),
 ];
 
-/// The address of the next hop towards this target, and its interface index.
-fn route_to(target: SocketAddr, device: Option<&str>) -> Option<(IpAddr, u32)> {
+fn route_to(target: SocketAddr, device: Option<&str>) -> Option<KernelRoute> {
     let scope = scope_of(&target);
     let oif = device.and_then(|device| device_index(device).ok());
-    route(target.ip(), oif.or_else(|| (scope != 0).then_some(scope)))
+    route(target.ip(), None, oif.or_else(|| (scope != 0).then_some(scope)))
 }
 
-/// The bits of a neighbour's state; none if the kernel does not know it.
-fn neighbour_state((hop, oif): (IpAddr, u32)) -> Option<u16> {
+/// What the kernel knows of a neighbour.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Neighbour {
+    /// Bits of its state, of `NUD_*`; 0 if the kernel does not know it.
+    pub(super) state: u16,
+    /// Its hardware address, if that has six bytes.
+    pub(super) mac: Option<[u8; 6]>,
+}
+
+/// The neighbour of this address on this device.
+pub(super) fn neighbour(hop: IpAddr, oif: u32) -> Option<Neighbour> {
     /// Offset of the state in `ndmsg`.
     const STATE_AT: usize = 8;
-    let mut found = libc::NUD_NONE;
+    let mut found = Neighbour::default();
     dump(libc::RTM_GETNEIGH, NEIGHBOUR_LEN, |header, rest| {
         let is_it = u32_at(header, INDEX_AT) == Some(oif)
             && attribute(rest, libc::NDA_DST).and_then(address) == Some(hop);
-        found |= u16_at(header, STATE_AT).filter(|_| is_it).unwrap_or(libc::NUD_NONE);
+        if is_it && let Some(state) = u16_at(header, STATE_AT) {
+            let mac = attribute(rest, libc::NDA_LLADDR).and_then(|mac| mac.try_into().ok());
+            found = Neighbour { state, mac };
+        }
     })?;
     Some(found)
 }
@@ -209,32 +204,61 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4().or_else(v6)
 }
 
-/// The next hop (without a gateway the address itself), and its interface index.
-fn route(to: IpAddr, oif: Option<u32>) -> Option<(IpAddr, u32)> {
+/// A route of the kernel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KernelRoute {
+    /// The next hop: a gateway, or the destination itself.
+    pub(super) hop: IpAddr,
+    /// The number of the outgoing device.
+    pub(super) oif: u32,
+    /// The source address that it prefers.
+    pub(super) source: Option<IpAddr>,
+    /// Its kind, such as `RTN_UNICAST`.
+    pub(super) kind: u8,
+}
+
+/// The route to this address, from this one and by this device if given.
+pub(super) fn route(to: IpAddr, from: Option<IpAddr>, oif: Option<u32>) -> Option<KernelRoute> {
     /// Offset of the address in `struct rtvia`; `include/uapi/linux/rtnetlink.h`.
     const VIA_ADDRESS_AT: usize = 2;
-    let (family, octets) = match to {
-        IpAddr::V4(ip) => (libc::AF_INET, ip.octets().to_vec()),
-        IpAddr::V6(ip) => (libc::AF_INET6, ip.octets().to_vec()),
-    };
+    /// Offsets in `rtmsg` of the length of the source in bits, and of the kind.
+    const SOURCE_BITS_AT: usize = 2;
+    const KIND_AT: usize = 7;
+    let (family, octets) = octets(to);
+    let bits = |octets: &[u8]| u8::try_from(octets.len() * 8).ok();
     // Family, and the length of the destination in bits.
-    let mut request = vec![u8::try_from(family).ok()?, u8::try_from(octets.len() * 8).ok()?];
+    let mut request = vec![family, bits(&octets)?];
     request.resize(ROUTE_LEN, 0);
     push_attribute(&mut request, libc::RTA_DST, &octets);
+    if let Some((same, octets)) = from.filter(|from| !from.is_unspecified()).map(self::octets)
+        && same == family
+    {
+        request[SOURCE_BITS_AT] = bits(&octets)?;
+        push_attribute(&mut request, libc::RTA_SRC, &octets);
+    }
     if let Some(oif) = oif {
         push_attribute(&mut request, libc::RTA_OIF, &oif.to_ne_bytes());
     }
     let answer = get(libc::RTM_GETROUTE, &request)?;
-    let (mut hop, mut device) = (to, oif);
+    let (mut hop, mut device, mut source) = (to, oif, from);
     for (kind, value) in attributes(answer.get(ROUTE_LEN..)?) {
         match kind {
             libc::RTA_GATEWAY => hop = address(value)?,
             RTA_VIA => hop = address(value.get(VIA_ADDRESS_AT..)?)?,
             libc::RTA_OIF => device = u32_at(value, 0),
+            libc::RTA_PREFSRC if source.is_none() => source = address(value),
             _ => {}
         }
     }
-    Some((hop, device?))
+    Some(KernelRoute { hop, oif: device?, source, kind: *answer.get(KIND_AT)? })
+}
+
+/// Family and bytes of an address.
+pub(super) fn octets(of: IpAddr) -> (u8, Vec<u8>) {
+    match of {
+        IpAddr::V4(ip) => (libc::AF_INET as u8, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (libc::AF_INET6 as u8, ip.octets().to_vec()),
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +272,7 @@ mod tests {
             kind: kind.map(str::to_owned),
             below,
             master,
+            ..LinkInfo::default()
         };
         let all = [
             info(1, "lo", None, None, None),
@@ -276,16 +301,5 @@ mod tests {
             let found = stack_of(&all, device).map(|all| names(all).collect::<Vec<_>>().join(" "));
             assert_eq!(found.as_deref(), expected, "{device}");
         }
-    }
-
-    #[test]
-    fn reads_drops_from_the_queue_statistics() {
-        let queue: Vec<u8> = [1_u32, 2, 345, 4, 5].into_iter().flat_map(u32::to_ne_bytes).collect();
-        let (mut stats, mut all) = (Vec::new(), Vec::new());
-        push_attribute(&mut stats, 1, &[9; 12]);
-        push_attribute(&mut stats, STATS_QUEUE, &queue);
-        push_attribute(&mut all, libc::TCA_STATS2, &stats);
-        assert_eq!(drops(&all), 345);
-        assert_eq!(drops(&all[..all.len() - 13]), 0, "truncated");
     }
 }

@@ -1,13 +1,13 @@
-//! sendmmsg(2) and sendmsg(2) with an address and a segment length for each message.
+//! sendmmsg(2), sendmsg(2) and sendto(2) with an address and a segment length for each message.
 #![allow(unsafe_code)]
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd};
 
-use super::check;
+use super::calls;
 use super::cmsg::{Addr, Control, NO_ADDR, in_addr, write_addr};
-use super::mmsg::{EMPTY, NO_IOVEC, sendmmsg};
+use super::mmsg::{EMPTY, NO_IOVEC};
 use crate::sys::stable_memory::StableSlice;
 use crate::sys::{LocalAddr, Reply};
 
@@ -44,8 +44,9 @@ impl ReplyBatch {
         batch
     }
 
-    /// Sends as many as there are headers; returns how many were tried and how many were sent.
-    /// Fails with the error of the first one; the system does not report the error of a later one.
+    /// Sends as many as there are headers, a single one by a single call; returns how many were
+    /// tried and how many were sent. Fails with the error of the first one; the system does not
+    /// report the error of a later one.
     #[inline]
     pub fn send<'a>(
         &mut self,
@@ -53,23 +54,43 @@ impl ReplyBatch {
         replies: impl Iterator<Item = Reply<'a>>,
     ) -> io::Result<(usize, usize)> {
         let count = self.fill_headers(replies);
+        if count == 1 {
+            return self.send_first(socket).map(|()| (1, 1));
+        }
         let fd = socket.as_fd().as_raw_fd();
         // SAFETY: the first `count` headers point to iovecs, addresses and controls of this batch,
         // which live as long as it; the iovecs point to the payloads, which are borrowed for this
         // call and only read.
-        let sent = unsafe { sendmmsg(fd, self.messages.start(), count as _) };
+        let sent = unsafe { calls::sendmmsg(fd, self.messages.start(), count as _) };
         let sent = usize::try_from(sent).map_err(|_| io::Error::last_os_error())?;
         Ok((count, sent))
     }
 
-    /// Sends one message by sendmsg(2).
+    /// Sends one message by sendmsg(2), or sendto(2) if it has no control messages.
     #[inline]
     pub fn send_one(&mut self, socket: &impl AsFd, reply: Reply<'_>) -> io::Result<()> {
         self.fill_headers(std::iter::once(reply));
-        let Some(message) = self.messages.first() else { return Ok(()) };
-        let (fd, header) = (socket.as_fd().as_raw_fd(), &raw const message.msg_hdr);
+        self.send_first(socket)
+    }
+
+    #[inline]
+    fn send_first(&self, socket: &impl AsFd) -> io::Result<()> {
+        let Some(libc::mmsghdr { msg_hdr: header, .. }) = self.messages.first() else {
+            return Ok(());
+        };
+        let fd = socket.as_fd().as_raw_fd();
         // SAFETY: as in `send`, for this header alone.
-        check(unsafe { libc::sendmsg(fd, header, 0) } as libc::c_int).map(drop)
+        let sent = unsafe {
+            if header.msg_controllen > 0 {
+                calls::sendmsg(fd, header)
+            } else {
+                // The kernel copies no header.
+                let libc::iovec { iov_base, iov_len } = *header.msg_iov;
+                let payload = std::slice::from_raw_parts(iov_base.cast(), iov_len);
+                calls::sendto(fd, payload, (header.msg_name, header.msg_namelen))
+            }
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// A header after [`Self::fill_headers`]; its payload must live until the kernel has read it.
@@ -107,18 +128,16 @@ fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize
         len = control.put(len, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
     }
     if let Some(LocalAddr { ip, device }) = reply.local {
-        len = match (ip, reply.to) {
-            (IpAddr::V4(ip), SocketAddr::V4(_)) => {
+        len = match ip {
+            // Also on an IPv6 socket, which replies to IPv4 by mapped addresses (`ip_cmsg_send`,
+            // net/ipv4/ip_sockglue.c). in6_pktinfo is longer than what the kernel keeps on its
+            // stack (`____sys_sendmsg`, net/socket.c).
+            IpAddr::V4(ip) => {
                 let (none, from) = (in_addr(Ipv4Addr::UNSPECIFIED), in_addr(ip));
                 let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: from, ipi_addr: none };
                 control.put(len, (libc::IPPROTO_IP, libc::IP_PKTINFO), info)
             }
-            (ip, _) => {
-                // An IPv6 socket replies to IPv4 by mapped addresses (RFC 3493, 3.7).
-                let ip = match ip {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-                    IpAddr::V6(ip) => ip,
-                };
+            IpAddr::V6(ip) => {
                 let ipi6_addr = libc::in6_addr { s6_addr: ip.octets() };
                 let info = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: device };
                 control.put(len, (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), info)
@@ -130,6 +149,8 @@ fn write_control(control: &mut Control<CONTROL_LEN>, reply: &Reply<'_>) -> usize
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::super::mmsg::read_as_kernel;
     use super::*;
 
@@ -145,7 +166,7 @@ mod tests {
             ("127.0.0.1:9", None, 4, 0),
             ("127.0.0.1:9", v4, 2, 24 + 32),
             ("[::1]:9", v6, 2, 24 + 40),
-            (mapped, v4, 4, 40),
+            (mapped, v4, 4, 32),
         ] {
             let to: SocketAddr = to.parse().unwrap();
             let reply = |payload: &'static [u8]| Reply { payload, segment, to, local };

@@ -48,6 +48,20 @@ pub(super) fn get(request: u16, message: &[u8]) -> Option<Vec<u8>> {
     answer(request, kind, body).map(<[u8]>::to_vec)
 }
 
+/// Whether the kernel accepts a request that changes something.
+pub(super) fn change(request: u16, flags: i32, message: &[u8]) -> bool {
+    let acknowledged = || {
+        let mut buffer = vec![0; BUFFER_LEN];
+        let mut socket = send(request, flags | libc::NLM_F_ACK, message)?;
+        let len = socket.read(&mut buffer).ok()?;
+        let (kind, body) = Messages(buffer.get(..len)?).next()??;
+        // struct nlmsgerr begins with the error; 0 acknowledges.
+        (i32::from(kind) == libc::NLMSG_ERROR).then_some(())?;
+        u32_at(body, 0).filter(|error| *error == 0)
+    };
+    acknowledged().is_some()
+}
+
 fn answer(request: u16, kind: u16, body: &[u8]) -> Option<&[u8]> {
     (kind == request.checked_sub(ANSWER_BEFORE_REQUEST)?).then_some(body)
 }

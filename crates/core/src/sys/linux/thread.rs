@@ -12,6 +12,10 @@ use std::process::Command;
 use super::check;
 use crate::sys::ContextSwitches;
 
+/// Blocks from this size on are mapped, in bytes: the default of glibc (mallopt(3)).
+#[cfg(target_env = "gnu")]
+const MMAP_THRESHOLD: libc::c_int = 128 << 10;
+
 /// Nanoseconds of `CLOCK_MONOTONIC`. A vDSO call without a system call, if the clock source allows.
 #[inline]
 pub fn monotonic_ns() -> u64 {
@@ -30,7 +34,7 @@ pub fn thread_cpu_ns() -> Option<u64> {
 }
 
 #[inline]
-fn read_clock(clock: libc::clockid_t) -> u64 {
+pub(super) fn read_clock(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid, writable timespec. The call cannot fail: all of these clocks exist
     // on every supported Linux.
@@ -87,6 +91,16 @@ pub fn raise_open_files() {
         // SAFETY: `limit` is a valid rlimit; if the call fails, the limit stays as it was.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
+}
+
+/// Makes free(3) return large blocks to the system. Otherwise glibc raises `M_MMAP_THRESHOLD` to
+/// the size of each such block, then keeps blocks of that size for later use (mallopt(3)).
+pub fn return_large_blocks() {
+    // SAFETY: mallopt(3) takes two integers; if it fails, the default stays.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+    };
 }
 
 /// Moves only the calling thread into the network namespace of this file (`/run/netns/NAME`,

@@ -1,0 +1,18 @@
+//! AF_XDP: frames to and from a queue of a device. They bypass the kernel's sockets, queueing
+//! disciplines and firewall.
+//!
+//! An ordinary socket holds each port. It receives the datagrams that are not redirected, such as
+//! control messages, and ICMP errors. Slots are frames in memory shared with the kernel, so
+//! datagrams are not copied here.
+
+mod frame;
+mod queues;
+mod rx;
+mod tx;
+
+pub(super) use queues::probe;
+pub use rx::XdpRx;
+pub use tx::XdpTx;
+
+/// Whether this build has the engine.
+pub const IS_BUILT_IN: bool = true;

@@ -1,0 +1,298 @@
+//! What threads of this process share: the two halves of a queue, and the receive program of a
+//! device. Each closes with its last user. Assigns queues to workers (`--xdp-queue`).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::super::XdpOptions;
+use super::frame::{HEADROOM, packet_len};
+use crate::sys::{
+    self, EthernetPath, PortRule, XdpFilter, XdpMode, XskOptions, XskRx, XskTx, setcap_command,
+    xdp_abilities,
+};
+
+/// Slots of the sending half. Arbitrary: eight batches, so that a device has some of them while the
+/// next ones are written.
+const TX_SLOTS: u32 = 512;
+
+/// Frames of the receiving half, 8 MiB. Arbitrary: about as many small datagrams as the default
+/// socket buffer of 4 MiB takes.
+const RX_FRAMES: u32 = 4_096;
+
+/// A device: its network namespace, as indices repeat in others, and its index.
+type Device = (Option<String>, u32);
+
+/// Values by key; each stays open while it has a user.
+struct Registry<K, V>(Mutex<Vec<(K, Weak<V>)>>);
+
+static QUEUES: Registry<(Device, u32), Halves> = Registry(Mutex::new(Vec::new()));
+static FILTERS: Registry<Device, DeviceFilter> = Registry(Mutex::new(Vec::new()));
+
+impl<K: PartialEq, V> Registry<K, V> {
+    /// The value of this key; opens it if there is none.
+    fn get(&self, key: K, open: impl FnOnce() -> io::Result<V>) -> io::Result<Arc<V>> {
+        let mut all = lock(&self.0);
+        all.retain(|(_, value)| value.strong_count() > 0);
+        let found = all.iter().find(|(known, _)| *known == key);
+        if let Some(value) = found.and_then(|(_, value)| value.upgrade()) {
+            return Ok(value);
+        }
+        let value = Arc::new(open()?);
+        all.push((key, Arc::downgrade(&value)));
+        Ok(value)
+    }
+}
+
+/// Locks a value. A panic of another thread leaves it consistent.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The two halves of a queue; `None`: a worker has taken it.
+#[derive(Debug)]
+pub(super) struct Halves {
+    tx: Mutex<Option<XskTx>>,
+    rx: Mutex<Option<XskRx>>,
+}
+
+impl Halves {
+    fn open(
+        options: &XdpOptions,
+        device: u32,
+        queue: u32,
+        payload: usize,
+        copy: bool,
+    ) -> io::Result<Arc<Self>> {
+        let options = XskOptions {
+            device,
+            queue,
+            tx_slots: options.tx_slots.unwrap_or(TX_SLOTS),
+            rx_frames: options.rx_frames.unwrap_or(RX_FRAMES),
+            slot_headroom: HEADROOM,
+            payload: payload.max(options.longest_reply),
+            copy,
+        };
+        QUEUES.get(((sys::network_identity(), device), queue), || {
+            let opened = sys::open_xsk(&options).map_err(|error| refused(&options, &error));
+            opened.map(|(tx, rx)| Self { tx: Mutex::new(Some(tx)), rx: Mutex::new(Some(rx)) })
+        })
+    }
+}
+
+fn refused(options: &XskOptions, error: &io::Error) -> io::Error {
+    let device = sys::device_name(options.device).unwrap_or_default();
+    let why = match error.raw_os_error() {
+        Some(libc::EBUSY) => ": another program uses this queue; stop it, or choose another \
+                              queue with --xdp-queue"
+            .to_owned(),
+        Some(libc::EINVAL) => ": there is no such queue; see `ethtool -l`".to_owned(),
+        Some(libc::EPERM | libc::EACCES) => {
+            format!(": not permitted; run {}", setcap_command("udperf"))
+        }
+        Some(libc::EAFNOSUPPORT) => ": this kernel has no AF_XDP".to_owned(),
+        _ => String::new(),
+    };
+    io::Error::new(error.kind(), format!("queue {} of {device}: {error}{why}", options.queue))
+}
+
+fn taken(queue: u32) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        format!(
+            "another thread or session uses queue {queue}; use fewer threads, end the session, or \
+             use other queues (--xdp-queue)"
+        ),
+    )
+}
+
+/// The queues to use: those asked for, or all `count` of the device.
+fn numbers(options: &XdpOptions, count: u32) -> Vec<u32> {
+    if options.queues.is_empty() { (0..count).collect() } else { options.queues.clone() }
+}
+
+fn too_few(device: &str, options: &XdpOptions, count: usize) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        format!(
+            "{} threads need a queue each, and queues of {device} to use: {count}; use fewer \
+             --threads, or more queues (--xdp-queue, ethtool -L)",
+            options.workers
+        ),
+    )
+}
+
+/// Takes the sending half of the queue that belongs to this worker.
+pub(super) fn take_tx(
+    options: &XdpOptions,
+    path: &EthernetPath,
+    payload: usize,
+) -> io::Result<(XskTx, Arc<Halves>)> {
+    let numbers = numbers(options, path.tx_queues);
+    let device = &path.device;
+    let queue = numbers.get(options.worker).copied();
+    let queue = queue.ok_or_else(|| too_few(&device.name, options, numbers.len()))?;
+    let copy = options.mode == XdpMode::Generic;
+    let halves = Halves::open(options, device.index, queue, payload, copy)?;
+    let half = lock(&halves.tx).take().ok_or_else(|| taken(queue))?;
+    Ok((half, halves))
+}
+
+/// Takes the receiving half of a queue.
+pub(super) fn take_rx(
+    filter: &PortFilter,
+    options: &XdpOptions,
+    queue: u32,
+    payload: usize,
+) -> io::Result<(XskRx, Arc<Halves>)> {
+    let copy = filter.of.program.mode() == XdpMode::Generic;
+    let halves = Halves::open(options, filter.of.device, queue, payload, copy)?;
+    let half = lock(&halves.rx).take().ok_or_else(|| taken(queue))?;
+    Ok((half, halves))
+}
+
+/// The receive program of a device, and how many receivers have each port.
+#[derive(Debug)]
+struct DeviceFilter {
+    program: XdpFilter,
+    device: u32,
+    name: String,
+    ports: Mutex<Vec<u16>>,
+}
+
+/// The ports and queues of one receiver in the receive program of its device, until it is dropped.
+#[derive(Debug)]
+pub(super) struct PortFilter {
+    of: Arc<DeviceFilter>,
+    own: Vec<u16>,
+    queues: Vec<u32>,
+}
+
+impl PortFilter {
+    /// Attaches the program to the device that has this address, unless it is attached.
+    pub(super) fn attach(local: SocketAddr, options: &XdpOptions) -> io::Result<Self> {
+        let device = match &options.device {
+            Some(device) => device.clone(),
+            None => owner(local)?,
+        };
+        let index = sys::device_index(&device)?;
+        let key = (sys::network_identity(), index);
+        let of = FILTERS.get(key, || {
+            let program = XdpFilter::attach(index, options.mode)
+                .map_err(|error| io::Error::other(format!("{device}: {error}")))?;
+            let (name, ports) = (device.clone(), Mutex::new(Vec::new()));
+            Ok(DeviceFilter { program, device: index, name, ports })
+        })?;
+        Ok(Self { of, own: Vec::new(), queues: Vec::new() })
+    }
+
+    /// The queues of this worker. Receivers take them in turn, so that each queue has one.
+    pub(super) fn queues_of(&self, options: &XdpOptions) -> io::Result<Vec<u32>> {
+        let facts = sys::device::facts(&self.of.name).unwrap_or_default();
+        // In another network namespace, /sys lacks the device, and ethtool's channels do not.
+        let channels = facts.channels.unwrap_or_default();
+        let channels: u64 = ["rx", "combined"].iter().filter_map(|kind| channels.get(*kind)).sum();
+        let count = Some(channels).filter(|&count| count > 0).or(facts.rx_queues).unwrap_or(1);
+        let numbers = numbers(options, count as u32);
+        let workers = options.workers.max(1);
+        let own: Vec<_> = numbers.iter().copied().skip(options.worker).step_by(workers).collect();
+        if own.is_empty() {
+            return Err(too_few(&self.of.name, options, numbers.len()));
+        }
+        Ok(own)
+    }
+
+    /// Refuses payloads that arrive in fragments, which the program does not redirect.
+    pub(super) fn check_size(&self, local: IpAddr, payload: usize) -> io::Result<()> {
+        let facts = sys::device::facts(&self.of.name).unwrap_or_default();
+        // A socket of every address may receive by IPv4, too.
+        let is_ipv6 = local.to_canonical().is_ipv6() && !local.is_unspecified();
+        let len = packet_len(is_ipv6, payload) as u64;
+        match facts.mtu {
+            Some(mtu) if len > mtu => Err(io::Error::other(format!(
+                "packets of {len} bytes exceed the MTU of {} ({mtu}), and it cannot receive \
+                 fragments; use a smaller --size",
+                self.of.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Redirects what arrives by this queue to the socket.
+    pub(super) fn add_socket(&mut self, queue: u32, socket: &impl AsFd) -> io::Result<()> {
+        self.of.program.set_socket(queue, socket.as_fd())?;
+        self.queues.push(queue);
+        Ok(())
+    }
+
+    /// Redirects the datagrams to this port that `rule` selects.
+    pub(super) fn set_port(&mut self, port: u16, rule: PortRule) -> io::Result<()> {
+        let mut ports = lock(&self.of.ports);
+        self.of.program.set_port(port, rule)?;
+        ports.push(port);
+        self.own.push(port);
+        Ok(())
+    }
+}
+
+impl Drop for PortFilter {
+    fn drop(&mut self) {
+        for &port in &self.own {
+            let mut ports = lock(&self.of.ports);
+            if let Some(at) = ports.iter().position(|other| *other == port) {
+                ports.swap_remove(at);
+            }
+            if !ports.contains(&port) {
+                // The sockets close in any case.
+                let _ = self.of.program.set_port(port, PortRule::Pass);
+            }
+        }
+        for &queue in &self.queues {
+            let _ = self.of.program.remove_socket(queue);
+        }
+    }
+}
+
+/// The name of the device that has this address.
+fn owner(local: SocketAddr) -> io::Result<String> {
+    let all = sys::device::addresses();
+    let found = all.into_iter().find(|(_, address)| address.ip() == local.ip());
+    let (device, address) = found.ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            format!(
+                "no device has the address {}; use the address of a device, or name the device by \
+                 --dev",
+                local.ip()
+            ),
+        )
+    })?;
+    if address.ip().is_loopback() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            format!(
+                "{} is on loopback, which has no Ethernet; use an address of another device, such \
+                 as a veth pair (scripts/netns)",
+                local.ip()
+            ),
+        ));
+    }
+    Ok(device)
+}
+
+/// Whether this process may use AF_XDP. Only opening it shows whether a device supports it.
+pub(crate) fn probe() -> Result<String, String> {
+    let abilities = xdp_abilities();
+    if abilities.in_kernel == Some(false) {
+        return Err("the kernel has no AF_XDP (CONFIG_XDP_SOCKETS)".to_owned());
+    }
+    if !abilities.missing_capabilities.is_empty() {
+        return Err(format!(
+            "the program lacks {}; run: {}",
+            abilities.missing_capabilities.join(", "),
+            setcap_command("udperf")
+        ));
+    }
+    Ok("AF_XDP bypasses the socket layer, on Ethernet devices other than loopback".to_owned())
+}

@@ -1,0 +1,170 @@
+//! AF_XDP: rings and memory (UMEM) shared with the kernel. Through them, frames pass to and from
+//! one queue of a device, and bypass the socket layer.
+//!
+//! Not a crate: crate `xdp` gives all rings of a queue to one owner, and here one thread may send
+//! and another receive on the same queue. So each queue has two sockets on one memory: the first
+//! receives, the second sends, and each half moves to its thread.
+#![allow(unsafe_code)]
+
+mod queue;
+mod ring;
+mod rx;
+mod tx;
+
+pub use rx::XskRx;
+pub use tx::{XskSend, XskTx};
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+use self::queue::{XskQueue, get};
+use self::ring::{Mapping, Ring};
+use super::check;
+use crate::sys::XskOptions;
+
+/// Bytes that the kernel keeps free before each received frame: `XDP_PACKET_HEADROOM` of
+/// `include/uapi/linux/bpf.h`.
+const HEADROOM: usize = 256;
+
+/// Sizes of a chunk of memory, which holds one received frame: `XDP_UMEM_MIN_CHUNK_SIZE`, and a
+/// page, the largest (`xdp_umem_reg` of `net/xdp/xdp_umem.c`).
+const CHUNKS: [usize; 2] = [2_048, 4_096];
+
+/// `XDP_MAX_TX_SKB_BUDGET` of `include/uapi/linux/if_xdp.h`, since Linux 6.17: frames that one kick
+/// sends at most, 32 without it.
+const MAX_TX_SKB_BUDGET: libc::c_int = 9;
+
+/// How long to wait for a queue whose last socket was closed just now: the kernel releases it in a
+/// worker of its own (`xp_release_deferred`). Arbitrary: longer than a busy host delays that.
+const RELEASE_MS: u64 = 1_000;
+
+/// Opens the sockets of a queue, with memory for both halves. Waits a moment if the queue is still
+/// in use. Needs CAP_NET_RAW.
+pub fn open_xsk(options: &XskOptions) -> io::Result<(XskTx, XskRx)> {
+    let until = super::monotonic_ns() + RELEASE_MS * 1_000_000;
+    loop {
+        match open(options) {
+            Err(error)
+                if error.raw_os_error() == Some(libc::EBUSY) && super::monotonic_ns() < until =>
+            {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// The bytes from slot to slot of the sending half, for payloads up to this length: a power of two,
+/// so that no slot crosses a chunk.
+pub const fn xsk_stride(headroom: usize, payload: usize) -> usize {
+    (headroom + payload).next_power_of_two()
+}
+
+fn chunk_for(options: &XskOptions) -> io::Result<usize> {
+    let stride = xsk_stride(options.slot_headroom, options.payload);
+    let needed = (HEADROOM + options.slot_headroom + options.payload).max(stride);
+    let found = CHUNKS.into_iter().find(|chunk| *chunk >= needed);
+    found.ok_or_else(|| {
+        let most = CHUNKS[CHUNKS.len() - 1] - HEADROOM - options.slot_headroom;
+        let why = format!(
+            "datagrams of {} bytes; AF_XDP takes at most {most}; use a smaller --size",
+            options.payload
+        );
+        io::Error::new(io::ErrorKind::InvalidInput, why)
+    })
+}
+
+fn open(options: &XskOptions) -> io::Result<(XskTx, XskRx)> {
+    let chunk = chunk_for(options)?;
+    let stride = xsk_stride(options.slot_headroom, options.payload);
+    let sending = (options.tx_slots as usize * stride).next_multiple_of(chunk);
+    // One more chunk: the last slot's payload is lent with the bytes up to the next slot's.
+    let receiving_at = sending + chunk;
+    let memory = Mapping::anonymous(receiving_at + options.rx_frames as usize * chunk)?;
+    let (rx, tx) = (socket()?, socket()?);
+    let registered = libc::xdp_umem_reg {
+        addr: memory.start().as_ptr() as u64,
+        len: memory.len() as u64,
+        chunk_size: chunk as u32,
+        headroom: 0,
+        flags: 0,
+        tx_metadata_len: 0,
+    };
+    set(rx.as_fd(), libc::XDP_UMEM_REG, &registered).map_err(|error| {
+        match error.raw_os_error() {
+            Some(libc::ENOBUFS) => io::Error::other(format!(
+                "{} bytes cannot be locked in memory; raise ulimit -l, or grant CAP_IPC_LOCK",
+                memory.len()
+            )),
+            _ => error,
+        }
+    })?;
+    let (frames, slots) = (options.rx_frames, options.tx_slots);
+    set(rx.as_fd(), libc::XDP_UMEM_FILL_RING, &frames)?;
+    set(rx.as_fd(), libc::XDP_UMEM_COMPLETION_RING, &slots)?;
+    set(rx.as_fd(), libc::XDP_RX_RING, &frames)?;
+    set(tx.as_fd(), libc::XDP_TX_RING, &slots)?;
+    let offsets: libc::xdp_mmap_offsets = get(rx.as_fd(), libc::XDP_MMAP_OFFSETS)?;
+    let mut fill =
+        Ring::<u64>::map(rx.as_fd(), libc::XDP_UMEM_PGOFF_FILL_RING, offsets.fr, frames)?;
+    // Before bind(2): some drivers take frames at once.
+    for frame in 0..frames {
+        fill.set(frame, (receiving_at + frame as usize * chunk) as u64);
+    }
+    fill.publish(frames);
+    let completions = libc::XDP_UMEM_PGOFF_COMPLETION_RING;
+    let completion = Ring::map(rx.as_fd(), completions, offsets.cr, slots)?;
+    let received = Ring::map(rx.as_fd(), libc::XDP_PGOFF_RX_RING as u64, offsets.rx, frames)?;
+    let offsets: libc::xdp_mmap_offsets = get(tx.as_fd(), libc::XDP_MMAP_OFFSETS)?;
+    let ring = Ring::map(tx.as_fd(), libc::XDP_PGOFF_TX_RING as u64, offsets.tx, slots)?;
+    bind(options, &rx, None)?;
+    bind(options, &tx, Some(&rx))?;
+    // Kernels before 6.17 lack it, and send 32 frames a kick.
+    let _ = set(tx.as_fd(), MAX_TX_SKB_BUDGET, &slots);
+    let granted: libc::xdp_options = get(rx.as_fd(), libc::XDP_OPTIONS)?;
+    let zero_copy = granted.flags & libc::XDP_OPTIONS_ZEROCOPY != 0;
+    let queue = Arc::new(XskQueue { memory, rx, tx, zero_copy });
+    let tx = XskTx::new(Arc::clone(&queue), ring, completion, slots);
+    Ok((tx, XskRx::new(queue, received, fill, frames, chunk)))
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    // SAFETY: no memory is passed.
+    let fd = check(unsafe { libc::socket(libc::AF_XDP, kind, 0) })?;
+    // SAFETY: a new file that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Binds a socket to its queue: the first with its own memory, the other with that of the first.
+fn bind(options: &XskOptions, socket: &OwnedFd, first: Option<&OwnedFd>) -> io::Result<()> {
+    let copy = if options.copy { libc::XDP_COPY } else { 0 };
+    let flags = match first {
+        Some(_) => libc::XDP_SHARED_UMEM,
+        None => libc::XDP_USE_NEED_WAKEUP | copy,
+    };
+    let address = libc::sockaddr_xdp {
+        sxdp_family: libc::AF_XDP as u16,
+        sxdp_flags: flags,
+        sxdp_ifindex: options.device,
+        sxdp_queue_id: options.queue,
+        sxdp_shared_umem_fd: first.map_or(0, |first| first.as_raw_fd() as u32),
+    };
+    // SAFETY: the address is of its type and length.
+    check(unsafe {
+        let len = size_of::<libc::sockaddr_xdp>() as libc::socklen_t;
+        libc::bind(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), len)
+    })?;
+    Ok(())
+}
+
+fn set<T>(fd: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the value lives during the call, and its length is that of its type.
+    check(unsafe {
+        let len = size_of::<T>() as libc::socklen_t;
+        let value = std::ptr::from_ref(value).cast();
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_XDP, option, value, len)
+    })?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The memory and the sockets of one queue, which its two halves share.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use super::super::check;
+use super::ring::Mapping;
+use crate::sys::XskStatistics;
+
+/// The memory and the sockets of one queue.
+#[derive(Debug)]
+pub(super) struct XskQueue {
+    pub(super) memory: Mapping,
+    pub(super) rx: OwnedFd,
+    pub(super) tx: OwnedFd,
+    pub(super) zero_copy: bool,
+}
+
+impl XskQueue {
+    /// These bytes of the memory; `None` if they are not in it.
+    #[inline]
+    pub(super) fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
+        if at.checked_add(len)? > self.memory.len() {
+            return None;
+        }
+        // SAFETY: within the mapping, which lives as long as `self`. The halves only read frames
+        // that the kernel has given, and not given back.
+        Some(unsafe { std::slice::from_raw_parts(self.memory.start().add(at).as_ptr(), len) })
+    }
+
+    /// The same to write. Panics out of bounds.
+    ///
+    /// # Safety
+    /// Nobody else may have a reference to these bytes: the sending half alone writes, in its part.
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "the halves share the memory and divide it")]
+    pub(super) unsafe fn bytes_mut(&self, at: usize, len: usize) -> &mut [u8] {
+        assert!(at + len <= self.memory.len(), "out of bounds");
+        // SAFETY: within the mapping; the caller promises that the bytes are its own.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.start().add(at).as_ptr(), len) }
+    }
+}
+
+/// Reads an option. `T` is a structure of integers, for which zeroes are a value.
+pub(super) fn get<T: Copy>(fd: BorrowedFd<'_>, option: libc::c_int) -> io::Result<T> {
+    // SAFETY: the structures of `linux/if_xdp.h` are integers; the kernel writes `len` bytes at
+    // most.
+    unsafe {
+        let mut value: T = std::mem::zeroed();
+        let mut len = size_of::<T>() as libc::socklen_t;
+        let to = std::ptr::from_mut(&mut value).cast();
+        check(libc::getsockopt(fd.as_raw_fd(), libc::SOL_XDP, option, to, &raw mut len))?;
+        Ok(value)
+    }
+}
+
+/// What the kernel counted at a socket; `None` if it does not report it.
+pub(super) fn statistics(fd: BorrowedFd<'_>) -> Option<XskStatistics> {
+    let read: libc::xdp_statistics = get(fd, libc::XDP_STATISTICS).ok()?;
+    Some(XskStatistics {
+        rx_dropped: read.rx_dropped,
+        rx_ring_full: read.rx_ring_full,
+        rx_fill_ring_empty: read.rx_fill_ring_empty_descs,
+        tx_invalid: read.tx_invalid_descs,
+    })
+}

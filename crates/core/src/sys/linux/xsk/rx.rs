@@ -1,0 +1,103 @@
+//! The receiving half of a queue.
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+use super::queue::{XskQueue, statistics};
+use super::ring::Ring;
+use crate::sys::XskStatistics;
+
+/// The receiving half: the RX ring, and the fill ring, by which frames return to the kernel.
+#[derive(Debug)]
+pub struct XskRx {
+    queue: Arc<XskQueue>,
+    ring: Ring<libc::xdp_desc>,
+    fill: Ring<u64>,
+    frames: u32,
+    chunk: u64,
+    consumed: u32,
+    filled: u32,
+}
+
+impl XskRx {
+    // cold: set-up
+    pub(super) fn new(
+        queue: Arc<XskQueue>,
+        ring: Ring<libc::xdp_desc>,
+        fill: Ring<u64>,
+        frames: u32,
+        chunk: usize,
+    ) -> Self {
+        Self { queue, ring, fill, frames, chunk: chunk as u64, consumed: 0, filled: frames }
+    }
+
+    /// The number of frames.
+    pub const fn frames(&self) -> usize {
+        self.frames as usize
+    }
+
+    /// Whether the device writes frames where they are read.
+    pub fn zero_copy(&self) -> bool {
+        self.queue.zero_copy
+    }
+
+    /// How many frames there are to read, and whether a system call was needed.
+    #[inline]
+    pub fn arrived(&self) -> (usize, u64) {
+        let count = self.ring.produced().wrapping_sub(self.consumed) as usize;
+        if count == 0 && self.fill.needs_wakeup() {
+            self.wake();
+            return (0, 1);
+        }
+        (count, 0)
+    }
+
+    /// Address and length of the frame of this index, below [`Self::arrived`].
+    #[inline]
+    pub fn frame(&self, index: usize) -> (usize, usize) {
+        let desc = self.ring.get(self.consumed.wrapping_add(index as u32));
+        (desc.addr as usize, desc.len as usize)
+    }
+
+    /// The bytes of a frame, or a part of them, until it is released; empty if they are not in the
+    /// memory.
+    #[inline]
+    pub fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        self.queue.bytes(at, len).unwrap_or_default()
+    }
+
+    /// Gives the first `count` frames back to the kernel.
+    #[inline]
+    pub fn release(&mut self, count: usize) {
+        for _ in 0..count {
+            let addr = self.ring.get(self.consumed).addr;
+            self.fill.set(self.filled, addr & !(self.chunk - 1));
+            self.filled = self.filled.wrapping_add(1);
+            self.consumed = self.consumed.wrapping_add(1);
+        }
+        self.fill.publish(self.filled);
+        self.ring.consume(self.consumed);
+    }
+
+    /// Makes the driver look at the returned frames.
+    fn wake(&self) {
+        // SAFETY: no memory is passed.
+        unsafe {
+            let (fd, none) = (self.queue.rx.as_raw_fd(), std::ptr::null_mut());
+            let none_too = std::ptr::null_mut();
+            libc::recvfrom(fd, none, 0, libc::MSG_DONTWAIT, none_too, std::ptr::null_mut());
+        }
+    }
+
+    /// What the kernel counted at this half; `None` if it does not report it.
+    pub fn statistics(&self) -> Option<XskStatistics> {
+        statistics(self.queue.rx.as_fd())
+    }
+}
+
+impl AsFd for XskRx {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.rx.as_fd()
+    }
+}

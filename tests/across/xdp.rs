@@ -1,0 +1,128 @@
+//! The engine `xdp` on one or both ends: every datagram is in the ledger, and the counters of the
+//! devices agree.
+
+use serde_json::Value;
+
+use crate::common::{alone, cells, number};
+use crate::nets::{Nets, SINK, Side};
+use crate::proc::{PATIENCE, Proc};
+use crate::rig::{Sink, clean, located, of, only, report, settle};
+
+/// Datagrams of a cell.
+const COUNT: u64 = 1_500;
+
+/// Pairs in which one end at least is `xdp`.
+const PAIRS: [&str; 6] = ["xdp/plain", "plain/xdp", "xdp/xdp", "xdp/batch", "gso/xdp", "batch/xdp"];
+
+/// Places that datagrams of this engine do not pass at the receiver, and at the sender.
+const RX_PLACES: [&str; 3] = ["receive_buffer", "checksum", "no_port"];
+const TX_PLACES: [&str; 2] = ["qdisc", "tx_ip"];
+
+/// Whether this build and this host have the engine.
+fn has_xdp() -> bool {
+    crate::common::available(&[("xdp", &["xdp"])]).contains(&"xdp")
+}
+
+/// Packets that the device of a side received and sent, and what it dropped.
+fn device(nets: &Nets, side: Side) -> [u64; 4] {
+    let listed = nets.run(side, "ip -s -j link show x0");
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let stats = &listed[0]["stats64"];
+    [("rx", "packets"), ("tx", "packets"), ("rx", "dropped"), ("tx", "dropped")]
+        .map(|(way, what)| stats[way][what].as_u64().unwrap())
+}
+
+fn bench(nets: &Nets, words: &str) -> Value {
+    let mut command = nets.place(Side::A).command(env!("CARGO_BIN_EXE_udperf"));
+    command.args(["bench", "-q", "-J", "-B", "10.78.0.1", "--to", "10.78.0.2", "--to-netns"]);
+    command.arg(nets.name(Side::B)).args(words.split_whitespace());
+    let report = Proc::start(command).finish(PATIENCE).expect(0).document();
+    cells(&report).iter().for_each(|cell| settle(cell, words));
+    report
+}
+
+/// The places by which datagrams of this pair do not come are not 0, but unknown.
+fn knows_its_places(cell: &Value, pair: &str) {
+    let (tx, rx) = pair.split_once('/').unwrap();
+    for (places, is_xdp) in [(&RX_PLACES[..], rx == "xdp"), (&TX_PLACES[..], tx == "xdp")] {
+        for place in places {
+            assert_eq!(cell["ledger"]["lost_at"][place].is_null(), is_xdp, "{pair}: {place}");
+        }
+    }
+}
+
+#[test]
+fn every_datagram_of_a_bench_is_in_the_ledger_and_at_the_devices() {
+    let _alone = alone();
+    if !has_xdp() {
+        return;
+    }
+    let Some(nets) = Nets::make(&[]) else { return };
+    nets.cut(Side::A);
+    nets.cut(Side::B);
+    for pair in PAIRS {
+        let before = [Side::A, Side::B].map(|side| device(&nets, side));
+        let report = bench(&nets, &format!("-e {pair} -l 64 -n {COUNT} -r max --warmup 0"));
+        let cell = only(&report);
+        clean(cell, COUNT, pair);
+        knows_its_places(cell, pair);
+        let after = [Side::A, Side::B].map(|side| device(&nets, side));
+        let gained = |side: usize, what: usize| after[side][what] - before[side][what];
+        assert_eq!((gained(0, 1), gained(1, 0)), (COUNT, COUNT), "{pair}");
+        assert_eq!((gained(0, 3), gained(1, 2)), (0, 0), "{pair}");
+        assert!(!report["warnings"].to_string().contains("kernel_mismatch"), "{pair}");
+    }
+}
+
+#[test]
+fn drops_of_a_firewall_behind_frames_are_lost_exactly() {
+    let _alone = alone();
+    if !has_xdp() {
+        return;
+    }
+    let Some(nets) = Nets::make(&["iptables"]) else { return };
+    nets.cut(Side::A);
+    nets.cut(Side::B);
+    nets.run(
+        Side::B,
+        "iptables -A INPUT -i x0 -p udp -m statistic --mode nth --every 10 --packet 0 -j DROP",
+    );
+    let report = bench(&nets, &format!("-e xdp/plain -l 64 -n {COUNT} -r max --warmup 0"));
+    let cell = only(&report);
+    let ledger = &cell["ledger"];
+    let listed = nets.run(Side::B, "iptables -L INPUT -v -x -n | tail -1");
+    let dropped: u64 = listed.split_whitespace().next().unwrap().parse().unwrap();
+    assert_eq!(number(cell, "ledger.sent"), COUNT);
+    assert_eq!(number(cell, "ledger.lost"), dropped + located(cell), "{ledger}");
+    assert_eq!(number(cell, "ledger.unaccounted"), dropped, "{ledger}");
+    if located(cell) == 0 {
+        assert_eq!(dropped, COUNT / 10, "{ledger}");
+    }
+}
+
+#[test]
+fn a_sink_serves_every_mix_of_ends() {
+    let _alone = alone();
+    if !has_xdp() {
+        return;
+    }
+    let Some(nets) = Nets::make(&[]) else { return };
+    nets.cut(Side::A);
+    nets.cut(Side::B);
+    for at in ["", "-B 10.78.0.1"] {
+        let sink = Sink::start(&nets.place(Side::A), at);
+        for pair in PAIRS {
+            for (direction, way) in [("forward", ""), ("reverse", "--reverse")] {
+                let words = format!("-e {pair} -n {COUNT} -r max {way}");
+                let report = report(&nets.place(Side::B), SINK, &words);
+                assert_eq!(only(&report)["direction"], direction);
+                clean(only(&report), COUNT, &words);
+            }
+        }
+        let words = format!("-e xdp -n {COUNT} -r max --bidir");
+        let report = report(&nets.place(Side::B), SINK, &words);
+        assert_eq!(cells(&report).len(), 2);
+        ["forward", "reverse"].iter().for_each(|way| clean(of(&report, way), COUNT, way));
+        sink.end();
+    }
+}

@@ -1,0 +1,262 @@
+//! The engine `xdp` with each other engine and with itself, over a veth pair between two network
+//! namespaces that the test makes: loopback has no Ethernet.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use udperf::engine::{Pull, Rx, XdpOptions, XdpRx, XdpTx};
+use udperf::net::{Options, Udp, enter_netns};
+use udperf::sys::{PortRule, XdpMode};
+use udperf::unit::PayloadSize;
+use udperf::wire;
+
+use crate::engines::{Outlet, RECEIVERS, SEED, SENDERS, has};
+use crate::ours::{accept, stamp};
+
+/// How long to wait for what a kernel under load has put off; only a failure takes as long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Datagrams of a transfer: more than a ring has slots, so that it wraps around.
+const COUNT: u64 = 1_300;
+
+/// Two namespaces, removed when dropped.
+struct Nets([String; 2]);
+
+fn shell(script: &str) -> Result<(), String> {
+    let output = Command::new("sh").args(["-ec", script]).output();
+    let output = output.map_err(|error| error.to_string())?;
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(format!("{script}: {why}")) }
+}
+
+impl Nets {
+    /// `None`, reported as skipped, where the host does not permit it.
+    fn make(queues: u32) -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if !has("the engine xdp", &["xdp"]) {
+            return None;
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let names = ["a", "b"].map(|side| format!("udperf-c{}-{number}{side}", std::process::id()));
+        let nets = Self(names);
+        let [a, b] = &nets.0;
+        let many = format!("numtxqueues {queues} numrxqueues {queues}");
+        let mut script = format!(
+            "ip netns add {a}; ip netns add {b}; \
+             ip link add x0 netns {a} address 02:00:00:00:00:01 {many} type veth \
+               peer name x0 netns {b} address 02:00:00:00:00:02 {many}; "
+        );
+        for (name, own, other) in [(a, 1, 2), (b, 2, 1)] {
+            script += &format!(
+                "ip -n {name} addr add 10.78.0.{own}/24 dev x0; \
+                 ip -n {name} addr add fd78::{own}/64 dev x0 nodad; \
+                 ip -n {name} link set lo up; ip -n {name} link set x0 up; \
+                 for to in 10.78.0.{other} fd78::{other}; do \
+                   ip -n {name} neigh replace $to lladdr 02:00:00:00:00:0{other} \
+                     nud permanent dev x0; \
+                 done; "
+            );
+        }
+        match shell(&script) {
+            Ok(()) => Some(nets),
+            Err(why) => {
+                crate::skip::missing(why);
+                None
+            }
+        }
+    }
+
+    /// Moves the calling thread to the sender's side, 0, or the receiver's, 1.
+    fn enter(&self, side: usize) {
+        enter_netns(Path::new("/var/run/netns").join(&self.0[side]).as_path()).unwrap();
+    }
+}
+
+impl Drop for Nets {
+    fn drop(&mut self) {
+        // The thread is in one of them.
+        let _ = enter_netns(&PathBuf::from("/proc/1/ns/net"));
+        for name in &self.0 {
+            let _ = shell(&format!("ip netns del {name}"));
+        }
+    }
+}
+
+/// One pull, visited and released.
+type Pulls = Box<dyn FnMut(&mut dyn FnMut(&[u8])) -> Pull>;
+
+fn pulls<R: Rx + 'static>(mut rx: R) -> Pulls {
+    Box::new(move |visit| {
+        let pull = rx.pull();
+        rx.each(|payload, _| visit(payload));
+        rx.release();
+        pull
+    })
+}
+
+/// What a transfer is done with.
+#[derive(Debug, Clone, Copy)]
+struct Setup {
+    tx: &'static str,
+    rx: &'static str,
+    is_ipv6: bool,
+    size: PayloadSize,
+    batch: Option<usize>,
+    flows: usize,
+    mode: XdpMode,
+}
+
+impl Setup {
+    fn ip(&self, side: usize) -> IpAddr {
+        let ip = if self.is_ipv6 { ["fd78::1", "fd78::2"] } else { ["10.78.0.1", "10.78.0.2"] };
+        ip[side].parse().unwrap()
+    }
+
+    fn open(&self, side: usize) -> Udp {
+        let bind = SocketAddr::new(self.ip(side), 0);
+        Udp::open(&Options { bind, ..Options::default() }).unwrap()
+    }
+
+    fn options(&self) -> XdpOptions {
+        let (batch, mode) = (self.batch, self.mode);
+        XdpOptions { workers: 1, batch, mode, ..XdpOptions::default() }
+    }
+
+    fn receiver(&self, udp: Udp) -> Pulls {
+        if self.rx == "xdp" {
+            let (at, options) = (udp.local, self.options());
+            return pulls(XdpRx::new(udp.socket, at, self.size, &options, PortRule::All).unwrap());
+        }
+        let engine = RECEIVERS.iter().find(|engine| engine.name == self.rx).unwrap();
+        let mut rx = (engine.make)(udp.socket, self.size, self.batch).unwrap();
+        Box::new(move |visit| {
+            let pull = rx.pull();
+            rx.each(&mut |payload, _| visit(payload));
+            rx.release();
+            pull
+        })
+    }
+
+    fn sender(&self, to: SocketAddr) -> Box<Outlet> {
+        let sockets = (0..self.flows).map(|_| self.open(0).socket).collect();
+        if self.tx == "xdp" {
+            let fill = |slot: &mut [u8]| wire::fill(slot, SEED);
+            let options = self.options();
+            return Box::new(XdpTx::new(sockets, to, self.size, &options, true, fill).unwrap());
+        }
+        let engine = SENDERS.iter().find(|engine| engine.name == self.tx).unwrap();
+        (engine.make)(sockets, Some(to), self.size, self.batch).unwrap()
+    }
+
+    /// All that is sent arrives once, in order by flow, whole; none of it is refused.
+    fn transfer(&self, nets: &Nets) {
+        nets.enter(1);
+        let udp = self.open(1);
+        let to = udp.local;
+        let mut pull = self.receiver(udp);
+        nets.enter(0);
+        let mut tx = self.sender(to);
+        let name = format!("{self:?}");
+        let (mut next, mut come) = (vec![0; self.flows], vec![0; self.flows]);
+        let (mut sent, mut received, mut turn) = (0, 0, 0);
+        while sent < COUNT {
+            let flow = turn % self.flows;
+            turn += 1;
+            sent += push(&mut *tx, flow, &mut next, self.size, COUNT - sent, &name);
+            let start = Instant::now();
+            while received < sent {
+                let pull = pull(&mut |payload| {
+                    accept(payload, self.size, &mut come, &next, &name);
+                    received += 1;
+                });
+                assert_eq!((pull.corrupt, pull.truncated, pull.errors), (0, 0, 0), "{name}");
+                assert!(start.elapsed() < PATIENCE, "{name}: {received} of {sent} came");
+            }
+        }
+        assert_eq!((received, next), (COUNT, come), "{name}");
+    }
+}
+
+/// Pushes what one lease holds; returns how many.
+fn push(
+    tx: &mut Outlet,
+    flow: usize,
+    next: &mut [u64],
+    size: PayloadSize,
+    left: u64,
+    name: &str,
+) -> u64 {
+    let (first, stride) = (next[flow], tx.stride());
+    // Within the queue of a veth and the buffer of a socket.
+    let slots = tx.lease(tx.batch(false).min(left as usize).min(32));
+    let leased = slots.len() / stride;
+    for (slot, sequence) in slots.chunks_exact_mut(stride).zip(first..) {
+        stamp(flow, sequence, &mut slot[..size.at(sequence)]);
+    }
+    let push = tx.push(flow, first, leased);
+    assert_eq!((push.sent, push.error), (leased, None), "{name}: {push:?}");
+    next[flow] += push.sent as u64;
+    push.sent as u64
+}
+
+/// Sends and receives by `xdp` and each other engine, by each family.
+fn every_pair(mode: XdpMode, sizes: &[PayloadSize]) {
+    let Some(nets) = Nets::make(1) else { return };
+    let senders = SENDERS.iter().filter(|tx| has(tx.name, tx.needs)).map(|tx| (tx.name, "xdp"));
+    let receivers = RECEIVERS.iter().filter(|rx| !rx.stamps && has(rx.name, rx.needs));
+    let receivers = receivers.map(|rx| ("xdp", rx.name));
+    for (tx, rx) in senders.chain(receivers).chain([("xdp", "xdp")]) {
+        // Generic XDP gets super-packets whole, which do not fit a frame.
+        if mode == XdpMode::Generic && tx == "gso" {
+            continue;
+        }
+        for is_ipv6 in [false, true] {
+            // The longest datagrams of the mix are fragments with IPv6.
+            for &size in sizes.iter().filter(|size| **size != PayloadSize::Imix || !is_ipv6) {
+                let (batch, flows) = if is_ipv6 { (Some(5), 3) } else { (None, 1) };
+                Setup { tx, rx, is_ipv6, size, batch, flows, mode }.transfer(&nets);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_pair_transfers_all_in_native_mode() {
+    let sizes = [16, 64, 1_452].map(PayloadSize::Fixed);
+    every_pair(XdpMode::Native, &sizes);
+}
+
+#[test]
+fn every_pair_transfers_all_in_generic_mode() {
+    every_pair(XdpMode::Generic, &[PayloadSize::Fixed(19), PayloadSize::Imix]);
+}
+
+#[test]
+fn a_queue_has_one_sender_and_one_receiver() {
+    let Some(nets) = Nets::make(1) else { return };
+    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
+    let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6: false, size, batch: None, flows: 1, mode };
+    nets.enter(1);
+    let options = setup.options();
+    let open = || {
+        let udp = setup.open(1);
+        let at = udp.local;
+        XdpRx::new(udp.socket, at, size, &options, PortRule::All).map(|_rx| ())
+    };
+    let udp = setup.open(1);
+    let at = udp.local;
+    let first = XdpRx::new(udp.socket, at, size, &options, PortRule::All).unwrap();
+    let error = open().unwrap_err().to_string();
+    assert!(error.contains("another thread or session uses queue 0"), "{error}");
+    // Its other half still sends.
+    let fill = |slot: &mut [u8]| slot.fill(0);
+    let to = SocketAddr::new(setup.ip(0), 9);
+    let tx = XdpTx::new(vec![setup.open(1).socket], to, size, &options, true, fill);
+    assert!(tx.is_ok(), "{:?}", tx.err());
+    drop((first, tx));
+    // The kernel releases a queue some time after its sockets.
+    (0..3).for_each(|_| open().unwrap());
+}

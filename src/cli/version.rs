@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::document::SCHEMA;
-use crate::engine::URING_IS_BUILT_IN;
+use crate::engine::{URING_IS_BUILT_IN, XDP_IS_BUILT_IN};
 use crate::remote::protocol::VERSION as PROTOCOL;
 
 /// `0.1.0 (0123456789ab)`: the version and, if built from a checkout of git, the commit.
@@ -19,6 +19,7 @@ pub(crate) static LONG: LazyLock<String> = LazyLock::new(|| {
         ("live", cfg!(feature = "live")),
         ("mpi", cfg!(feature = "mpi")),
         ("uring", URING_IS_BUILT_IN),
+        ("xdp", XDP_IS_BUILT_IN),
     ];
     let built_in: Vec<_> = features.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
     let features = if built_in.is_empty() { "none".to_owned() } else { built_in.join(", ") };

@@ -18,9 +18,14 @@ const PAIRS: [&str; 6] = ["xdp/plain", "plain/xdp", "xdp/xdp", "xdp/batch", "gso
 const RX_PLACES: [&str; 3] = ["receive_buffer", "checksum", "no_port"];
 const TX_PLACES: [&str; 2] = ["qdisc", "tx_ip"];
 
-/// Whether this build and this host have the engine.
-fn has_xdp() -> bool {
-    crate::common::available(&[("xdp", &["xdp"])]).contains(&"xdp")
+/// Two networks with these tools; `None` where this build or this host lacks the engine.
+fn networks(tools: &[&str]) -> Option<Nets> {
+    if !crate::common::available(&[("xdp", &["xdp"])]).contains(&"xdp") {
+        return None;
+    }
+    let nets = Nets::make(tools)?;
+    [Side::A, Side::B].iter().for_each(|side| nets.cut(*side));
+    Some(nets)
 }
 
 /// Packets that the device of a side received and sent, and what it dropped.
@@ -54,12 +59,7 @@ fn knows_its_places(cell: &Value, pair: &str) {
 #[test]
 fn every_datagram_of_a_bench_is_in_the_ledger_and_at_the_devices() {
     let _alone = alone();
-    if !has_xdp() {
-        return;
-    }
-    let Some(nets) = Nets::make(&[]) else { return };
-    nets.cut(Side::A);
-    nets.cut(Side::B);
+    let Some(nets) = networks(&[]) else { return };
     for pair in PAIRS {
         let before = [Side::A, Side::B].map(|side| device(&nets, side));
         let report = bench(&nets, &format!("-e {pair} -l 64 -n {COUNT} -r max --warmup 0"));
@@ -77,12 +77,7 @@ fn every_datagram_of_a_bench_is_in_the_ledger_and_at_the_devices() {
 #[test]
 fn drops_of_a_firewall_behind_frames_are_lost_exactly() {
     let _alone = alone();
-    if !has_xdp() {
-        return;
-    }
-    let Some(nets) = Nets::make(&["iptables"]) else { return };
-    nets.cut(Side::A);
-    nets.cut(Side::B);
+    let Some(nets) = networks(&["iptables"]) else { return };
     nets.run(
         Side::B,
         "iptables -A INPUT -i x0 -p udp -m statistic --mode nth --every 10 --packet 0 -j DROP",
@@ -103,12 +98,7 @@ fn drops_of_a_firewall_behind_frames_are_lost_exactly() {
 #[test]
 fn a_sink_serves_every_mix_of_ends() {
     let _alone = alone();
-    if !has_xdp() {
-        return;
-    }
-    let Some(nets) = Nets::make(&[]) else { return };
-    nets.cut(Side::A);
-    nets.cut(Side::B);
+    let Some(nets) = networks(&[]) else { return };
     for at in ["", "-B 10.78.0.1"] {
         let sink = Sink::start(&nets.place(Side::A), at);
         for pair in PAIRS {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use mio::net::UdpSocket;
 
 use super::arena::{Arena, CACHE_LINE};
-use super::depth::QueueDepth;
 use super::plain::SLACK;
+use super::queue_depth::QueueDepth;
 use super::{Pull, Push, Rx, Tx, count, len_at, lens, place, pushed, send, waited};
 use crate::net::{Datagram, MAX_DATAGRAM};
 use crate::sys::{self, RecvBatch, RecvMessage, RecvMetadata, SendBatch, TxClock};

@@ -21,15 +21,25 @@ macro_rules! arena_slots {
     };
 }
 
+/// Defines methods of engines that this build lacks, which are never called.
+#[cfg(not(all(udperf_uring, udperf_xdp)))]
+macro_rules! inert {
+    ($($name:ident$(<$life:lifetime>)?($($argument:tt)*) $(-> $result:ty)? = $value:expr;)*) => {$(
+        fn $name$(<$life>)?($($argument)*) $(-> $result)? {
+            $value
+        }
+    )*};
+}
+
 mod arena;
 mod batch;
-mod depth;
 pub mod echo;
 mod null;
 mod offload;
 mod pair;
 mod plain;
 pub mod probe;
+mod queue_depth;
 pub mod table;
 #[cfg(udperf_uring)]
 mod uring;

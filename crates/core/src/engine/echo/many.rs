@@ -6,7 +6,7 @@ use std::io;
 
 use mio::net::UdpSocket;
 
-use super::super::depth::QueueDepth;
+use super::super::queue_depth::QueueDepth;
 use super::plain::failed;
 use super::post::send_replies;
 use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};

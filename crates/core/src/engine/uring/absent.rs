@@ -20,15 +20,6 @@ fn absent<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }
 
-/// Defines methods that are never called.
-macro_rules! inert {
-    ($($name:ident$(<$life:lifetime>)?($($argument:tt)*) $(-> $result:ty)? = $value:expr;)*) => {$(
-        fn $name$(<$life>)?($($argument)*) $(-> $result)? {
-            $value
-        }
-    )*};
-}
-
 #[derive(Debug)]
 pub struct UringTx<S = UdpSocket>(Infallible, PhantomData<S>);
 

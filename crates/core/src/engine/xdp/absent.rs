@@ -24,15 +24,6 @@ fn absent<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, WHY))
 }
 
-/// Defines methods that are never called.
-macro_rules! inert {
-    ($($name:ident($($argument:tt)*) -> $result:ty = $value:expr;)*) => {$(
-        fn $name($($argument)*) -> $result {
-            $value
-        }
-    )*};
-}
-
 #[derive(Debug)]
 pub struct XdpTx(Infallible);
 

@@ -125,7 +125,7 @@ impl<T: Copy> Ring<T> {
 
     #[inline]
     fn entry(&self, at: u32) -> NonNull<T> {
-        // SAFETY: the masked index is below the number of entries, which the mapping has room for.
+        // SAFETY: the masked index is below the number of entries, all of which the mapping holds.
         unsafe {
             let entries = self.map.start().add(self.offsets.desc as usize).cast::<T>();
             entries.add((at & self.mask) as usize)

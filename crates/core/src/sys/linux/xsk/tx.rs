@@ -33,7 +33,7 @@ pub struct XskSend {
     pub dropped: bool,
     /// System calls.
     pub syscalls: u64,
-    /// Why it took no more. `WouldBlock`: no room now.
+    /// Why it took no more. `WouldBlock`: the kernel takes none at present.
     pub error: Option<io::Error>,
 }
 

@@ -278,20 +278,25 @@ fn super_packets_reach_the_socket_of_their_flow() {
 #[test]
 fn a_port_that_anybody_has_is_refused_with_what_mends_it() {
     let [ip, _] = LOOPBACKS;
-    let first = Group::open(&options(ip, 2, 1)).unwrap();
-    let mut same = options(ip, 2, 1);
-    same.socket.bind = first.local();
-    let error = Group::open(&same).unwrap_err();
-    assert!(matches!(error, SocketError::Bind { .. }));
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "cannot bind {}: address in use; choose another --port or stop the other process",
-            first.local()
-        )
-    );
-    drop(first);
-    assert!(Group::open(&same).is_ok());
+    // Another test may take the port that this one gives back, or start a process, which has a copy
+    // of its sockets until it executes a program.
+    let is_free_again = || {
+        let first = Group::open(&options(ip, 2, 1)).unwrap();
+        let mut same = options(ip, 2, 1);
+        same.socket.bind = first.local();
+        let error = Group::open(&same).unwrap_err();
+        assert!(matches!(error, SocketError::Bind { .. }));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot bind {}: address in use; choose another --port or stop the other process",
+                first.local()
+            )
+        );
+        drop(first);
+        Group::open(&same).is_ok()
+    };
+    assert!((0..20).any(|_| is_free_again()), "a closed group keeps its port");
 }
 
 #[test]

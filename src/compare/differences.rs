@@ -8,10 +8,11 @@ use super::document::Difference;
 use crate::document::Report;
 
 /// Values that vary from run to run, and so are not properties of the host.
-const MEASURED_PROPERTIES: [&str; 9] = [
+const MEASURED_PROPERTIES: [&str; 10] = [
     "host.load_average",
     "host.others_running",
     "host.steal_share",
+    "host.slow_share",
     "host.clock_cost_ns",
     "host.clock_step_ns",
     "host.sleep_error_p50_ns",

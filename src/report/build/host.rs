@@ -8,10 +8,9 @@ pub fn host(facts: &HostFacts) -> Host {
     let cpus = facts.allowed_cpus.len();
     copy_fields!(Host from facts {
         hostname, kernel, kernel_command_line, cpu_model, mitigations, siblings, isolated_cpus,
-        nohz_full_cpus, cgroup, smt_active, turbo, governor, rmem_max, wmem_max,
-        netdev_max_backlog, max_dgram_qlen, sysctls, device, clocksource, virtualization,
-        container, steal_share, load_average, others_running, clock_cost_ns, clock_step_ns,
-        capabilities,
+        nohz_full_cpus, cgroup, smt_active, turbo, governor, rmem_max, wmem_max, netdev_max_backlog,
+        max_dgram_qlen, sysctls, device, clocksource, virtualization, container, steal_share,
+        slow_share, load_average, others_running, clock_cost_ns, clock_step_ns, capabilities,
     }
         cores: (cpus > 0).then(|| count(cpus)),
         online_cpus: facts.online_cpus.map(count),

@@ -4,6 +4,7 @@ pub mod counters;
 pub mod device;
 mod path;
 mod server;
+mod speed;
 
 pub use counters::{Meter, Throttle};
 pub use device::{default_device, device_at, device_towards, path_mtu, source_towards};
@@ -58,6 +59,7 @@ pub struct HostFacts {
     pub container: Option<String>,
     /// Share of CPU time stolen by the hypervisor since boot, 0 to 1.
     pub steal_share: Option<f64>,
+    pub slow_share: Option<f64>,
     pub load_average: Option<f64>,
     pub others_running: Option<u64>,
     /// Median cost of one clock read in ns.
@@ -128,6 +130,7 @@ pub fn host_info(depth: Depth) -> HostFacts {
         virtualization: host::virtualization(),
         container: host::container(),
         steal_share,
+        slow_share: if depth == Depth::Full { speed::slow_share(sys::thread_cpu_ns) } else { None },
         load_average: host::load().map(|load| load.one_minute),
         others_running: sleeps.others,
         clock_cost_ns: clock_cost_ns(sys::monotonic_ns),

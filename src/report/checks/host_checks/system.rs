@@ -137,6 +137,18 @@ const STEP_WARN_NS: u64 = 1_000;
 /// the due time (`SLEEP_MARGIN` in `net/wait.rs`).
 const SLEEP_MOST_NS: u64 = 100_000;
 
+/// Share of slow CPU time (0 to 1) without a warning. Arbitrary: two of the 100 windows that are
+/// measured may be chance.
+const SLOW_MOST: f64 = 0.02;
+
+pub(super) fn unsteady_cpu(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
+    let share = host.slow_share?;
+    if share <= SLOW_MOST {
+        return Some(finding(Good, "steady"));
+    }
+    Some(finding(Warn, format!("much slower than usual for {:.0} % of the time", share * 100.0)))
+}
+
 /// Maximum delay of a wake-up without a note, in ns: longer ones count as stalls.
 const SLEEP_LONGEST_NS: u64 = 1_000_000;
 

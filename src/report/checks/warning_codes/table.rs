@@ -314,6 +314,10 @@ codes! { HOST;
         "Other machines on the same hardware slow it down, and the hypervisor may take its CPUs \
          for ms at a time. The head of the report shows the hypervisor; the warning `stolen` says \
          when it mattered. Repeat with --trials and use ratios of interleaved runs.";
+    UNSTEADY_CPU "unsteady_cpu" Major "the CPU is much slower for a part of the time",
+        "Something outside this system slows its CPU: another machine on the same hardware, or \
+         heat. Then a paced sender misses slots, and a receiver falls behind, without a stall. \
+         Repeat with --trials, use a lower --rate, or a host that is not shared.";
     CONTAINER "container" Info "this is a container",
         "Kernel limits belong to the host. Unless the network is shared, counters are those of the \
          container alone.";

@@ -24,8 +24,7 @@ fn try_to(place: &Place, target: SocketAddr, words: &str) -> Done {
 #[ignore = "long: scripts/check runs it"]
 fn where_no_sink_listens_that_is_said() {
     let _together = together();
-    // Bound and let go: nobody listens there.
-    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = crate::common::ports::closed();
     let ways = ["", "--reverse", "--bidir"].map(|way| trying(&Place::here(), closed, way));
     for done in ways.map(|client| client.finish(NOTICED)) {
         done.expect_error(&["sink", &closed.port().to_string()]);

@@ -1,7 +1,7 @@
 //! Intervals between two hosts: what a relay does to a datagram counts where that was due.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -92,7 +92,7 @@ fn a_sink_shows_the_loss_of_a_client_in_one_of_its_intervals() {
 #[test]
 fn metrics_of_a_sink_have_the_losses_of_a_client_that_is_there() {
     let _together = together();
-    let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let at = SocketAddr::from(([127, 0, 0, 1], crate::common::ports::free()));
     let sink = Sink::here(&format!("--metrics {at}"));
     let orders = (10..17)
         .fold(Orders::default(), |orders, index| orders.on(Way::Forward, index, Action::Drop));

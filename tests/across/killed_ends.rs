@@ -163,15 +163,9 @@ fn a_sink_for_one_client_is_free_again_once_that_has_vanished() {
     sink.end();
 }
 
-/// Where ports are looked for that nobody has. Arbitrary: below those that the kernel gives to
-/// sockets that ask for any port (`ip_local_port_range`, ip(7): 32,768 and above), so
-/// that the port of a sink that is gone stays free.
-const FIXED: u16 = 20_000;
-
-/// A sink at a port that nobody gets by chance.
-fn at_fixed_port(turn: u16) -> Sink {
-    let free = |port: &u16| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok();
-    let port = (FIXED + 100 * turn..).take(100).find(free).unwrap();
+/// A sink at a port that stays free once it is gone.
+fn at_fixed_port() -> Sink {
+    let port = crate::common::ports::free();
     Sink::start(&Place::here(), &format!("-B 127.0.0.1 -p {port}"))
 }
 
@@ -186,10 +180,9 @@ fn a_client_notices_that_its_sink_is_gone() {
 /// Kills five sinks.
 fn five_are_noticed(random: &mut Rng) {
     let mut left = Vec::new();
-    for turn in 0..5 {
+    for way in WAYS.into_iter().cycle().take(5) {
         let moment = Moment::any(random);
-        let way = WAYS[usize::from(turn) % 3];
-        let sink = at_fixed_port(turn);
+        let sink = at_fixed_port();
         let (relay, client) = running(&sink, way, moment);
         sink.proc.kill9();
         left.push((relay, client, sink.at, format!("{way} {moment:?}"), Instant::now()));

@@ -2,6 +2,7 @@
 #![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod kept;
+pub mod ports;
 pub mod serving;
 pub mod signals;
 pub mod skip;

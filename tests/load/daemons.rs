@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::common::ports;
 use crate::proc::PATIENCE;
 use crate::rig::skip;
 use crate::shim::heard;
@@ -22,11 +23,6 @@ pub struct Daemon {
     child: Child,
     /// Kept until its end.
     folder: TempDir,
-}
-
-/// A port that nobody listens at.
-pub fn free() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Where Debian has programs that servers are.
@@ -48,7 +44,8 @@ impl Daemon {
             skip(format!("no {program}"));
             return None;
         };
-        let (folder, at) = (tempfile::tempdir().unwrap(), free());
+        let (folder, at) =
+            (tempfile::tempdir().unwrap(), SocketAddr::from(([127, 0, 0, 1], ports::free())));
         let (words, files) = make(folder.path(), at.port());
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::actions::{Action, Counts};
 use crate::common::{codes, number, together};
-use crate::daemons::free;
 use crate::proc::{PATIENCE, Proc};
 use crate::protocols::Protocol;
 use crate::rig::{adds_up, counts, engines, only, run, run_aloud, skip, start};
@@ -42,7 +41,7 @@ fn a_silent_server_is_all_timeouts() {
 #[ignore = "long: scripts/check runs it"]
 fn a_port_that_nobody_reads_is_named() {
     let _together = together();
-    let at = free().to_string();
+    let at = crate::common::ports::closed().to_string();
     // Together: all that takes time is to believe it.
     let words = |engine| format!("--preset echo -r 500 -t 10m --timeout 100ms -e {engine}");
     let clients: Vec<_> =

@@ -8,11 +8,6 @@ use std::net::UdpSocket;
 use common::{bench, cells, ids, number, run, stderr};
 use serde_json::Value;
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn sizes_come_as_lists_ranges_and_mixes() {
     let sizes = |words: &str| -> Vec<u64> {
@@ -133,7 +128,7 @@ fn sockets_are_connected_or_not_over_either_ip_version() {
 
 #[test]
 fn a_fixed_port_is_used_and_one_in_use_is_refused() {
-    let report = bench(&format!("-l 64 -r max -n 10 -p {}", free_port()));
+    let report = bench(&format!("-l 64 -r max -n 10 -p {}", common::ports::free()));
     assert_eq!(number(&cells(&report)[0], "ledger.received"), 10);
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

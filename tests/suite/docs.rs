@@ -224,7 +224,7 @@ fn the_game_query_of_the_manual_is_one_that_a_server_answers() {
 fn a_line_by_hand_gets_the_answer_that_the_manual_shows() {
     // "hello" and "and hello to you", by the two commands of the page, at a free port.
     let talks: Vec<_> = commands("docs/load.md").into_iter().filter(|w| w[1] == "talk").collect();
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = common::ports::free().to_string();
     let talk = |words: &[String], line: &str| {
         let words = words.iter().skip(1).map(|word| word.replace("7788", &port));
         let mut command = udperf();

@@ -61,10 +61,9 @@ fn says_what_a_target_is() {
     let path = doctor(&format!("127.0.0.1:{}", echo.port))["path"].take();
     assert_eq!((&path["target"], &path["clock"]), (&"echo".into(), &Value::Null), "{path}");
     assert_eq!(path["mtu"]["bytes"], 65_535, "{path}");
-    let closed = echo.port;
     echo.end();
 
-    let document = doctor(&format!("127.0.0.1:{closed}"));
+    let document = doctor(&common::ports::closed().to_string());
     let path = &document["path"];
     assert_eq!((&path["target"], &path["rtt"]), (&"refused".into(), &Value::Null), "{path}");
     let icmp = &path["icmp"][0];
@@ -182,7 +181,7 @@ fn a_server_of_a_known_protocol_is_named() {
     assert_eq!(path["datagrams"], 3 + 5 + 1, "{path}");
     echo.end();
     // A closed port refuses the first request of any protocol.
-    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = common::ports::closed();
     for preset in ["ntp", "stun", "coap", "quic-vn", "sip-options", "snmp-get", "bedrock-ping"] {
         let path = doctor(&format!("{closed} --preset {preset}"))["path"].take();
         assert_eq!(

@@ -322,10 +322,13 @@ fn five_is_a_side_that_cannot_be_compared() {
 /// A program that gives a stored document whatever it is asked to measure.
 #[cfg(unix)]
 fn player(rig: &Rig, name: &str, document: &str) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
     let path = rig.path().join(name);
-    std::fs::write(&path, format!("#!/bin/sh\nexec cat '{document}'\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // By another process: while this one has a file open for writing, processes that other tests
+    // start have it open, too, and the kernel executes no such file (ETXTBSY, execve(2)).
+    let script = "printf '#!/bin/sh\\nexec cat %s\\n' \"$1\" >\"$0\" && chmod +x \"$0\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(&path).arg(document);
+    assert!(shell.status().unwrap().success());
     path
 }
 

@@ -50,12 +50,6 @@ fn codes(document: &Value) -> Vec<&str> {
     reasons.iter().map(|reason| reason["code"].as_str().unwrap()).collect()
 }
 
-/// An address at which no socket is bound.
-fn closed() -> String {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().to_string()
-}
-
 /// A socket that takes datagrams and never answers, and its address.
 fn silent() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -77,7 +71,7 @@ fn count(xml: &str, tag: &str) -> usize {
 
 #[test]
 fn a_target_that_is_unreachable_throughout_ends_with_five() {
-    let at = closed();
+    let at = common::ports::closed();
     for words in [
         format!("load {at} {LOAD}"),
         format!("ping {at} -n 3 --timeout 50ms --warmup 0 -q"),
@@ -199,7 +193,7 @@ fn what_was_missed_of_the_schedule_ends_with_five() {
 
 #[test]
 fn a_search_that_tested_nothing_found_nothing() {
-    let at = closed();
+    let at = common::ports::closed();
     // What was sent says nothing of a target that is not there.
     let goal = "search sent>=0 -t 100ms --start 200 --max-rate 200 --no-curve -q -J --";
     let load = format!("load {at} --preset echo --timeout 20ms --warmup 0 --max-missed 100%");

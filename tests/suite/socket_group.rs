@@ -2,7 +2,7 @@
 //! whatever is added to the group or given back meanwhile.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use crate::common::skip;
+use crate::common::{ports, skip};
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -278,33 +278,35 @@ fn super_packets_reach_the_socket_of_their_flow() {
 #[test]
 fn a_port_that_anybody_has_is_refused_with_what_mends_it() {
     let [ip, _] = LOOPBACKS;
-    // Another test may take the port that this one gives back, or start a process, which has a copy
-    // of its sockets until it executes a program.
-    let is_free_again = || {
-        let first = Group::open(&options(ip, 2, 1)).unwrap();
-        let mut same = options(ip, 2, 1);
-        same.socket.bind = first.local();
-        let error = Group::open(&same).unwrap_err();
-        assert!(matches!(error, SocketError::Bind { .. }));
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "cannot bind {}: address in use; choose another --port or stop the other process",
-                first.local()
-            )
-        );
-        drop(first);
-        Group::open(&same).is_ok()
-    };
-    assert!((0..20).any(|_| is_free_again()), "a closed group keeps its port");
+    let name = "socket_group::a_port_that_anybody_has_is_refused_with_what_mends_it";
+    let Some(port) = ports::by_itself(name) else { return };
+    let mut same = options(ip, 2, 1);
+    same.socket.bind.set_port(port);
+    let first = Group::open(&same).unwrap();
+    let error = Group::open(&same).unwrap_err();
+    assert!(matches!(error, SocketError::Bind { .. }));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot bind {}: address in use; choose another --port or stop the other process",
+            first.local()
+        )
+    );
+    drop(first);
+    assert!(Group::open(&same).is_ok(), "a closed group keeps its port");
 }
 
 #[test]
 fn both_families_share_a_number_of_port() {
-    let Some(six) = group(Ipv6Addr::UNSPECIFIED.into(), 1, 1) else { return };
-    let mut four = options(Ipv4Addr::UNSPECIFIED.into(), 1, 1);
-    four.socket.bind.set_port(six.local().port());
-    let four = Group::open(&four).unwrap();
+    if group(Ipv6Addr::UNSPECIFIED.into(), 1, 1).is_none() {
+        return;
+    }
+    let port = ports::free();
+    let [four, six] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].map(|ip| {
+        let mut options = options(ip, 1, 1);
+        options.socket.bind.set_port(port);
+        Group::open(&options).unwrap()
+    });
     assert_eq!(four.local().port(), six.local().port());
     let source = UdpSocket::bind("127.0.0.1:0").unwrap();
     source.send_to(b"hello", ("127.0.0.1", six.local().port())).unwrap();
@@ -362,20 +364,20 @@ fn without_steering_each_slot_has_a_port_of_its_own() {
 /// Ports that are closed. Arbitrary: among a few sockets, hardly one would be spared what comes
 /// back from so many.
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
-const CLOSED: usize = 300;
+const CLOSED: u16 = 300;
 
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
 #[test]
 fn what_comes_back_for_one_slots_datagrams_disturbs_no_other() {
+    let closed = ports::free_range(CLOSED);
     for ip in LOOPBACKS {
         let Some(mut group) = group(ip, 2, 2) else { continue };
         let slots: Vec<_> = (0..2).map(|_| group.take_slot(1 << 16).unwrap()).collect();
         let sender = slots[0].sockets[0].duplicate().unwrap();
         sender.report_queue_drops().unwrap();
-        for _ in 0..CLOSED {
-            let closed = UdpSocket::bind(SocketAddr::new(ip, 0)).unwrap().local_addr().unwrap();
+        for port in closed.0..=closed.1 {
             // What came back for an earlier one may be told instead.
-            let _ = sender.socket.send_to(&[0; 8], closed);
+            let _ = sender.socket.send_to(&[0; 8], SocketAddr::new(ip, port));
         }
         // The kernel has the last word on who is told: some of it comes to the sender.
         let told = (0..LOOKS).find_map(|_| sys::drain_error_queue(&sender.socket).1);

@@ -214,8 +214,8 @@ fn what_the_senders_queue_dropped_is_charged_to_it() {
 
 #[test]
 fn a_client_does_not_wait_for_itself() {
-    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = run(&format!("blast {free} -p {} -t 1", free.port()));
+    let free = common::ports::free();
+    let output = run(&format!("blast 127.0.0.1:{free} -p {free} -t 1"));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("is the port of this client itself"), "{}", stderr(&output));
 }

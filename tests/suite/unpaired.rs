@@ -6,10 +6,9 @@ use crate::common;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use common::serving::Serving;
-use common::{cells, number, run, stderr};
+use common::{cells, number, ports, run, stderr};
 use serde_json::Value;
 use udperf::wire::Header;
 
@@ -20,21 +19,6 @@ fn source_ports(sink: &Value) -> Vec<u16> {
     let mut ports: Vec<u16> = sources.map(|source| port(source).unwrap()).collect();
     ports.sort_unstable();
     ports
-}
-
-/// Where the next range of ports begins that no other test of this file has. Below those that the
-/// kernel gives out (`ip_local_port_range`): only who names them has them.
-static NEXT: AtomicU16 = AtomicU16::new(10_000);
-
-/// A range of so many ports of which none was in use a moment ago.
-fn free_ports(count: u16) -> (u16, u16) {
-    loop {
-        let first = NEXT.fetch_add(count, Ordering::Relaxed);
-        assert!(first < 32_000, "no {count} free ports in a row");
-        if (first..first + count).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
-            return (first, first + count - 1);
-        }
-    }
 }
 
 #[test]
@@ -145,7 +129,7 @@ fn broadcast_is_sent_where_it_is_meant() {
 
 #[test]
 fn flows_leave_from_the_ports_that_were_named() {
-    let (first, last) = free_ports(12);
+    let (first, last) = ports::free_range(12);
     let sink = Serving::start("-B 127.0.0.1");
     let to = sink.port;
     // Two workers, who share the range.
@@ -158,7 +142,7 @@ fn flows_leave_from_the_ports_that_were_named() {
     assert!(ports.iter().all(|port| (first..=last).contains(port)), "{ports:?}");
     assert_eq!(number(&heard, "others.datagrams"), 800);
     for words in ["bench -e plain".to_owned(), format!("blast 127.0.0.1:{to} --no-peer")] {
-        let (first, last) = free_ports(3);
+        let (first, last) = ports::free_range(3);
         let flags = format!("-P 4 -n 1 -l 64 --warmup 0 -q --port-range {first}-{last}");
         let output = run(&format!("{words} {flags}"));
         assert_eq!(output.status.code(), Some(1), "{words}");
@@ -172,7 +156,7 @@ fn both_directions_use_the_ports_that_were_named() {
     let sink = Serving::start("-B 127.0.0.1");
     for way in ["", "-R", "--bidir"] {
         // As many ports as sockets are open at once.
-        let (first, last) = free_ports(if way == "--bidir" { 8 } else { 4 });
+        let (first, last) = ports::free_range(if way == "--bidir" { 8 } else { 4 });
         let flags = "-e plain -P 4 --threads 4 -r 10k -n 400 -q -J";
         let to = format!("127.0.0.1:{} {way}", sink.port);
         let output = run(&format!("blast {to} {flags} --warmup 0 --port-range {first}-{last}"));
@@ -208,7 +192,7 @@ fn a_port_that_nobody_has_is_told() {
             common::skip::unavailable(format_args!("no address {ip}"));
             continue;
         }
-        let target = SocketAddr::new(ip.parse::<IpAddr>().unwrap(), free_ports(1).0);
+        let target = SocketAddr::new(ip.parse::<IpAddr>().unwrap(), ports::free());
         let output = run(&format!("blast {target} -q"));
         assert_eq!(output.status.code(), Some(1), "{ip}");
         assert!(stderr(&output).contains("port unreachable (ICMP"), "{}", stderr(&output));

@@ -140,7 +140,7 @@ impl Plain {
     }
 }
 
-/// A port at which nobody listens.
+/// A port at which nobody listens, by UDP or TCP.
 pub(crate) fn nobody() -> SocketAddr {
-    Plain::new().addr()
+    SocketAddr::from(([127, 0, 0, 1], crate::common::ports::free()))
 }

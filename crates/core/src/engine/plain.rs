@@ -245,7 +245,10 @@ mod tests {
     #[test]
     fn an_icmp_error_is_reported_as_unreachable() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // A port that no other test gets, and that takes datagrams of itself alone.
+        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let closed = taken.local_addr().unwrap();
+        taken.connect(closed).unwrap();
         socket.set_nonblocking(true).unwrap();
         socket.connect(closed).unwrap();
         // The port is closed: over loopback the ICMP error is there when send(2) returns.

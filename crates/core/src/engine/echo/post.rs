@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn counts_each_icmp_error() {
         let Some(pair) = pair() else { return };
-        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // A port that no other test gets, and that takes datagrams of itself alone.
+        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let closed = taken.local_addr().unwrap();
+        taken.connect(closed).unwrap();
         sys::report_queue_drops(&pair.1, false).unwrap();
         // Every other send fails with the error of the one before.
         let sent = (0..5).filter(|_| pair.1.send_to(b"x", closed).is_ok()).count() as u64;

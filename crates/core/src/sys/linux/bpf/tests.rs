@@ -246,7 +246,10 @@ fn attaches_to_one_device_at_a_time() {
                 assert!(matches!(second, Err(XdpError::Busy)), "{second:?}");
             }
             drop(filter);
-            assert!(!attached().contains("prog/"), "{}", attached());
+            // A process that another test has started has a copy of the link until it executes its
+            // program. Each look starts a process, too, so that 200 last longer.
+            let is_detached = (0..200).any(|_| !attached().contains("prog/"));
+            assert!(is_detached, "{}", attached());
         }
         // A driver without native XDP.
         sh("ip link add b0 type bridge");

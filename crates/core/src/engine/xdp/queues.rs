@@ -146,7 +146,7 @@ pub(super) fn take_rx(
     queue: u32,
     payload: usize,
 ) -> io::Result<(XskRx, Arc<Halves>)> {
-    let copy = filter.of.program.mode() == XdpMode::Generic;
+    let copy = filter.mode() == XdpMode::Generic;
     let halves = Halves::open(options, filter.of.device, queue, payload, copy)?;
     let half = lock(&halves.rx).take().ok_or_else(|| taken(queue))?;
     Ok((half, halves))
@@ -185,6 +185,11 @@ impl PortFilter {
             Ok(DeviceFilter { program, device: index, name, ports })
         })?;
         Ok(Self { of, own: Vec::new(), queues: Vec::new() })
+    }
+
+    /// Where the program runs.
+    pub(super) fn mode(&self) -> XdpMode {
+        self.of.program.mode()
     }
 
     /// The queues of this worker. Receivers take them in turn, so that each queue has one.

@@ -13,7 +13,7 @@ use super::super::{Pull, Rx, XdpOptions};
 use super::frame::{Received, UDP_LEN, parse, sender};
 use super::queues::{Halves, PortFilter, take_rx};
 use crate::net::Datagram;
-use crate::sys::{PortRule, SendError, XskRx};
+use crate::sys::{PortRule, SendError, XdpGranted, XskRx};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Default datagrams per pull, as in `batch`, for comparison.
@@ -209,6 +209,13 @@ impl Rx for XdpRx {
             Some(counted.rx_dropped.saturating_add(counted.rx_ring_full))
         };
         self.queues.iter().map(dropped).sum()
+    }
+
+    // cold: set-up
+    fn granted(&self) -> Option<XdpGranted> {
+        let all = self.queues.iter().map(|queue| queue.half.granted());
+        let all = all.map(|granted| XdpGranted { mode: Some(self.filter.mode()), ..granted });
+        all.reduce(XdpGranted::with)
     }
 
     fn sockets(&mut self) -> &mut [XdpSocket] {

@@ -10,7 +10,7 @@ use super::super::{Push, Tx, XdpOptions, len_at, lens, place};
 use super::frame::{HEADROOM, Hop, Template, fold, packet_len, sum};
 use super::queues::{Halves, take_tx};
 use crate::net::Datagram;
-use crate::sys::{self, SendError, XskTx, send_error_of};
+use crate::sys::{self, SendError, XdpGranted, XskTx, send_error_of};
 use crate::unit::PayloadSize;
 use crate::wire::LAG_END;
 
@@ -220,6 +220,11 @@ impl Tx for XdpTx {
 
     fn ring_drops(&self) -> Option<u64> {
         self.half.statistics().map(|counted| counted.tx_invalid)
+    }
+
+    // cold: set-up
+    fn granted(&self) -> Option<XdpGranted> {
+        Some(self.half.granted())
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {

@@ -124,7 +124,7 @@ fn open(options: &XskOptions) -> io::Result<(XskTx, XskRx)> {
     let _ = set(tx.as_fd(), MAX_TX_SKB_BUDGET, &slots);
     let granted: libc::xdp_options = get(rx.as_fd(), libc::XDP_OPTIONS)?;
     let zero_copy = granted.flags & libc::XDP_OPTIONS_ZEROCOPY != 0;
-    let queue = Arc::new(XskQueue { memory, rx, tx, zero_copy });
+    let queue = Arc::new(XskQueue { number: options.queue, memory, rx, tx, zero_copy });
     let tx = XskTx::new(Arc::clone(&queue), ring, completion, slots);
     Ok((tx, XskRx::new(queue, received, fill, frames, chunk)))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::common::{alone, cells, number};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::{PATIENCE, Proc};
-use crate::rig::{Sink, clean, located, of, only, report, settle};
+use crate::rig::{Sink, blast, clean, located, of, only, report, settle};
 
 /// Datagrams of a cell.
 const COUNT: u64 = 1_500;
@@ -143,4 +143,23 @@ fn a_sink_serves_every_mix_of_ends() {
         ["forward", "reverse"].iter().for_each(|way| clean(of(&report, way), COUNT, way));
         sink.end();
     }
+}
+
+#[test]
+fn a_new_client_takes_the_queue_of_a_killed_one() {
+    let _alone = alone();
+    let Some(nets) = networks(&[]) else { return };
+    let sink = Sink::start(&nets.place(Side::A), "");
+    for way in ["", "--reverse"] {
+        let words = format!("-e xdp -t 60 -r 1k {way}");
+        let killed = blast(&nets.place(Side::B), SINK, &words);
+        // Its datagrams pass the device.
+        let before = device(&nets, Side::B);
+        while (0..2).all(|at| device(&nets, Side::B)[at] < before[at] + 500) {}
+        killed.kill9();
+        killed.finish(PATIENCE);
+        let words = format!("-e xdp -n {COUNT} -r max {way}");
+        clean(only(&report(&nets.place(Side::B), SINK, &words)), COUNT, &words);
+    }
+    sink.end();
 }

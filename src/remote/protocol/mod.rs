@@ -149,4 +149,5 @@ reasons! {
     GoingDown = 2, "the sink was stopped";
     Failed = 3, "the sink failed; see its messages on its host";
     Unreachable = 4, "the client's host reported its port as unreachable";
+    Replaced = 5, "the client was silent, and another client of its host needs the device queues";
 }

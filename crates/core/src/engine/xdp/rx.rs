@@ -59,7 +59,7 @@ pub struct XdpSocket {
 }
 
 impl XdpRx {
-    /// Receives the datagrams to the port of `socket` that `rule` selects.
+    /// Receives the datagrams to the address and port of `socket` that `rule` selects.
     // cold: set-up
     pub fn new(
         socket: UdpSocket,
@@ -70,7 +70,7 @@ impl XdpRx {
     ) -> io::Result<Self> {
         let mut rx = Self::open(vec![socket], local, size, options)?;
         rx.filter.check_size(local.ip(), size.largest())?;
-        rx.filter.set_port(local.port(), rule)?;
+        rx.filter.set_port(local, rule)?;
         Ok(rx)
     }
 
@@ -93,7 +93,7 @@ impl XdpRx {
                     "two source addresses have the same port; use one source address",
                 ));
             }
-            rx.filter.set_port(local.port(), PortRule::All)?;
+            rx.filter.set_port(*local, PortRule::All)?;
         }
         Ok(rx)
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::common::{alone, cells, number};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::{PATIENCE, Proc};
-use crate::rig::{Sink, clean, located, of, only, report, settle};
+use crate::rig::{Sink, blast, clean, located, of, only, report, settle};
 
 /// Datagrams of a cell.
 const COUNT: u64 = 1_500;
@@ -66,11 +66,38 @@ fn every_datagram_of_a_bench_is_in_the_ledger_and_at_the_devices() {
         let cell = only(&report);
         clean(cell, COUNT, pair);
         knows_its_places(cell, pair);
+        knows_what_was_granted(cell, pair);
         let after = [Side::A, Side::B].map(|side| device(&nets, side));
         let gained = |side: usize, what: usize| after[side][what] - before[side][what];
         assert_eq!((gained(0, 1), gained(1, 0)), (COUNT, COUNT), "{pair}");
         assert_eq!((gained(0, 3), gained(1, 2)), (0, 0), "{pair}");
         assert!(!report["warnings"].to_string().contains("kernel_mismatch"), "{pair}");
+    }
+}
+
+/// What both sides of a cell got of their devices: `null` on a side with another engine.
+fn knows_what_was_granted(cell: &Value, pair: &str) {
+    let (tx, rx) = pair.split_once('/').unwrap();
+    for (side, engine, rings, no_rings) in [
+        ("tx", tx, ["tx_ring", "completion_ring"], ["rx_ring", "fill_ring"]),
+        ("rx", rx, ["rx_ring", "fill_ring"], ["tx_ring", "completion_ring"]),
+    ] {
+        let granted = &cell[side]["xdp"];
+        if engine != "xdp" {
+            assert!(granted.is_null(), "{pair}, {side}: {granted}");
+            continue;
+        }
+        // A veth pair of one queue, whose driver runs programs, and copies.
+        let mode = if side == "rx" { "native".into() } else { Value::Null };
+        assert_eq!(granted["mode"], mode, "{pair}, {side}");
+        assert_eq!(granted["queues"], serde_json::json!([0]), "{pair}, {side}");
+        assert_eq!(granted["zero_copy"], false, "{pair}, {side}");
+        assert_eq!(granted["need_wakeup"], true, "{pair}, {side}");
+        assert_eq!(granted["busy_poll"], false, "{pair}, {side}");
+        for ring in rings {
+            assert!(granted[ring].as_u64().unwrap().is_power_of_two(), "{pair}: {granted}");
+        }
+        assert!(no_rings.iter().all(|ring| granted[*ring].is_null()), "{pair}: {granted}");
     }
 }
 
@@ -106,6 +133,7 @@ fn a_sink_serves_every_mix_of_ends() {
                 let words = format!("-e {pair} -n {COUNT} -r max {way}");
                 let report = report(&nets.place(Side::B), SINK, &words);
                 assert_eq!(only(&report)["direction"], direction);
+                knows_what_was_granted(only(&report), pair);
                 clean(only(&report), COUNT, &words);
             }
         }
@@ -115,4 +143,23 @@ fn a_sink_serves_every_mix_of_ends() {
         ["forward", "reverse"].iter().for_each(|way| clean(of(&report, way), COUNT, way));
         sink.end();
     }
+}
+
+#[test]
+fn a_new_client_takes_the_queue_of_a_killed_one() {
+    let _alone = alone();
+    let Some(nets) = networks(&[]) else { return };
+    let sink = Sink::start(&nets.place(Side::A), "");
+    for way in ["", "--reverse"] {
+        let words = format!("-e xdp -t 60 -r 1k {way}");
+        let killed = blast(&nets.place(Side::B), SINK, &words);
+        // Its datagrams pass the device.
+        let before = device(&nets, Side::B);
+        while (0..2).all(|at| device(&nets, Side::B)[at] < before[at] + 500) {}
+        killed.kill9();
+        killed.finish(PATIENCE);
+        let words = format!("-e xdp -n {COUNT} -r max {way}");
+        clean(only(&report(&nets.place(Side::B), SINK, &words)), COUNT, &words);
+    }
+    sink.end();
 }

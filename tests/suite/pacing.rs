@@ -15,6 +15,9 @@ fn what_the_kernel_cannot_pace_is_refused() {
         ("bench --pace-by txtime -r 1k -e uring", 2, "uring cannot give each datagram"),
         ("bench --pace-by fq -r 1k -e null", 2, "use --engine plain, batch"),
         ("bench --pace-by txtime -r 1k -e plain -B unix:", 2, "--pace-by txtime is for"),
+        // Before the sink is asked: none is there.
+        ("blast 127.0.0.1:9 --pace-by txtime -r 1k --reverse", 2, "--pace-by txtime is for"),
+        ("blast 127.0.0.1:9 --pace-by fq -r 1k --bidir", 2, "--pace-by fq is for"),
         ("load 127.0.0.1:9 --pace-by fq -r 1k --text x", 2, "--pace-by fq is for"),
     ] {
         let output = run(words);

@@ -171,6 +171,29 @@ fn flags_choose_mode_and_queue() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
+fn frames_follow_a_next_hop_that_changes_its_address() {
+    let Some(parts) = between_two(
+        "$A $U bench --to 10.9.0.2 --to-netns b -e xdp/plain -l 64 -r 100 -t 30 -i 1 --warmup 0 \\
+             -q -J --max-missed 100% >$T/json & PID=$!
+         packets() { $B cat /sys/class/net/v1/statistics/rx_packets; }
+         until [ $(packets) -gt 50 ]; do kill -0 $PID; done
+         ip -n b link set v1 address 02:00:00:00:00:99
+         ip -n a neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev v0
+         wait $PID || true
+         cat $T/json",
+    ) else {
+        return;
+    };
+    let report: Value = serde_json::from_str(&parts[0]).unwrap();
+    let [cell] = cells(&report) else { panic!("one cell") };
+    assert!(number(cell, "ledger.lost") > 0, "frames to the old address: {}", cell["ledger"]);
+    let last = cell["intervals"].as_array().unwrap().last().unwrap();
+    let (sent, received) = (number(last, "sent"), number(last, "received"));
+    assert!(sent > 0 && received == sent, "{last}");
+}
+
+#[test]
 fn requests_to_nsd_are_all_answered() {
     if std::process::Command::new("nsd").arg("-v").output().is_err() {
         return common::skip::missing("nsd");

@@ -15,7 +15,7 @@ use crate::cli::target::{in_turn, reach, resolve};
 use crate::cli::{scenario, sources};
 use crate::document::{Clock, Report, Warning};
 use crate::net::Options;
-use crate::plan::{Machine, MissingEngine, Scenario};
+use crate::plan::{Machine, MissingEngine, Scenario, check_scenario};
 use crate::remote::client::{RemoteRunner, SendOnlyRunner};
 use crate::remote::protocol::Key;
 use crate::report;
@@ -38,6 +38,7 @@ pub(crate) fn measure(args: &BlastArgs, run: RunInput<'_>) -> CliResult<RunOutpu
     }
     let (target, scenario, runner) = in_turn(&targets, quiet, |target| {
         let scenario = scenario::blast(args, target)?;
+        check_scenario(&scenario)?;
         let options = Options {
             bind: SocketAddr::new(scenario.bind, args.port),
             dev: scenario.ip.dev.clone(),

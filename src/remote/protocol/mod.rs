@@ -25,7 +25,7 @@ pub use mac::{Key, KeyError, MAC_LEN, Seal, Tagger};
 /// The tag of every control message; data never has it, since it has no slot. Arbitrary.
 pub const CONTROL_TAG: u16 = 0x0001;
 /// The version of this protocol. Changes when an older end would misread a newer one.
-pub const VERSION: u8 = 10;
+pub const VERSION: u8 = 11;
 /// Bytes before the body. From the layout above.
 pub const HEAD_LEN: usize = 21;
 /// The longest message in bytes: with IPv6, UDP and tunnel headers below 1280 (RFC 8200 §5).
@@ -149,4 +149,5 @@ reasons! {
     GoingDown = 2, "the sink was stopped";
     Failed = 3, "the sink failed; see its messages on its host";
     Unreachable = 4, "the client's host reported its port as unreachable";
+    Replaced = 5, "the client was silent, and another client of its host needs the device queues";
 }

@@ -104,14 +104,29 @@ pub(super) fn client_counts(
     clients.values().chain(closing).map(Client::counts).collect()
 }
 
-/// Updates the liveness of all sessions; returns those whose clients are unreachable.
-pub(super) fn find_lost(clients: &HashMap<u64, Client>, rpc: &mut RpcServer) -> Vec<u64> {
+/// Updates the liveness of all sessions; returns those to end, and why: their clients are
+/// unreachable, or silent while a new client of the same host waits for their queues.
+pub(super) fn find_lost(
+    clients: &HashMap<u64, Client>,
+    rpc: &mut RpcServer,
+) -> Vec<(u64, CloseReason)> {
     let now = Clock::Monotonic.now();
-    let mut is_lost = |(session, client): &(&u64, &Client)| {
-        let mut liveness = lock(&client.liveness);
+    let mut silent_holders = Vec::new();
+    let mut lost = Vec::new();
+    let mut heard_hosts = Vec::new();
+    for (&session, client) in clients {
+        let (mut liveness, host) = (lock(&client.liveness), client.stats.from.ip());
         liveness.received_at =
-            rpc.keep(**session, liveness.busy_until).unwrap_or(liveness.received_at);
-        liveness.is_lost(now)
-    };
-    clients.iter().filter(|client| is_lost(client)).map(|(session, _)| *session).collect()
+            rpc.keep(session, liveness.busy_until).unwrap_or(liveness.received_at);
+        if liveness.is_lost(now) {
+            lost.push((session, CloseReason::Unreachable));
+        } else if !liveness.is_silent(now) {
+            heard_hosts.push(host);
+        } else if liveness.holds_queues {
+            silent_holders.push((session, host));
+        }
+    }
+    let replaced = silent_holders.iter().filter(|(_, host)| heard_hosts.contains(host));
+    lost.extend(replaced.map(|(session, _)| (*session, CloseReason::Replaced)));
+    lost
 }

@@ -31,6 +31,8 @@ pub(super) struct Liveness {
     /// The end of the running phase; zero if no phase runs, or its end is unknown.
     pub(super) busy_until: Nanos,
     pub(super) running: Option<RunningCounts>,
+    /// Whether its cell has queues of a device, which no other session can use.
+    pub(super) holds_queues: bool,
     /// Datagrams sent to the client, and received from it, in cells that have ended.
     pub(super) counted: [u64; 2],
     /// Lost in those cells, as far as that is known.
@@ -44,6 +46,7 @@ impl Liveness {
             unreachable: false,
             busy_until: Nanos::ZERO,
             running: None,
+            holds_queues: false,
             counted: [0; 2],
             known_lost: 0,
         }

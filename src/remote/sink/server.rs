@@ -186,8 +186,8 @@ impl<'a> Server<'a> {
             if now >= tick_at {
                 tick_at = next_tick(self.shared.options.interval, self.shared.began, now);
                 self.intervals.iter_mut().for_each(|intervals| intervals.observe(now));
-                for session in find_lost(&self.clients, &mut self.rpc) {
-                    self.end(session, CloseReason::Unreachable);
+                for (session, why) in find_lost(&self.clients, &mut self.rpc) {
+                    self.end(session, why);
                 }
                 if self.clients.is_empty() {
                     self.affinity.pin();

@@ -294,6 +294,7 @@ impl SinkSession {
         let SinkCell { pool, slot, counters, lease, has_intervals, drops, .. } = cell;
         let SinkCell { is_measured, intervals, began, .. } = cell;
         let collected = pool.collect("sink");
+        lock(&self.liveness).holds_queues = false;
         drop(lease);
         self.release_slot(&slot);
         let collected = collected.map(|(mut tx, mut rx)| {

@@ -7,7 +7,10 @@ use super::cell::{Outcome, SinkCell};
 use super::session::SinkSession;
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PROBE_PHASE, SLOT_SHIFT};
-use crate::plan::{IpOptions, PaceBy, RxConfig, RxKind, TxConfig, WaitKind, WorkerConfig};
+use crate::plan::{
+    EnginePair, IpOptions, PaceBy, RxConfig, RxKind, TxConfig, TxKind, WaitKind, WorkerConfig,
+};
+use crate::remote::lock;
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
 use crate::run::worker_pool::WorkerPool;
 use crate::run::{DropReadings, RunError};
@@ -40,6 +43,9 @@ impl SinkSession {
     pub(super) fn prepare(&mut self, spec: CellSpec) -> Outcome {
         self.discard_cell();
         self.check(&spec)?;
+        let EnginePair { tx, rx } = spec.engine;
+        lock(&self.liveness).holds_queues =
+            spec.forward && rx == RxKind::Xdp || spec.reverse && tx == TxKind::Xdp;
         let buffer = usize::try_from(spec.socket_buffer).unwrap_or(usize::MAX);
         let lease = self.shared.budget.reserve(&spec, self.receivers().into())?;
         let slot = self.sockets().take_slot(buffer)?;
@@ -91,6 +97,8 @@ impl SinkSession {
                 self.worker_config(spec, at, slot.sockets.len(), slot, 0..spec.streams);
             if is_xdp {
                 common.ip.dev = self.device().map(|device| device.name);
+                let called = self.called_address.unwrap_or(common.bind.ip());
+                common.bind.set_ip(called);
             }
             let (engine, stamps) = (spec.engine.rx, spec.stamps);
             let slot = Some(slot.number);

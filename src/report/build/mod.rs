@@ -191,7 +191,7 @@ fn tx_active(requested: TxKind, result: &CellResult) -> TxKind {
 }
 
 fn tx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Side {
-    let TxResult { tally, buffer: granted, usage, .. } = &result.tx;
+    let TxResult { tally, buffer: granted, xdp, usage, .. } = &result.tx;
     let here = direction != Some(Direction::Reverse);
     let side = side(result, [tally.sent, tally.bytes, tally.syscalls], *usage);
     // Of lost senders, only a part is known.
@@ -199,6 +199,7 @@ fn tx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Si
     Side {
         cores: cores(here.then_some(&plan.tx_cores)),
         socket_buffer: buffer(&plan.scenario, *granted),
+        xdp: xdp.clone(),
         pps: known(side.pps),
         bits_per_second: known(side.bits_per_second),
         ..side
@@ -206,7 +207,7 @@ fn tx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Si
 }
 
 fn rx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Side {
-    let RxResult { tally, buffer: granted, usage, .. } = &result.rx;
+    let RxResult { tally, buffer: granted, xdp, usage, .. } = &result.rx;
     let here = direction != Some(Direction::Forward);
     // With requests, one core sends and receives.
     let apart = plan.scenario.asking.is_none();
@@ -214,6 +215,7 @@ fn rx_side(plan: &Plan, direction: Option<Direction>, result: &CellResult) -> Si
         datagrams_after_window: after_window(plan, direction, result),
         cores: cores((here && apart).then_some(&plan.rx_cores)),
         socket_buffer: buffer(&plan.scenario, *granted),
+        xdp: xdp.clone(),
         ..side(result, [tally.received, tally.bytes, tally.syscalls], *usage)
     }
 }

@@ -28,7 +28,7 @@ pub use ledger::{DropLocation, Ledger, LostAt, Refused};
 pub use parts::{
     CaptureClock, Choice, Clock, ContextSwitches, Engine, Exchange, ExchangeStep, Failed,
     FlowCounts, FlowSpread, Flows, InputSummary, LeftOut, Outage, Packets, PerDatagram,
-    SourceCounts, Tried,
+    SourceCounts, Tried, XdpGranted,
 };
 pub use search::{
     CurvePoint, Found, LimitedBy, ProbeFigures, SearchDocument, TrialCount, TrialDocument,
@@ -294,6 +294,10 @@ pub struct Side {
     pub cores: Vec<u64>,
     /// Socket buffer.
     pub socket_buffer: SocketBuffer,
+    /// What the engine `xdp` got of its device; `null` with other engines, on a side whose workers
+    /// sent no result, and in older documents. `scenario.xdp` has what was asked.
+    #[serde(default)]
+    pub xdp: Option<XdpGranted>,
 }
 
 /// A socket buffer in bytes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::latency::Leg;
-pub use crate::sys::ContextSwitches;
+pub use crate::sys::{ContextSwitches, XdpGranted};
 
 /// Packets of a cell: what the kernel handles as one, a datagram or a super-packet of several
 /// (`UDP_SEGMENT`, `UDP_GRO`).

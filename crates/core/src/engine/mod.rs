@@ -67,7 +67,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::net::Datagram;
-use crate::sys::{self, RecvMessage, SendBatch, SendError, TxClock, UnreachableErrno, XdpMode};
+use crate::sys::{
+    self, RecvMessage, SendBatch, SendError, TxClock, UnreachableErrno, XdpGranted, XdpMode,
+};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Most datagrams in a super-packet: `UDP_MAX_SEGMENTS` of `include/linux/udp.h`, 128 since Linux
@@ -194,6 +196,11 @@ pub trait Tx {
         None
     }
 
+    /// How it uses queues of a device; `None`: it does not.
+    fn granted(&self) -> Option<XdpGranted> {
+        None
+    }
+
     /// The sockets by flow, or the one of all, for waiting; none where there are none.
     fn sockets(&mut self) -> &mut [Self::Socket] {
         &mut []
@@ -235,6 +242,11 @@ pub trait Rx {
 
     /// Datagrams dropped at a ring of the engine since it was opened; `None`: it has no ring.
     fn ring_drops(&self) -> Option<u64> {
+        None
+    }
+
+    /// How it uses queues of a device; `None`: it does not.
+    fn granted(&self) -> Option<XdpGranted> {
         None
     }
 

@@ -8,7 +8,7 @@ use super::{
     DropReading, IntervalSeries, KernelDelta, LatencyHistograms, RequestCounts, RxTally,
     SAME_OUTAGE, StepResult, TxTally, Usage, combine, merge_outages,
 };
-use crate::document::{Outage, StallSum};
+use crate::document::{Outage, StallSum, XdpGranted};
 use crate::unit::{Nanos, sum_counts};
 
 /// The results of the senders of one host.
@@ -28,6 +28,8 @@ pub struct TxResult {
     pub usage: Usage,
     /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
+    /// What the engine `xdp` got of its device.
+    pub xdp: Option<XdpGranted>,
     /// Datagrams in a super-packet at first and at last, the fewest; `None`: they make none.
     pub segments: Option<(u64, u64)>,
     /// Datagrams sent by flow; all flows of the cell, in order.
@@ -74,6 +76,7 @@ impl TxResult {
         self.stalls.merge(&other.stalls);
         self.usage = self.usage.plus(other.usage);
         self.buffer = combine(self.buffer, other.buffer, u64::min);
+        self.xdp = combine(self.xdp.take(), other.xdp, XdpGranted::with);
         self.segments = combine(self.segments, other.segments, |a, b| (a.0.min(b.0), a.1.min(b.1)));
         self.flows.extend(other.flows);
         self.samples.extend(other.samples);
@@ -103,6 +106,8 @@ pub struct RxResult {
     pub jitter: (Nanos, u64),
     /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
+    /// What the engine `xdp` got of its device.
+    pub xdp: Option<XdpGranted>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,
     /// Datagrams by flow that sequence numbers show to be sent. Not sent between hosts: it stands
@@ -134,6 +139,7 @@ impl RxResult {
         self.jitter =
             (self.jitter.0 + other.jitter.0, self.jitter.1.saturating_add(other.jitter.1));
         self.buffer = combine(self.buffer, other.buffer, u64::min);
+        self.xdp = combine(self.xdp.take(), other.xdp, XdpGranted::with);
         add_by_flow(&mut self.flows, other.flows);
         add_by_flow(&mut self.numbered, other.numbered);
         self.samples.extend(other.samples);

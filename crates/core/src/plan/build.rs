@@ -70,7 +70,7 @@ pub struct Plan {
 impl Plan {
     /// Makes all decisions; an error if the scenario is invalid, or not possible on this machine.
     pub fn new(scenario: Scenario, machine: &Machine) -> Result<Self, PlanError> {
-        check(&scenario)?;
+        check_scenario(&scenario)?;
         let placement = place(&scenario, machine)?;
         let wait = match scenario.wait {
             WaitKind::Hybrid if crowded(&scenario, &placement, machine) => WaitKind::Epoll,
@@ -191,8 +191,8 @@ fn has_xdp(scenario: &Scenario) -> bool {
     scenario.engines.iter().any(|word| matches!(word, EngineWord::Pair(pair) if is_xdp(pair)))
 }
 
-/// Rejects scenarios that no machine can run.
-fn check(scenario: &Scenario) -> Result<(), PlanError> {
+/// Rejects scenarios that no machine can run, before anything is sent.
+pub fn check_scenario(scenario: &Scenario) -> Result<(), PlanError> {
     let Scenario { limit, warmup, streams, threads, trials, port, pace, .. } = *scenario;
     let time = if let Limit::Time(time) = limit { time } else { SHORTEST };
     let outstanding = scenario.asking.as_ref().and_then(|asking| asking.outstanding);
@@ -248,7 +248,7 @@ fn check(scenario: &Scenario) -> Result<(), PlanError> {
             return Err(PlanError::FewIds { outstanding, ids, streams });
         }
     }
-    Ok(())
+    check_pace_by(scenario, &[])
 }
 
 /// Rejects what the kernel cannot pace.

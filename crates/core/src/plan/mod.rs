@@ -10,7 +10,7 @@ mod scenario;
 mod sources;
 
 pub use crate::engine::{EchoKind, EngineError, EngineKind, EnginePair, RxKind, TxKind};
-pub use build::{CellRate, LONGEST, NARROWEST_INTERVAL, Plan, PlannedCell};
+pub use build::{CellRate, LONGEST, NARROWEST_INTERVAL, Plan, PlannedCell, check_scenario};
 pub use error::{MAX_BATCH, PlanError};
 pub use options::{
     Direction, DropRule, EngineWord, Member, MissingEngine, PaceBy, PaceKind, Pinning, Route,

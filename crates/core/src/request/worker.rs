@@ -201,11 +201,11 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         done.publish(tx_result.end, last);
         let segments = tx.segments().zip(segments_at_first);
         tx_result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
-        (tx_result.usage, tx_result.buffer) = (usage, send_buffer);
+        (tx_result.usage, tx_result.buffer, tx_result.xdp) = (usage, send_buffer, tx.granted());
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
         let rings = gained([tx.ring_drops(), rx.ring_drops()], rings);
         state.matcher.exchange.own_drops = drops.or(rings[1]);
-        rx_result = RxResult { buffer: receive_buffer, ..RxResult::default() };
+        rx_result = RxResult { buffer: receive_buffer, xdp: rx.granted(), ..RxResult::default() };
         [tx_result.kernel.rings, rx_result.kernel.rings] = rings;
         rx_result.kernel.sockets = drops;
         let flows = (state.job.first_flow, state.job.next.clone());

@@ -144,6 +144,10 @@ fn receive_by_xdp(
     if let Ok(connected) = socket.local_addr() {
         local = connected;
     }
+    // Not all addresses, where it is known which one the peer uses.
+    if local.ip().is_unspecified() {
+        local.set_ip(config.common.bind.ip());
+    }
     let (size, options) = (config.common.size, xdp_options(&config.common));
     let rule = config.slot.map_or(PortRule::All, steer::rule);
     let failed = |source: io::Error| NetError::Engine { engine: config.engine.word(), source };

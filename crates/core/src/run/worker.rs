@@ -104,7 +104,7 @@ pub fn send_phases<T: Tx>(
     let mut waiter = waiter(wait, Interest::WRITABLE)?;
     let mut job = SendJob::new(config, &tx);
     let mut result = TxResult::default();
-    let meter = Meter::of_this_thread();
+    let (meter, xdp) = (Meter::of_this_thread(), tx.granted());
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
     let _ = channel.events.send(WorkerEvent::Ready(None));
     while let Ok(phase) = channel.orders.recv() {
@@ -127,7 +127,7 @@ pub fn send_phases<T: Tx>(
         done.publish(result.end, last);
         let segments = tx.segments().zip(segments_at_first);
         result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
-        (result.usage, result.buffer) = (usage, buffer);
+        (result.usage, result.buffer, result.xdp) = (usage, buffer, xdp.clone());
         let rings = tx.ring_drops().zip(rings).map(|(now, then)| now.saturating_sub(then));
         result.kernel.rings = rings;
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
@@ -207,7 +207,7 @@ pub fn receive_phases<R: Rx>(
         let usage = job.at_close.map(|now| now.since(before)).unwrap_or_default();
         probe.finish(&phase.control, config.worker);
         let kernel = job.drops_of_phase(&mut rx);
-        result = RxResult { usage, buffer, kernel, ..RxResult::default() };
+        result = RxResult { usage, buffer, xdp: rx.granted(), kernel, ..RxResult::default() };
         // Drained, and senders wait until all are done: the next phase counts from here.
         job.restart_drops(&mut rx);
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {

@@ -33,6 +33,52 @@ impl fmt::Display for XdpMode {
     }
 }
 
+/// How the engine `xdp` of one side used its device, as the kernel granted it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct XdpGranted {
+    /// Where the receive program ran: `native` (in the driver) or `generic` (in the kernel's
+    /// network stack); `null` for senders, which need no program.
+    pub mode: Option<XdpMode>,
+    /// The queues of the device, by worker.
+    pub queues: Vec<u32>,
+    /// Whether the device accessed the frames of every queue itself; otherwise the kernel copied
+    /// them.
+    pub zero_copy: bool,
+    /// Entries of the RX ring of each queue; `null` for senders.
+    pub rx_ring: Option<u32>,
+    /// Entries of the fill ring of each queue, by which frames return; `null` for senders.
+    pub fill_ring: Option<u32>,
+    /// Entries of the TX ring of each queue; `null` for receivers.
+    pub tx_ring: Option<u32>,
+    /// Entries of the completion ring of each queue; `null` for receivers.
+    pub completion_ring: Option<u32>,
+    /// Whether the kernel said when it needed a system call (`XDP_USE_NEED_WAKEUP`).
+    pub need_wakeup: bool,
+    /// Whether busy polling was preferred to interrupts (`SO_PREFER_BUSY_POLL`); `null` before
+    /// Linux 5.11.
+    pub busy_poll: Option<bool>,
+}
+
+impl XdpGranted {
+    /// With the queues of another worker of the same side.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        let all = |one: Option<bool>, other: Option<bool>| Some(one? && other?);
+        let least = |one: Option<u32>, other: Option<u32>| Some(one?.min(other?));
+        self.mode = self.mode.filter(|mode| other.mode == Some(*mode));
+        self.queues.extend(other.queues);
+        self.zero_copy &= other.zero_copy;
+        self.rx_ring = least(self.rx_ring, other.rx_ring);
+        self.fill_ring = least(self.fill_ring, other.fill_ring);
+        self.tx_ring = least(self.tx_ring, other.tx_ring);
+        self.completion_ring = least(self.completion_ring, other.completion_ring);
+        self.need_wakeup &= other.need_wakeup;
+        self.busy_poll = all(self.busy_poll, other.busy_poll);
+        self
+    }
+}
+
 /// Which datagrams to a port go to AF_XDP sockets. All others go to ordinary sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortRule {

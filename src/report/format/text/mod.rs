@@ -54,7 +54,8 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
         parts.extend(matrix::draw(&table, styler));
         parts.push(table::draw(&table, styler, width));
     }
-    let notes = notes::list(report, &table, styler);
+    let mut notes = notes::list(report, &table, styler);
+    notes.extend(style.verbose.then(|| notes::xdp(report)).flatten());
     let notes: Vec<_> =
         notes.iter().map(|(label, text)| note(styler, label, text, width)).collect();
     parts.extend((!notes.is_empty()).then(|| notes.join("\n")));

@@ -6,7 +6,7 @@ use super::style::{
     no_break, percent, requested_rate,
 };
 use super::{breakdown, ledger, members, requests, worst_interval};
-use crate::document::{Cell, Report};
+use crate::document::{Cell, Report, XdpGranted};
 use crate::report::checks::metric::{WithLoss, loss, p99_with_loss};
 use crate::unit::{show_nanos, show_pps, sum_counts};
 
@@ -59,6 +59,43 @@ pub(super) fn list(
     let notes = notes.into_iter().chain(breakdown);
     let notes = notes.filter_map(|(label, text)| Some((label.to_owned(), text?)));
     notes.chain(members::lines(report)).collect()
+}
+
+/// With its label, what the engine `xdp` got of its devices.
+pub(super) fn xdp(report: &Report) -> Option<(String, String)> {
+    let sides = report.cells.iter().flat_map(|cell| {
+        let rx = cell.rx.as_ref().and_then(|rx| rx.xdp.as_ref());
+        let sides = [("senders", cell.tx.xdp.as_ref()), ("receivers", rx)];
+        sides.into_iter().filter_map(|(who, side)| Some(format!("{who}: {}", granted(side?))))
+    });
+    let mut lines: Vec<String> = Vec::new();
+    for line in sides {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    (!lines.is_empty()).then(|| ("xdp".to_owned(), lines.join("; ")))
+}
+
+/// `queue 0, native, frames copied, RX ring 4,096, fill ring 4,096, need_wakeup`.
+fn granted(of: &XdpGranted) -> String {
+    let queues: Vec<_> = of.queues.iter().map(u32::to_string).collect();
+    let plural = if queues.len() == 1 { "" } else { "s" };
+    let ring = |name, entries: Option<u32>| {
+        entries.map(|entries| format!("{name} ring {}", grouped(entries.into())))
+    };
+    let parts = [
+        Some(format!("queue{plural} {}", queues.join(" "))),
+        of.mode.map(|mode| mode.to_string()),
+        Some(if of.zero_copy { "zero copy" } else { "frames copied" }.to_owned()),
+        ring("RX", of.rx_ring),
+        ring("fill", of.fill_ring),
+        ring("TX", of.tx_ring),
+        ring("completion", of.completion_ring),
+        of.need_wakeup.then(|| "need_wakeup".to_owned()),
+        (of.busy_poll == Some(true)).then(|| "busy polling".to_owned()),
+    ];
+    parts.into_iter().flatten().map(|part| no_break(&part)).collect::<Vec<_>>().join(", ")
 }
 
 fn auto(report: &Report) -> Option<String> {

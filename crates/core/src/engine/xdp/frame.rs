@@ -112,6 +112,13 @@ impl Template {
         Self { headers, is_ipv6, ip_sum, udp_sum }
     }
 
+    /// Sends to another Ethernet address from now on.
+    // cold: the next hop has changed
+    pub(super) fn set_next_hop(&mut self, to: [u8; 6]) {
+        let ip_at = if self.is_ipv6 { IPV6_AT } else { IPV4_AT };
+        self.headers[ip_at - ETHERNET_LEN..ip_at - 8].copy_from_slice(&to);
+    }
+
     /// Writes the headers of a payload of this length and [`sum`]; returns where they begin.
     #[inline]
     pub(super) fn write(&self, to: &mut [u8; HEADROOM], len: usize, payload_sum: u64) -> usize {

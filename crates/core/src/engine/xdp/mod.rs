@@ -6,6 +6,7 @@
 //! datagrams are not copied here.
 
 mod frame;
+mod next_hop;
 mod queues;
 mod rx;
 mod tx;

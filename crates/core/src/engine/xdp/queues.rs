@@ -2,9 +2,10 @@
 //! device. Each closes with its last user. Assigns queues to workers (`--xdp-queue`).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::super::XdpOptions;
 use super::frame::{HEADROOM, packet_len};
@@ -22,6 +23,13 @@ const TX_SLOTS: u32 = 512;
 /// for milliseconds: of 600,000 datagrams, 1,024 and 2,048 frames lose 46,000 in the median run,
 /// 4,096 lose 7,000 to 22,000, and 8,192 none, at the same rate; more frames only take memory.
 const RX_FRAMES: u32 = 8_192;
+
+/// How long to wait for a queue that another session uses. Longer than a sink takes to end the
+/// session of a killed client for a new one: `GRACE` of `remote/sink/liveness.rs`, and a tick.
+const HANDOVER: Duration = Duration::from_secs(4);
+
+/// How often to try meanwhile. Arbitrary: short against a tick of the sink.
+const HANDOVER_POLL: Duration = Duration::from_millis(5);
 
 /// A device: its network namespace, as indices repeat in others, and its index.
 type Device = (Option<String>, u32);
@@ -110,6 +118,28 @@ fn taken(queue: u32) -> io::Error {
     )
 }
 
+/// Takes a half of a queue. Waits for another session that is about to end.
+fn take<T>(
+    queue: u32,
+    open: impl Fn() -> io::Result<Arc<Halves>>,
+    half: fn(&Halves) -> &Mutex<Option<T>>,
+) -> io::Result<(T, Arc<Halves>)> {
+    let until = Instant::now() + HANDOVER;
+    loop {
+        let halves = open()?;
+        let free = lock(half(&halves)).take();
+        if let Some(half) = free {
+            return Ok((half, halves));
+        }
+        // Not kept: the queue closes with its last user.
+        drop(halves);
+        if Instant::now() >= until {
+            return Err(taken(queue));
+        }
+        std::thread::sleep(HANDOVER_POLL);
+    }
+}
+
 /// The queues to use: those asked for, or all `count` of the device.
 fn numbers(options: &XdpOptions, count: u32) -> Vec<u32> {
     if options.queues.is_empty() { (0..count).collect() } else { options.queues.clone() }
@@ -137,9 +167,7 @@ pub(super) fn take_tx(
     let queue = numbers.get(options.worker).copied();
     let queue = queue.ok_or_else(|| too_few(&device.name, options, numbers.len()))?;
     let copy = options.mode == XdpMode::Generic;
-    let halves = Halves::open(options, device.index, queue, payload, copy)?;
-    let half = lock(&halves.tx).take().ok_or_else(|| taken(queue))?;
-    Ok((half, halves))
+    take(queue, || Halves::open(options, device.index, queue, payload, copy), |both| &both.tx)
 }
 
 /// Takes the receiving half of a queue.
@@ -149,26 +177,24 @@ pub(super) fn take_rx(
     queue: u32,
     payload: usize,
 ) -> io::Result<(XskRx, Arc<Halves>)> {
-    let copy = filter.of.program.mode() == XdpMode::Generic;
-    let halves = Halves::open(options, filter.of.device, queue, payload, copy)?;
-    let half = lock(&halves.rx).take().ok_or_else(|| taken(queue))?;
-    Ok((half, halves))
+    let copy = filter.mode() == XdpMode::Generic;
+    take(queue, || Halves::open(options, filter.of.device, queue, payload, copy), |both| &both.rx)
 }
 
-/// The receive program of a device, and how many receivers have each port.
+/// The receive program of a device, and the address and port of each receiver.
 #[derive(Debug)]
 struct DeviceFilter {
     program: XdpFilter,
     device: u32,
     name: String,
-    ports: Mutex<Vec<u16>>,
+    ports: Mutex<Vec<SocketAddr>>,
 }
 
-/// The ports and queues of one receiver in the receive program of its device, until it is dropped.
+/// The addresses, ports and queues of one receiver in the receive program of its device, until it is dropped.
 #[derive(Debug)]
 pub(super) struct PortFilter {
     of: Arc<DeviceFilter>,
-    own: Vec<u16>,
+    own: Vec<SocketAddr>,
     queues: Vec<u32>,
 }
 
@@ -188,6 +214,11 @@ impl PortFilter {
             Ok(DeviceFilter { program, device: index, name, ports })
         })?;
         Ok(Self { of, own: Vec::new(), queues: Vec::new() })
+    }
+
+    /// Where the program runs.
+    pub(super) fn mode(&self) -> XdpMode {
+        self.of.program.mode()
     }
 
     /// The queues of this worker. Receivers take them in turn, so that each queue has one.
@@ -229,26 +260,29 @@ impl PortFilter {
         Ok(())
     }
 
-    /// Redirects the datagrams to this port that `rule` selects.
-    pub(super) fn set_port(&mut self, port: u16, rule: PortRule) -> io::Result<()> {
+    /// Redirects the datagrams to this address and port that `rule` selects.
+    pub(super) fn set_port(&mut self, to: SocketAddr, rule: PortRule) -> io::Result<()> {
         let mut ports = lock(&self.of.ports);
-        self.of.program.set_port(port, rule)?;
-        ports.push(port);
-        self.own.push(port);
+        // The program has one address for each port.
+        let is_other = |one: &SocketAddr| one.port() == to.port() && one.ip() != to.ip();
+        let all = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), to.port());
+        self.of.program.set_port(if ports.iter().any(is_other) { all } else { to }, rule)?;
+        ports.push(to);
+        self.own.push(to);
         Ok(())
     }
 }
 
 impl Drop for PortFilter {
     fn drop(&mut self) {
-        for &port in &self.own {
+        for &own in &self.own {
             let mut ports = lock(&self.of.ports);
-            if let Some(at) = ports.iter().position(|other| *other == port) {
+            if let Some(at) = ports.iter().position(|other| *other == own) {
                 ports.swap_remove(at);
             }
-            if !ports.contains(&port) {
+            if !ports.iter().any(|other| other.port() == own.port()) {
                 // The sockets close in any case.
-                let _ = self.of.program.set_port(port, PortRule::Pass);
+                let _ = self.of.program.set_port(own, PortRule::Pass);
             }
         }
         for &queue in &self.queues {

@@ -13,7 +13,7 @@ use super::super::{Pull, Rx, XdpOptions};
 use super::frame::{Received, UDP_LEN, parse, sender};
 use super::queues::{Halves, PortFilter, take_rx};
 use crate::net::Datagram;
-use crate::sys::{PortRule, SendError, XskRx};
+use crate::sys::{PortRule, SendError, XdpGranted, XskRx};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Default datagrams per pull, as in `batch`, for comparison.
@@ -59,7 +59,7 @@ pub struct XdpSocket {
 }
 
 impl XdpRx {
-    /// Receives the datagrams to the port of `socket` that `rule` selects.
+    /// Receives the datagrams to the address and port of `socket` that `rule` selects.
     // cold: set-up
     pub fn new(
         socket: UdpSocket,
@@ -70,7 +70,7 @@ impl XdpRx {
     ) -> io::Result<Self> {
         let mut rx = Self::open(vec![socket], local, size, options)?;
         rx.filter.check_size(local.ip(), size.largest())?;
-        rx.filter.set_port(local.port(), rule)?;
+        rx.filter.set_port(local, rule)?;
         Ok(rx)
     }
 
@@ -93,7 +93,7 @@ impl XdpRx {
                     "two source addresses have the same port; use one source address",
                 ));
             }
-            rx.filter.set_port(local.port(), PortRule::All)?;
+            rx.filter.set_port(*local, PortRule::All)?;
         }
         Ok(rx)
     }
@@ -209,6 +209,13 @@ impl Rx for XdpRx {
             Some(counted.rx_dropped.saturating_add(counted.rx_ring_full))
         };
         self.queues.iter().map(dropped).sum()
+    }
+
+    // cold: set-up
+    fn granted(&self) -> Option<XdpGranted> {
+        let all = self.queues.iter().map(|queue| queue.half.granted());
+        let all = all.map(|granted| XdpGranted { mode: Some(self.filter.mode()), ..granted });
+        all.reduce(XdpGranted::with)
     }
 
     fn sockets(&mut self) -> &mut [XdpSocket] {

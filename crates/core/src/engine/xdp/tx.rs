@@ -8,9 +8,10 @@ use mio::net::UdpSocket;
 
 use super::super::{Push, Tx, XdpOptions, len_at, lens, place};
 use super::frame::{HEADROOM, Hop, Template, fold, packet_len, sum};
+use super::next_hop::NextHop;
 use super::queues::{Halves, take_tx};
 use crate::net::Datagram;
-use crate::sys::{self, SendError, XskTx, send_error_of};
+use crate::sys::{self, SendError, XdpGranted, XskTx, send_error_of};
 use crate::unit::PayloadSize;
 use crate::wire::LAG_END;
 
@@ -45,6 +46,7 @@ pub struct XdpTx {
     /// [`sum`] of a payload from [`LAG_END`] on, by its length; empty if it may change.
     sums: Vec<u16>,
     pushes: u32,
+    next_hop: NextHop,
     /// Keeps the other half of the queue open.
     _halves: Arc<Halves>,
 }
@@ -98,6 +100,7 @@ impl XdpTx {
             busy: [false].repeat(slots),
             sums: Vec::with_capacity(0),
             pushes: 0,
+            next_hop: NextHop::watch(&path, to, from, options.device.as_deref()),
             _halves: halves,
         };
         tx.lens = lens(size, tx.batch);
@@ -195,6 +198,9 @@ impl Tx for XdpTx {
             // No slot was free: the device is behind.
             return Push { refused: 1, error: Some(SendError::WouldBlock), ..Push::default() };
         }
+        if let Some(mac) = self.next_hop.changed() {
+            self.flows.iter_mut().for_each(|flow| flow.set_next_hop(mac));
+        }
         let template = place(&self.flows, flow);
         for i in 0..count {
             let len = len_at(&self.lens, i, self.size, first_sequence);
@@ -221,6 +227,11 @@ impl Tx for XdpTx {
 
     fn ring_drops(&self) -> Option<u64> {
         self.half.statistics().map(|counted| counted.tx_invalid)
+    }
+
+    // cold: set-up
+    fn granted(&self) -> Option<XdpGranted> {
+        Some(self.half.granted())
     }
 
     fn sockets(&mut self) -> &mut [UdpSocket] {

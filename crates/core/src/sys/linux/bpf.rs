@@ -8,6 +8,7 @@ mod tests;
 
 use std::ffi::CStr;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::sys::{PortRule, XDP_CAPABILITIES, XdpAbilities, XdpError, XdpMode};
@@ -41,7 +42,12 @@ const LICENCE: &CStr = c"MIT OR Apache-2.0";
 /// `include/uapi/linux/capability.h`. Before Linux 5.8, CAP_SYS_ADMIN had what CAP_BPF has.
 const CAPABILITY_BITS: [&[u32]; XDP_CAPABILITIES.len()] = [&[13], &[12], &[39, 21], &[14]];
 
-/// An entry of the map of ports: the fields of [`PortRule::Tagged`].
+/// Words of an address that all IPv4-mapped ones have in common (RFC 4291 section 2.5.5.2), and all
+/// words of one.
+const V4_PREFIX: u16 = 3;
+const WHOLE_ADDRESS: u16 = 4;
+
+/// An entry of the map of ports: the fields of [`PortRule::Tagged`], and the destination.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 struct PortValue {
@@ -51,17 +57,32 @@ struct PortValue {
     lowest: u16,
     /// 0: no datagram.
     highest: u16,
+    /// How many words of the destination have to be those of `address`; 0: any destination.
+    words: u16,
+    /// The kernel loads the address by words.
+    padding: u16,
+    /// As an IPv6 address.
+    address: [u8; 16],
 }
 
-impl From<PortRule> for PortValue {
-    fn from(rule: PortRule) -> Self {
-        match rule {
-            PortRule::Pass => Self { shortest: 0, mask: 0, lowest: 0, highest: 0 },
-            PortRule::All => Self { shortest: 0, mask: 0, lowest: 0, highest: u16::MAX },
+impl PortValue {
+    /// The rule for datagrams to an address; unspecified: to all of IPv4, or of both families.
+    fn new(to: IpAddr, rule: PortRule) -> Self {
+        let (shortest, mask, lowest, highest) = match rule {
+            PortRule::Pass => (0, 0, 0, 0),
+            PortRule::All => (0, 0, 0, u16::MAX),
             PortRule::Tagged { shortest, mask, lowest, highest } => {
-                Self { shortest: shortest.max(1), mask, lowest, highest }
+                (shortest.max(1), mask, lowest, highest)
             }
-        }
+        };
+        let (words, address) = match to.to_canonical() {
+            IpAddr::V4(ip) if ip.is_unspecified() => (V4_PREFIX, ip.to_ipv6_mapped()),
+            IpAddr::V4(ip) => (WHOLE_ADDRESS, ip.to_ipv6_mapped()),
+            IpAddr::V6(ip) if ip.is_unspecified() => (0, ip),
+            IpAddr::V6(ip) => (WHOLE_ADDRESS, ip),
+        };
+        let address = address.octets();
+        Self { shortest, mask, lowest, highest, words, padding: 0, address }
     }
 }
 
@@ -138,9 +159,10 @@ impl XdpFilter {
         self.mode
     }
 
-    /// Decides which datagrams to this port go to the sockets.
-    pub fn set_port(&self, port: u16, rule: PortRule) -> io::Result<()> {
-        set(&self.ports, u32::from(port), &PortValue::from(rule))
+    /// Decides which datagrams to this address and port go to the sockets; those to other addresses
+    /// do not. Unspecified: those to all addresses of IPv4 (`0.0.0.0`), or of both families (`::`).
+    pub fn set_port(&self, to: SocketAddr, rule: PortRule) -> io::Result<()> {
+        set(&self.ports, u32::from(to.port()), &PortValue::new(to.ip(), rule))
     }
 
     /// Gives the datagrams of this receive queue to an AF_XDP socket.

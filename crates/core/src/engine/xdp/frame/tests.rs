@@ -158,3 +158,14 @@ fn what_is_no_whole_datagram_is_none() {
         assert_eq!(parse(&fragment), None);
     }
 }
+
+#[test]
+fn frames_go_to_a_new_next_hop() {
+    for ends in [V4, V6] {
+        let (from, to) = addresses(ends);
+        let mut template = Template::new(HOP, from, to, 9, 46 << 2);
+        let next = Hop { to: [2, 0, 0, 0, 0, 9], ..HOP };
+        template.set_next_hop(next.to);
+        assert_eq!(template.headers, Template::new(next, from, to, 9, 46 << 2).headers);
+    }
+}

@@ -1,6 +1,6 @@
 //! The receive program of the engine `xdp`, and the assembler for it.
 //!
-//! It redirects datagrams of our ports to AF_XDP sockets. All other packets pass to the kernel.
+//! It redirects datagrams to our addresses and ports to AF_XDP sockets. All other packets pass to the kernel.
 //! Packets have Ethernet with at most one VLAN tag, then IPv4 without fragments or IPv6 without
 //! extension headers, then UDP. Instructions are those of
 //! `Documentation/bpf/standardization/instruction-set.rst`.
@@ -21,6 +21,8 @@ const SHORTEST: i16 = 0;
 const MASK: i16 = 2;
 const LOWEST: i16 = 4;
 const HIGHEST: i16 = 6;
+const WORDS: i16 = 8;
+const ADDRESS: i16 = 12;
 
 /// Lengths of headers: Ethernet and a VLAN tag (IEEE 802.3, 802.1Q), IPv4 without options
 /// (RFC 791), IPv6 (RFC 8200), UDP (RFC 768).
@@ -42,15 +44,21 @@ const UDP: i32 = 17;
 /// Offset of the type from the end of an Ethernet header or VLAN tag.
 const TYPE_BEFORE_END: i16 = -2;
 
-/// Offsets in the IPv4 header (RFC 791): flags with the fragment offset, and the protocol.
+/// Offsets in the IPv4 header (RFC 791): flags with the fragment offset, the protocol, and the
+/// destination.
 const V4_FRAGMENT: i16 = 6;
 const V4_PROTOCOL: i16 = 9;
+const V4_DESTINATION: i16 = 16;
 
 /// The flag "more fragments" and all bits of the fragment offset.
 const FRAGMENT_BITS: i32 = 0x3FFF;
 
-/// Offset of the next header in the IPv6 header (RFC 8200).
+/// Offsets in the IPv6 header (RFC 8200): the next header, and the destination.
 const V6_NEXT: i16 = 6;
+const V6_DESTINATION: i16 = 24;
+
+/// The third word of an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2); the first two are 0.
+const MAPPED: i32 = i32::from_ne_bytes([0, 0, 0xFF, 0xFF]);
 
 /// Offsets in the UDP header (RFC 768), and of the payload.
 const UDP_PORT: i16 = 2;
@@ -60,8 +68,10 @@ const PAYLOAD: i16 = 8;
 /// Bytes of the payload that the mask applies to.
 const TAG_LEN: i32 = 2;
 
-/// Offset from the frame pointer of the key for the map of ports.
+/// Offsets from the frame pointer: the key for the map of ports, and the four words of the
+/// destination, as an IPv6 address.
 const KEY: i16 = -4;
+const DESTINATION: i16 = -20;
 
 /// A register. Calls change 0 to 5; 10 points to the end of the stack.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +110,7 @@ enum Label {
     Network,
     V6,
     Udp,
+    Payload,
     Redirect,
     Pass,
 }
@@ -169,7 +180,7 @@ pub(super) struct Encoded {
 /// missing or too far.
 pub(super) fn program(ports: RawFd, sockets: RawFd) -> Option<Vec<Encoded>> {
     let (udp, redirect) = (udp(ports), redirect(sockets));
-    assemble(&[ETHERNET, IP, &udp, BY_PAYLOAD, &redirect, &[Exit]].concat())
+    assemble(&[ETHERNET, IP, &udp, BY_ADDRESS, BY_PAYLOAD, &redirect, &[Exit]].concat())
 }
 
 /// Afterwards: R3 is the end of the packet, R4 its network header, R5 its EtherType; R6 is the
@@ -192,7 +203,7 @@ const ETHERNET: &[Step] = &[
     At(Label::Network),
 ];
 
-/// Afterwards, R4 is the UDP header.
+/// Afterwards, R4 is the UDP header, and the stack has the destination.
 const IP: &[Step] = &[
     If(R5, Equal, Number(V6), Label::V6),
     If(R5, NotEqual, Number(V4), Label::Pass),
@@ -204,6 +215,13 @@ const IP: &[Step] = &[
     If(R1, AnyBitSet, Number(FRAGMENT_BITS), Label::Pass),
     Load(Byte, R1, R4, V4_PROTOCOL),
     If(R1, NotEqual, Number(UDP), Label::Pass),
+    Load(Word, R1, R4, V4_DESTINATION),
+    Store(Word, R10, DESTINATION + 12, R1),
+    Change(R1, Move, Number(MAPPED)),
+    Store(Word, R10, DESTINATION + 8, R1),
+    Change(R1, Move, Number(0)),
+    Store(Word, R10, DESTINATION + 4, R1),
+    Store(Word, R10, DESTINATION, R1),
     // The low half of the first byte is the length of the header in words.
     Load(Byte, R1, R4, 0),
     Change(R1, And, Number(0x0F)),
@@ -217,6 +235,14 @@ const IP: &[Step] = &[
     If(R1, Above, Value(R3), Label::Pass),
     Load(Byte, R2, R4, V6_NEXT),
     If(R2, NotEqual, Number(UDP), Label::Pass),
+    Load(Word, R2, R4, V6_DESTINATION),
+    Store(Word, R10, DESTINATION, R2),
+    Load(Word, R2, R4, V6_DESTINATION + 4),
+    Store(Word, R10, DESTINATION + 4, R2),
+    Load(Word, R2, R4, V6_DESTINATION + 8),
+    Store(Word, R10, DESTINATION + 8, R2),
+    Load(Word, R2, R4, V6_DESTINATION + 12),
+    Store(Word, R10, DESTINATION + 12, R2),
     Change(R4, Move, Value(R1)),
 ];
 
@@ -240,10 +266,31 @@ fn udp(ports: RawFd) -> [Step; 13] {
     ]
 }
 
-/// Decides by the length of the payload and its first two bytes.
-const BY_PAYLOAD: &[Step] = &[
+/// Passes datagrams to other addresses: the first words of the destination have to be those of the
+/// entry. Afterwards, R5 is its `highest`.
+const BY_ADDRESS: &[Step] = &[
     Load(Half, R5, R0, HIGHEST),
     If(R5, Equal, Number(0), Label::Pass),
+    Load(Half, R4, R0, WORDS),
+    If(R4, Equal, Number(0), Label::Payload),
+    Load(Word, R1, R10, DESTINATION),
+    Load(Word, R2, R0, ADDRESS),
+    If(R1, NotEqual, Value(R2), Label::Pass),
+    Load(Word, R1, R10, DESTINATION + 4),
+    Load(Word, R2, R0, ADDRESS + 4),
+    If(R1, NotEqual, Value(R2), Label::Pass),
+    Load(Word, R1, R10, DESTINATION + 8),
+    Load(Word, R2, R0, ADDRESS + 8),
+    If(R1, NotEqual, Value(R2), Label::Pass),
+    If(R4, Equal, Number(super::V4_PREFIX as i32), Label::Payload),
+    Load(Word, R1, R10, DESTINATION + 12),
+    Load(Word, R2, R0, ADDRESS + 12),
+    If(R1, NotEqual, Value(R2), Label::Pass),
+    At(Label::Payload),
+];
+
+/// Decides by the length of the payload and its first two bytes.
+const BY_PAYLOAD: &[Step] = &[
     Load(Half, R4, R0, SHORTEST),
     If(R4, Equal, Number(0), Label::Redirect),
     // The length in the header, since a frame may have padding behind a short datagram.

@@ -41,14 +41,19 @@ fn socket() -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(check(fd).unwrap()) }
 }
 
+/// This port of all addresses.
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), port)
+}
+
 /// The program with rules for the ports above, and a socket for queue 0, which the map has until
 /// the socket is closed.
 fn filter() -> (XdpFilter, OwnedFd) {
     let filter = XdpFilter::load().unwrap();
     let tagged = |lowest, highest| PortRule::Tagged { shortest: 16, mask: 0xFFC0, lowest, highest };
-    filter.set_port(ALL, PortRule::All).unwrap();
-    filter.set_port(DATA, tagged(0x40, 0xFFFF)).unwrap();
-    filter.set_port(SLOT, tagged(7 << 6, 7 << 6)).unwrap();
+    filter.set_port(any(ALL), PortRule::All).unwrap();
+    filter.set_port(any(DATA), tagged(0x40, 0xFFFF)).unwrap();
+    filter.set_port(any(SLOT), tagged(7 << 6, 7 << 6)).unwrap();
     let socket = socket();
     filter.set_socket(0, socket.as_fd()).unwrap();
     (filter, socket)
@@ -129,10 +134,39 @@ fn redirects_by_port_and_payload() {
             assert_eq!(run(&filter, &frame), expected, "port {port}, tag {tag:#x}, {len} bytes");
         }
     }
-    filter.set_port(DATA, PortRule::Pass).unwrap();
+    filter.set_port(any(DATA), PortRule::Pass).unwrap();
     assert_eq!(run(&filter, &v4(DATA, &payload(0x40, 16))), PASSED);
     filter.remove_socket(0).unwrap();
     assert_eq!(run(&filter, &v4(ALL, &payload(0x40, 16))), PASSED);
+}
+
+#[test]
+fn redirects_by_address() {
+    if lacks_root() {
+        return;
+    }
+    let (filter, _socket) = filter();
+    let (four, six) = (v4(OTHER, &[0; 16]), v6(OTHER, &[0; 16]));
+    for (to, v4_result, v6_result) in [
+        ("0.0.0.0", REDIRECTED, PASSED),
+        ("::", REDIRECTED, REDIRECTED),
+        ("10.0.0.2", REDIRECTED, PASSED),
+        ("::ffff:10.0.0.2", REDIRECTED, PASSED),
+        // Other addresses of this host: one byte differs.
+        ("10.0.0.3", PASSED, PASSED),
+        ("11.0.0.2", PASSED, PASSED),
+        ("202:202:202:202:202:202:202:202", PASSED, REDIRECTED),
+        ("203:202:202:202:202:202:202:202", PASSED, PASSED),
+        ("202:202:203:202:202:202:202:202", PASSED, PASSED),
+        ("202:202:202:202:202:203:202:202", PASSED, PASSED),
+        ("202:202:202:202:202:202:202:203", PASSED, PASSED),
+        // The same bytes as the IPv4 address, in the other family.
+        ("::10.0.0.2", PASSED, PASSED),
+    ] {
+        let to = SocketAddr::new(to.parse().unwrap(), OTHER);
+        filter.set_port(to, PortRule::All).unwrap();
+        assert_eq!((run(&filter, &four), run(&filter, &six)), (v4_result, v6_result), "{to}");
+    }
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn open(options: &XskOptions) -> io::Result<(XskTx, XskRx)> {
     let granted: libc::xdp_options = get(rx.as_fd(), libc::XDP_OPTIONS)?;
     let zero_copy = granted.flags & libc::XDP_OPTIONS_ZEROCOPY != 0;
     let busy_polls = options.busy_poll && enable_busy_poll(rx.as_fd());
-    let queue = Arc::new(XskQueue { memory, rx, tx, zero_copy });
+    let queue = Arc::new(XskQueue { number: options.queue, memory, rx, tx, zero_copy });
     let tx = XskTx::new(Arc::clone(&queue), ring, completion, slots);
     Ok((tx, XskRx::new(queue, received, fill, chunk, busy_polls)))
 }

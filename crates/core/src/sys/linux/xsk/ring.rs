@@ -89,6 +89,11 @@ impl<T: Copy> Ring<T> {
         Ok(Self { map, offsets, mask: count - 1, entries: std::marker::PhantomData })
     }
 
+    /// The number of entries.
+    pub(super) const fn entries(&self) -> u32 {
+        self.mask + 1
+    }
+
     #[inline]
     fn index(&self, offset: u64) -> &AtomicU32 {
         // SAFETY: the kernel's offsets are within the mapping, aligned, and of 32-bit fields that

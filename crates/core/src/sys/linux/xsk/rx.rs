@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::queue::{XskQueue, statistics};
 use super::ring::Ring;
-use crate::sys::XskStatistics;
+use crate::sys::{XdpGranted, XskStatistics};
 
 /// The receiving half: the RX ring, and the fill ring, by which frames return to the kernel.
 #[derive(Debug)]
@@ -40,9 +40,14 @@ impl XskRx {
         self.frames as usize
     }
 
-    /// Whether the device writes frames where they are read.
-    pub fn zero_copy(&self) -> bool {
-        self.queue.zero_copy
+    /// What the kernel granted.
+    // cold: set-up
+    pub fn granted(&self) -> XdpGranted {
+        XdpGranted {
+            rx_ring: Some(self.ring.entries()),
+            fill_ring: Some(self.fill.entries()),
+            ..self.queue.granted(&self.queue.rx)
+        }
     }
 
     /// How many frames there are to read, and whether a system call was needed.

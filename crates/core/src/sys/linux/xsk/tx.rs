@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::check;
 use super::queue::{XskQueue, statistics};
 use super::ring::Ring;
-use crate::sys::XskStatistics;
+use crate::sys::{XdpGranted, XskStatistics};
 
 /// The sending half: its part of the memory, the TX ring, and the completion ring.
 #[derive(Debug)]
@@ -53,9 +53,14 @@ impl XskTx {
         self.slots as usize
     }
 
-    /// Whether the device reads frames where they are.
-    pub fn zero_copy(&self) -> bool {
-        self.queue.zero_copy
+    /// What the kernel granted.
+    // cold: set-up
+    pub fn granted(&self) -> XdpGranted {
+        XdpGranted {
+            tx_ring: Some(self.ring.entries()),
+            completion_ring: Some(self.completion.entries()),
+            ..self.queue.granted(&self.queue.tx)
+        }
     }
 
     /// These bytes of the part of this half. Panics out of bounds.

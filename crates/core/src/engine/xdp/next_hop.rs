@@ -1,0 +1,109 @@
+//! The hardware address of the next hop, which may change while a sender runs (VRRP, for example).
+//! The kernel does not see frames of AF_XDP, so it has to be asked.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{Builder, Thread};
+use std::time::Duration;
+
+use crate::sys::{self, EthernetPath};
+
+/// How often the kernel is asked. Below 30 s, after which an entry of the neighbour table is no
+/// longer confirmed (`base_reachable_time_ms` of `Documentation/networking/ip-sysctl.rst`).
+const REFRESH: Duration = Duration::from_secs(20);
+
+/// CPU numbers that a thread may have. Arbitrary: the kernel ignores those that do not exist.
+const CPUS: usize = 1_024;
+
+/// The next hop of a sender. A thread of its own asks for the address; it ends with this value.
+#[derive(Debug)]
+pub(super) struct NextHop {
+    shared: Arc<Shared>,
+    /// The address in the frames.
+    used: u64,
+    /// `None`: the address cannot change.
+    thread: Option<Thread>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mac: AtomicU64,
+    is_over: AtomicBool,
+}
+
+/// How to find the path again.
+#[derive(Debug)]
+struct Route {
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    device: Option<String>,
+}
+
+impl NextHop {
+    /// Watches the next hop of a path from the calling thread's network namespace. Without a thread
+    /// for it, the address stays as it is.
+    // cold: set-up
+    pub(super) fn watch(
+        path: &EthernetPath,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        device: Option<&str>,
+    ) -> Self {
+        let used = number(path.next_mac);
+        let shared =
+            Arc::new(Shared { mac: AtomicU64::new(used), is_over: AtomicBool::new(false) });
+        let route = Route { to, from, device: device.map(str::to_owned) };
+        // The lowest bit of the first byte is set in addresses of groups (IEEE 802.3), which are
+        // computed.
+        let may_change = path.next_mac[0] & 1 == 0;
+        let (of_thread, name) = (Arc::clone(&shared), "udperf-next-hop".to_owned());
+        let thread = may_change.then(|| {
+            Builder::new().name(name).spawn(move || {
+                refresh(&of_thread, &route);
+            })
+        });
+        let thread = thread.and_then(Result::ok).map(|handle| handle.thread().clone());
+        Self { shared, used, thread }
+    }
+
+    /// The new address, once, if it has changed.
+    #[inline]
+    pub(super) fn changed(&mut self) -> Option<[u8; 6]> {
+        let now = self.shared.mac.load(Ordering::Relaxed);
+        if now == self.used {
+            return None;
+        }
+        self.used = now;
+        let [_, _, mac @ ..] = now.to_be_bytes();
+        Some(mac)
+    }
+}
+
+impl Drop for NextHop {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.thread.iter().for_each(Thread::unpark);
+    }
+}
+
+// cold: set-up
+fn number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+}
+
+/// Asks until the sender ends. A next hop that does not answer keeps its address.
+// cold: a thread of its own
+fn refresh(shared: &Shared, route: &Route) {
+    // The sender's core is busy.
+    sys::set_affinity(&(0..CPUS).collect::<Vec<_>>());
+    loop {
+        std::thread::park_timeout(REFRESH);
+        if shared.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Ok(path) = sys::ethernet_path(route.to, route.from, route.device.as_deref()) {
+            shared.mac.store(number(path.next_mac), Ordering::Relaxed);
+        }
+    }
+}

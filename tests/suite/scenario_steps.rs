@@ -177,6 +177,32 @@ fn load_without_a_rate_probes_the_capacity_as_a_step() {
 }
 
 #[test]
+fn no_part_of_a_secret_is_in_an_error() {
+    let folder = Folder::new();
+    let step = |flags: &str| {
+        format!(
+            "[variables]\npw = 'none'\n[[step]]\nname = 'a'\ncommand = 'ab'\na = \"{flags}\"\n\
+             b = '-l 65'\n[step.inner]\ncommand = 'load'\ntarget = '127.0.0.1:9'\n\
+             preset = 'radius-status'\n"
+        )
+    };
+    let run = |flags: &str, value: &str| {
+        folder.write(&step(flags));
+        let setting = format!("pw={value}");
+        let output = folder.run(&["run", "f.toml", "--dry-run", "--set", &setting]);
+        (output.status.code(), text(&output))
+    };
+    for value in ["x plugh", "'plugh", "x --plugh"] {
+        let (code, text) = run("--secret ${pw}", value);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("is not one word beside a secret"), "{text}");
+        assert!(!text.contains("plugh"), "{text}");
+    }
+    let (_, text) = run("--secret '${pw}'", "x plugh");
+    assert!(!text.contains("not one word") && !text.contains("plugh"), "{text}");
+}
+
+#[test]
 fn secrets_are_not_kept() {
     const SECRET: &str = "xyzzy-plugh";
     let folder = Folder::new();

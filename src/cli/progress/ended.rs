@@ -34,10 +34,7 @@ impl EndedIntervals {
         if ended == self.next {
             return Vec::new();
         }
-        let is_in_use = |index: &usize| {
-            let [tx, _] = live.interval(*index);
-            tx.sent > 0 || tx.refused > 0 || tx.missed > 0
-        };
+        let is_in_use = |index: &usize| live.is_in_use(*index);
         let latest = (self.next..=current).rev().find(is_in_use).unwrap_or(self.next);
         let read = |index| report::live_interval(facts, live, index);
         let first = std::mem::replace(&mut self.next, latest.min(ended));

@@ -1,4 +1,4 @@
-//! The endpoint of metrics: a short-lived thread answers each request from the latest totals.
+//! The endpoint of metrics: a short-lived thread answers each request.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -11,15 +11,15 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::totals::{PublishedTotals, RunTotals};
+use super::running::PublishedTotals;
+use super::totals::RunTotals;
 use crate::cli::args::MetricsArgs;
 use crate::cli::error::{CliError, CliResult, usage};
 use crate::cli::output::warn_stderr;
 use crate::document::Cell;
-use crate::measure::{CellResult, IntervalCounts};
+use crate::measure::CellResult;
 use crate::report::IntervalFacts;
 use crate::run::{LiveCell, RunError};
-use crate::unit::Nanos;
 
 /// Time for a request, and for its response. Arbitrary: a scraper sends one packet.
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -27,23 +27,15 @@ const TIMEOUT: Duration = Duration::from_millis(250);
 const MAX_OPEN: usize = 16;
 /// The longest request that is read. Arbitrary: headers of common scrapers take 500 bytes.
 const MAX_REQUEST: usize = 8_192;
-/// Live totals are read no more often. Arbitrary: scrapers come once a second at most.
+/// Totals of servers are published no more often. Arbitrary: scrapers come once a second at most.
 const REFRESH: Duration = Duration::from_millis(250);
-/// Intervals that ended longer ago are read once only; later datagrams of them count when the cell
-/// has ended. Arbitrary: twice the default timeout of requests.
-const SETTLED: Nanos = Nanos::from_millis(2_000);
-
 /// The type of OpenMetrics 1.0, "Protocol Negotiation".
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) struct MetricsEndpoint {
     published: Arc<PublishedTotals>,
-    /// Of cells that have ended.
-    finished: RunTotals,
+    /// When the totals of a server were published.
     refreshed: Option<Instant>,
-    /// Intervals of the running cell that have settled, of what this host sends, and of what it
-    /// receives from another: how many, and what both sides counted.
-    settled: [(usize, [IntervalCounts; 2]); 2],
 }
 
 impl MetricsEndpoint {
@@ -68,44 +60,15 @@ impl MetricsEndpoint {
         if !quiet || address.port() == 0 {
             warn_stderr(&format!("metrics: http://{bound}/metrics"));
         }
-        let settled = Default::default();
-        Ok(Some(Self { published, finished: RunTotals::default(), refreshed: None, settled }))
-    }
-
-    /// Whether live totals are to be read again.
-    fn is_due(&mut self) -> bool {
-        let is_due = self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH);
-        if is_due {
-            self.refreshed = Some(Instant::now());
-        }
-        is_due
+        Ok(Some(Self { published, refreshed: None }))
     }
 
     /// Publishes what a server has counted so far, unless that was done just before.
     pub(crate) fn refresh(&mut self, totals: impl FnOnce() -> RunTotals) {
-        if self.is_due() {
+        if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
+            self.refreshed = Some(Instant::now());
             self.publish(&totals());
         }
-    }
-
-    /// Adds what the running cell has counted so far.
-    pub(super) fn observe(&mut self, facts: IntervalFacts, live: LiveCell<'_>) {
-        if !self.is_due() {
-            return;
-        }
-        let mut totals = self.finished.clone();
-        for live in live.directions() {
-            let settled_until = live.elapsed().since(SETTLED);
-            let (next, settled) = &mut self.settled[usize::from(live.is_reverse())];
-            while live.bounds(*next).1 <= settled_until {
-                add(settled, &live.interval(*next));
-                *next += 1;
-            }
-            let mut sum = settled.clone();
-            (*next..=live.ended()).for_each(|index| add(&mut sum, &live.interval(index)));
-            totals.merge(&RunTotals::of_running(facts.of_direction(live), live, &sum));
-        }
-        self.publish(&totals);
     }
 
     /// Publishes totals that a server has counted.
@@ -113,20 +76,19 @@ impl MetricsEndpoint {
         self.published.publish(totals);
     }
 
-    pub(super) fn measured(&mut self, cell: &Cell, result: &CellResult) {
-        self.settled = Default::default();
-        self.finished.merge(&RunTotals::of_cell(cell, result));
-        self.publish(&self.finished);
+    /// A cell runs; scrapers read what it has counted so far.
+    pub(super) fn runs(&self, facts: IntervalFacts, live: LiveCell<'_>) {
+        self.published.runs(facts, live);
+    }
+
+    pub(super) fn measured(&self, cell: &Cell, result: &CellResult) {
+        self.published.ended(&RunTotals::of_cell(cell, result));
     }
 }
 
 /// Also of an IPv4 address in the form in which IPv6 has it.
 const fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
-}
-
-fn add(sum: &mut [IntervalCounts; 2], more: &[IntervalCounts; 2]) {
-    sum.iter_mut().zip(more).for_each(|(sum, more)| sum.merge(more));
 }
 
 fn registry(totals: Arc<PublishedTotals>) -> Registry {

@@ -1,11 +1,12 @@
 //! What is reported while a run goes on: events, and metrics.
 //!
 //! The coordinating thread hands over what it knows a few times a second. Threads of their own
-//! write and answer, so that a slow reader delays nothing.
+//! write, and read counters and answer when a scraper asks, so that a slow reader delays nothing.
 
 mod clients;
 mod events;
 mod metrics;
+mod running;
 mod totals;
 
 pub(crate) use clients::ClientLabels;
@@ -44,8 +45,8 @@ impl Telemetry {
     pub(crate) fn progress(&mut self, plan: &Plan, progress: Progress<'_>) {
         let Some(cell) = plan.cells.get(progress.done) else { return };
         let facts = IntervalFacts::of_running(plan, cell);
-        if let (Some(metrics), Some(live)) = (&mut self.metrics, progress.live) {
-            metrics.observe(facts, live);
+        if let (Some(metrics), Some(live)) = (&self.metrics, progress.live) {
+            metrics.runs(facts, live);
         }
         if let Some(events) = &mut self.events {
             events.progress(cell, facts, progress);
@@ -54,7 +55,7 @@ impl Telemetry {
 
     /// A cell has been measured; `document`: with its warnings.
     pub(crate) fn measured(&mut self, document: &Cell, result: &CellResult) {
-        if let Some(metrics) = &mut self.metrics {
+        if let Some(metrics) = &self.metrics {
             metrics.measured(document, result);
         }
         if let Some(events) = &mut self.events {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -278,7 +277,7 @@ impl RunTotals {
 
     /// Takes what is larger there: counters of a scraper must not fall where a cell's result is a
     /// little less than what was counted while it ran, as after a correction of clocks.
-    fn raise_to(&mut self, other: &Self) {
+    pub(super) fn raise_to(&mut self, other: &Self) {
         for (key, values) in &other.0 {
             self.combine(key.clone(), values, u64::max);
         }
@@ -333,29 +332,6 @@ fn labels<const N: usize>(of: [(&'static str, &str); N]) -> Labels {
 /// Exact to the nanosecond up to 100 days.
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
-}
-
-/// The totals that scrapers get.
-#[derive(Debug, Default)]
-pub(super) struct PublishedTotals(Mutex<RunTotals>);
-
-impl PublishedTotals {
-    pub(super) fn publish(&self, totals: &RunTotals) {
-        self.lock().raise_to(totals);
-    }
-
-    /// No code that can panic holds the lock.
-    fn lock(&self) -> MutexGuard<'_, RunTotals> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Collector for PublishedTotals {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        // A copy, so that the run does not wait for the text.
-        let totals = self.lock().clone();
-        totals.encode(encoder)
-    }
 }
 
 #[cfg(test)]

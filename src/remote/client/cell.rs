@@ -113,7 +113,7 @@ impl RemoteCell<'_> {
             (Arc::clone(&phase.tx.control), Arc::clone(&phase.rx), phase.tx.epoch);
         let (&CellSpec { forward, reverse, .. }, bias) = (&self.spec, phase.bias);
         let tick = &mut || {
-            let (senders, receivers) = (forward.then_some(&*tx), reverse.then_some((&*rx, bias)));
+            let (senders, receivers) = (forward.then_some(&tx), reverse.then_some((&rx, bias)));
             let live = LiveCell::of_two_hosts(senders, receivers, epoch);
             drops.observe(live.map(|live| live.ended()), counters);
             let none = DropReadings::default();

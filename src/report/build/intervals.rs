@@ -327,8 +327,8 @@ mod tests {
             let (senders, receivers) = (state(), state());
             let mut recorder = receivers.rx_intervals(0).unwrap();
             recorder.timed(Nanos::ZERO, Count::Received, 5_000, 1);
-            let of_receivers = Some((&*receivers, Nanos(1_000)));
-            let senders = (route == Route::Both).then_some(&*senders);
+            let of_receivers = Some((&receivers, Nanos(1_000)));
+            let senders = (route == Route::Both).then_some(&senders);
             let live = LiveCell::of_two_hosts(senders, of_receivers, Nanos::ZERO).unwrap();
             let facts = IntervalFacts::of_running(&plan, &plan.cells[0]);
             let read = live.directions().map(|live| {

@@ -1,5 +1,7 @@
 //! What a cell has counted while it runs.
 
+use std::sync::{Arc, Weak};
+
 use crate::host::counters::CounterSnapshot;
 use crate::measure::{AT_END, DropReading, IntervalCounts, IntervalScale, KernelDelta};
 use crate::run::phase::PhaseState;
@@ -9,7 +11,7 @@ use crate::unit::Nanos;
 /// The measured phase of a cell with intervals, while it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveCell<'a> {
-    state: &'a PhaseState,
+    state: &'a Arc<PhaseState>,
     scale: IntervalScale,
     /// When the phase began, on the monotonic clock.
     epoch: Nanos,
@@ -20,12 +22,12 @@ pub struct LiveCell<'a> {
     /// of the clocks of two hosts, and more.
     bias: Nanos,
     /// The receivers here, beside senders here; their bias.
-    receivers: Option<(&'a PhaseState, Nanos)>,
+    receivers: Option<(&'a Arc<PhaseState>, Nanos)>,
 }
 
 impl<'a> LiveCell<'a> {
     /// The phase of this state; `None` without intervals.
-    pub fn new(state: &'a PhaseState, epoch: Nanos) -> Option<Self> {
+    pub fn new(state: &'a Arc<PhaseState>, epoch: Nanos) -> Option<Self> {
         let scale = state.interval_scale()?;
         let (drops, is_reverse, bias, receivers) = ([&[][..]; 2], false, Nanos::ZERO, None);
         Some(Self { state, scale, epoch, drops, is_reverse, bias, receivers })
@@ -34,8 +36,8 @@ impl<'a> LiveCell<'a> {
     /// The part of this host in a cell with another one: of its senders, and of its receivers with
     /// their bias.
     pub fn of_two_hosts(
-        senders: Option<&'a PhaseState>,
-        receivers: Option<(&'a PhaseState, Nanos)>,
+        senders: Option<&'a Arc<PhaseState>>,
+        receivers: Option<(&'a Arc<PhaseState>, Nanos)>,
         epoch: Nanos,
     ) -> Option<Self> {
         match (senders, receivers) {
@@ -106,6 +108,51 @@ impl<'a> LiveCell<'a> {
         let sent = rx.expected.max(rx.received);
         let latency = rx.latency.shifted(-(self.bias.0 as i64));
         [IntervalCounts { sent, ..IntervalCounts::default() }, IntervalCounts { latency, ..rx }]
+    }
+
+    /// Whether something was due in the interval of this index so far.
+    pub fn is_in_use(&self, index: usize) -> bool {
+        self.state.is_in_use(index, self.is_reverse)
+    }
+
+    /// The same for another thread, without readings of drops.
+    pub fn share(&self) -> SharedLiveCell {
+        SharedLiveCell {
+            state: Arc::downgrade(self.state),
+            receivers: self.receivers.map(|(state, bias)| (Arc::downgrade(state), bias)),
+            epoch: self.epoch,
+            is_reverse: self.is_reverse,
+            bias: self.bias,
+        }
+    }
+}
+
+/// A [`LiveCell`] that any thread may read. Its counters are freed with the phase all the same.
+#[derive(Debug, Clone)]
+pub struct SharedLiveCell {
+    state: Weak<PhaseState>,
+    receivers: Option<(Weak<PhaseState>, Nanos)>,
+    epoch: Nanos,
+    is_reverse: bool,
+    bias: Nanos,
+}
+
+impl SharedLiveCell {
+    /// Whether both are the same phase.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.state.ptr_eq(&other.state)
+    }
+
+    /// Reads the phase, if it goes on.
+    pub fn read<T>(&self, read: impl FnOnce(LiveCell<'_>) -> T) -> Option<T> {
+        let state = self.state.upgrade()?;
+        let receivers = match &self.receivers {
+            Some((receivers, bias)) => Some((receivers.upgrade()?, *bias)),
+            None => None,
+        };
+        let receivers = receivers.as_ref().map(|(receivers, bias)| (receivers, *bias));
+        let &Self { epoch, is_reverse, bias, .. } = self;
+        Some(read(LiveCell { receivers, is_reverse, bias, ..LiveCell::new(&state, epoch)? }))
     }
 }
 

@@ -89,14 +89,23 @@ impl Source<'_> {
         let Entry { key, at, value, .. } = entry;
         match value {
             DeValue::String(text) => {
-                if is_secret(key.trim_start_matches('-'))
-                    || hide_in_text(text.to_string()) != **text
-                {
+                let name = key.trim_start_matches('-');
+                let has_secret = hide_in_text(text.to_string()) != **text;
+                if is_secret(name) || has_secret {
                     let names = self.variables.keys();
                     let used = names.filter(|name| text.contains(&format!("${{{name}}}")));
                     self.secret_variables.borrow_mut().extend(used.cloned());
                 }
-                self.expand(text, at)
+                let expanded = self.expand(text, at)?;
+                // An error about a word of them would show a part of the secret.
+                let words = |text: &str| shlex::split(text).map(|words| words.len());
+                if has_secret && ["a", "b"].contains(&name) && words(text) != words(&expanded) {
+                    return self.refuse(at, format!(
+                        "{key}: the value of a variable is not one word beside a secret; write it \
+                         in quotes, such as --secret '${{NAME}}', and without quotes of its own"
+                    ));
+                }
+                Ok(expanded)
             }
             DeValue::Integer(number) if number.radix() == 10 => {
                 Ok(number.as_str().trim_start_matches('+').to_owned())

@@ -51,6 +51,14 @@ impl IntervalBoard {
         interval.map(IntervalCounts::read).unwrap_or_default()
     }
 
+    /// Whether one of these counters of the interval of this index is not 0.
+    pub fn has_any(&self, index: usize, counts: [Count; 3]) -> bool {
+        let interval = self.all.chunks_exact(STRIDE).nth(index);
+        let is_any =
+            |interval: &[AtomicU64], what| interval[what as usize].load(Ordering::Relaxed) > 0;
+        interval.is_some_and(|interval| counts.into_iter().any(|what| is_any(interval, what)))
+    }
+
     /// The sum of a counter over all intervals.
     pub fn total(&self, what: Count) -> u64 {
         let counters = self.all.iter().skip(what as usize).step_by(STRIDE);

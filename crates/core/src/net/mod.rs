@@ -103,17 +103,17 @@ impl Datagram for UdpSocket {
 
     #[inline]
     fn send(&self, payload: &[u8]) -> io::Result<usize> {
-        Self::send(self, payload)
+        sys::send(self, payload)
     }
 
     #[inline]
     fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
-        Self::send_to(self, payload, to)
+        sys::send_to(self, payload, to)
     }
 
     #[inline]
     fn recv_from(&self, slot: &mut [u8]) -> io::Result<usize> {
-        Self::recv_from(self, slot).map(|(received, _from)| received)
+        sys::recv_from(self, slot).map(|(received, _from)| received)
     }
 
     fn drain_error_queue(&self) -> Option<SendError> {

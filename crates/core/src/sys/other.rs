@@ -9,6 +9,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use mio::net::UdpSocket;
+
 /// Any type: no stub uses its socket.
 pub use std::marker::Sized as Handle;
 
@@ -167,6 +169,24 @@ pub fn send_error_of(error: &io::Error) -> SendError {
     }
 }
 
+/// Sends to the peer of a connected socket.
+#[inline]
+pub fn send(socket: &UdpSocket, payload: &[u8]) -> io::Result<usize> {
+    socket.send(payload)
+}
+
+/// Sends to this address.
+#[inline]
+pub fn send_to(socket: &UdpSocket, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
+    socket.send_to(payload, to)
+}
+
+/// Receives one datagram; returns how many bytes of the buffer it fills, and its sender.
+#[inline]
+pub fn recv_from(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
+    socket.recv_from(buffer).map(|(len, from)| (len, Some(from)))
+}
+
 #[derive(Debug)]
 pub struct ThreadStall;
 
@@ -203,6 +223,7 @@ impl RecvBatch {
         restart(&mut self) -> () = ();
         messages(&self) -> impl Iterator<Item = RecvMessage<'_>> = std::iter::empty();
         requests(&mut self) -> impl Iterator<Item = Request<'_>> = std::iter::empty();
+        lone_request(&mut self) -> Option<Request<'_>> = None;
         sender(&self, _: usize) -> Option<SocketAddr> = None;
         bytes(&self, _: usize, _: usize) -> &[u8] = &[];
     }

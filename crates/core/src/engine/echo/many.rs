@@ -7,7 +7,7 @@ use std::io;
 use mio::net::UdpSocket;
 
 use super::super::queue_depth::QueueDepth;
-use super::plain::failed;
+use super::plain::{failed, return_one};
 use super::post::send_replies;
 use super::{EchoCounters, PendingReply, ReplyFilter, Responder, SLOT_LEN};
 use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch};
@@ -61,6 +61,10 @@ impl Responder for ManyEcho {
             return failed(&error, &self.socket, counters);
         }
         filter.read();
+        if let Some(request) = self.inbox.lone_request() {
+            return_one(&self.socket, request, &mut self.outbox, filter, counters);
+            return false;
+        }
         let mut count = 0;
         for (message, request) in self.inbox.requests().enumerate() {
             if let Some(pending) = PendingReply::to(request, message, filter, counters) {
@@ -135,6 +139,8 @@ mod tests {
             }
             // Two for each of the first four, and two for the other 16.
             assert_eq!(count_calls(&client, &mut echo, 20), (4 * 2 + 2 + 1, 20));
+            // As the burst before it was long, one to receive all and one to return them.
+            assert_eq!(count_calls(&client, &mut echo, 20), (2 + 1, 20));
             assert_eq!(count_calls(&client, &mut echo, 1), (2 + 1, 1));
         }
     }

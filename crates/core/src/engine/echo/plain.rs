@@ -5,7 +5,7 @@ use std::io;
 
 use mio::net::UdpSocket;
 
-use super::post::{Next, classify_failure};
+use super::post::{Next, classify_failure, send_replies};
 use super::{EchoCounters, PLAIN_TURN, ReplyFilter, Responder, SLOT_LEN};
 use crate::sys::{self, RecvBatch, RecvMetadata, Reply, ReplyBatch, Request, SendError};
 
@@ -30,7 +30,7 @@ impl Responder for PlainEcho {
     fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         for _ in 0..PLAIN_TURN {
             counters.syscalls += 1;
-            let (len, from) = match self.socket.recv_from(&mut self.buffer) {
+            let (len, from) = match sys::recv_from(&self.socket, &mut self.buffer) {
                 Ok(received) => received,
                 Err(error) if failed(&error, &self.socket, counters) => return true,
                 Err(_) => continue,
@@ -40,15 +40,15 @@ impl Responder for PlainEcho {
                 payload: &mut self.buffer[..len],
                 segment: len.max(1),
                 truncated: false,
-                from: Some(from),
+                from,
                 local: None,
                 to_many: false,
                 group: None,
             };
             counters.count_request(&request);
-            if let Some(len) = filter.judge(&mut request) {
+            if let Some((len, to)) = filter.judge(&mut request).zip(from) {
                 let payload = &self.buffer[..len];
-                let reply = Reply { payload, segment: len.max(1), to: from, local: None };
+                let reply = Reply { payload, segment: len.max(1), to, local: None };
                 if !send_reply(&self.socket, reply, counters, send_to) {
                     return false;
                 }
@@ -102,13 +102,8 @@ impl Responder for PlainEchoAnywhere {
                 Err(_) => continue,
             }
             filter.read();
-            let Some(mut request) = inbox.requests().next() else { continue };
-            counters.count_request(&request);
-            let Some(len) = filter.judge(&mut request) else { continue };
-            let Request { payload, from: Some(to), local, .. } = request else { continue };
-            let reply = Reply { payload: &payload[..len], segment: len.max(1), to, local };
-            if !send_reply(socket, reply, counters, |socket, reply| outbox.send_one(socket, reply))
-            {
+            let Some(request) = inbox.lone_request() else { continue };
+            if !return_one(socket, request, outbox, filter, counters) {
                 return false;
             }
         }
@@ -131,7 +126,7 @@ impl Responder for PlainEchoAnywhere {
 
 #[inline]
 fn send_to(socket: &UdpSocket, reply: Reply<'_>) -> io::Result<()> {
-    socket.send_to(reply.payload, reply.to).map(|_| ())
+    sys::send_to(socket, reply.payload, reply.to).map(drop)
 }
 
 /// Counts a failed receive call, and returns whether the queue was empty. Otherwise it is an error
@@ -154,6 +149,26 @@ fn count_error(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounter
         let unreachable = sys::send_error_of(error).unreachable().is_some();
         *(if unreachable { &mut counters.queued_errors } else { &mut counters.errors }) += 1;
     }
+}
+
+/// Returns what `filter` selects of a lone request; whether there is room for more.
+#[inline]
+pub(super) fn return_one(
+    socket: &UdpSocket,
+    mut request: Request<'_>,
+    outbox: &mut ReplyBatch,
+    filter: &mut impl ReplyFilter,
+    counters: &mut EchoCounters,
+) -> bool {
+    counters.count_request(&request);
+    let Some(len) = filter.judge(&mut request) else { return true };
+    let Request { payload, segment, from: Some(to), local, .. } = request else { return true };
+    let reply = Reply { payload: &payload[..len], segment, to, local };
+    if len > segment {
+        send_replies(outbox, socket, std::iter::once(reply), counters);
+        return true;
+    }
+    send_reply(socket, reply, counters, |socket, reply| outbox.send_one(socket, reply))
 }
 
 /// Sends one; whether there is room for more.

@@ -33,21 +33,36 @@ pub(super) unsafe fn recvmsg(fd: RawFd, header: &mut libc::msghdr) -> libc::c_lo
     unsafe { libc::syscall(libc::SYS_recvmsg, fd, &raw mut *header, libc::MSG_DONTWAIT) }
 }
 
-/// recvfrom(2) without waiting, into the buffer and the address of a header without control
-/// messages. The kernel copies no header, so this is faster than recvmsg(2).
+/// recvfrom(2) without waiting.
+///
+/// # Safety
+/// The buffer, the address and its length are valid for writing.
+#[inline]
+pub(super) unsafe fn recvfrom(
+    fd: RawFd,
+    buffer: libc::iovec,
+    flags: libc::c_int,
+    (from, from_len): (*mut libc::c_void, *mut libc::socklen_t),
+) -> libc::c_long {
+    let libc::iovec { iov_base, iov_len } = buffer;
+    let flags = flags | libc::MSG_DONTWAIT;
+    // SAFETY: the caller's.
+    unsafe { libc::syscall(libc::SYS_recvfrom, fd, iov_base, iov_len, flags, from, from_len) }
+}
+
+/// The same into the buffer and the address of a header without control messages. The kernel copies
+/// no header, so this is faster than recvmsg(2).
 ///
 /// # Safety
 /// As of [`recvmsg`].
 #[inline]
-pub(super) unsafe fn recvfrom(fd: RawFd, header: &mut libc::msghdr) -> libc::c_long {
-    // Returns the length of the whole datagram, also of a truncated one.
-    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-    let (from, from_len) = (header.msg_name, &raw mut header.msg_namelen);
+pub(super) unsafe fn recvfrom_header(fd: RawFd, header: &mut libc::msghdr) -> libc::c_long {
+    let from = (header.msg_name, &raw mut header.msg_namelen);
     // SAFETY: the caller's.
     let (len, slot_len) = unsafe {
-        let libc::iovec { iov_base, iov_len } = *header.msg_iov;
-        let len = libc::syscall(libc::SYS_recvfrom, fd, iov_base, iov_len, flags, from, from_len);
-        (len, iov_len)
+        let buffer = *header.msg_iov;
+        // Returns the length of the whole datagram, also of a truncated one.
+        (recvfrom(fd, buffer, libc::MSG_TRUNC, from), buffer.iov_len)
     };
     let is_truncated = usize::try_from(len).is_ok_and(|len| len > slot_len);
     header.msg_flags = if is_truncated { libc::MSG_TRUNC } else { 0 };

@@ -211,7 +211,7 @@ impl RecvBatch {
             if self.control_len > 0 {
                 calls::recvmsg(fd, header)
             } else {
-                calls::recvfrom(fd, header)
+                calls::recvfrom_header(fd, header)
             }
         };
         message.msg_len = u32::try_from(len).map_err(|_| io::Error::last_os_error())?;
@@ -239,24 +239,20 @@ impl RecvBatch {
     /// The received messages in order of arrival, with the addresses to reply to.
     #[inline]
     pub fn requests(&mut self) -> impl Iterator<Item = Request<'_>> {
-        let slot_len = self.slot_len;
-        let slots = self.bytes.chunks_exact_mut(slot_len).zip(self.addrs.iter());
+        let slots = self.bytes.chunks_exact_mut(self.slot_len).zip(self.addrs.iter());
         let slots = slots.zip(self.controls.iter());
         let messages = self.messages[..self.received].iter().zip(slots);
-        messages.map(move |(message, ((slot, addr), control))| {
-            let len = (message.msg_len as usize).min(slot_len);
-            let header = &message.msg_hdr;
-            let Metadata { segment, local, to_many, group, .. } = parse_metadata(header, control);
-            Request {
-                payload: &mut slot[..len],
-                segment: segment.unwrap_or_else(|| len.max(1)),
-                truncated: header.msg_flags & libc::MSG_TRUNC != 0,
-                from: address_of(&addr.0),
-                local,
-                to_many,
-                group,
-            }
-        })
+        messages.map(|(message, ((slot, addr), control))| request_of(message, slot, addr, control))
+    }
+
+    /// The received message as a request, if it is the only one.
+    #[inline]
+    pub fn lone_request(&mut self) -> Option<Request<'_>> {
+        if self.received != 1 {
+            return None;
+        }
+        let slot = self.bytes.get_mut(..self.slot_len)?;
+        Some(request_of(self.messages.first()?, slot, self.addrs.first()?, self.controls.first()?))
     }
 
     /// The sender of the received message of this index.
@@ -269,6 +265,28 @@ impl RecvBatch {
     #[inline]
     pub fn bytes(&self, message: usize, len: usize) -> &[u8] {
         &self.bytes[message * self.slot_len..][..len]
+    }
+}
+
+/// The message that was received into this slot.
+#[inline]
+fn request_of<'a>(
+    message: &libc::mmsghdr,
+    slot: &'a mut [u8],
+    addr: &Addr,
+    control: &Control<CONTROL_LEN>,
+) -> Request<'a> {
+    let len = (message.msg_len as usize).min(slot.len());
+    let header = &message.msg_hdr;
+    let Metadata { segment, local, to_many, group, .. } = parse_metadata(header, control);
+    Request {
+        payload: &mut slot[..len],
+        segment: segment.unwrap_or_else(|| len.max(1)),
+        truncated: header.msg_flags & libc::MSG_TRUNC != 0,
+        from: address_of(&addr.0),
+        local,
+        to_many,
+        group,
     }
 }
 

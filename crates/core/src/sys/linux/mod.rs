@@ -13,6 +13,7 @@ mod qdisc;
 mod realtime;
 mod reply;
 mod rtnetlink;
+mod single;
 mod socket;
 mod stall;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use network::{device_stack, neighbour_unresolved, next_hop};
 pub use qdisc::{qdisc_drops, qdiscs};
 pub use realtime::{lock_memory, realtime_limits, set_realtime};
 pub use reply::ReplyBatch;
+pub use single::{recv_from, send, send_to};
 pub use socket::*;
 pub use stall::ThreadStall;
 pub use thread::*;

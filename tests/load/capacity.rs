@@ -124,9 +124,9 @@ fn without_a_probe_the_rate_is_a_thousand() {
         ("--preset echo -n 20", false),
         ("--preset echo -n 20 -r 500", false),
         ("--preset echo -n 20 --outstanding 3", false),
-        ("--preset echo -l 64,128 -t 50ms", true),
-        ("--preset echo -e plain,batch -t 50ms", true),
-        ("--preset statsd -t 50ms", true),
+        ("--preset echo -l 64,128 -t 200ms", true),
+        ("--preset echo -e plain,batch -t 200ms", true),
+        ("--preset statsd -t 200ms", true),
     ] {
         let server = Limited::start(u64::MAX);
         let report = adds_up(&run("load", &server.at.to_string(), words).expect(0), "load");

@@ -63,7 +63,7 @@ fn a_schedule_has_exactly_its_slots() {
 #[test]
 fn poisson_is_repeatable_by_its_seed() {
     let slots = |seed: u32| {
-        let report = bench(&format!("-l 64 -t 50ms -r 20k --pace poisson --seed {seed}"));
+        let report = bench(&format!("-l 64 -t 200ms -r 5k --pace poisson --seed {seed}"));
         number(&cells(&report)[0], "schedule.scheduled")
     };
     let all: Vec<_> = (1..4).map(slots).collect();
@@ -73,7 +73,7 @@ fn poisson_is_repeatable_by_its_seed() {
 
 #[test]
 fn rates_relative_to_max_refer_to_what_max_delivered() {
-    let report = bench("-e plain -l 64 -t 50ms -r 25%");
+    let report = bench("-e plain -l 64 -n 2000 -r 25%");
     assert_eq!(ids(&report), ["plain/64/max", "plain/64/25%"]);
     let (max, quarter) = (&cells(&report)[0], &cells(&report)[1]);
     assert_eq!(max["calibration"], true);
@@ -193,8 +193,7 @@ fn latency_is_told_from_the_schedule_and_from_the_send() {
 fn the_document_validates_against_its_schema() {
     let schema: Value = serde_json::from_slice(&run("schema").stdout).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    for words in ["-l 64 -n 100", "-l 17 -r max,1k,50% -t 20ms --trials 2", "-e null -n 5 -l imix"]
-    {
+    for words in ["-l 64 -n 100", "-l 17 -r max,1k,50% -n 50 --trials 2", "-e null -n 5 -l imix"] {
         let report = bench(words);
         let errors: Vec<_> =
             validator.iter_errors(&report).map(|error| error.to_string()).collect();

@@ -43,6 +43,8 @@ fn grades(document: &Value) -> Value {
 
 #[test]
 fn says_what_a_target_is() {
+    // A reply that is late is asked for again.
+    let _alone = common::alone();
     let sink = Serving::start("-B 127.0.0.1");
     let document = doctor(&format!("127.0.0.1:{}", sink.port));
     let path = &document["path"];
@@ -155,6 +157,8 @@ fn name_server(address: &str, queries: usize) -> (String, std::thread::JoinHandl
 
 #[test]
 fn a_server_of_a_known_protocol_is_named() {
+    // As above.
+    let _alone = common::alone();
     // By the preset, and by the port at an address that no other test uses.
     for (address, words) in [("127.0.0.1:0", "--preset dns"), ("127.53.0.1:5300", "")] {
         let (target, serves) = name_server(address, 3);

@@ -126,7 +126,7 @@ fn again(folder: &Path, name: &str) {
 /// A page of each kind, by its name.
 fn write_pages(folder: &Path) {
     let file = |name: &str| folder.join(name).display().to_string();
-    page(folder, "bench", "bench -l 64 -e plain -r 1k,2k -t 60ms -i 10ms --warmup 0 --trials 2");
+    page(folder, "bench", "bench -l 64 -e plain -r 1k,2k -t 200ms -i 20ms --warmup 0 --trials 2");
     page(
         folder,
         "search",

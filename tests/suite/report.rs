@@ -454,7 +454,7 @@ fn what_is_read_is_not_replaced() {
 #[test]
 fn files_of_cells_replace_no_input_and_no_output() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = "bench -q -l 64 -e plain -r 1k,2k -t 50ms --warmup 5ms";
+    let bench = "bench -q -l 64 -e plain -r 1k,2k -n 50 --warmup 5ms";
     let run = |words: &str| {
         let words = words.split_whitespace();
         udperf().args(words).current_dir(folder.path()).output().unwrap()

@@ -22,7 +22,8 @@ pub(super) enum Reaction {
 }
 
 /// Finds the longest packet that arrives from `lowest`, which does, to `highest`, by a target that
-/// answers. An ICMP error that reports an MTU saves most of the search.
+/// answers. An ICMP error that reports an MTU saves most of the search. What was silent at last is
+/// asked once more: a target that stood still for a moment is no limit of the path.
 pub(super) fn search(
     lowest: usize,
     highest: usize,
@@ -30,8 +31,18 @@ pub(super) fn search(
 ) -> PathMtu {
     // The longest that arrived, and the shortest that does not.
     let (mut arrived, mut fails, mut vanish) = (lowest, highest + 1, None);
-    let mut next = highest;
-    while arrived + 1 < fails {
+    let (mut next, mut is_confirmed) = (highest, false);
+    loop {
+        if arrived + 1 >= fails {
+            if is_confirmed || vanish != Some(true) {
+                break;
+            }
+            (is_confirmed, next) = (true, fails);
+            if ask(next) == Reaction::Arrived {
+                (arrived, fails, vanish, next) = (next, highest + 1, None, highest);
+            }
+            continue;
+        }
         match ask(next) {
             Reaction::Arrived => arrived = next,
             Reaction::TooBig(reported) => {
@@ -118,7 +129,7 @@ mod tests {
             let (mtu, asked) = found(path, 1_500, None);
             exact(&mtu);
             assert_eq!(mtu.vanish, (path < 1_500).then_some(true));
-            assert!(asked <= 12, "{path}: {asked}");
+            assert!(asked <= 13, "{path}: {asked}");
             let (mtu, asked) = found(path, 1_500, Some(path));
             exact(&mtu);
             assert_eq!(mtu.vanish, (path < 1_500).then_some(false));
@@ -127,6 +138,19 @@ mod tests {
             for reported in [1_490, 0].into_iter().filter(|mtu| *mtu == 0 || *mtu >= path) {
                 exact(&found(path, 1_500, Some(reported)).0);
             }
+        }
+    }
+
+    #[test]
+    fn a_target_that_stood_still_once_is_no_limit() {
+        for silent in 1..=3 {
+            let mut asked = 0;
+            let mtu = search(92, 1_500, &mut |_| {
+                asked += 1;
+                if asked <= silent { Reaction::Silence } else { Reaction::Arrived }
+            });
+            let expected = (Some(1_500), Some(true), None);
+            assert_eq!((mtu.bytes, mtu.is_proved, mtu.vanish), expected, "{silent}");
         }
     }
 

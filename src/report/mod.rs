@@ -23,4 +23,5 @@ pub(crate) use checks::warnings::{
     CellContext, cell_warnings, left_out, name_members, over_loopback, pairs_over_loopback,
     size_warnings, throttled,
 };
+pub(crate) use checks::xdp_checks::{XdpDevice, check_xdp};
 pub use error::RenderError;

@@ -17,14 +17,16 @@ use crate::cli::scenario::one_device;
 use crate::cli::target::{any, is_near, resolve};
 use crate::clock::Clock;
 use crate::document::{DoctorDocument, PathFacts, TargetKind};
+use crate::engine::XDP_IS_BUILT_IN;
 use crate::host::{self, Depth, PathOptions, PathRequest, probe_path};
 use crate::net::Options;
 use crate::payload::{Dns, Preset, RequestSource, Spec};
 use crate::remote::client::RemoteRunner;
 use crate::remote::protocol::Key;
 use crate::report::format::RenderOptions;
-use crate::report::{self, HostRequirements};
+use crate::report::{self, HostRequirements, XdpDevice};
 use crate::run::RunError;
+use crate::sys;
 use crate::unit::Nanos;
 
 /// The longest time of all probes of a target; arbitrary: address resolution fails after 3 s
@@ -55,11 +57,35 @@ fn of_host(args: &DoctorArgs, started_at: SystemTime) -> DoctorDocument {
     let (socket_buffer, threads) = (args.socket_buffer, usize::from(args.threads));
     let requirements = HostRequirements { socket_buffer, threads, ..HostRequirements::DEFAULT };
     let checks = report::check_host(&facts, requirements);
-    DoctorDocument {
-        head: head("doctor", &args.output, started_at, &facts),
-        checks: checks.iter().map(Into::into).collect(),
-        path: None,
+    let mut checks: Vec<_> = checks.iter().map(Into::into).collect();
+    if XDP_IS_BUILT_IN {
+        let (abilities, kernel) = (sys::xdp_abilities(), facts.kernel.as_deref());
+        checks.extend(report::check_xdp(&abilities, kernel, &xdp_devices()));
     }
+    DoctorDocument { head: head("doctor", &args.output, started_at, &facts), checks, path: None }
+}
+
+/// All devices with an address, except loopback, as the engine `xdp` sees them.
+fn xdp_devices() -> Vec<XdpDevice> {
+    let addresses = sys::device::addresses().into_iter();
+    let mut names: Vec<_> = addresses
+        .filter(|(_, address)| !address.ip().is_loopback())
+        .map(|(device, _)| device)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let device = |name: String| {
+        let facts = sys::device::facts(&name).unwrap_or_default();
+        let channels = facts.channels.unwrap_or_default();
+        let number = |kind: &str| channels.get(kind).copied().filter(|&count| count > 0);
+        let most = number("combined_max").map(|most| ("combined", most));
+        let most = most.or_else(|| number("rx_max").map(|most| ("rx", most)));
+        let in_use = ["rx", "combined"].iter().filter_map(|kind| number(kind)).sum();
+        let queues = Some(in_use).filter(|&count| count > 0).or(facts.rx_queues);
+        let support = sys::device::xdp_support(&name);
+        XdpDevice { name, queues, most, support }
+    };
+    names.into_iter().map(device).collect()
 }
 
 fn of_path(args: &DoctorArgs, target: &str, started_at: SystemTime) -> CliResult<DoctorDocument> {

@@ -9,3 +9,4 @@ pub(crate) mod topics;
 pub(crate) mod validity;
 pub(crate) mod warning_codes;
 pub(crate) mod warnings;
+pub(crate) mod xdp_checks;

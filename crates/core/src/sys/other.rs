@@ -111,11 +111,12 @@ inert! {
 pub mod device {
     use std::net::SocketAddr;
 
-    use crate::sys::Device;
+    use crate::sys::{Device, XdpSupport};
 
     inert! {
         addresses() -> Vec<(String, SocketAddr)> = Vec::new();
         facts(_: &str) -> Option<Device> = None;
+        xdp_support(_: &str) -> Option<XdpSupport> = None;
     }
 }
 

@@ -33,6 +33,15 @@ impl fmt::Display for XdpMode {
     }
 }
 
+/// What the driver of a device can do for the engine `xdp`, as the kernel reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct XdpSupport {
+    /// Whether it runs programs, which may redirect packets.
+    pub is_native: bool,
+    /// Whether it accesses the frames of AF_XDP sockets itself.
+    pub zero_copy: bool,
+}
+
 /// How the engine `xdp` of one side used its device, as the kernel granted it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -18,7 +18,7 @@ const CPUS: usize = 1_024;
 
 /// The next hop of a sender. A thread of its own asks for the address; it ends with this value.
 #[derive(Debug)]
-pub(super) struct NextHop {
+pub(super) struct NextHopWatch {
     shared: Arc<Shared>,
     /// The address in the frames.
     used: u64,
@@ -40,7 +40,7 @@ struct Route {
     device: Option<String>,
 }
 
-impl NextHop {
+impl NextHopWatch {
     /// Watches the next hop of a path from the calling thread's network namespace. Without a thread
     /// for it, the address stays as it is.
     // cold: set-up
@@ -80,7 +80,7 @@ impl NextHop {
     }
 }
 
-impl Drop for NextHop {
+impl Drop for NextHopWatch {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
         self.thread.iter().for_each(Thread::unpark);

@@ -190,7 +190,8 @@ struct DeviceFilter {
     ports: Mutex<Vec<SocketAddr>>,
 }
 
-/// The addresses, ports and queues of one receiver in the receive program of its device, until it is dropped.
+/// The addresses, ports and queues of one receiver in the receive program of its device, until it
+/// is dropped.
 #[derive(Debug)]
 pub(super) struct PortFilter {
     of: Arc<DeviceFilter>,

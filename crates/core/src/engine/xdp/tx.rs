@@ -8,7 +8,7 @@ use mio::net::UdpSocket;
 
 use super::super::{Push, Tx, XdpOptions, len_at, lens, place};
 use super::frame::{HEADROOM, Hop, Template, fold, packet_len, sum};
-use super::next_hop::NextHop;
+use super::next_hop::NextHopWatch;
 use super::queues::{Halves, take_tx};
 use crate::net::Datagram;
 use crate::sys::{self, SendError, XdpGranted, XskTx, send_error_of};
@@ -46,7 +46,7 @@ pub struct XdpTx {
     /// [`sum`] of a payload from [`LAG_END`] on, by its length; empty if it may change.
     sums: Vec<u16>,
     pushes: u32,
-    next_hop: NextHop,
+    next_hop: NextHopWatch,
     /// Keeps the other half of the queue open.
     _halves: Arc<Halves>,
 }
@@ -100,7 +100,7 @@ impl XdpTx {
             busy: [false].repeat(slots),
             sums: Vec::with_capacity(0),
             pushes: 0,
-            next_hop: NextHop::watch(&path, to, from, options.device.as_deref()),
+            next_hop: NextHopWatch::watch(&path, to, from, options.device.as_deref()),
             _halves: halves,
         };
         tx.lens = lens(size, tx.batch);

@@ -2,6 +2,7 @@
 //! its link to a device. All of them end with the process.
 #![allow(unsafe_code)]
 
+mod code;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -42,9 +43,7 @@ const LICENCE: &CStr = c"MIT OR Apache-2.0";
 /// `include/uapi/linux/capability.h`. Before Linux 5.8, CAP_SYS_ADMIN had what CAP_BPF has.
 const CAPABILITY_BITS: [&[u32]; XDP_CAPABILITIES.len()] = [&[13], &[12], &[39, 21], &[14]];
 
-/// Words of an address that all IPv4-mapped ones have in common (RFC 4291 section 2.5.5.2), and all
-/// words of one.
-const V4_PREFIX: u16 = 3;
+/// Words of an IPv6 address (RFC 4291 section 2).
 const WHOLE_ADDRESS: u16 = 4;
 
 /// An entry of the map of ports: the fields of [`PortRule::Tagged`], and the destination.
@@ -76,7 +75,7 @@ impl PortValue {
             }
         };
         let (words, address) = match to.to_canonical() {
-            IpAddr::V4(ip) if ip.is_unspecified() => (V4_PREFIX, ip.to_ipv6_mapped()),
+            IpAddr::V4(ip) if ip.is_unspecified() => (program::V4_PREFIX, ip.to_ipv6_mapped()),
             IpAddr::V4(ip) => (WHOLE_ADDRESS, ip.to_ipv6_mapped()),
             IpAddr::V6(ip) if ip.is_unspecified() => (0, ip),
             IpAddr::V6(ip) => (WHOLE_ADDRESS, ip),

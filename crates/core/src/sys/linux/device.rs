@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use super::device_index;
 use super::ethtool::{self, hardware_address};
 use super::qdisc::root_qdisc;
+use super::rtnetlink::{attribute, get_generic, push_attribute, u16_at};
 use crate::sys::host::{number, raw};
-use crate::sys::{Device, Irq};
+use crate::sys::{Device, Irq, XdpSupport};
 
 pub use super::network::addresses;
 
@@ -39,6 +40,37 @@ pub fn facts(device: &str) -> Option<Device> {
         rings: ethtool::rings(device),
         coalescing: ethtool::coalescing(device),
         channels: ethtool::channels(device),
+    })
+}
+
+// Numbers of `include/uapi/linux/genetlink.h` and `netdev.h`, and the name of the family.
+const CONTROL: u16 = 0x10; // GENL_ID_CTRL
+const GET_FAMILY: u8 = 3; // CTRL_CMD_GETFAMILY
+const FAMILY_ID: u16 = 1; // CTRL_ATTR_FAMILY_ID
+const FAMILY_NAME: u16 = 2; // CTRL_ATTR_FAMILY_NAME
+const NETDEV: &[u8] = b"netdev\0"; // NETDEV_FAMILY_NAME
+const GET_DEVICE: u8 = 1; // NETDEV_CMD_DEV_GET
+const INDEX: u16 = 1; // NETDEV_A_DEV_IFINDEX
+const FEATURES: u16 = 3; // NETDEV_A_DEV_XDP_FEATURES
+const RUNS_AND_REDIRECTS: u64 = 0b11; // NETDEV_XDP_ACT_BASIC, NETDEV_XDP_ACT_REDIRECT
+const ZERO_COPY: u64 = 0b1000; // NETDEV_XDP_ACT_XSK_ZEROCOPY
+
+/// What the driver of a device can do for the engine `xdp`; `None` if the kernel does not report
+/// it: before Linux 6.3.
+pub fn xdp_support(device: &str) -> Option<XdpSupport> {
+    let attributes = |kind, value: &[u8]| {
+        let mut attributes = Vec::new();
+        push_attribute(&mut attributes, kind, value);
+        attributes
+    };
+    let family = get_generic(CONTROL, GET_FAMILY, &attributes(FAMILY_NAME, NETDEV))?;
+    let family = u16_at(attribute(&family, FAMILY_ID)?, 0)?;
+    let index = device_index(device).ok()?.to_ne_bytes();
+    let found = get_generic(family, GET_DEVICE, &attributes(INDEX, &index))?;
+    let features = u64::from_ne_bytes(*attribute(&found, FEATURES)?.first_chunk()?);
+    Some(XdpSupport {
+        is_native: features & RUNS_AND_REDIRECTS == RUNS_AND_REDIRECTS,
+        zero_copy: features & ZERO_COPY != 0,
     })
 }
 

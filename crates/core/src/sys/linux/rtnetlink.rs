@@ -1,4 +1,5 @@
-//! Requests to the kernel by rtnetlink(7): dumps, and requests with one answer.
+//! Requests to the kernel by rtnetlink(7): dumps, and requests with one answer. The latter also by
+//! generic netlink (`Documentation/networking/generic_netlink.rst`).
 
 use std::io::{Read, Write};
 
@@ -8,6 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 const ALIGN: usize = 4; // NLMSG_ALIGNTO, NLA_ALIGNTO: alignment of messages and attributes
 const HEADER_LEN: usize = 16; // struct nlmsghdr
 const ATTRIBUTE_LEN: usize = 4; // struct nlattr
+const GENERIC_HEADER_LEN: usize = 4; // struct genlmsghdr of `include/uapi/linux/genetlink.h`
 const TYPE_MASK: u16 = 0x3FFF; // NLA_TYPE_MASK: the bits of an attribute's type without flags
 
 /// The type of an answer is that of its request less 2: `RTM_NEWLINK` is 16, `RTM_GETLINK` is 18;
@@ -48,6 +50,18 @@ pub(super) fn get(request: u16, message: &[u8]) -> Option<Vec<u8>> {
     answer(request, kind, body).map(<[u8]>::to_vec)
 }
 
+/// The attributes of the single answer to a command of a family of generic netlink; `None` if it is
+/// an error.
+pub(super) fn get_generic(family: u16, command: u8, attributes: &[u8]) -> Option<Vec<u8>> {
+    // struct genlmsghdr: command, version, two bytes of padding.
+    let message = [&[command, 1, 0, 0], attributes].concat();
+    let mut buffer = vec![0; BUFFER_LEN];
+    let len = send_by(libc::NETLINK_GENERIC, family, 0, &message)?.read(&mut buffer).ok()?;
+    let (kind, body) = Messages(buffer.get(..len)?).next()??;
+    let attributes = body.get(GENERIC_HEADER_LEN..)?;
+    (kind == family).then(|| attributes.to_vec())
+}
+
 /// Whether the kernel accepts a request that changes something.
 pub(super) fn change(request: u16, flags: i32, message: &[u8]) -> bool {
     let acknowledged = || {
@@ -67,8 +81,12 @@ fn answer(request: u16, kind: u16, body: &[u8]) -> Option<&[u8]> {
 }
 
 fn send(request: u16, flags: i32, message: &[u8]) -> Option<Socket> {
-    let route = Protocol::from(libc::NETLINK_ROUTE);
-    let mut socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(route)).ok()?;
+    send_by(libc::NETLINK_ROUTE, request, flags, message)
+}
+
+fn send_by(protocol: i32, request: u16, flags: i32, message: &[u8]) -> Option<Socket> {
+    let protocol = Some(Protocol::from(protocol));
+    let mut socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, protocol).ok()?;
     let flags = u16::try_from(libc::NLM_F_REQUEST | flags).ok()?;
     let mut bytes = u32::try_from(HEADER_LEN + message.len()).ok()?.to_ne_bytes().to_vec();
     bytes.extend(request.to_ne_bytes().into_iter().chain(flags.to_ne_bytes()));

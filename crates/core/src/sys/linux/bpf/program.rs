@@ -7,6 +7,8 @@
 
 use std::os::fd::RawFd;
 
+use super::code;
+
 /// Offsets in `struct xdp_md` of `include/uapi/linux/bpf.h`: where the packet begins and ends, and
 /// the number of its receive queue.
 const DATA: i16 = 0;
@@ -23,6 +25,9 @@ const LOWEST: i16 = 4;
 const HIGHEST: i16 = 6;
 const WORDS: i16 = 8;
 const ADDRESS: i16 = 12;
+
+/// Words of an address that all IPv4-mapped ones have in common (RFC 4291 section 2.5.5.2).
+pub(super) const V4_PREFIX: u16 = 3;
 
 /// Lengths of headers: Ethernet and a VLAN tag (IEEE 802.3, 802.1Q), IPv4 without options
 /// (RFC 791), IPv6 (RFC 8200), UDP (RFC 768).
@@ -68,8 +73,7 @@ const PAYLOAD: i16 = 8;
 /// Bytes of the payload that the mask applies to.
 const TAG_LEN: i32 = 2;
 
-/// Offsets from the frame pointer: the key for the map of ports, and the four words of the
-/// destination, as an IPv6 address.
+/// Offsets from the frame pointer: the key for the map of ports, and the destination as IPv6.
 const KEY: i16 = -4;
 const DESTINATION: i16 = -20;
 
@@ -179,8 +183,8 @@ pub(super) struct Encoded {
 /// The program with these maps: what to do by port, and sockets by queue. `None` if a label is
 /// missing or too far.
 pub(super) fn program(ports: RawFd, sockets: RawFd) -> Option<Vec<Encoded>> {
-    let (udp, redirect) = (udp(ports), redirect(sockets));
-    assemble(&[ETHERNET, IP, &udp, BY_ADDRESS, BY_PAYLOAD, &redirect, &[Exit]].concat())
+    let (udp, by_address, redirect) = (udp(ports), by_address(), redirect(sockets));
+    assemble(&[ETHERNET, IP, &udp, &by_address, BY_PAYLOAD, &redirect, &[Exit]].concat())
 }
 
 /// Afterwards: R3 is the end of the packet, R4 its network header, R5 its EtherType; R6 is the
@@ -266,28 +270,25 @@ fn udp(ports: RawFd) -> [Step; 13] {
     ]
 }
 
-/// Passes datagrams to other addresses: the first words of the destination have to be those of the
-/// entry. Afterwards, R5 is its `highest`.
-const BY_ADDRESS: &[Step] = &[
-    Load(Half, R5, R0, HIGHEST),
-    If(R5, Equal, Number(0), Label::Pass),
-    Load(Half, R4, R0, WORDS),
-    If(R4, Equal, Number(0), Label::Payload),
-    Load(Word, R1, R10, DESTINATION),
-    Load(Word, R2, R0, ADDRESS),
-    If(R1, NotEqual, Value(R2), Label::Pass),
-    Load(Word, R1, R10, DESTINATION + 4),
-    Load(Word, R2, R0, ADDRESS + 4),
-    If(R1, NotEqual, Value(R2), Label::Pass),
-    Load(Word, R1, R10, DESTINATION + 8),
-    Load(Word, R2, R0, ADDRESS + 8),
-    If(R1, NotEqual, Value(R2), Label::Pass),
-    If(R4, Equal, Number(super::V4_PREFIX as i32), Label::Payload),
-    Load(Word, R1, R10, DESTINATION + 12),
-    Load(Word, R2, R0, ADDRESS + 12),
-    If(R1, NotEqual, Value(R2), Label::Pass),
-    At(Label::Payload),
-];
+/// Passes datagrams to other addresses than that of the entry. Afterwards, R5 is its `highest`.
+fn by_address() -> Vec<Step> {
+    let word = |at: i16| {
+        [
+            Load(Word, R1, R10, DESTINATION + 4 * at),
+            Load(Word, R2, R0, ADDRESS + 4 * at),
+            If(R1, NotEqual, Value(R2), Label::Pass),
+        ]
+    };
+    let begin = [
+        Load(Half, R5, R0, HIGHEST),
+        If(R5, Equal, Number(0), Label::Pass),
+        Load(Half, R4, R0, WORDS),
+        If(R4, Equal, Number(0), Label::Payload),
+    ];
+    let is_v4 = If(R4, Equal, Number(V4_PREFIX as i32), Label::Payload);
+    let end = [At(Label::Payload)];
+    [&begin[..], &word(0), &word(1), &word(2), &[is_v4], &word(3), &end].concat()
+}
 
 /// Decides by the length of the payload and its first two bytes.
 const BY_PAYLOAD: &[Step] = &[
@@ -325,21 +326,6 @@ fn redirect(sockets: RawFd) -> [Step; 8] {
         At(Label::Pass),
         Change(R0, Move, Number(PASS)),
     ]
-}
-
-/// Instruction classes, modes and operations of the same document.
-mod code {
-    pub(super) const LOAD: u8 = 0x61; // BPF_LDX | BPF_MEM
-    pub(super) const LOAD_WIDE: u8 = 0x18; // BPF_LD | BPF_DW | BPF_IMM
-    pub(super) const STORE: u8 = 0x63; // BPF_STX | BPF_MEM
-    pub(super) const ARITHMETIC: u8 = 0x07; // BPF_ALU64
-    pub(super) const FROM_NETWORK: u8 = 0xDC; // BPF_ALU | BPF_END | BPF_TO_BE
-    pub(super) const JUMP: u8 = 0x05; // BPF_JMP | BPF_JA
-    pub(super) const CALL: u8 = 0x85; // BPF_JMP | BPF_CALL
-    pub(super) const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
-    pub(super) const WITH_REGISTER: u8 = 0x08; // BPF_X
-    /// `BPF_PSEUDO_MAP_FD`: the constant is the file descriptor of a map.
-    pub(super) const MAP: u8 = 1;
 }
 
 /// The registers of an instruction: destination and source in four bits each.

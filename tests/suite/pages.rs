@@ -49,12 +49,29 @@ for (const frame of document.querySelectorAll('iframe')) {
     if (Math.max(ink, paper) / Math.min(ink, paper) < 4.5) faint.add(one.tagName);
   }
   for (const tag of faint) fault('has faint text in ' + tag);
+  for (const one of page.querySelectorAll('p, li, dd, td, code')) {
+    const isApart = child => child.nodeType == 3 && /--[a-z]/.test(child.data);
+    if ([...one.childNodes].some(isApart)) fault('may break a flag of ' + one.textContent);
+  }
+  for (const one of page.querySelectorAll('.flag'))
+    if (one.getClientRects().length > 1) fault('breaks ' + one.textContent);
+  // Texts that wrap leave no reason to scroll sideways.
+  for (const one of page.querySelectorAll('.reasons .wide, .checks .wide'))
+    if (frame.width >= 800 && one.scrollWidth > one.clientWidth) fault('has a wide table of texts');
   for (const svg of svgs) {
     const edge = svg.getBoundingClientRect();
     // What is folded has no size.
     if (!edge.width) continue;
     const labels = [...svg.querySelectorAll('text')].map(one => [one, one.getBoundingClientRect()]);
     labels.forEach(([text, box], at) => {
+      // What follows is drawn on it.
+      const isOn = dot => dot.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_PRECEDING;
+      for (const dot of [...svg.querySelectorAll('circle')].filter(isOn)) {
+        const its = dot.getBoundingClientRect();
+        if (Math.min(box.right, its.right) - Math.max(box.left, its.left) > 1 &&
+          Math.min(box.bottom, its.bottom) - Math.max(box.top, its.top) > box.height / 3)
+          fault('has a dot on ' + text.textContent + ' of ' + svg.ariaLabel);
+      }
       if (box.left < edge.left - 1 || box.right > edge.right + 1 || box.bottom > edge.bottom + 1)
         fault('has cut off the label ' + text.textContent + ' of ' + svg.ariaLabel);
       for (const [other, its] of labels.slice(0, at)) {
@@ -172,6 +189,7 @@ fn write_pages(folder: &Path) {
     page(folder, "run", &format!("run {}", file("steps.toml")));
     page(folder, "doctor", "doctor --color never");
     page(folder, "path", &format!("doctor 127.0.0.1:{port}"));
+    page(folder, "selftest", "selftest --quick");
     server_page(folder, "echo", &echo.end());
 }
 
@@ -248,7 +266,7 @@ fn a_browser_shows_the_page_of_each_kind() {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
     let names = entries.map(|name| name.into_string().unwrap());
     let names: Vec<_> = names.filter(|name| name.ends_with(".html")).collect();
-    assert_eq!(names.len(), 16, "{names:?}");
+    assert_eq!(names.len(), 17, "{names:?}");
     let Some((found, console)) = load(path, &names) else { return };
     assert_eq!(found, format!("{} frames", (2 * WIDTHS.len() + 1) * names.len()));
     assert!(console.is_empty(), "{console:?}");
@@ -260,7 +278,7 @@ fn the_browser_finds_what_is_wrong_with_a_page() {
     let bad = "<body style='background:#fff'><h1 style='width:1500px'>a</h1>\
                <b style='color:#eee'>d</b><svg viewBox='0 0 9 9'>\
                <text x='99'>b</text><text x='3' y='5'>c</text><text x='3' y='5'>e</text></svg>\
-               <script>missing()</script>";
+               <p>--rate</p><script>missing()</script>";
     fs::write(folder.path().join("bad.html"), bad).unwrap();
     fs::write(folder.path().join("empty.html"), "<p>c").unwrap();
     let names = ["bad.html", "empty.html"].map(str::to_owned);
@@ -271,6 +289,7 @@ fn the_browser_finds_what_is_wrong_with_a_page() {
         ("bad.html 400 dark: has cut off the label b", 1),
         ("has e on c", frames),
         ("has faint text in B", frames),
+        ("may break a flag of --rate", frames),
         ("empty.html 800 light: has no heading\nempty.html 800 light: has no chart", 1),
     ] {
         assert_eq!(found.matches(fault).count(), count, "{fault}: {found}");

@@ -190,7 +190,7 @@ fn no_part_of_a_secret_is_in_an_error() {
         folder.write(&step(flags));
         let setting = format!("pw={value}");
         let output = folder.run(&["run", "f.toml", "--dry-run", "--set", &setting]);
-        (output.status.code(), text(&output))
+        (output.status.code(), text(&output) + &stderr(&output))
     };
     for value in ["x plugh", "'plugh", "x --plugh"] {
         let (code, text) = run("--secret ${pw}", value);

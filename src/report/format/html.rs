@@ -17,6 +17,7 @@ mod verdict;
 pub(crate) use chart::{Chart, ChartRow, Frame, HeatCell, PANEL, Tone, Value};
 pub(super) use doctor::doctor;
 pub(crate) use element::element;
+use element::prose;
 pub(crate) use rates::{RateLimit, RatePoint, latency_by_rate, rate_by_trial};
 pub(super) use search::search;
 pub(crate) use search::search_page;
@@ -98,7 +99,7 @@ pub(crate) fn table(
     for row in rows {
         out += "<tr>";
         for (text, (_, is_left)) in row.iter().zip(titles) {
-            out += &format!("<td{}>{}</td>", class(*is_left), escape(text));
+            out += &format!("<td{}>{}</td>", class(*is_left), prose(text));
         }
         out += "</tr>\n";
     }
@@ -137,7 +138,7 @@ pub(crate) fn warnings(warnings: &[(String, String)]) -> String {
             true => String::new(),
             false => format!(" <span class=\"quiet\">[{}]</span>", escape(cells)),
         };
-        format!("<li>{}{cells}</li>\n", escape(text))
+        format!("<li>{}{cells}</li>\n", prose(text))
     };
     let items: String = warnings.iter().map(item).collect();
     element("h2 class=\"doubt\"", "Warnings") + &format!("<ul>\n{items}</ul>\n")

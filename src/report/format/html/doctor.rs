@@ -1,6 +1,6 @@
 //! The page of `doctor`.
 
-use super::{draw_grid, element, page, run};
+use super::{Grid, draw_grid, element, page, run};
 use crate::document::DoctorDocument;
 use crate::report::format::text::doctor_outline;
 
@@ -13,9 +13,19 @@ pub(in crate::report::format) fn doctor(document: &DoctorDocument) -> String {
     };
     let mut body = element("h1", &outline.title) + &element(tag, &outline.verdict);
     for grid in outline.grids.iter().filter(|grid| !grid.rows.is_empty()) {
-        body += &format!("<section class=\"reasons\">\n{}</section>\n", draw_grid(grid));
+        let grid = draw_grid(&without_empty_columns(grid));
+        body += &format!("<section class=\"reasons\">\n{grid}</section>\n");
     }
     let head = &document.head;
     body += &run((&head.started_at, &head.host, &head.tool), &[], &head.command);
     page(&outline.title, &body)
+}
+
+/// The same without columns that only have a title.
+pub(super) fn without_empty_columns(grid: &Grid) -> Grid {
+    let is_used = |at: &usize| grid.rows.iter().any(|row| !row[*at].is_empty());
+    let used: Vec<_> = (0..grid.columns.len()).filter(is_used).collect();
+    let row = |row: &Vec<String>| used.iter().map(|at| row[*at].clone()).collect();
+    let columns = used.iter().map(|at| grid.columns[*at].clone()).collect();
+    Grid { columns, rows: grid.rows.iter().map(row).collect() }
 }

@@ -61,7 +61,7 @@ pub(crate) fn latency_by_rate(
         .y_ticks(decades.chain(infinite));
     if let Some(limit) = limit {
         let (from, to) = (place(limit.pps.0), place(limit.pps.1));
-        chart = chart.band((from, to), &limit.label).limit(from, &limit.label);
+        chart = chart.band((from, to), &limit.label);
     }
     let mut ends = Vec::new();
     for (class, name, of) in [
@@ -90,6 +90,10 @@ pub(crate) fn latency_by_rate(
         let mut of_line = points.iter().rev().filter(|point| point.on_line);
         let end = of_line.find_map(|point| Some((place(point.pps), value(point)?)));
         ends.extend(end.map(|end| (end, name)));
+    }
+    if let Some(limit) = limit {
+        // Its label is on the dots.
+        chart = chart.limit(place(limit.pps.0), &limit.label);
     }
     Some(chart.marks(ends.into_iter().rev()))
 }

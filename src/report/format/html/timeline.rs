@@ -8,7 +8,7 @@ use super::detail::{Detail, UNFOLDED};
 use super::{Chart, Frame, HeatCell, PANEL, Tone, Value};
 use crate::document::{Cell, Interval, Report};
 use crate::report::format::text::measured;
-use crate::report::format::text::style::percent;
+use crate::report::format::text::style::{counted, percent};
 use crate::unit::{RateUnit, show_nanos, sum_counts};
 
 /// The height of a panel with a heat map. Arbitrary: three decades of latency can be told apart.
@@ -182,7 +182,7 @@ pub(super) fn chart(title: String, intervals: &[Interval], panels: &[Panel]) -> 
 
 fn chart_in(detail: Detail, title: String, intervals: &[Interval], panels: &[Panel]) -> Chart {
     let (width, group) = (intervals.first().map_or(0, length_ns), detail.group(intervals.len()));
-    let mut caption = format!("{} intervals of {}", intervals.len(), duration(width));
+    let mut caption = counted(intervals.len() as u64, "interval") + " of " + &duration(width);
     if group > 1 {
         caption += &format!("; the lowest and the highest of each {group}");
     }

@@ -106,6 +106,7 @@ pub(in crate::report) struct Grid {
     pub(in crate::report) rows: Vec<Vec<String>>,
 }
 
+#[derive(Clone)]
 pub(in crate::report) struct Title {
     pub(in crate::report) text: String,
     /// The group of columns, such as `flat out`; empty if it has no title.

@@ -1,9 +1,11 @@
 //! Compares requests and replies with bare loops without ids, times or accounting, in interleaved
 //! pairs. Measures the median round trip of one request at a time, and replies per second with a
 //! window of requests: of udperf with a bare echo server, of a bare client with the echo server of
-//! udperf, and the round trip of both. The server spins on the other core.
+//! udperf, and the round trip of both, also against client and server of sockperf if it is
+//! installed. The server spins on the other core.
 //!
 //! `cargo bench --bench exchange -- --pairs 10 --time 1 64`
+//! `cargo bench --bench exchange -- --pairs 30 --time 1 --only 'ping and echo' 64`
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
@@ -16,7 +18,7 @@ use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use common::{OURS_AND_BARE, Runs, flat_out, measure, received_pps};
+use common::{OURS_AND_BARE, Runs, flat_out, measure, received_pps, sockperf};
 use udperf::echo::{EchoEvent, EchoOptions, echo};
 use udperf::measure::{CellResult, LatencyHistograms};
 use udperf::net::{Options, pin_to};
@@ -235,6 +237,13 @@ fn rows(args: &Args, size: u16) -> Result<Vec<String>, String> {
     }
     let ours = || our_round_trip(Server::Ours(EchoKind::Offload), size, time, "batch");
     compare("ping and echo, ns", true, 0.97, &ours)?;
+    let title = format!("ping and echo/sockperf, ns {size} B");
+    if title.contains(&args.only) && sockperf::is_installed() {
+        let (sides, peer) = (["udperf", "sockperf"], || sockperf::round_trip(size, time));
+        rows.push(args.runs.compare(&title, sides, true, Some(1.0), ours, peer)?);
+    } else if title.contains(&args.only) {
+        println!("SKIPPED: {title} of sockperf: it is not installed; apt-get install sockperf");
+    }
     Ok(rows)
 }
 

@@ -9,6 +9,7 @@ pub mod bare_mmsg;
 pub mod bare_plain;
 #[cfg(target_os = "linux")]
 pub mod bare_uring;
+pub mod sockperf;
 
 use std::io;
 use std::net::UdpSocket;

@@ -95,14 +95,34 @@ pub struct Header {
 /// exclude.
 #[inline]
 pub fn encode(header: Header, payload: &mut [u8]) {
+    let [low, high] = halves(header);
+    payload[..8].copy_from_slice(&low.to_le_bytes());
+    payload[8..HEADER_LEN].copy_from_slice(&high.to_le_bytes());
+}
+
+/// Writes the headers of consecutive datagrams of a flow that leave when they are due, all at the
+/// same moment, with a lag of 0. As [`encode`] and [`encode_lag`] of each, with one addition.
+#[inline]
+pub fn encode_row<'a>(first: Header, payloads: impl Iterator<Item = &'a mut [u8]>) {
+    let [low, mut high] = halves(first);
+    for payload in payloads {
+        payload[..8].copy_from_slice(&low.to_le_bytes());
+        payload[8..HEADER_LEN].copy_from_slice(&high.to_le_bytes());
+        if let Some(lag) = payload.get_mut(HEADER_LEN..LAG_END) {
+            lag.fill(0);
+        }
+        high = high.wrapping_add((NEXT >> 64) as u64);
+    }
+}
+
+/// The header as two little-endian numbers.
+#[inline]
+fn halves(header: Header) -> [u64; 2] {
     let Header { tag, flow, sequence, intended_ns } = header;
     debug_assert!(sequence <= MAX_SEQUENCE && intended_ns <= MAX_TIME);
     let coded = sequence.wrapping_add(offset(flow, intended_ns)).wrapping_mul(ENCODE);
     let steered = u64::from(tag.swap_bytes()) | u64::from(flow.swap_bytes()) << 16;
-    let low = steered | intended_ns << 32;
-    let high = intended_ns >> 32 | coded << 16;
-    payload[..8].copy_from_slice(&low.to_le_bytes());
-    payload[8..HEADER_LEN].copy_from_slice(&high.to_le_bytes());
+    [steered | intended_ns << 32, intended_ns >> 32 | coded << 16]
 }
 
 /// Reads the header of a datagram with our `tag`; `None` for others, or if the check fails.
@@ -219,6 +239,20 @@ mod tests {
         assert_eq!(&payload[..4], [0xBE, 0xEF, 2, 1]);
         assert!(has_tag(&payload, 0xBEEF) && !has_tag(&payload, 0xBEEE));
         assert_eq!(ENCODE.wrapping_mul(DECODE) & FIELD, 1);
+    }
+
+    #[test]
+    fn a_row_is_as_single_headers() {
+        for (len, first) in [(16, 0), (17, 1 << 40), (18, MAX_SEQUENCE - 4), (64, 1_000_003)] {
+            let header = Header { tag: 0xBEEF, flow: 513, sequence: first, intended_ns: MAX_TIME };
+            let [mut row, mut single] = [(); 2].map(|()| vec![0xAA; 5 * len]);
+            encode_row(header, row.chunks_exact_mut(len));
+            for (sequence, payload) in (first..).zip(single.chunks_exact_mut(len)) {
+                encode(Header { sequence, ..header }, payload);
+                encode_lag(0, payload);
+            }
+            assert_eq!(row, single);
+        }
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::io;
 
 use crate::sys::{Handle, RecvBatch};
 
-/// How many datagrams in a row make a queue deep. Measured over loopback with bursts of 1 to 16 that
-/// are received and returned until the queue is empty, medians of 3,000 interleaved bursts: calls for
-/// many are as fast as single ones from 3 on if they need control messages (`UDP_GRO`), and
-/// from 6 on if not. For one datagram they take 0.3 to 0.7 µs more. At 4, calls for many are 4 %
-/// faster with control messages and 4 % slower without, and both defaults are used.
+/// How many datagrams in a row make a queue deep. Measured over loopback, bursts of 1 to 16 that
+/// are received and returned until the queue is empty, medians of 3,000 interleaved bursts: calls
+/// for many are as fast as single ones from 3 on with control messages (`UDP_GRO`), and from 6 on
+/// without. For one datagram they take 0.3 to 0.7 µs more. At 4 they are 4 % faster with control
+/// messages and 4 % slower without, and default engines are of both kinds.
 const DEEP: usize = 4;
 
 /// How deep a socket's queue is, judged by what the latest receive calls found.

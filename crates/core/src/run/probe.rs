@@ -154,8 +154,9 @@ impl ReceiveProbe {
         self.tally.batch_max = self.tally.batch_max.max(pull.datagrams as u64);
     }
 
-    /// Classifies one datagram; [`Self::pull_ends`] must follow the last one of a pull.
-    #[inline]
+    /// Classifies one datagram; [`Self::pull_ends`] must follow the last one of a pull. Always
+    /// inline: of a super-packet, most only continue the row.
+    #[inline(always)]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         let row = &mut self.row;
         if wire::word(payload) == Some(row.next)
@@ -170,7 +171,7 @@ impl ReceiveProbe {
     }
 
     /// Classifies a datagram that does not continue the row.
-    #[inline]
+    #[inline(never)]
     fn datagram_beside_the_row(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         self.pull_ends();
         let Some(header) = decode_own(payload, self.tag) else {

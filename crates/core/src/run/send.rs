@@ -3,11 +3,11 @@
 use super::send_job::SendJob;
 use crate::engine::{Tx, explained, place, socket_of};
 use crate::net::{Waited, Waiter};
-use crate::pace::Due;
+use crate::pace::{Due, Pace};
 use crate::run::phase::PhaseState;
 use crate::sys::SendError;
-use crate::unit::Nanos;
-use crate::wire::{Header, encode, encode_lag};
+use crate::unit::{Nanos, PayloadSize};
+use crate::wire::{Header, encode, encode_lag, encode_row};
 
 /// Writes batches and chooses their flows.
 pub trait Stamp {
@@ -134,11 +134,18 @@ impl Stamp for Headers {
         let flow = job.first_flow + flow as u16;
         let stride = tx.stride();
         let slots = tx.lease(count);
-        for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
-            let intended = job.pace.intended(i, now);
-            let (sequence, intended_ns) = (first + i as u64, intended.0);
-            encode(Header { tag, flow, sequence, intended_ns }, slot);
-            encode_lag(now.since(intended).0, &mut slot[..job.size.at(sequence)]);
+        // Flat out, all are due now; only in a mix has each its own length.
+        if let (Pace::FlatOut { .. }, PayloadSize::Fixed(len)) = (&job.pace, job.size) {
+            let header = Header { tag, flow, sequence: first, intended_ns: now.0 };
+            let payloads = slots.chunks_exact_mut(stride).map(|slot| &mut slot[..len.into()]);
+            encode_row(header, payloads);
+        } else {
+            for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
+                let intended = job.pace.intended(i, now);
+                let (sequence, intended_ns) = (first + i as u64, intended.0);
+                encode(Header { tag, flow, sequence, intended_ns }, slot);
+                encode_lag(now.since(intended).0, &mut slot[..job.size.at(sequence)]);
+            }
         }
         let leased = slots.len() / stride;
         if job.lead > Nanos::ZERO {

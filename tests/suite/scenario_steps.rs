@@ -195,11 +195,11 @@ fn no_part_of_a_secret_is_in_an_error() {
     for value in ["x plugh", "'plugh", "x --plugh"] {
         let (code, text) = run("--secret ${pw}", value);
         assert_eq!(code, Some(2), "{text}");
-        assert!(text.contains("is not one word beside a secret"), "{text}");
+        assert!(text.contains("must be one word"), "{text}");
         assert!(!text.contains("plugh"), "{text}");
     }
     let (_, text) = run("--secret '${pw}'", "x plugh");
-    assert!(!text.contains("not one word") && !text.contains("plugh"), "{text}");
+    assert!(!text.contains("must be one word") && !text.contains("plugh"), "{text}");
 }
 
 #[test]

@@ -100,8 +100,9 @@ pub fn encode(header: Header, payload: &mut [u8]) {
     payload[8..HEADER_LEN].copy_from_slice(&high.to_le_bytes());
 }
 
-/// Writes the headers of consecutive datagrams of a flow that leave when they are due, all at the
-/// same moment, with a lag of 0. As [`encode`] and [`encode_lag`] of each, with one addition.
+/// Writes the headers of consecutive datagrams of a flow that are all due, and leave, at the same
+/// time, with a lag of 0. The bytes are those of [`encode`] and [`encode_lag`] for each; a header
+/// costs one addition.
 #[inline]
 pub fn encode_row<'a>(first: Header, payloads: impl Iterator<Item = &'a mut [u8]>) {
     let [low, mut high] = halves(first);

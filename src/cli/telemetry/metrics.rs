@@ -76,7 +76,7 @@ impl MetricsEndpoint {
         self.published.publish(totals);
     }
 
-    /// A cell runs; scrapers read what it has counted so far.
+    /// A cell runs. Scrapers get what it has counted so far.
     pub(super) fn runs(&self, facts: IntervalFacts, live: LiveCell<'_>) {
         self.published.runs(facts, live);
     }

@@ -1,7 +1,8 @@
 //! What is reported while a run goes on: events, and metrics.
 //!
-//! The coordinating thread hands over what it knows a few times a second. Threads of their own
-//! write, and read counters and answer when a scraper asks, so that a slow reader delays nothing.
+//! The coordinating thread hands over what it knows a few times a second. Other threads write
+//! events, and read the counters of the running cell when a scraper asks, so that a slow reader
+//! does not delay the run.
 
 mod clients;
 mod events;

@@ -1,4 +1,4 @@
-//! Totals of a run with those of its running cell, which are read when a scraper asks.
+//! Totals of a run and of its running cell. The thread that answers a scraper reads the latter.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,12 @@ use crate::unit::Nanos;
 /// The running cell is read no more often, however many scrapers there are. Arbitrary: scrapers
 /// come once a second at most.
 const REFRESH: Duration = Duration::from_millis(250);
-/// Intervals that ended longer ago are read once only; later datagrams of them count when the cell
-/// has ended. Arbitrary: twice the default timeout of requests.
+/// Intervals that ended longer ago are read only once. Datagrams of them that arrive later count
+/// when the cell has ended. Arbitrary: twice the default timeout of requests.
 const SETTLED: Nanos = Nanos::from_millis(2_000);
 
-/// The totals that scrapers get. The thread of a scraper reads the counters of the running cell:
-/// without scrapers, nobody does.
+/// The totals that scrapers get. Only the thread that answers a scraper reads the counters of the
+/// running cell.
 #[derive(Debug, Default)]
 pub(super) struct PublishedTotals {
     run: Mutex<Run>,
@@ -91,8 +91,8 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 struct CellReader {
     /// The cell that was read last, and when.
     latest: Option<(SharedLiveCell, Instant)>,
-    /// Intervals that have settled, of what this host sends, and of what it receives from another:
-    /// how many, and what both sides counted.
+    /// Intervals that are not read again, of what this host sends, and of what it receives from
+    /// another: how many, and what both sides counted.
     settled: [(usize, [IntervalCounts; 2]); 2],
 }
 

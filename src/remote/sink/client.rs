@@ -104,8 +104,8 @@ pub(super) fn client_counts(
     clients.values().chain(closing).map(Client::counts).collect()
 }
 
-/// Updates the liveness of all sessions; returns those to end, and why: their clients are
-/// unreachable, or silent while a new client of the same host waits for their queues.
+/// Updates the liveness of all sessions; returns those to end, and why: the client is unreachable,
+/// or is silent while another client of its host may wait for its queues.
 pub(super) fn find_lost(
     clients: &HashMap<u64, Client>,
     rpc: &mut RpcServer,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::run::PhaseState;
 use crate::unit::Nanos;
 
-/// How long a client must be silent before ICMP errors end its session. Clients send every 100 ms.
+/// How long a client must be silent before ICMP errors, or a new client of its host that needs its
+/// queues, end its session. Clients send every 100 ms.
 /// Arbitrary: as long as a client waits for an unreachable sink.
 const GRACE: Nanos = Nanos::from_millis(2_000);
 /// The largest clock correction in ns. Arbitrary: 200 ppm of drift, a lot, take an hour for it.

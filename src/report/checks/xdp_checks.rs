@@ -1,13 +1,13 @@
-//! Checks of what the engine `xdp` needs of this host and of its devices, a line each.
+//! Checks of `doctor` for the engine `xdp`: a line for locked memory, and one for each device.
 
 use super::host_checks::Grade::{self, Good, Note};
 use crate::document::DoctorCheck;
 use crate::sys::{XdpAbilities, XdpSupport, setcap_command};
 use crate::unit::show_bytes;
 
-/// Memory of a queue in bytes, about: `RX_FRAMES` and `TX_SLOTS` of `engine/xdp/queues.rs` in chunks
-/// of 2,048 and slots of 2,048.
-const QUEUE_BYTES: u64 = 9 << 20;
+/// Memory of a queue in bytes: `RX_FRAMES` and `TX_SLOTS` of `engine/xdp/queues.rs`, 2,048 bytes
+/// each. Payloads that need chunks of 4,096 bytes take twice as much.
+const QUEUE_BYTES: u64 = 17 << 20;
 
 /// The first version that does not count memory of BPF maps in RLIMIT_MEMLOCK (commit
 /// `bpf: Eliminate rlimit-based memory accounting`).
@@ -19,7 +19,7 @@ pub(crate) struct XdpDevice {
     pub(crate) name: String,
     /// Its queues in use.
     pub(crate) queues: Option<u64>,
-    /// The most that it can have, and the kind of them for ethtool.
+    /// The most that it can have, and their kind as in ethtool(8).
     pub(crate) most: Option<(&'static str, u64)>,
     /// What its driver can do; `None`: the kernel does not report it.
     pub(crate) support: Option<XdpSupport>,

@@ -294,7 +294,7 @@ pub struct Side {
     pub cores: Vec<u64>,
     /// Socket buffer.
     pub socket_buffer: SocketBuffer,
-    /// What the engine `xdp` got of its device; `null` with other engines, on a side whose workers
+    /// What the kernel granted the engine `xdp`; `null` with other engines, on a side whose workers
     /// sent no result, and in older documents. `scenario.xdp` has what was asked.
     #[serde(default)]
     pub xdp: Option<XdpGranted>,

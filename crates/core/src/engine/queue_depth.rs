@@ -5,22 +5,22 @@ use std::io;
 use crate::sys::{Handle, RecvBatch};
 
 /// How many datagrams in a row make a queue deep. Measured over loopback, bursts of 1 to 16 that
-/// are received and returned until the queue is empty, medians of 3,000 interleaved bursts: calls
-/// for many are as fast as single ones from 3 on with control messages (`UDP_GRO`), and from 6 on
-/// without. For one datagram they take 0.3 to 0.7 µs more. At 4 they are 4 % faster with control
-/// messages and 4 % slower without, and default engines are of both kinds.
+/// are received and returned until the queue is empty, medians of 3,000 interleaved bursts: batch
+/// calls are as fast as single ones from 3 datagrams on with control messages (`UDP_GRO`), and from
+/// 6 on without. For one datagram they take 0.3 to 0.7 µs more. For 4 they are 4 % faster with
+/// control messages and 4 % slower without; default engines are of both kinds.
 const DEEP: usize = 4;
 
 /// How deep a socket's queue is, judged by what the latest receive calls found.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct QueueDepth {
-    /// Datagrams found in a row, by single calls or by the latest call for many; 0: the queue was
-    /// found empty.
+    /// Datagrams found in a row, by single calls or by the latest batch call; 0: the queue was
+    /// empty.
     found: usize,
-    /// Length of the latest burst, which the next one is expected to have: how many single calls
-    /// found in a row, or what its first call found if that was for many.
+    /// Length of the latest burst, which the next one is expected to have: the datagrams that
+    /// single calls found in a row, or those of its first call if that was a batch call.
     burst: usize,
-    /// Whether that burst began with a call for many.
+    /// Whether that burst began with a batch call.
     began_deep: bool,
 }
 
@@ -47,7 +47,7 @@ impl QueueDepth {
         received.map(drop)
     }
 
-    /// Whether the next call is for many: before a burst, the one before it decides.
+    /// Whether the next call is a batch call. Before a burst, the previous one decides.
     #[inline]
     const fn is_deep(&self) -> bool {
         (if self.found == 0 { self.burst } else { self.found }) >= DEEP

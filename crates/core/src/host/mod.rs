@@ -1,12 +1,13 @@
 //! Facts about this host: hardware, kernel settings, capability probes, kernel counters, usage.
 
 pub mod counters;
+mod cpu_speed;
 pub mod device;
 mod path;
 mod server;
-mod speed;
 
 pub use counters::{Meter, Throttle};
+use cpu_speed::slow_share;
 pub use device::{default_device, device_at, device_towards, path_mtu, source_towards};
 pub use path::{PathOptions, PathRequest, probe_path};
 pub use server::{ServerError, ServerId, ServerProcesses, UsageRecorder};
@@ -130,7 +131,7 @@ pub fn host_info(depth: Depth) -> HostFacts {
         virtualization: host::virtualization(),
         container: host::container(),
         steal_share,
-        slow_share: if depth == Depth::Full { speed::slow_share(sys::thread_cpu_ns) } else { None },
+        slow_share: if depth == Depth::Full { slow_share(sys::thread_cpu_ns) } else { None },
         load_average: host::load().map(|load| load.one_minute),
         others_running: sleeps.others,
         clock_cost_ns: clock_cost_ns(sys::monotonic_ns),

@@ -28,7 +28,7 @@ pub struct TxResult {
     pub usage: Usage,
     /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
-    /// What the engine `xdp` got of its device.
+    /// What the kernel granted the engine `xdp`.
     pub xdp: Option<XdpGranted>,
     /// Datagrams in a super-packet at first and at last, the fewest; `None`: they make none.
     pub segments: Option<(u64, u64)>,
@@ -106,7 +106,7 @@ pub struct RxResult {
     pub jitter: (Nanos, u64),
     /// The smallest socket buffer granted, in bytes.
     pub buffer: Option<u64>,
-    /// What the engine `xdp` got of its device.
+    /// What the kernel granted the engine `xdp`.
     pub xdp: Option<XdpGranted>,
     /// Datagrams received by flow, each sequence number once; all flows of the cell, in order.
     pub flows: Vec<u64>,

@@ -115,7 +115,7 @@ impl<'a> LiveCell<'a> {
         self.state.is_in_use(index, self.is_reverse)
     }
 
-    /// The same for another thread, without readings of drops.
+    /// A handle for another thread, without readings of drops.
     pub fn share(&self) -> SharedLiveCell {
         SharedLiveCell {
             state: Arc::downgrade(self.state),
@@ -127,7 +127,7 @@ impl<'a> LiveCell<'a> {
     }
 }
 
-/// A [`LiveCell`] that any thread may read. Its counters are freed with the phase all the same.
+/// A [`LiveCell`] that any thread may read. It does not keep the counters after the phase.
 #[derive(Debug, Clone)]
 pub struct SharedLiveCell {
     state: Weak<PhaseState>,
@@ -143,7 +143,7 @@ impl SharedLiveCell {
         self.state.ptr_eq(&other.state)
     }
 
-    /// Reads the phase, if it goes on.
+    /// Reads the phase; `None` if it has ended.
     pub fn read<T>(&self, read: impl FnOnce(LiveCell<'_>) -> T) -> Option<T> {
         let state = self.state.upgrade()?;
         let receivers = match &self.receivers {

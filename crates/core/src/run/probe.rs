@@ -155,7 +155,7 @@ impl ReceiveProbe {
     }
 
     /// Classifies one datagram; [`Self::pull_ends`] must follow the last one of a pull. Always
-    /// inline: of a super-packet, most only continue the row.
+    /// inline, since most datagrams of a super-packet only continue the row.
     #[inline(always)]
     pub fn datagram(&mut self, payload: &[u8], now: Nanos, waited: Option<Nanos>) {
         let row = &mut self.row;

@@ -134,7 +134,7 @@ impl Stamp for Headers {
         let flow = job.first_flow + flow as u16;
         let stride = tx.stride();
         let slots = tx.lease(count);
-        // Flat out, all are due now; only in a mix has each its own length.
+        // Flat out, all are due now. In a mix of sizes, each has its own length.
         if let (Pace::FlatOut { .. }, PayloadSize::Fixed(len)) = (&job.pace, job.size) {
             let header = Header { tag, flow, sequence: first, intended_ns: now.0 };
             let payloads = slots.chunks_exact_mut(stride).map(|slot| &mut slot[..len.into()]);

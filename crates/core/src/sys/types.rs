@@ -360,7 +360,7 @@ pub struct XskOptions {
     pub payload: usize,
     /// Whether to copy frames even if the driver need not.
     pub copy: bool,
-    /// Whether the receiver runs the driver's poll itself where it finds nothing, if it can.
+    /// Whether the receiver runs the driver's poll itself if its ring is empty and the driver can.
     pub busy_poll: bool,
 }
 

@@ -97,12 +97,13 @@ impl Source<'_> {
                     self.secret_variables.borrow_mut().extend(used.cloned());
                 }
                 let expanded = self.expand(text, at)?;
-                // An error about a word of them would show a part of the secret.
+                // An error about one of several words would show a part of the secret.
                 let words = |text: &str| shlex::split(text).map(|words| words.len());
                 if has_secret && ["a", "b"].contains(&name) && words(text) != words(&expanded) {
                     return self.refuse(at, format!(
-                        "{key}: the value of a variable is not one word beside a secret; write it \
-                         in quotes, such as --secret '${{NAME}}', and without quotes of its own"
+                        "{key}: beside a secret, the value of each variable must be one word; put \
+                         the variable in quotes, such as --secret '${{NAME}}', and omit quotes in \
+                         its value"
                     ));
                 }
                 Ok(expanded)

@@ -137,8 +137,8 @@ const STEP_WARN_NS: u64 = 1_000;
 /// the due time (`SLEEP_MARGIN` in `net/wait.rs`).
 const SLEEP_MOST_NS: u64 = 100_000;
 
-/// Share of slow CPU time (0 to 1) without a warning. Arbitrary: two of the 100 windows that are
-/// measured may be chance.
+/// Highest share of slow CPU time (0 to 1) without a warning. Arbitrary: two of the 100 measured
+/// windows may be slow by chance.
 const SLOW_MOST: f64 = 0.02;
 
 pub(super) fn unsteady_cpu(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {

@@ -21,7 +21,7 @@ pub(in crate::report::format) fn doctor(document: &DoctorDocument) -> String {
     page(&outline.title, &body)
 }
 
-/// The same without columns that only have a title.
+/// A copy without the columns that have only a title.
 pub(super) fn without_empty_columns(grid: &Grid) -> Grid {
     let is_used = |at: &usize| grid.rows.iter().any(|row| !row[*at].is_empty());
     let used: Vec<_> = (0..grid.columns.len()).filter(is_used).collect();

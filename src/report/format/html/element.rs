@@ -8,7 +8,7 @@ pub(crate) fn element(tag: &'static str, text: &str) -> String {
     format!("<{tag}>{}</{name}>\n", prose(text))
 }
 
-/// Text with names of flags that no line breaks: browsers break lines after hyphens.
+/// Text whose flags are not broken across lines. Browsers break lines after hyphens.
 pub(super) fn prose(text: &str) -> String {
     let escaped = escape(text);
     let (mut out, mut rest) = (String::with_capacity(escaped.len()), escaped.as_str());

@@ -61,7 +61,7 @@ pub(super) fn list(
     notes.chain(members::lines(report)).collect()
 }
 
-/// With its label, what the engine `xdp` got of its devices.
+/// With its label, what the kernel granted the engine `xdp`.
 pub(super) fn xdp(report: &Report) -> Option<(String, String)> {
     let sides = report.cells.iter().flat_map(|cell| {
         let rx = cell.rx.as_ref().and_then(|rx| rx.xdp.as_ref());
@@ -77,7 +77,7 @@ pub(super) fn xdp(report: &Report) -> Option<(String, String)> {
     (!lines.is_empty()).then(|| ("xdp".to_owned(), lines.join("; ")))
 }
 
-/// `queue 0, native, frames copied, RX ring 4,096, fill ring 4,096, need_wakeup`.
+/// `queue 0, native, frames copied, RX ring 8,192, fill ring 8,192, need_wakeup`.
 fn granted(of: &XdpGranted) -> String {
     let queues: Vec<_> = of.queues.iter().map(u32::to_string).collect();
     let plural = if queues.len() == 1 { "" } else { "s" };

@@ -1,5 +1,5 @@
 //! The hardware address of the next hop, which may change while a sender runs (VRRP, for example).
-//! The kernel does not see frames of AF_XDP, so it has to be asked.
+//! The kernel does not see frames of AF_XDP and does not report a change, so a thread asks for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const REFRESH: Duration = Duration::from_secs(20);
 /// CPU numbers that a thread may have. Arbitrary: the kernel ignores those that do not exist.
 const CPUS: usize = 1_024;
 
-/// The next hop of a sender. A thread of its own asks for the address; it ends with this value.
+/// The next hop of a sender. A thread asks for its address until this value is dropped.
 #[derive(Debug)]
 pub(super) struct NextHopWatch {
     shared: Arc<Shared>,
@@ -41,8 +41,8 @@ struct Route {
 }
 
 impl NextHopWatch {
-    /// Watches the next hop of a path from the calling thread's network namespace. Without a thread
-    /// for it, the address stays as it is.
+    /// Watches the next hop of a path from the calling thread's network namespace. If the thread
+    /// cannot start, the address stays as it is.
     // cold: set-up
     pub(super) fn watch(
         path: &EthernetPath,
@@ -54,8 +54,8 @@ impl NextHopWatch {
         let shared =
             Arc::new(Shared { mac: AtomicU64::new(used), is_over: AtomicBool::new(false) });
         let route = Route { to, from, device: device.map(str::to_owned) };
-        // The lowest bit of the first byte is set in addresses of groups (IEEE 802.3), which are
-        // computed.
+        // The lowest bit of the first byte is set in addresses of groups (IEEE 802.3). They are
+        // computed from the destination.
         let may_change = path.next_mac[0] & 1 == 0;
         let (of_thread, name) = (Arc::clone(&shared), "udperf-next-hop".to_owned());
         let thread = may_change.then(|| {
@@ -92,10 +92,10 @@ fn number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
     u64::from_be_bytes([0, 0, a, b, c, d, e, f])
 }
 
-/// Asks until the sender ends. A next hop that does not answer keeps its address.
+/// Asks until the sender ends. If the next hop does not answer, the address stays as it is.
 // cold: a thread of its own
 fn refresh(shared: &Shared, route: &Route) {
-    // The sender's core is busy.
+    // Not on the sender's core, which is busy.
     sys::set_affinity(&(0..CPUS).collect::<Vec<_>>());
     loop {
         std::thread::park_timeout(REFRESH);

@@ -14,8 +14,8 @@ use crate::sys::{
     xdp_abilities,
 };
 
-/// Slots of the sending half: eight batches, so that a device has some of them while the next ones
-/// are written. Measured flat out over a veth pair, ten interleaved runs of 64 bytes: 256 to 2,048
+/// Slots of the sending half: eight batches, so that the device sends some while the next ones are
+/// written. Measured flat out over a veth pair, ten interleaved runs of 64 bytes: 256 to 2,048
 /// slots deliver 0.97 to 1.06 times as many, which is noise.
 const TX_SLOTS: u32 = 512;
 
@@ -28,7 +28,7 @@ const RX_FRAMES: u32 = 8_192;
 /// session of a killed client for a new one: `GRACE` of `remote/sink/liveness.rs`, and a tick.
 const HANDOVER: Duration = Duration::from_secs(4);
 
-/// How often to try meanwhile. Arbitrary: short against a tick of the sink.
+/// How often to try. Arbitrary: much shorter than a tick of the sink.
 const HANDOVER_POLL: Duration = Duration::from_millis(5);
 
 /// A device: its network namespace, as indices repeat in others, and its index.

@@ -22,8 +22,8 @@ pub(super) enum Reaction {
 }
 
 /// Finds the longest packet that arrives from `lowest`, which does, to `highest`, by a target that
-/// answers. An ICMP error that reports an MTU saves most of the search. What was silent at last is
-/// asked once more: a target that stood still for a moment is no limit of the path.
+/// answers. An ICMP error that reports an MTU saves most of the search. If the search
+/// ends at a length without an answer, that is sent once more: the target may only have stalled.
 pub(super) fn search(
     lowest: usize,
     highest: usize,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_stood_still_once_is_no_limit() {
+    fn a_target_that_stalled_once_is_no_limit() {
         for silent in 1..=3 {
             let mut asked = 0;
             let mtu = search(92, 1_500, &mut |_| {

@@ -46,7 +46,8 @@ const CAPABILITY_BITS: [&[u32]; XDP_CAPABILITIES.len()] = [&[13], &[12], &[39, 2
 /// Words of an IPv6 address (RFC 4291 section 2).
 const WHOLE_ADDRESS: u16 = 4;
 
-/// An entry of the map of ports: the fields of [`PortRule::Tagged`], and the destination.
+/// An entry of the map by which the receive program selects. Its key is the destination port; it
+/// has the fields of [`PortRule::Tagged`] and the destination address.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 struct PortValue {
@@ -56,7 +57,7 @@ struct PortValue {
     lowest: u16,
     /// 0: no datagram.
     highest: u16,
-    /// How many words of the destination have to be those of `address`; 0: any destination.
+    /// How many words of the destination must equal those of `address`; 0: any destination.
     words: u16,
     /// The kernel loads the address by words.
     padding: u16,

@@ -29,7 +29,7 @@ pub fn send_to(socket: &impl AsFd, payload: &[u8], to: SocketAddr) -> io::Result
 /// Receives one datagram; returns how many bytes of the buffer it fills, and its sender.
 #[inline]
 pub fn recv_from(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
-    // The kernel writes no longer address of a UDP socket.
+    // The longest address that the kernel writes for a UDP socket.
     let mut addr = [0; size_of::<libc::sockaddr_in6>()];
     let mut addr_len = size_of_val(&addr) as libc::socklen_t;
     let from = ((&raw mut addr).cast(), &raw mut addr_len);

@@ -1,6 +1,7 @@
 //! The receive program of the engine `xdp`, and the assembler for it.
 //!
-//! It redirects datagrams to our addresses and ports to AF_XDP sockets. All other packets pass to the kernel.
+//! It redirects datagrams to our addresses and ports to AF_XDP sockets. All other packets pass to
+//! the kernel.
 //! Packets have Ethernet with at most one VLAN tag, then IPv4 without fragments or IPv6 without
 //! extension headers, then UDP. Instructions are those of
 //! `Documentation/bpf/standardization/instruction-set.rst`.
@@ -26,7 +27,7 @@ const HIGHEST: i16 = 6;
 const WORDS: i16 = 8;
 const ADDRESS: i16 = 12;
 
-/// Words of an address that all IPv4-mapped ones have in common (RFC 4291 section 2.5.5.2).
+/// How many words all IPv4-mapped addresses have in common (RFC 4291 section 2.5.5.2).
 pub(super) const V4_PREFIX: u16 = 3;
 
 /// Lengths of headers: Ethernet and a VLAN tag (IEEE 802.3, 802.1Q), IPv4 without options

@@ -35,8 +35,8 @@ const CHUNKS: [usize; 2] = [2_048, 4_096];
 /// sends at most, 32 without it. Set to all slots, so that each batch takes one call.
 const MAX_TX_SKB_BUDGET: libc::c_int = 9;
 
-/// Microseconds of `SO_BUSY_POLL`. A call that does not block polls once, whatever they are. As in
-/// `Documentation/networking/af_xdp.rst`.
+/// Microseconds of `SO_BUSY_POLL`, as in `Documentation/networking/af_xdp.rst`. A call that does
+/// not block polls once, whatever the value.
 const BUSY_POLL_US: libc::c_int = 20;
 
 /// Frames that one busy poll takes at most: `NAPI_POLL_WEIGHT` of `include/linux/netdevice.h`.
@@ -167,8 +167,8 @@ fn bind(options: &XskOptions, socket: &OwnedFd, first: Option<&OwnedFd>) -> io::
     Ok(())
 }
 
-/// Lets calls that receive run the driver's poll (NAPI) on their CPU; returns whether they will. A
-/// socket has no NAPI if the driver does not report it, as in copy mode since Linux 6.13.
+/// Lets receive calls run the driver's poll (NAPI) on their CPU; returns whether they will. They do
+/// not if the driver does not report its NAPI, as in copy mode since Linux 6.13.
 fn enable_busy_poll(fd: BorrowedFd<'_>) -> bool {
     let options = [
         (libc::SO_PREFER_BUSY_POLL, 1),

@@ -18,7 +18,7 @@ pub struct XskRx {
     chunk: u64,
     consumed: u32,
     filled: u32,
-    /// Whether a call runs the driver's poll.
+    /// Whether a system call runs the driver's poll.
     busy_polls: bool,
 }
 
@@ -93,7 +93,7 @@ impl XskRx {
         self.ring.consume(self.consumed);
     }
 
-    /// Makes the driver look at the returned frames, or polls it.
+    /// Makes the driver look at the returned frames, or runs its poll.
     fn wake(&self) {
         // SAFETY: no memory is passed.
         unsafe {

@@ -1,19 +1,20 @@
-//! Whether the CPU keeps its speed: other machines on the same hardware, or heat, slow it down
-//! without a trace in the kernel's figures.
+//! How steady the CPU is, for `doctor`. Another machine on the same hardware, or heat, slows it
+//! down without a trace in the kernel's counters.
 
 use crate::unit::lower_median;
 
-/// CPU time of a window, in ns. Arbitrary: the slow times that were seen last 20 to 40 ms.
+/// CPU time of a window, in ns. Arbitrary: shorter than the slow times of 20 to 40 ms on a shared
+/// host.
 const WINDOW_NS: u64 = 5_000_000;
-/// Windows of a measurement, 0.5 s in all. Arbitrary: a share of 1 % is one of them.
+/// Windows of a measurement, 0.5 s in all. Arbitrary: each is 1 %.
 const WINDOWS: usize = 100;
-/// A window with fewer reads than this share of the median is slow. Arbitrary: frequencies that
-/// follow the load stay above it on most CPUs.
+/// A window with fewer reads than this share of the median is slow. Arbitrary: tolerates clock
+/// frequencies that follow the load.
 const SLOW: f64 = 0.6;
 
 /// Share of windows in which the CPU was slow, 0 to 1. Counts reads of the thread's CPU time, each
-/// a system call, by that time itself, so that other threads of this system have no part in it.
-/// `None`: there is no such clock, or it has steps of a window.
+/// a system call. Windows are of that time itself, so waiting for other threads does not count.
+/// `None`: there is no such clock, or its steps are as long as a window.
 pub(super) fn slow_share(mut cpu_ns: impl FnMut() -> Option<u64>) -> Option<f64> {
     let mut reads = vec![0_u64; WINDOWS];
     let start_ns = cpu_ns()?;

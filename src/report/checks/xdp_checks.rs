@@ -6,7 +6,7 @@ use crate::sys::{XdpAbilities, XdpSupport, setcap_command};
 use crate::unit::show_bytes;
 
 /// Memory of a queue in bytes: `RX_FRAMES` and `TX_SLOTS` of `engine/xdp/queues.rs`, 2,048 bytes
-/// each. Payloads that need chunks of 4,096 bytes take twice as much.
+/// each. Payloads that need chunks of 4,096 bytes take up to twice as much.
 const QUEUE_BYTES: u64 = 17 << 20;
 
 /// The first version that does not count memory of BPF maps in RLIMIT_MEMLOCK (commit
@@ -61,7 +61,8 @@ fn memory(abilities: &XdpAbilities, version: Option<(u32, u32)>) -> DoctorCheck 
     }
     if abilities.missing_capabilities.contains(&"cap_ipc_lock") {
         let queue = show_bytes(QUEUE_BYTES);
-        let effect = format!("Without CAP_IPC_LOCK, xdp needs about {queue} of it for each queue.");
+        let effect =
+            format!("Without CAP_IPC_LOCK, xdp needs about {queue} of this limit for each queue.");
         return check(subject, Note, limit).means(effect).fixed_by(setcap_command("udperf"));
     }
     check(subject, Good, format!("{limit}, which does not apply with CAP_IPC_LOCK"))
@@ -85,7 +86,7 @@ fn device(device: &XdpDevice) -> DoctorCheck {
     let more = device.most.filter(|(_, most)| device.queues.is_some_and(|queues| queues < *most));
     match more {
         Some((kind, most)) => check("xdp device", Note, found)
-            .means("Each sender with xdp needs a queue, and receivers share all.")
+            .means("Each sender with xdp needs a queue of its own. Receivers share all queues.")
             .fixed_by(format!("ethtool -L {name} {}", channels(kind, most))),
         None if is_native => check("xdp device", Good, found),
         None => check("xdp device", Note, found)

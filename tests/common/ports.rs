@@ -1,8 +1,8 @@
 //! Ports that no other test gets, so that no test depends on what runs beside it.
 //!
-//! A port of a socket that was closed belongs to nobody: the kernel may give it to the next socket
-//! that asks for any port, and a process that another test is starting has a copy of all sockets
-//! until it executes its program.
+//! The port of a closed socket is not reserved: the kernel may give it to the next socket that asks
+//! for any port. And it may still be in use: a process that another test is starting has a copy of
+//! all sockets until it executes its program.
 #![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -43,8 +43,8 @@ pub fn free_range(count: u16) -> (u16, u16) {
     panic!("no {count} free ports in a row");
 }
 
-/// The ports of all sockets, as proc(5) has them. To bind a socket instead would let processes that
-/// start meanwhile have a copy of it.
+/// The ports of all sockets, by proc(5). Not by binding one: processes that start meanwhile would
+/// have a copy of it.
 fn used() -> BTreeSet<u16> {
     let files = ["udp", "udp6", "tcp", "tcp6"].map(|name| format!("/proc/thread-self/net/{name}"));
     let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
@@ -55,8 +55,8 @@ fn used() -> BTreeSet<u16> {
     texts.iter().flat_map(|text| text.lines()).filter_map(port).collect()
 }
 
-/// An address of loopback at which UDP refuses datagrams until this program ends. A socket has the
-/// port, so that nobody else gets it, and hears itself alone.
+/// A loopback address that refuses datagrams until this program ends. A socket keeps the port, so
+/// that no other program gets it. It is connected to itself, and so takes no other datagrams.
 pub fn closed() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = socket.local_addr().unwrap();
@@ -65,12 +65,12 @@ pub fn closed() -> SocketAddr {
     at
 }
 
-/// The port of a process that runs a single test.
+/// The environment variable with the port for a process that runs a single test.
 const BY_ITSELF: &str = "UDPERF_TEST_BY_ITSELF";
 
-/// Runs the test of this name, which calls it, in a process of its own: there no other test starts
-/// a process, which would have copies of the sockets that this one closes. In that process it
-/// returns a free port.
+/// Runs the calling test, of this name, in a separate process, and returns `None`. There, no other
+/// test starts processes, which would have copies of the sockets that the test closes. In that
+/// process it returns a free port.
 #[track_caller]
 pub fn by_itself(test: &str) -> Option<u16> {
     if let Ok(port) = std::env::var(BY_ITSELF) {

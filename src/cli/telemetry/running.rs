@@ -160,7 +160,7 @@ mod tests {
         let epoch = Nanos(crate::sys::monotonic_ns());
         sender.count(Nanos::ZERO, Count::Sent, 5);
         published.runs(IntervalFacts::default(), LiveCell::new(&state, epoch).unwrap());
-        // Nobody has asked.
+        // No scraper has asked.
         assert_eq!(format!("{:?}", lock(&published.run).published), "RunTotals({})");
         sender.count(Nanos::ZERO, Count::Sent, 7);
         let mut registry = Registry::default();

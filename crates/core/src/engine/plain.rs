@@ -245,7 +245,8 @@ mod tests {
     #[test]
     fn an_icmp_error_is_reported_as_unreachable() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        // A port that no other test gets, and that takes datagrams of itself alone.
+        // A port that no other test gets, and that refuses datagrams: its socket is connected to
+        // itself.
         let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let closed = taken.local_addr().unwrap();
         taken.connect(closed).unwrap();

@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn counts_each_icmp_error() {
         let Some(pair) = pair() else { return };
-        // A port that no other test gets, and that takes datagrams of itself alone.
+        // A port that no other test gets, and that refuses datagrams: its socket is connected to
+        // itself.
         let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let closed = taken.local_addr().unwrap();
         taken.connect(closed).unwrap();

@@ -163,3 +163,26 @@ fn a_new_client_takes_the_queue_of_a_killed_one() {
     }
     sink.end();
 }
+
+#[test]
+fn a_silent_client_keeps_its_queue_unless_another_one_needs_it() {
+    let _alone = alone();
+    let Some(nets) = networks(&[]) else { return };
+    let sink = Sink::start(&nets.place(Side::A), "");
+    let silent = blast(&nets.place(Side::B), SINK, "-e xdp -n 1000000 -r 1k --max-missed 100%");
+    let before = device(&nets, Side::B);
+    while device(&nets, Side::B)[1] < before[1] + 500 {}
+    silent.signal(libc::SIGSTOP);
+    // Longer than a client may be silent before a sink looks after it.
+    let report = report(&nets.place(Side::B), SINK, "-e plain -t 4 -r 1k --max-missed 100%");
+    assert!(number(only(&report), "ledger.received") > 0);
+    let before = device(&nets, Side::A);
+    silent.signal(libc::SIGCONT);
+    while device(&nets, Side::A)[0] < before[0] + 500 {}
+    silent.interrupt();
+    let report = silent.finish(PATIENCE).expect(130).document();
+    let cell = only(&report);
+    settle(cell, "stopped");
+    assert_eq!(number(cell, "ledger.unaccounted"), 0, "{cell}");
+    sink.end();
+}

@@ -65,15 +65,13 @@ fn of_host(args: &DoctorArgs, started_at: SystemTime) -> DoctorDocument {
     DoctorDocument { head: head("doctor", &args.output, started_at, &facts), checks, path: None }
 }
 
-/// All devices with an address, except loopback, as the engine `xdp` sees them.
+/// All Ethernet devices with an address, as the engine `xdp` sees them.
 fn xdp_devices() -> Vec<XdpDevice> {
     let addresses = sys::device::addresses().into_iter();
-    let mut names: Vec<_> = addresses
-        .filter(|(_, address)| !address.ip().is_loopback())
-        .map(|(device, _)| device)
-        .collect();
+    let mut names: Vec<_> = addresses.map(|(device, _)| device).collect();
     names.sort_unstable();
     names.dedup();
+    names.retain(|name| sys::device::is_ethernet(name));
     let device = |name: String| {
         let facts = sys::device::facts(&name).unwrap_or_default();
         let channels = facts.channels.unwrap_or_default();

@@ -113,7 +113,7 @@ pub(super) fn find_lost(
     let now = Clock::Monotonic.now();
     let mut silent_holders = Vec::new();
     let mut lost = Vec::new();
-    let mut heard_hosts = Vec::new();
+    let mut waiting_hosts = Vec::new();
     for (&session, client) in clients {
         let (mut liveness, host) = (lock(&client.liveness), client.stats.from.ip());
         liveness.received_at =
@@ -121,12 +121,12 @@ pub(super) fn find_lost(
         if liveness.is_lost(now) {
             lost.push((session, CloseReason::Unreachable));
         } else if !liveness.is_silent(now) {
-            heard_hosts.push(host);
+            waiting_hosts.extend(liveness.needs_queues().then_some(host));
         } else if liveness.holds_queues {
             silent_holders.push((session, host));
         }
     }
-    let replaced = silent_holders.iter().filter(|(_, host)| heard_hosts.contains(host));
+    let replaced = silent_holders.iter().filter(|(_, host)| waiting_hosts.contains(host));
     lost.extend(replaced.map(|(session, _)| (*session, CloseReason::Replaced)));
     lost
 }

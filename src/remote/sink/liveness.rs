@@ -32,7 +32,7 @@ pub(super) struct Liveness {
     /// The end of the running phase; zero if no phase runs, or its end is unknown.
     pub(super) busy_until: Nanos,
     pub(super) running: Option<RunningCounts>,
-    /// Whether its cell has queues of a device, which no other session can use.
+    /// Whether its cell has queues of a device, which no other session can use, or waits for them.
     pub(super) holds_queues: bool,
     /// Datagrams sent to the client, and received from it, in cells that have ended.
     pub(super) counted: [u64; 2],
@@ -55,6 +55,11 @@ impl Liveness {
 
     pub(super) fn is_silent(&self, now: Nanos) -> bool {
         now.since(self.received_at) > GRACE
+    }
+
+    /// Whether its cell has no phase yet, and may wait for queues that another session has.
+    pub(super) const fn needs_queues(&self) -> bool {
+        self.holds_queues && self.running.is_none()
     }
 
     /// Whether the client is unreachable and still silent; resets the record.
@@ -121,6 +126,8 @@ mod tests {
         }
         count(receivers.rx_intervals(0), Count::Received);
         liveness.running = running(true, true);
+        liveness.holds_queues = true;
+        assert!(!liveness.needs_queues(), "it has them");
         assert_eq!(liveness.totals(), [13, 23]);
     }
 
@@ -135,5 +142,13 @@ mod tests {
         assert!(!liveness.is_lost(late), "the record was reset");
         liveness.unreachable = true;
         assert!(liveness.is_lost(late));
+    }
+
+    #[test]
+    fn only_a_cell_of_the_engine_xdp_waits_for_queues() {
+        let mut liveness = Liveness::at(Nanos(5));
+        assert!(!liveness.needs_queues());
+        liveness.holds_queues = true;
+        assert!(liveness.needs_queues());
     }
 }

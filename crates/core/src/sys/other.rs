@@ -116,6 +116,7 @@ pub mod device {
     inert! {
         addresses() -> Vec<(String, SocketAddr)> = Vec::new();
         facts(_: &str) -> Option<Device> = None;
+        is_ethernet(_: &str) -> bool = false;
         xdp_support(_: &str) -> Option<XdpSupport> = None;
     }
 }

@@ -38,6 +38,17 @@ struct Route {
     to: SocketAddr,
     from: Option<IpAddr>,
     device: Option<String>,
+    /// The device whose queue the sender has.
+    device_index: u32,
+}
+
+impl Route {
+    /// The address of the next hop on the sender's device; `None` if the route has moved to another
+    /// one, where frames of this queue do not go.
+    // cold: a thread of its own
+    fn next_mac(&self, now: &EthernetPath) -> Option<u64> {
+        (now.device.index == self.device_index).then(|| number(now.next_mac))
+    }
 }
 
 impl NextHopWatch {
@@ -53,7 +64,8 @@ impl NextHopWatch {
         let used = number(path.next_mac);
         let shared =
             Arc::new(Shared { mac: AtomicU64::new(used), is_over: AtomicBool::new(false) });
-        let route = Route { to, from, device: device.map(str::to_owned) };
+        let (device, device_index) = (device.map(str::to_owned), path.device.index);
+        let route = Route { to, from, device, device_index };
         // The lowest bit of the first byte is set in addresses of groups (IEEE 802.3). They are
         // computed from the destination.
         let may_change = path.next_mac[0] & 1 == 0;
@@ -92,7 +104,8 @@ fn number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
     u64::from_be_bytes([0, 0, a, b, c, d, e, f])
 }
 
-/// Asks until the sender ends. If the next hop does not answer, the address stays as it is.
+/// Asks until the sender ends. If the next hop does not answer, or the route moves to another
+/// device, the address stays as it is.
 // cold: a thread of its own
 fn refresh(shared: &Shared, route: &Route) {
     // Not on the sender's core, which is busy.
@@ -102,8 +115,35 @@ fn refresh(shared: &Shared, route: &Route) {
         if shared.is_over.load(Ordering::Relaxed) {
             return;
         }
-        if let Ok(path) = sys::ethernet_path(route.to, route.from, route.device.as_deref()) {
-            shared.mac.store(number(path.next_mac), Ordering::Relaxed);
+        let now = sys::ethernet_path(route.to, route.from, route.device.as_deref());
+        if let Some(mac) = now.ok().and_then(|now| route.next_mac(&now)) {
+            shared.mac.store(mac, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::sys::NetLink;
+
+    #[test]
+    fn a_route_that_moves_to_another_device_changes_no_address() {
+        let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let path = |index| EthernetPath {
+            device: NetLink { name: "x0".to_owned(), index },
+            mtu: 1_500,
+            rx_queues: 1,
+            tx_queues: 1,
+            source_mac: [2, 0, 0, 0, 0, 1],
+            next_mac: [2, 0, 0, 0, 0, 2],
+            source: ip,
+            next_hop: ip,
+        };
+        let route = Route { to: (ip, 9).into(), from: None, device: None, device_index: 7 };
+        assert_eq!(route.next_mac(&path(7)), Some(0x0200_0000_0002));
+        assert_eq!(route.next_mac(&path(8)), None);
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::device_index;
 use super::ethtool::{self, hardware_address};
+use super::network::link;
 use super::qdisc::root_qdisc;
 use super::rtnetlink::{attribute, get_generic, push_attribute, u16_at};
 use crate::sys::host::{number, raw};
@@ -72,6 +73,12 @@ pub fn xdp_support(device: &str) -> Option<XdpSupport> {
         is_native: features & RUNS_AND_REDIRECTS == RUNS_AND_REDIRECTS,
         zero_copy: features & ZERO_COPY != 0,
     })
+}
+
+/// Whether a device has Ethernet frames, which the engine `xdp` needs.
+pub fn is_ethernet(device: &str) -> bool {
+    let link = device_index(device).ok().and_then(link);
+    link.is_some_and(|link| link.hardware == libc::ARPHRD_ETHER)
 }
 
 /// The folder of a device, if it belongs to this thread's network namespace.
@@ -157,6 +164,7 @@ fn is_of(name: &str, device: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{in_new_netns, lacks_root, sh};
     use super::*;
 
     #[test]
@@ -166,6 +174,17 @@ mod tests {
             assert_eq!(facts(device), None);
             assert_eq!((ethtool::driver(device), ethtool::offloads(device)), (None, None));
         }
+    }
+
+    #[test]
+    fn loopback_and_missing_devices_are_no_ethernet() {
+        if lacks_root() {
+            return;
+        }
+        in_new_netns(|| {
+            sh("ip link add v0 type veth peer name v1; ip addr add 10.85.0.1/32 dev lo");
+            assert_eq!(["v0", "lo", "v9"].map(is_ethernet), [true, false, false]);
+        });
     }
 
     #[test]

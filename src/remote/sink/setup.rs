@@ -97,7 +97,7 @@ impl SinkSession {
                 self.worker_config(spec, at, slot.sockets.len(), slot, 0..spec.streams);
             if is_xdp {
                 common.ip.dev = self.device().map(|device| device.name);
-                let called = self.called_address.unwrap_or(common.bind.ip());
+                let called = self.called_address.unwrap_or_else(|| common.bind.ip());
                 common.bind.set_ip(called);
             }
             let (engine, stamps) = (spec.engine.rx, spec.stamps);

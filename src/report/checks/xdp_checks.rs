@@ -5,8 +5,8 @@ use crate::document::DoctorCheck;
 use crate::sys::{XdpAbilities, XdpSupport, setcap_command};
 use crate::unit::show_bytes;
 
-/// Memory of a queue in bytes, about: `RX_FRAMES` and `TX_SLOTS` of `engine/xdp/queues.rs` in chunks
-/// of 2,048 and slots of 2,048.
+/// Memory of a queue in bytes, about: `RX_FRAMES` and `TX_SLOTS` of `engine/xdp/queues.rs`, each of
+/// 2,048 bytes.
 const QUEUE_BYTES: u64 = 9 << 20;
 
 /// The first version that does not count memory of BPF maps in RLIMIT_MEMLOCK (commit
@@ -55,8 +55,8 @@ fn memory(abilities: &XdpAbilities, version: Option<(u32, u32)>) -> DoctorCheck 
     let limit = format!("ulimit -l is {}", show_bytes(limit));
     let counts_maps = version.is_some_and(|version| version < MAPS_NOT_COUNTED);
     if counts_maps {
-        let effect = "Before Linux 5.11, the maps of the BPF program of xdp count in this limit, also \
-            for root.";
+        let effect = "Before Linux 5.11, the maps of the BPF program of xdp count in this limit, \
+            also for root.";
         return check(subject, Note, limit).means(effect).fixed_by("ulimit -l unlimited");
     }
     if abilities.missing_capabilities.contains(&"cap_ipc_lock") {
@@ -169,14 +169,15 @@ mod tests {
                 Some(2),
                 Some(("combined", 8)),
                 support(true, true),
-                "note xdp device: e0: 2 of 8 queues, native mode, zero copy | ethtool -L e0 combined 8",
+                "note xdp device: e0: 2 of 8 queues, native mode, zero copy | ethtool -L e0 \
+                 combined 8",
             ),
             (
                 Some(1),
                 Some(("rx", 2)),
                 None,
-                "note xdp device: e0: 1 of 2 queues, native mode and zero copy unknown | ethtool -L \
-                 e0 rx 2 tx 2",
+                "note xdp device: e0: 1 of 2 queues, native mode and zero copy unknown | ethtool \
+                 -L e0 rx 2 tx 2",
             ),
         ] {
             let one = XdpDevice { name: "e0".to_owned(), queues, most, support };

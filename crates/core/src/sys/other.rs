@@ -262,7 +262,7 @@ impl XdpFilter {
     inert! {
         attach(_: u32, _: XdpMode) -> Result<Self, XdpError> = Err(XdpError::Unsupported);
         mode(&self) -> XdpMode = XdpMode::Auto;
-        set_port(&self, _: std::net::SocketAddr, _: PortRule) -> io::Result<()> = unsupported();
+        set_port(&self, _: SocketAddr, _: PortRule) -> io::Result<()> = unsupported();
         set_socket<S>(&self, _: u32, _: S) -> io::Result<()> = unsupported();
         remove_socket(&self, _: u32) -> io::Result<()> = unsupported();
     }

@@ -136,6 +136,8 @@ pub struct XdpOptions {
     pub tx_slots: Option<u32>,
     /// Frames for receiving, likewise.
     pub rx_frames: Option<u32>,
+    /// Whether the receiver never sleeps, and so may run the driver's poll itself.
+    pub busy_poll: bool,
     pub ttl: Option<u8>,
     pub dscp: Option<u8>,
 }

@@ -18,7 +18,7 @@ use crate::net::{
     Datagram, NetError, Options, Ports, Udp, Unix, UnixName, departure_clock, enable_departures,
     set_pacing_rate, steer,
 };
-use crate::plan::{EngineKind, PaceBy, RxConfig, RxKind, TxConfig, TxKind, WorkerConfig};
+use crate::plan::{EngineKind, PaceBy, RxConfig, RxKind, TxConfig, TxKind, WaitKind, WorkerConfig};
 use crate::sys::{PortRule, TxClock};
 use crate::wire::{self, Header, MAX_TIME};
 
@@ -108,6 +108,7 @@ pub fn xdp_options(config: &WorkerConfig) -> XdpOptions {
         batch: config.batch,
         ttl: config.ip.ttl,
         dscp: config.ip.dscp,
+        busy_poll: config.wait == WaitKind::Spin,
         ..XdpOptions::default()
     }
 }

@@ -360,6 +360,8 @@ pub struct XskOptions {
     pub payload: usize,
     /// Whether to copy frames even if the driver need not.
     pub copy: bool,
+    /// Whether the receiver runs the driver's poll itself where it finds nothing, if it can.
+    pub busy_poll: bool,
 }
 
 /// What the kernel counted at a socket of AF_XDP (`XDP_STATISTICS`).

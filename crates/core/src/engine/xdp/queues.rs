@@ -13,13 +13,15 @@ use crate::sys::{
     xdp_abilities,
 };
 
-/// Slots of the sending half. Arbitrary: eight batches, so that a device has some of them while the
-/// next ones are written.
+/// Slots of the sending half: eight batches, so that a device has some of them while the next ones
+/// are written. Measured flat out over a veth pair, ten interleaved runs of 64 bytes: 256 to 2,048
+/// slots deliver 0.97 to 1.06 times as many, which is noise.
 const TX_SLOTS: u32 = 512;
 
-/// Frames of the receiving half, 8 MiB. Arbitrary: about as many small datagrams as the default
-/// socket buffer of 4 MiB takes.
-const RX_FRAMES: u32 = 4_096;
+/// Frames of the receiving half, 16 MiB. Measured as above on a busy host, where a receiver stalls
+/// for milliseconds: of 600,000 datagrams, 1,024 and 2,048 frames lose 46,000 in the median run,
+/// 4,096 lose 7,000 to 22,000, and 8,192 none, at the same rate; more frames only take memory.
+const RX_FRAMES: u32 = 8_192;
 
 /// A device: its network namespace, as indices repeat in others, and its index.
 type Device = (Option<String>, u32);
@@ -73,6 +75,7 @@ impl Halves {
             slot_headroom: HEADROOM,
             payload: payload.max(options.longest_reply),
             copy,
+            busy_poll: options.busy_poll,
         };
         QUEUES.get(((sys::network_identity(), device), queue), || {
             let opened = sys::open_xsk(&options).map_err(|error| refused(&options, &error));

@@ -14,7 +14,8 @@ use crate::sys::{self, SendError, XskTx, send_error_of};
 use crate::unit::PayloadSize;
 use crate::wire::LAG_END;
 
-/// Default datagrams per call, as in `batch`, for comparison.
+/// Default datagrams per call, as in `batch`, for comparison. Measured over a veth pair, ten
+/// interleaved runs of 64 bytes: 32 deliver 0.89 times as many, and 128 as many within the noise.
 const BATCH: usize = 64;
 
 /// Pushes per check for ICMP errors, which reach the socket that holds the port.

@@ -32,8 +32,15 @@ const HEADROOM: usize = 256;
 const CHUNKS: [usize; 2] = [2_048, 4_096];
 
 /// `XDP_MAX_TX_SKB_BUDGET` of `include/uapi/linux/if_xdp.h`, since Linux 6.17: frames that one kick
-/// sends at most, 32 without it.
+/// sends at most, 32 without it. Set to all slots, so that each batch takes one call.
 const MAX_TX_SKB_BUDGET: libc::c_int = 9;
+
+/// Microseconds of `SO_BUSY_POLL`. A call that does not block polls once, whatever they are. As in
+/// `Documentation/networking/af_xdp.rst`.
+const BUSY_POLL_US: libc::c_int = 20;
+
+/// Frames that one busy poll takes at most: `NAPI_POLL_WEIGHT` of `include/linux/netdevice.h`.
+const BUSY_POLL_BUDGET: libc::c_int = 64;
 
 /// How long to wait for a queue whose last socket was closed just now: the kernel releases it in a
 /// worker of its own (`xp_release_deferred`). Arbitrary: longer than a busy host delays that.
@@ -124,9 +131,10 @@ fn open(options: &XskOptions) -> io::Result<(XskTx, XskRx)> {
     let _ = set(tx.as_fd(), MAX_TX_SKB_BUDGET, &slots);
     let granted: libc::xdp_options = get(rx.as_fd(), libc::XDP_OPTIONS)?;
     let zero_copy = granted.flags & libc::XDP_OPTIONS_ZEROCOPY != 0;
+    let busy_polls = options.busy_poll && enable_busy_poll(rx.as_fd());
     let queue = Arc::new(XskQueue { memory, rx, tx, zero_copy });
     let tx = XskTx::new(Arc::clone(&queue), ring, completion, slots);
-    Ok((tx, XskRx::new(queue, received, fill, frames, chunk)))
+    Ok((tx, XskRx::new(queue, received, fill, chunk, busy_polls)))
 }
 
 fn socket() -> io::Result<OwnedFd> {
@@ -159,12 +167,34 @@ fn bind(options: &XskOptions, socket: &OwnedFd, first: Option<&OwnedFd>) -> io::
     Ok(())
 }
 
+/// Lets calls that receive run the driver's poll (NAPI) on their CPU; returns whether they will. A
+/// socket has no NAPI if the driver does not report it, as in copy mode since Linux 6.13.
+fn enable_busy_poll(fd: BorrowedFd<'_>) -> bool {
+    let options = [
+        (libc::SO_PREFER_BUSY_POLL, 1),
+        (libc::SO_BUSY_POLL, BUSY_POLL_US),
+        (libc::SO_BUSY_POLL_BUDGET, BUSY_POLL_BUDGET),
+    ];
+    let level = libc::SOL_SOCKET;
+    options.iter().all(|(option, value)| set_at(fd, level, *option, value).is_ok())
+        && queue::get_at::<u32>(fd, level, libc::SO_INCOMING_NAPI_ID).is_ok_and(|napi| napi != 0)
+}
+
 fn set<T>(fd: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
+    set_at(fd, libc::SOL_XDP, option, value)
+}
+
+fn set_at<T>(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
     // SAFETY: the value lives during the call, and its length is that of its type.
     check(unsafe {
         let len = size_of::<T>() as libc::socklen_t;
         let value = std::ptr::from_ref(value).cast();
-        libc::setsockopt(fd.as_raw_fd(), libc::SOL_XDP, option, value, len)
+        libc::setsockopt(fd.as_raw_fd(), level, option, value, len)
     })?;
     Ok(())
 }

@@ -42,15 +42,24 @@ impl XskQueue {
     }
 }
 
-/// Reads an option. `T` is a structure of integers, for which zeroes are a value.
+/// Reads an option of AF_XDP. `T` is a structure of integers, for which zeroes are a value.
 pub(super) fn get<T: Copy>(fd: BorrowedFd<'_>, option: libc::c_int) -> io::Result<T> {
+    get_at(fd, libc::SOL_XDP, option)
+}
+
+/// The same at another level.
+pub(super) fn get_at<T: Copy>(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+) -> io::Result<T> {
     // SAFETY: the structures of `linux/if_xdp.h` are integers; the kernel writes `len` bytes at
     // most.
     unsafe {
         let mut value: T = std::mem::zeroed();
         let mut len = size_of::<T>() as libc::socklen_t;
         let to = std::ptr::from_mut(&mut value).cast();
-        check(libc::getsockopt(fd.as_raw_fd(), libc::SOL_XDP, option, to, &raw mut len))?;
+        check(libc::getsockopt(fd.as_raw_fd(), level, option, to, &raw mut len))?;
         Ok(value)
     }
 }

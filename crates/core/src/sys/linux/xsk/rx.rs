@@ -18,6 +18,8 @@ pub struct XskRx {
     chunk: u64,
     consumed: u32,
     filled: u32,
+    /// Whether a call runs the driver's poll.
+    busy_polls: bool,
 }
 
 impl XskRx {
@@ -26,10 +28,11 @@ impl XskRx {
         queue: Arc<XskQueue>,
         ring: Ring<libc::xdp_desc>,
         fill: Ring<u64>,
-        frames: u32,
         chunk: usize,
+        busy_polls: bool,
     ) -> Self {
-        Self { queue, ring, fill, frames, chunk: chunk as u64, consumed: 0, filled: frames }
+        let (chunk, filled) = (chunk as u64, fill.produced());
+        Self { queue, ring, fill, frames: filled, chunk, consumed: 0, filled, busy_polls }
     }
 
     /// The number of frames.
@@ -45,12 +48,17 @@ impl XskRx {
     /// How many frames there are to read, and whether a system call was needed.
     #[inline]
     pub fn arrived(&self) -> (usize, u64) {
-        let count = self.ring.produced().wrapping_sub(self.consumed) as usize;
-        if count == 0 && self.fill.needs_wakeup() {
+        let count = self.unread();
+        if count == 0 && (self.busy_polls || self.fill.needs_wakeup()) {
             self.wake();
-            return (0, 1);
+            return (self.unread(), 1);
         }
         (count, 0)
+    }
+
+    #[inline]
+    fn unread(&self) -> usize {
+        self.ring.produced().wrapping_sub(self.consumed) as usize
     }
 
     /// Address and length of the frame of this index, below [`Self::arrived`].
@@ -80,7 +88,7 @@ impl XskRx {
         self.ring.consume(self.consumed);
     }
 
-    /// Makes the driver look at the returned frames.
+    /// Makes the driver look at the returned frames, or polls it.
     fn wake(&self) {
         // SAFETY: no memory is passed.
         unsafe {

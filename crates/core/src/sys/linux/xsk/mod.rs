@@ -168,7 +168,7 @@ fn bind(options: &XskOptions, socket: &OwnedFd, first: Option<&OwnedFd>) -> io::
 }
 
 /// Lets calls that receive run the driver's poll (NAPI) on their CPU; returns whether they will. A
-/// socket has no NAPI if the driver does not report it, as in copy mode since Linux 6.13.
+/// socket without a NAPI cannot, such as one of a veth(4) in copy mode (seen with Linux 6.18).
 fn enable_busy_poll(fd: BorrowedFd<'_>) -> bool {
     let options = [
         (libc::SO_PREFER_BUSY_POLL, 1),

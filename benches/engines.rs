@@ -3,6 +3,8 @@
 //! target.
 //!
 //! `cargo bench --bench engines -- --pairs 10 --time 1 --engines plain,batch,offload 64 1472`
+//! Run as root, `xdp` uses a veth pair between two network namespaces that the bench makes.
+//!
 //! `cargo bench --bench engines -- --bare-only --segments 64 --supers 4 64`
 #![allow(missing_docs)]
 
@@ -11,8 +13,10 @@ mod common;
 use clap::Parser;
 #[cfg(target_os = "linux")]
 use common::bare_mmsg;
+#[cfg(all(target_os = "linux", not(udperf_portable)))]
+use common::bare_xdp;
 use common::{BareLoop, OURS_AND_BARE, Runs, Shape, flat_out, measure, received_pps};
-use udperf::plan::{EngineWord, Limit};
+use udperf::plan::{EngineWord, Limit, Scenario};
 use udperf::run::LocalRunner;
 use udperf::unit::Nanos;
 
@@ -20,8 +24,8 @@ use udperf::unit::Nanos;
 struct Args {
     #[command(flatten)]
     runs: Runs,
-    /// Engines by word: plain, batch, gso/batch, offload (gso/gro), uring
-    #[arg(long, value_delimiter = ',', default_value = "plain,batch,gso/batch,offload,uring")]
+    /// Engines by word: plain, batch, gso/batch, offload (gso/gro), uring, xdp
+    #[arg(long, value_delimiter = ',', default_value = "plain,batch,gso/batch,offload,uring,xdp")]
     engines: Vec<String>,
     /// Only the bare loops, to compare their shapes
     #[arg(long)]
@@ -51,12 +55,29 @@ fn contest(engine: &str) -> Result<Contest, String> {
         "offload" | "gso/gro" => (bare_mmsg::offload, "gso/gro", Some((0.7, 0.95))),
         #[cfg(target_os = "linux")]
         "uring" => (common::bare_uring::run, "uring", None),
+        #[cfg(all(target_os = "linux", not(udperf_portable)))]
+        "xdp" => (bare_xdp::run, "xdp", Some((0.9, 0.9))),
         _ => return Err("there is no bare loop of this name on this system".to_owned()),
     })
 }
 
-/// The row of an engine and size.
+/// The row of an engine and size, where the engine works.
 fn row(title: &str, engine: &str, size: u16, args: &Args) -> Result<String, String> {
+    #[cfg(all(target_os = "linux", not(udperf_portable)))]
+    if engine == "xdp" {
+        let adapt = bare_xdp::between;
+        return bare_xdp::between_namespaces(|| compare(title, engine, size, args, adapt));
+    }
+    compare(title, engine, size, args, |scenario| scenario)
+}
+
+fn compare(
+    title: &str,
+    engine: &str,
+    size: u16,
+    args: &Args,
+    adapt: fn(Scenario) -> Scenario,
+) -> Result<String, String> {
     let (bare, engine, target) = contest(engine)?;
     let target = target.map(|(small, large)| if size < LARGE_BYTES { small } else { large });
     let time = args.runs.time();
@@ -76,7 +97,7 @@ fn row(title: &str, engine: &str, size: u16, args: &Args) -> Result<String, Stri
     }
     let engine = engine.parse::<EngineWord>().map_err(|error| error.to_string())?;
     let ours = || {
-        let scenario = flat_out(engine, size, Limit::Time(Nanos::from(time)));
+        let scenario = adapt(flat_out(engine, size, Limit::Time(Nanos::from(time))));
         let result = measure(scenario, &mut LocalRunner::default())?;
         assert_eq!(result.ledger().unaccounted, Some(0));
         Ok(received_pps(&result))

@@ -9,6 +9,8 @@ pub mod bare_mmsg;
 pub mod bare_plain;
 #[cfg(target_os = "linux")]
 pub mod bare_uring;
+#[cfg(all(target_os = "linux", not(udperf_portable)))]
+pub mod bare_xdp;
 pub mod sockperf;
 
 use std::io;
@@ -131,34 +133,44 @@ pub struct Shape {
 pub type BareLoop = fn(usize, Shape, Duration) -> io::Result<f64>;
 
 /// Runs a sender on the first core and a receiver on the last; returns the datagrams per second
-/// received until the end of the sender's time. `idle`: as in [`Shape`].
-///
-/// Each half is created on its own thread after pinning, so that its memory is local to that core.
-/// The sender sends one or more datagrams per call: the clock is read once per call, and its 24 ns
-/// must not show. The receiver returns the number of waiting datagrams, and never sleeps.
+/// received until the end of the sender's time. `idle`: as in [`Shape`]. Each half gets a socket.
 pub fn race<T: FnMut(), R: FnMut() -> u64>(
     time: Duration,
     idle: u32,
     transmit: impl FnOnce(UdpSocket) -> io::Result<T>,
     receive: impl FnOnce(UdpSocket) -> io::Result<R> + Send + 'static,
 ) -> io::Result<f64> {
-    let (first, last) = cores();
     let (sender, receiver) = (socket()?, socket()?);
     sender.connect(receiver.local_addr()?)?;
+    race_halves(time, idle, || transmit(sender), move || receive(receiver))
+}
+
+/// The same with halves that open what they need.
+///
+/// Each half is created on its own thread after pinning, so that its memory is local to that core.
+/// The sender sends one or more datagrams per call: the clock is read once per call, and its 24 ns
+/// must not show. The receiver returns the number of waiting datagrams, and never sleeps.
+pub fn race_halves<T: FnMut(), R: FnMut() -> u64>(
+    time: Duration,
+    idle: u32,
+    transmit: impl FnOnce() -> io::Result<T>,
+    receive: impl FnOnce() -> io::Result<R> + Send + 'static,
+) -> io::Result<f64> {
+    let (first, last) = cores();
     let (received, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let barrier = Arc::new(Barrier::new(2));
     let rx = {
         let (received, done, barrier) = (received.clone(), done.clone(), barrier.clone());
         std::thread::spawn(move || {
             let _ = pin_to(last);
-            let rx = receive(receiver);
+            let rx = receive();
             barrier.wait();
             spin(rx?, idle, &received, &done);
             io::Result::Ok(())
         })
     };
     let _ = pin_to(first);
-    let tx = transmit(sender);
+    let tx = transmit();
     barrier.wait();
     let pps = tx.map(|mut tx| {
         let start = Instant::now();

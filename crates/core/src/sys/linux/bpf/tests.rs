@@ -2,6 +2,7 @@
 //! namespace of the test. Without root, these tests report that they do not run.
 
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use etherparse::PacketBuilder;
@@ -258,11 +259,15 @@ fn passes_truncated_frames() {
     }
 }
 
+/// Held by a test that has a program attached, and by one whose child has copies of all links.
+static ATTACHED: Mutex<()> = Mutex::new(());
+
 #[test]
 fn attaches_to_one_device_at_a_time() {
     if lacks_root() {
         return;
     }
+    let _attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
     in_new_netns(|| {
         sh("ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up");
         let index = device_index("v0").unwrap();
@@ -299,6 +304,7 @@ fn programs_end_with_their_process() {
     if lacks_root() {
         return;
     }
+    let _attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
     in_new_netns(|| {
         sh("ip link add v0 type veth peer name v1");
         let index = device_index("v0").unwrap();

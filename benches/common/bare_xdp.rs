@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::Command;
@@ -157,7 +157,7 @@ fn receiver(size: usize, batch: usize) -> io::Result<impl FnMut() -> u64> {
     let device = device_index(DEVICE)?;
     let filter = XdpFilter::attach(device, XdpMode::Auto).map_err(io::Error::other)?;
     let (tx, mut rx) = open_xsk(&options(device, size))?;
-    filter.set_port(PORT, PortRule::All)?;
+    filter.set_port((Ipv4Addr::UNSPECIFIED, PORT).into(), PortRule::All)?;
     filter.set_socket(0, rx.as_fd())?;
     Ok(move || {
         let _open = (&filter, &tx);

@@ -167,8 +167,8 @@ fn bind(options: &XskOptions, socket: &OwnedFd, first: Option<&OwnedFd>) -> io::
     Ok(())
 }
 
-/// Lets receive calls run the driver's poll (NAPI) on their CPU; returns whether they will. A socket
-/// without a NAPI cannot, such as one of a veth(4) in copy mode (seen with Linux 6.18).
+/// Lets receive calls run the driver's poll (NAPI) on their CPU; returns whether they will. They
+/// cannot if the socket has no NAPI, such as one of a veth(4) in copy mode (seen with Linux 6.18).
 fn enable_busy_poll(fd: BorrowedFd<'_>) -> bool {
     let options = [
         (libc::SO_PREFER_BUSY_POLL, 1),

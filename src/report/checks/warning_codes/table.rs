@@ -316,8 +316,8 @@ codes! { HOST;
          when it mattered. Repeat with --trials and use ratios of interleaved runs.";
     UNSTEADY_CPU "unsteady_cpu" Major "the CPU is much slower for a part of the time",
         "Something outside this system slows its CPU: another machine on the same hardware, or \
-         heat. Then a paced sender misses slots, and a receiver falls behind, without a stall. \
-         Repeat with --trials, use a lower --rate, or a host that is not shared.";
+         heat. A paced sender then misses slots, and a receiver falls behind, but no stall is \
+         reported. Repeat with --trials, use a lower --rate, or use a host that is not shared.";
     CONTAINER "container" Info "this is a container",
         "Kernel limits belong to the host. Unless the network is shared, counters are those of the \
          container alone.";

@@ -9,6 +9,6 @@ pub mod sink;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks a mutex, whose data stays valid if a thread panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

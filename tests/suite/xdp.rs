@@ -33,6 +33,20 @@ fn between_two(script: &str) -> Option<Vec<String>> {
     common::in_namespaces_as_root(SET_UP, script).map(|(parts, _)| parts)
 }
 
+/// The document of a bench between the namespaces, during which `change` happens.
+fn changed_in_mid_run(bench: &str, change: &str) -> Option<Value> {
+    let parts = between_two(&format!(
+        "$A $U bench --to 10.9.0.2 --to-netns b {bench} -l 64 --warmup 0 -q -J --max-missed 100% \\
+             >$T/json & PID=$!
+         packets() {{ $B cat /sys/class/net/v1/statistics/rx_packets; }}
+         until [ $(packets) -gt 50 ]; do kill -0 $PID; done
+         {change}
+         wait $PID || true
+         cat $T/json"
+    ))?;
+    Some(serde_json::from_str(&parts[0]).unwrap())
+}
+
 #[test]
 fn what_it_cannot_do_is_refused_before_anything_is_sent() {
     let Some(parts) = between_two(
@@ -100,18 +114,8 @@ fn a_device_has_one_program_which_ends_with_its_process() {
 
 #[test]
 fn a_device_that_vanishes_makes_the_target_unreachable() {
-    let Some(parts) = between_two(
-        "$A $U bench --to 10.9.0.2 --to-netns b -e xdp -l 64 -r 1k -t 3 --warmup 0 -q -J \\
-             --max-missed 100% >$T/json & PID=$!
-         packets() { $B cat /sys/class/net/v1/statistics/rx_packets; }
-         until [ $(packets) -gt 50 ]; do kill -0 $PID; done
-         ip -n a link del v0
-         wait $PID || true
-         cat $T/json",
-    ) else {
-        return;
-    };
-    let report: Value = serde_json::from_str(&parts[0]).unwrap();
+    let change = "ip -n a link del v0";
+    let Some(report) = changed_in_mid_run("-e xdp -r 1k -t 3", change) else { return };
     let [cell] = cells(&report) else { panic!("one cell") };
     let ledger = &cell["ledger"];
     assert!(number(cell, "ledger.refused.unreachable") > 0, "{ledger}");
@@ -173,19 +177,9 @@ fn flags_choose_mode_and_queue() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn frames_follow_a_next_hop_that_changes_its_address() {
-    let Some(parts) = between_two(
-        "$A $U bench --to 10.9.0.2 --to-netns b -e xdp/plain -l 64 -r 100 -t 30 -i 1 --warmup 0 \\
-             -q -J --max-missed 100% >$T/json & PID=$!
-         packets() { $B cat /sys/class/net/v1/statistics/rx_packets; }
-         until [ $(packets) -gt 50 ]; do kill -0 $PID; done
-         ip -n b link set v1 address 02:00:00:00:00:99
-         ip -n a neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev v0
-         wait $PID || true
-         cat $T/json",
-    ) else {
-        return;
-    };
-    let report: Value = serde_json::from_str(&parts[0]).unwrap();
+    let change = "ip -n b link set v1 address 02:00:00:00:00:99
+         ip -n a neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev v0";
+    let Some(report) = changed_in_mid_run("-e xdp/plain -r 100 -t 30 -i 1", change) else { return };
     let [cell] = cells(&report) else { panic!("one cell") };
     assert!(number(cell, "ledger.lost") > 0, "frames to the old address: {}", cell["ledger"]);
     let last = cell["intervals"].as_array().unwrap().last().unwrap();

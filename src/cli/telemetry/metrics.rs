@@ -11,7 +11,7 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::running::PublishedTotals;
+use super::running::{PublishedTotals, REFRESH};
 use super::totals::RunTotals;
 use crate::cli::args::MetricsArgs;
 use crate::cli::error::{CliError, CliResult, usage};
@@ -27,8 +27,6 @@ const TIMEOUT: Duration = Duration::from_millis(250);
 const MAX_OPEN: usize = 16;
 /// The longest request that is read. Arbitrary: headers of common scrapers take 500 bytes.
 const MAX_REQUEST: usize = 8_192;
-/// Totals of servers are published no more often. Arbitrary: scrapers come once a second at most.
-const REFRESH: Duration = Duration::from_millis(250);
 /// The type of OpenMetrics 1.0, "Protocol Negotiation".
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -1,7 +1,7 @@
 //! Totals of a run and of its running cell. The thread that answers a scraper reads the latter.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use prometheus_client::collector::Collector;
@@ -9,13 +9,14 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::totals::RunTotals;
 use crate::measure::IntervalCounts;
+use crate::remote::lock;
 use crate::report::IntervalFacts;
 use crate::run::{LiveCell, SharedLiveCell};
 use crate::unit::Nanos;
 
-/// The running cell is read no more often, however many scrapers there are. Arbitrary: scrapers
+/// The counters of a running cell, and of a server, are read no more often. Arbitrary: scrapers
 /// come once a second at most.
-const REFRESH: Duration = Duration::from_millis(250);
+pub(super) const REFRESH: Duration = Duration::from_millis(250);
 /// Intervals that ended longer ago are read only once. Datagrams of them that arrive later count
 /// when the cell has ended. Arbitrary: twice the default timeout of requests.
 const SETTLED: Nanos = Nanos::from_millis(2_000);
@@ -79,11 +80,6 @@ impl Collector for PublishedTotals {
         let totals = lock(&self.run).published.clone();
         totals.encode(encoder)
     }
-}
-
-/// No code that can panic holds these locks.
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads the intervals of a running cell.

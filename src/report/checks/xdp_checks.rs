@@ -2,12 +2,9 @@
 
 use super::host_checks::Grade::{self, Good, Note};
 use crate::document::DoctorCheck;
+use crate::engine::XDP_QUEUE_BYTES;
 use crate::sys::{XdpAbilities, XdpSupport, setcap_command};
 use crate::unit::show_bytes;
-
-/// Memory of a queue in bytes: `RX_FRAMES` and `TX_SLOTS` of `engine/xdp/queues.rs`, 2,048 bytes
-/// each. Payloads that need chunks of 4,096 bytes take up to twice as much.
-const QUEUE_BYTES: u64 = 17 << 20;
 
 /// The first version that does not count memory of BPF maps in RLIMIT_MEMLOCK (commit
 /// `bpf: Eliminate rlimit-based memory accounting`).
@@ -60,7 +57,7 @@ fn memory(abilities: &XdpAbilities, version: Option<(u32, u32)>) -> DoctorCheck 
         return check(subject, Note, limit).means(effect).fixed_by("ulimit -l unlimited");
     }
     if abilities.missing_capabilities.contains(&"cap_ipc_lock") {
-        let queue = show_bytes(QUEUE_BYTES);
+        let queue = show_bytes(XDP_QUEUE_BYTES);
         let effect =
             format!("Without CAP_IPC_LOCK, xdp needs about {queue} of this limit for each queue.");
         return check(subject, Note, limit).means(effect).fixed_by(setcap_command("udperf"));

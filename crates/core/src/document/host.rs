@@ -61,8 +61,8 @@ pub struct Host {
     pub container: Option<String>,
     /// Share of CPU time stolen by the hypervisor since boot, 0 to 1.
     pub steal_share: Option<f64>,
-    /// Share of CPU time, in windows of 5 ms, in which system calls took over 1.67 times as long
-    /// as the median, 0 to 1; measured by `doctor` only.
+    /// Share of windows of 5 ms of CPU time in which system calls took over 1.67 times as long as
+    /// in the median window, 0 to 1; measured by `doctor` only.
     pub slow_share: Option<f64>,
     /// Threads that wanted a CPU, mean over about the last minute, whole machine.
     pub load_average: Option<f64>,

@@ -123,7 +123,7 @@ impl Interval {
 /// Increases of the kernel's drop counters, read up to 0.25 s after the ends of an interval. They
 /// count all traffic of the network namespace, and drops by their own time, whenever the datagram
 /// was due. `null`: the system does not count them. Drops at rings of the engine `xdp` are not
-/// among them: they are read at the end of a cell, which has them in `lost_at.xdp_ring`.
+/// included: they are read at the end of a cell, and stand in `lost_at.xdp_ring`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KernelDrops {

@@ -34,6 +34,8 @@ macro_rules! inert {
 mod arena;
 mod batch;
 pub mod echo;
+#[cfg(test)]
+mod fixture;
 mod null;
 mod offload;
 mod pair;
@@ -61,7 +63,7 @@ pub use table::{
     ENGINES, EchoKind, EngineKind, EnginePair, EngineRow, RxKind, TxKind, UnknownEngineId,
 };
 pub use uring::{IS_BUILT_IN as URING_IS_BUILT_IN, UringEcho, UringRx, UringTx};
-pub use xdp::{IS_BUILT_IN as XDP_IS_BUILT_IN, XdpRx, XdpTx};
+pub use xdp::{IS_BUILT_IN as XDP_IS_BUILT_IN, QUEUE_BYTES as XDP_QUEUE_BYTES, XdpRx, XdpTx};
 
 use std::io;
 use std::net::SocketAddr;

@@ -245,11 +245,7 @@ mod tests {
     #[test]
     fn an_icmp_error_is_reported_as_unreachable() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        // A port that no other test gets, and that refuses datagrams: its socket is connected to
-        // itself.
-        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let closed = taken.local_addr().unwrap();
-        taken.connect(closed).unwrap();
+        let (_taken, closed) = crate::engine::fixture::closed_port();
         socket.set_nonblocking(true).unwrap();
         socket.connect(closed).unwrap();
         // The port is closed: over loopback the ICMP error is there when send(2) returns.

@@ -177,9 +177,9 @@ impl PhaseState {
     /// Whether senders have counted something in the interval of this index so far, or receivers if
     /// the senders are on another host.
     pub fn is_in_use(&self, index: usize, is_reverse: bool) -> bool {
-        let (side, counts) = match is_reverse {
-            false => (0, [Count::Sent, Count::Refused, Count::Missed]),
-            true => (1, [Count::Received, Count::Expected, Count::Expected]),
+        let (side, counts): (_, &[_]) = match is_reverse {
+            false => (0, &[Count::Sent, Count::Refused, Count::Missed]),
+            true => (1, &[Count::Received, Count::Expected]),
         };
         self.boards[side].iter().any(|board| board.has_any(index, counts))
     }

@@ -104,7 +104,7 @@ pub fn send_phases<T: Tx>(
     let mut waiter = waiter(wait, Interest::WRITABLE)?;
     let mut job = SendJob::new(config, &tx);
     let mut result = TxResult::default();
-    let (meter, xdp) = (Meter::of_this_thread(), tx.granted());
+    let meter = Meter::of_this_thread();
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
     let _ = channel.events.send(WorkerEvent::Ready(None));
     while let Ok(phase) = channel.orders.recv() {
@@ -127,7 +127,7 @@ pub fn send_phases<T: Tx>(
         done.publish(result.end, last);
         let segments = tx.segments().zip(segments_at_first);
         result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
-        (result.usage, result.buffer, result.xdp) = (usage, buffer, xdp.clone());
+        (result.usage, result.buffer, result.xdp) = (usage, buffer, tx.granted());
         let rings = tx.ring_drops().zip(rings).map(|(now, then)| now.saturating_sub(then));
         result.kernel.rings = rings;
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {

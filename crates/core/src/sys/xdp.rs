@@ -62,18 +62,17 @@ pub struct XdpGranted {
     pub tx_ring: Option<u32>,
     /// Entries of the completion ring of each queue; `null` for receivers.
     pub completion_ring: Option<u32>,
-    /// Whether the kernel said when it needed a system call (`XDP_USE_NEED_WAKEUP`).
+    /// Whether the kernel tells when it needs a system call (`XDP_USE_NEED_WAKEUP`).
     pub need_wakeup: bool,
-    /// Whether busy polling was preferred to interrupts (`SO_PREFER_BUSY_POLL`); `null` before
-    /// Linux 5.11.
-    pub busy_poll: Option<bool>,
+    /// Whether receivers ran the driver's poll themselves (`SO_PREFER_BUSY_POLL`); `false` for
+    /// senders.
+    pub busy_poll: bool,
 }
 
 impl XdpGranted {
     /// With the queues of another worker of the same side.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {
-        let all = |one: Option<bool>, other: Option<bool>| Some(one? && other?);
         let least = |one: Option<u32>, other: Option<u32>| Some(one?.min(other?));
         self.mode = self.mode.filter(|mode| other.mode == Some(*mode));
         self.queues.extend(other.queues);
@@ -83,7 +82,7 @@ impl XdpGranted {
         self.tx_ring = least(self.tx_ring, other.tx_ring);
         self.completion_ring = least(self.completion_ring, other.completion_ring);
         self.need_wakeup &= other.need_wakeup;
-        self.busy_poll = all(self.busy_poll, other.busy_poll);
+        self.busy_poll &= other.busy_poll;
         self
     }
 }

@@ -93,7 +93,7 @@ fn granted(of: &XdpGranted) -> String {
         ring("TX", of.tx_ring),
         ring("completion", of.completion_ring),
         of.need_wakeup.then(|| "need_wakeup".to_owned()),
-        (of.busy_poll == Some(true)).then(|| "busy polling".to_owned()),
+        of.busy_poll.then(|| "busy polling".to_owned()),
     ];
     parts.into_iter().flatten().map(|part| no_break(&part)).collect::<Vec<_>>().join(", ")
 }

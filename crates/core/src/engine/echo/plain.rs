@@ -151,7 +151,7 @@ fn count_error(error: &io::Error, socket: &UdpSocket, counters: &mut EchoCounter
     }
 }
 
-/// Returns what `filter` selects of a lone request; whether there is room for more.
+/// Returns what `filter` selects of a lone request; whether the socket takes more.
 #[inline]
 pub(super) fn return_one(
     socket: &UdpSocket,
@@ -171,7 +171,7 @@ pub(super) fn return_one(
     send_reply(socket, reply, counters, |socket, reply| outbox.send_one(socket, reply))
 }
 
-/// Sends one; whether there is room for more.
+/// Sends one; whether the socket takes more.
 #[inline]
 pub(in crate::engine) fn send_reply(
     socket: &UdpSocket,

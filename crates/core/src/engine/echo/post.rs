@@ -154,11 +154,7 @@ mod tests {
     #[test]
     fn counts_each_icmp_error() {
         let Some(pair) = pair() else { return };
-        // A port that no other test gets, and that refuses datagrams: its socket is connected to
-        // itself.
-        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let closed = taken.local_addr().unwrap();
-        taken.connect(closed).unwrap();
+        let (_taken, closed) = crate::engine::fixture::closed_port();
         sys::report_queue_drops(&pair.1, false).unwrap();
         // Every other send fails with the error of the one before.
         let sent = (0..5).filter(|_| pair.1.send_to(b"x", closed).is_ok()).count() as u64;

@@ -14,6 +14,8 @@ use crate::unit::{Nanos, PayloadSize};
 /// Whether this build has the engine.
 pub const IS_BUILT_IN: bool = false;
 
+pub const QUEUE_BYTES: u64 = 0;
+
 const WHY: &str = "this build has no feature xdp; build with --features xdp, on Linux";
 
 pub(crate) fn probe() -> Result<String, String> {

@@ -11,6 +11,7 @@ mod queues;
 mod rx;
 mod tx;
 
+pub use queues::QUEUE_BYTES;
 pub(super) use queues::probe;
 pub use rx::XdpRx;
 pub use tx::XdpTx;

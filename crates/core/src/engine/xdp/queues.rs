@@ -24,6 +24,10 @@ const TX_SLOTS: u32 = 512;
 /// 4,096 lose 7,000 to 22,000, and 8,192 none, at the same rate; more frames only take memory.
 const RX_FRAMES: u32 = 8_192;
 
+/// Memory of a queue in bytes, with the shorter chunks of `sys/linux/xsk`. Payloads that need the
+/// longer ones take up to twice as much.
+pub const QUEUE_BYTES: u64 = 2_048 * (RX_FRAMES as u64 + TX_SLOTS as u64);
+
 /// How long to wait for a queue that another session uses. Longer than a sink takes to end the
 /// session of a killed client for a new one: `GRACE` of `remote/sink/liveness.rs`, and a tick.
 const HANDOVER: Duration = Duration::from_secs(4);

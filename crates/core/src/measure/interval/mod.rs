@@ -52,11 +52,12 @@ impl IntervalBoard {
     }
 
     /// Whether one of these counters of the interval of this index is not 0.
-    pub fn has_any(&self, index: usize, counts: [Count; 3]) -> bool {
+    pub fn has_any(&self, index: usize, counts: &[Count]) -> bool {
         let interval = self.all.chunks_exact(STRIDE).nth(index);
-        let is_any =
-            |interval: &[AtomicU64], what| interval[what as usize].load(Ordering::Relaxed) > 0;
-        interval.is_some_and(|interval| counts.into_iter().any(|what| is_any(interval, what)))
+        let is_any = |interval: &[AtomicU64]| {
+            counts.iter().any(|what| interval[*what as usize].load(Ordering::Relaxed) > 0)
+        };
+        interval.is_some_and(is_any)
     }
 
     /// The sum of a counter over all intervals.

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::super::check;
 use super::ring::Mapping;
@@ -19,15 +19,14 @@ pub(super) struct XskQueue {
 }
 
 impl XskQueue {
-    /// What the kernel granted to the half with this socket, without its rings.
+    /// What the kernel granted to both halves.
     // cold: set-up
-    pub(super) fn granted(&self, socket: &OwnedFd) -> XdpGranted {
+    pub(super) fn granted(&self) -> XdpGranted {
         XdpGranted {
             queues: vec![self.number],
             zero_copy: self.zero_copy,
             // bind(2) fails where the kernel lacks it.
             need_wakeup: true,
-            busy_poll: prefers_busy_poll(socket.as_fd()),
             ..XdpGranted::default()
         }
     }
@@ -54,13 +53,6 @@ impl XskQueue {
         // SAFETY: within the mapping; the caller promises that the bytes are its own.
         unsafe { std::slice::from_raw_parts_mut(self.memory.start().add(at).as_ptr(), len) }
     }
-}
-
-/// Whether a socket prefers busy polling to interrupts; `None` before Linux 5.11.
-// cold: set-up
-fn prefers_busy_poll(fd: BorrowedFd<'_>) -> Option<bool> {
-    let on: libc::c_int = get_at(fd, libc::SOL_SOCKET, libc::SO_PREFER_BUSY_POLL).ok()?;
-    Some(on != 0)
 }
 
 /// Reads an option of AF_XDP. `T` is a structure of integers, for which zeroes are a value.

@@ -46,7 +46,8 @@ impl XskRx {
         XdpGranted {
             rx_ring: Some(self.ring.entries()),
             fill_ring: Some(self.fill.entries()),
-            ..self.queue.granted(&self.queue.rx)
+            busy_poll: self.busy_polls,
+            ..self.queue.granted()
         }
     }
 

@@ -59,7 +59,7 @@ impl XskTx {
         XdpGranted {
             tx_ring: Some(self.ring.entries()),
             completion_ring: Some(self.completion.entries()),
-            ..self.queue.granted(&self.queue.tx)
+            ..self.queue.granted()
         }
     }
 

@@ -133,10 +133,11 @@ fn read(netns: Option<&Path>, path: Option<&[NetLink]>) -> KernelCounters {
     if let Some(netns) = netns {
         return within(netns, || read(None, path)).unwrap_or_default();
     }
+    let (udp, ip) = sys::udp_and_ip_counters().unzip();
     let devices = sys::device_drops(path);
     KernelCounters {
-        udp: sys::udp_counters(),
-        ip: sys::ip_counters(),
+        udp,
+        ip,
         backlog: sys::backlog_drops(),
         device: devices.map(|drops| drops.rx),
         tx_device: devices.map(|drops| drops.tx),

@@ -235,7 +235,7 @@ fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
         ),
         feature(
             "udp_counters",
-            sys::udp_counters().is_some(),
+            sys::udp_and_ip_counters().is_some(),
             "/proc/net/snmp: our counts are checked against the kernel's",
             "no /proc/net/snmp: our counts are not cross-checked",
         ),

@@ -40,23 +40,26 @@ fn incomplete(text: &str, group: &str) -> u64 {
     rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// UDP counters of this thread's network namespace.
-pub fn udp_counters() -> Option<UdpCounters> {
+/// Counters of UDP and IP in this thread's network namespace, from one reading of `snmp`.
+pub fn udp_and_ip_counters() -> Option<(UdpCounters, IpCounters)> {
     let snmp = snmp()?;
+    Some((udp_counters(&snmp), ip_counters(&snmp)))
+}
+
+fn udp_counters(snmp: impl Fn(&str, &str) -> u64) -> UdpCounters {
     let count = |name| snmp("Udp", name);
-    Some(UdpCounters {
+    UdpCounters {
         in_datagrams: count("InDatagrams"),
         no_ports: count("NoPorts"),
         out_datagrams: count("OutDatagrams"),
         rcvbuf_errors: count("RcvbufErrors"),
         in_csum_errors: count("InCsumErrors"),
         sndbuf_errors: count("SndbufErrors"),
-    })
+    }
 }
 
-/// Drops in the IP layer of this thread's network namespace, also from `netstat` and `sockstat`.
-pub fn ip_counters() -> Option<IpCounters> {
-    let snmp = snmp()?;
+/// Drops in the IP layer, also from `netstat` and `sockstat`.
+fn ip_counters(snmp: impl Fn(&str, &str) -> u64) -> IpCounters {
     let count = |name| snmp("Ip", name);
     let [netstat, sockstat, sockstat6] =
         ["netstat", "sockstat", "sockstat6"].map(|name| file(name).unwrap_or_default());
@@ -65,14 +68,14 @@ pub fn ip_counters() -> Option<IpCounters> {
     let no_routes = column(&netstat, "IpExt", "InNoRoutes");
     let filtered = column(&netstat, "TcpExt", "IPReversePathFilter");
     let failed = count("ReasmFails");
-    Some(IpCounters {
+    IpCounters {
         in_discards: discards.iter().sum::<u64>() + no_routes + filtered,
         reassembly: failed + incomplete(&sockstat, "FRAG") + incomplete(&sockstat6, "FRAG6"),
         reassembly_no_room: failed.saturating_sub(count("ReasmTimeout")),
         out_discards: count("OutDiscards"),
         out_no_routes: count("OutNoRoutes"),
         frag_fails: count("FragFails"),
-    })
+    }
 }
 
 /// CPUs and the packets dropped at their full backlogs, modulo 2³²: columns 13 (before Linux 5.10

@@ -19,8 +19,14 @@ use crate::sys::{CpuTime, LoadAverage};
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every current architecture.
 const TICK_NS: u64 = 10_000_000;
 
+/// Room for most files of /proc at once. Their size is given as 0, so that `fs::read_to_string`
+/// would start with pieces of 32 bytes. The kernel returns up to a page (4096) a call.
+const FILE_BYTES: usize = 8192;
+
 pub(super) fn raw(path: impl AsRef<Path>) -> Option<String> {
-    fs::read_to_string(path).ok()
+    let mut text = String::with_capacity(FILE_BYTES);
+    fs::File::open(path).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// The content of a file without blanks and zero bytes around it; `None` if that is empty.

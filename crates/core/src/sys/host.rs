@@ -6,6 +6,7 @@ mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 pub use cgroup::{cgroup_limits, cpu_throttling};

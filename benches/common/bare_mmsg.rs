@@ -115,7 +115,7 @@ impl Messages {
 type Control = [u64; 3];
 
 fn coalescing(socket: UdpSocket, buffers: usize) -> io::Result<impl FnMut() -> u64> {
-    sys::set_udp_gro(&socket)?;
+    sys::set_udp_gro(&socket, true)?;
     let mut controls = vec![Control::default(); buffers];
     let mut messages = Messages::new(buffers, PAYLOAD_MAX);
     Ok(move || {

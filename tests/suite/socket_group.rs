@@ -221,7 +221,7 @@ fn a_slot_that_is_taken_again_is_empty_and_as_new() {
     let (tag, number, granted) = (tag(&slot), slot.number, slot.sockets[0].receive_buffer);
     let source = source(&group);
     // Stale datagrams, some of them super-packets.
-    sys::set_udp_gro(&slot.sockets[0].socket).unwrap();
+    sys::set_udp_gro(&slot.sockets[0].socket, true).unwrap();
     sys::set_timestamps(&slot.sockets[0].socket).unwrap();
     let sent = datagram(tag, 0, 1);
     (0..100).for_each(|_| _ = source.send(&sent).unwrap());
@@ -258,7 +258,7 @@ fn super_packets_reach_the_socket_of_their_flow() {
         let slots = vec![group.take_slot(1 << 16).unwrap(), group.take_slot(1 << 16).unwrap()];
         let tag = tag(&slots[1]);
         // The sockets of flow 1 keep super-packets whole, those of flow 0 have them cut.
-        sys::set_udp_gro(&slots[1].sockets[1].socket).unwrap();
+        sys::set_udp_gro(&slots[1].sockets[1].socket, true).unwrap();
         let (ears, source) = (Ears::new(&group, slots), source(&group));
         sys::set_udp_segment(&source, 8).unwrap();
         for round in 0..50 {

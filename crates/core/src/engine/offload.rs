@@ -139,7 +139,7 @@ impl<S: Datagram> GroRx<S> {
     /// always one super-packet. Fails without super-packets, or without wanted timestamps.
     // cold: set-up
     pub fn many(sockets: Vec<S>, batch: Option<usize>, stamps: bool) -> io::Result<Self> {
-        sockets.iter().try_for_each(sys::set_udp_gro)?;
+        sockets.iter().try_for_each(|socket| sys::set_udp_gro(socket, true))?;
         if stamps {
             sockets.iter().try_for_each(sys::set_timestamps)?;
         }

@@ -130,7 +130,7 @@ fn super_packet(pair: &Pair) -> Result<usize, String> {
 
 pub(super) fn gro() -> ProbeFinding {
     let pair = Pair::open()?;
-    sys::set_udp_gro(&pair.rx).map_err(|error| lacks("UDP_GRO", &error))?;
+    sys::set_udp_gro(&pair.rx, true).map_err(|error| lacks("UDP_GRO", &error))?;
     let sent = super_packet(&pair);
     let metadata = RecvMetadata { segments: true, ..RecvMetadata::default() };
     let mut calls = RecvBatch::new(1, PAYLOAD * SEGMENTS[0], metadata);

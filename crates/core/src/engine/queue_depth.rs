@@ -50,7 +50,7 @@ impl QueueDepth {
 
     /// Whether the next call is a batch call. Before a burst, the previous one decides.
     #[inline]
-    const fn is_deep(&self) -> bool {
+    pub(super) const fn is_deep(&self) -> bool {
         (if self.found == 0 { self.burst } else { self.found }) >= DEEP
     }
 }

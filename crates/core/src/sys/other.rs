@@ -92,7 +92,7 @@ inert! {
     set_timer_slack_ns(_: u64) -> () = ();
     set_timestamps<S>(_: &S) -> io::Result<()> = unsupported();
     set_traffic_class<S>(_: &S, _: u32) -> io::Result<()> = unsupported();
-    set_udp_gro<S>(_: &S) -> io::Result<()> = unsupported();
+    set_udp_gro<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
     set_udp_segment<S>(_: &S, _: u16) -> io::Result<()> = unsupported();
     socket_drops<S>(_: &S) -> Option<u32> = None;
     stamp_sends<S>(_: &S, _: bool) -> io::Result<()> = unsupported();
@@ -223,6 +223,7 @@ impl RecvBatch {
         recv<S>(&mut self, _: &S) -> io::Result<usize> = unsupported();
         recv_one<S>(&mut self, _: &S) -> io::Result<()> = unsupported();
         restart(&mut self) -> () = ();
+        start_controls(&mut self) -> () = ();
         messages(&self) -> impl Iterator<Item = RecvMessage<'_>> = std::iter::empty();
         requests(&mut self) -> impl Iterator<Item = Request<'_>> = std::iter::empty();
         lone_request(&mut self) -> Option<Request<'_>> = None;

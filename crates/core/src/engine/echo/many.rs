@@ -1,6 +1,9 @@
 //! Many datagrams per system call while the queue is deep: `recvmmsg`, and `sendmmsg` from the same
 //! buffers; single calls while it is shallow. Super-packets (`UDP_GRO`) are returned as such, and
-//! the kernel splits them again (`UDP_SEGMENT`).
+//! the kernel splits them again (`UDP_SEGMENT`). They are asked for when the queue is deep for the
+//! first time: their length comes in a control message, which a call for one datagram pays for even
+//! if there is none. Measured over loopback, recvmsg(2) takes 60 ns more than recvfrom(2), and 50
+//! ns more to find nothing.
 
 use std::io;
 
@@ -28,6 +31,8 @@ pub struct ManyEcho {
     socket: UdpSocket,
     inbox: RecvBatch,
     depth: QueueDepth,
+    /// Whether super-packets are to be asked for once the queue is deep.
+    will_merge: bool,
     outbox: ReplyBatch,
     pending: Box<[PendingReply]>,
 }
@@ -39,17 +44,28 @@ impl ManyEcho {
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool, local: bool, segments: bool) -> io::Result<Self> {
         if segments {
-            sys::set_udp_gro(&socket)?;
+            // Whether the system has them shows now.
+            [true, false].into_iter().try_for_each(|merges| sys::set_udp_gro(&socket, merges))?;
         }
         if local {
             sys::enable_pktinfo(&socket, ipv6)?;
         }
         let batch = if segments { PACKETS } else { BATCH };
-        let metadata = RecvMetadata { segments, local, ..RecvMetadata::default() };
+        let metadata = RecvMetadata { local, ..RecvMetadata::default() };
         let inbox = RecvBatch::new(batch, SLOT_LEN + STAGGER, metadata);
         let pending = PendingReply::buffers(batch);
         let (outbox, depth) = (ReplyBatch::new(batch), QueueDepth::default());
-        Ok(Self { socket, inbox, depth, outbox, pending })
+        Ok(Self { socket, inbox, depth, will_merge: segments, outbox, pending })
+    }
+
+    /// Asks for super-packets. Control messages are read from the next call on, so that none is
+    /// taken for one datagram.
+    // cold: once
+    fn merge(&mut self) {
+        self.will_merge = false;
+        if sys::set_udp_gro(&self.socket, true).is_ok() {
+            self.inbox.start_controls();
+        }
     }
 }
 
@@ -57,6 +73,9 @@ impl Responder for ManyEcho {
     #[inline]
     fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         counters.syscalls += 1;
+        if self.will_merge && self.depth.is_deep() {
+            self.merge();
+        }
         if let Err(error) = self.depth.recv(&mut self.inbox, &self.socket) {
             return failed(&error, &self.socket, counters);
         }

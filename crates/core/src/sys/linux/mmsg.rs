@@ -159,9 +159,7 @@ impl RecvBatch {
             let header = &mut message.msg_hdr;
             (header.msg_iov, header.msg_iovlen) = (iovecs.at(slot), 1);
             header.msg_name = addrs.at(slot).cast();
-            if control_len > 0 {
-                header.msg_control = controls.at(slot).cast();
-            }
+            header.msg_control = controls.at(slot).cast();
         }
         let received = slots;
         Self { messages, _iovecs: iovecs, addrs, controls, bytes, slot_len, control_len, received }
@@ -171,6 +169,12 @@ impl RecvBatch {
     #[inline]
     pub fn slots(&self) -> usize {
         self.messages.len()
+    }
+
+    /// Discards received messages, and also receives control messages from now on.
+    pub fn start_controls(&mut self) {
+        (self.control_len, self.received) = (CONTROL_LEN, self.messages.len());
+        self.restart();
     }
 
     /// Discards received messages, and restores the lengths in their headers, which the kernel has

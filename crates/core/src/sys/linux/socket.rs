@@ -232,10 +232,10 @@ pub fn set_udp_segment(socket: &impl AsFd, bytes: u16) -> io::Result<()> {
     set_int(socket, (libc::IPPROTO_UDP, libc::UDP_SEGMENT), bytes.into())
 }
 
-/// Makes consecutive datagrams of one sender arrive as one message, with their length in a control
-/// message (`UDP_GRO`, udp(7)). ENOPROTOOPT before Linux 5.0.
-pub fn set_udp_gro(socket: &impl AsFd) -> io::Result<()> {
-    set_int(socket, (libc::IPPROTO_UDP, libc::UDP_GRO), 1)
+/// Whether consecutive datagrams of one sender arrive as one message, with their length in a
+/// control message (`UDP_GRO`, udp(7)). ENOPROTOOPT before Linux 5.0.
+pub fn set_udp_gro(socket: &impl AsFd, merges: bool) -> io::Result<()> {
+    set_int(socket, (libc::IPPROTO_UDP, libc::UDP_GRO), merges.into())
 }
 
 /// Adds to each message the time when the kernel received it from the device, by

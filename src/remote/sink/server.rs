@@ -76,7 +76,7 @@ impl SinkIntervals {
 
     fn observe(&mut self, now: Nanos) {
         let ended = self.scale.index(now.since(self.began));
-        self.drops.observe(Some(ended), Some(&self.counters));
+        self.drops.observe(Some(ended), Some(&self.counters), || [None; 2]);
     }
 }
 

@@ -12,8 +12,8 @@ use crate::plan::{
 };
 use crate::remote::lock;
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
+use crate::run::RunError;
 use crate::run::worker_pool::WorkerPool;
-use crate::run::{DropReadings, RunError};
 use crate::unit::{Nanos, PacketRate, show_pps};
 use crate::wire::decode_own;
 
@@ -80,7 +80,7 @@ impl SinkSession {
             is_measured: false,
             intervals: Default::default(),
             began: Nanos::ZERO,
-            drops: DropReadings::default(),
+            drops: Default::default(),
         });
         Ok(ControlResponse::Ready(ready))
     }

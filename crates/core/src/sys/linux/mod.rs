@@ -38,7 +38,7 @@ pub use socket::*;
 pub use stall::ThreadStall;
 pub use thread::*;
 pub use txtime::{ahead_of_monotonic_ns, enable_departures, set_pacing_rate};
-pub use xsk::{XskRx, XskSend, XskTx, open_xsk, xsk_stride};
+pub use xsk::{RingCounter, XskRx, XskSend, XskTx, open_xsk, xsk_stride};
 
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }

@@ -175,16 +175,21 @@ fn flags_choose_mode_and_queue() {
 }
 
 #[test]
-#[ignore = "long: scripts/check runs it"]
 fn frames_follow_a_next_hop_that_changes_its_address() {
     let change = "ip -n b link set v1 address 02:00:00:00:00:99
          ip -n a neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev v0";
-    let Some(report) = changed_in_mid_run("-e xdp/plain -r 100 -t 30 -i 1", change) else { return };
+    let bench = "-e xdp/plain -r 1k -n 6000 -i 1";
+    let Some(report) = changed_in_mid_run(bench, change) else { return };
     let [cell] = cells(&report) else { panic!("one cell") };
-    assert!(number(cell, "ledger.lost") > 0, "frames to the old address: {}", cell["ledger"]);
-    let last = cell["intervals"].as_array().unwrap().last().unwrap();
-    let (sent, received) = (number(last, "sent"), number(last, "received"));
-    assert!(sent > 0 && received == sent, "{last}");
+    let [sent, received, lost] =
+        ["sent", "received", "lost"].map(|field| number(cell, &format!("ledger.{field}")));
+    assert_eq!((sent, received + lost), (6_000, 6_000), "{}", cell["ledger"]);
+    assert!(lost > 0, "frames to the old address: {}", cell["ledger"]);
+    let intervals = cell["intervals"].as_array().unwrap();
+    let by_interval: Vec<_> = intervals.iter().map(|one| number(one, "lost")).collect();
+    assert_eq!(by_interval.iter().sum::<u64>(), lost, "{by_interval:?}");
+    // The address is asked for every second, and this cell takes six.
+    assert_eq!(by_interval.last(), Some(&0), "{by_interval:?}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl SinkSession {
     fn check(&self, spec: &CellSpec) -> Result<(), String> {
         let options = &self.shared.options;
         if let Some(most) = options.max_rate.map(PacketRate::pps)
-            && spec.peak_pps().is_none_or(|rate| rate > most)
+            && spec.client_peak_pps().is_none_or(|rate| rate > most)
         {
             return Err(format!(
                 "the sink's --max-rate is {}; use a lower --rate, or --max-rate of a search",

@@ -11,6 +11,8 @@ pub mod bare_plain;
 pub mod bare_uring;
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
 pub mod bare_xdp;
+#[path = "../../tests/common/ports.rs"]
+mod ports;
 pub mod sockperf;
 
 use std::io;

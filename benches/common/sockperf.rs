@@ -1,6 +1,5 @@
 //! Round trips of sockperf, if it is installed: its client and its server, each spinning on a core.
 
-use std::io;
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ pub fn is_installed() -> bool {
 /// The median round trip in ns.
 pub fn round_trip(size: u16, time: Duration) -> Result<f64, String> {
     let (client, server) = super::cores();
-    let port = free_port().map_err(|error| format!("no free port: {error}"))?;
+    let port = super::ports::free();
     let mut child = Server(start(server, &["server"], port, &[])?);
     let started = Instant::now();
     // Once it listens, nobody else can bind its port.
@@ -48,10 +47,6 @@ fn start(core: usize, command: &[&str], port: u16, words: &[&str]) -> Result<Chi
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("cannot start sockperf by taskset: {error}"))
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Ends with its value.

@@ -65,6 +65,11 @@ impl RunningPhase {
         Some(scale.index(Nanos(sys::monotonic_ns()).since(self.tx.epoch)))
     }
 
+    /// Drops at rings of the senders and of the receivers here so far.
+    pub(super) fn ring_drops(&self) -> [Option<u64>; 2] {
+        [self.tx.control.ring_drops()[0], self.rx.ring_drops()[1]]
+    }
+
     /// What the senders and the receivers here have counted by interval.
     pub(super) fn intervals(&self) -> [IntervalSeries; 2] {
         let [tx, _] = self.tx.control.intervals();

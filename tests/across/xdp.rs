@@ -37,11 +37,15 @@ fn device(nets: &Nets, side: Side) -> [u64; 4] {
         .map(|(way, what)| stats[way][what].as_u64().unwrap())
 }
 
-fn bench(nets: &Nets, words: &str) -> Value {
+fn start_bench(nets: &Nets, words: &str) -> Proc {
     let mut command = nets.place(Side::A).command(env!("CARGO_BIN_EXE_udperf"));
     command.args(["bench", "-q", "-J", "-B", "10.78.0.1", "--to", "10.78.0.2", "--to-netns"]);
     command.arg(nets.name(Side::B)).args(words.split_whitespace());
-    let report = Proc::start(command).finish(PATIENCE).expect(0).document();
+    Proc::start(command)
+}
+
+fn bench(nets: &Nets, words: &str) -> Value {
+    let report = start_bench(nets, words).finish(PATIENCE).expect(0).document();
     cells(&report).iter().for_each(|cell| settle(cell, words));
     report
 }
@@ -184,5 +188,82 @@ fn a_silent_client_keeps_its_queue_unless_another_one_needs_it() {
     let cell = only(&report);
     settle(cell, "stopped");
     assert_eq!(number(cell, "ledger.unaccounted"), 0, "{cell}");
+    sink.end();
+}
+
+/// A thread that does not run, as ptrace(2) holds it, until this value is dropped.
+struct HeldThread(libc::pid_t);
+
+impl HeldThread {
+    #[allow(unsafe_code)]
+    fn find(process: u32, name: &str) -> Self {
+        let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let mut threads = threads.map(|thread| thread.unwrap().path());
+        let has_name = |thread: &std::path::PathBuf| {
+            std::fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim() == name)
+        };
+        let thread = threads.find(has_name).unwrap();
+        let thread: libc::pid_t = thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: ptrace(2) and waitpid(2) take numbers here, and no memory of this process.
+        unsafe {
+            assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, thread, none, none), 0);
+            assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, thread, none, none), 0);
+            assert_eq!(libc::waitpid(thread, std::ptr::null_mut(), libc::__WALL), thread);
+        }
+        Self(thread)
+    }
+}
+
+impl Drop for HeldThread {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: as above.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, none, none) };
+    }
+}
+
+#[test]
+fn drops_at_a_ring_count_in_the_intervals_in_which_they_happen() {
+    let _alone = alone();
+    let Some(nets) = networks(&[]) else { return };
+    let words = "-e xdp -l 64 -r 20k -n 80000 -i 1 --max-missed 100%";
+    // Later than the first interval; more than a ring of 8,192 frames has room for.
+    let (first, held) = (22_000, 8_192 + 5_000);
+    let until = |side, running: &mut Proc, more: u64| {
+        let begin = device(&nets, side)[0];
+        while device(&nets, side)[0] < begin + more {
+            assert!(running.is_alive(), "ended too early");
+        }
+    };
+    let check = |report: &Value| {
+        let cell = only(report);
+        let intervals = cell["intervals"].as_array().unwrap();
+        let drops: Vec<_> =
+            intervals.iter().map(|one| number(one, "kernel_drops.xdp_ring")).collect();
+        let lost = number(cell, "ledger.lost_at.xdp_ring");
+        assert_eq!(drops.iter().sum::<u64>(), lost, "{drops:?}: {}", cell["ledger"]);
+        assert!(drops[1..].iter().sum::<u64>() >= 5_000, "{drops:?}");
+        assert_eq!(number(cell, "ledger.unaccounted"), 0, "{}", cell["ledger"]);
+        // Not 0: the datagrams do not pass there.
+        let all = intervals.iter().map(|one| &one["kernel_drops"]);
+        assert!(all.clone().all(|drops| drops["receive_buffer"].is_null()), "{intervals:?}");
+    };
+
+    let mut running = start_bench(&nets, &format!("{words} --warmup 0"));
+    until(Side::B, &mut running, first);
+    let receiver = HeldThread::find(running.id(), "udperf-rx-0");
+    until(Side::B, &mut running, held);
+    drop(receiver);
+    check(&running.finish(PATIENCE).expect(0).document());
+
+    let sink = Sink::start(&nets.place(Side::A), "");
+    let mut running = blast(&nets.place(Side::B), SINK, words);
+    until(Side::A, &mut running, first);
+    let receiver = HeldThread::find(sink.proc.id(), "udperf-rx-0");
+    until(Side::A, &mut running, held);
+    drop(receiver);
+    check(&running.finish(PATIENCE).expect(0).document());
     sink.end();
 }

@@ -25,6 +25,16 @@ until $B grep -qx up /sys/class/net/v1/operstate; do :; done
 fails() { code=0; \"$@\" >/dev/null 2>$T/said || code=$?; echo $code; cat $T/said; echo ====; }
 ";
 
+/// Makes their devices again, with two queues each.
+const TWO_QUEUES: &str = "\
+ip -n a link del v0
+ip link add v0 netns a numrxqueues 2 numtxqueues 2 type veth \
+    peer name v1 netns b numrxqueues 2 numtxqueues 2
+ip -n a addr add 10.9.0.1/24 dev v0; ip -n b addr add 10.9.0.2/24 dev v1
+ip -n a link set v0 up; ip -n b link set v1 up
+until $A grep -qx up /sys/class/net/v0/operstate; do :; done
+";
+
 /// The parts of what a script prints there; `None` where the engine or a tool is missing.
 fn between_two(script: &str) -> Option<Vec<String>> {
     if !common::available(&[("xdp", &["xdp"])]).contains(&"xdp") {
@@ -76,7 +86,7 @@ fn what_it_cannot_do_is_refused_before_anything_is_sent() {
         "1\n|there is no such queue",
         "1\n|64 threads need a queue each",
         "1\n|10.10.0.2 leaves by t0, which is not an Ethernet device",
-        "1\n|no Ethernet address of 10.9.0.77 on v0",
+        "1\n|no MAC address of 10.9.0.77 on v0",
         "1\n|10.9.0.1 is an address of this host, which loopback reaches without Ethernet",
         "1\n|setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep",
         "2\n|use one thread",
@@ -127,16 +137,11 @@ fn a_device_that_vanishes_makes_the_target_unreachable() {
 #[test]
 fn loss_at_a_queue_that_is_not_read_has_a_hint() {
     // The kernel spreads 64 flows over both queues.
-    let Some(parts) = between_two(
-        "ip -n a link del v0
-         ip link add v0 netns a numrxqueues 2 numtxqueues 2 type veth \
-             peer name v1 netns b numrxqueues 2 numtxqueues 2
-         ip -n a addr add 10.9.0.1/24 dev v0; ip -n b addr add 10.9.0.2/24 dev v1
-         ip -n a link set v0 up; ip -n b link set v1 up
-         until $A grep -qx up /sys/class/net/v0/operstate; do :; done
+    let Some(parts) = between_two(&format!(
+        "{TWO_QUEUES}
          $A $U bench --to 10.9.0.2 --to-netns b -e plain/xdp --xdp-queue 1 -l 64 -P 64 -r 2k \
              -n 640 --warmup 0 --max-missed 100% -q -J || true",
-    ) else {
+    )) else {
         return;
     };
     let report: Value = serde_json::from_str(&parts[0]).unwrap();
@@ -175,16 +180,21 @@ fn flags_choose_mode_and_queue() {
 }
 
 #[test]
-#[ignore = "long: scripts/check runs it"]
 fn frames_follow_a_next_hop_that_changes_its_address() {
     let change = "ip -n b link set v1 address 02:00:00:00:00:99
          ip -n a neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev v0";
-    let Some(report) = changed_in_mid_run("-e xdp/plain -r 100 -t 30 -i 1", change) else { return };
+    let bench = "-e xdp/plain -r 1k -n 6000 -i 1";
+    let Some(report) = changed_in_mid_run(bench, change) else { return };
     let [cell] = cells(&report) else { panic!("one cell") };
-    assert!(number(cell, "ledger.lost") > 0, "frames to the old address: {}", cell["ledger"]);
-    let last = cell["intervals"].as_array().unwrap().last().unwrap();
-    let (sent, received) = (number(last, "sent"), number(last, "received"));
-    assert!(sent > 0 && received == sent, "{last}");
+    let [sent, received, lost] =
+        ["sent", "received", "lost"].map(|field| number(cell, &format!("ledger.{field}")));
+    assert_eq!((sent, received + lost), (6_000, 6_000), "{}", cell["ledger"]);
+    assert!(lost > 0, "frames to the old address: {}", cell["ledger"]);
+    let intervals = cell["intervals"].as_array().unwrap();
+    let by_interval: Vec<_> = intervals.iter().map(|one| number(one, "lost")).collect();
+    assert_eq!(by_interval.iter().sum::<u64>(), lost, "{by_interval:?}");
+    // The address is asked for every second, and this cell takes six.
+    assert_eq!(by_interval.last(), Some(&0), "{by_interval:?}");
 }
 
 #[test]
@@ -198,25 +208,30 @@ fn requests_to_nsd_are_all_answered() {
         rrl-ratelimit: 0\\nremote-control:\\n control-enable: no\\nzone:\\n \
         name: example.test\\n zonefile: zone\\n";
     let Some(parts) = between_two(&format!(
-        "printf \"{conf}\" > $T/conf
+        "{TWO_QUEUES}
+         printf \"{conf}\" > $T/conf
          printf '$ORIGIN example.test.\\n$TTL 60\\n@ IN SOA n r 1 60 60 60 60\\n@ IN NS n\\n\
          n IN A 10.9.0.2\\nwww IN A 10.9.0.2\\n' > $T/zone
          $B nsd -d -c $T/conf 2>$T/nsd & NSD=$!
          until $B ss -lun | grep -q :5353; do kill -0 $NSD; done
          LOAD='load 10.9.0.2:5353 --preset dns --name www.example.test --warmup 0 -q -J --max-missed 100%'
          for more in '-e xdp -r 2k -n 2000' '-e xdp --outstanding 16 -n 2000' \
-                     '-e xdp/plain -r 2k -n 1000' '-e xdp -P 16 -r 2k -n 2000'; do
+                     '-e xdp/plain -r 2k -n 1000' '-e xdp -P 16 -r 2k -n 2000' \
+                     '-e xdp/batch --threads 2 -P 8 -r 2k -n 2000'; do
            $A $U $LOAD $more || cat $T/nsd; echo ====
          done
          kill $NSD"
     )) else {
         return;
     };
-    for (part, count) in parts.iter().zip([2_000, 2_000, 1_000, 2_000]) {
+    for (part, count) in parts.iter().zip([2_000, 2_000, 1_000, 2_000, 2_000]) {
         let report: Value =
             serde_json::from_str(part).unwrap_or_else(|error| panic!("{error}: {part}"));
         let [cell] = cells(&report) else { panic!("one cell") };
         let ledger = &cell["ledger"];
+        let threads = number(cell, "threads");
+        let queues = cell["tx"]["xdp"]["queues"].as_array().unwrap();
+        assert_eq!(queues.len() as u64, threads, "a queue for each thread: {queues:?}");
         assert_eq!(number(cell, "ledger.sent"), count, "{ledger}");
         assert_eq!(number(cell, "ledger.received"), count, "{ledger}");
         assert_eq!(number(cell, "ledger.foreign"), 0, "{ledger}");
@@ -224,5 +239,5 @@ fn requests_to_nsd_are_all_answered() {
         let codes: Vec<_> = warnings.as_array().unwrap().iter().map(|one| &one["code"]).collect();
         assert!(codes.iter().all(|code| *code != "kernel_mismatch"), "{codes:?}");
     }
-    assert_eq!(parts.len(), 5);
+    assert_eq!(parts.len(), 6);
 }

@@ -104,7 +104,7 @@ pub fn encode(header: Header, payload: &mut [u8]) {
 /// time, with a lag of 0. The bytes are those of [`encode`] and [`encode_lag`] for each; a header
 /// costs one addition.
 #[inline]
-pub fn encode_row<'a>(first: Header, payloads: impl Iterator<Item = &'a mut [u8]>) {
+pub fn encode_batch<'a>(first: Header, payloads: impl Iterator<Item = &'a mut [u8]>) {
     let [low, mut high] = halves(first);
     for payload in payloads {
         payload[..8].copy_from_slice(&low.to_le_bytes());
@@ -247,7 +247,7 @@ mod tests {
         for (len, first) in [(16, 0), (17, 1 << 40), (18, MAX_SEQUENCE - 4), (64, 1_000_003)] {
             let header = Header { tag: 0xBEEF, flow: 513, sequence: first, intended_ns: MAX_TIME };
             let [mut row, mut single] = [(); 2].map(|()| vec![0xAA; 5 * len]);
-            encode_row(header, row.chunks_exact_mut(len));
+            encode_batch(header, row.chunks_exact_mut(len));
             for (sequence, payload) in (first..).zip(single.chunks_exact_mut(len)) {
                 encode(Header { sequence, ..header }, payload);
                 encode_lag(0, payload);

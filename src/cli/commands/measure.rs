@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::realtime;
+use super::realtime_flag;
 use crate::cli::args::{CellArgs, OutputArgs, hide_secrets};
 use crate::cli::error::{CliError, CliResult, guarded};
 use crate::cli::fleet::Fleet;
@@ -100,7 +100,7 @@ pub(crate) fn measure<B: CellRunner>(
     let scenario = fleet.scenario(scenario, args)?;
     // Errors in the scenario are reported before any trial.
     check_files(outputs, &Plan::new(scenario.clone(), &machine)?)?;
-    realtime::start(scenario.realtime)?;
+    realtime_flag::start(scenario.realtime)?;
     let auto = fleet.fastest().is_none() && scenario.engines.contains(&EngineWord::Auto);
     let choose = || run::choose(&scenario, &machine, &mut runner, stop);
     let (fastest, choice) = auto.then(choose).transpose()?.unzip();
@@ -294,7 +294,7 @@ fn add_host_facts(
         report.warnings.extend(warnings);
     }
     report.cpu_throttling = throttle.end();
-    report.realtime = realtime::in_document(scenario.realtime, workers);
+    report.realtime = realtime_flag::in_document(scenario.realtime, workers);
     report.warnings.extend(report.cpu_throttling.as_ref().and_then(report::throttled));
 }
 

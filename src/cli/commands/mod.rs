@@ -10,7 +10,7 @@ pub(crate) mod fleet_check;
 mod load;
 mod measure;
 mod pairs;
-mod realtime;
+mod realtime_flag;
 pub(crate) mod report;
 pub(crate) mod scenario_file;
 pub(crate) mod search;

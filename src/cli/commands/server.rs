@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use super::blast::key;
 use super::measure::head;
-use super::realtime;
+use super::realtime_flag;
 use super::sink_sockets::sink_sockets;
 use crate::cli::args::{EchoArgs, ServerArgs, ServerFileArgs, SinkArgs};
 use crate::cli::error::{CliResult, Exit, usage};
@@ -40,7 +40,7 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     let mut facts = host::host_info(Depth::Quick);
     let machine = host::machine(&facts);
     let options = sink_options(args, passed, &machine)?;
-    realtime::start_server(&args.server, &options.cores, &machine)?;
+    realtime_flag::start_server(&args.server, &options.cores, &machine)?;
     let first = options.sockets.first();
     facts.device =
         first.and_then(|socket| host::device_at(socket.bind.ip(), socket.dev.as_deref()));
@@ -73,7 +73,7 @@ pub(crate) fn sink(args: &SinkArgs) -> CliResult {
     log.iter_mut().for_each(|log| log.end(from_left + tally.unsolicited.totals.datagrams));
     let mut document = report::sink(head("sink", &args.output, started_at, &facts), &tally, &facts);
     document.cpu_throttling = throttle.end();
-    document.realtime = realtime::in_document(args.server.realtime, 0);
+    document.realtime = realtime_flag::in_document(args.server.realtime, 0);
     let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
     keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
     document.warnings.extend(document.cpu_throttling.as_ref().and_then(report::throttled));
@@ -250,7 +250,7 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let facts = host::host_info(Depth::Quick);
     let machine = host::machine(&facts);
     let options = echo_options(args, &machine)?;
-    realtime::start_server(&args.server, &options.cores, &machine)?;
+    realtime_flag::start_server(&args.server, &options.cores, &machine)?;
     let stop = stop_on_signals()?;
     let mut metrics = MetricsEndpoint::open(&args.metrics.endpoint, args.output.quiet)?;
     let mut labels = ClientLabels::default();
@@ -289,7 +289,7 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
     let EchoOptions { engine, wait, delay, drop, .. } = options;
     let head = head("echo", &args.output, started_at, &facts);
     let mut document = report::echo(head, &tally, (engine, wait), delay, drop);
-    document.realtime = realtime::in_document(args.server.realtime, workers);
+    document.realtime = realtime_flag::in_document(args.server.realtime, workers);
     let is_asked = args.server.interval.is_some() || args.files.csv_intervals.is_some();
     keep_intervals(is_asked, document.elapsed_ns, &mut document.intervals);
     outputs.write(&document, &RenderOptions::default())?;

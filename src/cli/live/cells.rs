@@ -162,6 +162,8 @@ fn places(drops: &KernelDrops, lost: Option<u64>) -> String {
         ("qdisc", drops.qdisc),
         ("checksum", drops.checksum),
         ("no port", drops.no_port),
+        // Other engines have no ring.
+        ("xdp ring", drops.xdp_ring.or(Some(0))),
     ];
     let is_shown = |(_, count): &&(&str, Option<u64>)| *count != Some(0);
     let shown: Vec<_> = all.iter().filter(is_shown).map(|one| known(one.0, one.1)).collect();

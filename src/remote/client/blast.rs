@@ -145,7 +145,7 @@ impl RemoteRunner {
         &self,
         remote: RemoteCell<'_>,
         phase: &mut RunningPhase,
-        (delta, drops): (CounterDelta, DropReadings),
+        (delta, [tx_drops, rx_drops]): (CounterDelta, [DropReadings; 2]),
         (error_ns, bound): (i64, Nanos),
         (id, error): (&str, RunError),
     ) -> Result<Vec<DirectionResult>, RunError> {
@@ -160,8 +160,8 @@ impl RemoteRunner {
         }
         [tx.intervals, rx.intervals] = phase.intervals();
         match forward {
-            true => tx.drop_readings = drops.into_readings(tx.kernel),
-            false => rx.drop_readings = drops.into_readings(rx.kernel),
+            true => tx.drop_readings = tx_drops.into_readings(tx.kernel),
+            false => rx.drop_readings = rx_drops.into_readings(rx.kernel),
         }
         let (cut_short, mut error) = (Some(CutShort::PeerLost), Some(error));
         let mut parts = Vec::new();
@@ -240,7 +240,7 @@ impl CellRunner for RemoteRunner {
         if *warmup > Nanos::ZERO {
             let limit = Limit::Time(*warmup);
             let (mut phase, _) = remote.begin((limit, false), None, stop, start)?;
-            let drops = &mut DropReadings::default();
+            let drops = &mut <[DropReadings; 2]>::default();
             let there = remote.finish(&mut phase, limit, stop, tick, (None, drops))?;
             let here = &phase.running;
             warmup_counts = [(here.sent, there.received), (there.sent, here.received)];
@@ -248,7 +248,7 @@ impl CellRunner for RemoteRunner {
         }
         let counters = CounterSnapshot::begin_towards(control.target, *bind, ip.dev.as_deref());
         let (mut phase, offset_ns) = remote.begin((*limit, true), *interval, stop, start)?;
-        let mut drops = DropReadings::default();
+        let mut drops = <[DropReadings; 2]>::default();
         let ended = remote.finish(&mut phase, *limit, stop, tick, (Some(&counters), &mut drops));
         let delta = counters.end();
         let corrections = control.take_corrections();
@@ -270,8 +270,9 @@ impl CellRunner for RemoteRunner {
         let (mut tx, mut rx) = (tx.unwrap_or_default(), rx.unwrap_or_default());
         delta.into_both(&mut tx, &mut rx);
         [tx.intervals, rx.intervals] = phase.intervals();
-        tx.drop_readings = drops.into_readings(tx.kernel);
-        rx.drop_readings.clone_from(&tx.drop_readings);
+        let [tx_drops, rx_drops] = drops;
+        tx.drop_readings = tx_drops.into_readings(tx.kernel);
+        rx.drop_readings = rx_drops.into_readings(rx.kernel);
         let mut parts = Vec::new();
         if forward {
             let mut rx = correct_latency(there.rx.unwrap_or_default(), -(bias + error_ns), bound);

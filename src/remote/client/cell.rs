@@ -106,7 +106,7 @@ impl RemoteCell<'_> {
         limit: Limit,
         stop: &Arc<AtomicBool>,
         tick: Tick<'_>,
-        (counters, drops): (Option<&CounterSnapshot>, &mut DropReadings),
+        (counters, drops): (Option<&CounterSnapshot>, &mut [DropReadings; 2]),
     ) -> Result<PhaseEnd, RunError> {
         let control = self.control;
         let (tx, rx, epoch) =
@@ -115,9 +115,13 @@ impl RemoteCell<'_> {
         let tick = &mut || {
             let (senders, receivers) = (forward.then_some(&tx), reverse.then_some((&rx, bias)));
             let live = LiveCell::of_two_hosts(senders, receivers, epoch);
-            drops.observe(live.map(|live| live.ended()), counters);
+            let ended = live.map(|live| live.ended());
+            let rings = || [tx.ring_drops()[0], rx.ring_drops()[1]];
+            DropReadings::observe_both(drops.each_mut(), ended, counters, rings);
             let none = DropReadings::default();
-            let sides = [forward, reverse].map(|is_here| if is_here { &*drops } else { &none });
+            let [of_tx, of_rx] = &*drops;
+            let sides = [(forward, of_tx), (reverse, of_rx)];
+            let sides = sides.map(|(is_here, drops)| if is_here { drops } else { &none });
             tick(live.map(|live| live.with_drops(sides)));
         };
         let is_over = || {

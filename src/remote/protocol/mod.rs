@@ -25,7 +25,7 @@ pub use mac::{Key, KeyError, MAC_LEN, Seal, Tagger};
 /// The tag of every control message; data never has it, since it has no slot. Arbitrary.
 pub const CONTROL_TAG: u16 = 0x0001;
 /// The version of this protocol. Changes when an older end would misread a newer one.
-pub const VERSION: u8 = 11;
+pub const VERSION: u8 = 12;
 /// Bytes before the body. From the layout above.
 pub const HEAD_LEN: usize = 21;
 /// The longest message in bytes: with IPv6, UDP and tunnel headers below 1280 (RFC 8200 §5).

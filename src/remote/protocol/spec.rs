@@ -89,7 +89,7 @@ const MAX_AHEAD: Nanos = Nanos::from_millis(15_000);
 
 impl CellSpec {
     /// The peak rate of this client's part of the load; `None` flat out.
-    pub(crate) fn peak_pps(&self) -> Option<f64> {
+    pub(crate) fn client_peak_pps(&self) -> Option<f64> {
         self.load.peak_pps().map(|pps| pps / f64::from(self.ranks.max(1)))
     }
 

@@ -46,8 +46,8 @@ pub(super) struct SinkCell {
     /// What senders and receivers counted by interval in the last phase, and when that began.
     pub(super) intervals: [IntervalSeries; 2],
     pub(super) began: Nanos,
-    /// Drops at the ends of intervals of the last phase.
-    pub(super) drops: DropReadings,
+    /// Drops at the ends of intervals of the last phase, at its senders and at its receivers.
+    pub(super) drops: [DropReadings; 2],
 }
 
 impl SinkCell {
@@ -79,7 +79,7 @@ impl SinkCell {
         let tag = (self.slot.number << SLOT_SHIFT) | (order.tag & (PHASES | BY_SOURCE));
         // The next user of the slot must not mistake late datagrams of this phase for its own.
         self.slot.phase = next_phase(tag & PHASES);
-        (self.has_intervals, self.drops) = (order.interval.is_some(), DropReadings::default());
+        (self.has_intervals, self.drops) = (order.interval.is_some(), Default::default());
         let interval = order.interval.or(self.interval);
         let (order, halt) = (PhaseSpec { tag, interval, ..order }, Arc::default());
         let stop = (Arc::clone(&halt), &halt);
@@ -93,7 +93,8 @@ impl SinkCell {
     /// Reads the kernel's drops if an interval has ended.
     pub(super) fn observe_drops(&mut self) {
         if let Some((phase, snapshot)) = self.phase.as_ref().filter(|_| self.has_intervals) {
-            self.drops.observe(phase.ended_intervals(), Some(snapshot));
+            let (drops, ended) = (self.drops.each_mut(), phase.ended_intervals());
+            DropReadings::observe_both(drops, ended, Some(snapshot), || phase.ring_drops());
         }
     }
 

@@ -106,7 +106,7 @@ pub(super) fn client_counts(
 
 /// Updates the liveness of all sessions; returns those to end, and why: the client is unreachable,
 /// or is silent while another client of its host may wait for its queues.
-pub(super) fn find_lost(
+pub(super) fn sessions_to_end(
     clients: &HashMap<u64, Client>,
     rpc: &mut RpcServer,
 ) -> Vec<(u64, CloseReason)> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::client::{Client, client_counts, find_lost, reap};
+use super::client::{Client, client_counts, reap, sessions_to_end};
 use super::listeners::{
     AffinityGuard, ControlListener, ControlSockets, ListenerThreads, ended, next_tick,
 };
@@ -76,7 +76,7 @@ impl SinkIntervals {
 
     fn observe(&mut self, now: Nanos) {
         let ended = self.scale.index(now.since(self.began));
-        self.drops.observe(Some(ended), Some(&self.counters));
+        self.drops.observe(Some(ended), Some(&self.counters), || [None; 2]);
     }
 }
 
@@ -186,7 +186,7 @@ impl<'a> Server<'a> {
             if now >= tick_at {
                 tick_at = next_tick(self.shared.options.interval, self.shared.began, now);
                 self.intervals.iter_mut().for_each(|intervals| intervals.observe(now));
-                for (session, why) in find_lost(&self.clients, &mut self.rpc) {
+                for (session, why) in sessions_to_end(&self.clients, &mut self.rpc) {
                     self.end(session, why);
                 }
                 if self.clients.is_empty() {

@@ -304,10 +304,13 @@ impl SinkSession {
             if let Some(counters) = counters {
                 tx.iter_mut().for_each(|side| counters.into_tx(side));
                 rx.iter_mut().for_each(|side| counters.into_rx(side));
-                let drops = drops.into_readings(counters.kernel());
-                let drops = if has_intervals { drops } else { Vec::new() };
-                tx.iter_mut().for_each(|side| side.drop_readings.clone_from(&drops));
-                rx.iter_mut().for_each(|side| side.drop_readings.clone_from(&drops));
+                let [tx_drops, rx_drops] = drops;
+                if let Some(side) = tx.as_mut().filter(|_| has_intervals) {
+                    side.drop_readings = tx_drops.into_readings(side.kernel);
+                }
+                if let Some(side) = rx.as_mut().filter(|_| has_intervals) {
+                    side.drop_readings = rx_drops.into_readings(side.kernel);
+                }
             }
             SideResults { tx, rx }
         });

@@ -12,8 +12,8 @@ use crate::plan::{
 };
 use crate::remote::lock;
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, Ready};
+use crate::run::RunError;
 use crate::run::worker_pool::WorkerPool;
-use crate::run::{DropReadings, RunError};
 use crate::unit::{Nanos, PacketRate, show_pps};
 use crate::wire::decode_own;
 
@@ -25,7 +25,7 @@ impl SinkSession {
     fn check(&self, spec: &CellSpec) -> Result<(), String> {
         let options = &self.shared.options;
         if let Some(most) = options.max_rate.map(PacketRate::pps)
-            && spec.peak_pps().is_none_or(|rate| rate > most)
+            && spec.client_peak_pps().is_none_or(|rate| rate > most)
         {
             return Err(format!(
                 "the sink's --max-rate is {}; use a lower --rate, or --max-rate of a search",
@@ -80,7 +80,7 @@ impl SinkSession {
             is_measured: false,
             intervals: Default::default(),
             began: Nanos::ZERO,
-            drops: DropReadings::default(),
+            drops: Default::default(),
         });
         Ok(ControlResponse::Ready(ready))
     }

@@ -216,7 +216,9 @@ pub fn live_drops(live: LiveCell<'_>) -> Option<KernelDrops> {
 fn of_both_sides(tx: Option<KernelDrops>, rx: Option<KernelDrops>) -> Option<KernelDrops> {
     match (tx, rx) {
         (Some(tx), Some(rx)) => {
-            Some(KernelDrops { tx_device: tx.tx_device, qdisc: tx.qdisc, ..rx })
+            let rings = tx.xdp_ring.into_iter().chain(rx.xdp_ring);
+            let xdp_ring = rings.reduce(u64::saturating_add);
+            Some(KernelDrops { tx_device: tx.tx_device, qdisc: tx.qdisc, xdp_ring, ..rx })
         }
         // One kernel counts for both, unless the receivers are not known.
         (None, rx) => rx,
@@ -241,6 +243,7 @@ fn gained(readings: &[DropReading], index: u32, is_last: bool) -> Option<KernelD
         qdisc: gained(|read| read.qdisc),
         checksum: gained(|read| read.checksum),
         no_port: gained(|read| read.no_port),
+        xdp_ring: gained(|read| read.xdp_ring),
     })
 }
 
@@ -291,6 +294,20 @@ mod tests {
                 assert_eq!(known(count), (!in_order, !in_order));
             }
         }
+    }
+
+    #[test]
+    fn drops_at_rings_of_both_sides_add_up_by_interval() {
+        let at = |index, xdp_ring| (index, KernelDrops { xdp_ring, ..KernelDrops::default() });
+        let tx = [at(1, Some(1)), at(2, Some(1)), at(AT_END, Some(2))];
+        let rx = [at(1, Some(0)), at(2, Some(30)), at(AT_END, Some(35))];
+        let by_interval = |readings: [&[DropReading]; 2]| {
+            [0, 1, 2].map(|index| kernel_drops(readings, index, index == 2).unwrap().xdp_ring)
+        };
+        assert_eq!(by_interval([&tx, &rx]), [Some(1), Some(30), Some(6)]);
+        assert_eq!(by_interval([&[], &rx]), [Some(0), Some(30), Some(5)]);
+        // What the receivers dropped is not known.
+        assert_eq!(by_interval([&tx, &[]]), [None; 3]);
     }
 
     #[test]

@@ -58,7 +58,7 @@ const OF_INTERVALS: &str = "\
     latency_histogram server.time_ns server.processes server.threads server.cpu_ns \
     server.busiest_thread_ns server.rss_bytes server.context_switches server.socket_drops \
     first_step.answered first_step.mean_ns first_step.max_ns second_step.answered \
-    second_step.mean_ns second_step.max_ns";
+    second_step.mean_ns second_step.max_ns kernel_drops.xdp_ring";
 
 /// Columns of an interval of a server, after those of an interval of a cell. New ones go to the
 /// end.

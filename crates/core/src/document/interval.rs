@@ -122,8 +122,7 @@ impl Interval {
 
 /// Increases of the kernel's drop counters, read up to 0.25 s after the ends of an interval. They
 /// count all traffic of the network namespace, and drops by their own time, whenever the datagram
-/// was due. `null`: the system does not count them. Drops at rings of the engine `xdp` are not
-/// included: they are read at the end of a cell, and stand in `lost_at.xdp_ring`.
+/// was due. `null`: the system does not count them, or the datagrams do not pass there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KernelDrops {
@@ -141,11 +140,14 @@ pub struct KernelDrops {
     pub checksum: Option<u64>,
     /// At ports without a socket.
     pub no_port: Option<u64>,
+    /// At rings of the engine `xdp` of these workers; `null` for other engines, while the receivers
+    /// are not known, and for a server.
+    pub xdp_ring: Option<u64>,
 }
 
 impl KernelDrops {
     /// Each place, as in `lost_at` of a ledger, and its drops.
-    pub const fn places(&self) -> [(&'static str, Option<u64>); 7] {
+    pub const fn places(&self) -> [(&'static str, Option<u64>); 8] {
         [
             ("receive_buffer", self.receive_buffer),
             ("backlog", self.backlog),
@@ -154,6 +156,7 @@ impl KernelDrops {
             ("qdisc", self.qdisc),
             ("checksum", self.checksum),
             ("no_port", self.no_port),
+            ("xdp_ring", self.xdp_ring),
         ]
     }
 }

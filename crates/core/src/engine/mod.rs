@@ -70,7 +70,8 @@ use std::net::SocketAddr;
 
 use crate::net::Datagram;
 use crate::sys::{
-    self, RecvMessage, SendBatch, SendError, TxClock, UnreachableErrno, XdpGranted, XdpMode,
+    self, RecvMessage, RingCounter, SendBatch, SendError, TxClock, UnreachableErrno, XdpGranted,
+    XdpMode,
 };
 use crate::unit::{Nanos, PayloadSize};
 
@@ -192,9 +193,9 @@ pub trait Tx {
         None
     }
 
-    /// Datagrams that were sent, but dropped at a ring of the engine, since it was opened; `None`:
-    /// it has no ring.
-    fn ring_drops(&self) -> Option<u64> {
+    /// Counts datagrams that were sent, but dropped at a ring of the engine; `None`: it has no
+    /// ring.
+    fn ring_counter(&self) -> Option<RingCounter> {
         None
     }
 
@@ -242,8 +243,8 @@ pub trait Rx {
         false
     }
 
-    /// Datagrams dropped at a ring of the engine since it was opened; `None`: it has no ring.
-    fn ring_drops(&self) -> Option<u64> {
+    /// Counts datagrams dropped at a ring of the engine; `None`: it has no ring.
+    fn ring_counter(&self) -> Option<RingCounter> {
         None
     }
 

@@ -10,7 +10,7 @@ use crate::measure::{
     Instructions, KernelCounters, KernelDelta, RxResult, TxResult, Usage, combine,
 };
 use crate::net::enter_netns;
-use crate::sys::{self, InstructionCounter, NetLink};
+use crate::sys::{self, InstructionCounter, NetLink, RingCounter};
 use crate::unit::Nanos;
 
 /// Interval of address resolution probes: `retrans_time_ms` (arp(7), RFC 4861 section 10).
@@ -114,6 +114,26 @@ impl CounterDelta {
     /// Adds it to the result of the senders.
     pub fn into_tx(self, tx: &mut TxResult) {
         (tx.kernel, tx.stolen) = (self.kernel.of_workers(&tx.kernel), self.stolen);
+    }
+}
+
+/// Drops at the rings of a worker's engine since a moment. Any thread may read them.
+#[derive(Debug, Clone)]
+pub struct RingDrops {
+    counter: RingCounter,
+    before: u64,
+}
+
+impl RingDrops {
+    /// Counts from now on; `None` if the system does not count them.
+    pub fn begin(counter: RingCounter) -> Option<Self> {
+        let before = counter.drops()?;
+        Some(Self { counter, before })
+    }
+
+    /// Drops since then; `None` if the rings have been closed.
+    pub fn so_far(&self) -> Option<u64> {
+        Some(self.counter.drops()?.saturating_sub(self.before))
     }
 }
 

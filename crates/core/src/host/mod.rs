@@ -1,16 +1,16 @@
 //! Facts about this host: hardware, kernel settings, capability probes, kernel counters, usage.
 
 pub mod counters;
-mod cpu_speed;
 pub mod device;
 mod path;
 mod server;
+mod slow_cpu;
 
 pub use counters::{Meter, Throttle};
-use cpu_speed::slow_share;
 pub use device::{default_device, device_at, device_towards, path_mtu, source_towards};
 pub use path::{PathOptions, PathRequest, probe_path};
 pub use server::{ServerError, ServerId, ServerProcesses, UsageRecorder};
+use slow_cpu::slow_share;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

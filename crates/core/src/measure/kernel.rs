@@ -76,6 +76,13 @@ impl KernelDelta {
         }
     }
 
+    /// With drops at the rings of workers of the other side, which the same reading covers.
+    #[must_use]
+    pub fn with_rings(mut self, others: Option<u64>) -> Self {
+        self.rings = combine(self.rings, others, u64::saturating_add);
+        self
+    }
+
     /// The drops that intervals show.
     pub fn drops(&self) -> KernelDrops {
         KernelDrops {
@@ -86,6 +93,7 @@ impl KernelDelta {
             qdisc: self.qdisc,
             checksum: self.udp.map(|udp| udp.in_csum_errors),
             no_port: self.udp.map(|udp| udp.no_ports),
+            xdp_ring: self.rings,
         }
     }
 }

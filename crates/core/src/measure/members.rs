@@ -122,6 +122,7 @@ fn add_readings(sum: &mut Vec<DropReading>, more: &[DropReading], separate: bool
                 qdisc: add_known(drops.qdisc, other.qdisc),
                 checksum: add_known(drops.checksum, other.checksum),
                 no_port: add_known(drops.no_port, other.no_port),
+                xdp_ring: add_known(drops.xdp_ring, other.xdp_ring),
             };
         }
         other.is_some()

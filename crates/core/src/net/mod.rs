@@ -5,7 +5,7 @@ mod group;
 mod options;
 mod pacing;
 mod passed;
-mod realtime;
+mod realtime_workers;
 mod socket;
 pub mod steer;
 pub mod stream;
@@ -18,7 +18,7 @@ pub use group::{Group, GroupOptions, Slot, max_queued};
 pub use options::{GroupJoin, Options, Ports};
 pub use pacing::{PacingError, departure_clock, enable_departures, set_pacing_rate};
 pub use passed::PassedSockets;
-pub use realtime::{
+pub use realtime_workers::{
     REALTIME_PRIORITY, RealtimeError, RealtimeWorker, locked_bytes, may_be_realtime,
     prepare_realtime, realtime_workers,
 };

@@ -186,9 +186,8 @@ impl Plan {
     }
 }
 
-fn has_xdp(scenario: &Scenario) -> bool {
-    let is_xdp = |pair: &EnginePair| pair.tx == TxKind::Xdp || pair.rx == RxKind::Xdp;
-    scenario.engines.iter().any(|word| matches!(word, EngineWord::Pair(pair) if is_xdp(pair)))
+fn has_pair(scenario: &Scenario, is_it: fn(&EnginePair) -> bool) -> bool {
+    scenario.engines.iter().any(|word| matches!(word, EngineWord::Pair(pair) if is_it(pair)))
 }
 
 /// Rejects scenarios that no machine can run, before anything is sent.
@@ -198,6 +197,8 @@ pub fn check_scenario(scenario: &Scenario) -> Result<(), PlanError> {
     let outstanding = scenario.asking.as_ref().and_then(|asking| asking.outstanding);
     let batch = scenario.batch.unwrap_or(1);
     let has_null = scenario.engines.contains(&EngineWord::Pair(EnginePair::NULL));
+    let receives_by_xdp = has_pair(scenario, |pair| pair.rx == RxKind::Xdp);
+    let has_xdp = receives_by_xdp || has_pair(scenario, |pair| pair.tx == TxKind::Xdp);
     let is_all = |word: &EngineWord| *word == EngineWord::All;
     let pairs = |word| if is_all(word) { EnginePair::all().count() } else { 1 };
     let engines: usize = scenario.engines.iter().map(pairs).sum();
@@ -226,11 +227,11 @@ pub fn check_scenario(scenario: &Scenario) -> Result<(), PlanError> {
         (batch > MAX_BATCH, PlanError::BatchTooLarge { requested: batch }),
         (has_null && scenario.route != Route::Local, PlanError::NullAcross),
         (
-            scenario.asking.is_some() && threads > 1 && has_xdp(scenario),
+            scenario.asking.is_some() && threads > 1 && receives_by_xdp,
             PlanError::XdpThreads { threads },
         ),
         (
-            scenario.route == Route::Local && scenario.to_netns.is_none() && has_xdp(scenario),
+            scenario.route == Route::Local && scenario.to_netns.is_none() && has_xdp,
             PlanError::XdpOverLoopback,
         ),
         (cells > MAX_CELLS, PlanError::TooManyCells { requested: cells }),

@@ -91,7 +91,7 @@ pub enum PlanError {
     BatchTooLarge { requested: u16 },
     #[error(
         "--threads {threads} with the engine xdp: a response may arrive at the queue of another \
-         thread; use one thread"
+         thread; receive by sockets (--engine xdp/batch), or use one thread"
     )]
     XdpThreads { threads: u16 },
     #[error(

@@ -98,7 +98,8 @@ impl CellRunner for RequestRunner {
         let mut result = of_ends(tx, rx, spec.matching.expects_reply(), self.is_here);
         result.server = server.map(|server| Box::new(server.end()));
         let [_, drops] = counts.drops;
-        result.rx.drop_readings = drops.into_readings(delta.kernel());
+        let at_end = result.rx.kernel.with_rings(result.tx.kernel.rings);
+        result.rx.drop_readings = drops.into_readings(at_end);
         let mut sent_by_flow = counts.sent_by_flow;
         if let Some(warmed) = warmed {
             result.warmup = (warmed.sent, warmed.sent.saturating_sub(warmed.received));

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::engine::{
     BatchRx, BatchTx, GroRx, GsoTx, PlainRx, PlainTx, Rx, Tx, XdpOptions, XdpRx, XdpTx,
 };
+use crate::host::counters::RingDrops;
 use crate::measure::{RxResult, TxResult};
 use crate::net::{Datagram, NetError, Options, Ports, SocketError, Udp};
 use crate::plan::{
@@ -22,6 +23,7 @@ use crate::request::cookies::ServerCookies;
 use crate::request::in_flight::{InFlightTable, StreamMap};
 use crate::request::steps::Steps;
 use crate::run::dispatch::xdp_options;
+use crate::run::phase::PhaseState;
 use crate::run::send_job::SendJob;
 use crate::run::worker::{
     PhaseDone, SenderDone, WorkerChannel, WorkerEvent, flow_options, place_thread, waiter,
@@ -191,7 +193,7 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         let segments_at_first = tx.segments().map(|segments| segments.now);
         let (control, worker) = (&phase.control, config.tx.common.worker);
         let done = SenderDone { control, worker, sent: 0 };
-        let (drops, rings) = (dropped(&mut rx), [tx.ring_drops(), rx.ring_drops()]);
+        let (drops, rings) = (dropped(&mut rx), begin_rings(&tx, &rx, worker, control));
         state.job.await_epoch(&phase.control);
         let before = state.meter.read();
         state.job.stall.start(Nanos::ZERO);
@@ -203,7 +205,7 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         tx_result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (tx_result.usage, tx_result.buffer, tx_result.xdp) = (usage, send_buffer, tx.granted());
         let drops = dropped(&mut rx).zip(drops).map(|(now, then)| now.wrapping_sub(then).into());
-        let rings = gained([tx.ring_drops(), rx.ring_drops()], rings);
+        let rings = rings.map(|rings| rings.and_then(|rings| rings.so_far()));
         state.matcher.exchange.own_drops = drops.or(rings[1]);
         rx_result = RxResult { buffer: receive_buffer, xdp: rx.granted(), ..RxResult::default() };
         [tx_result.kernel.rings, rx_result.kernel.rings] = rings;
@@ -228,9 +230,18 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
     Ok((job.into_result(tx_result), rx_result))
 }
 
-/// How much each of two counters grew.
-fn gained(now: [Option<u64>; 2], before: [Option<u64>; 2]) -> [Option<u64>; 2] {
-    [0, 1].map(|at| Some(now[at]?.saturating_sub(before[at]?)))
+/// Counts drops at the rings of both halves from now on, also for other threads.
+fn begin_rings<T: Tx, R: Rx>(
+    tx: &T,
+    rx: &R,
+    worker: usize,
+    control: &PhaseState,
+) -> [Option<RingDrops>; 2] {
+    let rings = [tx.ring_counter(), rx.ring_counter()].map(|one| one.and_then(RingDrops::begin));
+    for side in [0, 1] {
+        control.show_rings(side, worker, rings[side].as_ref());
+    }
+    rings
 }
 
 fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T, mixes_streams: bool) -> RequestWorker {

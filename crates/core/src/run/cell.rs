@@ -175,7 +175,14 @@ pub fn run_phase(
     pool.await_end(&mut running, &mut || {
         let live = LiveCell::new(&phase.control, epoch);
         let ended = live.map(|live| live.ended());
-        drops.iter_mut().zip(counters).for_each(|(drops, from)| drops.observe(ended, from));
+        for side in [0, 1] {
+            let rings = || {
+                let rings = phase.control.ring_drops();
+                // One reading covers both sides if only one is taken.
+                [rings[side], rings[1 - side].filter(|_| counters[1 - side].is_none())]
+            };
+            drops[side].observe(ended, counters[side], rings);
+        }
         tick(live.map(|live| live.with_drops([&drops[0], &drops[1]])));
     })?;
     let PhaseProgress { sent, received, sent_by_flow, .. } = running;

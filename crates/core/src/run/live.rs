@@ -163,11 +163,44 @@ pub struct DropReadings(Vec<DropReading>);
 
 impl DropReadings {
     /// Takes a reading if an interval has ended since the latest one; `ended`: how many have.
-    pub fn observe(&mut self, ended: Option<usize>, counters: Option<&CounterSnapshot>) {
+    /// `rings`: drops at rings of the workers of this side, and of those of the other side if this
+    /// reading covers both.
+    pub fn observe(
+        &mut self,
+        ended: Option<usize>,
+        counters: Option<&CounterSnapshot>,
+        rings: impl FnOnce() -> [Option<u64>; 2],
+    ) {
         let Some((ended, counters)) = ended.map(|ended| ended as u32).zip(counters) else { return };
-        if ended > self.0.last().map_or(0, |(index, _)| *index) {
-            self.0.push((ended, counters.end().kernel().drops()));
+        if self.is_due(ended) {
+            let (kernel, [own, others]) = (counters.end().kernel(), rings());
+            self.take(ended, kernel, own, others);
         }
+    }
+
+    /// The same for the senders and the receivers of one host, by one reading of its counters;
+    /// `rings`: of each side.
+    pub fn observe_both(
+        [tx, rx]: [&mut Self; 2],
+        ended: Option<usize>,
+        counters: Option<&CounterSnapshot>,
+        rings: impl FnOnce() -> [Option<u64>; 2],
+    ) {
+        let Some((ended, counters)) = ended.map(|ended| ended as u32).zip(counters) else { return };
+        if tx.is_due(ended) {
+            let (kernel, [of_tx, of_rx]) = (counters.end().kernel(), rings());
+            tx.take(ended, kernel, of_tx, None);
+            rx.take(ended, kernel, of_rx, None);
+        }
+    }
+
+    fn is_due(&self, ended: u32) -> bool {
+        ended > self.0.last().map_or(0, |(index, _)| *index)
+    }
+
+    fn take(&mut self, ended: u32, kernel: KernelDelta, own: Option<u64>, others: Option<u64>) {
+        let workers = KernelDelta { rings: own, ..KernelDelta::default() };
+        self.0.push((ended, kernel.of_workers(&workers).with_rings(others).drops()));
     }
 
     /// All of them; the last one covers what came up to the end of the phase.

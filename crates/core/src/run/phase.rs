@@ -1,8 +1,9 @@
 //! State shared by the workers of a phase: written when one ends or stalled, read once a batch.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use crate::host::counters::RingDrops;
 use crate::measure::{
     Count, IntervalBoard, IntervalCounts, IntervalRecorder, IntervalScale, IntervalSeries,
 };
@@ -104,6 +105,8 @@ pub struct PhaseState {
     sent: Vec<AtomicU64>,
     /// Counts by interval of each sender, and of each receiver; empty without intervals.
     boards: [Vec<Arc<IntervalBoard>>; 2],
+    /// Drops at rings of each of them; unset where the engine has no ring.
+    rings: [Vec<OnceLock<RingDrops>>; 2],
 }
 
 impl PhaseState {
@@ -146,6 +149,7 @@ impl PhaseState {
             let workers = state.sent.len();
             state.boards =
                 [(); 2].map(|()| (0..workers).map(|_| IntervalBoard::new(scale, end)).collect());
+            state.rings = [(); 2].map(|()| (0..workers).map(|_| OnceLock::new()).collect());
         }
         self
     }
@@ -158,6 +162,22 @@ impl PhaseState {
     /// Where the receiver of this number counts by interval.
     pub fn rx_intervals(&self, worker: usize) -> Option<IntervalRecorder> {
         self.boards[1].get(worker).map(|board| IntervalRecorder::new(Arc::clone(board)))
+    }
+
+    /// Shows the drops at rings of the sender (0) or receiver (1) of this number to other threads.
+    pub fn show_rings(&self, side: usize, worker: usize, drops: Option<&RingDrops>) {
+        if let (Some(shown), Some(drops)) = (self.rings[side].get(worker), drops) {
+            // Each worker has one number, and a phase begins once.
+            let _ = shown.set(drops.clone());
+        }
+    }
+
+    /// Drops at rings of senders and of receivers so far; `None`: they have no rings.
+    pub fn ring_drops(&self) -> [Option<u64>; 2] {
+        [0, 1].map(|side| {
+            let shown = self.rings[side].iter().filter_map(OnceLock::get);
+            shown.map(RingDrops::so_far).reduce(|sum, more| Some(sum? + more?)).flatten()
+        })
     }
 
     /// The boundaries of intervals; `None` without intervals.
@@ -348,52 +368,4 @@ fn receivers_first<T>(mut read: impl FnMut(usize) -> T) -> [T; 2] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn senders_are_read_after_receivers() {
-        let mut sides = Vec::new();
-        let read = receivers_first(|side| {
-            sides.push(side);
-            side
-        });
-        assert_eq!((sides, read), (vec![1, 0], [0, 1]));
-    }
-
-    #[test]
-    fn an_unknown_path_is_given_time() {
-        let control = PhaseState::new(Arc::default(), 2);
-        assert_eq!(control.quiet(None), QUIET_AT_FIRST);
-        // What one receiver measured is known to the other.
-        assert_eq!(control.quiet(Some(100_000_000)), Nanos::from_millis(400));
-        assert!(control.quiet(None) < QUIET_AT_FIRST);
-        assert_eq!(control.quiet(None), control.quiet(Some(3)));
-        assert_eq!(control.quiet(Some(u64::MAX)), QUIET_MOST);
-        let across = PhaseState::across(Arc::default(), 1, Nanos::NEVER, Nanos::ZERO);
-        assert_eq!(across.quiet(None), QUIET_AT_FIRST);
-        assert_eq!(across.quiet(Some(0)), QUIET_ACROSS);
-    }
-
-    #[test]
-    fn a_stopped_worker_does_not_wait_for_a_phase() {
-        let control = PhaseState::new(Arc::new(AtomicBool::new(true)), 1);
-        let now = Nanos(sys::monotonic_ns());
-        assert!(sleep_until_before(Nanos::NEVER, WAKE_AHEAD, &control) >= now);
-        assert_eq!(sleep_until_before(now, WAKE_AHEAD, &control), now);
-    }
-
-    #[test]
-    fn a_late_sender_does_not_move_the_window() {
-        let second = Nanos::from_millis(1_000);
-        let control = PhaseState::until(Arc::default(), 2, second);
-        assert_eq!((control.window_end(), control.ended()), (second, false));
-        for (worker, finished) in [(0, 1_300), (1, 1_001)] {
-            control.sender_finished(Nanos::from_millis(finished));
-            control.sender_done(worker, second, 5);
-        }
-        assert_eq!((control.window_end(), control.ended()), (second, true));
-        // Silence before that does not count.
-        assert_eq!(control.senders_ended(), Nanos::from_millis(1_300));
-    }
-}
+mod tests;

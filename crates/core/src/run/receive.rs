@@ -4,6 +4,7 @@ use super::probe::ReceiveProbe;
 use crate::clock::Clock;
 use crate::engine::Rx;
 use crate::host::Meter;
+use crate::host::counters::RingDrops;
 use crate::measure::{KernelDelta, Usage};
 use crate::net::{Datagram, Waited, Waiter};
 use crate::run::phase::PhaseState;
@@ -22,8 +23,8 @@ pub struct ReceiveJob {
     /// Number of this worker among the receivers.
     pub worker: usize,
     pub drops: Drops,
-    /// Drops at the rings of the engine when the phase began; `None`: it has no ring.
-    pub rings: Option<u64>,
+    /// Drops at the rings of the engine since the phase began; `None`: it has no ring.
+    pub rings: Option<RingDrops>,
     /// Reads what the thread costs.
     pub meter: Meter,
     /// The reading when the senders' window closed: the drain does not count.
@@ -83,25 +84,25 @@ pub fn receive<R: Rx>(
 impl ReceiveJob {
     /// Drops at sockets and rings in this phase.
     fn dropped<R: Rx>(&mut self, rx: &mut R) -> u64 {
-        self.drops.sample(rx.sockets()) + self.ring_drops(rx).unwrap_or(0)
+        self.drops.sample(rx.sockets()) + self.ring_drops().unwrap_or(0)
     }
 
     /// Drops of this phase, as sockets and rings count them.
     pub fn drops_of_phase<R: Rx>(&mut self, rx: &mut R) -> KernelDelta {
         self.drops.sample(rx.sockets());
-        let (sockets, rings) = (self.drops.known_total(), self.ring_drops(rx));
+        let (sockets, rings) = (self.drops.known_total(), self.ring_drops());
         KernelDelta { sockets, rings, ..KernelDelta::default() }
     }
 
     /// Counts drops from now on.
     pub fn restart_drops<R: Rx>(&mut self, rx: &mut R) {
         self.drops.restart(rx.sockets());
-        self.rings = rx.ring_drops();
+        self.rings = rx.ring_counter().and_then(RingDrops::begin);
     }
 
     /// Drops at the rings of the engine in this phase; `None`: it has no ring.
-    fn ring_drops<R: Rx>(&self, rx: &R) -> Option<u64> {
-        Some(rx.ring_drops()?.saturating_sub(self.rings?))
+    fn ring_drops(&self) -> Option<u64> {
+        self.rings.as_ref()?.so_far()
     }
 }
 

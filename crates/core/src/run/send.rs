@@ -7,7 +7,7 @@ use crate::pace::{Due, Pace};
 use crate::run::phase::PhaseState;
 use crate::sys::SendError;
 use crate::unit::{Nanos, PayloadSize};
-use crate::wire::{Header, encode, encode_lag, encode_row};
+use crate::wire::{Header, encode, encode_batch, encode_lag};
 
 /// Writes batches and chooses their flows.
 pub trait Stamp {
@@ -138,7 +138,7 @@ impl Stamp for Headers {
         if let (Pace::FlatOut { .. }, PayloadSize::Fixed(len)) = (&job.pace, job.size) {
             let header = Header { tag, flow, sequence: first, intended_ns: now.0 };
             let payloads = slots.chunks_exact_mut(stride).map(|slot| &mut slot[..len.into()]);
-            encode_row(header, payloads);
+            encode_batch(header, payloads);
         } else {
             for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
                 let intended = job.pace.intended(i, now);

@@ -12,6 +12,7 @@ use super::send_job::SendJob;
 use crate::clock::Clock;
 use crate::engine::{Rx, Tx};
 use crate::host::Meter;
+use crate::host::counters::RingDrops;
 use crate::measure::{RxResult, TxResult};
 use crate::net::{NetError, Options, RealtimeWorker, Waiter, enter_netns, pin_to};
 use crate::plan::{RxConfig, TxConfig, WaitKind, WorkerConfig, WorkerLoad};
@@ -114,9 +115,10 @@ pub fn send_phases<T: Tx>(
         // The window ends for the receivers even if this thread panics.
         let mut done =
             SenderDone { control: &phase.control, worker: config.common.worker, sent: 0 };
+        let rings = tx.ring_counter().and_then(RingDrops::begin);
+        phase.control.show_rings(0, config.common.worker, rings.as_ref());
         job.await_epoch(&phase.control);
         let before = meter.read();
-        let rings = tx.ring_drops();
         job.stall.start(Nanos::ZERO);
         let last = send(&mut tx, &mut job, &mut waiter, &phase.control);
         let usage = meter.read().since(before);
@@ -128,8 +130,7 @@ pub fn send_phases<T: Tx>(
         let segments = tx.segments().zip(segments_at_first);
         result.segments = segments.map(|(last, at_first)| (at_first as u64, last.now as u64));
         (result.usage, result.buffer, result.xdp) = (usage, buffer, tx.granted());
-        let rings = tx.ring_drops().zip(rings).map(|(now, then)| now.saturating_sub(then));
-        result.kernel.rings = rings;
+        result.kernel.rings = rings.and_then(|rings| rings.so_far());
         let _ = channel.events.send(WorkerEvent::Done(PhaseDone {
             sent: job.tally.sent,
             received: 0,
@@ -184,13 +185,13 @@ pub fn receive_phases<R: Rx>(
         epoch: Nanos::ZERO,
         worker: config.worker,
         drops: Drops::default(),
-        rings: rx.ring_drops(),
+        rings: None,
         meter: Meter::of_this_thread(),
         at_close: None,
     };
     let mut result = RxResult::default();
     // Before senders start, so that drops before the first read count.
-    job.drops.restart(rx.sockets());
+    job.restart_drops(&mut rx);
     let _ = channel.events.send(WorkerEvent::Ready(local));
     while let Ok(phase) = channel.orders.recv() {
         rx.restart();
@@ -198,6 +199,7 @@ pub fn receive_phases<R: Rx>(
         probe.bias = phase.control.bias();
         probe.bounds = SenderBounds::new(phase.limit, phase.load);
         probe.intervals = phase.control.rx_intervals(config.worker);
+        phase.control.show_rings(1, config.worker, job.rings.as_ref());
         probe.start(phase.tag, phase.load != WorkerLoad::FlatOut, Nanos::ZERO);
         // If it was stopped before it began, counting begins now.
         job.epoch = sleep_until_before(phase.epoch, WAKE_AHEAD, &phase.control);

@@ -363,17 +363,3 @@ pub struct XskOptions {
     /// Whether the receiver runs the driver's poll itself if its ring is empty and the driver can.
     pub busy_poll: bool,
 }
-
-/// What the kernel counted at a socket of AF_XDP (`XDP_STATISTICS`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct XskStatistics {
-    /// Received frames dropped without a free chunk of memory, or that were too long for it.
-    pub rx_dropped: u64,
-    /// Received frames dropped because the ring was full.
-    pub rx_ring_full: u64,
-    /// How often the kernel found no free chunk of memory; in copy mode, those also count as
-    /// dropped.
-    pub rx_fill_ring_empty: u64,
-    /// Frames to send that the kernel did not take for their address or length.
-    pub tx_invalid: u64,
-}

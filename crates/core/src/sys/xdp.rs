@@ -147,9 +147,9 @@ pub struct EthernetPath {
     pub rx_queues: u32,
     /// Its transmit queues in use.
     pub tx_queues: u32,
-    /// Its hardware address, the source of frames.
+    /// Its MAC address, the source of frames.
     pub source_mac: [u8; 6],
-    /// The hardware address of the next hop, the destination of frames.
+    /// The MAC address of the next hop, the destination of frames.
     pub next_mac: [u8; 6],
     /// The source address of packets.
     pub source: IpAddr,
@@ -191,7 +191,7 @@ pub enum EthernetPathError {
     },
     /// The next hop does not answer.
     #[error(
-        "no Ethernet address of {next_hop} on {device}: it does not answer ARP or neighbour \
+        "no MAC address of {next_hop} on {device}: it does not answer ARP or neighbour \
          discovery; see `ip neighbour show {next_hop}`"
     )]
     NoNeighbour {

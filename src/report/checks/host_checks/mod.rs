@@ -27,7 +27,7 @@ static CHECKS: &[(&Code, &str, &str, Check)] = &[
     (&codes::TURBO, "turbo", "", cpus::turbo),
     (&codes::MITIGATIONS, "mitigations", "", cpus::mitigations),
     (&codes::VIRTUAL_MACHINE, "hypervisor", "repeat with --trials", system::virtual_machine),
-    (&codes::UNSTEADY_CPU, "CPU speed", "use a host that is not shared", system::unsteady_cpu),
+    (&codes::SLOW_CPU, "CPU speed", "use a host that is not shared", system::slow_cpu),
     (&codes::CONTAINER, "container", "", system::container),
     (&codes::RMEM_MAX, "receive buffer", "raise net.core.rmem_max", system::rmem_max),
     (&codes::WMEM_MAX, "send buffer", "raise net.core.wmem_max", system::wmem_max),

@@ -141,7 +141,7 @@ const SLEEP_MOST_NS: u64 = 100_000;
 /// windows may be slow by chance.
 const SLOW_MOST: f64 = 0.02;
 
-pub(super) fn unsteady_cpu(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
+pub(super) fn slow_cpu(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
     let share = host.slow_share?;
     if share <= SLOW_MOST {
         return Some(finding(Good, "steady"));

@@ -314,7 +314,7 @@ codes! { HOST;
         "Other machines on the same hardware slow it down, and the hypervisor may take its CPUs \
          for ms at a time. The head of the report shows the hypervisor; the warning `stolen` says \
          when it mattered. Repeat with --trials and use ratios of interleaved runs.";
-    UNSTEADY_CPU "unsteady_cpu" Major "the CPU is much slower for a part of the time",
+    SLOW_CPU "slow_cpu" Major "the CPU is much slower for a part of the time",
         "Something outside this system slows its CPU: another machine on the same hardware, or \
          heat. A paced sender then misses slots, and a receiver falls behind, but no stall is \
          reported. Repeat with --trials, use a lower --rate, or use a host that is not shared.";

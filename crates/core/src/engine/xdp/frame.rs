@@ -54,7 +54,7 @@ const fn term(value: u16) -> u64 {
     u16::from_ne_bytes(value.to_be_bytes()) as u64
 }
 
-/// From which Ethernet address to which.
+/// From which MAC address to which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hop {
     pub(super) from: [u8; 6],
@@ -112,7 +112,7 @@ impl Template {
         Self { headers, is_ipv6, ip_sum, udp_sum }
     }
 
-    /// Sends to another Ethernet address from now on.
+    /// Sends to another MAC address from now on.
     // cold: the next hop has changed
     pub(super) fn set_next_hop(&mut self, to: [u8; 6]) {
         let ip_at = if self.is_ipv6 { IPV6_AT } else { IPV4_AT };

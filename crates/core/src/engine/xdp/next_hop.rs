@@ -1,4 +1,4 @@
-//! The hardware address of the next hop, which may change while a sender runs (VRRP, for example).
+//! The MAC address of the next hop, which may change while a sender runs (VRRP, for example).
 //! The kernel does not see frames of AF_XDP and does not report a change, so a thread asks for it.
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use crate::sys::{self, EthernetPath};
 
-/// How often the kernel is asked. Below 30 s, after which an entry of the neighbour table is no
-/// longer confirmed (`base_reachable_time_ms` of `Documentation/networking/ip-sysctl.rst`).
-const REFRESH: Duration = Duration::from_secs(20);
+/// How often the kernel is asked: a part of a default run, as frames to the old address are lost
+/// until then, and below the 30 s after which an entry of the neighbour table is no longer
+/// confirmed (`base_reachable_time_ms` of `Documentation/networking/ip-sysctl.rst`). Measured over
+/// 20 s, in a debug build: the thread uses 0.4 ms of CPU time a second, not on the sender's core.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// CPU numbers that a thread may have. Arbitrary: the kernel ignores those that do not exist.
 const CPUS: usize = 1_024;

@@ -185,13 +185,45 @@ pub(super) fn take_rx(
     take(queue, || Halves::open(options, filter.of.device, queue, payload, copy), |both| &both.rx)
 }
 
-/// The receive program of a device, and the address and port of each receiver.
+/// The receive program of a device, and its receivers.
 #[derive(Debug)]
 struct DeviceFilter {
     program: XdpFilter,
     device: u32,
     name: String,
-    ports: Mutex<Vec<SocketAddr>>,
+    receivers: Mutex<Receivers>,
+}
+
+/// The address, port and rule of each receiver of a device, in the order in which they came.
+#[derive(Debug, Default)]
+struct Receivers(Vec<(SocketAddr, PortRule)>);
+
+impl Receivers {
+    /// Adds a receiver; returns the entry of its port.
+    fn add(&mut self, to: SocketAddr, rule: PortRule) -> (SocketAddr, PortRule) {
+        self.0.push((to, rule));
+        self.entry(to.port())
+    }
+
+    /// Removes a receiver; returns the entry that its port has then.
+    fn remove(&mut self, to: SocketAddr) -> (SocketAddr, PortRule) {
+        if let Some(at) = self.0.iter().rposition(|(other, _)| *other == to) {
+            self.0.remove(at);
+        }
+        self.entry(to.port())
+    }
+
+    /// What the program has for a port: one address, or all if receivers differ, and the rule of
+    /// the latest receiver.
+    fn entry(&self, port: u16) -> (SocketAddr, PortRule) {
+        let all = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
+        let mut of_port = self.0.iter().rev().filter(|(to, _)| to.port() == port);
+        match of_port.next() {
+            None => (all, PortRule::Pass),
+            Some(&(to, rule)) if of_port.all(|(other, _)| *other == to) => (to, rule),
+            Some(&(_, rule)) => (all, rule),
+        }
+    }
 }
 
 /// The addresses, ports and queues of one receiver in the receive program of its device, until it
@@ -215,8 +247,8 @@ impl PortFilter {
         let of = FILTERS.get(key, || {
             let program = XdpFilter::attach(index, options.mode)
                 .map_err(|error| io::Error::other(format!("{device}: {error}")))?;
-            let (name, ports) = (device.clone(), Mutex::new(Vec::new()));
-            Ok(DeviceFilter { program, device: index, name, ports })
+            let (name, receivers) = (device.clone(), Mutex::default());
+            Ok(DeviceFilter { program, device: index, name, receivers })
         })?;
         Ok(Self { of, own: Vec::new(), queues: Vec::new() })
     }
@@ -267,12 +299,9 @@ impl PortFilter {
 
     /// Redirects the datagrams to this address and port that `rule` selects.
     pub(super) fn set_port(&mut self, to: SocketAddr, rule: PortRule) -> io::Result<()> {
-        let mut ports = lock(&self.of.ports);
-        // The program has one address for each port.
-        let is_other = |one: &SocketAddr| one.port() == to.port() && one.ip() != to.ip();
-        let all = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), to.port());
-        self.of.program.set_port(if ports.iter().any(is_other) { all } else { to }, rule)?;
-        ports.push(to);
+        let mut receivers = lock(&self.of.receivers);
+        let (address, entry) = receivers.add(to, rule);
+        self.of.program.set_port(address, entry).inspect_err(|_| _ = receivers.remove(to))?;
         self.own.push(to);
         Ok(())
     }
@@ -281,14 +310,10 @@ impl PortFilter {
 impl Drop for PortFilter {
     fn drop(&mut self) {
         for &own in &self.own {
-            let mut ports = lock(&self.of.ports);
-            if let Some(at) = ports.iter().position(|other| *other == own) {
-                ports.swap_remove(at);
-            }
-            if !ports.iter().any(|other| other.port() == own.port()) {
-                // The sockets close in any case.
-                let _ = self.of.program.set_port(own, PortRule::Pass);
-            }
+            let mut receivers = lock(&self.of.receivers);
+            let (address, entry) = receivers.remove(own);
+            // The sockets close in any case.
+            let _ = self.of.program.set_port(address, entry);
         }
         for &queue in &self.queues {
             let _ = self.of.program.remove_socket(queue);
@@ -337,4 +362,28 @@ pub(crate) fn probe() -> Result<String, String> {
         ));
     }
     Ok("AF_XDP bypasses the socket layer, on Ethernet devices other than loopback".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_of_a_port_follows_its_receivers() {
+        let at = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
+        let rule = |lowest| PortRule::Tagged { shortest: 16, mask: 0xFFF0, lowest, highest: 99 };
+        let (one, two, all) = (at("10.0.0.1", 7), at("10.0.0.2", 7), at("::", 7));
+        let mut receivers = Receivers::default();
+        assert_eq!(receivers.add(at("10.0.0.9", 8), rule(9)), (at("10.0.0.9", 8), rule(9)));
+        assert_eq!(receivers.add(one, rule(1)), (one, rule(1)));
+        assert_eq!(receivers.add(one, rule(1)), (one, rule(1)), "two queues of one session");
+        assert_eq!(receivers.add(two, rule(2)), (all, rule(2)));
+        assert_eq!(receivers.remove(two), (one, rule(1)), "one address again");
+        assert_eq!(receivers.add(two, rule(2)), (all, rule(2)));
+        assert_eq!(receivers.remove(one), (all, rule(2)), "the session has another queue");
+        assert_eq!(receivers.remove(one), (two, rule(2)));
+        assert_eq!(receivers.remove(two), (all, PortRule::Pass));
+        assert_eq!(receivers.remove(two), (all, PortRule::Pass));
+        assert_eq!(receivers.entry(8), (at("10.0.0.9", 8), rule(9)));
+    }
 }

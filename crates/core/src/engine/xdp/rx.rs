@@ -13,7 +13,7 @@ use super::super::{Pull, Rx, XdpOptions};
 use super::frame::{Received, UDP_LEN, parse, sender};
 use super::queues::{Halves, PortFilter, take_rx};
 use crate::net::Datagram;
-use crate::sys::{PortRule, SendError, XdpGranted, XskRx};
+use crate::sys::{PortRule, RingCounter, SendError, XdpGranted, XskRx};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Default datagrams per pull, as in `batch`, for comparison.
@@ -203,12 +203,10 @@ impl Rx for XdpRx {
         }
     }
 
-    fn ring_drops(&self) -> Option<u64> {
-        let dropped = |queue: &XdpSocket| {
-            let counted = queue.half.statistics()?;
-            Some(counted.rx_dropped.saturating_add(counted.rx_ring_full))
-        };
-        self.queues.iter().map(dropped).sum()
+    // cold: between phases
+    fn ring_counter(&self) -> Option<RingCounter> {
+        let all = self.queues.iter().map(|queue| queue.half.ring_counter());
+        all.reduce(RingCounter::with)
     }
 
     // cold: set-up
@@ -282,7 +280,7 @@ impl Datagram for XdpSocket {
         None
     }
 
-    /// Its ring counts: [`Rx::ring_drops`].
+    /// Its ring counts: [`Rx::ring_counter`].
     fn drops(&self) -> Option<u32> {
         None
     }

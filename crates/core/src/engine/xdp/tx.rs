@@ -11,7 +11,7 @@ use super::frame::{HEADROOM, Hop, Template, fold, packet_len, sum};
 use super::next_hop::NextHopWatch;
 use super::queues::{Halves, take_tx};
 use crate::net::Datagram;
-use crate::sys::{self, SendError, XdpGranted, XskTx, send_error_of};
+use crate::sys::{self, RingCounter, SendError, XdpGranted, XskTx, send_error_of};
 use crate::unit::PayloadSize;
 use crate::wire::LAG_END;
 
@@ -225,8 +225,9 @@ impl Tx for XdpTx {
         }
     }
 
-    fn ring_drops(&self) -> Option<u64> {
-        self.half.statistics().map(|counted| counted.tx_invalid)
+    // cold: between phases
+    fn ring_counter(&self) -> Option<RingCounter> {
+        Some(self.half.ring_counter())
     }
 
     // cold: set-up

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::device_index;
-use super::ethtool::{self, hardware_address};
+use super::ethtool::{self, mac_address};
 use super::network::link;
 use super::qdisc::root_qdisc;
 use super::rtnetlink::{attribute, get_generic, push_attribute, u16_at};
@@ -88,7 +88,7 @@ fn folder(device: &str) -> Option<PathBuf> {
     let address = raw(folder.join("address"))?;
     let address = address.trim();
     // Devices of several namespaces have the same numbers, but other addresses.
-    let same = address.is_empty() || address.starts_with(&hardware_address(device)?);
+    let same = address.is_empty() || address.starts_with(&mac_address(device)?);
     (number(folder.join("ifindex")) == Some(u64::from(index)) && same).then_some(folder)
 }
 

@@ -1,4 +1,4 @@
-//! How Ethernet frames reach a destination: device, queues and hardware addresses, as the kernel
+//! How Ethernet frames reach a destination: device, queues and MAC addresses, as the kernel
 //! reports them by rtnetlink(7).
 
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ const RESOLUTION_NS: u64 = 4_000_000_000;
 /// How often its result is read. Arbitrary: short against a second.
 const POLL: Duration = Duration::from_millis(2);
 
-/// States of a neighbour whose hardware address is valid: `NUD_VALID` of
+/// States of a neighbour whose MAC address is valid: `NUD_VALID` of
 /// `include/net/neighbour.h`.
 const VALID: u16 = libc::NUD_PERMANENT
     | libc::NUD_NOARP
@@ -149,9 +149,9 @@ mod tests {
         ethernet_path(SocketAddr::new(to.parse().unwrap(), 9), None, None)
     }
 
-    /// The six bytes of a device's hardware address.
+    /// The bytes of a device's MAC address.
     fn mac(device: &str) -> [u8; 6] {
-        let text = ethtool::hardware_address(device).unwrap();
+        let text = ethtool::mac_address(device).unwrap();
         let bytes: Vec<u8> =
             text.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
         bytes.try_into().unwrap()

@@ -77,8 +77,8 @@ pub(super) fn mtu(device: &str) -> Option<u64> {
     u64::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
 }
 
-/// The first six bytes of a device's hardware address, as /sys writes them: `02:fc:00:00:00:05`.
-pub(super) fn hardware_address(device: &str) -> Option<String> {
+/// The MAC address of a device, as /sys writes it: `02:fc:00:00:00:05`.
+pub(super) fn mac_address(device: &str) -> Option<String> {
     let mut request = request(device)?;
     ioctl(libc::SIOCGIFHWADDR as u32, &mut request).ok()?;
     // SAFETY: SIOCGIFHWADDR has filled in this field of the union.

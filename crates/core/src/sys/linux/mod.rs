@@ -10,7 +10,7 @@ mod ethtool;
 mod mmsg;
 mod network;
 mod qdisc;
-mod realtime;
+mod realtime_calls;
 mod reply;
 mod rtnetlink;
 mod single;
@@ -31,14 +31,14 @@ pub use ethernet::ethernet_path;
 pub use mmsg::{RecvBatch, SendBatch};
 pub use network::{device_stack, neighbour_unresolved, next_hop};
 pub use qdisc::{qdisc_drops, qdiscs};
-pub use realtime::{lock_memory, realtime_limits, set_realtime};
+pub use realtime_calls::{lock_memory, realtime_limits, set_realtime};
 pub use reply::ReplyBatch;
 pub use single::{recv_from, send, send_to};
 pub use socket::*;
 pub use stall::ThreadStall;
 pub use thread::*;
 pub use txtime::{ahead_of_monotonic_ns, enable_departures, set_pacing_rate};
-pub use xsk::{XskRx, XskSend, XskTx, open_xsk, xsk_stride};
+pub use xsk::{RingCounter, XskRx, XskSend, XskTx, open_xsk, xsk_stride};
 
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }

@@ -43,7 +43,7 @@ pub(super) struct LinkInfo {
     pub(super) link: NetLink,
     /// Its hardware type, such as `ARPHRD_ETHER`.
     pub(super) hardware: u16,
-    /// Its hardware address, if that has six bytes.
+    /// Its MAC address, if it has one.
     pub(super) mac: Option<[u8; 6]>,
     pub(super) mtu: u32,
     pub(super) rx_queues: u32,
@@ -178,7 +178,7 @@ fn route_to(target: SocketAddr, device: Option<&str>) -> Option<KernelRoute> {
 pub(super) struct Neighbour {
     /// Bits of its state, of `NUD_*`; 0 if the kernel does not know it.
     pub(super) state: u16,
-    /// Its hardware address, if that has six bytes.
+    /// Its MAC address, if it has one.
     pub(super) mac: Option<[u8; 6]>,
 }
 

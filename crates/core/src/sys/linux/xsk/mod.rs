@@ -11,6 +11,7 @@ mod ring;
 mod rx;
 mod tx;
 
+pub use queue::RingCounter;
 pub use rx::XskRx;
 pub use tx::{XskSend, XskTx};
 

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Weak};
 
 use super::super::check;
 use super::ring::Mapping;
-use crate::sys::{XdpGranted, XskStatistics};
+use crate::sys::XdpGranted;
 
 /// The memory and the sockets of one queue.
 #[derive(Debug)]
@@ -77,13 +78,49 @@ pub(super) fn get_at<T: Copy>(
     }
 }
 
+/// Drops at the rings of one half of queues, as the kernel counts them (`XDP_STATISTICS`). Any
+/// thread may read them. It does not keep the queues open.
+#[derive(Debug, Clone)]
+pub struct RingCounter(Vec<(Weak<XskQueue>, ReadDrops)>);
+
+type ReadDrops = fn(&XskQueue) -> Option<u64>;
+
+impl RingCounter {
+    /// Received frames that found no free frame in the fill ring (`rx_dropped`), or the RX ring
+    /// full.
+    // cold: between phases
+    pub(super) fn of_receiver(queue: &Arc<XskQueue>) -> Self {
+        Self::new(queue, |queue| {
+            let counted = statistics(queue.rx.as_fd())?;
+            Some(counted.rx_dropped.saturating_add(counted.rx_ring_full))
+        })
+    }
+
+    /// Frames in the TX ring that the kernel did not take (`tx_invalid_descs`).
+    // cold: between phases
+    pub(super) fn of_sender(queue: &Arc<XskQueue>) -> Self {
+        Self::new(queue, |queue| Some(statistics(queue.tx.as_fd())?.tx_invalid_descs))
+    }
+
+    fn new(queue: &Arc<XskQueue>, read: ReadDrops) -> Self {
+        Self(vec![(Arc::downgrade(queue), read)])
+    }
+
+    /// With the queues of another one.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Drops since the queues were opened; `None` if the kernel does not report them, or a queue
+    /// has been closed.
+    pub fn drops(&self) -> Option<u64> {
+        self.0.iter().map(|(queue, read)| read(&*queue.upgrade()?)).sum()
+    }
+}
+
 /// What the kernel counted at a socket; `None` if it does not report it.
-pub(super) fn statistics(fd: BorrowedFd<'_>) -> Option<XskStatistics> {
-    let read: libc::xdp_statistics = get(fd, libc::XDP_STATISTICS).ok()?;
-    Some(XskStatistics {
-        rx_dropped: read.rx_dropped,
-        rx_ring_full: read.rx_ring_full,
-        rx_fill_ring_empty: read.rx_fill_ring_empty_descs,
-        tx_invalid: read.tx_invalid_descs,
-    })
+fn statistics(socket: BorrowedFd<'_>) -> Option<libc::xdp_statistics> {
+    get(socket, libc::XDP_STATISTICS).ok()
 }

@@ -4,9 +4,9 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::queue::{XskQueue, statistics};
+use super::queue::{RingCounter, XskQueue};
 use super::ring::Ring;
-use crate::sys::{XdpGranted, XskStatistics};
+use crate::sys::XdpGranted;
 
 /// The receiving half: the RX ring, and the fill ring, by which frames return to the kernel.
 #[derive(Debug)]
@@ -104,9 +104,10 @@ impl XskRx {
         }
     }
 
-    /// What the kernel counted at this half; `None` if it does not report it.
-    pub fn statistics(&self) -> Option<XskStatistics> {
-        statistics(self.queue.rx.as_fd())
+    /// The drops at its rings.
+    // cold: between phases
+    pub fn ring_counter(&self) -> RingCounter {
+        RingCounter::of_receiver(&self.queue)
     }
 }
 

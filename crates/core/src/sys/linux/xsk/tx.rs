@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::super::check;
-use super::queue::{XskQueue, statistics};
+use super::queue::{RingCounter, XskQueue};
 use super::ring::Ring;
-use crate::sys::{XdpGranted, XskStatistics};
+use crate::sys::XdpGranted;
 
 /// The sending half: its part of the memory, the TX ring, and the completion ring.
 #[derive(Debug)]
@@ -168,9 +168,10 @@ impl XskTx {
         check(sent as libc::c_int).map(|_| ())
     }
 
-    /// What the kernel counted at this half; `None` if it does not report it.
-    pub fn statistics(&self) -> Option<XskStatistics> {
-        statistics(self.queue.tx.as_fd())
+    /// The drops at its ring.
+    // cold: between phases
+    pub fn ring_counter(&self) -> RingCounter {
+        RingCounter::of_sender(&self.queue)
     }
 }
 

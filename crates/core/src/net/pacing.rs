@@ -16,13 +16,14 @@ pub enum PacingError {
     #[error("--pace-by {by}: this host reports no device towards {to}; add a route, or use --dev")]
     NoDevice { by: &'static str, to: SocketAddr },
     #[error(
-        "--pace-by {by}: device {device} sends by {found}, which does not hold datagrams until \
-         their time; run `tc qdisc replace dev {device} root fq` (kernel module sch_fq)"
+        "--pace-by {by}: device {device} sends by {found}, which cannot do this; run `tc qdisc \
+         replace dev {device} root fq` (kernel module sch_fq)"
     )]
     NoQdisc { by: &'static str, device: String, found: String },
     #[error(
         "--pace-by {by}: etf on device {device} uses another clock than CLOCK_TAI, or deadline \
-         mode; run `tc qdisc replace dev {device} root etf clockid CLOCK_TAI delta 300000`"
+         mode, and cannot be changed; run `tc qdisc del dev {device} root && tc qdisc add dev \
+         {device} root etf clockid CLOCK_TAI delta 300000`"
     )]
     ForeignEtf { by: &'static str, device: String },
     #[error(
@@ -46,15 +47,18 @@ pub fn departure_clock(
     // A VLAN or a bond passes the time on to the device below.
     let below = sys::device_stack(&device).unwrap_or_default();
     let names = std::iter::once(device.clone()).chain(below.into_iter().map(|link| link.name));
-    let all: Vec<_> = names.map(|name| sys::qdiscs(&name).unwrap_or_default()).collect();
-    let found = all.first().map_or("", |first| first.first().map_or("", |one| &one.kind));
-    match all.iter().find_map(|qdiscs| clock_of(qdiscs)) {
-        Some(Ok(TxClock::Tai { .. })) if only_fq => {}
-        Some(Ok(clock)) => return Ok(clock),
-        Some(Err(())) if !only_fq => return Err(PacingError::ForeignEtf { by, device }),
+    let all: Vec<_> =
+        names.map(|name| (sys::qdiscs(&name).unwrap_or_default(), name)).collect();
+    match all.iter().find_map(|(qdiscs, name)| Some((clock_of(qdiscs)?, name))) {
+        Some((Ok(TxClock::Tai { .. }), _)) if only_fq => {}
+        Some((Ok(clock), _)) => return Ok(clock),
+        Some((Err(()), name)) if !only_fq => {
+            return Err(PacingError::ForeignEtf { by, device: name.clone() });
+        }
         _ => {}
     }
-    let found = if found.is_empty() { "none" } else { found }.to_owned();
+    let found = all.first().and_then(|(qdiscs, _)| qdiscs.first());
+    let found = found.map_or("none", |one| &one.kind).to_owned();
     Err(PacingError::NoQdisc { by, device, found })
 }
 
@@ -96,6 +100,13 @@ pub fn set_pacing_rate<S: Handle>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_foreign_etf_is_removed_first() {
+        // The kernel does not change an etf: replace fails where there is one.
+        let told = PacingError::ForeignEtf { by: "txtime", device: "eth0".to_owned() }.to_string();
+        assert!(told.contains("`tc qdisc del dev eth0 root && tc qdisc add dev eth0 root etf"));
+    }
 
     #[test]
     fn only_disciplines_that_hold_every_packet_count() {

@@ -3,7 +3,7 @@
 use crate::document::Cell;
 use crate::host::HostFacts;
 use crate::measure::CellResult;
-use crate::plan::{EngineKind, Plan, Route, TimestampKind, TxKind};
+use crate::plan::{EngineKind, PaceBy, Plan, Route, TimestampKind, TxKind};
 use crate::report::checks::host_checks::cores_here;
 
 /// What warnings about a cell depend on besides the document.
@@ -20,6 +20,8 @@ pub(crate) struct CellContext {
     /// Whether a hash assigned flows to receivers.
     pub by_hash: bool,
     pub unix: bool,
+    /// Whether each datagram had a time of departure (`--pace-by txtime`).
+    pub by_departure: bool,
     /// Whether the system doubles the socket buffer it grants, for its own bookkeeping (Linux).
     pub buffer_doubled: bool,
 }
@@ -34,6 +36,7 @@ impl CellContext {
             stamps: plan.scenario.timestamps == TimestampKind::Kernel,
             pinned: tx.iter().chain(rx).all(Option::is_some),
             unix: plan.scenario.unix.is_some(),
+            by_departure: plan.scenario.pace_by == PaceBy::Txtime,
             shared_core: plan.scenario.asking.is_none()
                 && tx.iter().any(|core| core.is_some() && rx.contains(core)),
             both: plan.scenario.route == Route::Both,

@@ -53,6 +53,15 @@ pub(super) fn refused(cell: &Cell, of: fn(&Refused) -> u64, why: &str) -> Option
     Some(format!("{count} sends ({share}) failed: {why}"))
 }
 
+pub(super) fn refused_no_buffers(cell: &Cell, ctx: &CellContext) -> Option<String> {
+    let why = if ctx.by_departure {
+        "queue full, or too late for etf (ENOBUFS); raise its delta"
+    } else {
+        "device queue full (ENOBUFS); use a lower --rate"
+    };
+    refused(cell, |r| r.no_buffers, why)
+}
+
 /// At `max` a full send buffer is normal; with a schedule, refused sends are missing load.
 pub(super) fn refused_would_block(cell: &Cell, ctx: &CellContext) -> Option<String> {
     cell.schedule.as_ref()?;

@@ -84,9 +84,7 @@ static CHECKS: &[(&Code, Check)] = &[
     (&codes::RECEIVER_SKEW, engine::receiver_skew),
     (&codes::BUFFER_NOT_GRANTED, kernel::buffer_not_granted),
     (&codes::REFUSED_WOULD_BLOCK, ledger::refused_would_block),
-    (&codes::REFUSED_NO_BUFFERS, |c, _| {
-        ledger::refused(c, |r| r.no_buffers, "device queue full (ENOBUFS); use a lower --rate")
-    }),
+    (&codes::REFUSED_NO_BUFFERS, ledger::refused_no_buffers),
     (&codes::REFUSED_UNREACHABLE, |c, _| ledger::refused_unreachable(c)),
     (&codes::REFUSED_TOO_BIG, ledger::refused_too_big),
     (&codes::REFUSED_OTHER, |c, _| {

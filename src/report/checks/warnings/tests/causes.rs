@@ -56,6 +56,17 @@ fn engines_other_than_requested_are_reported() {
 }
 
 #[test]
+fn refusals_of_departures_name_etf() {
+    let refused = |cell: &mut Cell| {
+        (cell.ledger.refused.no_buffers, cell.ledger.attempted) = (1, cell.ledger.attempted + 1);
+    };
+    for (by_departure, reason) in [(false, "use a lower --rate"), (true, "too late for etf")] {
+        let told = all(CellContext { by_departure, ..calm() }, refused);
+        assert!(told.iter().any(|one| one.message.contains(reason)), "{told:?}");
+    }
+}
+
+#[test]
 fn starved_flows_and_uneven_receivers_are_reported() {
     for (starved, max, codes) in [(0, 9, &[][..]), (8, 0, &[]), (1, 9, &["flow_starved"])] {
         let received = FlowSpread { min: 0, p50: 0, max };

@@ -132,7 +132,7 @@ fn open(options: &XskOptions) -> io::Result<(XskTx, XskRx)> {
     let _ = set(tx.as_fd(), MAX_TX_SKB_BUDGET, &slots);
     let granted: libc::xdp_options = get(rx.as_fd(), libc::XDP_OPTIONS)?;
     let zero_copy = granted.flags & libc::XDP_OPTIONS_ZEROCOPY != 0;
-    let busy_polls = options.busy_poll && enable_busy_poll(rx.as_fd());
+    let busy_polls = if options.busy_poll { enable_busy_poll(rx.as_fd()) } else { Some(false) };
     let queue = Arc::new(XskQueue { number: options.queue, memory, rx, tx, zero_copy });
     let tx = XskTx::new(Arc::clone(&queue), ring, completion, slots);
     Ok((tx, XskRx::new(queue, received, fill, chunk, busy_polls)))
@@ -169,16 +169,19 @@ fn bind(options: &XskOptions, socket: &OwnedFd, first: Option<&OwnedFd>) -> io::
 }
 
 /// Lets receive calls run the driver's poll (NAPI) on their CPU; returns whether they will. They
-/// cannot if the socket has no NAPI, such as one of a veth(4) in copy mode (seen with Linux 6.18).
-fn enable_busy_poll(fd: BorrowedFd<'_>) -> bool {
+/// cannot if the socket has no NAPI. In copy mode, the kernel before 6.13 gives it one with the
+/// first frame, so this is `None`, and later kernels never (`net/xdp/xsk.c`).
+fn enable_busy_poll(fd: BorrowedFd<'_>) -> Option<bool> {
     let options = [
         (libc::SO_PREFER_BUSY_POLL, 1),
         (libc::SO_BUSY_POLL, BUSY_POLL_US),
         (libc::SO_BUSY_POLL_BUDGET, BUSY_POLL_BUDGET),
     ];
     let level = libc::SOL_SOCKET;
-    options.iter().all(|(option, value)| set_at(fd, level, *option, value).is_ok())
-        && queue::get_at::<u32>(fd, level, libc::SO_INCOMING_NAPI_ID).is_ok_and(|napi| napi != 0)
+    if !options.iter().all(|(option, value)| set_at(fd, level, *option, value).is_ok()) {
+        return Some(false);
+    }
+    queue::has_napi(fd).then_some(true)
 }
 
 fn set<T>(fd: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {

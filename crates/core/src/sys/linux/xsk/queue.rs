@@ -62,7 +62,7 @@ pub(super) fn get<T: Copy>(fd: BorrowedFd<'_>, option: libc::c_int) -> io::Resul
 }
 
 /// The same at another level.
-pub(super) fn get_at<T: Copy>(
+fn get_at<T: Copy>(
     fd: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,
@@ -76,6 +76,12 @@ pub(super) fn get_at<T: Copy>(
         check(libc::getsockopt(fd.as_raw_fd(), level, option, to, &raw mut len))?;
         Ok(value)
     }
+}
+
+/// Whether a socket has a NAPI instance, which busy polling runs.
+// cold: at set-up, and once after the first frame
+pub(super) fn has_napi(fd: BorrowedFd<'_>) -> bool {
+    get_at::<u32>(fd, libc::SOL_SOCKET, libc::SO_INCOMING_NAPI_ID).is_ok_and(|napi| napi != 0)
 }
 
 /// Drops at the rings of one half of queues, as the kernel counts them (`XDP_STATISTICS`). Any

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::queue::{RingCounter, XskQueue};
+use super::queue::{RingCounter, XskQueue, has_napi};
 use super::ring::Ring;
 use crate::sys::XdpGranted;
 
@@ -18,8 +18,8 @@ pub struct XskRx {
     chunk: u64,
     consumed: u32,
     filled: u32,
-    /// Whether a system call runs the driver's poll.
-    busy_polls: bool,
+    /// Whether a system call runs the driver's poll; `None`: known after the first frame.
+    busy_polls: Option<bool>,
 }
 
 impl XskRx {
@@ -29,7 +29,7 @@ impl XskRx {
         ring: Ring<libc::xdp_desc>,
         fill: Ring<u64>,
         chunk: usize,
-        busy_polls: bool,
+        busy_polls: Option<bool>,
     ) -> Self {
         let (chunk, filled) = (chunk as u64, fill.produced());
         Self { queue, ring, fill, frames: filled, chunk, consumed: 0, filled, busy_polls }
@@ -46,7 +46,7 @@ impl XskRx {
         XdpGranted {
             rx_ring: Some(self.ring.entries()),
             fill_ring: Some(self.fill.entries()),
-            busy_poll: self.busy_polls,
+            busy_poll: self.busy_polls == Some(true),
             ..self.queue.granted()
         }
     }
@@ -55,7 +55,7 @@ impl XskRx {
     #[inline]
     pub fn arrived(&self) -> (usize, u64) {
         let count = self.unread();
-        if count == 0 && (self.busy_polls || self.fill.needs_wakeup()) {
+        if count == 0 && (self.busy_polls == Some(true) || self.fill.needs_wakeup()) {
             self.wake();
             return (self.unread(), 1);
         }
@@ -92,6 +92,9 @@ impl XskRx {
         }
         self.fill.publish(self.filled);
         self.ring.consume(self.consumed);
+        if self.busy_polls.is_none() && count > 0 {
+            self.busy_polls = Some(has_napi(self.queue.rx.as_fd()));
+        }
     }
 
     /// Makes the driver look at the returned frames, or runs its poll.

@@ -47,8 +47,7 @@ pub fn departure_clock(
     // A VLAN or a bond passes the time on to the device below.
     let below = sys::device_stack(&device).unwrap_or_default();
     let names = std::iter::once(device.clone()).chain(below.into_iter().map(|link| link.name));
-    let all: Vec<_> =
-        names.map(|name| (sys::qdiscs(&name).unwrap_or_default(), name)).collect();
+    let all: Vec<_> = names.map(|name| (sys::qdiscs(&name).unwrap_or_default(), name)).collect();
     match all.iter().find_map(|(qdiscs, name)| Some((clock_of(qdiscs)?, name))) {
         Some((Ok(TxClock::Tai { .. }), _)) if only_fq => {}
         Some((Ok(clock), _)) => return Ok(clock),

@@ -62,11 +62,7 @@ pub(super) fn get<T: Copy>(fd: BorrowedFd<'_>, option: libc::c_int) -> io::Resul
 }
 
 /// The same at another level.
-fn get_at<T: Copy>(
-    fd: BorrowedFd<'_>,
-    level: libc::c_int,
-    option: libc::c_int,
-) -> io::Result<T> {
+fn get_at<T: Copy>(fd: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -> io::Result<T> {
     // SAFETY: the structures of `linux/if_xdp.h` are integers; the kernel writes `len` bytes at
     // most.
     unsafe {

@@ -15,7 +15,7 @@ use super::error::{CliError, CliResult, Exit, guarded, usage};
 use crate::compare::store::MAX_BYTES;
 use crate::document::Warning;
 pub(crate) use crate::report::format::json as pretty;
-use crate::report::format::text::{Style, style::distinct};
+use crate::report::format::text::{Style, style::distinct, style::wrap_lines};
 use crate::report::format::{Document, Format, RenderOptions, hgrm};
 use crate::unit::{Keep, show_bytes, strip_control};
 
@@ -29,12 +29,18 @@ pub(crate) fn print(text: &str) -> CliResult {
 }
 
 pub(crate) fn warn_stderr(text: &str) {
-    let line = format!("udperf: {}\n", strip_control(text, Keep::Lines));
+    let text = format!("udperf: {}", strip_control(text, Keep::Lines));
+    let line = wrap_lines(&text, stderr_width().unwrap_or(usize::MAX)) + "\n";
     match &mut *held() {
         Some(lines) if lines.len() < MAX_HELD => lines.push(line),
         Some(_) => {}
         None => drop(io::stderr().write_all(line.as_bytes())),
     }
+}
+
+/// The columns of standard error, if it is a terminal.
+pub(crate) fn stderr_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(columns, _)| usize::from(columns.0))
 }
 
 /// Messages that wait while the full-screen view has the terminal.

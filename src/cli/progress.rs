@@ -10,6 +10,7 @@ use super::args::{CellArgs, OutputArgs};
 use crate::document::Cell;
 use crate::measure::ClientStats;
 use crate::plan::Plan;
+use crate::report::format::text::style::{counted, grouped};
 use crate::run::{Observer, Progress};
 use crate::unit::Nanos;
 pub(crate) use ended::EndedIntervals;
@@ -141,9 +142,11 @@ impl Observer for ProgressLine<'_> {
 /// The notice that a client has left.
 pub(crate) fn client_left(client: &ClientStats) -> String {
     let ClientStats { from, why, cells, rx, lost, sent, .. } = client;
-    let lost = lost.map_or_else(|| "an unknown number".to_owned(), |lost| lost.to_string());
+    let lost = lost.map_or_else(|| "an unknown number".to_owned(), grouped);
     format!(
-        "{from} has left ({why}): {cells} cells, {} datagrams received, {lost} lost, {sent} sent",
-        rx.received
+        "client {from} left ({why}): {}, {} received, {lost} lost, {} sent",
+        counted(*cells, "cell"),
+        counted(rx.received, "datagram"),
+        grouped(*sent)
     )
 }

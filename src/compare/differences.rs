@@ -8,7 +8,7 @@ use super::document::Difference;
 use crate::document::Report;
 
 /// Values that vary from run to run, and so are not properties of the host.
-const MEASURED_PROPERTIES: [&str; 10] = [
+const MEASURED_PROPERTIES: [&str; 9] = [
     "host.load_average",
     "host.others_running",
     "host.steal_share",
@@ -18,7 +18,6 @@ const MEASURED_PROPERTIES: [&str; 10] = [
     "host.sleep_error_p50_ns",
     "host.sleep_error_max_ns",
     "host.siblings",
-    "host.capabilities.gro.detail",
 ];
 /// Settings that do not change the scenario: repetitions and arbitrary numbers.
 const IGNORED_PROPERTIES: [&str; 4] =
@@ -30,7 +29,10 @@ pub(super) type RunProperties = BTreeMap<String, BTreeSet<String>>;
 pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     let part = |report: &Report| json!({ "host": report.host, "tool": report.tool });
     differences(base, new, part, |path| {
-        !MEASURED_PROPERTIES.contains(&path.replacen("host.peer.", "host.", 1).as_str())
+        let path = path.replacen("host.peer.", "host.", 1);
+        // Words about a capability; whether it is available is a field of its own.
+        let is_text = path.starts_with("host.capabilities.") && path.ends_with(".detail");
+        !is_text && !MEASURED_PROPERTIES.contains(&path.as_str())
     })
 }
 
@@ -110,12 +112,20 @@ pub(super) fn flatten(path: &str, value: &Value, properties: &mut RunProperties)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Capability;
     use crate::report::fixture;
 
     #[test]
     fn lists_changed_properties_of_host_and_scenario() {
-        let base = fixture::default_run();
+        let mut base = fixture::default_run();
+        let capability = |detail: &str| Capability {
+            name: "uring".to_owned(),
+            available: true,
+            detail: detail.to_owned(),
+        };
+        base.host.capabilities = vec![capability("io_uring")];
         let mut new = base.clone();
+        new.host.capabilities = vec![capability("in other words")];
         new.host.kernel = Some("Linux 7.0".to_owned());
         new.host.load_average = Some(7.0);
         new.tool.git = Some("abc".to_owned());

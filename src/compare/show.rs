@@ -45,6 +45,7 @@ pub(crate) fn p(judgement: &Judgement) -> String {
         None => String::new(),
         Some(p) if p < 0.0001 => "<0.0001".to_owned(),
         Some(p) if p < 0.01 => format!("{p:.4}"),
+        Some(p) if p < 0.1 => format!("{p:.3}"),
         Some(p) => format!("{p:.2}"),
     }
 }

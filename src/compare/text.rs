@@ -80,7 +80,7 @@ pub(super) fn runs(side: &Runs) -> String {
 
 pub(super) fn titles(comparison: &Comparison) -> [&'static str; COLUMNS] {
     let (base, new) = names(comparison);
-    ["cell", "metric", base, new, "change", "95% of it", "p", "verdict"]
+    ["cell", "metric", base, new, "change", "95% interval", "p", "verdict"]
 }
 
 pub(super) const fn is_left(column: usize) -> bool {

@@ -48,7 +48,11 @@ pub(super) fn warnings(
     let message = format!("{same} runs are on both sides; use separate runs");
     warn(same > 0, &codes::SAME_RUNS, &message);
     for (code, cells) in new_warnings(paired) {
-        let message = format!("warning {code} in the new runs only: {}", cells.join(", "));
+        let cells = match &cells[..] {
+            [cell] => cell.clone(),
+            cells => format!("{} cells", cells.len()),
+        };
+        let message = format!("only the new runs warn of {code}, in {cells}");
         warn(true, &codes::NEW_WARNING, &format!("{message}; see udperf explain {code}"));
     }
     let message = "the last round was not finished; ignore it, or repeat the comparison";

@@ -130,23 +130,23 @@ fn to_html(run: &ScenarioDocument) -> Result<String, RenderError> {
     let rows: Vec<_> = run.steps.iter().map(|step| row(step, Styler { color: false })).collect();
     let tag = if run.exit == 0 { "p class=\"valid\"" } else { "p class=\"invalid\"" };
     let mut body = html::element("h1", &title) + &html::element(tag, &summary(run));
-    body += &format!("<div class=\"reasons\">{}</div>", html::table(&[], &COLUMNS, &rows));
+    body += &html::table_of_texts("reasons", &COLUMNS, &rows);
     for (at, step) in run.steps.iter().enumerate() {
         let number = format!("step {} of {}", at + 1, run.steps.len());
         let name = format!("{number} · {} · {}", step.name, step.result);
         match &step.document {
             Some(CommandDocument::Run(report)) => body += &html::of_report(&name, report)?,
             Some(CommandDocument::Search(search)) => {
-                body += &section(&name, html::search_page(search).1)
+                body += &section(&name, &html::search_page(search).1)
             }
             Some(CommandDocument::Verdict(one)) => {
-                body += &section(&name, verdict::html::body(one).1);
+                body += &section(&name, &verdict::html::body(one).1);
             }
-            None => body += &section(&name, String::new()),
+            None => body += &section(&name, ""),
         }
         if let Some(one) = &step.verdict {
             let name = format!("{} · baseline", step.name);
-            body += &section(&name, verdict::html::body(one).1);
+            body += &section(&name, &verdict::html::body(one).1);
         }
     }
     let head = &run.head;
@@ -156,8 +156,14 @@ fn to_html(run: &ScenarioDocument) -> Result<String, RenderError> {
     Ok(html::page(&title, &body))
 }
 
-fn section(name: &str, body: String) -> String {
-    format!("<section>\n{}{body}</section>\n", html::element("p class=\"quiet\"", name))
+fn section(name: &str, body: &str) -> String {
+    let name = html::element("p class=\"quiet\"", name);
+    // Below the title, as that of a run.
+    let (title, rest) = match body.find("</h1>\n") {
+        Some(at) => body.split_at(at + "</h1>\n".len()),
+        None => ("", body),
+    };
+    format!("<section>\n{title}{name}{rest}</section>\n")
 }
 
 fn to_junit(run: &ScenarioDocument) -> String {

@@ -262,7 +262,10 @@ mod tests {
             miss(cell);
         };
         let late = judged(late, "loss<=0").reasons;
-        assert_eq!(late[0], "600 of 50000 datagrams (1.2%) were missed, more than --max-missed 1%");
+        assert_eq!(
+            late[0],
+            "600 of 50,000 datagrams (1.2%) were missed, more than --max-missed 1%"
+        );
         assert_eq!(late.last().unwrap(), "workers stalled for 10.0 ms");
         let refused = |cell: &mut Cell| {
             (cell.ledger.sent, cell.ledger.refused.would_block) = (48_000, 2_000);

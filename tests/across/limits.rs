@@ -19,8 +19,8 @@ fn talkative(words: &str) -> Sink {
 /// A client that stays until it is interrupted; it is there when this returns.
 fn guest(sink: &mut Sink) -> Proc {
     let guest = blast(&Place::here(), sink.at, "-e plain -r 100 -t 1h");
-    let said = sink.proc.line("udperf: 127.0.0.1:");
-    assert!(said.ends_with(" has come"), "{said}");
+    let said = sink.proc.line("udperf: client 127.0.0.1:");
+    assert!(said.ends_with(" connected"), "{said}");
     guest
 }
 

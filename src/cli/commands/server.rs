@@ -23,6 +23,7 @@ use crate::measure::{ClientBoard, Snapshot};
 use crate::net::{Options, PassedSockets};
 use crate::plan::{EchoKind, Machine, WaitKind};
 use crate::remote::sink::{ClientCounts, SinkEnd, SinkEvent, SinkOptions, serve};
+use crate::report::format::text::style::{counted, grouped};
 use crate::report::{self, format::RenderOptions};
 use crate::run::RunError;
 use crate::unit::{Nanos, Rate, show_bytes, show_nanos, show_pps};
@@ -163,7 +164,7 @@ fn publish(
 fn show_event(event: &SinkEvent<'_>, line: &mut StatusLine, quiet: bool) {
     let notice = match event {
         SinkEvent::Listening(addr) => format!("sink on {addr}"),
-        SinkEvent::Opened(from) => format!("{from} has come"),
+        SinkEvent::Opened(from) => format!("client {from} connected"),
         SinkEvent::Closed(client) => client_left(client),
         SinkEvent::Tick(clients, traffic) => return line.show(|| status(clients, traffic)),
     };
@@ -181,24 +182,29 @@ fn received(clients: &[ClientCounts]) -> u64 {
 
 fn status(clients: &[ClientCounts], traffic: &Snapshot) -> String {
     let Snapshot { totals, sources, most, drops, .. } = traffic;
-    let (datagrams, amount) = (totals.datagrams, show_bytes(totals.bytes));
-    let (count, from_clients) = (clients.len(), received(clients));
+    let amount = show_bytes(totals.bytes);
     let mut parts = vec![format!(
-        "{count} clients: {from_clients} datagrams · unsolicited: {datagrams} datagrams, {amount} \
-         from {sources} sources"
+        "{}: {} · unsolicited: {}, {amount} from {}",
+        counted(clients.len() as u64, "client"),
+        counted(received(clients), "datagram"),
+        counted(totals.datagrams, "datagram"),
+        counted(*sources as u64, "source")
     )];
     parts.extend(totals.size.map(|(least, most)| match least == most {
         true => format!("of {least} bytes"),
         false => format!("of {least}–{most} bytes"),
     }));
     parts.extend(totals.gap_mean().map(|gap| format!("mean gap {}", show_nanos(gap.0))));
-    parts.extend(most.map(|(from, datagrams)| format!("most from {from} ({datagrams})")));
-    parts.extend((*drops > 0).then(|| format!("{drops} dropped at full buffers")));
+    parts
+        .extend(most.map(|(from, datagrams)| format!("most from {from} ({})", grouped(datagrams))));
+    parts.extend((*drops > 0).then(|| format!("{} dropped at full buffers", grouped(*drops))));
     parts.join(", ")
 }
 
 fn sources(clients: usize, sources: usize) -> String {
-    format!(" from {sources} sources · {clients} clients")
+    let [sources, clients] = [(sources, "unsolicited source"), (clients, "client")]
+        .map(|(count, what)| counted(count as u64, what));
+    format!(" · {clients}, {sources}")
 }
 
 /// The lines of `--interval` on standard error.
@@ -232,14 +238,14 @@ impl IntervalLog {
         }
     }
 
-    /// The line of the interval that ends now: `1.00–2.00 s: 51234 datagrams, 51.2 kpps`.
+    /// The line of the interval that ends now: `1.00–2.00 s: 51,234 datagrams, 51.2 kpps`.
     fn line(&mut self, now: Nanos, datagrams: u64) -> String {
         let (from, before) = std::mem::replace(&mut self.from, (now, datagrams));
         let count = datagrams.saturating_sub(before);
         let seconds = now.since(from).as_secs_f64();
         let rate = if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         let (from, to) = (from.as_secs_f64(), now.as_secs_f64());
-        format!("{from:.2}–{to:.2} s: {count} datagrams, {}", show_pps(rate))
+        format!("{from:.2}–{to:.2} s: {}, {}", counted(count, "datagram"), show_pps(rate))
     }
 }
 
@@ -280,7 +286,7 @@ pub(crate) fn echo(args: &EchoArgs) -> CliResult {
                         false => labels.of_echo(options.clients.iter().map(AsRef::as_ref)),
                     });
                 }
-                line.show(|| format!("{received} datagrams received"));
+                line.show(|| format!("{} received", counted(received, "datagram")));
             }
         }
     })?;
@@ -350,9 +356,9 @@ mod tests {
         let (width, from) = (Nanos::from_millis(1_000), (Nanos::ZERO, 0));
         let mut log = IntervalLog { width, began: Instant::now(), from };
         let mut line = |ms, datagrams| log.line(Nanos::from_millis(ms), datagrams);
-        assert_eq!(line(1_000, 5_000), "0.00–1.00 s: 5000 datagrams, 5.00 kpps");
+        assert_eq!(line(1_000, 5_000), "0.00–1.00 s: 5,000 datagrams, 5.00 kpps");
         // A late tick has a longer interval, not a higher rate.
-        assert_eq!(line(3_000, 9_000), "1.00–3.00 s: 4000 datagrams, 2.00 kpps");
+        assert_eq!(line(3_000, 9_000), "1.00–3.00 s: 4,000 datagrams, 2.00 kpps");
         assert_eq!(line(4_000, 9_000), "3.00–4.00 s: 0 datagrams, 0.00 pps");
     }
 
@@ -366,7 +372,7 @@ mod tests {
         traffic.most = Some((([192, 0, 2, 1], 9).into(), 3));
         let client =
             ClientCounts { from: ([127, 0, 0, 1], 9).into(), sent: 0, received: 5, lost: 0 };
-        let all = "1 clients: 5 datagrams · unsolicited: 3 datagrams, 192 B from 1 sources, \
+        let all = "1 client: 5 datagrams · unsolicited: 3 datagrams, 192 B from 1 source, \
                    of 20–64 bytes, mean gap 2.00 µs, most from 192.0.2.1:9 (3), \
                    8 dropped at full buffers";
         assert_eq!(status(&[client], &traffic), all);

@@ -1,6 +1,7 @@
 //! The intervals of the running cell, as they end.
 
 use super::ended::EndedIntervals;
+use crate::cli::output::stderr_width;
 use crate::document::{Cell, Interval, KernelDrops};
 use crate::plan::{Direction, Plan, Route, Scenario};
 use crate::report::IntervalFacts;
@@ -29,6 +30,9 @@ const COLUMNS: [(&str, usize); 9] = [
     ("lag p99", 7),
     ("stalls", 6),
 ];
+
+/// What a terminal without space for all columns lacks, the least useful first.
+const OPTIONAL: [&str; 3] = ["stalls", "lag p99", "received"];
 
 /// The intervals of a run as they end.
 pub(crate) struct IntervalProgress<'a> {
@@ -125,19 +129,36 @@ impl<'a> IntervalProgress<'a> {
             ("rate", RateUnit::Requests) => "requests".to_owned(),
             _ => title.to_owned(),
         });
-        let header = (!self.has_header).then(|| line("cell", width, titles));
+        let omitted = omitted(width, stderr_width());
+        let header = (!self.has_header).then(|| line(("cell", width), titles, omitted));
         self.has_header = true;
         let lines = intervals.iter().map(|interval| {
             let drops = drops(interval).map(|drops| format!("  {drops}"));
-            line(id, width, figures(interval, unit)) + &drops.unwrap_or_default()
+            line((id, width), figures(interval, unit), omitted) + &drops.unwrap_or_default()
         });
         header.into_iter().chain(lines).collect()
     }
 }
 
-fn line(id: &str, id_width: usize, figures: [String; COLUMNS.len()]) -> String {
+/// The columns that lines lack, after an id of this width on a terminal of this width.
+fn omitted(id_width: usize, terminal: Option<usize>) -> &'static [&'static str] {
+    let width = |omitted: &[&str]| -> usize {
+        let shown = COLUMNS.iter().filter(|(title, _)| !omitted.contains(title));
+        id_width + shown.map(|(_, width)| 2 + width).sum::<usize>()
+    };
+    let fits = |count: &usize| terminal.is_none_or(|most| width(&OPTIONAL[..*count]) <= most);
+    &OPTIONAL[..(0..OPTIONAL.len()).find(fits).unwrap_or(OPTIONAL.len())]
+}
+
+fn line(
+    (id, id_width): (&str, usize),
+    figures: [String; COLUMNS.len()],
+    omitted: &[&str],
+) -> String {
     let mut line = format!("{id:<id_width$}");
-    for (figure, (_, width)) in figures.iter().zip(COLUMNS) {
+    for (figure, (_, width)) in
+        figures.iter().zip(COLUMNS).filter(|(_, (title, _))| !omitted.contains(title))
+    {
         line += &format!("  {figure:>width$}");
     }
     line
@@ -202,4 +223,22 @@ fn summary(interval: &Interval, unit: RateUnit) -> String {
         drops(interval),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_the_terminal() {
+        let id = "plain/64/20k";
+        for (terminal, count) in [(None, 0), (Some(140), 0), (Some(96), 1), (Some(80), 3)] {
+            let omitted = omitted(id.len(), terminal);
+            assert_eq!(omitted, &OPTIONAL[..count], "{terminal:?}");
+            let titles = COLUMNS.map(|(title, _)| title.to_owned());
+            let line = line((id, id.len()), titles, omitted);
+            assert!(line.chars().count() <= terminal.unwrap_or(usize::MAX), "{line}");
+            assert!(!omitted.iter().any(|title| line.contains(title)), "{line}");
+        }
+    }
 }

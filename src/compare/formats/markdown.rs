@@ -57,7 +57,7 @@ mod tests {
 **new is worse: of 2 cells 1 worse, 1 undecided; worse: plain/64/max rx\\_pps -10.0%; \
 better: plain/64/50% p50 -10.0%**
 
-| cell | metric | base | new | change | 95% of it | p | verdict |
+| cell | metric | base | new | change | 95% interval | p | verdict |
 | :--- | :--- | ---: | ---: | ---: | ---: | ---: | :--- |
 | plain/64/max | rx\\_pps | 281 kpps | 253 kpps | -10.0% | -12.1 … -8.0% | 0.0002 | worse |
 | plain/64/max | loss | 0% | 0% | 0 points |  |  | same |

@@ -108,10 +108,15 @@ fn html(history: &History) -> String {
         body += &("<section>\n".to_owned() + &html::element("h2", scenario));
         body += &html::element("p class=\"quiet\"", host);
         for series in by_metric(series) {
-            let charts: Vec<_> = series.iter().map(|series| chart(series)).collect();
+            // A single point shows no more than the table.
+            let several = series.iter().filter(|series| series.points.len() > 1);
+            let charts: Vec<_> = several.map(|series| chart(series)).collect();
             let rows: Vec<_> = lines(&series).map(|line| line.to_row()).collect();
             body += &html::element("h3", &heading(&series));
-            body += &(html::gallery(&charts) + &html::table(&[], &COLUMNS, &rows));
+            if !charts.is_empty() {
+                body += &html::gallery(&charts);
+            }
+            body += &html::table(&[], &COLUMNS, &rows);
         }
         body += "</section>\n";
     }

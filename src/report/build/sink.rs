@@ -186,7 +186,7 @@ mod tests {
             "1.00 µs       5     4          0",
             "lost counts sequence numbers below the highest one that arrived",
             "by listener   3 · 2",
-            "! 7 datagrams (58.33 %) dropped: receive buffer full",
+            "! 7 datagrams (58.33%) dropped: receive buffer full",
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

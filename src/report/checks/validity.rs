@@ -8,6 +8,7 @@ use crate::document::{
     Schedule, SearchDocument,
 };
 use crate::report::checks::warning_codes::{self as codes, Code};
+use crate::unit::grouped;
 
 /// A cell that was cut short is judged only if it sent for this long. Arbitrary: the default of
 /// `--timeout`, longer than any path takes.
@@ -313,8 +314,9 @@ fn missed(cell: &Cell, max_missed: f64) -> Option<Reason> {
     let share = missed_share(cell).filter(|share| *share > max_missed)?;
     let Schedule { missed, scheduled, .. } = cell.schedule.as_ref()?;
     let (noun, share, most) = (noun(cell), percent(share), percent(max_missed));
+    let [missed_of, of] = [*missed, *scheduled].map(grouped);
     let message = format!(
-        "{missed} of {scheduled} {noun} ({share}) were missed, more than --max-missed {most}; {}",
+        "{missed_of} of {of} {noun} ({share}) were missed, more than --max-missed {most}; {}",
         missed_remedy(cell.exchange.as_ref(), *missed)
     );
     Some((&codes::SCHEDULE_MISSED, message))

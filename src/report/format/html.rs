@@ -28,6 +28,7 @@ use detail::UNFOLDED;
 
 use super::csv::fields;
 use super::markup::escape;
+use super::text::style::grouped;
 use super::text::{Grid, Outline, measured, outline};
 use crate::document::{Cell, Host, Report, Tool};
 use crate::report::checks::fail_if::GATE_TITLES;
@@ -82,6 +83,21 @@ pub(crate) fn table(
     titles: &[(&str, bool)],
     rows: &[Vec<String>],
 ) -> String {
+    cells(groups, titles, rows, false)
+}
+
+/// A table that has texts; a narrow page shows those of a row below each other.
+pub(crate) fn table_of_texts(class: &str, titles: &[(&str, bool)], rows: &[Vec<String>]) -> String {
+    format!("<div class=\"{class}\">\n{}</div>\n", cells(&[], titles, rows, true))
+}
+
+/// With `has_titles`, each cell has the title of its column, too.
+fn cells(
+    groups: &[(&str, usize)],
+    titles: &[(&str, bool)],
+    rows: &[Vec<String>],
+    has_titles: bool,
+) -> String {
     let mut out = "<div class=\"wide\"><table>\n<thead>\n".to_owned();
     if !groups.is_empty() {
         out += "<tr>";
@@ -98,12 +114,21 @@ pub(crate) fn table(
     out += "</tr>\n</thead>\n<tbody>\n";
     for row in rows {
         out += "<tr>";
-        for (text, (_, is_left)) in row.iter().zip(titles) {
-            out += &format!("<td{}>{}</td>", class(*is_left), prose(text));
+        for (text, (title, is_left)) in row.iter().zip(titles) {
+            let title = match has_titles {
+                true => format!(" data-title=\"{}\"", escape(title)),
+                false => String::new(),
+            };
+            out += &format!("<td{}{title}>{}</td>", class(*is_left), prose(text));
         }
         out += "</tr>\n";
     }
     out + "</tbody>\n</table></div>\n"
+}
+
+fn draw_texts(class: &str, grid: &Grid) -> String {
+    let titles = grid.columns.iter().map(|title| (title.text.as_str(), title.is_left));
+    table_of_texts(class, &titles.collect::<Vec<_>>(), &grid.rows)
 }
 
 fn draw_grid(grid: &Grid) -> String {
@@ -159,7 +184,7 @@ fn section(name: &str, report: &Report, outline: &Outline) -> Result<String, Ren
     out += &(tables(outline) + &warnings(&outline.warnings));
     out += &titled("Rate by size and engine", "", &bars::rates(report));
     let note = "Latency from the schedule at each requested rate. Dashed: the lowest rate with \
-                loss, or with more missed than --max-missed.";
+                loss, or with more missed than --max-missed. Red: with loss.";
     out += &titled("Latency by rate", note, &bars::latencies(report));
     let note = "Each step of the probe at the rate that was answered. Red: what did not hold.";
     out += &titled("Capacity probe", note, &capacity::steps(report));
@@ -231,7 +256,10 @@ const LEDGER: &str = "attempted sent refused received lost unaccounted arrived d
 fn ledger(cell: &Cell) -> Vec<String> {
     let trial = if cell.trial > 0 { format!(" trial {}", cell.trial) } else { String::new() };
     let counts = fields(&cell.ledger, LEDGER).into_iter();
-    let counts = counts.map(|count| if count.is_empty() { "–".to_owned() } else { count });
+    let counts = counts.map(|count| match count.parse() {
+        Ok(count) => grouped(count),
+        Err(_) => "–".to_owned(),
+    });
     [cell.id.clone() + &trial].into_iter().chain(counts).collect()
 }
 

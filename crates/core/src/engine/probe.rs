@@ -91,7 +91,7 @@ impl Pair {
 /// Only opens a socket: the run itself shows whether datagrams get through.
 pub(super) fn plain() -> ProbeFinding {
     let socket = UdpSocket::bind("127.0.0.1:0");
-    let there = |_| "one send or recvfrom a datagram".to_owned();
+    let there = |_| "one send or recvfrom per datagram".to_owned();
     socket.map(there).map_err(|error| format!("no UDP socket on 127.0.0.1: {error}"))
 }
 
@@ -107,7 +107,7 @@ pub(super) fn batch() -> ProbeFinding {
     let pair = Pair::open()?;
     pair.send(&[0; 2 * PAYLOAD], PAYLOAD)?;
     arrived(RecvBatch::new(2, PAYLOAD, RecvMetadata::default()).recv(&pair.rx))?;
-    Ok("sendmmsg and recvmmsg, many datagrams a call".to_owned())
+    Ok("sendmmsg and recvmmsg, many datagrams per call".to_owned())
 }
 
 pub(super) fn gso() -> ProbeFinding {
@@ -169,7 +169,7 @@ pub(super) fn uring() -> ProbeFinding {
     }
     match (sent, received, errors) {
         (2, 2, 0) => {
-            Ok("io_uring: linked sends, and multishot receive, many datagrams a call".to_owned())
+            Ok("io_uring: linked sends, and multishot receive, many datagrams per call".to_owned())
         }
         // A firewall dropped them, or they are still queued.
         (2, 0, 0) => Ok("io_uring: linked sends; multishot receive could not be tested".to_owned()),
@@ -185,5 +185,5 @@ pub(super) fn xdp() -> ProbeFinding {
 }
 
 pub(super) fn null() -> ProbeFinding {
-    Ok("no system call at all: our own ceiling".to_owned())
+    Ok("no system call: the limit of udperf itself".to_owned())
 }

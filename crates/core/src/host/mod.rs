@@ -230,14 +230,14 @@ fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
         feature(
             "queue_drops",
             socket.as_ref().is_some_and(reports_queue_drops),
-            "IP_RECVERR: a full queue below the socket refuses, and is counted",
+            "IP_RECVERR: sends that a full queue below the socket refuses are counted",
             "no IP_RECVERR: a full queue below the socket drops in silence",
         ),
         feature(
             "udp_counters",
             sys::udp_and_ip_counters().is_some(),
-            "/proc/net/snmp: our counts are checked against the kernel's",
-            "no /proc/net/snmp: our counts are not cross-checked",
+            "/proc/net/snmp: counts of udperf are checked against the kernel's",
+            "no /proc/net/snmp: counts of udperf are not checked against the kernel's",
         ),
         feature(
             "backlog_drops",
@@ -248,8 +248,8 @@ fn probe(allowed_cpus: &[usize]) -> Vec<Capability> {
         feature(
             "device_drops",
             sys::device_drops(None).is_some(),
-            "/proc/net/dev: what interfaces drop is counted",
-            "no /proc/net/dev: what interfaces drop stays unaccounted",
+            "/proc/net/dev: drops of interfaces are counted",
+            "no /proc/net/dev: drops of interfaces stay unaccounted",
         ),
         ipv6(),
         affinity(allowed_cpus),

@@ -228,6 +228,13 @@ pub fn show_bits(bits_per_second: f64) -> String {
     format!("{}bit/s", prefixed(bits_per_second))
 }
 
+/// A count in full, digits in groups, so that ledgers add up.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
 /// Memory: `212992` is `208 KiB`.
 pub fn show_bytes(bytes: u64) -> String {
     match scaled(bytes as f64, 1_024.0, 1.0) {

@@ -84,10 +84,10 @@ impl<'a> Show<'a> {
             TalkEvent::Connected(peer) if self.transport.has_peer() => {
                 format!("connected to {}", peer.addr)
             }
-            TalkEvent::Connected(peer) => format!("{} has come", self.name(peer)),
+            TalkEvent::Connected(peer) => format!("{} connected", self.name(peer)),
             TalkEvent::Disconnected(peer, None) => format!("{} has closed", self.name(peer)),
             TalkEvent::Disconnected(peer, Some(why)) => {
-                format!("{} has broken off: {why}", self.name(peer))
+                format!("{} has disconnected: {why}", self.name(peer))
             }
             TalkEvent::Unsolicited(peer) => {
                 format!("ignored a datagram of {}, which is not the peer", peer.addr)

@@ -111,7 +111,9 @@ pub(super) fn realtime(host: &HostFacts, _: HostRequirements<'_>) -> Option<Find
         let fix = format!("sysctl -w kernel.sched_rt_runtime_us={RT_RUNTIME_US}");
         return Some(fixable(Note, "kernel.sched_rt_runtime_us is -1: no limit", fix));
     }
-    let limit = runtime_us.map_or_else(String::new, |us| format!(" for {us} µs of each period"));
+    let limit = runtime_us.and_then(|us| us.parse::<u64>().ok()).map_or_else(String::new, |us| {
+        format!(" for {} of each period", show_nanos(us.saturating_mul(1_000)))
+    });
     Some(finding(Good, format!("--realtime is permitted{limit}")))
 }
 

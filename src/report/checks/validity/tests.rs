@@ -218,7 +218,7 @@ fn a_schedule_may_be_missed_up_to_a_share() {
     assert_eq!(report.invalid_because[0].code, "schedule_missed");
     assert_eq!(
         report.invalid_because[0].message,
-        "101 of 10000 datagrams (1.01%) were missed, more than --max-missed 1%; lower the \
+        "101 of 10,000 datagrams (1.01%) were missed, more than --max-missed 1%; lower the \
          --rate, or use a host with idle cores"
     );
     judge_with_max_missed(&mut report, 1.0);

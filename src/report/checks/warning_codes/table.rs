@@ -289,7 +289,7 @@ codes! { HOST;
         "When it is used up, all threads wait for the next period, often tens of ms. Raise the \
          limit of the container or cgroup (cpu.max).";
     BUSY_HOST "busy_host" Major "other programs want the same CPUs",
-        "A program that runs beside a worker takes its CPU for ms at a time. Stop other programs.";
+        "A program that runs beside a worker takes its CPU for milliseconds. Stop other programs.";
     CLOCK_COST "clock_cost" Major "reading the clock is slow",
         "Workers read the clock once a batch, so rates are too low, and each latency includes two \
          reads. A read takes about 25 ns with the vDSO; hpet or acpi_pm need a system call.";
@@ -314,7 +314,7 @@ codes! { HOST;
         "System calls cost less than with mitigations. Compare only with hosts that are set alike.";
     VIRTUAL_MACHINE "virtual_machine" Info "this is a virtual machine",
         "Other machines on the same hardware slow it down, and the hypervisor may take its CPUs \
-         for ms at a time. The head of the report shows the hypervisor; the warning `stolen` says \
+         for milliseconds. The head of the report shows the hypervisor; the warning `stolen` says \
          when it mattered. Repeat with --trials and use ratios of interleaved runs.";
     SLOW_CPU "slow_cpu" Major "the CPU is much slower for a part of the time",
         "Something outside this system slows its CPU: another machine on the same hardware, or \

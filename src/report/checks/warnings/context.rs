@@ -60,9 +60,9 @@ pub(super) fn nonzero(count: impl Into<Option<u64>>) -> Option<u64> {
     count.into().filter(|&count| count > 0)
 }
 
-/// `3.20 %` of a whole above 0.
+/// `3.20%` of a whole above 0.
 pub(super) fn percent(part: u64, whole: u64) -> String {
-    format!("{:.2} %", 100.0 * part as f64 / whole.max(1) as f64)
+    format!("{:.2}%", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
 /// More than one in a thousand; arbitrary, about the loss that protocols above notice.

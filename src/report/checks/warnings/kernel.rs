@@ -4,7 +4,7 @@ use super::context::{CellContext, is_local, is_null, nonzero, percent};
 use crate::document::{Cell, SocketBuffer, Warning};
 use crate::measure::SinkTally;
 use crate::report::checks::warning_codes as codes;
-use crate::unit::{show_bytes, sum_counts};
+use crate::unit::{grouped, show_bytes, sum_counts};
 
 /// The kernel counts other traffic too, so its counts are at least ours.
 pub(super) fn kernel_mismatch(cell: &Cell) -> Option<String> {
@@ -42,8 +42,11 @@ pub(super) fn other_traffic(cell: &Cell, ctx: &CellContext) -> Option<String> {
     let (all, sent) = (cell.kernel.out_datagrams?, cell.packets.sent);
     let drops = cell.kernel.socket_drops.unwrap_or(0);
     let cause = match drops.saturating_sub(cell.ledger.lost.unwrap_or(0)) {
-        0 => format!("other processes sent {} datagrams, we {sent}", others(all, sent, cell, ctx)?),
-        not_ours => format!("{not_ours} foreign datagrams dropped at our sockets"),
+        0 => {
+            let [theirs, ours] = [others(all, sent, cell, ctx)?, sent].map(grouped);
+            format!("other processes sent {theirs} datagrams, udperf {ours}")
+        }
+        not_ours => format!("{} foreign datagrams dropped at udperf's sockets", grouped(not_ours)),
     };
     Some(cause + "; stop other UDP traffic")
 }
@@ -78,6 +81,7 @@ pub(crate) fn listener_warnings(tally: &SinkTally, buffer_doubled: bool) -> Vec<
     let arrived = tally.unsolicited.totals.datagrams.saturating_add(drops);
     let full = nonzero(drops).map(|drops| {
         let share = percent(drops, arrived);
+        let drops = grouped(drops);
         format!("{drops} datagrams ({share}) dropped: receive buffer full; use a lower --rate")
     });
     let granted = tally.listeners.iter().filter_map(|one| one.granted).min();

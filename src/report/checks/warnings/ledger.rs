@@ -2,6 +2,7 @@ use super::context::{CellContext, exceeds_permille, is_local, is_null, nonzero, 
 use super::kernel::others;
 use crate::document::{Cell, Ledger, LostAt, Refused};
 use crate::measure::ledger_identities;
+use crate::unit::grouped;
 
 /// The ledger, unless datagrams are requests, which have their own checks.
 pub(super) fn of_datagrams(cell: &Cell) -> Option<&Ledger> {
@@ -44,7 +45,7 @@ pub(crate) fn is_path(cell: &Cell) -> bool {
 pub(super) fn dropped(of: fn(&LostAt) -> Option<u64>, cell: &Cell, why: &str) -> Option<String> {
     let sent = cell.ledger.sent;
     let lost = of(&cell.ledger.lost_at).filter(|&lost| exceeds_permille(lost, sent))?;
-    Some(format!("{lost} datagrams ({}) {why}", percent(lost, sent)))
+    Some(format!("{} datagrams ({}) {why}", grouped(lost), percent(lost, sent)))
 }
 
 pub(super) fn refused(cell: &Cell, of: fn(&Refused) -> u64, why: &str) -> Option<String> {

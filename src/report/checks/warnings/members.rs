@@ -82,8 +82,8 @@ mod tests {
             cell
         };
         for (missed, expected) in [
-            (&[0, 0, 120][..], Some("rank 2 on host2 missed 12.00 % of its part, others 0.00 %")),
-            (&[70, 30, 30], Some("rank 0 on host0 missed 7.00 % of its part, others 3.00 %")),
+            (&[0, 0, 120][..], Some("rank 2 on host2 missed 12.00% of its part, others 0.00%")),
+            (&[70, 30, 30], Some("rank 0 on host0 missed 7.00% of its part, others 3.00%")),
             (&[40, 30, 30], None),
             (&[0, 5, 0], None),
             // Of one process, or of none, the cell says it.

@@ -11,6 +11,7 @@ mod timing;
 
 use crate::document::{Cell, MEMBER_LOST, Warning};
 use crate::report::checks::warning_codes::{self as codes, Code};
+use crate::unit::grouped;
 pub(crate) use context::CellContext;
 pub(crate) use context::doubles_buffers;
 use context::percent;
@@ -115,7 +116,8 @@ static CHECKS: &[(&Code, Check)] = &[
     (&codes::WARMUP_LOSS, |_, ctx| {
         let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
         let share = percent(lost, sent);
-        let text = format!("{lost} of {sent} datagrams ({share}) lost in the warm-up");
+        let [of, lost_of] = [sent, lost].map(grouped);
+        let text = format!("{lost_of} of {of} datagrams ({share}) lost in the warm-up");
         (lost > 0).then(|| text + "; --warmup 0 measures it")
     }),
     (&codes::SHARED_CORE, |_, ctx| {

@@ -79,7 +79,7 @@ fn the_context_of_a_cell_has_warnings() {
     let codes: Vec<_> = warnings.iter().map(|warning| &*warning.code).collect();
     assert_eq!(codes, ["cut_short", "warmup_loss", "shared_core", "not_pinned"]);
     assert!(warnings[0].message.contains("(interrupted)"));
-    assert!(warnings[1].message.starts_with("50 of 20000 datagrams"));
+    assert!(warnings[1].message.starts_with("50 of 20,000 datagrams"));
     let result = CellResult { warmup: (9, 2), ..CellResult::default() };
     let of = |pin, host: HostFacts| {
         CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &result)
@@ -133,7 +133,7 @@ fn losses_are_attributed() {
             lose(cell, 9, LostAt::default());
             (cell.ledger.unaccounted, cell.ends) = (Some(9), Some(ends.to_owned()));
         });
-        let message = format!("9 of 9 lost datagrams (0.01 %) lost {place}");
+        let message = format!("9 of 9 lost datagrams (0.01%) lost {place}");
         assert_eq!(warnings, [codes::LOST_BETWEEN.warning(message)]);
     }
     let buffer_full = |lost| {
@@ -143,7 +143,7 @@ fn losses_are_attributed() {
         }
     };
     expect(&[], buffer_full(100));
-    let message = "3200 datagrams (3.20 %) dropped: receive buffer full";
+    let message = "3,200 datagrams (3.20%) dropped: receive buffer full";
     expect_first("receive_buffer_loss", message, buffer_full(3_200));
     let backlog = LostAt { backlog: Some(500), ..LostAt::default() };
     expect(&["backlog_loss"], |cell| lose(cell, 500, backlog));

@@ -4,7 +4,7 @@ use super::context::{exceeds_permille, nonzero, percent};
 use crate::document::{Cell, CpuThrottling, StallSum, Warning};
 use crate::plan::PaceKind;
 use crate::report::checks::warning_codes as codes;
-use crate::unit::show_nanos;
+use crate::unit::{grouped, show_nanos};
 
 /// Minimum time of a cell in ns. Arbitrary: a single stall is at most some tens of ms.
 const SHORTEST_NS: u64 = 100_000_000;
@@ -61,7 +61,7 @@ pub(super) fn behind_schedule(cell: &Cell) -> Option<String> {
     let schedule = cell.schedule.as_ref().filter(|_| !cell.is_closed_loop())?;
     let (missed, scheduled) = (schedule.missed, schedule.scheduled);
     let unsent = exceeds_permille(missed, scheduled)
-        .then(|| format!("{missed} ({}) not sent", percent(missed, scheduled)));
+        .then(|| format!("{} ({}) not sent", grouped(missed), percent(missed, scheduled)));
     let late = schedule.lag.p99_ns.zip(lag_most_ns(cell)).filter(|(lag, most)| lag > most);
     let late = late.map(|(lag, _)| format!("p99 lag {}", show_nanos(lag)));
     let parts: Vec<_> = unsent.into_iter().chain(late).collect();

@@ -4,6 +4,7 @@ use super::{Chart, Frame, Tone, Value};
 use crate::document::Report;
 use crate::report::error::RenderError;
 use crate::report::format::hdr::{Distribution, distributions};
+use crate::report::format::text::style::grouped;
 use crate::unit::show_nanos;
 
 /// Points of a curve between two nines. Arbitrary: smooth to the eye at that size.
@@ -71,7 +72,7 @@ fn points(curve: &Distribution<'_>) -> Vec<(f64, Value)> {
 }
 
 fn caption(curve: &Distribution<'_>) -> String {
-    let datagrams = format!("{}, {} datagrams", curve.kind(), curve.histogram.len());
+    let datagrams = format!("{}, {} datagrams", curve.kind(), grouped(curve.histogram.len()));
     match curve.bound_ns {
         0 => datagrams,
         bound_ns => format!("{datagrams}, known within ±{}", show_nanos(bound_ns)),
@@ -106,8 +107,8 @@ mod tests {
         let shown: Vec<_> = charts.iter().map(|chart| (&*chart.title, &*chart.caption)).collect();
         let expected = [
             ("All cells", ""),
-            ("plain/64/max", "one way from departure, 1000 datagrams"),
-            ("plain/64/50%", "one way from schedule, 2000 datagrams"),
+            ("plain/64/max", "one way from departure, 1,000 datagrams"),
+            ("plain/64/50%", "one way from schedule, 2,000 datagrams"),
         ];
         assert_eq!(shown, expected);
         let mut wide = Histogram::<u64>::new_with_bounds(1, u64::MAX / 2, 1).unwrap();

@@ -1,6 +1,6 @@
 //! The page of `doctor`.
 
-use super::{Grid, draw_grid, element, page, run};
+use super::{Grid, draw_texts, element, page, run};
 use crate::document::DoctorDocument;
 use crate::report::format::text::doctor_outline;
 
@@ -13,8 +13,7 @@ pub(in crate::report::format) fn doctor(document: &DoctorDocument) -> String {
     };
     let mut body = element("h1", &outline.title) + &element(tag, &outline.verdict);
     for grid in outline.grids.iter().filter(|grid| !grid.rows.is_empty()) {
-        let grid = draw_grid(&without_empty_columns(grid));
-        body += &format!("<section class=\"reasons\">\n{grid}</section>\n");
+        body += &draw_texts("reasons", &without_empty_columns(grid));
     }
     let head = &document.head;
     body += &run((&head.started_at, &head.host, &head.tool), &[], &head.command);

@@ -1,11 +1,11 @@
 //! The page of a search.
 
 use super::{
-    Chart, RateLimit, RatePoint, Tone, draw_grid, element, gallery, latency_by_rate, page,
-    rate_by_trial, warnings,
+    Chart, RateLimit, RatePoint, Tone, draw_grid, draw_texts, element, gallery, latency_by_rate,
+    page, rate_by_trial, warnings,
 };
 use crate::document::{CurvePoint, Found, LimitedBy, SearchDocument, TrialDocument, TrialVerdict};
-use crate::report::format::text::style::percent;
+use crate::report::format::text::style::{counted, percent};
 use crate::report::format::text::{
     Figure, Grid, SearchOutline, rate, search_outline, verdict, with_loss,
 };
@@ -58,16 +58,18 @@ fn failed(trials: &Grid) -> String {
         return String::new();
     }
     let open = if count > UNFOLDED { "" } else { " open=\"open\"" };
-    let title = element("summary", &format!("Trials that did not pass: {count} rows"));
-    let table = draw_grid(trials);
-    format!("<details{open}>\n{title}<div class=\"reasons\">{table}</div></details>\n")
+    let title =
+        element("summary", &format!("Trials that did not pass: {}", counted(count as u64, "row")));
+    format!("<details{open}>\n{title}{}</details>\n", draw_texts("reasons", trials))
 }
 
 /// Latency by requested rate; without latencies, the rates of the trials.
 fn chart(found: &Found, unit: RateUnit) -> Option<Chart> {
     let trials: Vec<_> = found.trials.iter().map(trial).collect();
     let points: Vec<_> = found.curve.iter().map(point).chain(trials.iter().cloned()).collect();
-    let caption = |by: &str| format!("by {by}; a dot for each trial: passed, failed, or disturbed");
+    let caption = |by: &str| {
+        format!("by {by}; a dot for each trial: green passed, red failed, orange disturbed")
+    };
     let limit = limit(found, unit);
     let words = ("Latency".to_owned(), caption("requested rate"), unit.show());
     latency_by_rate(words, &points, limit.as_ref()).or_else(|| {

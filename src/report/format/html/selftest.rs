@@ -1,7 +1,7 @@
 //! The page of `selftest`.
 
 use super::doctor::without_empty_columns;
-use super::{draw_grid, element, page, run};
+use super::{draw_texts, element, page, run};
 use crate::document::SelftestDocument;
 use crate::report::format::text::{selftest_grid, selftest_title, selftest_verdict};
 
@@ -13,10 +13,7 @@ pub(in crate::report::format) fn selftest(document: &SelftestDocument) -> String
         None => "p class=\"doubt\"",
     };
     let mut body = element("h1", &title) + &element(tag, &verdict);
-    body += &format!(
-        "<section class=\"checks\">\n{}</section>\n",
-        draw_grid(&without_empty_columns(&selftest_grid(document)))
-    );
+    body += &draw_texts("checks", &without_empty_columns(&selftest_grid(document)));
     let head = &document.head;
     body += &run((&head.started_at, &head.host, &head.tool), &[], &head.command);
     page(&title, &body)

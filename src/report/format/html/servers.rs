@@ -118,8 +118,8 @@ fn server<const N: usize>(
     body += &titled("Datagrams", "", &charts);
     let note = match head.kind.as_str() {
         "sink" => {
-            "Losses count where sequence numbers showed them. An interval of a client counts in \
-             that of the sink which has its middle: wider ones are peaks here."
+            "Losses count where sequence numbers showed them. A client's interval counts in the \
+             sink's interval that has its middle; a wider one is a peak."
         }
         _ => "By arrival.",
     };

@@ -59,7 +59,7 @@ fn found(report: &Report) -> Vec<String> {
         all.map(|(row, value)| (name(row), value))
             .reduce(|best, one| if one.1 > best.1 { one } else { best })
     };
-    let (most, least) = if is_one { ("", "") } else { ("at most ", "at best ") };
+    let (most, least) = if is_one { ("", "") } else { ("up to ", "at best ") };
     let (outcome, lost) = (table.outcome(), if table.has_requests { "no reply" } else { "lost" });
     let show = table.show_rate();
     let rate = highest(&mut { rates });
@@ -89,7 +89,7 @@ mod tests {
     fn the_first_line_says_what_was_found_or_what_failed() {
         let mut report = fixture::default_run();
         let lines = shown(&report);
-        let found = "valid\">Valid: at most 312 kpps delivered (batch/64); at most 0.12% lost \
+        let found = "valid\">Valid: up to 312 kpps delivered (batch/64); up to 0.12% lost \
                      (offload/64); p99 at best 74.9 µs (plain/64)";
         assert_eq!(lines[0], found);
         assert!(lines[1].starts_with("doubt\">Fix first: GSO met GRO on loopback"), "{lines:?}");

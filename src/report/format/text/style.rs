@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Effects};
 
+pub(crate) use crate::unit::grouped;
 use crate::unit::{Rate, show_bits, show_pps};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,14 +130,30 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines.into_iter().map(|line| line.replace(NBSP, " ")).collect()
 }
 
+/// Breaks only the lines that are longer than `width`, between words.
+pub(crate) fn wrap_lines(text: &str, width: usize) -> String {
+    let lines = text.split('\n').flat_map(|line| match columns(line) > width {
+        true => wrap(line, width, 2),
+        false => vec![line.to_owned()],
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// The text as one word that no line break divides.
 pub(crate) fn no_break(text: &str) -> String {
     text.replace(' ', &NBSP.to_string())
 }
 
-/// Items in a row with dots between them; lines break only after a dot.
+/// The longest item that lines do not break. Arbitrary: it fits 80 columns behind a label.
+const MAX_WORD: usize = 60;
+
+/// Items in a row with dots between them; lines break only after a dot, and in long items.
 pub(crate) fn dotted(items: &[String]) -> String {
-    join_dotted(&items.iter().map(|item| no_break(item)).collect::<Vec<_>>())
+    let word = |item: &String| match columns(item) > MAX_WORD {
+        true => item.clone(),
+        false => no_break(item),
+    };
+    join_dotted(&items.iter().map(word).collect::<Vec<_>>())
 }
 
 /// The same for items that lines may break.
@@ -151,13 +168,6 @@ pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> Str
     let column = LABEL.max(label.chars().count() + 1);
     let text = wrap(text, width.saturating_sub(column), 0).join(&format!("\n{:column$}", ""));
     styler.paint(Color::Quiet, &format!("{label:<column$}")) + &text
-}
-
-/// A count in full, digits in groups, so that ledgers add up.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
-    groups.collect::<Vec<_>>().join(",")
 }
 
 pub(crate) fn counted(count: u64, what: &str) -> String {
@@ -240,6 +250,12 @@ pub(super) fn first_few<T>(all: &[T], what: &str, show: impl Fn(&T) -> String) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lines_break_between_words() {
+        assert_eq!(wrap_lines("one two three\n  a  b", 9), "one two\n  three\n  a  b");
+        assert_eq!(wrap_lines("one two", 7), "one two");
+    }
 
     #[test]
     fn lines_break_between_words_only() {

@@ -99,7 +99,7 @@ fn sources_that_lose_more_are_reported() {
         stands_out,
     };
     expect(&[], |cell| cell.sources = vec![row("127.0.1.1", 1, false); 2]);
-    let message = "1 of 2 sources lost more: 127.0.1.7 50.00 %; see sources";
+    let message = "1 of 2 sources lost more: 127.0.1.7 50.00%; see sources";
     expect_first("sources_differ", message, |cell| {
         cell.sources = vec![row("127.0.1.7", 50, true), row("127.0.1.1", 0, false)];
     });
@@ -134,7 +134,7 @@ fn time_that_distorts_figures_is_reported() {
     // At 1000 a second a tenth is 100 µs.
     expect(&[], paced("even", 1_000.0, 0, 99_000));
     expect(&[], paced("even", 100_000.0, 100, 0));
-    let message = "rate not kept: 200 (0.20 %) not sent";
+    let message = "rate not kept: 200 (0.20%) not sent";
     expect_first("behind_schedule", message, paced("even", 100_000.0, 200, 0));
     expect(&[], paced("burst:64", 100_000.0, 0, 600_000));
     expect(&["behind_schedule"], paced("burst:64", 100_000.0, 0, 700_000));
@@ -163,7 +163,7 @@ fn problems_of_requests_are_reported() {
         of(|one| (one.no_room, one.no_room_ns) = (5, 7))(cell);
         cell.schedule = Some(Schedule { scheduled: 100, missed: 5, ..Schedule::default() });
     });
-    assert!(warnings.iter().any(|one| one.message.contains(", 5.00 % missed: ")));
+    assert!(warnings.iter().any(|one| one.message.contains(", 5.00% missed: ")));
     expect_first("labels_repeated", "1 of ", of(|one| one.repeated_labels = Some(1)));
     expect_first("message_ids_reused", "1 of ", of(|one| one.reused_message_ids = Some(1)));
     expect(&[], of(|one| one.repeated_labels = Some(0)));
@@ -185,7 +185,7 @@ fn listeners_with_full_buffers_are_reported() {
         warnings.map(|one| format!("{}: {}", one.code, one.message)).collect::<Vec<_>>().join("\n")
     };
     let full = warnings(990, [Some(3), Some(7)], 8 << 20);
-    let message = "receive_buffer_loss: 10 datagrams (1.00 %) dropped: receive buffer full";
+    let message = "receive_buffer_loss: 10 datagrams (1.00%) dropped: receive buffer full";
     assert!(full.lines().count() == 1 && full.starts_with(message), "{full}");
     for drops in [[Some(0); 2], [None; 2]] {
         assert_eq!(warnings(990, drops, 8 << 20), "");

@@ -130,11 +130,15 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines.into_iter().map(|line| line.replace(NBSP, " ")).collect()
 }
 
-/// Breaks only the lines that are longer than `width`, between words.
+/// Breaks only the lines that are longer than `width`, between words; each keeps its indent.
 pub(crate) fn wrap_lines(text: &str, width: usize) -> String {
-    let lines = text.split('\n').flat_map(|line| match columns(line) > width {
-        true => wrap(line, width, 2),
-        false => vec![line.to_owned()],
+    let lines = text.split('\n').map(|line| {
+        if columns(line) <= width {
+            return line.to_owned();
+        }
+        let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len());
+        let lines = wrap(line, width.saturating_sub(indent.len()), 2);
+        lines.iter().map(|line| indent.clone() + line).collect::<Vec<_>>().join("\n")
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -255,6 +259,7 @@ mod tests {
     fn long_lines_break_between_words() {
         assert_eq!(wrap_lines("one two three\n  a  b", 9), "one two\n  three\n  a  b");
         assert_eq!(wrap_lines("one two", 7), "one two");
+        assert_eq!(wrap_lines("  one two", 8), "  one\n    two");
     }
 
     #[test]

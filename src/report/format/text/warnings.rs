@@ -71,7 +71,7 @@ pub(super) fn lines(report: &Report) -> Vec<Line> {
         let about = affected_cells(&same, all_cells);
         let about = match ids(false).len() - same.len() {
             0 => about,
-            more => format!("{about}, {more} more"),
+            more => format!("{about} +{more}"),
         };
         Some(Line { warning: worst.clone(), about })
     };

@@ -92,7 +92,7 @@ fn each_warning_is_shown_once_with_its_worst_cell() {
 Warnings
 ! this is about all [all cells]
 ! some [5 of 24 cells]
-! this is about cell 4 [offload/64/max, 4 more]
+! this is about cell 4 [offload/64/max +4]
 udperf explain everywhere often own";
     assert_eq!(part(&plain(&report, 100), "Warnings"), expected);
     for (at, cell) in report.cells.iter_mut().enumerate() {
@@ -109,8 +109,8 @@ udperf explain everywhere often own";
         report.cells[at].warnings.push(fixture::warning("stalls", &message));
     }
     let parts = [
-        "! 40000 datagrams found the buffer full [plain/512/max, 23 more]",
-        "! stalled for 9000000 ns [batch/512/50%, 1 more]",
+        "! 40000 datagrams found the buffer full [plain/512/max +23]",
+        "! stalled for 9000000 ns [batch/512/50% +1]",
     ];
     assert_text(&report, &parts, &[]);
     // Trials of one cell are not further cells.

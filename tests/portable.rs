@@ -16,12 +16,15 @@ use udperf::plan::{
 use udperf::run;
 use udperf::unit::{Nanos, PacketRate, PayloadSize, Rate};
 
+/// Datagrams of a cell. Arbitrary: many batches.
+const COUNT: u64 = 1_000;
+
 fn scenario(rate: Rate, wait: WaitKind) -> Scenario {
     Scenario {
         sizes: vec![PayloadSize::Fixed(64)],
         engines: vec![EngineWord::All],
         rates: vec![rate],
-        limit: Limit::Count(2_000),
+        limit: Limit::Count(COUNT),
         warmup: Nanos::ZERO,
         wait,
         ..Scenario::default()
@@ -58,7 +61,7 @@ fn a_bench_runs_and_its_ledger_adds_up_whatever_the_system_tells() {
 fn check(result: &CellResult) {
     let ledger = result.ledger();
     assert!(ledger_identities(&ledger).iter().all(LedgerIdentity::holds), "{ledger:?}");
-    assert_eq!(ledger.sent, 2_000);
+    assert_eq!(ledger.sent, COUNT);
     assert_eq!(Some(result.rx.latency.from_schedule.count()), ledger.received);
     if cfg!(udperf_portable) {
         assert_eq!(result.rx.kernel.sockets, None, "inert twins know no counters");

@@ -106,22 +106,28 @@ fn check_p(
     }
 }
 
+// The seeds are fixed, so a result is repeatable.
 #[test]
 fn few_comparisons_have_the_error_rates_of_the_rules() {
-    simulate(40, 20, 40);
+    equal_runs(20);
+    different_runs(20);
 }
 
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn many_comparisons_have_the_error_rates_of_the_rules() {
-    simulate(1_000, 100, 200);
+    equal_runs(1_000);
+    different_runs(1_000);
+    many_cells(100);
+    exact_p(200);
 }
 
-/// Simulates so many comparisons of each kind. The seeds are fixed, so a result is repeatable.
-fn simulate(trials: u64, of_many_cells: u64, of_exact_p: u64) {
-    equal_runs(trials);
-    different_runs(trials);
-    many_cells(of_many_cells);
+#[test]
+fn p_of_small_samples_equals_that_of_another_library() {
+    exact_p(40);
+}
+
+fn exact_p(seeds: u64) {
     let samples = |rng: &mut Rng| {
         // statrs 0.19 takes the wrong tail where its first sample is not the larger one.
         let count_b = rng.usize(3..11);
@@ -130,7 +136,7 @@ fn simulate(trials: u64, of_many_cells: u64, of_exact_p: u64) {
         let a = (0..count_a).map(|_| normal(rng)).collect();
         [a, (0..count_b).map(|_| normal(rng) + shift).collect()]
     };
-    check_p(of_exact_p, || MannWhitneyUMethod::Exact, 1e-9, samples);
+    check_p(seeds, || MannWhitneyUMethod::Exact, 1e-9, samples);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::common::{alone, cells, number};
+use crate::common::{cells, number, together};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::{PATIENCE, Proc};
 use crate::rig::{Sink, blast, clean, located, of, only, report, settle};
@@ -62,7 +62,7 @@ fn knows_its_places(cell: &Value, pair: &str) {
 
 #[test]
 fn every_datagram_of_a_bench_is_in_the_ledger_and_at_the_devices() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = networks(&[]) else { return };
     for pair in PAIRS {
         let before = [Side::A, Side::B].map(|side| device(&nets, side));
@@ -107,7 +107,7 @@ fn knows_what_was_granted(cell: &Value, pair: &str) {
 
 #[test]
 fn drops_of_a_firewall_behind_frames_are_lost_exactly() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = networks(&["iptables"]) else { return };
     nets.run(
         Side::B,
@@ -128,7 +128,7 @@ fn drops_of_a_firewall_behind_frames_are_lost_exactly() {
 
 #[test]
 fn a_sink_serves_every_mix_of_ends() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = networks(&[]) else { return };
     for at in ["", "-B 10.78.0.1"] {
         let sink = Sink::start(&nets.place(Side::A), at);
@@ -151,7 +151,7 @@ fn a_sink_serves_every_mix_of_ends() {
 
 #[test]
 fn a_new_client_takes_the_queue_of_a_killed_one() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = networks(&[]) else { return };
     let sink = Sink::start(&nets.place(Side::A), "");
     for way in ["", "--reverse"] {
@@ -170,7 +170,7 @@ fn a_new_client_takes_the_queue_of_a_killed_one() {
 
 #[test]
 fn a_silent_client_keeps_its_queue_unless_another_one_needs_it() {
-    let _alone = alone();
+    let _together = together();
     let Some(nets) = networks(&[]) else { return };
     let sink = Sink::start(&nets.place(Side::A), "");
     let silent = blast(&nets.place(Side::B), SINK, "-e xdp -n 1000000 -r 1k --max-missed 100%");

@@ -12,8 +12,8 @@ mod payload;
 mod stored;
 mod targets;
 
-/// Pseudo-random and mutated inputs for each target. Arbitrary: a second or two of them.
-const INPUTS: usize = 20_000;
+/// Pseudo-random and mutated inputs for each target. Arbitrary: less than a second of them.
+const INPUTS: usize = 5_000;
 
 /// The same for the long test. Arbitrary: half a minute of them.
 const MANY_INPUTS: usize = 200_000;

@@ -78,7 +78,7 @@ fn a_path_that_drops_repeats_and_reorders_replies_is_counted_exactly() {
         .every(Way::Back, 5, 2, Action::Delay(3));
     let relay = Relay::start(([127, 0, 0, 1], 0).into(), server.at, orders).unwrap();
     // The 256 ids come round nine times.
-    let words = "--hex '00 00 69 64 3d {id:u8}' --match 'after:id=' --outstanding 8 -n 2400 -P 1 \
+    let words = "--hex '00 00 69 64 3d {id:u8}' --match 'after:id=' --outstanding 32 -n 2400 -P 1 \
         --timeout 500ms";
     let words = words.replace("00 00", "78 79");
     let report = load(relay.at, &words);

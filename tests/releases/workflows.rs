@@ -14,14 +14,15 @@ use super::{ROOT, has, skip, stdout};
 
 const ACTION: &str = "action.yml";
 
-/// Reads YAML through Python. The key `on` becomes `true`, as YAML 1.1 says.
-fn yaml(file: &str) -> Value {
-    let program =
-        "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
-    let path = Path::new(ROOT).join(file);
-    let output = Command::new("python3").args(["-c", program]).arg(path).output().unwrap();
+/// Reads YAML through Python, which starts once for all of these files. The key `on` becomes `true`,
+/// as YAML 1.1 says.
+fn yaml(files: &[String]) -> Vec<Value> {
+    let program = "import json, sys, yaml; \
+         json.dump([yaml.safe_load(open(file)) for file in sys.argv[1:]], sys.stdout)";
+    let mut python = Command::new("python3");
+    let output = python.args(["-c", program]).args(files).current_dir(ROOT).output().unwrap();
     serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{file}: {}", super::stderr(&output)))
+        .unwrap_or_else(|_| panic!("{files:?}: {}", super::stderr(&output)))
 }
 
 /// The workflows by path; `None` if they cannot be read here.
@@ -39,7 +40,12 @@ fn workflows() -> Option<Vec<(String, Value)>> {
     let mut names: Vec<_> = names.map(|name| format!(".github/workflows/{name}")).collect();
     names.sort();
     assert!(names.len() >= 3, "{names:?}");
-    Some(names.into_iter().map(|name| (name.clone(), yaml(&name))).collect())
+    let read = yaml(&names);
+    Some(names.into_iter().zip(read).collect())
+}
+
+fn action() -> Value {
+    yaml(&[ACTION.to_owned()]).remove(0)
 }
 
 fn fields(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -53,7 +59,7 @@ fn steps(all: &[(String, Value)]) -> Vec<(String, Value)> {
         let steps = jobs.flat_map(|(_, job)| job["steps"].as_array().unwrap().clone());
         steps.map(|step| (file.clone(), step)).collect::<Vec<_>>()
     };
-    let action = yaml(ACTION)["runs"]["steps"].as_array().unwrap().clone();
+    let action = action()["runs"]["steps"].as_array().unwrap().clone();
     let of_action = action.into_iter().map(|step| (ACTION.to_owned(), step));
     all.iter().flat_map(of_job).chain(of_action).collect()
 }
@@ -185,7 +191,7 @@ fn the_action_uses_each_of_its_inputs() {
     if workflows().is_none() {
         return;
     }
-    let action = yaml(ACTION);
+    let action = action();
     let steps = action["runs"]["steps"].to_string();
     let words = steps.split(|c: char| !(c.is_alphanumeric() || ".-_".contains(c)));
     let used: BTreeSet<_> = words.filter_map(|word| word.strip_prefix("inputs.")).collect();

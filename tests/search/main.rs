@@ -11,7 +11,7 @@ mod shim;
 
 use std::process::Output;
 
-use common::{alone, cells, stderr, udperf};
+use common::{alone, cells, stderr, together, udperf};
 use proc::{PATIENCE as END, Proc};
 use serde_json::Value;
 use shim::{Load, REQUESTS, Shim};
@@ -177,7 +177,7 @@ fn a_generator_that_is_the_limit_is_named() {
 
 #[test]
 fn the_highest_rate_is_kept_to_and_named() {
-    let _alone = alone();
+    let _together = together();
     let folder = tempfile::tempdir().unwrap();
     let (json, csv) = (folder.path().join("found.json"), folder.path().join("trials.csv"));
     let words = "loss<=50% -t 50ms --repeat 1/1 --max-rate 2k --precision 5% -q --no-curve";
@@ -245,7 +245,7 @@ fn a_budget_ends_the_search_in_time_and_each_failed_trial_has_its_reason() {
 
 #[test]
 fn sizes_for_which_the_budget_has_no_time_are_named() {
-    let _alone = alone();
+    let _together = together();
     // The probe of the first size takes more than its half.
     let words = "loss<=1% -t 50ms --budget 100ms -J -q -- bench -l 64,128 -e plain --warmup 0";
     let output = search(words);
@@ -321,7 +321,7 @@ fn what_cannot_be_searched_is_refused_by_name() {
 
 #[test]
 fn a_goal_that_nobody_knows_is_an_error() {
-    let _alone = alone();
+    let _together = together();
     let output = search("exchange.timeouts<=0 -t 100ms -J -q -- bench -e plain --warmup 0");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let said = stderr(&output);
@@ -330,7 +330,7 @@ fn a_goal_that_nobody_knows_is_an_error() {
 
 #[test]
 fn an_interrupted_search_tells_what_there_is() {
-    let _alone = alone();
+    let _together = together();
     let shim = Shim::start(Load::Silent);
     let mut command = udperf();
     let words = "search loss<=1% -t 60 --start 1k -J -q -- load --preset echo --timeout 20ms";

@@ -4,6 +4,8 @@
 
 use crate::common;
 
+use std::sync::LazyLock;
+
 use common::{bench, cells, ids, number, run, stderr};
 use serde_json::Value;
 use udperf::engine::{ENGINES, EngineRow};
@@ -142,14 +144,18 @@ fn a_batch_is_what_a_system_call_takes() {
     assert_eq!(report["scenario"]["batch"], 7);
 }
 
+/// Every engine with timestamps of the kernel.
+static KERNEL_TIMESTAMPS: LazyLock<Value> =
+    LazyLock::new(|| bench("-e all -l 64 -n 500 -r 10k --timestamps kernel"));
+
 #[test]
 fn kernel_timestamps_split_the_latency_of_every_datagram() {
-    let report = bench("-e all -l 64 -n 500 -r 10k --timestamps kernel");
-    if !has(&report, "rx_timestamps") {
+    let report = &*KERNEL_TIMESTAMPS;
+    if !has(report, "rx_timestamps") {
         return;
     }
     assert_eq!(report["scenario"]["timestamps"], "kernel");
-    for cell in cells(&report) {
+    for cell in cells(report) {
         let id = &cell["id"];
         assert_eq!(number(cell, "to_socket.count"), number(cell, "ledger.received"), "{id}");
         assert_eq!(number(cell, "in_socket.count"), number(cell, "ledger.received"), "{id}");
@@ -161,7 +167,8 @@ fn kernel_timestamps_split_the_latency_of_every_datagram() {
         let sum = mean("to_socket") + mean("in_socket");
         assert!(mean("latency").abs_diff(sum) <= 2, "{id}: {} and {sum}", mean("latency"));
     }
-    assert!(cells(&bench("-e plain -l 64 -n 50 -r max"))[0]["in_socket"].is_null());
+    let without = bench("-e plain -l 64 -n 50 -r max");
+    assert!(cells(&without)[0]["in_socket"].is_null() && cells(&without)[0]["legs"].is_null());
 }
 
 /// The legs of a cell add up, and are those of datagrams that were received.
@@ -187,11 +194,11 @@ fn check_legs(cell: &Value) {
 
 #[test]
 fn stamps_of_both_kernels_tell_the_way_in_legs_that_add_up() {
-    let report = bench("-e all -l 64 -n 500 -r 10k --timestamps kernel");
-    if !(has(&report, "rx_timestamps") && has(&report, "tx_timestamps")) {
+    let report = &*KERNEL_TIMESTAMPS;
+    if !(has(report, "rx_timestamps") && has(report, "tx_timestamps")) {
         return;
     }
-    for cell in cells(&report) {
+    for cell in cells(report) {
         match cell["engine"]["tx"].as_str() {
             Some("null") => assert!(cell["legs"].is_null()),
             _ => check_legs(cell),
@@ -204,7 +211,6 @@ fn stamps_of_both_kernels_tell_the_way_in_legs_that_add_up() {
             assert!(cell["pace"].is_string() || number(cell, "legs.lag.max_ns") == 0);
         }
     }
-    assert!(cells(&bench("-e plain -l 64 -n 50 -r max"))[0]["legs"].is_null());
 }
 
 #[test]

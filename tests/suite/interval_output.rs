@@ -54,11 +54,15 @@ fn csv_has_a_row_per_interval_also_from_a_stored_document() {
             ("sent", "sent"),
             ("missed", "missed"),
             ("received", "received"),
-            ("latency_p99_ns", "latency.p99_ns"),
             ("stalled_ns", "stalled_ns"),
         ] {
             assert_eq!(row[column(name)], number(interval, path).to_string(), "{name}");
         }
+        // On a busy machine, all datagrams of an interval may be missed: it has no latency.
+        let p99 = interval["latency"]["p99_ns"].as_u64();
+        assert_eq!(p99.is_some(), number(interval, "received") > 0, "{interval}");
+        let shown = p99.map(|p99| p99.to_string()).unwrap_or_default();
+        assert_eq!(row[column("latency_p99_ns")], shown, "latency_p99_ns");
         count += 1;
     }
     assert_eq!((count, rows.len()), (8, 8));

@@ -259,6 +259,7 @@ fn load(folder: &Path, names: &[String]) -> Option<(String, Vec<String>)> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_browser_shows_the_page_of_each_kind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

@@ -85,11 +85,6 @@ impl ServerProcesses {
         Ok(Self { pids, unit, sockets })
     }
 
-    /// Whether the files of all processes can be read, and so their sockets.
-    pub const fn has_sockets(&self) -> bool {
-        self.sockets.is_some()
-    }
-
     fn read(&self) -> ServerReading {
         let at_ns = sys::monotonic_ns();
         let of_unit = self.unit.as_deref().map(host::processes_of);

@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Command, Parser};
+use clap::{Arg, Command, FromArgMatches};
 
 use super::file::PlannedStep;
 use super::words::{COMMANDS, find, is_output, key_of, program};
@@ -101,6 +101,7 @@ fn sample(definition: &Command, arg: &Arg) -> Option<Pairs> {
     let possible = arg.get_possible_values();
     let possible = possible.iter().map(|word| word.get_name().to_owned());
     let samples: Vec<_> = possible.chain(SAMPLES.split(' ').map(str::to_owned)).collect();
+    let mut parser = definition.clone();
     for base in bases(definition.get_name()) {
         let base: Vec<_> =
             base.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -110,7 +111,7 @@ fn sample(definition: &Command, arg: &Arg) -> Option<Pairs> {
             pairs.push((key.clone(), value.clone()));
             for _ in 0..3 {
                 let words = typed(definition, &pairs);
-                let Err(error) = definition.clone().try_get_matches_from(&words[1..]) else {
+                let Err(error) = parser.try_get_matches_from_mut(&words[1..]) else {
                     return Some(pairs);
                 };
                 // What the flag needs.
@@ -133,6 +134,7 @@ fn sample(definition: &Command, arg: &Arg) -> Option<Pairs> {
 #[test]
 fn each_flag_of_each_command_is_a_key() {
     let program = program();
+    let mut parser = program.clone();
     let (mut tried, mut unknown, mut text) = (0, Vec::new(), String::new());
     let mut expected = Vec::new();
     for name in COMMANDS {
@@ -152,7 +154,8 @@ fn each_flag_of_each_command_is_a_key() {
                 });
             let pairs: Pairs = pairs.collect();
             text += &written(tried, definition, &pairs);
-            expected.push(Cli::try_parse_from(typed(definition, &pairs)).unwrap().command);
+            let mut matches = parser.try_get_matches_from_mut(typed(definition, &pairs)).unwrap();
+            expected.push(Cli::from_arg_matches_mut(&mut matches).unwrap().command);
         }
     }
     let file = read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));

@@ -161,10 +161,8 @@ codes! { DATAGRAMS;
     REFUSED_NO_BUFFERS "refused_no_buffers" Major
         by |c| share(c.ledger.refused.no_buffers, c.ledger.attempted),
         "sends failed: a queue below the socket was full (ENOBUFS)",
-        "The device was the limit, not the sender. Use a lower --rate, or a longer queue: ip link \
-         set DEV txqueuelen 10000. With --pace-by txtime, fq held its flow_limit, or etf got the \
-         datagram after its departure time: use a larger flow_limit or delta (tc-fq(8), \
-         tc-etf(8)).";
+        "The device was the limit, not the sender. Use a lower --rate, or ip link set DEV \
+         txqueuelen 10000. With --pace-by txtime: a larger flow_limit of fq, or delta of etf.";
     REFUSED_WOULD_BLOCK "refused_would_block" Major
         by |c| share(c.ledger.refused.would_block, c.ledger.attempted),
         "sends failed: the send buffer was full (EAGAIN)",

@@ -30,7 +30,7 @@ pub(super) fn of_hosts(base: &[&Report], new: &[&Report]) -> Vec<Difference> {
     let part = |report: &Report| json!({ "host": report.host, "tool": report.tool });
     differences(base, new, part, |path| {
         let path = path.replacen("host.peer.", "host.", 1);
-        // Words about a capability; whether it is available is a field of its own.
+        // The text about a capability; whether it is available is a field of its own.
         let is_text = path.starts_with("host.capabilities.") && path.ends_with(".detail");
         !is_text && !MEASURED_PROPERTIES.contains(&path.as_str())
     })

@@ -45,7 +45,7 @@ pub(super) fn warnings(
     warn(differs("host.hostname") || differs("host.cpu_model"), &codes::TWO_MACHINES, message);
     let message = "one side was built without optimisation; build both with --release";
     warn(differs("tool.profile"), &codes::DEBUG_BUILD, message);
-    let message = format!("{same} runs are on both sides; use separate runs");
+    let message = format!("runs on both sides: {same}; use separate runs");
     warn(same > 0, &codes::SAME_RUNS, &message);
     for (code, cells) in new_warnings(paired) {
         let cells = match &cells[..] {

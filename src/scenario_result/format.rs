@@ -158,7 +158,7 @@ fn to_html(run: &ScenarioDocument) -> Result<String, RenderError> {
 
 fn section(name: &str, body: &str) -> String {
     let name = html::element("p class=\"quiet\"", name);
-    // Below the title, as that of a run.
+    // The name is below the title, as in the section of a run.
     let (title, rest) = match body.find("</h1>\n") {
         Some(at) => body.split_at(at + "</h1>\n".len()),
         None => ("", body),

@@ -31,7 +31,7 @@ const COLUMNS: [(&str, usize); 9] = [
     ("stalls", 6),
 ];
 
-/// What a terminal without space for all columns lacks, the least useful first.
+/// Columns that a narrow terminal omits, the least useful first.
 const OPTIONAL: [&str; 3] = ["stalls", "lag p99", "received"];
 
 /// The intervals of a run as they end.
@@ -140,7 +140,7 @@ impl<'a> IntervalProgress<'a> {
     }
 }
 
-/// The columns that lines lack, after an id of this width on a terminal of this width.
+/// The columns to omit, after an id of this width on a terminal of this width.
 fn omitted(id_width: usize, terminal: Option<usize>) -> &'static [&'static str] {
     let width = |omitted: &[&str]| -> usize {
         let shown = COLUMNS.iter().filter(|(title, _)| !omitted.contains(title));

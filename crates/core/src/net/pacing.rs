@@ -16,8 +16,8 @@ pub enum PacingError {
     #[error("--pace-by {by}: this host reports no device towards {to}; add a route, or use --dev")]
     NoDevice { by: &'static str, to: SocketAddr },
     #[error(
-        "--pace-by {by}: device {device} sends by {found}, which cannot do this; run `tc qdisc \
-         replace dev {device} root fq` (kernel module sch_fq)"
+        "--pace-by {by}: device {device} sends by {found}, which does not support it; run `tc \
+         qdisc replace dev {device} root fq` (kernel module sch_fq)"
     )]
     NoQdisc { by: &'static str, device: String, found: String },
     #[error(

@@ -228,7 +228,7 @@ pub fn show_bits(bits_per_second: f64) -> String {
     format!("{}bit/s", prefixed(bits_per_second))
 }
 
-/// A count in full, digits in groups, so that ledgers add up.
+/// A count in full, so that ledgers add up, with separators: `40,043,438`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);

@@ -119,7 +119,7 @@ fn server<const N: usize>(
     let note = match head.kind.as_str() {
         "sink" => {
             "Losses count where sequence numbers showed them. A client's interval counts in the \
-             sink's interval that has its middle; a wider one is a peak."
+             sink's interval that has its middle, so a wider one shows as a peak."
         }
         _ => "By arrival.",
     };

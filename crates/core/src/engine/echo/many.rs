@@ -1,9 +1,9 @@
 //! Many datagrams per system call while the queue is deep: `recvmmsg`, and `sendmmsg` from the same
 //! buffers; single calls while it is shallow. Super-packets (`UDP_GRO`) are returned as such, and
-//! the kernel splits them again (`UDP_SEGMENT`). They are asked for when the queue is deep for the
-//! first time: their length comes in a control message, which a call for one datagram pays for even
-//! if there is none. Measured over loopback, recvmsg(2) takes 60 ns more than recvfrom(2), and 50
-//! ns more to find nothing.
+//! the kernel splits them again (`UDP_SEGMENT`). The socket takes them only once its queue has been
+//! deep: their length comes in a control message, and a call that reads control messages is slower
+//! even if there is none. Measured over loopback, recvmsg(2) takes 60 ns longer than recvfrom(2),
+//! and 50 ns longer if no datagram waits.
 
 use std::io;
 
@@ -31,7 +31,7 @@ pub struct ManyEcho {
     socket: UdpSocket,
     inbox: RecvBatch,
     depth: QueueDepth,
-    /// Whether super-packets are to be asked for once the queue is deep.
+    /// Whether the socket shall take super-packets once the queue is deep.
     will_merge: bool,
     outbox: ReplyBatch,
     pending: Box<[PendingReply]>,
@@ -44,7 +44,7 @@ impl ManyEcho {
     // cold: set-up
     pub fn new(socket: UdpSocket, ipv6: bool, local: bool, segments: bool) -> io::Result<Self> {
         if segments {
-            // Whether the system has them shows now.
+            // Fails at once on a system without them.
             [true, false].into_iter().try_for_each(|merges| sys::set_udp_gro(&socket, merges))?;
         }
         if local {
@@ -58,8 +58,8 @@ impl ManyEcho {
         Ok(Self { socket, inbox, depth, will_merge: segments, outbox, pending })
     }
 
-    /// Asks for super-packets. Control messages are read from the next call on, so that none is
-    /// taken for one datagram.
+    /// Takes super-packets. Control messages are read from the next call on, so that no super-packet
+    /// is taken for one datagram.
     // cold: once
     fn merge(&mut self) {
         self.will_merge = false;

@@ -213,8 +213,8 @@ impl Receivers {
         self.entry(to.port())
     }
 
-    /// What the program has for a port: one address, or all if receivers differ, and the rule of
-    /// the latest receiver.
+    /// What the program has for a port: the address of its receivers, or all if these differ, and
+    /// the rule of the latest receiver.
     fn entry(&self, port: u16) -> (SocketAddr, PortRule) {
         let all = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
         let mut of_port = self.0.iter().rev().filter(|(to, _)| to.port() == port);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Kernel {
-    /// Dropped at our receiving sockets.
+    /// Dropped at udperf's receiving sockets.
     pub socket_drops: Option<u64>,
     /// UDP datagrams read, network namespace of the receivers, as below unless stated otherwise.
     pub in_datagrams: Option<u64>,

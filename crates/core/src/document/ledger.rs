@@ -40,9 +40,9 @@ pub struct Ledger {
     pub reordered: Option<u64>,
     /// The largest distance of a reordered number to the highest one before.
     pub reorder_extent: Option<u64>,
-    /// Without our header.
+    /// Without the header of udperf.
     pub foreign: Option<u64>,
-    /// With our tag, but damaged.
+    /// With the tag of this run, but damaged.
     pub corrupt: Option<u64>,
 }
 

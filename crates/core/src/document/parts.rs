@@ -293,7 +293,7 @@ pub struct Exchange {
     pub in_flight_max: u64,
     /// Maximum number of requests in flight; a further request waits until an id is free.
     pub room: u64,
-    /// Replies that our sockets dropped at full buffers: the generator was too slow.
+    /// Replies that udperf's sockets dropped at full buffers: the generator was too slow.
     pub own_drops: Option<u64>,
     /// Datagrams to unbound ports of this host; includes replies from another address or port than
     /// the request was sent to.

@@ -191,7 +191,7 @@ codes! { DATAGRAMS;
         "It took CPU time and buffers. Stop other users of UDP, or measure in a network namespace \
          of its own.";
     FOREIGN "foreign" Minor by |c| count(c.ledger.foreign),
-        "datagrams of other senders arrived at our port",
+        "datagrams of other senders arrived at the receiver's port",
         "They take space in the receive buffer. Use another --port or --bind, or stop the sender.";
     CORRUPT "corrupt" Major by |c| count(c.ledger.corrupt),
         "datagrams arrived with changed content",

@@ -73,7 +73,7 @@ fn of_requests(report: &Report, styler: Styler) -> String {
         ("incomplete", sum(|exchange| exchange.incomplete)),
         ("unmatched", sum(|exchange| exchange.unmatched)),
         ("unreachable", sum(|exchange| exchange.unreachable)),
-        ("dropped by us", sum(|exchange| exchange.own_drops.unwrap_or(0))),
+        ("dropped by udperf", sum(|exchange| exchange.own_drops.unwrap_or(0))),
     ]));
     all.extend(errors(exchanges()));
     join_dotted(&all)

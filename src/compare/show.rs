@@ -44,8 +44,8 @@ pub(crate) fn p(judgement: &Judgement) -> String {
     match judgement.p_corrected {
         None => String::new(),
         Some(p) if p < 0.0001 => "<0.0001".to_owned(),
-        Some(p) if p < 0.01 => format!("{p:.4}"),
-        Some(p) if p < 0.1 => format!("{p:.3}"),
+        // So many that a p below 0.05 is not shown as 0.05 or 0.050.
+        Some(p) if p < 0.1 => format!("{p:.4}"),
         Some(p) => format!("{p:.2}"),
     }
 }
@@ -209,6 +209,21 @@ mod tests {
             let judgement = fixture::judgement(["x", unit, "lower"], [1.0; 2], kind, effect);
             assert_eq!([change(&judgement), interval(&judgement)], expected);
             assert_eq!(p(&judgement), "0.0002");
+        }
+    }
+
+    #[test]
+    fn a_p_below_the_limit_is_not_shown_as_the_limit() {
+        let mut judgement = fixture::judgement(["x", "ns", "lower"], [1.0; 2], Ratio, [1.0; 3]);
+        for (value, shown) in [
+            (0.00004, "<0.0001"),
+            (0.0101, "0.0101"),
+            (0.0496, "0.0496"),
+            (0.0504, "0.0504"),
+            (0.234, "0.23"),
+        ] {
+            judgement.p_corrected = Some(value);
+            assert_eq!(p(&judgement), shown);
         }
     }
 

@@ -181,7 +181,7 @@ pub(super) fn rules(comparison: &Comparison) -> String {
     let noise = rules.noise_from.as_ref();
     let noise = noise.map(|from| format!(", or the noise floor of this machine ({from})"));
     format!(
-        "a verdict needs p < {} over all {} that vary (Mann-Whitney, Holm) and a {:.0}% interval \
+        "a verdict needs p < {} over {} in all (Mann-Whitney, Holm) and a {:.0}% interval \
          entirely beyond {}{}; {} for loss",
         rules.alpha,
         counted(rules.family, "figure"),

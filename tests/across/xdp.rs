@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::common::{cells, number, together};
+use crate::common::{alone, cells, number, together};
 use crate::nets::{Nets, SINK, Side};
 use crate::proc::{PATIENCE, Proc};
 use crate::rig::{Sink, blast, clean, located, of, only, report, settle};
@@ -224,9 +224,29 @@ impl Drop for HeldThread {
     }
 }
 
+/// Whether all intervals have drops at rings; they add up to those of the ledger. On a busy machine,
+/// the counters may be read later than an interval after its end; then it has none.
+fn adds_up_by_interval(report: &Value) -> bool {
+    let cell = only(report);
+    assert_eq!(number(cell, "ledger.unaccounted"), 0, "{}", cell["ledger"]);
+    let intervals = cell["intervals"].as_array().unwrap();
+    let all = intervals.iter().map(|one| &one["kernel_drops"]);
+    // Not 0: the datagrams do not pass there.
+    assert!(all.clone().all(|drops| drops["receive_buffer"].is_null()), "{intervals:?}");
+    let Some(drops) = all.map(|drops| drops["xdp_ring"].as_u64()).collect::<Option<Vec<_>>>()
+    else {
+        return false;
+    };
+    let lost = number(cell, "ledger.lost_at.xdp_ring");
+    assert_eq!(drops.iter().sum::<u64>(), lost, "{drops:?}: {}", cell["ledger"]);
+    assert!(drops[1..].iter().sum::<u64>() >= 5_000, "{drops:?}");
+    true
+}
+
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn drops_at_a_ring_count_in_the_intervals_in_which_they_happen() {
-    let _together = together();
+    let _alone = alone();
     let Some(nets) = networks(&[]) else { return };
     let words = "-e xdp -l 64 -r 20k -n 80000 -i 1 --max-missed 100%";
     // Later than the first interval; more than a ring of 8,192 frames has room for.
@@ -237,33 +257,26 @@ fn drops_at_a_ring_count_in_the_intervals_in_which_they_happen() {
             assert!(running.is_alive(), "ended too early");
         }
     };
-    let check = |report: &Value| {
-        let cell = only(report);
-        let intervals = cell["intervals"].as_array().unwrap();
-        let drops: Vec<_> =
-            intervals.iter().map(|one| number(one, "kernel_drops.xdp_ring")).collect();
-        let lost = number(cell, "ledger.lost_at.xdp_ring");
-        assert_eq!(drops.iter().sum::<u64>(), lost, "{drops:?}: {}", cell["ledger"]);
-        assert!(drops[1..].iter().sum::<u64>() >= 5_000, "{drops:?}");
-        assert_eq!(number(cell, "ledger.unaccounted"), 0, "{}", cell["ledger"]);
-        // Not 0: the datagrams do not pass there.
-        let all = intervals.iter().map(|one| &one["kernel_drops"]);
-        assert!(all.clone().all(|drops| drops["receive_buffer"].is_null()), "{intervals:?}");
+    let of_bench = || {
+        let mut running = start_bench(&nets, &format!("{words} --warmup 0"));
+        until(Side::B, &mut running, first);
+        let receiver = HeldThread::find(running.id(), "udperf-rx-0");
+        until(Side::B, &mut running, held);
+        drop(receiver);
+        running.finish(PATIENCE).expect(0).document()
     };
+    assert!((0..4).any(|_| adds_up_by_interval(&of_bench())));
 
-    let mut running = start_bench(&nets, &format!("{words} --warmup 0"));
-    until(Side::B, &mut running, first);
-    let receiver = HeldThread::find(running.id(), "udperf-rx-0");
-    until(Side::B, &mut running, held);
-    drop(receiver);
-    check(&running.finish(PATIENCE).expect(0).document());
-
-    let sink = Sink::start(&nets.place(Side::A), "");
-    let mut running = blast(&nets.place(Side::B), SINK, words);
-    until(Side::A, &mut running, first);
-    let receiver = HeldThread::find(sink.proc.id(), "udperf-rx-0");
-    until(Side::A, &mut running, held);
-    drop(receiver);
-    check(&running.finish(PATIENCE).expect(0).document());
-    sink.end();
+    let of_blast = || {
+        let sink = Sink::start(&nets.place(Side::A), "");
+        let mut running = blast(&nets.place(Side::B), SINK, words);
+        until(Side::A, &mut running, first);
+        let receiver = HeldThread::find(sink.proc.id(), "udperf-rx-0");
+        until(Side::A, &mut running, held);
+        drop(receiver);
+        let report = running.finish(PATIENCE).expect(0).document();
+        sink.end();
+        report
+    };
+    assert!((0..4).any(|_| adds_up_by_interval(&of_blast())));
 }

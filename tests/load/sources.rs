@@ -99,7 +99,7 @@ fn a_source_that_the_server_ignores_stands_out() {
     assert_eq!(rows[0], ("127.0.1.7", requests, 0, requests, true));
     assert!(rows[1..].iter().all(|(_, sent, received, _, out)| sent == received && !out));
     assert_eq!(number(cell, "exchange.timeouts"), requests);
-    let warning = "1 of 64 sources lost more: 127.0.1.7 100.00 %; see sources";
+    let warning = "1 of 64 sources lost more: 127.0.1.7 100.00%; see sources";
     let warnings = cell["warnings"].as_array().unwrap();
     assert!(warnings.iter().any(|one| one["message"] == warning), "{warnings:?}");
     // The text says so, too.

@@ -18,8 +18,8 @@ const WARMUP: Nanos = Nanos::from_millis(5);
 /// Trials of each engine, in turns. The best counts: disturbances only slow a trial down.
 const ROUNDS: u32 = 2;
 /// Why `auto` does not select a pair if no trial has shown that the path cuts its super-packets.
-const UNCUT: &str = "no trial showed that this path splits its super-packets, so this is not a \
-                     rate of single datagrams; use --engine to measure it";
+const UNCUT: &str = "no trial showed that this path cuts its super-packets, and with uncut ones \
+                     this is no rate of single datagrams; use --engine to measure it";
 
 /// The rate of trials: flat out, but if datagrams leave this process, at most the requested rate.
 fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {

@@ -44,8 +44,8 @@ pub(crate) fn p(judgement: &Judgement) -> String {
     match judgement.p_corrected {
         None => String::new(),
         Some(p) if p < 0.0001 => "<0.0001".to_owned(),
-        // So many that a p below 0.05 is not shown as 0.05 or 0.050.
-        Some(p) if p < 0.1 => format!("{p:.4}"),
+        // Rounded down, as a p below 0.05 would else be shown as 0.05.
+        Some(p) if p < 0.1 => format!("{:.4}", (p * 1e4).floor() / 1e4),
         Some(p) => format!("{p:.2}"),
     }
 }
@@ -219,7 +219,8 @@ mod tests {
             (0.00004, "<0.0001"),
             (0.0101, "0.0101"),
             (0.0496, "0.0496"),
-            (0.0504, "0.0504"),
+            (0.04998, "0.0499"),
+            (0.05, "0.0500"),
             (0.234, "0.23"),
         ] {
             judgement.p_corrected = Some(value);

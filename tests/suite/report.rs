@@ -62,7 +62,10 @@ fn a_kept_run_is_shown_as_it_was() {
         "{text}"
     );
     // Written before runs were judged, it is judged when it is read.
-    assert!(text.starts_with("Invalid: offload/512/50% (trial 2): 1168597 of 7039241"), "{text}");
+    assert!(
+        text.starts_with("Invalid: offload/512/50% (trial 2): 1,168,597 of 7,039,241"),
+        "{text}"
+    );
     assert!(text.contains("sent 227,094,597 = received 225,389,719 + lost 1,704,878"), "{text}");
     assert!(!text.contains('\u{1b}'));
     assert!(shown_with(5, &[DEFAULT, "--color", "always"]).contains('\u{1b}'));

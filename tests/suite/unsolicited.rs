@@ -282,7 +282,8 @@ fn lines_of_intervals_add_up_to_all_datagrams() {
             rest.split(' ').next().unwrap().parse().unwrap()
         };
         assert_eq!(lines.iter().map(count).sum::<u64>(), 50, "{lines:?}");
-        let has_source = lines.iter().any(|line| line.ends_with(" from 1 sources · 0 clients"));
+        let has_source =
+            lines.iter().any(|line| line.ends_with(" · 0 clients, 1 unsolicited source"));
         assert_eq!(has_source, words.contains("idle"), "{lines:?}");
     }
     let output = common::run("sink -i 100ms");

@@ -168,8 +168,9 @@ fn line(
 /// all traffic.
 pub(crate) fn drops_note(drops: &KernelDrops, lost: Option<u64>) -> &'static str {
     let all = sum_counts(drops.places().into_iter().filter_map(|(_, count)| count));
-    // An interface counts drops at a full backlog again.
-    let again = drops.backlog.min(drops.device).unwrap_or(0);
+    // An interface counts drops at a full backlog again, and a veth(4) those at rings.
+    let again = sum_counts([drops.backlog, drops.xdp_ring].into_iter().flatten());
+    let again = again.min(drops.device.unwrap_or(0));
     if all.saturating_sub(again) > lost.unwrap_or(0) { " (of all traffic)" } else { "" }
 }
 

@@ -13,7 +13,9 @@ fn file(name: &str) -> Option<String> {
 fn snmp() -> Option<impl Fn(&str, &str) -> u64> {
     // A kernel without IPv6 has no snmp6.
     let (v4, v6) = (file("snmp")?, file("snmp6").unwrap_or_default());
-    Some(move |group: &str, name: &str| column(&v4, group, name) + line(&v6, group, name))
+    Some(move |group: &str, name: &str| {
+        column(&v4, group, name).saturating_add(line(&v6, group, name))
+    })
 }
 
 /// A counter of `snmp6`, such as `Ip6InDiscards`; 0 if it does not exist.

@@ -131,16 +131,28 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 }
 
 /// Breaks only the lines that are longer than `width`, between words; each keeps its indent.
+/// Commands between backticks stay whole, to be copied, and several blanks in a row as they are.
 pub(crate) fn wrap_lines(text: &str, width: usize) -> String {
     let lines = text.split('\n').map(|line| {
         if columns(line) <= width {
             return line.to_owned();
         }
         let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len());
-        let lines = wrap(line, width.saturating_sub(indent.len()), 2);
+        let line = unbroken(line.trim_start_matches(' '));
+        let lines = wrap(&line, width.saturating_sub(indent.len()), 2);
         lines.iter().map(|line| indent.clone() + line).collect::<Vec<_>>().join("\n")
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The text with commands, and blanks that follow each other, as parts of words.
+fn unbroken(text: &str) -> String {
+    let two = NBSP.to_string().repeat(2);
+    let parts = text.split('`').enumerate().map(|(at, part)| match at % 2 {
+        0 => part.replace("  ", &two).replace(&format!("{NBSP} "), &two),
+        _ => no_break(part),
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 /// The text as one word that no line break divides.
@@ -260,6 +272,8 @@ mod tests {
         assert_eq!(wrap_lines("one two three\n  a  b", 9), "one two\n  three\n  a  b");
         assert_eq!(wrap_lines("one two", 7), "one two");
         assert_eq!(wrap_lines("  one two", 8), "  one\n    two");
+        assert_eq!(wrap_lines("run `tc qdisc add` now", 9), "run\n  `tc qdisc add`\n  now");
+        assert_eq!(wrap_lines("no 'a   b  c' here", 12), "no\n  'a   b  c'\n  here");
     }
 
     #[test]

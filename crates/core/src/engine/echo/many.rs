@@ -58,7 +58,7 @@ impl ManyEcho {
         Ok(Self { socket, inbox, depth, will_merge: segments, outbox, pending })
     }
 
-    /// Takes super-packets. Control messages are read from the next call on, so that no super-packet
+    /// Takes super-packets. Control messages are read from the next call on, so that none of them
     /// is taken for one datagram.
     // cold: once
     fn merge(&mut self) {

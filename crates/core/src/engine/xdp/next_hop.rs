@@ -11,8 +11,8 @@ use crate::sys::{self, EthernetPath};
 
 /// How often the kernel is asked. Frames to an old address are lost until then. It is far below
 /// the 30 s after which an entry of the neighbour table is no longer confirmed
-/// (`base_reachable_time_ms` of `Documentation/networking/ip-sysctl.rst`). Measured over 20 s, in a debug build: the thread
-/// uses 0.4 ms of CPU time a second, not on the sender's core.
+/// (`base_reachable_time_ms` of `Documentation/networking/ip-sysctl.rst`). Measured over
+/// 20 s, in a debug build: the thread uses 0.4 ms of CPU time a second, not on the sender's core.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// CPU numbers that a thread may have. Arbitrary: the kernel ignores those that do not exist.

@@ -44,8 +44,9 @@ pub(crate) fn p(judgement: &Judgement) -> String {
     match judgement.p_corrected {
         None => String::new(),
         Some(p) if p < 0.0001 => "<0.0001".to_owned(),
-        // Rounded down, as a p below 0.05 would else be shown as 0.05.
-        Some(p) if p < 0.1 => format!("{:.4}", (p * 1e4).floor() / 1e4),
+        // A p below the usual limit is not shown as the limit.
+        Some(p) if p < 0.05 => format!("{:.4}", p.min(0.0499)),
+        Some(p) if p < 0.1 => format!("{p:.4}"),
         Some(p) => format!("{p:.2}"),
     }
 }

@@ -30,7 +30,7 @@ pub use commands::scenario_file::read_scenario;
 /// Runs the program on its arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = args::parse();
+    let cli = args::parse().unwrap_or_else(|error| output::exit_with(&error));
     if let Err(error) = fleet::check_command(&cli) {
         output::warn_stderr(&error.to_string());
         return error.exit().into();

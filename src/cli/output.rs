@@ -4,6 +4,7 @@ mod file;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ColorChoice;
@@ -15,7 +16,7 @@ use super::error::{CliError, CliResult, Exit, guarded, usage};
 use crate::compare::store::MAX_BYTES;
 use crate::document::Warning;
 pub(crate) use crate::report::format::json as pretty;
-use crate::report::format::text::{Style, style::distinct, style::wrap_lines};
+use crate::report::format::text::{Style, style::distinct, style::wrap_messages};
 use crate::report::format::{Document, Format, RenderOptions, hgrm};
 use crate::unit::{Keep, show_bytes, strip_control};
 
@@ -30,12 +31,20 @@ pub(crate) fn print(text: &str) -> CliResult {
 
 pub(crate) fn warn_stderr(text: &str) {
     let text = format!("udperf: {}", strip_control(text, Keep::Lines));
-    let line = wrap_lines(&text, stderr_width().unwrap_or(usize::MAX)) + "\n";
+    let line = wrap_messages(&text, stderr_width().unwrap_or(usize::MAX)) + "\n";
     match &mut *held() {
         Some(lines) if lines.len() < MAX_HELD => lines.push(line),
         Some(_) => {}
         None => drop(io::stderr().write_all(line.as_bytes())),
     }
+}
+
+/// As [`clap::Error::exit`], with the lines of an error broken between words at the width of a
+/// terminal.
+pub(crate) fn exit_with(error: &clap::Error) -> ! {
+    let Some(width) = stderr_width().filter(|_| error.use_stderr()) else { error.exit() };
+    anstream::eprint!("{}", wrap_messages(&error.render().ansi().to_string(), width));
+    process::exit(error.exit_code())
 }
 
 /// The columns of standard error, if it is a terminal.

@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::args::{CellArgs, OutputArgs};
+use super::output::stderr_width;
 use crate::document::Cell;
 use crate::measure::ClientStats;
 use crate::plan::Plan;
@@ -49,8 +50,7 @@ impl StatusLine {
             return;
         }
         self.drawn = Some(Instant::now());
-        let columns = terminal_size::terminal_size_of(io::stderr());
-        let width = columns.map_or(usize::MAX, |(columns, _)| usize::from(columns.0));
+        let width = stderr_width().unwrap_or(usize::MAX);
         let text: String = text().chars().take(width.saturating_sub(1)).collect();
         let _ = write!(io::stderr(), "\r\x1b[2K{text}");
     }

@@ -13,6 +13,11 @@ use crate::run::worker_pool::{PhaseProgress, WorkerPool};
 use crate::sys;
 use crate::unit::Nanos;
 
+/// Drops at rings of the senders and of the receivers here so far, for a reading of each.
+pub(super) fn ring_drops(tx: &PhaseState, rx: &PhaseState) -> [[Option<u64>; 2]; 2] {
+    [[tx.ring_drops(0), None], [rx.ring_drops(1), None]]
+}
+
 /// A phase whose receivers run; they begin earlier than their senders, so that clock error makes no
 /// latency negative.
 pub(super) struct RunningPhase {
@@ -63,11 +68,6 @@ impl RunningPhase {
     pub(super) fn ended_intervals(&self) -> Option<usize> {
         let scale = self.rx.interval_scale().or_else(|| self.tx.control.interval_scale())?;
         Some(scale.index(Nanos(sys::monotonic_ns()).since(self.tx.epoch)))
-    }
-
-    /// Drops at rings of the senders and of the receivers here so far.
-    pub(super) fn ring_drops(&self) -> [Option<u64>; 2] {
-        [self.tx.control.ring_drops()[0], self.rx.ring_drops()[1]]
     }
 
     /// What the senders and the receivers here have counted by interval.

@@ -249,7 +249,7 @@ fn drops_at_a_ring_count_in_the_intervals_in_which_they_happen() {
     let _alone = alone();
     let Some(nets) = networks(&[]) else { return };
     let words = "-e xdp -l 64 -r 20k -n 80000 -i 1 --max-missed 100%";
-    // Later than the first interval; more than a ring of 8,192 frames has room for.
+    // Later than the first interval; more than a ring of 8,192 frames holds.
     let (first, held) = (22_000, 8_192 + 5_000);
     let until = |side, running: &mut Proc, more: u64| {
         let begin = device(&nets, side)[0];

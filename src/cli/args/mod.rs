@@ -35,17 +35,14 @@ use values::{Completed, engines, on_off, words};
 pub(crate) use xdp::XdpArgs;
 
 use std::ffi::OsString;
-use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process;
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::version;
-use crate::report::format::text::style::wrap_lines;
 use crate::report::schema;
 use crate::unit::{did_you_mean, nearest};
 
@@ -208,18 +205,10 @@ impl FamilyArgs {
     }
 }
 
-/// Parses the arguments of this process; exits with code 2 if they are wrong.
-pub(crate) fn parse() -> Cli {
+/// Parses the arguments of this process.
+pub(crate) fn parse() -> Result<Cli, Error> {
     let words: Vec<OsString> = std::env::args_os().collect();
-    try_parse(&words).unwrap_or_else(|error| exit_with(&error))
-}
-
-/// As [`Error::exit`], with the lines of an error broken between words at the width of a terminal.
-fn exit_with(error: &Error) -> ! {
-    let columns = terminal_size::terminal_size_of(io::stderr()).map(|(columns, _)| columns.0);
-    let Some(columns) = columns.filter(|_| error.use_stderr()) else { error.exit() };
-    anstream::eprint!("{}", wrap_lines(&error.render().ansi().to_string(), columns.into()));
-    process::exit(error.exit_code())
+    try_parse(&words)
 }
 
 /// Parses these words. If they are wrong as typed, `--flag WORD` is read as `--flag=WORD` for flags

@@ -11,7 +11,7 @@ use crate::host::counters::CounterSnapshot;
 use crate::net::steer::next_phase;
 use crate::plan::Limit;
 use crate::remote::client::clock_corrections::ClockCorrections;
-use crate::remote::phase::RunningPhase;
+use crate::remote::phase::{RunningPhase, ring_drops};
 use crate::remote::protocol::spec::{
     CellSpec, ControlRequest, ControlResponse, PhaseEnd, PhaseSpec,
 };
@@ -116,8 +116,8 @@ impl RemoteCell<'_> {
             let (senders, receivers) = (forward.then_some(&tx), reverse.then_some((&rx, bias)));
             let live = LiveCell::of_two_hosts(senders, receivers, epoch);
             let ended = live.map(|live| live.ended());
-            let rings = || [tx.ring_drops()[0], rx.ring_drops()[1]];
-            DropReadings::observe_both(drops.each_mut(), ended, counters, rings);
+            let rings = || ring_drops(&tx, &rx);
+            DropReadings::observe(drops.each_mut(), ended, counters, rings);
             let none = DropReadings::default();
             let [of_tx, of_rx] = &*drops;
             let sides = [(forward, of_tx), (reverse, of_rx)];

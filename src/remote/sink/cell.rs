@@ -10,7 +10,7 @@ use crate::host::counters::{CounterDelta, CounterSnapshot};
 use crate::measure::IntervalSeries;
 use crate::net::Slot;
 use crate::net::steer::{BY_SOURCE, PHASES, PROBE_PHASE, SLOT_SHIFT, next_phase};
-use crate::remote::phase::RunningPhase;
+use crate::remote::phase::{RunningPhase, ring_drops};
 use crate::remote::protocol::spec::{CellSpec, ControlResponse, PhaseEnd, PhaseSpec};
 use crate::run::DropReadings;
 use crate::run::worker_pool::WorkerPool;
@@ -94,7 +94,8 @@ impl SinkCell {
     pub(super) fn observe_drops(&mut self) {
         if let Some((phase, snapshot)) = self.phase.as_ref().filter(|_| self.has_intervals) {
             let (drops, ended) = (self.drops.each_mut(), phase.ended_intervals());
-            DropReadings::observe_both(drops, ended, Some(snapshot), || phase.ring_drops());
+            let rings = || ring_drops(&phase.tx.control, &phase.rx);
+            DropReadings::observe(drops, ended, Some(snapshot), rings);
         }
     }
 

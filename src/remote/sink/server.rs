@@ -76,7 +76,8 @@ impl SinkIntervals {
 
     fn observe(&mut self, now: Nanos) {
         let ended = self.scale.index(now.since(self.began));
-        self.drops.observe(Some(ended), Some(&self.counters), || [None; 2]);
+        let Self { counters, drops, .. } = self;
+        DropReadings::observe([drops], Some(ended), Some(counters), || [[None; 2]]);
     }
 }
 

@@ -128,7 +128,7 @@ pub fn echo(
         let alive = || threads.iter().all(|thread| !thread.is_finished());
         end = supervise(options, stop, &shared, alive, &mut |event| {
             let ended = scale.map(|scale| scale.index(Clock::Monotonic.now().since(began)));
-            drops.observe(ended, counters.as_ref(), || [None; 2]);
+            DropReadings::observe([&mut drops], ended, counters.as_ref(), || [[None; 2]]);
             watch(event);
         });
     }

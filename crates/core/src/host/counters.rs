@@ -125,8 +125,9 @@ pub struct RingDrops {
 }
 
 impl RingDrops {
-    /// Counts from now on; `None` if the system does not count them.
-    pub fn begin(counter: RingCounter) -> Option<Self> {
+    /// Counts from now on; `None` without a ring, or if the system does not count them.
+    pub fn begin(counter: Option<RingCounter>) -> Option<Self> {
+        let counter = counter?;
         let before = counter.drops()?;
         Some(Self { counter, before })
     }

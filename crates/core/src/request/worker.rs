@@ -237,7 +237,7 @@ fn begin_rings<T: Tx, R: Rx>(
     worker: usize,
     control: &PhaseState,
 ) -> [Option<RingDrops>; 2] {
-    let rings = [tx.ring_counter(), rx.ring_counter()].map(|one| one.and_then(RingDrops::begin));
+    let rings = [tx.ring_counter(), rx.ring_counter()].map(RingDrops::begin);
     for side in [0, 1] {
         control.show_rings(side, worker, rings[side].as_ref());
     }

@@ -177,11 +177,11 @@ pub fn run_phase(
         let ended = live.map(|live| live.ended());
         for side in [0, 1] {
             let rings = || {
-                let rings = phase.control.ring_drops();
+                let [own, others] = [side, 1 - side].map(|side| phase.control.ring_drops(side));
                 // One reading covers both sides if only one is taken.
-                [rings[side], rings[1 - side].filter(|_| counters[1 - side].is_none())]
+                [[own, others.filter(|_| counters[1 - side].is_none())]]
             };
-            drops[side].observe(ended, counters[side], rings);
+            DropReadings::observe([&mut drops[side]], ended, counters[side], rings);
         }
         tick(live.map(|live| live.with_drops([&drops[0], &drops[1]])));
     })?;

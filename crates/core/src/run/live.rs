@@ -162,45 +162,25 @@ impl SharedLiveCell {
 pub struct DropReadings(Vec<DropReading>);
 
 impl DropReadings {
-    /// Takes a reading if an interval has ended since the latest one; `ended`: how many have.
-    /// `rings`: drops at rings of the workers of this side, and of those of the other side if this
-    /// reading covers both.
-    pub fn observe(
-        &mut self,
+    /// Takes a reading of one side, or the same of both sides of a host, if an interval has ended
+    /// since the latest one; `ended`: how many have. `rings`, of each side: drops at rings of its
+    /// workers, and of those of the other side if only this reading covers them.
+    pub fn observe<const SIDES: usize>(
+        sides: [&mut Self; SIDES],
         ended: Option<usize>,
         counters: Option<&CounterSnapshot>,
-        rings: impl FnOnce() -> [Option<u64>; 2],
+        rings: impl FnOnce() -> [[Option<u64>; 2]; SIDES],
     ) {
         let Some((ended, counters)) = ended.map(|ended| ended as u32).zip(counters) else { return };
-        if self.is_due(ended) {
-            let (kernel, [own, others]) = (counters.end().kernel(), rings());
-            self.take(ended, kernel, own, others);
+        let latest = sides.first().and_then(|side| side.0.last()).map_or(0, |(index, _)| *index);
+        if ended <= latest {
+            return;
         }
-    }
-
-    /// The same for the senders and the receivers of one host, by one reading of its counters;
-    /// `rings`: of each side.
-    pub fn observe_both(
-        [tx, rx]: [&mut Self; 2],
-        ended: Option<usize>,
-        counters: Option<&CounterSnapshot>,
-        rings: impl FnOnce() -> [Option<u64>; 2],
-    ) {
-        let Some((ended, counters)) = ended.map(|ended| ended as u32).zip(counters) else { return };
-        if tx.is_due(ended) {
-            let (kernel, [of_tx, of_rx]) = (counters.end().kernel(), rings());
-            tx.take(ended, kernel, of_tx, None);
-            rx.take(ended, kernel, of_rx, None);
+        let kernel = counters.end().kernel();
+        for (side, [own, others]) in sides.into_iter().zip(rings()) {
+            let workers = KernelDelta { rings: own, ..KernelDelta::default() };
+            side.0.push((ended, kernel.of_workers(&workers).with_rings(others).drops()));
         }
-    }
-
-    fn is_due(&self, ended: u32) -> bool {
-        ended > self.0.last().map_or(0, |(index, _)| *index)
-    }
-
-    fn take(&mut self, ended: u32, kernel: KernelDelta, own: Option<u64>, others: Option<u64>) {
-        let workers = KernelDelta { rings: own, ..KernelDelta::default() };
-        self.0.push((ended, kernel.of_workers(&workers).with_rings(others).drops()));
     }
 
     /// All of them; the last one covers what came up to the end of the phase.

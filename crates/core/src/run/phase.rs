@@ -172,12 +172,10 @@ impl PhaseState {
         }
     }
 
-    /// Drops at rings of senders and of receivers so far; `None`: they have no rings.
-    pub fn ring_drops(&self) -> [Option<u64>; 2] {
-        [0, 1].map(|side| {
-            let shown = self.rings[side].iter().filter_map(OnceLock::get);
-            shown.map(RingDrops::so_far).reduce(|sum, more| Some(sum? + more?)).flatten()
-        })
+    /// Drops at rings of senders (0) or of receivers (1) so far; `None`: they have no rings.
+    pub fn ring_drops(&self, side: usize) -> Option<u64> {
+        let shown = self.rings[side].iter().filter_map(OnceLock::get);
+        shown.map(RingDrops::so_far).reduce(|sum, more| Some(sum? + more?)).flatten()
     }
 
     /// The boundaries of intervals; `None` without intervals.

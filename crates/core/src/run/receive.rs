@@ -97,7 +97,7 @@ impl ReceiveJob {
     /// Counts drops from now on.
     pub fn restart_drops<R: Rx>(&mut self, rx: &mut R) {
         self.drops.restart(rx.sockets());
-        self.rings = rx.ring_counter().and_then(RingDrops::begin);
+        self.rings = RingDrops::begin(rx.ring_counter());
     }
 
     /// Drops at the rings of the engine in this phase; `None`: it has no ring.

@@ -115,7 +115,7 @@ pub fn send_phases<T: Tx>(
         // The window ends for the receivers even if this thread panics.
         let mut done =
             SenderDone { control: &phase.control, worker: config.common.worker, sent: 0 };
-        let rings = tx.ring_counter().and_then(RingDrops::begin);
+        let rings = RingDrops::begin(tx.ring_counter());
         phase.control.show_rings(0, config.common.worker, rings.as_ref());
         job.await_epoch(&phase.control);
         let before = meter.read();

@@ -20,7 +20,7 @@ use crate::sys::{CpuTime, LoadAverage};
 /// Nanoseconds in a clock tick of /proc/stat: USER_HZ is 100 on every current architecture.
 const TICK_NS: u64 = 10_000_000;
 
-/// Room for most files of /proc at once. Their size is given as 0, so that `fs::read_to_string`
+/// More than most files of /proc have. Their size is given as 0, so that `fs::read_to_string`
 /// would start with pieces of 32 bytes. The kernel returns up to a page (4096) a call.
 const FILE_BYTES: usize = 8192;
 

@@ -14,8 +14,8 @@ mod other;
 #[cfg(not(all(target_os = "linux", not(udperf_portable))))]
 use other as imp;
 
-mod counters;
 pub mod host;
+mod proc_counters;
 mod shared_counters;
 mod signals;
 #[cfg(all(target_os = "linux", not(udperf_portable)))]
@@ -24,8 +24,8 @@ mod types;
 mod unreachable;
 mod xdp;
 
-pub use counters::*;
 pub use host::{boot_id, clock_identity, network_identity, resident_bytes};
+pub use proc_counters::*;
 pub use shared_counters::zeroed_counters;
 pub use signals::{interrupt, stop_on_signals};
 pub use types::*;

@@ -132,7 +132,7 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 
 /// Breaks only the lines that are longer than `width`, between words; each keeps its indent.
 /// Commands between backticks stay whole, to be copied, and several blanks in a row as they are.
-pub(crate) fn wrap_lines(text: &str, width: usize) -> String {
+pub(crate) fn wrap_messages(text: &str, width: usize) -> String {
     let lines = text.split('\n').map(|line| {
         if columns(line) <= width {
             return line.to_owned();
@@ -269,11 +269,11 @@ mod tests {
 
     #[test]
     fn long_lines_break_between_words() {
-        assert_eq!(wrap_lines("one two three\n  a  b", 9), "one two\n  three\n  a  b");
-        assert_eq!(wrap_lines("one two", 7), "one two");
-        assert_eq!(wrap_lines("  one two", 8), "  one\n    two");
-        assert_eq!(wrap_lines("run `tc qdisc add` now", 9), "run\n  `tc qdisc add`\n  now");
-        assert_eq!(wrap_lines("no 'a   b  c' here", 12), "no\n  'a   b  c'\n  here");
+        assert_eq!(wrap_messages("one two three\n  a  b", 9), "one two\n  three\n  a  b");
+        assert_eq!(wrap_messages("one two", 7), "one two");
+        assert_eq!(wrap_messages("  one two", 8), "  one\n    two");
+        assert_eq!(wrap_messages("run `tc qdisc add` now", 9), "run\n  `tc qdisc add`\n  now");
+        assert_eq!(wrap_messages("no 'a   b  c' here", 12), "no\n  'a   b  c'\n  here");
     }
 
     #[test]

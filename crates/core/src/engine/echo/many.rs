@@ -61,7 +61,7 @@ impl ManyEcho {
     /// Takes super-packets. Control messages are read from the next call on, so that none of them
     /// is taken for one datagram.
     // cold: once
-    fn merge(&mut self) {
+    fn start_super_packets(&mut self) {
         self.will_merge = false;
         if sys::set_udp_gro(&self.socket, true).is_ok() {
             self.inbox.start_controls();
@@ -74,7 +74,7 @@ impl Responder for ManyEcho {
     fn turn(&mut self, filter: &mut impl ReplyFilter, counters: &mut EchoCounters) -> bool {
         counters.syscalls += 1;
         if self.will_merge && self.depth.is_deep() {
-            self.merge();
+            self.start_super_packets();
         }
         if let Err(error) = self.depth.recv(&mut self.inbox, &self.socket) {
             return failed(&error, &self.socket, counters);

@@ -266,6 +266,12 @@ impl RequestWorker {
         self.ready.queue.is_empty()
     }
 
+    /// Whether a closed loop on one socket has the reply to each request.
+    #[inline]
+    fn has_all_answers(&self) -> bool {
+        self.window.is_some() && !self.ready.has_several() && self.matcher.in_flight() == 0
+    }
+
     /// Whether any datagram was read, and whether none is left.
     #[inline]
     fn receive<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> (bool, bool) {
@@ -288,6 +294,10 @@ impl RequestWorker {
             self.ready.was_read(pull.drained);
             if pull.drained && !self.ready.has_several() {
                 drained = true;
+                break;
+            }
+            // Another call would only delay the next request.
+            if pull.datagrams > 0 && self.has_all_answers() {
                 break;
             }
         }

@@ -211,6 +211,20 @@ impl Rx for Endless {
 }
 
 #[test]
+fn a_closed_loop_with_all_replies_sends_before_it_reads_again() {
+    // With a request in flight, the socket is read until it is empty.
+    for (outstanding, is_read_empty) in [(1, false), (2, true)] {
+        let mut rig = rig(1, outstanding, 8);
+        rig.send_due(0);
+        let mut slot = [0; 64];
+        let (len, from) = rig.server.recv_from(&mut slot).unwrap();
+        assert_eq!(rig.server.send_to(&slot[..len], from).unwrap(), len);
+        assert_eq!(rig.worker.receive(&mut rig.rx, &rig.control), (true, is_read_empty));
+        assert_eq!(rig.worker.matcher.in_flight(), u64::from(outstanding) - 1);
+    }
+}
+
+#[test]
 fn a_socket_that_is_never_empty_starves_no_other() {
     let Rig { mut worker, mut tx, rx, mut waiter, control, server } = rig(3, 1, 8);
     let echo = std::thread::spawn(move || {

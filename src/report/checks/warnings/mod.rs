@@ -116,8 +116,8 @@ static CHECKS: &[(&Code, Check)] = &[
     (&codes::WARMUP_LOSS, |_, ctx| {
         let (sent, lost) = (ctx.warmup_sent, ctx.warmup_lost);
         let share = percent(lost, sent);
-        let [of, lost_of] = [sent, lost].map(grouped);
-        let text = format!("{lost_of} of {of} datagrams ({share}) lost in the warm-up");
+        let datagrams = grouped(lost);
+        let text = format!("{datagrams} datagrams ({share}) lost in the warm-up");
         (lost > 0).then(|| text + "; --warmup 0 measures it")
     }),
     (&codes::SHARED_CORE, |_, ctx| {

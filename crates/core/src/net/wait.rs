@@ -87,8 +87,9 @@ impl Waiter {
         (self.busy_at, self.woke_at) = (Nanos::ZERO, Nanos::ZERO);
     }
 
+    /// Whether a wait at `now` for a socket spins.
     #[inline]
-    fn spins(&self, now: Nanos) -> bool {
+    pub fn spins(&self, now: Nanos) -> bool {
         now.since(self.busy_at) < self.spin_for
     }
 

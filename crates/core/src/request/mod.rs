@@ -146,7 +146,7 @@ fn run_phase<T: Tx<Socket = UdpSocket>, R: Rx>(
                 }
             }
         }
-        let (any, drained) = worker.receive(rx, control);
+        let (any, drained) = worker.receive(rx, waiter.spins(now), control);
         busy |= any || !drained;
         if worker.matcher.has_second_requests() {
             match worker.send_second(tx, control) {
@@ -266,15 +266,16 @@ impl RequestWorker {
         self.ready.queue.is_empty()
     }
 
-    /// Whether a closed loop on one socket has the reply to each request.
+    /// Whether a closed loop has the reply to each request.
     #[inline]
     fn has_all_answers(&self) -> bool {
-        self.window.is_some() && !self.ready.has_several() && self.matcher.in_flight() == 0
+        self.window.is_some() && self.matcher.in_flight() == 0
     }
 
-    /// Whether any datagram was read, and whether none is left.
+    /// Whether any datagram was read, and whether none is left. `spins`: the worker does not sleep
+    /// next.
     #[inline]
-    fn receive<R: Rx>(&mut self, rx: &mut R, control: &PhaseState) -> (bool, bool) {
+    fn receive<R: Rx>(&mut self, rx: &mut R, spins: bool, control: &PhaseState) -> (bool, bool) {
         let (mut any, mut drained) = (false, false);
         let answered = self.matcher.tally.received;
         for _ in 0..MAX_PULLS {
@@ -292,12 +293,19 @@ impl RequestWorker {
                 self.matcher.pulled(&pull, self.job.stall.ended());
             }
             self.ready.was_read(pull.drained);
-            if pull.drained && !self.ready.has_several() {
-                drained = true;
-                break;
+            if self.ready.has_several() {
+                continue;
             }
-            // Another call would only delay the next request.
-            if pull.datagrams > 0 && self.has_all_answers() {
+            drained = pull.drained;
+            if drained {
+                // Nothing but a reply lets it go on, so it looks again before it does the rest.
+                let spins = spins && pull.datagrams == 0 && self.window.is_some();
+                if !spins || self.matcher.free_slots(self.window) > 0 {
+                    break;
+                }
+                std::hint::spin_loop();
+            } else if pull.datagrams > 0 && self.has_all_answers() {
+                // Another call would only delay the next request.
                 break;
             }
         }

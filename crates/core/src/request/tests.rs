@@ -166,16 +166,16 @@ fn reads_queued_replies_before_their_requests_time_out() {
     rig.server.send_to(&slot[..len], from).unwrap();
     let now = Nanos::from_millis(200);
     let Rig { worker, rx, waiter, control, .. } = &mut rig;
-    assert_eq!(worker.receive(rx, control), (false, true), "not polled yet");
+    assert_eq!(worker.receive(rx, false, control), (false, true), "not polled yet");
     assert!(!worker.has_read_all(rx, waiter, now));
-    assert_eq!(worker.receive(rx, control), (true, true));
+    assert_eq!(worker.receive(rx, false, control), (true, true));
     assert!(worker.has_read_all(rx, waiter, now));
     worker.matcher.expire(now, true);
     assert_eq!((worker.matcher.tally.received, worker.matcher.exchange.timeouts), (1, 1));
     // The read that empties the queue has read all.
     let mut rig = self::rig(MAX_PULLS as u16, 8, 8);
     (0..MAX_PULLS).for_each(|at| rig.worker.ready.mark(at));
-    assert_eq!(rig.worker.receive(&mut rig.rx, &rig.control), (false, true));
+    assert_eq!(rig.worker.receive(&mut rig.rx, true, &rig.control), (false, true));
 }
 
 /// Several sockets, the first of which is not empty for so many reads.
@@ -219,7 +219,7 @@ fn a_closed_loop_with_all_replies_sends_before_it_reads_again() {
         let mut slot = [0; 64];
         let (len, from) = rig.server.recv_from(&mut slot).unwrap();
         assert_eq!(rig.server.send_to(&slot[..len], from).unwrap(), len);
-        assert_eq!(rig.worker.receive(&mut rig.rx, &rig.control), (true, is_read_empty));
+        assert_eq!(rig.worker.receive(&mut rig.rx, true, &rig.control), (true, is_read_empty));
         assert_eq!(rig.worker.matcher.in_flight(), u64::from(outstanding) - 1);
     }
 }

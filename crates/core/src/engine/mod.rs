@@ -109,6 +109,8 @@ pub struct Pull {
     pub no_buffers: u64,
     /// Datagrams with a wrong checksum, if the engine checks them; not to be visited.
     pub corrupt: u64,
+    /// Datagrams of other workers that this one received and passed to them; not to be visited.
+    pub forwarded: u64,
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
     pub errors: u64,
@@ -238,6 +240,13 @@ pub trait Rx {
         None
     }
 
+    /// When another worker received the datagram of this index of the latest pull, on the monotonic
+    /// clock; `None`: this one did.
+    #[inline]
+    fn arrived_at(&self, _index: usize) -> Option<Nanos> {
+        None
+    }
+
     /// Whether the socket receives, and drops, whole super-packets.
     fn takes_super_packets(&self) -> bool {
         false
@@ -255,6 +264,19 @@ pub trait Rx {
 
     /// Begins a new phase, in which every flow counts from 0.
     fn restart(&mut self) {}
+
+    /// Notes that this worker needs no more datagrams of the phase; returns whether it may stop,
+    /// as no other worker needs those that it receives.
+    #[inline]
+    fn end_phase(&mut self) -> bool {
+        true
+    }
+
+    /// Makes other workers wake this one; false if it may not sleep, as datagrams wait.
+    #[inline]
+    fn prepare_sleep(&mut self) -> bool {
+        true
+    }
 
     /// Gives the buffers of the latest pull back.
     fn release(&mut self) {}

@@ -170,7 +170,8 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
     let expects_reply = setup.spec.matching.expects_reply();
     let (mut tx_result, mut rx_result, mut epoch) =
         (TxResult::default(), RxResult::default(), None);
-    if rx.sockets().len() > 1 {
+    // An engine that mixes streams reads all its sockets in each pull.
+    if rx.sockets().len() > 1 && !rx.mixes_streams() {
         waiter.watch(rx.sockets());
     }
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
@@ -190,6 +191,7 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         state.matcher.intervals = phase.control.rx_intervals(config.tx.common.worker);
         state.matcher.start(phase.load != WorkerLoad::FlatOut, calendar_ns, later);
         waiter.restart();
+        rx.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
         let (control, worker) = (&phase.control, config.tx.common.worker);
         let done = SenderDone { control, worker, sent: 0 };

@@ -177,8 +177,8 @@ pub enum EthernetPathError {
     },
     /// The device is a tunnel, for example.
     #[error(
-        "the route to {to} leaves by {device}, which is not an Ethernet device; use another engine, \
-         or another device (--dev)"
+        "the route to {to} leaves by {device}, which is not an Ethernet device; use another \
+         engine, or another device (--dev)"
     )]
     NotEthernet {
         /// The destination.

@@ -128,9 +128,9 @@ fn too_few(device: &str, options: &XdpOptions, count: usize) -> io::Error {
     io::Error::new(
         io::ErrorKind::ResourceBusy,
         format!(
-            "{} threads need a queue each, and {device} has {count} to use; use fewer --threads, or \
-             more queues (--xdp-queue; `ethtool -L {device} combined {0}`, or for a veth pair `ip \
-             link add … numtxqueues {0} numrxqueues {0}`)",
+            "{} threads need a queue each, and {device} has {count} to use; use fewer --threads, \
+             or more queues (--xdp-queue; `ethtool -L {device} combined {0}`, or for a veth pair \
+             `ip link add … numtxqueues {0} numrxqueues {0}`)",
             options.workers
         ),
     )

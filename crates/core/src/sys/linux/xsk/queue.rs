@@ -10,6 +10,10 @@ use super::super::check;
 use super::ring::Mapping;
 use crate::sys::XdpGranted;
 
+/// Bytes that the kernel keeps free before each received frame: `XDP_PACKET_HEADROOM` of
+/// `include/uapi/linux/bpf.h`.
+pub(super) const HEADROOM: usize = 256;
+
 /// The memory and the sockets of one queue.
 #[derive(Debug)]
 pub(super) struct XskQueue {

@@ -4,8 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::HEADROOM;
-use super::queue::{RingCounter, XskQueue, has_napi};
+use super::queue::{HEADROOM, RingCounter, XskQueue, has_napi};
 use super::ring::Ring;
 use crate::sys::XdpGranted;
 

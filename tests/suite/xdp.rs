@@ -73,7 +73,12 @@ fn what_it_cannot_do_is_refused_before_anything_is_sent() {
          fails $A $U $BLAST -e xdp 10.9.0.77:9
          fails $A $U $BLAST -e xdp 10.9.0.1:9
          fails $A setpriv --bounding-set=-all $U $BLAST -e xdp 10.9.0.2:9
-         fails $A $U load 10.9.0.2:53 --preset dns --name a.example -e xdp --threads 2 -r 1k -n 10",
+         LOAD='load 10.9.0.2:53 --preset dns --name a.example -e xdp -r 1k -n 10'
+         fails $A $U $LOAD --threads 2
+         fails $A $U $LOAD --dev lo
+         fails $A $U bench --to 10.9.0.2 --to-netns b --dev lo -e plain/xdp -l 64 -n 10 -r 1k
+         fails $A $U $LOAD --xdp-queue 0-x
+         fails sh -c \"mount -t tmpfs none /proc; exec $A $U $BENCH -l 64 -e plain/xdp\"",
     ) else {
         return;
     };
@@ -90,6 +95,10 @@ fn what_it_cannot_do_is_refused_before_anything_is_sent() {
         "1\n|10.9.0.1 is an address of this host, which loopback reaches without Ethernet",
         "1\n|setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep",
         "1\n|2 threads need a queue each, and v0 has 1 to use",
+        "1\n|10.9.0.2 leaves by lo, which is not an Ethernet device",
+        "1\n|lo is not an Ethernet device; use another engine",
+        "2\n|invalid queue '0-x'; use 0 to 1023, or a range such as 0-3",
+        "1\n|cannot read /proc/thread-self/ns/net",
     ];
     for (part, expected) in parts.iter().zip(expected) {
         let (code, text) = expected.split_once('|').unwrap();

@@ -93,7 +93,7 @@ mod tests {
     fn join(device: u32, worker: usize, ports: &[u16]) -> io::Result<Joined> {
         let rx_frames = Some(8);
         let options = XdpOptions { worker, workers: 3, rx_frames, ..XdpOptions::default() };
-        ForwardGroup::join((None, u32::MAX - device), &options, 16, ports)
+        ForwardGroup::join((String::new(), device), &options, 16, ports)
     }
 
     /// All three, with ports from 100 on.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::super::XdpOptions;
 use super::frame::{HEADROOM, packet_len};
-use super::registry::{DeviceKey, Registry, lock};
+use super::registry::{DeviceKey, Registry, device_key, lock};
 use crate::sys::{
     self, EthernetPath, PortRule, XdpFilter, XdpMode, XskOptions, XskRx, XskTx, setcap_command,
     xdp_abilities,
@@ -64,7 +64,7 @@ impl Halves {
             copy,
             busy_poll: options.busy_poll,
         };
-        QUEUES.get(((sys::network_identity(), device), queue), || {
+        QUEUES.get((device_key(device)?, queue), || {
             let opened = sys::open_xsk(&options).map_err(|error| refused(&options, &error));
             opened.map(|(tx, rx)| Self { tx: Mutex::new(Some(tx)), rx: Mutex::new(Some(rx)) })
         })
@@ -226,7 +226,7 @@ impl PortFilter {
                 "{device} is not an Ethernet device; use another engine, or another device (--dev)"
             )));
         }
-        let key = (sys::network_identity(), index);
+        let key = device_key(index)?;
         let of = FILTERS.get(key, || {
             let program = XdpFilter::attach(index, options.mode)
                 .map_err(|error| io::Error::other(format!("{device}: {error}")))?;
@@ -237,8 +237,8 @@ impl PortFilter {
     }
 
     /// The device.
-    pub(super) fn device(&self) -> DeviceKey {
-        (sys::network_identity(), self.of.device)
+    pub(super) fn device(&self) -> io::Result<DeviceKey> {
+        device_key(self.of.device)
     }
 
     /// Where the program runs.

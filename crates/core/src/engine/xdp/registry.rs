@@ -3,8 +3,21 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::sys;
+
 /// A device: its network namespace, as indices repeat in others, and its index.
-pub(super) type DeviceKey = (Option<String>, u32);
+pub(super) type DeviceKey = (String, u32);
+
+/// The key of the device of this index in the network namespace of the calling thread.
+pub(super) fn device_key(index: u32) -> io::Result<DeviceKey> {
+    let namespace = sys::network_identity().ok_or_else(|| {
+        io::Error::other(
+            "cannot read /proc/thread-self/ns/net, which tells network namespaces apart; mount \
+             /proc",
+        )
+    })?;
+    Ok((namespace, index))
+}
 
 /// Values by key; each stays open while it has a user.
 pub(super) struct Registry<K, V>(Mutex<Vec<(K, Weak<V>)>>);

@@ -100,7 +100,8 @@ impl XdpRx {
         let ports: Vec<_> = locals.iter().map(SocketAddr::port).collect();
         let longest = rx.queues.iter().map(|queue| queue.half.longest_frame()).max();
         let longest = longest.unwrap_or_default();
-        let (forwarder, group) = ForwardGroup::join(rx.filter.device(), options, longest, &ports)?;
+        let device = rx.filter.device()?;
+        let (forwarder, group) = ForwardGroup::join(device, options, longest, &ports)?;
         if let Some(wakeup) = forwarder.wakeup() {
             rx.sockets.push(XdpSocket::of(wakeup)?);
         }

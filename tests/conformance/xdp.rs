@@ -7,10 +7,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use mio::Interest;
 use udperf::engine::{Pull, Rx, Tx, XdpOptions, XdpRx, XdpTx};
-use udperf::net::{Options, Udp, enter_netns};
+use udperf::net::{Options, Udp, Waiter, enter_netns};
 use udperf::sys::{PortRule, XdpMode};
-use udperf::unit::PayloadSize;
+use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire;
 
 use crate::engines::{Outlet, RECEIVERS, SEED, SENDERS, has};
@@ -353,4 +354,30 @@ fn datagrams_for_a_worker_that_does_not_read_are_dropped_and_counted() {
         assert!(start.elapsed() < PATIENCE, "{passed} came");
     }
     assert_eq!((two.pull().datagrams, drops.drops()), (30, Some(90 - 64)));
+}
+
+#[test]
+fn a_worker_that_sleeps_is_woken_for_datagrams_at_other_queues() {
+    let Some(nets) = Nets::make(2) else { return };
+    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
+    let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6: false, size, batch: None, flows: 1, mode };
+    let ([mut one, mut two], to) = two_workers(&nets, &setup);
+    let mut waiter = Waiter::new(Waiter::EPOLL, Interest::READABLE).unwrap();
+    let mut ready = |rx: &mut XdpRx| {
+        let mut ready = Vec::new();
+        waiter.either(Nanos::ZERO, Nanos::from_millis(1), rx.sockets(), |at| ready.push(at));
+        ready
+    };
+    assert!(two.prepare_sleep());
+    assert!(ready(&mut two).is_empty());
+    send_by(&setup, 0, to[1], 1);
+    let start = Instant::now();
+    while one.pull().forwarded == 0 {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    // Not its queue, but what the first worker signals.
+    assert_eq!(ready(&mut two), [1]);
+    assert!(!two.prepare_sleep(), "a datagram waits");
+    assert_eq!(two.pull().datagrams, 1);
+    assert!(two.prepare_sleep());
 }

@@ -128,7 +128,7 @@ impl Forwarder {
         self.is_asleep = true;
         self.own_state().is_asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        self.from.iter_mut().all(|(from, _)| from.arrived() == 0)
+        self.from.iter_mut().all(|(from, held)| from.arrived() == *held)
     }
 
     /// Ends a sleep.

@@ -65,12 +65,19 @@ pub(super) fn frame_ring(slots: u32, slot_len: usize) -> (FrameSender, FrameRece
         written: Position::default(),
         released: Position::default(),
         infos: (0..slots).map(|_| UnsafeCell::new(unused())).collect(),
-        // Not 0, for which an allocator returns memory that is mapped when it is first touched.
-        bytes: (0..slots * slot_len).map(|_| UnsafeCell::new(0xFF)).collect(),
+        bytes: touched(slots * slot_len),
         slot_len,
     });
     let sender = FrameSender { ring: Arc::clone(&ring), next: 0, published: 0, released: 0 };
     (sender, FrameReceiver { ring, next: 0, written: 0 })
+}
+
+/// Memory of `len` bytes that is mapped. One of zeroes would be mapped when it is first touched.
+// cold: set-up
+fn touched(len: usize) -> Box<[UnsafeCell<u8>]> {
+    let bytes = Box::into_raw(vec![0xFF_u8; len].into_boxed_slice());
+    // SAFETY: an UnsafeCell has the layout of its value, so that this is the box again.
+    unsafe { Box::from_raw(bytes as *mut [UnsafeCell<u8>]) }
 }
 
 /// The half that writes.

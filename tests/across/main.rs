@@ -18,7 +18,7 @@
 //! - `clocks`: ends with different clocks; `slow_path`: delays longer than the silence timeouts
 //! - `connection_errors`: no sink, no answer, the wrong key
 //! - `limits`: limits of a sink on clients and their runs
-//! - `xdp`: AF_XDP at one end or both
+//! - `xdp`: AF_XDP at one end or both; `xdp_threads`: requests by AF_XDP with several threads
 //! - `sources`: source addresses that this host does not have
 //!
 //! Tests that need root or a missing program report that and are skipped.
@@ -59,3 +59,4 @@ mod slow_path;
 mod sources;
 mod unreachable_client;
 mod xdp;
+mod xdp_threads;

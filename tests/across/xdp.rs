@@ -19,7 +19,7 @@ const RX_PLACES: [&str; 3] = ["receive_buffer", "checksum", "no_port"];
 const TX_PLACES: [&str; 2] = ["qdisc", "tx_ip"];
 
 /// Two networks with these tools; `None` where this build or this host lacks the engine.
-fn networks(tools: &[&str]) -> Option<Nets> {
+pub fn networks(tools: &[&str]) -> Option<Nets> {
     if !crate::common::available(&[("xdp", &["xdp"])]).contains(&"xdp") {
         return None;
     }

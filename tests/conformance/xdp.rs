@@ -7,10 +7,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use udperf::engine::{Pull, Rx, XdpOptions, XdpRx, XdpTx};
-use udperf::net::{Options, Udp, enter_netns};
+use mio::Interest;
+use udperf::engine::{Pull, Rx, Tx, XdpOptions, XdpRx, XdpTx};
+use udperf::net::{Options, Udp, Waiter, enter_netns};
 use udperf::sys::{PortRule, XdpMode};
-use udperf::unit::PayloadSize;
+use udperf::unit::{Nanos, PayloadSize};
 use udperf::wire;
 
 use crate::engines::{Outlet, RECEIVERS, SEED, SENDERS, has};
@@ -259,4 +260,124 @@ fn a_queue_has_one_sender_and_one_receiver() {
     drop((first, tx));
     // The kernel releases a queue some time after its sockets.
     (0..3).for_each(|_| open().unwrap());
+}
+
+/// Two workers that receive at one device, here in one thread: the first at queue 0 with one port,
+/// the second at queue 1 with two.
+fn two_workers(nets: &Nets, setup: &Setup) -> ([XdpRx; 2], [SocketAddr; 3]) {
+    nets.enter(1);
+    let ports = [setup.open(1), setup.open(1), setup.open(1)];
+    let to = [ports[0].local, ports[1].local, ports[2].local];
+    let [first, second, third] = ports.map(|udp| udp.socket);
+    let open = |worker, sockets| {
+        let rx_frames = Some(64);
+        let options = XdpOptions { worker, workers: 2, rx_frames, ..setup.options() };
+        XdpRx::for_streams(sockets, setup.size, &options).unwrap()
+    };
+    let workers = [open(0, vec![first]), open(1, vec![second, third])];
+    nets.enter(0);
+    (workers, to)
+}
+
+/// Sends datagrams of one content that arrive by this queue; returns their sender.
+fn send_by(setup: &Setup, queue: u32, to: SocketAddr, count: usize) -> SocketAddr {
+    let options = XdpOptions { queues: vec![queue], ..setup.options() };
+    let udp = setup.open(0);
+    let from = udp.local;
+    let fill = |slot: &mut [u8]| wire::fill(slot, SEED);
+    let mut tx = XdpTx::new(vec![udp.socket], to, setup.size, &options, true, fill).unwrap();
+    let leased = tx.lease(count).len() / tx.stride();
+    assert_eq!((leased, tx.push(0, 0, count).sent), (count, count));
+    from
+}
+
+#[test]
+fn a_datagram_reaches_the_worker_of_its_port_by_any_queue() {
+    let Some(nets) = Nets::make(2) else { return };
+    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
+    for is_ipv6 in [false, true] {
+        let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6, size, batch: None, flows: 1, mode };
+        let ([mut one, mut two], to) = two_workers(&nets, &setup);
+        for (to, queue, stream, forwarded) in
+            [(to[1], 1, 0, 0), (to[1], 0, 0, 5), (to[2], 0, 1, 5), (to[2], 1, 1, 0)]
+        {
+            let from = send_by(&setup, queue, to, 5);
+            let (mut passed, mut received, start) = (0, 0, Instant::now());
+            while received < 5 {
+                let pull = one.pull();
+                assert_eq!((pull.datagrams, pull.corrupt), (0, 0));
+                passed += pull.forwarded;
+                let pull = two.pull();
+                assert_eq!((pull.forwarded, pull.corrupt), (0, 0));
+                let mut index = 0;
+                two.each(|payload, _| {
+                    let mut expected = [0; 64];
+                    wire::fill(&mut expected, SEED);
+                    assert_eq!(payload, expected);
+                    assert_eq!((two.stream(index), two.sender(index)), (Some(stream), Some(from)));
+                    assert_eq!(two.arrived_at(index).is_some(), forwarded > 0);
+                    index += 1;
+                });
+                assert_eq!(index, pull.datagrams);
+                received += pull.datagrams;
+                assert!(start.elapsed() < PATIENCE, "{received} came by queue {queue}");
+            }
+            assert_eq!((received, passed), (5, forwarded), "queue {queue}");
+        }
+    }
+}
+
+#[test]
+fn datagrams_for_a_worker_that_does_not_read_are_dropped_and_counted() {
+    let Some(nets) = Nets::make(2) else { return };
+    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
+    let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6: false, size, batch: None, flows: 1, mode };
+    let ([mut one, mut two], to) = two_workers(&nets, &setup);
+    let drops = one.ring_counter().unwrap();
+    assert_eq!(drops.drops(), Some(0));
+    let (mut passed, start) = (0, Instant::now());
+    // A queue between two workers has as many frames as one of the device, here 64.
+    for round in 1..=3 {
+        send_by(&setup, 0, to[1], 30);
+        while passed < round * 30 {
+            passed += one.pull().forwarded;
+            assert!(start.elapsed() < PATIENCE, "{passed} came");
+        }
+    }
+    assert_eq!(drops.drops(), Some(90 - 64));
+    assert_eq!(two.pull().datagrams, 64);
+    // As many as the queue has room for again.
+    assert_eq!(two.pull().datagrams, 0);
+    send_by(&setup, 0, to[1], 30);
+    while passed < 120 {
+        passed += one.pull().forwarded;
+        assert!(start.elapsed() < PATIENCE, "{passed} came");
+    }
+    assert_eq!((two.pull().datagrams, drops.drops()), (30, Some(90 - 64)));
+}
+
+#[test]
+fn a_worker_that_sleeps_is_woken_for_datagrams_at_other_queues() {
+    let Some(nets) = Nets::make(2) else { return };
+    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
+    let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6: false, size, batch: None, flows: 1, mode };
+    let ([mut one, mut two], to) = two_workers(&nets, &setup);
+    let mut waiter = Waiter::new(Waiter::EPOLL, Interest::READABLE).unwrap();
+    let mut ready = |rx: &mut XdpRx| {
+        let mut ready = Vec::new();
+        waiter.either(Nanos::ZERO, Nanos::from_millis(1), rx.sockets(), |at| ready.push(at));
+        ready
+    };
+    assert!(two.prepare_sleep());
+    assert!(ready(&mut two).is_empty());
+    send_by(&setup, 0, to[1], 1);
+    let start = Instant::now();
+    while one.pull().forwarded == 0 {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    // Not its queue, but what the first worker signals.
+    assert_eq!(ready(&mut two), [1]);
+    assert!(!two.prepare_sleep(), "a datagram waits");
+    assert_eq!(two.pull().datagrams, 1);
+    assert!(two.prepare_sleep());
 }

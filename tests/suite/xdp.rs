@@ -73,7 +73,12 @@ fn what_it_cannot_do_is_refused_before_anything_is_sent() {
          fails $A $U $BLAST -e xdp 10.9.0.77:9
          fails $A $U $BLAST -e xdp 10.9.0.1:9
          fails $A setpriv --bounding-set=-all $U $BLAST -e xdp 10.9.0.2:9
-         fails $A $U load 10.9.0.2:53 --preset dns --name a.example -e xdp --threads 2 -r 1k -n 10",
+         LOAD='load 10.9.0.2:53 --preset dns --name a.example -e xdp -r 1k -n 10'
+         fails $A $U $LOAD --threads 2
+         fails $A $U $LOAD --dev lo
+         fails $A $U bench --to 10.9.0.2 --to-netns b --dev lo -e plain/xdp -l 64 -n 10 -r 1k
+         fails $A $U $LOAD --xdp-queue 0-x
+         fails sh -c \"mount -t tmpfs none /proc; exec $A $U $BENCH -l 64 -e plain/xdp\"",
     ) else {
         return;
     };
@@ -89,7 +94,11 @@ fn what_it_cannot_do_is_refused_before_anything_is_sent() {
         "1\n|no MAC address of 10.9.0.77 on v0",
         "1\n|10.9.0.1 is an address of this host, which loopback reaches without Ethernet",
         "1\n|setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep",
-        "2\n|use one thread",
+        "1\n|2 threads need a queue each, and v0 has 1 to use",
+        "1\n|10.9.0.2 leaves by lo, which is not an Ethernet device",
+        "1\n|lo is not an Ethernet device; use another engine",
+        "2\n|invalid queue '0-x'; use 0 to 1023, or a range such as 0-3",
+        "1\n|cannot read /proc/thread-self/ns/net",
     ];
     for (part, expected) in parts.iter().zip(expected) {
         let (code, text) = expected.split_once('|').unwrap();
@@ -217,14 +226,17 @@ fn requests_to_nsd_are_all_answered() {
          LOAD='load 10.9.0.2:5353 --preset dns --name www.example.test --warmup 0 -q -J --max-missed 100%'
          for more in '-e xdp -r 2k -n 2000' '-e xdp --outstanding 16 -n 2000' \
                      '-e xdp/plain -r 2k -n 1000' '-e xdp -P 16 -r 2k -n 2000' \
-                     '-e xdp/batch --threads 2 -P 8 -r 2k -n 2000'; do
+                     '-e xdp/batch --threads 2 -P 8 -r 2k -n 2000' \
+                     '-e xdp --threads 2 -P 8 -r 2k -n 2000' \
+                     '-e xdp --threads 2 -P 8 --outstanding 16 -n 2000'; do
            $A $U $LOAD $more || cat $T/nsd; echo ====
          done
          kill $NSD"
     )) else {
         return;
     };
-    for (part, count) in parts.iter().zip([2_000, 2_000, 1_000, 2_000, 2_000]) {
+    let counts = [2_000, 2_000, 1_000, 2_000, 2_000, 2_000, 2_000];
+    for (part, count) in parts.iter().zip(counts) {
         let report: Value =
             serde_json::from_str(part).unwrap_or_else(|error| panic!("{error}: {part}"));
         let [cell] = cells(&report) else { panic!("one cell") };
@@ -239,5 +251,5 @@ fn requests_to_nsd_are_all_answered() {
         let codes: Vec<_> = warnings.as_array().unwrap().iter().map(|one| &one["code"]).collect();
         assert!(codes.iter().all(|code| *code != "kernel_mismatch"), "{codes:?}");
     }
-    assert_eq!(parts.len(), 6);
+    assert_eq!(parts.len(), counts.len() + 1);
 }

@@ -56,7 +56,9 @@ const COLD_FILES: &[&str] = &[
     "src/engine/table.rs",
     "src/engine/uring/absent.rs",
     "src/engine/xdp/absent.rs",
+    "src/engine/xdp/forward_group.rs",
     "src/engine/xdp/queues.rs",
+    "src/engine/xdp/registry.rs",
     "src/payload/protocol/name_file.rs",
 ];
 

@@ -73,8 +73,8 @@ rows! { PLACES;
     "neighbour" "the next hop's address was not resolved",
         "ARP or neighbour discovery got no answer (neighbour state, rtnetlink); estimated.";
     "xdp_ring" "dropped at a ring of the engine xdp",
-        "The receiver did not read fast enough, or a frame of the sender was rejected. From \
-         XDP_STATISTICS; exact.";
+        "The receiver, or the thread that a reply was passed to, did not read fast enough, or a \
+         frame of the sender was rejected. From XDP_STATISTICS and udperf's own count; exact.";
     "refused" "the system refused the send",
         "would_block (EAGAIN), no_buffers (ENOBUFS), unreachable, too_big (EMSGSIZE), other. A \
          refused datagram was not sent and is not lost: attempted = sent + refused.";

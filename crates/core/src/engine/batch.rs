@@ -7,8 +7,9 @@ use mio::net::UdpSocket;
 
 use super::arena::{Arena, CACHE_LINE};
 use super::plain::SLACK;
+use super::push::{pushed, send};
 use super::queue_depth::QueueDepth;
-use super::{Pull, Push, Rx, Tx, count, len_at, lens, place, pushed, send, waited};
+use super::{Pull, Push, Rx, Tx, count, len_at, lens, place, waited};
 use crate::net::{Datagram, MAX_DATAGRAM};
 use crate::sys::{self, RecvBatch, RecvMessage, RecvMetadata, SendBatch, TxClock};
 use crate::unit::{Nanos, PayloadSize};

@@ -41,6 +41,7 @@ mod offload;
 mod pair;
 mod plain;
 pub mod probe;
+mod push;
 mod queue_depth;
 pub mod table;
 #[cfg(udperf_uring)]
@@ -59,6 +60,7 @@ pub use null::{NullLink, NullRx, NullTx};
 pub use offload::{GroRx, GsoTx};
 pub use pair::EngineError;
 pub use plain::{PlainRx, PlainTx, StampedRx};
+pub use push::explained;
 pub use table::{
     ENGINES, EchoKind, EngineKind, EnginePair, EngineRow, RxKind, TxKind, UnknownEngineId,
 };
@@ -70,8 +72,7 @@ use std::net::SocketAddr;
 
 use crate::net::Datagram;
 use crate::sys::{
-    self, RecvMessage, RingCounter, SendBatch, SendError, TxClock, UnreachableErrno, XdpGranted,
-    XdpMode,
+    self, RecvMessage, RingCounter, SendError, TxClock, UnreachableErrno, XdpGranted, XdpMode,
 };
 use crate::unit::{Nanos, PayloadSize};
 
@@ -109,6 +110,8 @@ pub struct Pull {
     pub no_buffers: u64,
     /// Datagrams with a wrong checksum, if the engine checks them; not to be visited.
     pub corrupt: u64,
+    /// Datagrams of other workers that this one received and passed to them; not to be visited.
+    pub forwarded: u64,
     pub syscalls: u64,
     /// Calls that failed for another reason than an empty queue.
     pub errors: u64,
@@ -238,6 +241,13 @@ pub trait Rx {
         None
     }
 
+    /// When another worker received the datagram of this index of the latest pull, on the monotonic
+    /// clock; `None`: this one did.
+    #[inline]
+    fn arrived_at(&self, _index: usize) -> Option<Nanos> {
+        None
+    }
+
     /// Whether the socket receives, and drops, whole super-packets.
     fn takes_super_packets(&self) -> bool {
         false
@@ -256,6 +266,19 @@ pub trait Rx {
     /// Begins a new phase, in which every flow counts from 0.
     fn restart(&mut self) {}
 
+    /// Notes that this worker needs no more datagrams of the phase; returns whether it may stop,
+    /// as no other worker needs those that it receives.
+    #[inline]
+    fn end_phase(&mut self) -> bool {
+        true
+    }
+
+    /// Makes other workers wake this one; false if it may not sleep, as datagrams wait.
+    #[inline]
+    fn prepare_sleep(&mut self) -> bool {
+        true
+    }
+
     /// Gives the buffers of the latest pull back.
     fn release(&mut self) {}
 
@@ -268,38 +291,6 @@ pub trait Rx {
     }
 }
 
-/// Sends `count` messages by one sendmmsg(2), and counts those as sent. `held`: the datagrams in
-/// the message of an index.
-#[inline]
-fn send<'a>(
-    calls: &mut SendBatch,
-    socket: &impl Datagram,
-    payloads: impl Iterator<Item = &'a [u8]>,
-    count: usize,
-    held: impl Fn(usize) -> usize,
-) -> Push {
-    pushed(calls.send(socket, payloads), socket, count, held)
-}
-
-/// Counts the result of one call that was to send `count` messages.
-#[inline]
-fn pushed(
-    result: io::Result<usize>,
-    socket: &impl Datagram,
-    count: usize,
-    held: impl Fn(usize) -> usize,
-) -> Push {
-    let (sent, refused, error) = match result {
-        Ok(sent) if sent == count => (sent, 0, None),
-        Ok(sent) => (sent, held(sent), Some(refused_behind(socket))),
-        Err(error) => {
-            let error = refusal(&error, socket);
-            (0, if error.is_some() { held(0) } else { 0 }, error)
-        }
-    };
-    Push { sent, packets: sent as u64, refused, error, syscalls: 1 }
-}
-
 /// Where the socket of a flow is: each has its own, or all share the first.
 #[inline]
 pub const fn place<S>(sockets: &[S], flow: usize) -> usize {
@@ -310,39 +301,6 @@ pub const fn place<S>(sockets: &[S], flow: usize) -> usize {
 #[inline]
 pub fn socket_of<S>(sockets: &[S], flow: usize) -> Option<&S> {
     sockets.get(place(sockets, flow))
-}
-
-/// sendmmsg(2) hides the error of a later message: an ICMP error is in the error queue, a lasting
-/// one returns at the next call. The rest is not tried, as a refusal uses a slot of the schedule.
-// cold: a refusal
-fn refused_behind<S: Datagram>(socket: &S) -> SendError {
-    socket.drain_error_queue().unwrap_or_else(S::unreported)
-}
-
-/// Why the first message was not sent; `None` after a signal: the caller retries.
-// cold: a refusal
-fn refusal(error: &io::Error, socket: &impl Datagram) -> Option<SendError> {
-    let error = match sys::send_error_of(error) {
-        // Read now, so that a later call does not report it again.
-        error @ SendError::Unreachable(_) => explained(error, socket),
-        error @ SendError::TooBig => {
-            socket.drain_error_queue();
-            error
-        }
-        error => error,
-    };
-    (error != SendError::Interrupted).then_some(error)
-}
-
-/// Adds the reporter to an error from the socket's error queue, which this empties.
-// cold: a refusal
-pub fn explained(error: SendError, socket: &impl Datagram) -> SendError {
-    let queued = socket.drain_error_queue();
-    let same = |queued: &SendError| {
-        let errnos = [error, *queued].map(|one| one.unreachable().map(|why| why.errno));
-        errnos[0].is_some() && errnos[0] == errnos[1]
-    };
-    queued.filter(same).unwrap_or(error)
 }
 
 #[inline]

@@ -174,6 +174,16 @@ impl Waiter {
         self.keep_registered = true;
     }
 
+    /// Whether [`Self::either`] with these times sleeps.
+    #[inline]
+    pub fn sleeps(&self, now: Nanos, at: Nanos) -> bool {
+        !self.spins(now) && at.since(now) > self.margin()
+    }
+
+    fn margin(&self) -> Nanos {
+        if self.spin_for == Self::EPOLL { Nanos::ZERO } else { SLEEP_MARGIN }
+    }
+
     /// Waits for a socket or the moment `at`, whichever is first; `mark` gets the index of each
     /// ready socket. Times are on the clock of `busy`. The caller has just received WouldBlock from
     /// every socket, as mio's edge triggers require, or knows which ones have more.
@@ -185,8 +195,7 @@ impl Waiter {
         sockets: &mut [impl Source],
         mark: impl FnMut(usize),
     ) -> Waited {
-        let margin = if self.spin_for == Self::EPOLL { Nanos::ZERO } else { SLEEP_MARGIN };
-        if self.spins(now) || at.since(now) <= margin {
+        if !self.sleeps(now, at) {
             if self.registered {
                 self.poll_sockets(Nanos::ZERO, mark);
             }
@@ -194,7 +203,7 @@ impl Waiter {
         }
         self.slept = true;
         self.register(sockets);
-        let limit = (at - margin).since(now).min(Nanos::from(MAX_SLEEP));
+        let limit = (at - self.margin()).since(now).min(Nanos::from(MAX_SLEEP));
         self.poll_sockets(limit, mark);
         Waited::Slept(now + limit)
     }

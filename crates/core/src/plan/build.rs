@@ -197,8 +197,7 @@ pub fn check_scenario(scenario: &Scenario) -> Result<(), PlanError> {
     let outstanding = scenario.asking.as_ref().and_then(|asking| asking.outstanding);
     let batch = scenario.batch.unwrap_or(1);
     let has_null = scenario.engines.contains(&EngineWord::Pair(EnginePair::NULL));
-    let receives_by_xdp = has_pair(scenario, |pair| pair.rx == RxKind::Xdp);
-    let has_xdp = receives_by_xdp || has_pair(scenario, |pair| pair.tx == TxKind::Xdp);
+    let has_xdp = has_pair(scenario, |pair| pair.tx == TxKind::Xdp || pair.rx == RxKind::Xdp);
     let is_all = |word: &EngineWord| *word == EngineWord::All;
     let pairs = |word| if is_all(word) { EnginePair::all().count() } else { 1 };
     let engines: usize = scenario.engines.iter().map(pairs).sum();
@@ -226,10 +225,6 @@ pub fn check_scenario(scenario: &Scenario) -> Result<(), PlanError> {
         ),
         (batch > MAX_BATCH, PlanError::BatchTooLarge { requested: batch }),
         (has_null && scenario.route != Route::Local, PlanError::NullAcross),
-        (
-            scenario.asking.is_some() && threads > 1 && receives_by_xdp,
-            PlanError::XdpThreads { threads },
-        ),
         (
             scenario.route == Route::Local && scenario.to_netns.is_none() && has_xdp,
             PlanError::XdpOverLoopback,

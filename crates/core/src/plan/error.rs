@@ -90,11 +90,6 @@ pub enum PlanError {
     #[error("--batch {requested} is more than a system call takes; use at most {MAX_BATCH}")]
     BatchTooLarge { requested: u16 },
     #[error(
-        "--threads {threads} with the engine xdp: a response may arrive at the queue of another \
-         thread; receive by sockets (--engine xdp/batch), or use one thread"
-    )]
-    XdpThreads { threads: u16 },
-    #[error(
         "the engine xdp cannot connect two addresses of one network namespace, which loopback \
          joins; use --to ADDR --to-netns NAME (scripts/netns makes the namespaces)"
     )]

@@ -164,6 +164,7 @@ fn run_phase<T: Tx<Socket = UdpSocket>, R: Rx>(
         }
         if let Some(end) = end
             && worker.matcher.is_finished(end, now, control.stopped() || worker.job.stuck)
+            && rx.end_phase()
         {
             return end;
         }
@@ -285,6 +286,7 @@ impl RequestWorker {
                 rx.turn_to(at);
             }
             let pull = rx.pull();
+            any |= pull.forwarded > 0;
             // An empty pull needs no clock reading: the loop is about to read the clock.
             if pull.datagrams > 0 || pull.errors > 0 {
                 any |= pull.datagrams > 0;
@@ -335,21 +337,26 @@ impl RequestWorker {
         if pull.datagrams == 0 {
             return;
         }
-        let (matcher, head) = (&mut self.matcher, self.writer.head());
-        if matcher.steps.is_some() {
-            let (rx, mut index) = (&*rx, 0..);
-            rx.each(|reply, _waited| {
-                let index = index.next();
-                let stream = index.and_then(|index| rx.stream(index)).unwrap_or(at);
-                let from = index.and_then(|index| rx.sender(index));
-                matcher.datagram_of_steps(stream, reply, from, now, head);
-            });
-        } else {
-            let (rx, mut index) = (&*rx, 0..);
-            rx.each(|reply, _waited| {
-                let stream = index.next().and_then(|index| rx.stream(index)).unwrap_or(at);
-                matcher.datagram(stream, reply, now, head);
-            });
+        let (matcher, head, epoch) = (&mut self.matcher, self.writer.head(), self.job.epoch);
+        let mut indices = 0..;
+        {
+            let rx = &*rx;
+            let mut next = || {
+                let index = indices.next().unwrap_or_default();
+                let arrived = rx.arrived_at(index).map_or(now, |at| at.since(epoch));
+                (index, rx.stream(index).unwrap_or(at), arrived)
+            };
+            if matcher.steps.is_some() {
+                rx.each(|reply, _waited| {
+                    let (index, stream, arrived) = next();
+                    matcher.datagram_of_steps(stream, reply, rx.sender(index), arrived, head);
+                });
+            } else {
+                rx.each(|reply, _waited| {
+                    let (_, stream, arrived) = next();
+                    matcher.datagram(stream, reply, arrived, head);
+                });
+            }
         }
         rx.release();
     }
@@ -358,6 +365,9 @@ impl RequestWorker {
     fn wait<R: Rx>(&mut self, rx: &mut R, waiter: &mut Waiter, now: Nanos, next: Nanos) {
         let ready = &mut self.ready;
         ready.reads = 0;
+        if waiter.sleeps(now, next) && !rx.prepare_sleep() {
+            return;
+        }
         if let Waited::Slept(until) = waiter.either(now, next, rx.sockets(), |at| ready.mark(at)) {
             self.job.stall.exclude_until(until);
         }

@@ -210,6 +210,15 @@ impl Rx for Endless {
     }
 }
 
+/// Returns so many requests.
+fn echo(server: &StdSocket, count: usize) {
+    let mut slot = [0; 64];
+    for _ in 0..count {
+        let (len, from) = server.recv_from(&mut slot).unwrap();
+        server.send_to(&slot[..len], from).unwrap();
+    }
+}
+
 #[test]
 fn a_closed_loop_with_all_replies_sends_before_it_reads_again() {
     // With a request in flight, the socket is read until it is empty.
@@ -227,13 +236,7 @@ fn a_closed_loop_with_all_replies_sends_before_it_reads_again() {
 #[test]
 fn a_socket_that_is_never_empty_starves_no_other() {
     let Rig { mut worker, mut tx, rx, mut waiter, control, server } = rig(3, 1, 8);
-    let echo = std::thread::spawn(move || {
-        let mut slot = [0; 64];
-        for _ in 0..20 {
-            let (len, from) = server.recv_from(&mut slot).unwrap();
-            server.send_to(&slot[..len], from).unwrap();
-        }
-    });
+    let echo = std::thread::spawn(move || echo(&server, 20));
     // Exhausted only if the others are never read.
     let mut rx = Endless { rx, at: 0, left: 30_000_000 };
     worker.ready.mark(0);
@@ -245,6 +248,47 @@ fn a_socket_that_is_never_empty_starves_no_other() {
     // The first of three ports has 7 of them.
     assert_eq!(received, 13);
     assert_eq!(worker.matcher.exchange.given_up, 7);
+    echo.join().unwrap();
+}
+
+/// Another worker received its replies, at this moment, and needs it for so many calls.
+struct Forwarded(PlainRx, Nanos, u64);
+
+impl Rx for Forwarded {
+    type Socket = UdpSocket;
+
+    fn pull(&mut self) -> Pull {
+        self.0.pull()
+    }
+
+    fn each(&self, visit: impl FnMut(&[u8], Option<Nanos>)) {
+        self.0.each(visit);
+    }
+
+    fn arrived_at(&self, _index: usize) -> Option<Nanos> {
+        Some(self.1)
+    }
+
+    fn end_phase(&mut self) -> bool {
+        self.2 -= 1;
+        self.2 == 0
+    }
+
+    fn sockets(&mut self) -> &mut [UdpSocket] {
+        self.0.sockets()
+    }
+}
+
+#[test]
+fn a_worker_stays_while_others_need_it_and_replies_keep_their_time() {
+    let Rig { mut worker, mut tx, rx, mut waiter, control, server } = rig(1, 20, 8);
+    worker.window = Some(20);
+    let epoch = worker.job.epoch;
+    let mut rx = Forwarded(rx, epoch, 3);
+    let echo = std::thread::spawn(move || echo(&server, 20));
+    run_phase(&mut tx, &mut rx, &mut worker, &mut waiter, &control);
+    assert_eq!((worker.matcher.tally.received, rx.2), (20, 0));
+    assert_eq!(worker.matcher.latency.from_schedule.max_ns(), Some(0), "they came before");
     echo.join().unwrap();
 }
 

@@ -15,7 +15,7 @@ use crate::engine::{
 };
 use crate::host::counters::RingDrops;
 use crate::measure::{RxResult, TxResult};
-use crate::net::{Datagram, NetError, Options, Ports, SocketError, Udp};
+use crate::net::{Datagram, NetError, Options, Ports, SocketError, Udp, Waiter};
 use crate::plan::{
     EngineKind, REQUEST_BATCH, RequestConfig, RxKind, TxKind, WorkerConfig, WorkerLoad, block,
 };
@@ -165,14 +165,11 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
     setup: &Setup<'_>,
 ) -> Result<RequestResult, NetError> {
     let Setup { config, buffers: [send_buffer, receive_buffer], channel, .. } = *setup;
-    let mut waiter = waiter(config.tx.common.wait, Interest::READABLE)?;
+    let mut waiter = waiter_on(config, &mut rx)?;
     let mut state = new_worker(setup, &tx, rx.mixes_streams());
     let expects_reply = setup.spec.matching.expects_reply();
     let (mut tx_result, mut rx_result, mut epoch) =
         (TxResult::default(), RxResult::default(), None);
-    if rx.sockets().len() > 1 {
-        waiter.watch(rx.sockets());
-    }
     sys::set_timer_slack_ns(crate::net::TIMER_SLACK_NS);
     let _ = channel.events.send(WorkerEvent::Ready(None));
     while let Ok(phase) = channel.orders.recv() {
@@ -190,6 +187,7 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         state.matcher.intervals = phase.control.rx_intervals(config.tx.common.worker);
         state.matcher.start(phase.load != WorkerLoad::FlatOut, calendar_ns, later);
         waiter.restart();
+        rx.restart();
         let segments_at_first = tx.segments().map(|segments| segments.now);
         let (control, worker) = (&phase.control, config.tx.common.worker);
         let done = SenderDone { control, worker, sent: 0 };
@@ -228,6 +226,15 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
         ..rx_result
     };
     Ok((job.into_result(tx_result), rx_result))
+}
+
+fn waiter_on(config: &RequestConfig, rx: &mut impl Rx) -> Result<Waiter, NetError> {
+    let mut waiter = waiter(config.tx.common.wait, Interest::READABLE)?;
+    // An engine that mixes streams reads all its sockets in each pull.
+    if rx.sockets().len() > 1 && !rx.mixes_streams() {
+        waiter.watch(rx.sockets());
+    }
+    Ok(waiter)
 }
 
 /// Counts drops at the rings of both halves from now on, also for other threads.

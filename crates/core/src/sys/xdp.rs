@@ -176,7 +176,10 @@ pub enum EthernetPathError {
         to: IpAddr,
     },
     /// The device is a tunnel, for example.
-    #[error("the route to {to} leaves by {device}, which is not an Ethernet device")]
+    #[error(
+        "the route to {to} leaves by {device}, which is not an Ethernet device; use another \
+         engine, or another device (--dev)"
+    )]
     NotEthernet {
         /// The destination.
         to: IpAddr,

@@ -5,10 +5,15 @@
 //! control messages, and ICMP errors. Slots are frames in memory shared with the kernel, so
 //! datagrams are not copied here.
 
+mod forward;
+mod forward_group;
 mod frame;
+mod frame_ring;
 mod next_hop;
 mod queues;
+mod registry;
 mod rx;
+mod socket;
 mod tx;
 
 pub use queues::QUEUE_BYTES;

@@ -4,11 +4,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::super::XdpOptions;
 use super::frame::{HEADROOM, packet_len};
+use super::registry::{DeviceKey, Registry, device_key, lock};
 use crate::sys::{
     self, EthernetPath, PortRule, XdpFilter, XdpMode, XskOptions, XskRx, XskTx, setcap_command,
     xdp_abilities,
@@ -22,7 +23,7 @@ const TX_SLOTS: u32 = 512;
 /// Frames of the receiving half, 16 MiB. Measured as above on a busy host, where a receiver stalls
 /// for milliseconds: of 600,000 datagrams, 1,024 and 2,048 frames lose 46,000 in the median run,
 /// 4,096 lose 7,000 to 22,000, and 8,192 none, at the same rate; more frames only take memory.
-const RX_FRAMES: u32 = 8_192;
+pub(super) const RX_FRAMES: u32 = 8_192;
 
 /// Memory of a queue in bytes, with the shorter chunks of `sys/linux/xsk`. Payloads that need the
 /// longer ones take up to twice as much.
@@ -35,34 +36,8 @@ const HANDOVER: Duration = Duration::from_secs(4);
 /// How often to try. Arbitrary: much shorter than a tick of the sink.
 const HANDOVER_POLL: Duration = Duration::from_millis(5);
 
-/// A device: its network namespace, as indices repeat in others, and its index.
-type Device = (Option<String>, u32);
-
-/// Values by key; each stays open while it has a user.
-struct Registry<K, V>(Mutex<Vec<(K, Weak<V>)>>);
-
-static QUEUES: Registry<(Device, u32), Halves> = Registry(Mutex::new(Vec::new()));
-static FILTERS: Registry<Device, DeviceFilter> = Registry(Mutex::new(Vec::new()));
-
-impl<K: PartialEq, V> Registry<K, V> {
-    /// The value of this key; opens it if there is none.
-    fn get(&self, key: K, open: impl FnOnce() -> io::Result<V>) -> io::Result<Arc<V>> {
-        let mut all = lock(&self.0);
-        all.retain(|(_, value)| value.strong_count() > 0);
-        let found = all.iter().find(|(known, _)| *known == key);
-        if let Some(value) = found.and_then(|(_, value)| value.upgrade()) {
-            return Ok(value);
-        }
-        let value = Arc::new(open()?);
-        all.push((key, Arc::downgrade(&value)));
-        Ok(value)
-    }
-}
-
-/// Locks a value. A panic of another thread leaves it consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static QUEUES: Registry<(DeviceKey, u32), Halves> = Registry::new();
+static FILTERS: Registry<DeviceKey, DeviceFilter> = Registry::new();
 
 /// The two halves of a queue; `None`: a worker has taken it.
 #[derive(Debug)]
@@ -89,7 +64,7 @@ impl Halves {
             copy,
             busy_poll: options.busy_poll,
         };
-        QUEUES.get(((sys::network_identity(), device), queue), || {
+        QUEUES.get((device_key(device)?, queue), || {
             let opened = sys::open_xsk(&options).map_err(|error| refused(&options, &error));
             opened.map(|(tx, rx)| Self { tx: Mutex::new(Some(tx)), rx: Mutex::new(Some(rx)) })
         })
@@ -153,8 +128,9 @@ fn too_few(device: &str, options: &XdpOptions, count: usize) -> io::Error {
     io::Error::new(
         io::ErrorKind::ResourceBusy,
         format!(
-            "{} threads need a queue each, and queues of {device} to use: {count}; use fewer \
-             --threads, or more queues (--xdp-queue, ethtool -L)",
+            "{} threads need a queue each, and {device} has {count} to use; use fewer --threads, \
+             or more queues (--xdp-queue; `ethtool -L {device} combined {0}`, or for a veth pair \
+             `ip link add … numtxqueues {0} numrxqueues {0}`)",
             options.workers
         ),
     )
@@ -242,8 +218,15 @@ impl PortFilter {
             Some(device) => device.clone(),
             None => owner(local)?,
         };
-        let index = sys::device_index(&device)?;
-        let key = (sys::network_identity(), index);
+        let index = sys::device_index(&device).map_err(|error| {
+            io::Error::new(error.kind(), format!("no network device {device}; see `ip link`"))
+        })?;
+        if !sys::device::is_ethernet(&device) {
+            return Err(io::Error::other(format!(
+                "{device} is not an Ethernet device; use another engine, or another device (--dev)"
+            )));
+        }
+        let key = device_key(index)?;
         let of = FILTERS.get(key, || {
             let program = XdpFilter::attach(index, options.mode)
                 .map_err(|error| io::Error::other(format!("{device}: {error}")))?;
@@ -251,6 +234,11 @@ impl PortFilter {
             Ok(DeviceFilter { program, device: index, name, receivers })
         })?;
         Ok(Self { of, own: Vec::new(), queues: Vec::new() })
+    }
+
+    /// The device.
+    pub(super) fn device(&self) -> io::Result<DeviceKey> {
+        device_key(self.of.device)
     }
 
     /// Where the program runs.

@@ -4,22 +4,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mio::event::Source;
 use mio::net::UdpSocket;
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
 
 use super::super::{Pull, Rx, XdpOptions};
+use super::forward::Forwarder;
+use super::forward_group::ForwardGroup;
 use super::frame::{Received, UDP_LEN, parse, sender};
+use super::frame_ring::FrameInfo;
 use super::queues::{Halves, PortFilter, take_rx};
-use crate::net::Datagram;
-use crate::sys::{PortRule, RingCounter, SendError, XdpGranted, XskRx};
+use super::socket::XdpSocket;
+use crate::clock::Clock;
+use crate::sys::{PortRule, RingCounter, XdpGranted, XskRx};
 use crate::unit::{Nanos, PayloadSize};
 
 /// Default datagrams per pull, as in `batch`, for comparison.
 const BATCH: usize = 64;
 
-/// The entry of a port without a stream. There are fewer streams than ports.
+/// The stream of a datagram to a port without one. There are fewer streams than ports.
 const NO_STREAM: u16 = u16::MAX;
 
 /// Receives frames of ports from the rings of its queues.
@@ -27,30 +28,41 @@ const NO_STREAM: u16 = u16::MAX;
 pub struct XdpRx {
     /// First, so that nothing is redirected to sockets that are closed.
     filter: PortFilter,
-    queues: Vec<XdpSocket>,
+    queues: Vec<XdpQueue>,
+    /// The streams of ports, and the datagrams that other threads received; `None`: there is one
+    /// stream.
+    forwarder: Option<Forwarder>,
     /// The datagrams of the latest pull.
     items: Vec<Item>,
     batch: usize,
-    /// The queue that the next pull begins with.
+    /// The source that the next pull begins with: a queue, or one from another thread.
     turn: usize,
-    /// The stream of each port, if there are several.
-    streams: Vec<u16>,
+    sockets: Vec<XdpSocket>,
     /// Hold the ports, and receive datagrams that are not redirected.
     _sockets: Vec<UdpSocket>,
+    /// Keeps the parts of threads that have not begun.
+    _group: Option<Arc<ForwardGroup>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Item {
-    queue: usize,
-    /// Address and length of the frame.
-    frame: (usize, usize),
-    /// Address and length of the payload.
+    source: Source,
+    stream: u16,
+    /// Where the payload begins in the frame, and its length.
     payload: (usize, usize),
 }
 
-/// The AF_XDP socket of one queue, to receive from and to wait for.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// A queue; address and length of the frame.
+    Queue(usize, (usize, usize)),
+    /// Another thread; the index of the frame, and when that thread received it.
+    Thread(usize, usize, Nanos),
+}
+
+/// One queue to receive from.
 #[derive(Debug)]
-pub struct XdpSocket {
+struct XdpQueue {
     half: XskRx,
     /// Frames of the latest pull, not given back yet.
     held: usize,
@@ -74,7 +86,8 @@ impl XdpRx {
         Ok(rx)
     }
 
-    /// Receives all datagrams to the ports of these sockets, one for each stream.
+    /// Receives all datagrams to the ports of these sockets, one for each stream, also those that
+    /// arrive at queues of other workers.
     // cold: set-up
     pub fn for_streams(
         sockets: Vec<UdpSocket>,
@@ -84,16 +97,17 @@ impl XdpRx {
         let locals = sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<Vec<_>>>()?;
         let first = *locals.first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut rx = Self::open(sockets, first, size, options)?;
-        rx.streams = vec![NO_STREAM; usize::from(u16::MAX) + 1];
-        for (stream, local) in (0..).zip(&locals) {
-            let entry = &mut rx.streams[usize::from(local.port())];
-            if std::mem::replace(entry, stream) != NO_STREAM {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "two source addresses have the same port; use one source address",
-                ));
-            }
-            rx.filter.set_port(*local, PortRule::All)?;
+        let ports: Vec<_> = locals.iter().map(SocketAddr::port).collect();
+        let longest = rx.queues.iter().map(|queue| queue.half.longest_frame()).max();
+        let longest = longest.unwrap_or_default();
+        let device = rx.filter.device()?;
+        let (forwarder, group) = ForwardGroup::join(device, options, longest, &ports)?;
+        if let Some(wakeup) = forwarder.wakeup() {
+            rx.sockets.push(XdpSocket::of(wakeup)?);
+        }
+        (rx.forwarder, rx._group) = (Some(forwarder), Some(group));
+        for &local in &locals {
+            rx.filter.set_port(local, PortRule::All)?;
         }
         Ok(rx)
     }
@@ -110,17 +124,21 @@ impl XdpRx {
         let mut queues = Vec::with_capacity(numbers.len());
         for &queue in &numbers {
             let (half, halves) = take_rx(&filter, options, queue, size.largest())?;
-            queues.push(XdpSocket { half, held: 0, _halves: halves });
+            queues.push(XdpQueue { half, held: 0, _halves: halves });
         }
         let batch = options.batch.unwrap_or(BATCH).max(1);
+        let waits_for = queues.iter().map(|queue| XdpSocket::of(&queue.half));
+        let waits_for = waits_for.collect::<io::Result<Vec<_>>>()?;
         let mut rx = Self {
             filter,
             queues,
+            forwarder: None,
             items: Vec::with_capacity(batch),
             batch,
             turn: 0,
-            streams: Vec::with_capacity(0),
+            sockets: waits_for,
             _sockets: sockets,
+            _group: None,
         };
         for (socket, &queue) in rx.queues.iter().zip(&numbers) {
             rx.filter.add_socket(queue, &socket.half)?;
@@ -128,26 +146,88 @@ impl XdpRx {
         Ok(rx)
     }
 
-    /// Reads the frames of a queue, up to the batch; counts those that hold no intact datagram.
+    /// Reads the frames of a queue, up to the batch: keeps those of this thread, forwards those of
+    /// others, and counts those that hold no intact datagram.
     #[inline]
     fn read(&mut self, at: usize, pull: &mut Pull) {
         let queue = &mut self.queues[at];
         let (arrived, syscalls) = queue.half.arrived();
         let count = arrived.min(self.batch - self.items.len());
+        let mut now = None;
         for index in 0..count {
             let frame = queue.half.frame(index);
-            match parse(queue.half.bytes(frame.0, frame.1)) {
-                Some(Received { payload, is_intact: true }) => {
-                    let payload = (frame.0 + payload.start, payload.len());
-                    self.items.push(Item { queue: at, frame, payload });
+            let bytes = queue.half.bytes(frame.0, frame.1);
+            let Some(Received { payload, is_intact: true }) = parse(bytes) else {
+                pull.corrupt += 1;
+                continue;
+            };
+            let mut item = Item {
+                source: Source::Queue(at, frame),
+                stream: NO_STREAM,
+                payload: (payload.start, payload.len()),
+            };
+            if let Some(forwarder) = &mut self.forwarder
+                && let Some((thread, stream)) = forwarder.owner(port(bytes, payload.start))
+            {
+                if thread != forwarder.thread {
+                    let arrived_at = *now.get_or_insert_with(|| Clock::Monotonic.now());
+                    let info = FrameInfo { arrived_at, stream, payload: item.payload };
+                    forwarder.forward(thread, bytes, info);
+                    pull.forwarded += 1;
+                    continue;
                 }
-                _ => pull.corrupt += 1,
+                item.stream = stream;
             }
+            self.items.push(item);
         }
         queue.held = count;
         pull.syscalls += syscalls;
         pull.drained &= count == arrived;
     }
+
+    /// Reads the datagrams that another thread received, likewise.
+    #[inline]
+    fn read_forwarded(&mut self, at: usize, pull: &mut Pull) {
+        let Some(forwarder) = &mut self.forwarder else { return };
+        let (from, held) = &mut forwarder.from[at];
+        let arrived = from.arrived();
+        let count = arrived.min(self.batch - self.items.len());
+        for index in 0..count {
+            let (_, FrameInfo { arrived_at, stream, payload }) = from.frame(index);
+            let source = Source::Thread(at, index, arrived_at);
+            self.items.push(Item { source, stream, payload });
+        }
+        *held = count;
+        pull.drained &= count == arrived;
+    }
+
+    /// `len` bytes of a frame from `at` on.
+    #[inline]
+    fn bytes(&self, item: &Item, at: usize, len: usize) -> &[u8] {
+        match item.source {
+            Source::Queue(queue, frame) => self.queues[queue].half.bytes(frame.0 + at, len),
+            Source::Thread(..) => self.frame(item).get(at..at + len).unwrap_or_default(),
+        }
+    }
+
+    #[inline]
+    fn frame(&self, item: &Item) -> &[u8] {
+        match (item.source, &self.forwarder) {
+            (Source::Queue(queue, frame), _) => self.queues[queue].half.bytes(frame.0, frame.1),
+            (Source::Thread(from, index, _), Some(forwarder)) => {
+                forwarder.from[from].0.frame(index).0
+            }
+            (Source::Thread(..), None) => &[],
+        }
+    }
+}
+
+/// The destination port of the datagram whose payload begins there: the second field of the UDP
+/// header.
+#[inline]
+fn port(frame: &[u8], payload: usize) -> u16 {
+    let field = frame.get(payload - UDP_LEN + 2..).and_then(|rest| rest.first_chunk::<2>());
+    field.map_or(0, |port| u16::from_be_bytes(*port))
 }
 
 impl Rx for XdpRx {
@@ -158,11 +238,22 @@ impl Rx for XdpRx {
         self.release();
         let mut pull = Pull { drained: true, ..Pull::default() };
         self.items.clear();
-        for i in 0..self.queues.len() {
-            let at = (self.turn + i) % self.queues.len();
-            self.read(at, &mut pull);
+        let queues = self.queues.len();
+        let sources = queues + self.forwarder.as_ref().map_or(0, |forwarder| forwarder.from.len());
+        for i in 0..sources {
+            let at = (self.turn + i) % sources;
+            match at.checked_sub(queues) {
+                None => self.read(at, &mut pull),
+                Some(at) => self.read_forwarded(at, &mut pull),
+            }
         }
-        self.turn = (self.turn + 1) % self.queues.len();
+        self.turn = (self.turn + 1) % sources;
+        if let Some(forwarder) = &mut self.forwarder {
+            forwarder.wake_up();
+            if pull.forwarded > 0 {
+                pull.syscalls += forwarder.publish();
+            }
+        }
         pull.datagrams = self.items.len();
         pull.packets = pull.datagrams as u64;
         pull
@@ -171,26 +262,30 @@ impl Rx for XdpRx {
     #[inline]
     fn each(&self, mut visit: impl FnMut(&[u8], Option<Nanos>)) {
         for item in &self.items {
-            visit(self.queues[item.queue].half.bytes(item.payload.0, item.payload.1), None);
+            visit(self.bytes(item, item.payload.0, item.payload.1), None);
         }
     }
 
     fn sender(&self, index: usize) -> Option<SocketAddr> {
-        let item = self.items.get(index)?;
-        sender(self.queues[item.queue].half.bytes(item.frame.0, item.frame.1))
+        sender(self.frame(self.items.get(index)?))
     }
 
     fn mixes_streams(&self) -> bool {
-        !self.streams.is_empty()
+        self.forwarder.is_some()
     }
 
     #[inline]
     fn stream(&self, index: usize) -> Option<usize> {
-        let Item { queue, payload, .. } = *self.items.get(index)?;
-        // The destination port is the second field of the UDP header before the payload.
-        let port = self.queues[queue].half.bytes(payload.0 - UDP_LEN + 2, 2).first_chunk::<2>()?;
-        let stream = *self.streams.get(usize::from(u16::from_be_bytes(*port)))?;
+        let stream = self.items.get(index)?.stream;
         Some(usize::from(stream)).filter(|_| stream != NO_STREAM)
+    }
+
+    #[inline]
+    fn arrived_at(&self, index: usize) -> Option<Nanos> {
+        match self.items.get(index)?.source {
+            Source::Queue(..) => None,
+            Source::Thread(_, _, arrived_at) => Some(arrived_at),
+        }
     }
 
     #[inline]
@@ -201,12 +296,30 @@ impl Rx for XdpRx {
                 queue.held = 0;
             }
         }
+        self.forwarder.iter_mut().for_each(Forwarder::release);
+    }
+
+    fn prepare_sleep(&mut self) -> bool {
+        self.forwarder.as_mut().is_none_or(Forwarder::prepare_sleep)
+    }
+
+    // cold: between phases
+    fn restart(&mut self) {
+        self.forwarder.iter_mut().for_each(|forwarder| forwarder.phase += 1);
+    }
+
+    fn end_phase(&mut self) -> bool {
+        self.forwarder.as_ref().is_none_or(Forwarder::end_phase)
     }
 
     // cold: between phases
     fn ring_counter(&self) -> Option<RingCounter> {
         let all = self.queues.iter().map(|queue| queue.half.ring_counter());
-        all.reduce(RingCounter::with)
+        let counter = all.reduce(RingCounter::with)?;
+        Some(match &self.forwarder {
+            Some(forwarder) => counter.and(&forwarder.dropped),
+            None => counter,
+        })
     }
 
     // cold: set-up
@@ -217,71 +330,6 @@ impl Rx for XdpRx {
     }
 
     fn sockets(&mut self) -> &mut [XdpSocket] {
-        &mut self.queues
-    }
-}
-
-impl std::os::fd::AsFd for XdpSocket {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.half.as_fd()
-    }
-}
-
-impl Source for XdpSocket {
-    fn register(&mut self, to: &Registry, token: Token, of: Interest) -> io::Result<()> {
-        SourceFd(&self.raw()).register(to, token, of)
-    }
-
-    fn reregister(&mut self, to: &Registry, token: Token, of: Interest) -> io::Result<()> {
-        SourceFd(&self.raw()).reregister(to, token, of)
-    }
-
-    fn deregister(&mut self, from: &Registry) -> io::Result<()> {
-        SourceFd(&self.raw()).deregister(from)
-    }
-}
-
-impl XdpSocket {
-    fn raw(&self) -> std::os::fd::RawFd {
-        use std::os::fd::{AsFd, AsRawFd};
-        self.half.as_fd().as_raw_fd()
-    }
-}
-
-fn unsupported<T>() -> io::Result<T> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Frames come from the ring, so calls that send or receive are unsupported.
-impl Datagram for XdpSocket {
-    type Address = SocketAddr;
-
-    fn unreported() -> SendError {
-        SendError::Unexplained
-    }
-
-    fn ip(to: SocketAddr) -> SocketAddr {
-        to
-    }
-
-    fn send(&self, _payload: &[u8]) -> io::Result<usize> {
-        unsupported()
-    }
-
-    fn send_to(&self, _payload: &[u8], _to: SocketAddr) -> io::Result<usize> {
-        unsupported()
-    }
-
-    fn recv_from(&self, _slot: &mut [u8]) -> io::Result<usize> {
-        unsupported()
-    }
-
-    fn drain_error_queue(&self) -> Option<SendError> {
-        None
-    }
-
-    /// Its ring counts: [`Rx::ring_counter`].
-    fn drops(&self) -> Option<u32> {
-        None
+        &mut self.sockets
     }
 }

@@ -25,7 +25,8 @@ pub(super) const STEPS: &[AttributionStep] = &[
     AttributionStep("own sockets", ReceiveBuffer, |losses, evidence| {
         evidence.rx.sockets.map(|drops| losses.charge_at_socket(drops - evidence.bad))
     }),
-    // Drops at the receiver's rings of AF_XDP (`XDP_STATISTICS`). Exact.
+    // Drops at the receiver's rings of AF_XDP (`XDP_STATISTICS`), and at those between its threads.
+    // Exact.
     AttributionStep("receiver's rings", XdpRing, |losses, evidence| {
         evidence.rx.rings.map(|drops| losses.charge_datagrams(drops))
     }),

@@ -307,10 +307,35 @@ pub fn xdp_abilities() -> XdpAbilities {
     }
 }
 
+/// `__user_cap_header_struct` and `__user_cap_data_struct` of `include/uapi/linux/capability.h`.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    /// 0: the calling thread.
+    pid: libc::c_int,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct CapabilityWord {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// The version with two words of each set: `_LINUX_CAPABILITY_VERSION_3`.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+/// By capget(2), as /proc may be unreadable.
 fn effective_capabilities() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
+    let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let mut words = [CapabilityWord::default(), CapabilityWord::default()];
+    // SAFETY: the header is valid, and this version writes two words.
+    let result = unsafe {
+        libc::syscall(libc::SYS_capget, &raw mut header, words.as_mut_ptr()) as libc::c_int
+    };
+    super::check(result).ok()?;
+    Some(u64::from(words[1].effective) << 32 | u64::from(words[0].effective))
 }
 
 #[allow(clippy::unnecessary_cast, reason = "32-bit systems have a narrower type")]

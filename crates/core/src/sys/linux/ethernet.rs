@@ -45,7 +45,7 @@ pub fn ethernet_path(
     let oif = oif.transpose()?.or(scope);
     let route = route(ip, from, oif).ok_or(EthernetPathError::NoRoute { to: ip })?;
     let link = link(route.oif).ok_or(EthernetPathError::NoRoute { to: ip })?;
-    if route.kind == libc::RTN_LOCAL || link.hardware == libc::ARPHRD_LOOPBACK {
+    if route.kind == libc::RTN_LOCAL {
         return Err(EthernetPathError::Loopback { to: ip });
     }
     let device = link.link.name.clone();

@@ -19,14 +19,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
-use self::queue::{XskQueue, get};
+use self::queue::{HEADROOM, XskQueue, get};
 use self::ring::{Mapping, Ring};
 use super::check;
 use crate::sys::XskOptions;
-
-/// Bytes that the kernel keeps free before each received frame: `XDP_PACKET_HEADROOM` of
-/// `include/uapi/linux/bpf.h`.
-const HEADROOM: usize = 256;
 
 /// Sizes of a chunk of memory, which holds one received frame: `XDP_UMEM_MIN_CHUNK_SIZE`, and a
 /// page, the largest (`xdp_umem_reg` of `net/xdp/xdp_umem.c`).

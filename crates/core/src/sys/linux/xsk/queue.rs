@@ -3,11 +3,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::super::check;
 use super::ring::Mapping;
 use crate::sys::XdpGranted;
+
+/// Bytes that the kernel keeps free before each received frame: `XDP_PACKET_HEADROOM` of
+/// `include/uapi/linux/bpf.h`.
+pub(super) const HEADROOM: usize = 256;
 
 /// The memory and the sockets of one queue.
 #[derive(Debug)]
@@ -80,10 +85,16 @@ pub(super) fn has_napi(fd: BorrowedFd<'_>) -> bool {
     get_at::<u32>(fd, libc::SOL_SOCKET, libc::SO_INCOMING_NAPI_ID).is_ok_and(|napi| napi != 0)
 }
 
-/// Drops at the rings of one half of queues, as the kernel counts them (`XDP_STATISTICS`). Any
-/// thread may read them. It does not keep the queues open.
+/// Drops at the rings of one half of queues, as the kernel counts them (`XDP_STATISTICS`), and at
+/// queues of our own. Any thread may read them. It does not keep the queues open.
 #[derive(Debug, Clone)]
-pub struct RingCounter(Vec<(Weak<XskQueue>, ReadDrops)>);
+pub struct RingCounter(Vec<DropCount>);
+
+#[derive(Debug, Clone)]
+enum DropCount {
+    Kernel(Weak<XskQueue>, ReadDrops),
+    Own(Arc<AtomicU64>),
+}
 
 type ReadDrops = fn(&XskQueue) -> Option<u64>;
 
@@ -105,7 +116,15 @@ impl RingCounter {
     }
 
     fn new(queue: &Arc<XskQueue>, read: ReadDrops) -> Self {
-        Self(vec![(Arc::downgrade(queue), read)])
+        Self(vec![DropCount::Kernel(Arc::downgrade(queue), read)])
+    }
+
+    /// With drops that a thread counts itself.
+    // cold: between phases
+    #[must_use]
+    pub fn and(mut self, own: &Arc<AtomicU64>) -> Self {
+        self.0.push(DropCount::Own(Arc::clone(own)));
+        self
     }
 
     /// With the queues of another one.
@@ -118,7 +137,11 @@ impl RingCounter {
     /// Drops since the queues were opened; `None` if the kernel does not report them, or a queue
     /// has been closed.
     pub fn drops(&self) -> Option<u64> {
-        self.0.iter().map(|(queue, read)| read(&*queue.upgrade()?)).sum()
+        let count = |count: &DropCount| match count {
+            DropCount::Kernel(queue, read) => read(&*queue.upgrade()?),
+            DropCount::Own(count) => Some(count.load(Ordering::Relaxed)),
+        };
+        self.0.iter().map(count).sum()
     }
 }
 

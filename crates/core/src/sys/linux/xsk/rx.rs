@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::queue::{RingCounter, XskQueue, has_napi};
+use super::queue::{HEADROOM, RingCounter, XskQueue, has_napi};
 use super::ring::Ring;
 use crate::sys::XdpGranted;
 
@@ -38,6 +38,11 @@ impl XskRx {
     /// The number of frames.
     pub const fn frames(&self) -> usize {
         self.frames as usize
+    }
+
+    /// The length of the longest frame.
+    pub const fn longest_frame(&self) -> usize {
+        self.chunk as usize - HEADROOM
     }
 
     /// What the kernel granted.

@@ -6,10 +6,9 @@ use clap::Args;
 
 use super::words;
 use crate::plan::XdpSettings;
-use crate::sys::XdpMode;
+use crate::sys::{MAX_XDP_QUEUES, XdpMode};
 
-/// The highest number of a queue: `MAX_QUEUES` of `sys/linux/bpf.rs` less one.
-const LAST_QUEUE: u32 = 1_023;
+const LAST_QUEUE: u32 = MAX_XDP_QUEUES - 1;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct XdpArgs {

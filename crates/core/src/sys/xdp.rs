@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::NetLink;
 
+/// Queues of a device that the receive program can serve. Arbitrary: NICs have up to a few hundred.
+pub const MAX_XDP_QUEUES: u32 = 1_024;
+
 /// Where a program for received packets runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

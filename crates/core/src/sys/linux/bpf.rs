@@ -12,7 +12,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::sys::{PortRule, XDP_CAPABILITIES, XdpAbilities, XdpError, XdpMode};
+use crate::sys::{MAX_XDP_QUEUES, PortRule, XDP_CAPABILITIES, XdpAbilities, XdpError, XdpMode};
 
 // Commands, types and flags of `include/uapi/linux/bpf.h` and `if_link.h`.
 const MAP_CREATE: libc::c_int = 0; // BPF_MAP_CREATE
@@ -29,9 +29,6 @@ const IN_DRIVER: u32 = 1 << 2; // XDP_FLAGS_DRV_MODE
 
 /// Entries of the map of ports: every port.
 const PORTS: u32 = 1 << 16;
-
-/// Highest number of queues. Arbitrary: NICs have up to a few hundred.
-const MAX_QUEUES: u32 = 1_024;
 
 /// Bytes for the log of the verifier. Arbitrary: its last lines name the fault.
 const LOG_LEN: usize = 1 << 16;
@@ -181,7 +178,7 @@ impl XdpFilter {
     /// The program with its maps, not attached.
     fn load() -> Result<Self, XdpError> {
         let ports = map(ARRAY, size_of::<PortValue>(), PORTS)?;
-        let sockets = map(SOCKETS, size_of::<libc::c_int>(), MAX_QUEUES)?;
+        let sockets = map(SOCKETS, size_of::<libc::c_int>(), MAX_XDP_QUEUES)?;
         let unassembled = || XdpError::Other {
             step: "assemble the XDP program",
             source: io::ErrorKind::InvalidData.into(),

@@ -8,6 +8,7 @@ use super::words;
 use crate::plan::XdpSettings;
 use crate::sys::{MAX_XDP_QUEUES, XdpMode};
 
+/// Their numbers begin with 0.
 const LAST_QUEUE: u32 = MAX_XDP_QUEUES - 1;
 
 #[derive(Debug, Clone, Default, Args)]

@@ -284,7 +284,8 @@ unsafe fn open<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
 
 /// Whether the kernel has AF_XDP, and what this thread lacks to use it.
 pub fn xdp_abilities() -> XdpAbilities {
-    let held = effective_capabilities().unwrap_or_default();
+    // If /proc does not show them, the error of the first call that lacks one names the cause.
+    let held = effective_capabilities().unwrap_or(u64::MAX);
     let lacks = |any: &[u32]| any.iter().all(|bit| held >> bit & 1 == 0);
     let capabilities = XDP_CAPABILITIES.iter().zip(CAPABILITY_BITS);
     // SAFETY: socket(2) touches no memory of ours.

@@ -238,6 +238,8 @@ fn adds_up_by_interval(report: &Value) -> bool {
         return false;
     };
     let lost = number(cell, "ledger.lost_at.xdp_ring");
+    let warnings = cell["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|one| one["code"] == "xdp_ring_loss"), "{warnings:?}");
     assert_eq!(drops.iter().sum::<u64>(), lost, "{drops:?}: {}", cell["ledger"]);
     assert!(drops[1..].iter().sum::<u64>() >= 5_000, "{drops:?}");
     true

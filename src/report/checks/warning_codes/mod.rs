@@ -1,5 +1,6 @@
 //! The table of all warning codes: severity, size in a cell, and explanation.
 
+mod reasons;
 mod table;
 
 use std::cmp::Reverse;
@@ -7,6 +8,7 @@ use std::cmp::Reverse;
 use crate::document::{Cell, Warning};
 use crate::unit::sum_counts;
 
+pub(crate) use reasons::*;
 pub(crate) use table::*;
 
 /// How much a warning affects the figures, worst first.

@@ -77,6 +77,11 @@ static CHECKS: &[(&Code, Check)] = &[
         let why = "dropped: receive buffer full; use a lower --rate";
         ledger::dropped(|at| at.receive_buffer, c, why)
     }),
+    (&codes::XDP_RING_LOSS, |c, _| {
+        ledger::of_datagrams(c)?;
+        let why = "dropped: ring of AF_XDP full; use a lower --rate";
+        ledger::dropped(|at| at.xdp_ring, c, why)
+    }),
     (&codes::BACKLOG_LOSS, |c, _| {
         ledger::dropped(|at| at.backlog, c, "dropped: CPU backlog full; raise netdev_max_backlog")
     }),

@@ -145,6 +145,13 @@ fn losses_are_attributed() {
     expect(&[], buffer_full(100));
     let message = "3,200 datagrams (3.20%) dropped: receive buffer full";
     expect_first("receive_buffer_loss", message, buffer_full(3_200));
+    let ring_full = |lost| {
+        let at = LostAt { xdp_ring: Some(lost), ..LostAt::default() };
+        move |cell: &mut Cell| lose(cell, lost, at)
+    };
+    expect(&[], ring_full(100));
+    let message = "3,200 datagrams (3.20%) dropped: ring of AF_XDP full; use a lower --rate";
+    expect_first("xdp_ring_loss", message, ring_full(3_200));
     let backlog = LostAt { backlog: Some(500), ..LostAt::default() };
     expect(&["backlog_loss"], |cell| lose(cell, 500, backlog));
     for (lost, codes) in [(10_000, &["reassembly_loss"][..]), (1, &[])] {

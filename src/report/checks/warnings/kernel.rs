@@ -21,6 +21,7 @@ pub(super) fn kernel_mismatch(cell: &Cell) -> Option<String> {
         .filter(|_| !is_null(cell))
         .filter_map(|(what, theirs, ours)| Some((what, theirs?, ours?)))
         .find(|(_, theirs, ours)| theirs < ours)?;
+    let [theirs, ours] = [theirs, ours].map(grouped);
     Some(format!("the kernel counted {theirs} {what}, udperf {ours}; repeat the run"))
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn listener_warnings(tally: &SinkTally, buffer_doubled: bool) -> Vec<
     let cut_short = nonzero(cells).map(|cells| {
         let is_known = tally.served.iter().all(|client| client.lost.is_some());
         let losses = if is_known { "" } else { ", loss unknown" };
-        let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
+        let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{} cells", grouped(cells)) };
         format!("{cells} cut short: the client or the sink ended first{losses}; repeat the run")
     });
     let messages = [

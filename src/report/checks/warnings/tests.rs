@@ -247,7 +247,7 @@ fn shared_counters_are_upper_bounds() {
 
 #[test]
 fn kernel_counters_are_compared() {
-    expect_first("kernel_mismatch", "the kernel counted 99999 sent, udperf 100000", |cell| {
+    expect_first("kernel_mismatch", "the kernel counted 99,999 sent, udperf 100,000", |cell| {
         cell.kernel.out_datagrams = Some(99_999);
     });
     expect(&["kernel_mismatch"], |cell| cell.kernel.in_datagrams = Some(0));

@@ -7,7 +7,7 @@ use super::pairs::group;
 use super::show::{self, names};
 use super::validity::BASE;
 use crate::report::format::text::style::{
-    Color, Styler, align, counted, dotted, note, percent, wrap,
+    Color, Styler, align, columns, counted, dotted, note, percent, wrap,
 };
 use crate::report::format::text::{Style, labels, warnings};
 
@@ -43,7 +43,7 @@ fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
     for (name, side, _) in sides(comparison) {
         let line = format!("{name:<5}{}", runs(side));
         // Wrapping would collapse the double blanks of the layout.
-        let fits = line.chars().count() <= width;
+        let fits = columns(&line) <= width;
         let wrapped = if fits { vec![line] } else { wrap(&line, width, 5) };
         lines.extend(styler.paint_lines(Color::Quiet, wrapped));
     }

@@ -5,7 +5,7 @@ use crate::cli::output::stderr_width;
 use crate::document::{Cell, Interval, KernelDrops};
 use crate::plan::{Direction, Plan, Route, Scenario};
 use crate::report::IntervalFacts;
-use crate::report::format::text::style::{UNKNOWN, grouped, percent};
+use crate::report::format::text::style::{UNKNOWN, columns, grouped, percent};
 use crate::report::format::text::worst_interval::{loss, span};
 use crate::run::LiveCell;
 use crate::unit::{Nanos, RateUnit, show_nanos, sum_counts};
@@ -57,7 +57,7 @@ impl<'a> IntervalProgress<'a> {
         let timeout = asking.as_ref().map_or(Nanos::ZERO, |asking| asking.timeout);
         let both = matches!(route, Route::Reverse | Route::Both);
         let suffix = if both { "/reverse".len() } else { 0 };
-        let id_width = plan.cells.iter().map(|cell| cell.id.chars().count() + suffix).max();
+        let id_width = plan.cells.iter().map(|cell| columns(&cell.id) + suffix).max();
         Self {
             plan,
             id_width: id_width.filter(|_| has_lines),

@@ -1,6 +1,7 @@
 //! Colours, widths and wording that all parts of the text share.
 
 use anstyle::{AnsiColor, Effects};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) use crate::unit::grouped;
 use crate::unit::{Rate, show_bits, show_pps};
@@ -87,9 +88,31 @@ impl Styler {
     }
 }
 
-/// Columns of the text on a terminal, without escape sequences.
+/// Columns of the text on a terminal, without escape sequences. Characters of East Asia and emoji
+/// take two.
 pub(crate) fn columns(text: &str) -> usize {
-    anstream::adapter::strip_str(text).map(|part| part.chars().count()).sum()
+    anstream::adapter::strip_str(text).map(UnicodeWidthStr::width).sum()
+}
+
+/// The start of a text without escape sequences, in at most this many columns.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let beyond = text.char_indices().find(is_beyond(most));
+    beyond.map_or(text, |(at, _)| &text[..at])
+}
+
+/// The end of such a text.
+pub(super) fn cut_start(text: &str, most: usize) -> &str {
+    let beyond = text.char_indices().rev().find(is_beyond(most));
+    beyond.map_or(text, |(at, c)| &text[at + c.len_utf8()..])
+}
+
+/// Whether characters, one after the other, take more than this many columns together.
+fn is_beyond(most: usize) -> impl FnMut(&(usize, char)) -> bool {
+    let mut used = 0;
+    move |(_, c)| {
+        used += c.width().unwrap_or(0);
+        used > most
+    }
 }
 
 /// Between two columns. Arbitrary: one blank would run figures and units together.
@@ -181,7 +204,7 @@ pub(super) fn join_dotted(items: &[String]) -> String {
 pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> String {
     /// As wide as the longest usual label, and a gap.
     const LABEL: usize = 10;
-    let column = LABEL.max(label.chars().count() + 1);
+    let column = LABEL.max(columns(label) + 1);
     let text = wrap(text, width.saturating_sub(column), 0).join(&format!("\n{:column$}", ""));
     styler.paint(Color::Quiet, &format!("{label:<column$}")) + &text
 }
@@ -274,6 +297,19 @@ mod tests {
         assert_eq!(wrap_messages("  one two", 8), "  one\n    two");
         assert_eq!(wrap_messages("run `tc qdisc add` now", 9), "run\n  `tc qdisc add`\n  now");
         assert_eq!(wrap_messages("no 'a   b  c' here", 12), "no\n  'a   b  c'\n  here");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!([columns("測定"), columns("🚀"), columns("µs"), columns("e\u{301}")], [4, 2, 2, 1]);
+        assert_eq!(["測定", "a測", "é"].map(|text| cut(text, 2)), ["測", "a", "é"]);
+        assert_eq!(["測定", "測a", "é"].map(|text| cut_start(text, 2)), ["定", "a", "é"]);
+        assert_eq!((cut("測a", 0), cut_start("測a", 0)), ("", ""));
+        assert_eq!(wrap("測定 測定", 9, 0), ["測定 測定"]);
+        assert_eq!(wrap("測定 測定", 8, 0), ["測定", "測定"]);
+        assert_eq!(wrap_messages("a 測定 b", 7), "a 測定\n  b");
+        let rows = [["測定", "1"], ["host", "2"], ["🚀", "3"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(align(&rows, |at| at == 0), "測定  1\nhost  2\n🚀    3");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod file;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -227,6 +227,11 @@ impl Outputs {
     /// Whether standard output gets text.
     pub(crate) const fn prints_text(&self) -> bool {
         self.stdout.is_none()
+    }
+
+    /// Whether a terminal shows the text, so that standard error need not repeat parts of it.
+    pub(crate) fn shows_text(&self) -> bool {
+        self.prints_text() && io::stdout().is_terminal()
     }
 
     pub(crate) const fn style(&self) -> Style {

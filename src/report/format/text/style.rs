@@ -101,7 +101,7 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
 }
 
 /// The end of such a text.
-pub(super) fn cut_start(text: &str, most: usize) -> &str {
+pub(crate) fn cut_start(text: &str, most: usize) -> &str {
     let beyond = text.char_indices().rev().find(is_beyond(most));
     beyond.map_or(text, |(at, c)| &text[at + c.len_utf8()..])
 }
@@ -132,6 +132,32 @@ pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> St
         cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows as [`align`] lays them out, without the first of the `optional` columns as long as they take
+/// more than `width`; and how many of those were omitted.
+pub(crate) fn align_within(
+    rows: &[Vec<String>],
+    is_left: impl Fn(usize) -> bool,
+    optional: &[usize],
+    width: usize,
+) -> (String, usize) {
+    let kept = |count: usize| -> Vec<usize> {
+        let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+        (0..most).filter(|at| !optional[..count].contains(at)).collect()
+    };
+    let without = |count| {
+        let kept = kept(count);
+        let row = |row: &Vec<String>| kept.iter().filter_map(|at| row.get(*at).cloned()).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
+        align(&rows, |at| kept.get(at).is_some_and(|at| is_left(*at)))
+    };
+    let fits = |text: &str| text.lines().all(|line| columns(line) <= width);
+    let mut found = (without(0), 0);
+    while !fits(&found.0) && found.1 < optional.len() {
+        found = (without(found.1 + 1), found.1 + 1);
+    }
+    found
 }
 
 /// The words in lines of at most `width`, all but the first indented.
@@ -301,7 +327,10 @@ mod tests {
 
     #[test]
     fn wide_characters_take_two_columns() {
-        assert_eq!([columns("測定"), columns("🚀"), columns("µs"), columns("e\u{301}")], [4, 2, 2, 1]);
+        assert_eq!(
+            [columns("測定"), columns("🚀"), columns("µs"), columns("e\u{301}")],
+            [4, 2, 2, 1]
+        );
         assert_eq!(["測定", "a測", "é"].map(|text| cut(text, 2)), ["測", "a", "é"]);
         assert_eq!(["測定", "測a", "é"].map(|text| cut_start(text, 2)), ["定", "a", "é"]);
         assert_eq!((cut("測a", 0), cut_start("測a", 0)), ("", ""));
@@ -331,6 +360,17 @@ mod tests {
         assert_eq!(align(&rows, |at| at == 0), expected);
         assert_eq!(align(&[vec!["x ".to_owned()], vec![]], |_| true), "x\n");
         assert_eq!(align(&[vec!["a\nb".to_owned()]], |_| true), "a b");
+    }
+
+    #[test]
+    fn columns_are_omitted_until_the_rest_fits() {
+        let rows = [["a", "bb", "ccc"], ["1", "22", "333"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let draw = |width| align_within(&rows, |at| at < 2, &[1, 0], width);
+        assert_eq!(draw(10), ("a  bb  ccc\n1  22  333".to_owned(), 0));
+        assert_eq!(draw(9), ("a  ccc\n1  333".to_owned(), 1));
+        assert_eq!(draw(5), ("ccc\n333".to_owned(), 2));
+        assert_eq!(draw(1), ("ccc\n333".to_owned(), 2), "what is not optional stays");
     }
 
     #[test]

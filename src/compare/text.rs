@@ -243,7 +243,8 @@ mod tests {
     #[test]
     fn a_comparison_fits_the_terminal() {
         let mut comparison = fixture::comparison();
-        for (id, base_id) in [("plain/64/max", "plain/64/max"), ("gso+batch/8972/50%", "batch/64/9")] {
+        let alike = ("plain/64/max", "plain/64/max");
+        for (id, base_id) in [alike, ("gso+batch/8972/50%", "batch/64/9")] {
             for cell in &mut comparison.cells {
                 (cell.id, cell.base_id) = (id.to_owned(), base_id.to_owned());
             }

@@ -16,8 +16,8 @@ const MAX_STALLED: f64 = 0.01;
 /// Maximum share of the schedule that stalls may explain. Arbitrary: as much as [`MIN_SENT`] allows
 /// without stalls.
 const MAX_STALL_ALLOWANCE: f64 = 0.02;
-/// Maximum share of replies dropped by our own sockets, and of sends refused by the path, before
-/// they limit the rate. Arbitrary: the loss of the default goal.
+/// Maximum share of replies dropped by the sockets of udperf, and of sends refused by the path,
+/// before they limit the rate. Arbitrary: the loss of the default goal.
 const BAD_SHARE: f64 = 0.001;
 
 /// Evaluates a cell that ran at this rate. An invalid cell never passes; `max_missed` is the share
@@ -169,7 +169,7 @@ pub(super) fn judge(
 ) -> (TrialVerdict, Option<TrialCounts>) {
     let held = outcome.held == Some(true);
     match (held, outcome.generator_limited, outcome.stalled) {
-        // Late datagrams form bursts, which may be lost where an even stream is not.
+        // Late datagrams form bursts, which may be lost where an even rate is not.
         (false, true, _) if outcome.fails_undisturbed && disturbed == 0 => {
             (TrialVerdict::Disturbed, None)
         }

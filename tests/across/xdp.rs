@@ -224,8 +224,8 @@ impl Drop for HeldThread {
     }
 }
 
-/// Whether all intervals have drops at rings; they add up to those of the ledger. On a busy machine,
-/// the counters may be read later than an interval after its end; then it has none.
+/// Whether all intervals have drops at rings; they add up to those of the ledger. On a busy
+/// machine, the counters may be read later than an interval after its end; then it has none.
 fn adds_up_by_interval(report: &Value) -> bool {
     let cell = only(report);
     assert_eq!(number(cell, "ledger.unaccounted"), 0, "{}", cell["ledger"]);

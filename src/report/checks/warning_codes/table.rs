@@ -15,9 +15,10 @@ codes! { RUN;
     SEGMENTS_NEVER_CUT "segments_never_cut" Critical
         by |c| share(c.packets.uncut, c.ledger.arrived.unwrap_or(0)),
         "datagrams travelled in super-packets from end to end",
-        "GSO on the sender met GRO on the receiver with nothing in between that cuts segments, as \
-         on loopback and veth. The kernel handled many datagrams as one packet, so the rate is not \
-         the cost of a datagram. Compare with gso/batch or batch, or measure between two hosts.";
+        "GSO on the sender met GRO on the receiver with nothing in between that splits \
+         super-packets, as on loopback and veth. The kernel handled many datagrams as one packet, \
+         so the rate is not the cost of a datagram. Compare with gso/batch or batch, or measure \
+         between two hosts.";
     OVER_LOOPBACK "over_loopback" Critical "traffic to an address of this host runs over lo",
         "The kernel sends everything for its own addresses to lo, so the device was not measured. \
          Use --to-netns, or measure between two hosts with blast and sink. Of processes that a \
@@ -80,7 +81,7 @@ codes! { RUN;
     TRUNCATED "truncated" Minor by |c| count(c.packets.truncated),
         "packets were longer than their receive buffer",
         "The rest of the packet, or its control messages, was cut off. In bench and blast such \
-         packets are not ours or count as corrupt. In load the rate in bits is too low; use \
+         packets are foreign or count as corrupt. In load the rate in bits is too low; use \
          another receiving engine.";
     FLOW_STARVED "flow_starved" Major by |c| count(c.flows.as_ref()?.starved),
         "no datagram of some flows arrived",
@@ -339,7 +340,7 @@ codes! { HOST;
         "Loopback, veth and RPS use this queue, and packets that find it full are dropped. As \
          root: sysctl -w net.core.netdev_max_backlog=1000.";
     DEVICE_OFFLOAD "device_offload" Info "GSO or GRO is off on the device",
-        "Super-packets are cut before the device or not joined after it, so the engines gso and \
+        "Super-packets are split before the device or not joined after it, so the engines gso and \
          gro gain less.";
 }
 

@@ -20,19 +20,19 @@ pub(super) fn segments_never_cut(cell: &Cell) -> Option<String> {
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
     let each = uncut / packets.received?.max(1);
     let [uncut, all] = [uncut, all].map(grouped);
-    let text = format!("{uncut} of {all} datagrams uncut in super-packets of {each}");
-    is_uncut(cell).then(|| text + "; compare gso/batch")
+    let text = format!("{uncut} of {all} datagrams stayed in super-packets of {each}");
+    is_unsplit(cell).then(|| text + "; compare gso/batch")
 }
 
 /// Whether most datagrams of this cell went from end to end in super-packets.
-pub(crate) fn is_uncut(cell: &Cell) -> bool {
+pub(crate) fn is_unsplit(cell: &Cell) -> bool {
     let packets = &cell.packets;
     let known = packets.uncut.zip(packets.received).zip(cell.ledger.arrived);
     let ends =
         if cell.ends.as_deref() == Some("across") { Topology::Remote } else { Topology::SameNetns };
     known.is_some_and(|((uncut, packets_received), arrived)| {
         let (sent, packets_sent) = (cell.tx.datagrams, packets.sent);
-        PacketCounts { sent, packets_sent, arrived, packets_received, uncut }.are_uncut(ends)
+        PacketCounts { sent, packets_sent, arrived, packets_received, uncut }.are_unsplit(ends)
     })
 }
 

@@ -128,7 +128,7 @@ pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext) -> Option<String> 
     } else if let Some(others) = sent {
         (senders, format!("{} others sent", grouped(others)))
     } else if at.no_port > Some(0) && ledger.refused.unreachable == 0 {
-        // Our receivers had their ports all the time, and no ICMP error came.
+        // The receivers had their ports all the time, and no ICMP error came.
         (vec!["no_port"], "no ICMP error came".to_owned())
     } else if is_quiet_noise(cell) {
         (vec!["device"], "other protocols count too".to_owned())

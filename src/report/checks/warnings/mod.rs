@@ -15,7 +15,7 @@ use crate::unit::grouped;
 pub(crate) use context::CellContext;
 pub(crate) use context::doubles_buffers;
 use context::percent;
-pub(crate) use engine::is_uncut;
+pub(crate) use engine::is_unsplit;
 pub(crate) use engine::left_out;
 pub(crate) use kernel::listener_warnings;
 pub(crate) use ledger::is_path;

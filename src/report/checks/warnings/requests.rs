@@ -73,7 +73,7 @@ pub(super) fn incomplete_replies(exchange: &Exchange) -> Option<String> {
 pub(crate) fn server_drops(cell: &Cell) -> u64 {
     let Some(exchange) = cell.exchange.as_ref().filter(|_| is_local(cell)) else { return 0 };
     let Some((all, own)) = cell.kernel.rcvbuf_errors.zip(exchange.own_drops) else { return 0 };
-    // Others may have lost as many as reached sockets beside our requests and replies.
+    // Others may have lost as many as reached sockets beside the requests and replies of the run.
     let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(all);
     let ours = exchange.requests.saturating_add(exchange.replies).saturating_add(own);
     all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))

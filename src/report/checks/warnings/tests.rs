@@ -214,7 +214,7 @@ fn shared_counters_are_upper_bounds() {
     };
     expect(&[], beside(1_000, checksum()));
     expect(&["shared_counters"], beside(1_001, checksum()));
-    // The counters of our own sockets are ours alone.
+    // The counters of the receivers' sockets count nobody else's datagrams.
     expect(&[], beside(1_001, receive_buffer(50)));
     for (unreachable, code) in [(0, "shared_counters"), (1, "refused_unreachable")] {
         expect(&[code], |cell| {

@@ -27,8 +27,8 @@ pub(super) const INFINITE: &str = "∞";
 /// Marks a maximum that a stall may have made.
 pub(super) const STALL_MARK: &str = "*";
 
-/// Marks a rate delivered in super-packets that were never segmented.
-pub(super) const UNCUT_MARK: &str = "†";
+/// Marks a rate delivered in super-packets that were never split.
+pub(super) const UNSPLIT_MARK: &str = "†";
 
 /// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
 pub(super) const BAD_LOSS: f64 = 0.001;
@@ -134,8 +134,8 @@ pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> St
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Rows as [`align`] lays them out, without the first of the `optional` columns as long as they take
-/// more than `width`; and how many of those were omitted.
+/// Rows as [`align`] lays them out, without the first of the `optional` columns as long as they
+/// take more than `width`; and how many of those were omitted.
 pub(crate) fn align_within(
     rows: &[Vec<String>],
     is_left: impl Fn(usize) -> bool,
@@ -337,7 +337,8 @@ mod tests {
         assert_eq!(wrap("測定 測定", 9, 0), ["測定 測定"]);
         assert_eq!(wrap("測定 測定", 8, 0), ["測定", "測定"]);
         assert_eq!(wrap_messages("a 測定 b", 7), "a 測定\n  b");
-        let rows = [["測定", "1"], ["host", "2"], ["🚀", "3"]].map(|row| row.map(str::to_owned).to_vec());
+        let rows = [["測定", "1"], ["host", "2"], ["🚀", "3"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(align(&rows, |at| at == 0), "測定  1\nhost  2\n🚀    3");
     }
 

@@ -1,4 +1,4 @@
-//! Receiving: frames of our ports from the rings of one or several queues.
+//! Receiving: frames to the ports of the run from the rings of one or several queues.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::unit::{Nanos, PayloadSize};
 /// Default datagrams per pull, as in `batch`, for comparison.
 const BATCH: usize = 64;
 
-/// The entry of a port without a stream. There are fewer streams than ports.
+/// The entry of a port without a flow. There are fewer flows than ports.
 const NO_STREAM: u16 = u16::MAX;
 
 /// Receives frames of ports from the rings of its queues.
@@ -33,7 +33,7 @@ pub struct XdpRx {
     batch: usize,
     /// The queue that the next pull begins with.
     turn: usize,
-    /// The stream of each port, if there are several.
+    /// The flow of each port, if there are several.
     streams: Vec<u16>,
     /// Hold the ports, and receive datagrams that are not redirected.
     _sockets: Vec<UdpSocket>,
@@ -74,7 +74,7 @@ impl XdpRx {
         Ok(rx)
     }
 
-    /// Receives all datagrams to the ports of these sockets, one for each stream.
+    /// Receives all datagrams to the ports of these sockets, one for each flow.
     // cold: set-up
     pub fn for_streams(
         sockets: Vec<UdpSocket>,

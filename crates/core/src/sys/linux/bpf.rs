@@ -288,7 +288,7 @@ pub fn xdp_abilities() -> XdpAbilities {
     let held = effective_capabilities().unwrap_or(u64::MAX);
     let lacks = |any: &[u32]| any.iter().all(|bit| held >> bit & 1 == 0);
     let capabilities = XDP_CAPABILITIES.iter().zip(CAPABILITY_BITS);
-    // SAFETY: socket(2) touches no memory of ours.
+    // SAFETY: socket(2) touches no memory of this process.
     let socket = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     let in_kernel = match super::check(socket) {
         Ok(fd) => {

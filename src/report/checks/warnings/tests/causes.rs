@@ -15,13 +15,13 @@ fn engines_other_than_requested_are_reported() {
         (cell.kernel.out_datagrams, cell.kernel.in_datagrams) = (Some(1_563), Some(1_563));
     };
     expect_first("segments_never_cut", "100,000 of ", uncut);
-    // Datagrams sent one by one and received together were cut all the way.
+    // Datagrams sent one by one and received together were split all the way.
     expect(&[], |cell| cell.packets.uncut = Some(100_000));
     expect(&[], |cell| {
         uncut(cell);
         cell.packets.uncut = Some(50_000);
     });
-    // Cut on the way and joined there, or never cut.
+    // Split on the way and joined there, or never split.
     for (packets, codes) in [(3_126, &[][..]), (1_563, &["segments_never_cut"])] {
         expect(codes, |cell| {
             uncut(cell);

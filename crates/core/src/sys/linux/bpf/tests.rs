@@ -36,7 +36,7 @@ struct RunAttributes {
 }
 
 fn socket() -> OwnedFd {
-    // SAFETY: socket(2) touches no memory of ours.
+    // SAFETY: socket(2) touches no memory of this process.
     let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     // SAFETY: the file descriptor was just opened, and nobody else closes it.
     unsafe { OwnedFd::from_raw_fd(check(fd).unwrap()) }

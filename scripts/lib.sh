@@ -18,8 +18,9 @@ needs() {
 # parse ARGUMENT…: replaces the defaults of `options`, which take a value, and sets `flags` to true. Adds
 # other words to `operands`, and those after -- to `rest`.
 declare -A options=() flags=()
-operands=() rest=()
+operands=() rest=() given=()
 parse() {
+    given=("$@")
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) usage && exit 0 ;;
@@ -57,6 +58,9 @@ quoted() {
     done
     echo "${line# }"
 }
+
+# own_command: the line that runs this script again, with all its arguments.
+own_command() { quoted "$script" "${given[@]}"; }
 
 # value FILE: its first line, or "unknown".
 value() { head -n 1 "$1" 2>/dev/null || echo "unknown"; }

@@ -27,13 +27,13 @@ pub fn batch(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
     race(time, shape.idle, transmit, move |socket| Ok(receiver(socket, size, shape)))
 }
 
-/// UDP_SEGMENT against `recvmmsg`: the kernel cuts at the receiving socket.
+/// UDP_SEGMENT against `recvmmsg`: the kernel splits at the receiving socket.
 pub fn gso(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
     let transmit = move |socket| segmenting(socket, size, shape);
     race(time, shape.idle, transmit, move |socket| Ok(receiver(socket, size, shape)))
 }
 
-/// UDP_SEGMENT against UDP_GRO: super-packets are never cut.
+/// UDP_SEGMENT against UDP_GRO: super-packets are never split.
 pub fn offload(size: usize, shape: Shape, time: Duration) -> io::Result<f64> {
     let transmit = move |socket| segmenting(socket, size, shape);
     race(time, shape.idle, transmit, move |socket| coalescing(socket, shape.buffers))

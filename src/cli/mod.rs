@@ -15,7 +15,9 @@ mod target;
 mod telemetry;
 mod version;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::{self, ExitCode};
 
 use commands::{
     ab, cell_command, compare, doctor, fleet_check, report, scenario_file, search, selftest,
@@ -27,10 +29,13 @@ use args::Command;
 pub use commands::report::render_stored;
 pub use commands::scenario_file::read_scenario;
 
+use crate::report::format::text::style::wrap_messages;
+use crate::unit::{Keep, is_control, strip_control};
+
 /// Runs the program on its arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = args::parse().unwrap_or_else(|error| output::exit_with(&error));
+    let cli = args::parse().unwrap_or_else(|error| exit_with(&error));
     if let Err(error) = fleet::check_command(&cli) {
         output::warn_stderr(&error.to_string());
         return error.exit().into();
@@ -62,4 +67,21 @@ pub fn main() -> ExitCode {
             error.exit().into()
         }
     }
+}
+
+/// As [`clap::Error::exit`], with the lines of an error broken between words at the width of a
+/// terminal, and without control characters of arguments.
+fn exit_with(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let has_control = |arg: OsString| arg.to_string_lossy().contains(is_control);
+    // Colours of the message cannot be told from those that an argument would switch on.
+    let text = match std::env::args_os().any(has_control) {
+        true => strip_control(&error.render().to_string(), Keep::Lines),
+        false => error.render().ansi().to_string(),
+    };
+    let text = wrap_messages(&text, output::stderr_width().unwrap_or(usize::MAX));
+    let _ = anstream::stderr().write_all(text.as_bytes());
+    process::exit(error.exit_code())
 }

@@ -2,9 +2,8 @@
 
 mod file;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ColorChoice;
@@ -37,14 +36,6 @@ pub(crate) fn warn_stderr(text: &str) {
         Some(_) => {}
         None => drop(io::stderr().write_all(line.as_bytes())),
     }
-}
-
-/// As [`clap::Error::exit`], with the lines of an error broken between words at the width of a
-/// terminal.
-pub(crate) fn exit_with(error: &clap::Error) -> ! {
-    let Some(width) = stderr_width().filter(|_| error.use_stderr()) else { error.exit() };
-    anstream::eprint!("{}", wrap_messages(&error.render().ansi().to_string(), width));
-    process::exit(error.exit_code())
 }
 
 /// The columns of standard error, if it is a terminal.
@@ -236,6 +227,11 @@ impl Outputs {
     /// Whether standard output gets text.
     pub(crate) const fn prints_text(&self) -> bool {
         self.stdout.is_none()
+    }
+
+    /// Whether a terminal shows the text, so that standard error need not repeat parts of it.
+    pub(crate) fn shows_text(&self) -> bool {
+        self.prints_text() && io::stdout().is_terminal()
     }
 
     pub(crate) const fn style(&self) -> Style {

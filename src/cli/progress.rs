@@ -11,7 +11,7 @@ use super::output::stderr_width;
 use crate::document::Cell;
 use crate::measure::ClientStats;
 use crate::plan::Plan;
-use crate::report::format::text::style::{counted, grouped};
+use crate::report::format::text::style::{counted, cut, grouped};
 use crate::run::{Observer, Progress};
 use crate::unit::Nanos;
 pub(crate) use ended::EndedIntervals;
@@ -51,8 +51,8 @@ impl StatusLine {
         }
         self.drawn = Some(Instant::now());
         let width = stderr_width().unwrap_or(usize::MAX);
-        let text: String = text().chars().take(width.saturating_sub(1)).collect();
-        let _ = write!(io::stderr(), "\r\x1b[2K{text}");
+        let text = text();
+        let _ = write!(io::stderr(), "\r\x1b[2K{}", cut(&text, width.saturating_sub(1)));
     }
 
     pub(crate) fn clear(&mut self) {

@@ -165,7 +165,7 @@ pub(crate) fn sort(runs: &mut [Stored]) {
     });
 }
 
-/// Whether a file is foreign: also one that cannot be parsed, unless it names our schema.
+/// Whether a file is foreign: also one that cannot be parsed, unless it names a schema of udperf.
 fn is_foreign_file(error: &ReadError, text: &[u8]) -> bool {
     /// `SCHEMA` after a quote.
     const MARK: &[u8] = b"\"udperf/";

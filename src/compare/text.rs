@@ -1,5 +1,7 @@
 //! The text of a comparison, with the verdict last.
 
+use std::collections::BTreeMap;
+
 use super::document::{
     ComparedCell, Comparison, Difference, EffectKind, NoiseFloor, Runs, Verdict,
 };
@@ -7,7 +9,7 @@ use super::pairs::group;
 use super::show::{self, names};
 use super::validity::BASE;
 use crate::report::format::text::style::{
-    Color, Styler, align, counted, dotted, note, percent, wrap,
+    Color, Styler, align, align_within, columns, counted, dotted, note, percent, wrap,
 };
 use crate::report::format::text::{Style, labels, warnings};
 
@@ -17,17 +19,18 @@ const MIN_WIDTH: usize = 60;
 const MAX_DIFFERENCES: usize = 12;
 /// Columns of the table.
 pub(super) const COLUMNS: usize = 8;
+/// Columns that a narrow terminal omits, the least useful first.
+const OPTIONAL: [usize; 2] = [6, 5];
 
 pub(crate) fn render(comparison: &Comparison, style: Style) -> String {
     let styler = Styler { color: style.color };
     let width = style.width.max(MIN_WIDTH);
-    let notes = notes(comparison);
+    let (table, omitted) = table(comparison, styler, width);
+    let mut notes = notes(comparison);
+    notes.extend(omitted.map(|text| ("omitted", text)));
     let notes = notes.iter().map(|(label, text)| note(styler, label, text, width));
-    let mut parts = vec![
-        head(comparison, styler, width),
-        table(comparison, styler),
-        notes.collect::<Vec<_>>().join("\n"),
-    ];
+    let mut parts =
+        vec![head(comparison, styler, width), table, notes.collect::<Vec<_>>().join("\n")];
     parts.extend(warnings(&comparison.warnings, Style { width, ..style }));
     let headline = wrap(&show::headline(comparison), width, 2);
     parts.push(styler.paint_lines(verdict_color(comparison.verdict), headline).join("\n"));
@@ -43,7 +46,7 @@ fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
     for (name, side, _) in sides(comparison) {
         let line = format!("{name:<5}{}", runs(side));
         // Wrapping would collapse the double blanks of the layout.
-        let fits = line.chars().count() <= width;
+        let fits = columns(&line) <= width;
         let wrapped = if fits { vec![line] } else { wrap(&line, width, 5) };
         lines.extend(styler.paint_lines(Color::Quiet, wrapped));
     }
@@ -87,16 +90,37 @@ pub(super) const fn is_left(column: usize) -> bool {
     column < 2 || column + 1 == COLUMNS
 }
 
-fn table(comparison: &Comparison, styler: Styler) -> String {
-    let titles = titles(comparison).map(|title| styler.paint(Color::Quiet, title));
-    let mut lines = vec![titles.to_vec()];
+/// The table, and which columns it omits, if any. The id of a cell has a line of its own where it
+/// would not fit beside the figures.
+fn table(comparison: &Comparison, styler: Styler, width: usize) -> (String, Option<String>) {
+    /// Columns by which rows are indented below an id.
+    const INDENT: usize = 2;
+    let titles = titles(comparison);
+    let painted = titles.map(|title| styler.paint(Color::Quiet, title));
+    let mut lines = vec![painted.to_vec()];
+    let mut ids = BTreeMap::new();
     for cell in &comparison.cells {
         let first = lines.len();
         lines.extend(rows(cell, styler));
+        ids.extend(lines.get(first).map(|line| (first, line[0].clone())));
         // The id is shown once for all metrics.
         lines.iter_mut().skip(first + 1).for_each(|line| line[0].clear());
     }
-    align(&lines, is_left)
+    let whole = align(&lines, is_left);
+    if whole.lines().all(|line| columns(line) <= width) {
+        return (whole, None);
+    }
+    lines.iter_mut().for_each(|line| drop(line.remove(0)));
+    let optional = OPTIONAL.map(|at| at - 1);
+    let (text, omitted) =
+        align_within(&lines, |at| is_left(at + 1), &optional, width.saturating_sub(INDENT));
+    let with_ids = text.lines().enumerate().flat_map(|(at, line)| {
+        let id = ids.get(&at).map(|id| wrap(id, width, INDENT).join("\n"));
+        id.into_iter().chain([" ".repeat(INDENT) + line])
+    });
+    let names: Vec<_> = OPTIONAL[..omitted].iter().map(|at| titles[*at]).collect();
+    let note = format!("{}, to fit {width} columns; see --markdown", names.join(", "));
+    (with_ids.collect::<Vec<_>>().join("\n"), (omitted > 0).then_some(note))
 }
 
 /// The rows of a cell: its id (or both if they differ), then a metric.
@@ -209,4 +233,32 @@ pub(super) fn undecided(comparison: &Comparison) -> Option<String> {
     let count = |all: Vec<()>| counted(all.len() as u64, "figure");
     let reasons: Vec<_> = reasons.map(|(why, all)| format!("{}: {why}", count(all))).collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::fixture;
+
+    #[test]
+    fn a_comparison_fits_the_terminal() {
+        let mut comparison = fixture::comparison();
+        let alike = ("plain/64/max", "plain/64/max");
+        for (id, base_id) in [alike, ("gso+batch/8972/50%", "batch/64/9")] {
+            for cell in &mut comparison.cells {
+                (cell.id, cell.base_id) = (id.to_owned(), base_id.to_owned());
+            }
+            for width in [60, 70, 80, 100, 200] {
+                let style = Style { color: false, width, verbose: false };
+                let text = render(&comparison, style);
+                let is_wide = |line: &&str| columns(line) > width;
+                assert_eq!(text.lines().find(is_wide), None, "{width}: {text}");
+                // What it omits, it names.
+                let has_interval = text.contains("95% interval  ");
+                assert!(has_interval || text.contains("95% interval, to fit"), "{text}");
+                let verdict = comparison.cells[0].metrics[0].verdict.word();
+                assert!(text.contains(id) && text.contains(verdict), "{text}");
+            }
+        }
+    }
 }

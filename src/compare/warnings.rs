@@ -6,6 +6,7 @@ use super::document::Comparison;
 use super::pairs::{Paired, StepRun, group};
 use crate::document::{Cell, Warning};
 use crate::report::checks::warning_codes::{self as codes, Code};
+use crate::unit::grouped;
 
 /// The warnings of a comparison, whose figures `with_noise` of `all` have a known noise floor;
 /// `left_out` are metrics that could not be compared, and why.
@@ -32,7 +33,8 @@ pub(super) fn warnings(
     warn(few, &codes::TOO_FEW_RUNS, &format!("{got}; use --trials {needed}"));
     let message = "runs not interleaved: changes over time count as effects; use udperf ab";
     warn(!comparison.interleaved && min_runs >= needed, &codes::NOT_INTERLEAVED, message);
-    let unknown = format!("noise floor (A/A) not known for {} of {all} figures", all - with_noise);
+    let [unknown, of] = [all - with_noise, all].map(|count| grouped(count as u64));
+    let unknown = format!("noise floor (A/A) not known for {unknown} of {of} figures");
     let message = format!("{unknown}; use udperf ab without --a, --b");
     warn(with_noise < all && min_runs >= needed, &codes::NOISE_UNKNOWN, &message);
     for (metric, why) in left_out {
@@ -45,12 +47,12 @@ pub(super) fn warnings(
     warn(differs("host.hostname") || differs("host.cpu_model"), &codes::TWO_MACHINES, message);
     let message = "one side was built without optimisation; build both with --release";
     warn(differs("tool.profile"), &codes::DEBUG_BUILD, message);
-    let message = format!("runs on both sides: {same}; use separate runs");
+    let message = format!("runs on both sides: {}; use separate runs", grouped(same as u64));
     warn(same > 0, &codes::SAME_RUNS, &message);
     for (code, cells) in new_warnings(paired) {
         let cells = match &cells[..] {
             [cell] => cell.clone(),
-            cells => format!("{} cells", cells.len()),
+            cells => format!("{} cells", grouped(cells.len() as u64)),
         };
         let message = format!("only the new runs warn of {code}, in {cells}");
         warn(true, &codes::NEW_WARNING, &format!("{message}; see udperf explain {code}"));

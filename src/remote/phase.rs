@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::measure::IntervalSeries;
+use crate::measure::{IntervalScale, IntervalSeries};
 use crate::plan::WorkerLoad;
 use crate::remote::protocol::spec::{PhaseEnd, PhaseSpec};
-use crate::run::RunError;
 use crate::run::phase::{Phase, PhaseState};
 use crate::run::sender_bounds::planned_end;
 use crate::run::worker_pool::{PhaseProgress, WorkerPool};
+use crate::run::{LookSchedule, RunError};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -64,10 +64,18 @@ impl RunningPhase {
         self.tx.epoch - self.bias
     }
 
+    fn scale(&self) -> Option<IntervalScale> {
+        self.rx.interval_scale().or_else(|| self.tx.control.interval_scale())
+    }
+
     /// How many intervals have ended; `None` without intervals.
     pub(super) fn ended_intervals(&self) -> Option<usize> {
-        let scale = self.rx.interval_scale().or_else(|| self.tx.control.interval_scale())?;
-        Some(scale.index(Nanos(sys::monotonic_ns()).since(self.tx.epoch)))
+        Some(self.scale()?.index(Nanos(sys::monotonic_ns()).since(self.tx.epoch)))
+    }
+
+    /// When to look at the intervals.
+    pub(super) fn schedule(&self) -> LookSchedule {
+        LookSchedule::new(self.tx.epoch, self.scale())
     }
 
     /// What the senders and the receivers here have counted by interval.
@@ -105,7 +113,7 @@ impl RunningPhase {
         let now = Nanos(sys::monotonic_ns()) - self.began();
         let end = if self.planned > self.bias { now.min(self.planned) } else { now };
         self.rx.senders_done(end, end, &[]);
-        pool.await_end(&mut self.running, &mut || {})?;
+        self.await_end(pool)?;
         Ok(end - self.bias)
     }
 
@@ -114,6 +122,11 @@ impl RunningPhase {
         self.halt.store(true, Ordering::Relaxed);
         self.rx.shift(0);
         self.rx.senders_done(Nanos::ZERO, Nanos::ZERO, &vec![0; pool.receivers()]);
-        pool.await_end(&mut self.running, &mut || {})
+        self.await_end(pool)
+    }
+
+    fn await_end(&mut self, pool: &WorkerPool) -> Result<(), RunError> {
+        let schedule = self.schedule();
+        pool.await_end(&mut self.running, schedule, &mut || {})
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn default_run() -> Report {
     let late = cells[5].schedule.as_mut().unwrap();
     (late.missed, late.lag.p99_ns) = (1_203, Some(812_000));
     for cell in &mut cells[4..6] {
-        let message = "GSO met GRO on loopback: no segment was ever cut; compare gso/batch";
+        let message = "GSO met GRO on loopback: no super-packet was ever split; compare gso/batch";
         cell.warnings.push(warning("segments_never_cut", message));
     }
     let mut report = report_of(cells);

@@ -41,7 +41,7 @@ fn integers(value: &Value, at: String, found: &mut Vec<String>) {
             let all = values.iter().enumerate();
             all.for_each(|(index, one)| integers(one, format!("{at}/{index}"), found));
         }
-        // An escaped name would be another one here; no document of ours has such.
+        // An escaped name would be another one here; no document of udperf has such.
         Value::Object(fields) => {
             fields.iter().for_each(|(name, one)| integers(one, format!("{at}/{name}"), found));
         }

@@ -1,4 +1,4 @@
-//! Reads stored documents, and refuses those that are not ours, damaged or inconsistent.
+//! Reads stored documents, and refuses those that are foreign, damaged or inconsistent.
 
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ pub enum ReadError {
         advice = upgrade(.1.as_deref())
     )]
     OtherSchema(String, Option<String>),
-    /// Ours, but without cells that can be compared.
+    /// Of udperf, but without cells that can be compared.
     #[error("it is of kind '{0}'; give one of bench, blast, load or ping")]
     NoCells(String),
     /// A field is missing, or of another type.

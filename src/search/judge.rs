@@ -5,7 +5,7 @@ use crate::document::{Cell, InvalidReason, StallSum, TrialFigures, TrialVerdict}
 use crate::report::Condition;
 use crate::report::checks::validity::{invalid_cell, missed_share, tested_nothing};
 use crate::search::disturbance::{cost_of_stalls, fails_by_lag, fails_undisturbed};
-use crate::unit::show_nanos;
+use crate::unit::{grouped, show_nanos};
 
 /// Minimum share of the requested rate that a generator must send. Arbitrary: far below it, no even
 /// schedule keeps its rate.
@@ -16,8 +16,8 @@ const MAX_STALLED: f64 = 0.01;
 /// Maximum share of the schedule that stalls may explain. Arbitrary: as much as [`MIN_SENT`] allows
 /// without stalls.
 const MAX_STALL_ALLOWANCE: f64 = 0.02;
-/// Maximum share of replies dropped by our own sockets, and of sends refused by the path, before
-/// they limit the rate. Arbitrary: the loss of the default goal.
+/// Maximum share of replies dropped by the sockets of udperf, and of sends refused by the path,
+/// before they limit the rate. Arbitrary: the loss of the default goal.
 const BAD_SHARE: f64 = 0.001;
 
 /// Evaluates a cell that ran at this rate. An invalid cell never passes; `max_missed` is the share
@@ -77,7 +77,11 @@ fn reasons(
     // Without the remedy, which concerns a single run.
     let cause = |one: &InvalidReason| one.message.split(';').next().unwrap_or_default().to_owned();
     let mut reasons: Vec<_> = invalid.iter().map(cause).collect();
-    reasons.extend(not_taken.map(|missing| format!("the path refused {missing:.0} datagrams")));
+    reasons.extend(
+        not_taken.map(|missing| {
+            format!("the path refused {} datagrams", grouped(missing.round() as u64))
+        }),
+    );
     reasons.extend(goals.iter().filter_map(|goal| goal.miss_in(cell)));
     // Missed slots say so already.
     if generator_limited && invalid.is_empty() {
@@ -165,7 +169,7 @@ pub(super) fn judge(
 ) -> (TrialVerdict, Option<TrialCounts>) {
     let held = outcome.held == Some(true);
     match (held, outcome.generator_limited, outcome.stalled) {
-        // Late datagrams form bursts, which may be lost where an even stream is not.
+        // Late datagrams form bursts, which may be lost where an even rate is not.
         (false, true, _) if outcome.fails_undisturbed && disturbed == 0 => {
             (TrialVerdict::Disturbed, None)
         }
@@ -256,7 +260,7 @@ mod tests {
             ["loss<=2.5%: 10%, 7.5% too much", "received>=50000: 45000, 5000 too little"]
         );
         let silent = judged(|cell| fixture::lose(cell, 50_000), "p99<=1s").reasons;
-        assert_eq!(silent[0], "none of 50000 datagrams arrived");
+        assert_eq!(silent[0], "none of 50,000 datagrams arrived");
         let late = |cell: &mut Cell| {
             cell.stalls.tx = stall(10);
             miss(cell);
@@ -270,7 +274,7 @@ mod tests {
         let refused = |cell: &mut Cell| {
             (cell.ledger.sent, cell.ledger.refused.would_block) = (48_000, 2_000);
         };
-        assert_eq!(judged(refused, "sent>=0").reasons, ["the path refused 2000 datagrams"]);
+        assert_eq!(judged(refused, "sent>=0").reasons, ["the path refused 2,000 datagrams"]);
         let slow = judged(|cell| cell.ledger.attempted = 48_000, "sent>=0").reasons;
         assert_eq!(slow, ["the generator was too slow, or lost replies"]);
         assert!(judged(|_| {}, "loss<=0 p99<=1s").reasons.is_empty());

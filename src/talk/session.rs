@@ -51,13 +51,13 @@ enum Stage {
     Free,
     /// The input has ended; replies may still arrive.
     Lingering,
-    /// Once: our line is sent next.
+    /// Once: the own line is sent next.
     SendFirst,
     /// Once: the reply is due by then.
     AwaitReply(Nanos),
     /// Once: the first message is awaited.
     Listen,
-    /// Once: our reply is read from the input until then.
+    /// Once: the own reply is read from the input until then.
     Reply(Nanos),
     Flushing,
 }
@@ -289,7 +289,8 @@ impl Talk {
         }
     }
 
-    /// Whether a datagram can be the reply to ours: from the same host, or ours went to a group.
+    /// Whether a datagram can be the reply to the one sent: from the same host, or that went to a
+    /// group.
     fn is_answer(&self, peer: &TalkPeer) -> bool {
         let named = match &self.options.via {
             Transport::Udp { peer: Some(named), .. } => named.ip().to_canonical(),

@@ -56,7 +56,7 @@ fn lost_to_the_datagram(direction: &str, plain: u64, others: u64) {
         let report = report(&nets.place(Side::B), SINK, &words);
         let cell = only(&report);
         let (packets, datagrams) = dropped(&nets, at);
-        assert_eq!(packets, datagrams, "{engine}: cut before the firewall");
+        assert_eq!(packets, datagrams, "{engine}: split before the firewall");
         assert_eq!(cell["direction"], direction);
         assert_eq!(number(cell, "ledger.sent"), count, "{engine}");
         compare(cell, datagrams, engine);

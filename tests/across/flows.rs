@@ -19,7 +19,7 @@ const EACH: u64 = 2;
 /// The first port of a range that has one for each flow, and none left. Arbitrary.
 const FIRST: u64 = 20_000;
 
-/// The most resident memory of either end with 10,000 streams, in KiB: 256 MiB.
+/// The most resident memory of either end with 10,000 flows, in KiB: 256 MiB.
 const MEMORY_KIB: u64 = 256 << 10;
 
 /// Whether a process may have a file for each flow, and some beside them.
@@ -81,8 +81,8 @@ fn ten_thousand_flows_of_two_threads_keep_to_their_ports_and_their_memory() {
 /// Datagrams of each of eight flows.
 const SENT: u64 = 100;
 
-/// Of eight flows, 3 was silenced and 5 lost every fourth datagram, the first one, too: the cell says
-/// so, and of no other.
+/// Of eight flows, 3 was silenced and 5 lost every fourth datagram, the first one, too: the cell
+/// says so, and of no other.
 #[track_caller]
 fn three_and_five_suffered(report: &Value, lost: u64, context: &str) {
     let cell = only(report);

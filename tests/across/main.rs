@@ -8,12 +8,12 @@
 //! - `damage`: damaged or forged headers; `delay`: long paths
 //! - `relay_faults`: the relay drops, repeats and reorders data and control messages
 //! - `families`: IPv6; `hash`: flows that are distributed by a hash
-//! - `many_clients`: many clients, and many streams; `flows`: ports and counters of single flows
+//! - `many_clients`: many clients, and many flows; `flows`: ports and counters of single flows
 //! - `killed_ends`: one end is killed; `unreachable_client`: its kernel sends ICMP errors
 //! - `outages`: a path that fails and recovers
 //! - `leaks`: sessions that are opened and abandoned
-//! - `invalid_traffic`: random, damaged and replayed datagrams sent to a sink; `abuse`: these, abandoned
-//!   and slow sessions, killed and stopped clients, all at once
+//! - `invalid_traffic`: random, damaged and replayed datagrams sent to a sink; `abuse`: these,
+//!   abandoned and slow sessions, killed and stopped clients, all at once
 //! - `reply_address`: a sink bound to every address answers from the one that was called
 //! - `clocks`: ends with different clocks; `slow_path`: delays longer than the silence timeouts
 //! - `connection_errors`: no sink, no answer, the wrong key

@@ -1,4 +1,4 @@
-//! Many clients on one sink, and many streams of one client.
+//! Many clients on one sink, and many flows of one client.
 
 use std::net::UdpSocket;
 
@@ -10,7 +10,7 @@ use crate::rig::{Sink, blast, located, only, report, settled};
 /// Clients at once.
 const CLIENTS: usize = 20;
 
-/// The most resident memory of either end with 10,000 streams, in KiB: 256 MiB.
+/// The most resident memory of either end with 10,000 flows, in KiB: 256 MiB.
 const MEMORY_KIB: u64 = 256 << 10;
 
 fn a_crowd(sink_words: &str, words: &str) {

@@ -158,7 +158,7 @@ impl Nets {
         shell(&self.place(side), script).unwrap()
     }
 
-    /// Has the device of this side cut super-packets before they are on the wire
+    /// Has the device of this side split super-packets before they are on the wire
     /// (`gso_features_check`, net/core/dev.c), so that the other side's firewall sees datagrams.
     #[track_caller]
     pub fn cut(&self, side: Side) {

@@ -8,10 +8,10 @@ use crate::rig::{Sink, engines, located, only, report, sum};
 /// Data waits in a narrow queue, control passes beside it: the payload's first two bytes, 28 bytes
 /// behind the beginning of the IPv4 header, are 00 01.
 ///
-/// The queue takes no packet that is longer than its burst: a super-packet it cuts, and counts each
-/// part that it drops (`tbf_segment`, net/sched/sch_tbf.c). Of shorter ones it would count the whole
-/// as one. On the wire a datagram of 64 bytes is 106 long, and what a super-packet counts as is that
-/// of its parts together, so a burst of 160 has each with two datagrams or more cut.
+/// The queue takes no packet that is longer than its burst: a super-packet it splits, and counts
+/// each part that it drops (`tbf_segment`, net/sched/sch_tbf.c). Of shorter ones it would count the
+/// whole as one. On the wire a datagram of 64 bytes is 106 long, and what a super-packet counts as
+/// is that of its parts together, so a burst of 160 has each with two datagrams or more split.
 fn narrow(port: &str) -> String {
     format!(
         "tc qdisc add dev x0 root handle 1: htb default 2; \

@@ -224,8 +224,8 @@ impl Drop for HeldThread {
     }
 }
 
-/// Whether all intervals have drops at rings; they add up to those of the ledger. On a busy machine,
-/// the counters may be read later than an interval after its end; then it has none.
+/// Whether all intervals have drops at rings; they add up to those of the ledger. On a busy
+/// machine, the counters may be read later than an interval after its end; then it has none.
 fn adds_up_by_interval(report: &Value) -> bool {
     let cell = only(report);
     assert_eq!(number(cell, "ledger.unaccounted"), 0, "{}", cell["ledger"]);
@@ -238,6 +238,8 @@ fn adds_up_by_interval(report: &Value) -> bool {
         return false;
     };
     let lost = number(cell, "ledger.lost_at.xdp_ring");
+    let warnings = cell["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|one| one["code"] == "xdp_ring_loss"), "{warnings:?}");
     assert_eq!(drops.iter().sum::<u64>(), lost, "{drops:?}: {}", cell["ledger"]);
     assert!(drops[1..].iter().sum::<u64>() >= 5_000, "{drops:?}");
     true

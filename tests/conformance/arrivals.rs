@@ -25,7 +25,7 @@ impl Stranger {
         assert_eq!(self.socket.send_to(payload, self.to).unwrap(), payload.len());
     }
 
-    /// Has the kernel cut these bytes into segments, the last of which may be shorter.
+    /// Has the kernel split these bytes into segments, the last of which may be shorter.
     fn send_cut(&self, payload: &[u8], segment: u16) {
         sys::set_udp_segment(&self.socket, segment).unwrap();
         self.send(payload);

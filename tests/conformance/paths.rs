@@ -211,7 +211,7 @@ fn a_full_send_buffer_would_block_and_loses_nothing() {
         }
         let (refused, name) = (rig.sent.refused, rig.name.clone());
         assert_eq!(refused.total(), refused.would_block + refused.other, "{name}");
-        // The queue may cut super-packets; each datagram comes once, and in order.
+        // The queue may split super-packets; each datagram comes once, and in order.
         rig.read(rig.sent.sent);
         assert_eq!(rig.inbox.tally.received, rig.sent.sent, "{name}");
     }

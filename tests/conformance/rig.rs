@@ -25,9 +25,9 @@ const fn cost(size: usize) -> usize {
     2 * size + 1_280
 }
 
-/// The longest payload that is sure to stay whole: `gso_max_size` of a device is 65,536 bytes unless
-/// set, and what reaches it with Ethernet, IPv6 and UDP headers is cut before the device by newer
-/// kernels (`gso_features_check`, net/core/dev.c).
+/// The longest payload that is sure to stay whole: `gso_max_size` of a device is 65,536 bytes
+/// unless set, and what reaches it with Ethernet, IPv6 and UDP headers is split before the device
+/// by newer kernels (`gso_features_check`, net/core/dev.c).
 const WHOLE_MOST: usize = 65_535 - 14 - 40 - 8;
 
 /// What a socket should be.
@@ -291,7 +291,8 @@ impl Rig {
         }
     }
 
-    /// Reads so many datagrams, each of which must be one of ours, whole, and behind the one before.
+    /// Reads so many datagrams, each of which must be one of ours, whole, and behind the one
+    /// before.
     pub fn read(&mut self, count: u64) {
         let Self { inbox, come, next, setup, name, .. } = self;
         let mut received = 0;

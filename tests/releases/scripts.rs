@@ -1,4 +1,5 @@
-//! `scripts/release-check`, `scripts/release-notes` and `packaging/collect`.
+//! `scripts/release-check`, `scripts/release-notes` and `packaging/collect`, and the commands that kept
+//! runs have.
 
 use std::fs;
 use std::path::Path;
@@ -70,6 +71,30 @@ fn git(folder: &TempDir, words: &str) {
     command.args(who).args(words.split(' ')).current_dir(folder).env_remove("GIT_DIR");
     let output = command.output().unwrap();
     assert!(output.status.success(), "{words}: {}", stderr(&output));
+}
+
+#[test]
+fn a_kept_command_has_all_arguments() {
+    let lines = "source scripts/lib.sh
+        options=([trials]=3 [kernel]='' [host]=x) flags=([keep]=false)
+        parse \"$@\"
+        own_command";
+    let arguments = ["--trials=5", "--kernel", "/boot/a b", "--keep", "--host", "y", "pacing"];
+    let mut command = Command::new("bash");
+    command.current_dir(ROOT).args(["-euc", lines, "/x/scripts/vm"]).args(arguments);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let expected = "scripts/vm --trials=5 --kernel '/boot/a b' --keep --host y pacing\n";
+    assert_eq!(stdout(&output), expected);
+    // Each script that keeps a run uses it, or quotes its arguments itself.
+    for entry in fs::read_dir(Path::new(ROOT).join("scripts")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let keeps =
+            text.contains(">\"$draft/command.txt\"") || text.contains(">\"$folder/command.txt\"");
+        let whole = ["own_command", "\"$@\")", "\"$@\" >", "\"${arguments[@]}\""];
+        assert!(!keeps || whole.iter().any(|part| text.contains(part)), "{}", path.display());
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use crate::common::skip;
+use crate::common::{in_namespaces, only, skip};
 
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
@@ -60,7 +60,7 @@ fn a_thread_that_entered_a_namespace_reads_its_counters() {
     let inside = std::thread::spawn(move || {
         sys::enter_netns(path.as_ref()).unwrap();
         assert_eq!(sys::qdisc_drops(None), Some(0));
-        let before = sys::udp_and_ip_counters().unwrap().0;
+        let before = sys::udp_and_ip_counters().0.unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(sink.local_addr().unwrap()).unwrap();
@@ -74,7 +74,7 @@ fn a_thread_that_entered_a_namespace_reads_its_counters() {
         assert_eq!(sys::qdisc_drops(Some(&lo)), Some(dropped));
         assert_eq!(sys::qdisc_drops(Some(&[])), Some(0), "it was of lo alone");
         assert!(dropped > 0);
-        let after = sys::udp_and_ip_counters().unwrap().0;
+        let after = sys::udp_and_ip_counters().0.unwrap();
         assert_eq!(after.sndbuf_errors - before.sndbuf_errors, dropped);
         assert_eq!(after.out_datagrams - before.out_datagrams + dropped, 500, "nobody else sends");
         assert_eq!(sys::device_index("lo").unwrap(), 1);
@@ -82,6 +82,36 @@ fn a_thread_that_entered_a_namespace_reads_its_counters() {
         std::fs::read_link("/proc/thread-self/ns/net").unwrap()
     });
     assert_ne!(inside.join().unwrap(), std::fs::read_link("/proc/thread-self/ns/net").unwrap());
+}
+
+#[test]
+fn what_a_masked_file_of_proc_has_is_unknown() {
+    // A file, and fields of `kernel` that need it. The kernel removes mounts from single files there,
+    // so copies are mounted over the folder.
+    let masked = [
+        ("snmp", &["in_datagrams", "rcvbuf_errors", "no_ports", "ip_in_discards"][..]),
+        ("snmp6", &["in_datagrams", "rcvbuf_errors", "no_ports", "ip_in_discards"]),
+        ("netstat", &["ip_in_discards", "reassembly_failures"]),
+        ("dev", &["device_drops", "tx_device_drops"]),
+    ];
+    let bench = "exec $U bench -J -q --warmup 0 -l 64 -e plain -r 1k -n 100 --max-missed 100%";
+    let copies = "for name in snmp snmp6 netstat sockstat sockstat6 dev; do
+        cat /proc/net/$name >$T/$name; done";
+    let one = |file| {
+        let mount = "mount --bind $T /proc/$$/task/$$/net";
+        format!("{copies}; : >$T/{file}; sh -c '{mount} && {bench}'; echo ====")
+    };
+    let script = masked.map(|(file, _)| one(file)).join("\n");
+    let Some((parts, _)) = in_namespaces("set -e; ip link set lo up", &script) else { return };
+    for ((file, fields), report) in masked.into_iter().zip(parts) {
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let kernel = &only(&report)["kernel"];
+        for (field, value) in kernel.as_object().unwrap() {
+            let is_masked = fields.contains(&field.as_str());
+            assert!(!is_masked || value.is_null(), "{file}: {field}: {kernel}");
+        }
+        assert!(kernel["backlog_drops"].is_u64(), "{file}: other files are read: {kernel}");
+    }
 }
 
 #[test]

@@ -88,11 +88,11 @@ fn auto_says_what_it_tried() {
     if !(has(&report, "gso") && has(&report, "gro")) {
         return;
     }
-    // Nobody cuts on loopback, so the fastest is not the one.
+    // Nobody splits on loopback, so the fastest is not the one.
     let [left_out] = &choice["left_out"].as_array().unwrap()[..] else { panic!("{choice}") };
     assert_eq!(left_out["engine"], "offload");
     assert!(left_out["pps"].as_f64().unwrap() > 0.0, "{choice}");
-    assert!(left_out["why"].as_str().unwrap().contains("uncut"), "{choice}");
+    assert!(left_out["why"].as_str().unwrap().contains("splits"), "{choice}");
     assert!(trials.iter().all(|one| one["engine"] != "offload"), "{choice}");
     let text = run("bench -q -e auto -l 64 -n 10 -r max --warmup 0");
     let text = String::from_utf8(text.stdout).unwrap();

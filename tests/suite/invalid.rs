@@ -150,6 +150,20 @@ fn every_format_says_so_first() {
     assert!(both.contains("again.json: Invalid: "), "{both}");
 }
 
+#[cfg(all(unix, feature = "live"))]
+#[test]
+fn a_terminal_shows_once_what_is_invalid() {
+    let (_socket, at) = silent();
+    let mut command = std::process::Command::new("sh");
+    // Both streams to the terminal.
+    command.args(["-c", &format!("exec \"$U\" load {at} {LOAD} >&2")]);
+    command.env("U", env!("CARGO_BIN_EXE_udperf"));
+    let terminal = crate::pty::OnTerminal::start(command, 200, 60);
+    let (output, shown, _) = terminal.gave_back();
+    assert_eq!(output.status.code(), Some(5), "{shown}");
+    assert_eq!(shown.matches("Invalid: ").count(), 1, "{shown}");
+}
+
 #[test]
 fn what_was_missed_of_the_schedule_ends_with_five() {
     let (_echo, at) = slow();

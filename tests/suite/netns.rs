@@ -113,7 +113,7 @@ fn auto_goes_by_whether_the_path_cuts() {
         assert_eq!(engines(choice, "left_out"), ["offload"], "{choice}");
         assert_ne!(choice["engine"], "offload");
     }
-    // Cut before they leave: what arrives are single datagrams, so offload takes part.
+    // Split before they leave: what arrives are single datagrams, so offload takes part.
     let choice = &json(&parts[2])["choice"];
     assert_eq!(engines(choice, "left_out"), [""; 0], "{choice}");
     assert!(engines(choice, "trials").contains(&"offload".to_owned()), "{choice}");

@@ -254,6 +254,42 @@ fn colours_come_only_where_asked() {
     assert!(escapes("always --color 10 -n 64 -l -q"));
 }
 
+/// Command lines that are invalid for a word with control characters: of C0, a title of the
+/// terminal, a colour, C1, and one that reverses text.
+const CONTROLS: [&[&str]; 4] = [
+    &["bench", "--\x1b]0;title\x07\x1b[31m"],
+    &["bench", "--rate", "\x1b[2J\u{9b}2J\u{202e}9"],
+    &["\x1b[1A\r\u{9d}x"],
+    &["bench", "-t", "1", "--label", "\x1b[8m"],
+];
+
+#[test]
+fn invalid_arguments_do_not_control_the_terminal() {
+    for words in CONTROLS {
+        let output = udperf().args(words).output().unwrap();
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{error:?}");
+        let is_control = |c: char| udperf::unit::is_control(c) && c != '\n';
+        assert!(!error.contains(is_control), "{error:?}");
+    }
+}
+
+#[cfg(all(unix, feature = "live"))]
+#[test]
+fn invalid_arguments_do_not_control_a_terminal_that_has_colours() {
+    for words in CONTROLS {
+        let mut command = udperf();
+        command.args(words);
+        let mut terminal = crate::pty::OnTerminal::start(command, 80, 24);
+        // The last line.
+        terminal.until_text("try '--help'");
+        let written = String::from_utf8(terminal.written.clone()).unwrap();
+        let is_control = |c: char| udperf::unit::is_control(c) && !"\r\n".contains(c);
+        assert!(!written.contains(is_control), "{written:?}");
+        assert_eq!(terminal.gave_back().0.status.code(), Some(2));
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[allow(clippy::unwrap_used)]
 mod signals {

@@ -241,7 +241,7 @@ fn a_slot_that_is_taken_again_is_empty_and_as_new() {
     assert_eq!((slot.number, slot.sockets[0].receive_buffer), (number, granted));
     let ears = Ears::new(&group, vec![slot]);
     assert_eq!(ears.look(&[]), None);
-    // What comes now is cut into datagrams again.
+    // What comes now is split into datagrams again.
     source.send(&sent.repeat(5)).unwrap();
     for _ in 0..5 {
         let heard = (0..LOOKS).find_map(|_| ears.look(&sent));
@@ -257,7 +257,7 @@ fn super_packets_reach_the_socket_of_their_flow() {
         let Some(mut group) = group(ip, 1, 2) else { continue };
         let slots = vec![group.take_slot(1 << 16).unwrap(), group.take_slot(1 << 16).unwrap()];
         let tag = tag(&slots[1]);
-        // The sockets of flow 1 keep super-packets whole, those of flow 0 have them cut.
+        // The sockets of flow 1 keep super-packets whole, those of flow 0 have them split.
         sys::set_udp_gro(&slots[1].sockets[1].socket, true).unwrap();
         let (ears, source) = (Ears::new(&group, slots), source(&group));
         sys::set_udp_segment(&source, 8).unwrap();

@@ -1,4 +1,5 @@
-//! Fields of requests, byte for byte, against an encoder in Python, and the templates of the manual.
+//! Fields of requests, byte for byte, against an encoder in Python, and the templates of the
+//! manual.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -189,7 +190,7 @@ fn templates_of_the_manual_are_well_formed() {
         ),
     ];
     assert_bytes(&cases.map(|(port, expression)| (recipe(port), expression)));
-    // One SSRC for each stream.
+    // One SSRC for each flow.
     let (requests, _) = recipe(5_004).compile(7).unwrap();
     let ssrc = |stream, place| {
         let mut slot = [0; 172];

@@ -207,7 +207,7 @@ fn what_the_senders_queue_dropped_is_charged_to_it() {
     assert!(lost > 0, "the queue was too long: {cell}");
     assert_eq!(number(cell, "ledger.lost_at.qdisc"), lost, "{}", cell["ledger"]);
     // Not equal: control messages passed through the same queue, and of a super-packet that is no
-    // longer than the burst, which is dropped uncut, the queue counts one. Where neither is so,
+    // longer than the burst, which is dropped whole, the queue counts one. Where neither is so,
     // tests/across/queues.rs has them equal.
     assert!(lost <= drops - refused, "{lost} of {drops} less {refused}");
 }

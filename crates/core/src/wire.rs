@@ -126,7 +126,7 @@ fn halves(header: Header) -> [u64; 2] {
     [steered | intended_ns << 32, intended_ns >> 32 | coded << 16]
 }
 
-/// Reads the header of a datagram with our `tag`; `None` for others, or if the check fails.
+/// Reads the header of a datagram with this `tag`; `None` for others, or if the check fails.
 #[inline]
 pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
     let word = word(payload)?;
@@ -140,7 +140,7 @@ pub fn decode_own(payload: &[u8], tag: u16) -> Option<Header> {
     (sequence <= MAX_SEQUENCE).then_some(Header { tag, flow, sequence, intended_ns })
 }
 
-/// Whether a datagram has a header with our `tag`; the rest is not checked.
+/// Whether a datagram has a header with this `tag`; the rest is not checked.
 #[inline]
 pub fn has_tag(payload: &[u8], tag: u16) -> bool {
     word(payload).is_some_and(|word| word as u16 == tag.swap_bytes())
@@ -160,7 +160,7 @@ pub fn mark(payload: &mut [u8]) {
 /// The bits of [`word`] that a mark changes.
 const MARKED: u128 = (MARK as u128) << 32 | 1 << 127;
 
-/// Whether a datagram of ours is marked.
+/// Whether a datagram of udperf is marked.
 #[inline]
 pub fn is_marked(payload: &[u8]) -> bool {
     word(payload).is_some_and(|word| (word >> 32) as u64 & MARK != 0)

@@ -48,7 +48,7 @@ pub(crate) struct CellArgs {
     pub(crate) interval: Option<Nanos>,
     /// Rates: max · 100k (datagrams/s) · 1Gbit (payload bits/s) · 50% (of what max delivered)
     ///
-    /// The sum of all streams. K/M/G = 1000. --pace ramp and recorded define their own rates.
+    /// The sum of all flows. K/M/G = 1000. --pace ramp and recorded define their own rates.
     #[arg(short = 'r', long = "rate", value_name = "LIST", value_delimiter = ',')]
     pub(crate) rates: Vec<Rate>,
     /// Bit rate in the notation of iperf3: -b 1G is --rate 1Gbit

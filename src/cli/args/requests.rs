@@ -39,10 +39,10 @@ pub(crate) struct RequestArgs {
     /// Fields get a new value in each request:
     ///   {id}           the id that the reply is matched by; {id:FORMAT}
     ///   {counter}      the number of the request, from 0: {counter:FORMAT:start=N:step=N:stream};
-    ///                  stream: the number in its stream (-P); it continues after the warm-up
-    ///   {stream}       the number of the stream, from 0; {stream:FORMAT}
+    ///                  stream: the number in its flow (-P); it continues after the warm-up
+    ///   {stream}       the number of the flow, from 0; {stream:FORMAT}
     ///   {random}       {random:FORMAT} · {random:alnum:N} · {random:letters:N}; with :stream the
-    ///                  same in all requests of a stream
+    ///                  same in all requests of a flow
     ///   {time}         when the request is due, since 1970: {time:ns} · us · ms · s · nsec (within
     ///                  the second) · ntp (64 bits since 1900), each with :FORMAT; {time:rfc3339}
     ///   {choice:a|b|c} one of these, in the order of --order

@@ -43,11 +43,14 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
             if is_of_target(&error) && report.invalid_because.iter().any(tested_nothing) =>
         {
             warn_stderr(&error.to_string());
-            Ok(if interrupted { Exit::Interrupted } else { judge(&report, output, "") })
+            Ok(match interrupted {
+                true => Exit::Interrupted,
+                false => judge(&report, output, (&outputs, "")),
+            })
         }
         Some(error) => Err(error),
         None if interrupted => Ok(Exit::Interrupted),
-        None => guarded("gates", || judge(&report, output, "")),
+        None => guarded("gates", || judge(&report, output, (&outputs, ""))),
     }
 }
 
@@ -163,8 +166,13 @@ pub(crate) fn write(report: &Report, output: &RunOutputArgs, outputs: &Outputs) 
     written
 }
 
-/// Whether the run tested what was asked, and whether a condition held; `name` precedes messages.
-pub(crate) fn judge(report: &Report, output: &RunOutputArgs, name: &str) -> Exit {
+/// Whether the run tested what was asked, and whether a condition held; `name` precedes messages on
+/// standard error, which has why a run is invalid unless a terminal shows the report.
+pub(crate) fn judge(
+    report: &Report,
+    output: &RunOutputArgs,
+    (outputs, name): (&Outputs, &str),
+) -> Exit {
     let mut exit = Exit::Success;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {
         warn_stderr(&format!("--fail-if {name}{failure}"));
@@ -172,7 +180,8 @@ pub(crate) fn judge(report: &Report, output: &RunOutputArgs, name: &str) -> Exit
     }
     if !report.valid {
         // Beside JSON, they are on standard error already.
-        if !output.common.json_to_stdout() || output.common.quiet {
+        let is_said = output.common.json_to_stdout() && !output.common.quiet;
+        if !is_said && !outputs.shows_text() {
             for line in invalid_lines(report) {
                 warn_stderr(&format!("{name}{line}"));
             }

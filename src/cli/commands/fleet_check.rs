@@ -4,7 +4,7 @@ use crate::cli::error::{CliResult, Exit, usage};
 use crate::cli::fleet::{Fleet, narrow};
 use crate::cli::output::{print, warn_stderr};
 use crate::fleet::{Leader, MemberCheck, skews_ns};
-use crate::report::format::text::style::counted;
+use crate::report::format::text::style::{align, counted};
 use crate::unit::{median, show_nanos};
 
 /// A clock that is known worse than this makes latencies and starts vague. Arbitrary: ten times
@@ -29,9 +29,8 @@ pub(crate) fn run(rounds: u32) -> CliResult {
 }
 
 fn text(all: &[MemberCheck]) -> String {
-    let mut rows = vec![
-        ["rank", "host", "CPUs", "clock", "round trip", "late p50", "late max"].map(str::to_owned),
-    ];
+    let titles = ["rank", "host", "CPUs", "clock", "round trip", "late p50", "late max"];
+    let mut rows = vec![titles.map(str::to_owned).to_vec()];
     for one in all {
         let clock = match (one.rank, one.clock) {
             (0, _) => "reference".to_owned(),
@@ -39,7 +38,7 @@ fn text(all: &[MemberCheck]) -> String {
             (_, Some((_, bound_ns))) => format!("± {}", show_nanos(bound_ns)),
         };
         let shown = |ns: Option<u64>| ns.map_or_else(|| "–".to_owned(), show_nanos);
-        rows.push([
+        rows.push(vec![
             one.rank.to_string(),
             one.host.hostname.clone(),
             one.host.cpus.map_or_else(|| "–".to_owned(), |cpus| cpus.to_string()),
@@ -49,23 +48,14 @@ fn text(all: &[MemberCheck]) -> String {
             shown(one.late_ns.iter().copied().max()),
         ]);
     }
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..rows[0].len()).map(width).collect();
-    let line = |row: &[String; 7]| {
-        let cell = |(at, text): (usize, &String)| match at {
-            1 => format!("{text:<width$}", width = widths[at]),
-            _ => format!("{text:>width$}", width = widths[at]),
-        };
-        row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
     let mut hosts: Vec<_> = all.iter().map(|one| &one.host.hostname).collect();
     hosts.sort();
     hosts.dedup();
     let [ranks, hosts] = [(all.len(), "rank"), (hosts.len(), "host")]
         .map(|(count, what)| counted(count as u64, what));
     let head = format!("{ranks} on {hosts}");
-    let table: Vec<_> = rows.iter().map(line).collect();
-    format!("{head}\n\n{}\n\n{}\n", table.join("\n"), skew_lines(&skews_ns(all)))
+    let table = align(&rows, |at| at == 1);
+    format!("{head}\n\n{table}\n\n{}\n", skew_lines(&skews_ns(all)))
 }
 
 /// How far apart the processes began: a line per decade.

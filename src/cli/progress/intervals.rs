@@ -5,7 +5,7 @@ use crate::cli::output::stderr_width;
 use crate::document::{Cell, Interval, KernelDrops};
 use crate::plan::{Direction, Plan, Route, Scenario};
 use crate::report::IntervalFacts;
-use crate::report::format::text::style::{UNKNOWN, grouped, percent};
+use crate::report::format::text::style::{UNKNOWN, columns, cut_start, grouped, percent, wrap};
 use crate::report::format::text::worst_interval::{loss, span};
 use crate::run::LiveCell;
 use crate::unit::{Nanos, RateUnit, show_nanos, sum_counts};
@@ -32,7 +32,10 @@ const COLUMNS: [(&str, usize); 9] = [
 ];
 
 /// Columns that a narrow terminal omits, the least useful first.
-const OPTIONAL: [&str; 3] = ["stalls", "lag p99", "received"];
+const OPTIONAL: [&str; 5] = ["stalls", "lag p99", "received", "lost", "p50"];
+
+/// The least width of the column of cells. Arbitrary: their ends tell most of them apart.
+const MIN_ID: usize = 8;
 
 /// The intervals of a run as they end.
 pub(crate) struct IntervalProgress<'a> {
@@ -57,7 +60,7 @@ impl<'a> IntervalProgress<'a> {
         let timeout = asking.as_ref().map_or(Nanos::ZERO, |asking| asking.timeout);
         let both = matches!(route, Route::Reverse | Route::Both);
         let suffix = if both { "/reverse".len() } else { 0 };
-        let id_width = plan.cells.iter().map(|cell| cell.id.chars().count() + suffix).max();
+        let id_width = plan.cells.iter().map(|cell| columns(&cell.id) + suffix).max();
         Self {
             plan,
             id_width: id_width.filter(|_| has_lines),
@@ -129,25 +132,41 @@ impl<'a> IntervalProgress<'a> {
             ("rate", RateUnit::Requests) => "requests".to_owned(),
             _ => title.to_owned(),
         });
-        let omitted = omitted(width, stderr_width());
+        let terminal = stderr_width();
+        let (omitted, width) = fitted(width, terminal);
         let header = (!self.has_header).then(|| line(("cell", width), titles, omitted));
         self.has_header = true;
         let lines = intervals.iter().map(|interval| {
-            let drops = drops(interval).map(|drops| format!("  {drops}"));
-            line((id, width), figures(interval, unit), omitted) + &drops.unwrap_or_default()
+            let line = line((id, width), figures(interval, unit), omitted);
+            with_drops(line, drops(interval), terminal)
         });
         header.into_iter().chain(lines).collect()
     }
 }
 
-/// The columns to omit, after an id of this width on a terminal of this width.
-fn omitted(id_width: usize, terminal: Option<usize>) -> &'static [&'static str] {
-    let width = |omitted: &[&str]| -> usize {
+/// The columns to omit, and the width that is left for ids of this width, on a terminal of this
+/// width.
+fn fitted(id_width: usize, terminal: Option<usize>) -> (&'static [&'static str], usize) {
+    let figures = |omitted: &[&str]| -> usize {
         let shown = COLUMNS.iter().filter(|(title, _)| !omitted.contains(title));
-        id_width + shown.map(|(_, width)| 2 + width).sum::<usize>()
+        shown.map(|(_, width)| 2 + width).sum()
     };
-    let fits = |count: &usize| terminal.is_none_or(|most| width(&OPTIONAL[..*count]) <= most);
-    &OPTIONAL[..(0..OPTIONAL.len()).find(fits).unwrap_or(OPTIONAL.len())]
+    let Some(most) = terminal else { return (&[], id_width) };
+    let fits = |count: &usize| id_width + figures(&OPTIONAL[..*count]) <= most;
+    let omitted = &OPTIONAL[..(0..OPTIONAL.len()).find(fits).unwrap_or(OPTIONAL.len())];
+    (omitted, id_width.min(most.saturating_sub(figures(omitted)).max(MIN_ID)))
+}
+
+/// A line with drops behind it, or below it if a terminal of this width has no room for them.
+fn with_drops(line: String, drops: Option<String>, terminal: Option<usize>) -> String {
+    let Some(drops) = drops else { return line };
+    match terminal {
+        Some(most) if columns(&line) + 2 + columns(&drops) > most => {
+            let drops = wrap(&drops, most.saturating_sub(4), 0).join("\n    ");
+            format!("{line}\n    {drops}")
+        }
+        _ => format!("{line}  {drops}"),
+    }
 }
 
 fn line(
@@ -155,6 +174,10 @@ fn line(
     figures: [String; COLUMNS.len()],
     omitted: &[&str],
 ) -> String {
+    let id = match columns(id) > id_width {
+        true => format!("…{}", cut_start(id, id_width.saturating_sub(1))),
+        false => id.to_owned(),
+    };
     let mut line = format!("{id:<id_width$}");
     for (figure, (_, width)) in
         figures.iter().zip(COLUMNS).filter(|(_, (title, _))| !omitted.contains(title))
@@ -232,14 +255,29 @@ mod tests {
 
     #[test]
     fn lines_fit_the_terminal() {
-        let id = "plain/64/20k";
-        for (terminal, count) in [(None, 0), (Some(140), 0), (Some(96), 1), (Some(80), 3)] {
-            let omitted = omitted(id.len(), terminal);
-            assert_eq!(omitted, &OPTIONAL[..count], "{terminal:?}");
+        let ids = ["plain/64/20k", "gso+batch/1472/100k", "gso+batch/1472/burst:32/100k/reverse"];
+        for (id, terminal, count) in [
+            (ids[0], None, 0),
+            (ids[0], Some(140), 0),
+            (ids[0], Some(96), 1),
+            (ids[0], Some(80), 3),
+            (ids[1], Some(80), 4),
+            (ids[2], Some(80), 5),
+            (ids[2], Some(60), 5),
+        ] {
+            let (omitted, width) = fitted(id.len(), terminal);
+            assert_eq!(omitted, &OPTIONAL[..count], "{id} {terminal:?}");
             let titles = COLUMNS.map(|(title, _)| title.to_owned());
-            let line = line((id, id.len()), titles, omitted);
-            assert!(line.chars().count() <= terminal.unwrap_or(usize::MAX), "{line}");
-            assert!(!omitted.iter().any(|title| line.contains(title)), "{line}");
+            let line = line((id, width), titles, omitted);
+            assert!(columns(&line) <= terminal.unwrap_or(usize::MAX), "{line}");
+            assert!(!omitted.iter().any(|title| line.contains(&format!(" {title}"))), "{line}");
+            let end = if terminal == Some(60) { "k/reverse" } else { id };
+            assert!(line.contains(end), "{line}");
+            let drops = "dropped at receive buffer 1,000, backlog 20".to_owned();
+            let line = with_drops(line, Some(drops.clone()), terminal);
+            let is_wide = |line: &&str| columns(line) > terminal.unwrap_or(usize::MAX);
+            assert_eq!(line.lines().find(is_wide), None);
+            assert!(line.contains(&drops), "{line}");
         }
     }
 }

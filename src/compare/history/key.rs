@@ -32,7 +32,7 @@ pub(super) fn scenario(report: &Report) -> String {
         Err(_) => text.to_owned(),
     }));
     let number = |name: &str, default: u64| scenario[name].as_u64().filter(|&is| is != default);
-    words.extend(number("streams", 1).map(|streams| format!("{streams} streams")));
+    words.extend(number("streams", 1).map(|streams| format!("{streams} flows")));
     words.extend(scenario["sources"].as_str().map(|sources| format!("sources {sources}")));
     words.extend(number("threads", 1).map(|threads| format!("{threads} threads")));
     words.extend(number("batch", 0).map(|batch| format!("batches of {batch}")));
@@ -119,7 +119,7 @@ mod tests {
         report.tool.profile = "debug".to_owned();
         assert_eq!(
             scenario(&report),
-            "bench, 1000 datagrams, 8 streams, socket buffers 208 KiB, paced by txtime, \
+            "bench, 1000 datagrams, 8 flows, socket buffers 208 KiB, paced by txtime, \
              unconnected, dev eth0, dscp 46, df, debug build"
         );
         load.kind = "load".to_owned();

@@ -164,7 +164,8 @@ impl RemoteCell<'_> {
         };
         control.shared.busy_until_ns.store(0, Ordering::Relaxed);
         phase.peer_ended(&there);
-        self.pool.await_end(&mut phase.running, tick)?;
+        let schedule = phase.schedule();
+        self.pool.await_end(&mut phase.running, schedule, tick)?;
         Ok(there)
     }
 

@@ -25,9 +25,8 @@ use crate::run::RunError;
 use crate::sys;
 use crate::unit::{Nanos, PacketRate, show_pps};
 
-/// How often a sending session checks whether its client is reachable; arbitrary.
-const CLIENT_CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// The same while shared sockets queue ICMP errors. Arbitrary: thousands fit into their buffers.
+/// How often a session looks while shared sockets queue ICMP errors. Arbitrary: thousands fit into
+/// their buffers.
 const ERROR_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The number and the body of a request.
@@ -78,18 +77,19 @@ impl SinkSession {
     ) -> ClientStats {
         loop {
             let request = match &self.cell {
-                Some(SinkCell { phase: Some(_), .. }) => {
+                Some(SinkCell { phase: Some((phase, _)), .. }) => {
                     requests.recv_timeout(match self.watching_errors {
                         true => ERROR_POLL_INTERVAL,
-                        false => CLIENT_CHECK_INTERVAL,
+                        false => phase.schedule().wait(),
                     })
                 }
                 _ => requests.recv().map_err(Into::into),
             };
+            // Also at a request, which may be waiting when an interval ends.
+            self.cell.iter_mut().for_each(SinkCell::observe_drops);
             match request {
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.cell.iter_mut().for_each(SinkCell::observe_drops);
                     if self.cell.as_ref().is_some_and(|cell| cell.pool.senders() > 0) {
                         self.check_client();
                     }

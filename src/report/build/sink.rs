@@ -157,7 +157,7 @@ mod tests {
         value["others"]["sizes"] = serde_json::json!(vec![1; 70]);
         let read = |value: &serde_json::Value| SinkDocument::deserialize(value);
         hostile::enlarge(&mut value, |value| read(value).is_ok());
-        let style = text::Style { color: false, width: 200, verbose: false };
+        let style = text::Style { color: false, width: usize::MAX, verbose: false };
         let hostile = "<script>x</script>\"'&\u{1b}";
         value["clients"][0]["from"] = hostile.into();
         let document = read(&value).unwrap();
@@ -169,6 +169,22 @@ mod tests {
         let text = text::sink(&document, style);
         for part in ["≤9223372036854775808 18,446", "· larger 18,446", "duplicate 18,446"] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_text_fits_a_narrow_terminal() {
+        let mut tally = tally();
+        tally.served[0].why = "the client closed the session".to_owned();
+        (tally.served[0].rx.received, tally.served[0].sent) = (12_345_678, 87_654_321);
+        let document = document(&tally);
+        for (width, omitted) in [(60, true), (80, true), (200, false)] {
+            let style = text::Style { color: false, width, verbose: false };
+            let text = text::sink(&document, style);
+            let is_wide = |line: &&str| text::style::columns(line) > width;
+            assert_eq!(text.lines().find(is_wide), None, "{width}: {text}");
+            assert_eq!(text.contains("omitted to fit "), omitted, "{text}");
+            assert!(text.contains("12,345,678") && text.contains("192.0.2.1:5"), "{text}");
         }
     }
 

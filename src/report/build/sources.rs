@@ -133,7 +133,7 @@ mod tests {
         let found = rows(3, &flows, 5);
         let sums: Vec<_> = found.iter().map(|row| row.sent).collect();
         assert_eq!(sums, [3 + 5 + 8, 1 + 4 + 6 + 9, 2 + 7]);
-        // Fewer streams than sources: the others are not used.
+        // Fewer flows than sources: the others are not used.
         assert_eq!(rows(3, &flows[..2], 2).len(), 2);
         // Without receivers, arrivals are unknown.
         let mut result = CellResult { one_ended: true, ..CellResult::default() };

@@ -246,6 +246,7 @@ fn untested(cell: &Cell) -> Option<Reason> {
         (false, false) => waited.then(|| match &cell.exchange {
             Some(exchange) => nothing_answered(exchange),
             None => {
+                let sent = grouped(sent);
                 let text = format!("none of {sent} datagrams arrived; check the address, the port");
                 (&codes::NOTHING_ARRIVED, text + " and firewalls on the path")
             }
@@ -267,10 +268,11 @@ fn nothing_sent(cell: &Cell) -> Reason {
     if let Some((1.., why)) = largest {
         let all = unreachable == attempted;
         let code = if all { &codes::TARGET_UNREACHABLE } else { &codes::NOTHING_SENT };
+        let attempted = grouped(attempted);
         return (code, format!("none of {attempted} {} could be sent: {why}", noun(cell)));
     }
     let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
-    let why = format!("nothing was sent: {missed} slots of the schedule were missed");
+    let why = format!("nothing was sent: {} slots of the schedule were missed", grouped(missed));
     (&codes::NOTHING_SENT, why + "; use a longer --time or a lower --rate")
 }
 
@@ -280,6 +282,7 @@ fn second_not_sent(exchange: &Exchange) -> Option<Reason> {
     let answered = first.answered.filter(|answered| *answered > 0)?;
     let is_missing = exchange.requires_second && second.sent == 0 && second.refused == 0;
     is_missing.then(|| {
+        let answered = grouped(answered);
         let text = format!("no second request was sent after {answered} first replies");
         let fix = "; check --then-if, --error and the bytes of the replies";
         (&codes::SECOND_NOT_SENT, text + fix)
@@ -290,22 +293,24 @@ fn nothing_answered(exchange: &Exchange) -> Reason {
     let firsts = exchange.steps.first().and_then(|step| step.answered).unwrap_or(0);
     let why = match exchange.unmatched {
         0 if firsts > 0 => format!(
-            "{firsts} first replies came, but no second ones; check what the server replies to \
-             the second request: what equals the first reply is a duplicate"
+            "{} first replies came, but no second ones; check what the server replies to the \
+             second request: what equals the first reply is a duplicate",
+            grouped(firsts)
         ),
         0 => "check the address, the port, firewalls, and that the server answers such requests"
             .to_owned(),
         unmatched => {
-            format!("{unmatched} datagrams came back, but none answers a request; see --match")
+            let came = grouped(unmatched);
+            format!("{came} datagrams came back, but none answers a request; see --match")
         }
     };
-    let message = format!("none of {} requests was answered; {why}", exchange.requests);
+    let message = format!("none of {} requests was answered; {why}", grouped(exchange.requests));
     (&codes::NOTHING_ANSWERED, message)
 }
 
 fn target_unreachable(cell: &Cell) -> Reason {
-    let (noun, sent, errors) = (noun(cell), cell.ledger.sent, unreachable(cell));
-    let text = format!("target unreachable throughout ({noun} {sent}, errors {errors})");
+    let [sent, errors] = [cell.ledger.sent, unreachable(cell)].map(grouped);
+    let text = format!("target unreachable throughout ({} {sent}, errors {errors})", noun(cell));
     let fix = "; check the address and the port, and that the server runs";
     (&codes::TARGET_UNREACHABLE, text + fix)
 }

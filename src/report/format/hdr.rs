@@ -88,7 +88,7 @@ pub(super) fn distributions(report: &Report) -> Result<Vec<Distribution<'_>>, Re
         let Some(latency) = &cell.latency else { continue };
         let histogram = decode(cell, latency)?;
         let at = all.iter().position(|one| one.cell.id == cell.id).unwrap_or_else(|| {
-            // With our own bounds: those of a document may be of any size, and need as much memory.
+            // With fixed bounds: those of a document may be of any size, and need as much memory.
             let own = LatencyHistograms::default().histogram().clone();
             all.push(Distribution { cell, histogram: own, bound_ns: 0 });
             all.len() - 1

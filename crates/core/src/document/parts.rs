@@ -16,8 +16,8 @@ pub struct Packets {
     pub sent: u64,
     /// Packets delivered to the receivers; `null` if unknown, like all counters of receivers.
     pub received: Option<u64>,
-    /// Datagrams received in super-packets: if the sender made those, they were never segmented,
-    /// and do not show the cost of single datagrams.
+    /// Datagrams received in super-packets: if the sender made those, they were never split, and
+    /// do not show the cost of single datagrams.
     pub uncut: Option<u64>,
     /// Datagrams in a super-packet of the senders, at the start; `null` without super-packets.
     pub segments_at_first: Option<u64>,

@@ -16,7 +16,7 @@ const ANSWERING_PORTS: [u16; 5] = [7, 13, 17, 19, 37];
 
 #[derive(Debug, Default)]
 pub(super) struct ReplyPolicy {
-    /// Our own port.
+    /// The port of this server.
     pub(super) port: u16,
     pub(super) dropper: Option<Dropper>,
     pub(super) queue: Option<Queue>,
@@ -29,7 +29,8 @@ pub(super) struct ReplyPolicy {
 }
 
 impl ReplyPolicy {
-    /// Whether a sender at this port gets a reply; our own port may be that of another echo server.
+    /// Whether a sender at this port gets a reply; the port of this server may be that of another
+    /// echo server.
     #[inline]
     fn may_answer(&self, port: u16) -> bool {
         port != 0 && port != self.port && !ANSWERING_PORTS.contains(&port)

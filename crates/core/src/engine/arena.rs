@@ -39,7 +39,7 @@ impl Arena {
         Self { bytes: vec![0xFF; stride * wanted], stride }
     }
 
-    /// The same, without gaps between slots: what the kernel is to cut into datagrams.
+    /// The same, without gaps between slots: what the kernel is to split into datagrams.
     // cold: set-up
     pub(super) fn packed(slot_len: usize, wanted: usize) -> Self {
         let slots = Self::fitting(slot_len, wanted);

@@ -230,12 +230,12 @@ pub trait Rx {
         None
     }
 
-    /// Whether each pull has datagrams of all streams, and [`Rx::stream`] distinguishes them.
+    /// Whether each pull has datagrams of all flows, and [`Rx::stream`] distinguishes them.
     fn mixes_streams(&self) -> bool {
         false
     }
 
-    /// The stream of the datagram of this index of the latest pull; `None`: that of the socket.
+    /// The flow of the datagram of this index of the latest pull; `None`: that of the socket.
     #[inline]
     fn stream(&self, _index: usize) -> Option<usize> {
         None

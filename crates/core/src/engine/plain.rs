@@ -10,15 +10,16 @@ use crate::net::{Datagram, MAX_DATAGRAM};
 use crate::sys::{self, RecvBatch, RecvMetadata, SendError, send_error_of};
 use crate::unit::{Nanos, PayloadSize};
 
-/// Unpaced datagrams that share one clock read (24 ns, measured): 4 keep our own work at 10 ns per
-/// datagram, and each timestamp within three system calls of the departure.
+/// Unpaced datagrams that share one clock read (24 ns, measured): 4 keep the work of the loop at 10
+/// ns per datagram, and each timestamp within three system calls of the departure.
 const TX_BATCH: usize = 4;
 
 /// Received datagrams that share one clock read. At 16 the read costs under 2 ns per datagram, and
 /// the batch adds less than 0.1 ms of latency; arbitrary within that.
 pub(super) const RX_BATCH: usize = 16;
 
-/// Extra bytes of a receive slot, so that longer datagrams of others are not truncated to our size.
+/// Extra bytes of a receive slot, so that longer datagrams of others are not truncated to the size
+/// of the run.
 pub(super) const SLACK: usize = 64;
 
 /// Sends each datagram by a call of its own.

@@ -156,8 +156,8 @@ pub static ENGINES: [EngineRow; 8] = [
         probe: Some(probe::gso),
         needs: "Linux 4.18",
         help: "super-packets that the kernel splits",
-        instead: "offload (gso/gro: segments are never cut on this host), or gso/batch (cut at the \
-                  receiving socket, as any server sees it)",
+        instead: "offload (gso/gro: super-packets are never split on this host), or gso/batch \
+                  (split at the receiving socket, as any server sees it)",
         ..ROW
     },
     EngineRow {

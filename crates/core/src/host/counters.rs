@@ -154,7 +154,7 @@ fn read(netns: Option<&Path>, path: Option<&[NetLink]>) -> KernelCounters {
     if let Some(netns) = netns {
         return within(netns, || read(None, path)).unwrap_or_default();
     }
-    let (udp, ip) = sys::udp_and_ip_counters().unzip();
+    let (udp, ip) = sys::udp_and_ip_counters();
     let devices = sys::device_drops(path);
     KernelCounters {
         udp,

@@ -65,7 +65,7 @@ fn path(
     target: SocketAddr,
     local: impl FnOnce() -> Option<SocketAddr>,
 ) -> Option<&str> {
-    // Datagrams to our own addresses pass the loopback device.
+    // Datagrams to addresses of this host pass the loopback device.
     let ours = addresses.iter().any(|(_, address)| address.ip() == target.ip());
     if ours || target.ip().is_loopback() || target.ip().is_unspecified() {
         return loopback(addresses, Ipv4Addr::LOCALHOST.into());

@@ -92,7 +92,7 @@ impl ServerProcesses {
         let processes: Vec<_> = pids.iter().filter_map(|pid| host::process_use(*pid)).collect();
         let first = processes.first().map(|process| process.pid);
         let drops = self.sockets.as_ref().zip(first);
-        let drops = drops.map(|(sockets, pid)| host::udp_drops(pid, sockets));
+        let drops = drops.and_then(|(sockets, pid)| host::udp_drops(pid, sockets));
         ServerReading { at_ns, processes, drops }
     }
 }

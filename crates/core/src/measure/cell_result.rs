@@ -64,10 +64,11 @@ pub struct PacketCounts {
 
 impl PacketCounts {
     /// Whether most of them stayed in the super-packets in which they were sent. Within one host,
-    /// super-packets that arrive were never cut. A receiver on another host may have joined
-    /// segments that were cut on the way (GRO); its packets are then smaller than the sender's: GRO
-    /// joins 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device found.
-    pub fn are_uncut(&self, ends: Topology) -> bool {
+    /// super-packets that arrive were never split. A receiver on another host may have joined
+    /// segments that were split on the way (GRO); its packets are then smaller than the sender's:
+    /// GRO joins 64 datagrams at most (`UDP_GRO_CNT_MAX`), and only what one poll of the device
+    /// found.
+    pub fn are_unsplit(&self, ends: Topology) -> bool {
         let mean = |datagrams: u64, packets: u64| datagrams as f64 / packets.max(1) as f64;
         let (sent, received) =
             (mean(self.sent, self.packets_sent), mean(self.arrived, self.packets_received));
@@ -75,10 +76,10 @@ impl PacketCounts {
         self.packets_sent < self.sent && self.uncut > self.arrived / 2 && !joined
     }
 
-    /// Whether most of them were sent in super-packets, and these were cut on the way. If most were
-    /// sent one by one, neither this nor [`Self::are_uncut`] holds.
-    pub fn were_cut(&self, ends: Topology) -> bool {
-        self.packets_sent < self.sent / 2 && self.arrived > 0 && !self.are_uncut(ends)
+    /// Whether most of them were sent in super-packets, and these were split on the way. If most
+    /// were sent one by one, neither this nor [`Self::are_unsplit`] holds.
+    pub fn were_split(&self, ends: Topology) -> bool {
+        self.packets_sent < self.sent / 2 && self.arrived > 0 && !self.are_unsplit(ends)
     }
 }
 
@@ -140,8 +141,8 @@ impl CellResult {
         (self.tx.end > Nanos::ZERO).then(|| count / self.tx.end.as_secs_f64())
     }
 
-    /// Whether most datagrams were sent in super-packets that were cut on the way.
-    pub fn was_cut(&self) -> bool {
+    /// Whether most datagrams were sent in super-packets that were split on the way.
+    pub fn was_split(&self) -> bool {
         let (tx, rx) = (&self.tx.tally, &self.rx.tally);
         PacketCounts {
             sent: tx.sent,
@@ -150,7 +151,7 @@ impl CellResult {
             packets_received: rx.packets,
             uncut: rx.uncut,
         }
-        .were_cut(self.ends)
+        .were_split(self.ends)
     }
 
     /// Whether the senders are unknown, except for what sequence numbers showed: they
@@ -189,7 +190,8 @@ impl CellResult {
     }
 
     /// Drops at receive buffers of this network namespace that may be those of the server of
-    /// requests: drops without ours, and without those that other traffic may have had.
+    /// requests: drops without those at udperf's sockets, and without those that other traffic may
+    /// have had.
     fn drops_of_server(&self, requests: &RequestCounts) -> Option<u64> {
         let kernel = &self.rx.kernel;
         let udp = kernel.udp.filter(|_| self.ends == Topology::SameNetns && !self.one_ended)?;
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_uncut_if_packets_arrive_as_they_were_sent() {
+    fn super_packets_are_not_split_if_packets_arrive_as_they_were_sent() {
         let segments = |packets_received, uncut| PacketCounts {
             sent: 12_800,
             packets_sent: 100,
@@ -261,20 +263,20 @@ mod tests {
             let single = PacketCounts { packets_sent: 12_800, ..segments(100, 12_800) };
             // Joined by the receiver if that is another host.
             let is_joined = ends == Topology::Remote;
-            for (counts, are_uncut, were_cut) in [
+            for (counts, are_unsplit, were_split) in [
                 (segments(100, 12_800), true, false),
                 (segments(12_800, 0), false, true),
                 (single, false, false),
                 (segments(260, 12_800), !is_joined, is_joined),
             ] {
-                let found = (counts.are_uncut(ends), counts.were_cut(ends));
-                assert_eq!(found, (are_uncut, were_cut), "{ends:?}: {counts:?}");
+                let found = (counts.are_unsplit(ends), counts.were_split(ends));
+                assert_eq!(found, (are_unsplit, were_split), "{ends:?}: {counts:?}");
             }
         }
         let lossy =
             PacketCounts { arrived: 6_390, packets_received: 50, uncut: 6_390, ..segments(0, 0) };
-        assert!(lossy.are_uncut(Topology::Remote));
-        assert!(!PacketCounts::default().are_uncut(Topology::SameNetns));
+        assert!(lossy.are_unsplit(Topology::Remote));
+        assert!(!PacketCounts::default().are_unsplit(Topology::SameNetns));
     }
 
     #[test]

@@ -19,10 +19,10 @@ use crate::document::{Ledger, LostAt};
 
 /// Compares the counts of both ends and attributes the losses to what the kernels counted. A
 /// location is charged with no more than is still unexplained, nearest to the receiver first: the
-/// counter of our socket is exact, those of the namespace may include other datagrams.
+/// counter of the receiver's socket is exact, those of the namespace may include other datagrams.
 ///
-/// The kernel counts a super-packet as one wherever it drops it before it is cut; `taken_whole`:
-/// also at the receiving socket, which does not cut it.
+/// The kernel counts a super-packet as one wherever it drops it before it is split; `taken_whole`:
+/// also at the receiving socket, which does not split it.
 pub fn attribute_losses(
     tx: &TxTally,
     rx: &RxTally,

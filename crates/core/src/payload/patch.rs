@@ -16,7 +16,7 @@ pub(super) enum Alphabet {
     Letters,
 }
 
-/// Scope of a random value: each request has its own, or all requests of a stream share one.
+/// Scope of a random value: each request has its own, or all requests of a flow share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Per {
     Request,
@@ -31,14 +31,14 @@ pub(super) enum What {
     MessageId {
         step_bits: u32,
     },
-    /// The number of the request in the phase, or in its stream, times `step`, from `start`.
+    /// The number of the request in the phase, or in its flow, times `step`, from `start`.
     Counter {
         number: Number,
         start: u64,
         step: u64,
         per: Per,
     },
-    /// The number of the stream.
+    /// The number of the flow.
     Stream(Number),
     Random {
         key: u64,

@@ -85,9 +85,9 @@ pub struct RequestNumber {
     pub turn: u64,
     /// A number unique in the run; random labels and fields are derived from it.
     pub unique: u64,
-    /// The number of its stream in the run, from 0.
+    /// The number of its flow in the run, from 0.
     pub stream: u64,
-    /// Its number in the stream, from 0; phases of a run continue it.
+    /// Its number in the flow, from 0; phases of a run continue it.
     pub place: u64,
 }
 

@@ -161,7 +161,7 @@ impl Spec {
         }
     }
 
-    /// For CoAP, whose tokens have several lengths, with ids of ours unless the user placed one.
+    /// For CoAP, whose tokens have several lengths, with ids of udperf unless the user placed one.
     fn with_own_ids(&self, pieces: Vec<Piece>) -> Result<Vec<Piece>, PayloadError> {
         let has_id = |piece: &Piece| matches!(piece, Piece::Field(What::Id(_)));
         if self.rule != MatchRule::Protocol(Protocol::Coap) || pieces.iter().any(has_id) {

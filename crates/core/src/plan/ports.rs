@@ -20,7 +20,7 @@ const MESSAGE_ID_PORTS: u64 = 64;
 pub const EXCHANGE_LIFETIME: Nanos = Nanos::from_millis(247_000);
 
 impl RequestOptions {
-    /// The ids of all source ports, if this many streams are requested; and how many ports.
+    /// The ids of all source ports, if this many flows are requested; and how many ports.
     pub fn all_ids(&self, streams: u16) -> (u64, u16) {
         let streams = if self.spread { MOST_PORTS as u16 } else { streams };
         let ids = 1_u64.checked_shl(self.id_bits).unwrap_or(u64::MAX);
@@ -78,7 +78,7 @@ pub(super) fn streams(scenario: &Scenario, load: WorkerLoad) -> u16 {
         asking.message_id_bits.map_or(1, |bits| message_id_ports(scenario, pps, of, bits));
     let most = (MOST_PORTS / of).max(1);
     let ports = by_ids.max(by_message_ids).clamp(1, most) * of;
-    // As many at each source, of which there are at most as many as streams.
+    // As many at each source, of which there are at most as many as flows.
     let sources = scenario.sources.as_ref().map_or(1, |sources| sources.count() as u64);
     ports.next_multiple_of(sources).min(u16::MAX.into()) as u16
 }

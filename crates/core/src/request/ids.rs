@@ -116,7 +116,7 @@ impl FirstIds {
         self.of_all(self.number + number * self.of + self.worker)
     }
 
-    /// The number in the run of the worker's stream with this index.
+    /// The number in the run of the worker's flow with this index.
     #[inline]
     pub(super) const fn stream(self, index: usize) -> u64 {
         self.stream + index as u64

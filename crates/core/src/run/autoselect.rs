@@ -17,9 +17,9 @@ const TRIAL: Nanos = Nanos::from_millis(20);
 const WARMUP: Nanos = Nanos::from_millis(5);
 /// Trials of each engine, in turns. The best counts: disturbances only slow a trial down.
 const ROUNDS: u32 = 2;
-/// Why `auto` does not select a pair if no trial has shown that the path cuts its super-packets.
-const UNCUT: &str = "no trial showed that this path cuts its super-packets, and with uncut ones \
-                     this is no rate of single datagrams; use --engine to measure it";
+/// Why `auto` does not select a pair if no trial has shown that the path splits its super-packets.
+const UNSPLIT: &str = "no trial showed that this path splits its super-packets, so that this is no \
+                       rate of single datagrams; use --engine to measure it";
 
 /// The rate of trials: flat out, but if datagrams leave this process, at most the requested rate.
 fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
@@ -41,13 +41,13 @@ fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
 struct Candidate {
     engine: EnginePair,
     pps: f64,
-    /// Whether datagrams may stay in super-packets: no trial has shown that the path cuts them.
-    uncut: bool,
+    /// Whether datagrams may stay in super-packets: no trial has shown that the path splits them.
+    unsplit: bool,
 }
 
 /// Finds the engine that delivers most on this machine, flat out at the smallest size of the
-/// scenario, where the cost of a datagram shows most. Engines whose segments may stay uncut are not
-/// chosen: theirs is no rate of single datagrams.
+/// scenario, where the cost of a datagram shows most. Engines whose super-packets may not be split
+/// are not chosen: theirs is no rate of single datagrams.
 ///
 /// # Errors
 /// [`RunError`] of the last trial if none succeeded.
@@ -80,10 +80,10 @@ pub fn choose(
         let outcome = session::run(&Plan::new(trial, machine)?, runner, stop, &mut ());
         for measured in &outcome.measured {
             let pps = measured.result.delivered_pps().unwrap_or(0.0);
-            let uncut = engine == EnginePair::OFFLOAD && !measured.result.was_cut();
+            let unsplit = engine == EnginePair::OFFLOAD && !measured.result.was_split();
             match tried.iter_mut().find(|one| one.engine == engine) {
-                Some(one) => (one.pps, one.uncut) = (one.pps.max(pps), one.uncut && uncut),
-                None => tried.push(Candidate { engine, pps, uncut }),
+                Some(one) => (one.pps, one.unsplit) = (one.pps.max(pps), one.unsplit && unsplit),
+                None => tried.push(Candidate { engine, pps, unsplit }),
             }
         }
         failed.extend(outcome.error.map(|error| (engine, error)));
@@ -92,15 +92,15 @@ pub fn choose(
         }
     }
     tried.sort_by(|a, b| b.pps.total_cmp(&a.pps));
-    let (uncut, cut): (Vec<_>, Vec<_>) = tried.into_iter().partition(|one| one.uncut);
-    let (Some(best), Some(size)) = (cut.first(), size) else {
+    let (unsplit, split): (Vec<_>, Vec<_>) = tried.into_iter().partition(|one| one.unsplit);
+    let (Some(best), Some(size)) = (split.first(), size) else {
         return Err(failed.pop().map_or(RunError::NothingTried, |(_, error)| error));
     };
-    let trials = cut.iter().map(|one| Tried { engine: one.engine.to_string(), pps: one.pps });
-    let left_out = uncut.iter().map(|one| LeftOut {
+    let trials = split.iter().map(|one| Tried { engine: one.engine.to_string(), pps: one.pps });
+    let left_out = unsplit.iter().map(|one| LeftOut {
         engine: one.engine.to_string(),
         pps: one.pps,
-        why: UNCUT.to_owned(),
+        why: UNSPLIT.to_owned(),
     });
     let failed = failed
         .iter()

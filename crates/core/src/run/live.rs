@@ -1,12 +1,46 @@
 //! What a cell has counted while it runs.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::host::counters::CounterSnapshot;
 use crate::measure::{AT_END, DropReading, IntervalCounts, IntervalScale, KernelDelta};
 use crate::run::phase::PhaseState;
 use crate::sys;
 use crate::unit::Nanos;
+
+/// The longest time between two looks of the coordinator. Arbitrary: often enough for progress,
+/// seldom enough not to disturb.
+const MAX_LOOK: Nanos = Nanos::from_millis(250);
+
+/// When the coordinator of a phase looks at it: at the ends of intervals, and in between. The times
+/// count from the start of the phase, so that late wake-ups do not add up to a missed interval.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LookSchedule {
+    epoch: Nanos,
+    scale: Option<IntervalScale>,
+}
+
+impl LookSchedule {
+    /// For a phase that begins at `epoch`, with these intervals if it has any.
+    pub const fn new(epoch: Nanos, scale: Option<IntervalScale>) -> Self {
+        Self { epoch, scale }
+    }
+
+    /// The next look after `now`.
+    pub fn next(&self, now: Nanos) -> Nanos {
+        let since = now.since(self.epoch);
+        let next = self.scale.map_or(since + MAX_LOOK, |scale| scale.next_look(since, MAX_LOOK));
+        // Also before the phase, which may begin much later.
+        (self.epoch + next).min(now + MAX_LOOK)
+    }
+
+    /// The time until the next look.
+    pub fn wait(&self) -> Duration {
+        let now = Nanos(sys::monotonic_ns());
+        self.next(now).since(now).to_duration()
+    }
+}
 
 /// The measured phase of a cell with intervals, while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -156,8 +190,9 @@ impl SharedLiveCell {
     }
 }
 
-/// Readings of the kernel's counters at the ends of intervals. The coordinator takes them, a
-/// quarter of a second late at most.
+/// Readings of the kernel's counters at the ends of intervals. The coordinator takes them at its
+/// [`LookSchedule`]: one for each interval of a quarter of a second or more, unless it is delayed
+/// by half of that.
 #[derive(Debug, Default)]
 pub struct DropReadings(Vec<DropReading>);
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::RunError;
 use super::dispatch::{ProvidedSocket, SendTarget, run_receiver, run_sender};
+use super::live::LookSchedule;
 use super::phase::Phase;
 use super::worker::{PhaseDone, WorkerChannel, WorkerEvent};
 use crate::engine::NullLink;
@@ -18,6 +19,7 @@ use crate::measure::{RxResult, TxResult, combine};
 use crate::net::{NetError, Ports, Udp};
 use crate::plan::{RxConfig, TxConfig};
 use crate::run::phase::PhaseState;
+use crate::sys;
 use crate::unit::Nanos;
 
 /// From the order to the start of a phase: time for every worker to wake up and be ready.
@@ -25,8 +27,8 @@ use crate::unit::Nanos;
 const LEAD: Nanos = Nanos::from_millis(3);
 /// The same for each flow: its window of 8 KiB is cleared, at more than 5 GB/s; arbitrary.
 const LEAD_A_FLOW: Nanos = Nanos::from_micros(2);
-/// How often the coordinator wakes to show progress; arbitrary, seldom enough not to disturb.
-const TICK: Duration = Duration::from_millis(250);
+/// How often to check whether a worker that starts has ended; arbitrary.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Stack of a worker thread in bytes. Its frames hold no buffers; arbitrary.
 const STACK: usize = 256 * 1024;
 /// Phases that may run at once: one of the senders and one of the receivers.
@@ -202,7 +204,7 @@ impl WorkerPool {
         loop {
             // Checked first: events of a thread that has ended are then in the channel.
             let ended = self.anyone_ended();
-            match self.events.recv_timeout(TICK) {
+            match self.events.recv_timeout(CHECK_INTERVAL) {
                 Ok(WorkerEvent::Ready(addr)) => return Ok(addr),
                 Ok(WorkerEvent::Failed(error)) => return Err(error.into()),
                 Err(RecvTimeoutError::Timeout) if !ended => {}
@@ -247,15 +249,20 @@ impl WorkerPool {
         self.controls.borrow().iter().for_each(|control| control.abort());
     }
 
-    /// Waits until all of these workers have ended the phase.
+    /// Waits until all of these workers have ended the phase; calls `tick` at these times.
     pub fn await_end(
         &self,
         running: &mut PhaseProgress,
+        schedule: LookSchedule,
         tick: &mut dyn FnMut(),
     ) -> Result<(), RunError> {
+        let now = || Nanos(sys::monotonic_ns());
+        let mut due = schedule.next(now());
         while running.workers > 0 {
-            if !self.look(running, TICK)? {
+            self.look(running, due.since(now()).to_duration())?;
+            if now() >= due {
                 tick();
+                due = schedule.next(now());
             }
         }
         Ok(())
@@ -329,7 +336,7 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         let control = PhaseState::across(stop, 1, Nanos::NEVER, Nanos::ZERO);
         let left = Arc::downgrade(&control);
-        let epoch = Nanos(crate::sys::monotonic_ns());
+        let epoch = Nanos(sys::monotonic_ns());
         let phase =
             Phase { epoch, tag: 2, limit: Limit::Count(1), load: WorkerLoad::FlatOut, control };
         pool.begin_receivers(&phase);

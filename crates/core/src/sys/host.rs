@@ -24,10 +24,12 @@ const TICK_NS: u64 = 10_000_000;
 /// would start with pieces of 32 bytes. The kernel returns up to a page (4096) a call.
 const FILE_BYTES: usize = 8192;
 
+/// The content of a file; `None` if that is empty, as of a masked file: lists without an entry have
+/// a line.
 pub(super) fn raw(path: impl AsRef<Path>) -> Option<String> {
     let mut text = String::with_capacity(FILE_BYTES);
     fs::File::open(path).ok()?.read_to_string(&mut text).ok()?;
-    Some(text)
+    (!text.is_empty()).then_some(text)
 }
 
 /// The content of a file without blanks and zero bytes around it; `None` if that is empty.
@@ -70,7 +72,7 @@ pub fn online_cpus() -> Option<usize> {
 
 /// The CPUs that the scheduler does not use (`isolcpus=`); `Some(vec![])`: none.
 pub fn isolated_cpus() -> Option<Vec<usize>> {
-    // An empty file is an empty list; a missing file means that the list is unknown.
+    // An empty line is an empty list; without one, the list is unknown.
     cpu_list(raw("/sys/devices/system/cpu/isolated")?.trim())
 }
 
@@ -243,7 +245,8 @@ pub fn mitigations() -> Option<BTreeMap<String, String>> {
     let files = fs::read_dir("/sys/devices/system/cpu/vulnerabilities").ok()?;
     let state =
         |file: fs::DirEntry| Some((file.file_name().into_string().ok()?, read(file.path())?));
-    Some(files.filter_map(|file| state(file.ok()?)).collect())
+    let found: BTreeMap<_, _> = files.filter_map(|file| state(file.ok()?)).collect();
+    (!found.is_empty()).then_some(found)
 }
 
 /// Whether the CPUs may clock above their nominal frequency; `None` without that control.

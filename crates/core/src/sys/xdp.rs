@@ -106,7 +106,7 @@ pub enum PortRule {
 /// Why the receive program could not be attached.
 #[derive(Debug, thiserror::Error)]
 pub enum XdpError {
-    /// A program of another process is attached, or one of ours in the other mode.
+    /// A program of another process is attached, or one of this process in the other mode.
     #[error("another XDP program is attached to the device; end its owner, or use another device")]
     Busy,
     /// The driver cannot run it.

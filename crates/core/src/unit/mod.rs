@@ -230,7 +230,11 @@ pub fn show_bits(bits_per_second: f64) -> String {
 
 /// A count in full, so that ledgers add up, with separators: `40,043,438`.
 pub fn grouped(count: u64) -> String {
-    let digits = count.to_string();
+    group_digits(&count.to_string())
+}
+
+/// The digits of a count of any size, with separators.
+pub fn group_digits(digits: &str) -> String {
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
     groups.collect::<Vec<_>>().join(",")
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{UnitError, factor, split_number};
 
-/// The smallest payload in bytes: our header (see `wire`).
+/// The smallest payload in bytes: the data header (see `wire`).
 pub const MIN_PAYLOAD: usize = 16;
 
 /// The largest payload in bytes: 65,535 less 20 bytes of IPv4 and 8 of UDP header (RFC 768).

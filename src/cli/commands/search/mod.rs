@@ -78,7 +78,9 @@ pub(crate) fn run(args: &SearchArgs) -> CliResult {
         return Ok(Exit::Interrupted);
     }
     if !document.report.valid {
-        invalid_lines(&document.report).iter().for_each(|line| warn_stderr(line));
+        if !outputs.shows_text() {
+            invalid_lines(&document.report).iter().for_each(|line| warn_stderr(line));
+        }
         return Ok(Exit::Invalid);
     }
     let is_found = document.searches.iter().any(|one| one.low_pps.is_some());

@@ -87,7 +87,7 @@ impl<'a> Show<'a> {
             TalkEvent::Connected(peer) => format!("{} connected", self.name(peer)),
             TalkEvent::Disconnected(peer, None) => format!("{} has closed", self.name(peer)),
             TalkEvent::Disconnected(peer, Some(why)) => {
-                format!("{} has disconnected: {why}", self.name(peer))
+                format!("{} left: {why}", self.name(peer))
             }
             TalkEvent::Unsolicited(peer) => {
                 format!("ignored a datagram of {}, which is not the peer", peer.addr)
@@ -195,7 +195,7 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    /// The lines of a datagram; no line of a peer looks like one of ours.
+    /// The lines of a datagram; no line of a peer looks like one of udperf.
     fn line(&self, from: &TalkPeer, bytes: &[u8], text: &str) -> String {
         let text = clean(text);
         let text = text.strip_suffix('\n').unwrap_or(&text);

@@ -3,7 +3,7 @@
 use super::requirements::Grade::{Bad, Good, Note, Warn};
 use super::requirements::{Finding, HostRequirements, finding, fixable};
 use crate::host::HostFacts;
-use crate::unit::{show_bytes, show_nanos};
+use crate::unit::{grouped, show_bytes, show_nanos};
 
 pub(super) fn debug_build(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
     Some(match host.debug_build {
@@ -57,9 +57,10 @@ const BACKLOG_DEFAULT: u64 = 1_000;
 pub(super) fn netdev_max_backlog(host: &HostFacts, _: HostRequirements<'_>) -> Option<Finding> {
     let backlog = host.netdev_max_backlog?;
     if backlog >= BACKLOG_DEFAULT {
-        return Some(finding(Good, format!("{backlog} packets")));
+        return Some(finding(Good, format!("{} packets", grouped(backlog))));
     }
-    let found = format!("net.core.netdev_max_backlog is {backlog}, below the kernel's default");
+    let found = grouped(backlog);
+    let found = format!("net.core.netdev_max_backlog is {found}, below the kernel's default");
     let fix = format!("sysctl -w net.core.netdev_max_backlog={BACKLOG_DEFAULT}");
     Some(fixable(Note, found, fix))
 }

@@ -11,6 +11,7 @@ fn expect(mut cell: Cell, reason: &str, change: impl FnOnce(&mut Cell)) {
     let reasons = &report.invalid_because;
     assert_eq!(report.valid, reasons.is_empty());
     assert!(reasons.iter().all(|one| one.cell.as_ref() == Some(&report.cells[0].id)));
+    assert!(reasons.iter().all(|one| codes::ungrouped(&one.message).is_none()), "{reasons:?}");
     let codes: Vec<_> = reasons.iter().map(|one| one.code.as_str()).collect();
     assert_eq!(codes.join(" "), reason, "{:?}", report.cells);
 }
@@ -113,7 +114,7 @@ fn a_process_that_reached_nothing_makes_the_run_invalid_and_is_named() {
         (vec![few(0), requests(9)], &[]),
         (
             vec![requests(0), requests(9), requests(0)],
-            &["rank 0 on host0: none of 50000 requests was answered; "],
+            &["rank 0 on host0: none of 50,000 requests was answered; "],
         ),
     ] {
         let mut report = fixture::report_of(vec![requests(9)]);
@@ -269,5 +270,5 @@ fn exchanges_without_a_second_reply_say_so() {
     let mut report = fixture::report_of(vec![cell]);
     judge_validity(&mut report);
     let message = &report.invalid_because[0].message;
-    assert!(message.contains("50000 first replies came, but no second ones"), "{message}");
+    assert!(message.contains("50,000 first replies came, but no second ones"), "{message}");
 }

@@ -1,5 +1,6 @@
 //! The table of all warning codes: severity, size in a cell, and explanation.
 
+mod reasons;
 mod table;
 
 use std::cmp::Reverse;
@@ -7,6 +8,7 @@ use std::cmp::Reverse;
 use crate::document::{Cell, Warning};
 use crate::unit::sum_counts;
 
+pub(crate) use reasons::*;
 pub(crate) use table::*;
 
 /// How much a warning affects the figures, worst first.
@@ -75,6 +77,8 @@ impl Code {
             message.rsplit_once("; ").is_some_and(|(_, advice)| !advice.trim().is_empty()),
             "{code} without advice: {message}"
         );
+        #[cfg(test)]
+        assert_eq!(ungrouped(&message), None, "{code}: a count without separators: {message}");
         Warning { code, message }
     }
 }
@@ -182,12 +186,29 @@ pub(crate) fn standing_out(cell: &Cell) -> u64 {
     sum_counts(cell.sources.iter().filter(|one| one.stands_out).map(|one| one.sources))
 }
 
-/// The first number in a text; 0 where there is none.
+/// The first number in a text, with or without separators; 0 where there is none.
 fn first_number(text: &str) -> f64 {
     let from = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
     let rest = &text[from..];
-    let to = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-    rest[..to].trim_end_matches('.').parse().unwrap_or(0.0)
+    let to = rest.find(|c: char| !c.is_ascii_digit() && !".,".contains(c)).unwrap_or(rest.len());
+    rest[..to].trim_end_matches('.').replace(',', "").parse().unwrap_or(0.0)
+}
+
+/// A count of four digits or more without separators, if the message has one. Sizes such as
+/// `1472 B`, shares, ports, MTUs, limits of a cgroup, and values of flags are no counts.
+#[cfg(test)]
+pub(crate) fn ungrouped(message: &str) -> Option<&str> {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let is_count = |at: &usize| {
+        let before = |by: usize| at.checked_sub(by).map_or("", |at| words[at]);
+        let is_value = before(1).starts_with("--") || ["MTU", "port"].contains(&before(1));
+        let is_limit = [before(1), before(2)].contains(&"cpu.max");
+        let is_size = words.get(at + 1).is_some_and(|next| next.trim_end_matches(';') == "B");
+        let word = words[*at].trim_matches(|c: char| !c.is_alphanumeric());
+        let is_number = word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+        is_number && !words[*at].contains('%') && !is_value && !is_limit && !is_size
+    };
+    (0..words.len()).find(is_count).map(|at| words[at])
 }
 
 #[cfg(test)]
@@ -198,10 +219,31 @@ mod tests {
 
     #[test]
     fn the_first_number_of_a_text_is_read() {
-        for (text, number) in
-            [("", 0.0), ("no number", 0.0), ("12 of 30", 12.0), ("lost 3.25 %.", 3.25), ("8.", 8.0)]
-        {
+        for (text, number) in [
+            ("", 0.0),
+            ("no number", 0.0),
+            ("12 of 30", 12.0),
+            ("lost 3.25 %.", 3.25),
+            ("8.", 8.0),
+            ("1,234,567 of 2,000,000", 1_234_567.0),
+            ("7, then 8", 7.0),
+        ] {
             assert_eq!(first_number(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_without_separators_are_found() {
+        for text in ["1234 of 9", "of 123456;", "(12345, 6)", "send 1000× 2 ms"] {
+            assert!(ungrouped(text).is_some(), "{text}");
+        }
+        for text in [
+            "1,234 of 999 datagrams; see -e batch",
+            "65507 B at MTU 1500; use --size 1472 or less",
+            "::1:43210 and 192.0.2.1:4000; sysctl -w net.core.rmem_max=4194304",
+            "cpu.max 150000 100000 stopped udperf",
+        ] {
+            assert_eq!(ungrouped(text), None, "{text}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! The rows of the table of codes. Codes of `INVALID` are reasons of `invalid_because`; codes of
-//! `HOST` are about the host of the sink if they have the prefix `sink_`.
+//! The rows of the table of codes of warnings. Codes of `HOST` are about the host of the sink if
+//! they have the prefix `sink_`.
 
 use super::{
     Size, codes, count, of_errors, of_requests, of_schedule, of_stalls, of_workers, share,
@@ -15,9 +15,10 @@ codes! { RUN;
     SEGMENTS_NEVER_CUT "segments_never_cut" Critical
         by |c| share(c.packets.uncut, c.ledger.arrived.unwrap_or(0)),
         "datagrams travelled in super-packets from end to end",
-        "GSO on the sender met GRO on the receiver with nothing in between that cuts segments, as \
-         on loopback and veth. The kernel handled many datagrams as one packet, so the rate is not \
-         the cost of a datagram. Compare with gso/batch or batch, or measure between two hosts.";
+        "GSO on the sender met GRO on the receiver with nothing in between that splits \
+         super-packets, as on loopback and veth. The kernel handled many datagrams as one packet, \
+         so the rate is not the cost of a datagram. Compare with gso/batch or batch, or measure \
+         between two hosts.";
     OVER_LOOPBACK "over_loopback" Critical "traffic to an address of this host runs over lo",
         "The kernel sends everything for its own addresses to lo, so the device was not measured. \
          Use --to-netns, or measure between two hosts with blast and sink. Of processes that a \
@@ -80,7 +81,7 @@ codes! { RUN;
     TRUNCATED "truncated" Minor by |c| count(c.packets.truncated),
         "packets were longer than their receive buffer",
         "The rest of the packet, or its control messages, was cut off. In bench and blast such \
-         packets are not ours or count as corrupt. In load the rate in bits is too low; use \
+         packets are foreign or count as corrupt. In load the rate in bits is too low; use \
          another receiving engine.";
     FLOW_STARVED "flow_starved" Major by |c| count(c.flows.as_ref()?.starved),
         "no datagram of some flows arrived",
@@ -141,6 +142,11 @@ codes! { DATAGRAMS;
         "the receiver's socket buffer was full",
         "The receiver was the limit, not the network. Use a larger --socket-buffer, more --threads \
          or a lower --rate. At --rate max some loss here is normal: senders are faster.";
+    XDP_RING_LOSS "xdp_ring_loss" Major by |c| share(c.ledger.lost_at.xdp_ring, c.ledger.sent),
+        "a ring of AF_XDP was full",
+        "The receiver did not read its ring fast enough, or had no free memory for frames: it was \
+         the limit, not the network. Use more --threads, each with a queue of the device \
+         (--xdp-queue), or a lower --rate. At --rate max some loss here is normal.";
     BACKLOG_LOSS "backlog_loss" Major by |c| share(c.ledger.lost_at.backlog, c.ledger.sent),
         "the backlog queue of a CPU was full",
         "The receiving host was the limit, not the network. Use a lower --rate or, as root, sysctl \
@@ -334,7 +340,7 @@ codes! { HOST;
         "Loopback, veth and RPS use this queue, and packets that find it full are dropped. As \
          root: sysctl -w net.core.netdev_max_backlog=1000.";
     DEVICE_OFFLOAD "device_offload" Info "GSO or GRO is off on the device",
-        "Super-packets are cut before the device or not joined after it, so the engines gso and \
+        "Super-packets are split before the device or not joined after it, so the engines gso and \
          gro gain less.";
 }
 
@@ -358,43 +364,4 @@ codes! { COMPARISON;
         "The message says why.";
     UNEVEN "uneven" Info "the sides have different numbers of runs",
         "The last round was not finished.";
-}
-
-codes! { INVALID;
-    NOTHING_MEASURED "nothing_measured" Critical "the document has no cell",
-        "The run ended before its first cell did. Run it again. The exit code is 5.";
-    NOTHING_SENT "nothing_sent" Critical "nothing was sent",
-        "The system refused every send, or every slot of the schedule was missed. The message has \
-         the most frequent reason; `refused` of the ledger has all of them. The exit code is 5.";
-    NOTHING_ARRIVED "nothing_arrived" Critical "no datagram arrived",
-        "The receiver got no datagram, although no error came back. Check the address, the port \
-         and firewalls on the path; `lost_at` of the ledger has the places. The exit code is 5.";
-    NOTHING_ANSWERED "nothing_answered" Critical "no request was answered",
-        "No reply came, or no reply matched a request. A late reply counts as an answer. Check the \
-         address, the port, firewalls, --match, and that the server answers such requests. The \
-         exit code is 5.";
-    SECOND_NOT_SENT "second_not_sent" Critical "no second request of --then was sent",
-        "The server answered first requests, but no reply had the bytes of --then-if or all fields \
-         of --then, or each was an error by --error. So the second step was not tested. Compare \
-         the bytes of a reply (udperf talk shows them) with --then-if. Presets such as a2s may end \
-         without a second request. The exit code is 5.";
-    TARGET_UNREACHABLE "target_unreachable" Critical "the target was unreachable throughout",
-        "ICMP errors or the system reported the target as unreachable, and nothing arrived or was \
-         answered. Check the address, the port and the route, and that the server runs. An outage \
-         during a run that otherwise worked does not make it invalid. The exit code is 5.";
-    PEER_LOST "peer_lost" Critical "the sink was lost during the cell",
-        "Its port was closed, or it did not answer any more. The document has what this host \
-         counted: what the sink received is unknown, and of what it sent only what arrived and \
-         the gaps in its numbers are known: `sent` is a lower bound, `lost` is null. Start \
-         the sink again, and repeat the run. blast ends with exit code 1.";
-    MEMBER_LOST "member_lost" Critical "a process of the run was lost or failed",
-        "The sums lack its part, so they are not those of the load that was asked for. The message \
-         names the process and its host; `members` has the others, which are complete. See what \
-         mpirun or srun says of that process. The exit code is 1 after such an error, otherwise 5.";
-    SCHEDULE_MISSED "schedule_missed" Critical
-        "more of the schedule was missed than --max-missed allows",
-        "Loss and latency are those of a lower rate. Use a lower --rate, more --threads or a host \
-         with idle cores; --max-missed sets the limit (default 1 %). The exit code is 5. \
-         If the highest of several rates is too much for this host on purpose, use \
-         --max-missed 100%.";
 }

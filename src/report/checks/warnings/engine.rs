@@ -5,7 +5,7 @@ use crate::document::{Cell, Warning};
 use crate::measure::{PacketCounts, Topology};
 use crate::plan::MissingEngine;
 use crate::report::checks::warning_codes::{self as codes, standing_out};
-use crate::unit::sum_counts;
+use crate::unit::{grouped, sum_counts};
 
 pub(crate) fn left_out(missing: &[MissingEngine]) -> impl Iterator<Item = Warning> {
     missing.iter().map(|missing| {
@@ -19,19 +19,20 @@ pub(super) fn segments_never_cut(cell: &Cell) -> Option<String> {
     let packets = &cell.packets;
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
     let each = uncut / packets.received?.max(1);
-    let text = format!("{uncut} of {all} datagrams uncut in super-packets of {each}");
-    is_uncut(cell).then(|| text + "; compare gso/batch")
+    let [uncut, all] = [uncut, all].map(grouped);
+    let text = format!("{uncut} of {all} datagrams stayed in super-packets of {each}");
+    is_unsplit(cell).then(|| text + "; compare gso/batch")
 }
 
 /// Whether most datagrams of this cell went from end to end in super-packets.
-pub(crate) fn is_uncut(cell: &Cell) -> bool {
+pub(crate) fn is_unsplit(cell: &Cell) -> bool {
     let packets = &cell.packets;
     let known = packets.uncut.zip(packets.received).zip(cell.ledger.arrived);
     let ends =
         if cell.ends.as_deref() == Some("across") { Topology::Remote } else { Topology::SameNetns };
     known.is_some_and(|((uncut, packets_received), arrived)| {
         let (sent, packets_sent) = (cell.tx.datagrams, packets.sent);
-        PacketCounts { sent, packets_sent, arrived, packets_received, uncut }.are_uncut(ends)
+        PacketCounts { sent, packets_sent, arrived, packets_received, uncut }.are_unsplit(ends)
     })
 }
 
@@ -62,6 +63,7 @@ pub(super) fn segments_fell(cell: &Cell) -> Option<String> {
 pub(super) fn no_buffers(cell: &Cell) -> Option<String> {
     let (times, received) = nonzero(cell.packets.no_buffers).zip(cell.packets.received)?;
     (times.saturating_mul(100) > received).then(|| {
+        let times = grouped(times);
         format!("io_uring ran out of buffers {times} times: latency too high; use more --threads")
     })
 }
@@ -74,7 +76,7 @@ pub(super) fn not_stamped(cell: &Cell, ctx: &CellContext) -> Option<String> {
 }
 
 pub(super) fn truncated(cell: &Cell) -> Option<String> {
-    let count = nonzero(cell.packets.truncated)?;
+    let count = grouped(nonzero(cell.packets.truncated)?);
     Some(match cell.exchange {
         Some(_) => {
             format!("{count} replies were longer than their buffer; use another receive engine")
@@ -88,7 +90,7 @@ pub(super) fn truncated(cell: &Cell) -> Option<String> {
 pub(super) fn flow_starved(cell: &Cell) -> Option<String> {
     // If nothing arrived at all, other warnings say why.
     let flows = cell.flows.as_ref().filter(|flows| flows.received.max > 0)?;
-    let (starved, count) = (nonzero(flows.starved)?, flows.count);
+    let [starved, count] = [nonzero(flows.starved)?, flows.count].map(grouped);
     let text = format!("{starved} of {count} flows received no datagrams");
     Some(text + "; see flows.worst, or use --port-range")
 }
@@ -99,6 +101,7 @@ pub(super) fn sources_differ(cell: &Cell) -> Option<String> {
     // They come first.
     let worst = cell.sources.first().filter(|one| one.stands_out)?;
     let (address, share) = (worst.address.as_ref()?, percent(worst.lost?, worst.sent));
+    let [out, all] = [out, all].map(grouped);
     Some(format!("{out} of {all} sources lost more: {address} {share}; see sources"))
 }
 

@@ -6,7 +6,7 @@ use crate::measure::SinkTally;
 use crate::report::checks::warning_codes as codes;
 use crate::unit::{grouped, show_bytes, sum_counts};
 
-/// The kernel counts other traffic too, so its counts are at least ours.
+/// The kernel counts other traffic too, so its counts are at least those of udperf.
 pub(super) fn kernel_mismatch(cell: &Cell) -> Option<String> {
     let (kernel, ledger) = (&cell.kernel, &cell.ledger);
     // In packets, as the kernel counts.
@@ -21,6 +21,7 @@ pub(super) fn kernel_mismatch(cell: &Cell) -> Option<String> {
         .filter(|_| !is_null(cell))
         .filter_map(|(what, theirs, ours)| Some((what, theirs?, ours?)))
         .find(|(_, theirs, ours)| theirs < ours)?;
+    let [theirs, ours] = [theirs, ours].map(grouped);
     Some(format!("the kernel counted {theirs} {what}, udperf {ours}; repeat the run"))
 }
 
@@ -30,7 +31,7 @@ const OTHERS: u64 = 1_000;
 /// Datagrams of others in a counter of a network namespace, if there are many.
 pub(super) fn others(all: u64, ours: u64, cell: &Cell, ctx: &CellContext) -> Option<u64> {
     let others = all.saturating_sub(ours);
-    // In one namespace the other direction's are counted with ours.
+    // In one namespace both directions are in one count.
     let ours_too = ctx.both && is_local(cell);
     (others > OTHERS && others > ours / 100 && !ours_too).then_some(others)
 }
@@ -93,7 +94,8 @@ pub(crate) fn listener_warnings(tally: &SinkTally, buffer_doubled: bool) -> Vec<
     let cut_short = nonzero(cells).map(|cells| {
         let is_known = tally.served.iter().all(|client| client.lost.is_some());
         let losses = if is_known { "" } else { ", loss unknown" };
-        let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
+        let plural = if cells == 1 { "" } else { "s" };
+        let cells = format!("{} cell{plural}", grouped(cells));
         format!("{cells} cut short: the client or the sink ended first{losses}; repeat the run")
     });
     let messages = [

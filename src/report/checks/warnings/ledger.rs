@@ -2,7 +2,7 @@ use super::context::{CellContext, exceeds_permille, is_local, is_null, nonzero, 
 use super::kernel::others;
 use crate::document::{Cell, Ledger, LostAt, Refused};
 use crate::measure::ledger_identities;
-use crate::unit::grouped;
+use crate::unit::{group_digits, grouped};
 
 /// The ledger, unless datagrams are requests, which have their own checks.
 pub(super) fn of_datagrams(cell: &Cell) -> Option<&Ledger> {
@@ -11,13 +11,15 @@ pub(super) fn of_datagrams(cell: &Cell) -> Option<&Ledger> {
 
 pub(super) fn broken_ledger(cell: &Cell) -> Option<String> {
     let broken = ledger_identities(&cell.ledger).into_iter().find(|one| !one.holds())?;
-    let (left, right) = (broken.left.unwrap_or_default(), broken.right);
+    let [left, right] = [broken.left.unwrap_or_default(), broken.right]
+        .map(|count| group_digits(&count.to_string()));
     Some(format!("{} fails ({left}, {right}): a bug of udperf; please report it", broken.name))
 }
 
 pub(super) fn unaccounted(cell: &Cell) -> Option<String> {
     let ledger = of_datagrams(cell).filter(|_| !is_path(cell))?;
     let (unaccounted, lost) = nonzero(ledger.unaccounted).zip(ledger.lost)?;
+    let [unaccounted, lost] = [unaccounted, lost].map(grouped);
     let text = format!("{unaccounted} of {lost} lost datagrams are in no counter");
     Some(text + "; see nft list ruleset")
 }
@@ -32,6 +34,7 @@ pub(super) fn lost_between(cell: &Cell) -> Option<String> {
     };
     let by_xdp = cell.engine.rx_active.as_deref() == Some("xdp");
     let queues = if by_xdp { "--xdp-queue, " } else { "" };
+    let [unaccounted, lost] = [unaccounted, lost].map(grouped);
     let lost = format!("{unaccounted} of {lost} lost datagrams ({share}) lost {place}");
     Some(format!("{lost}; see {queues}{see}"))
 }
@@ -51,7 +54,7 @@ pub(super) fn dropped(of: fn(&LostAt) -> Option<u64>, cell: &Cell, why: &str) ->
 pub(super) fn refused(cell: &Cell, of: fn(&Refused) -> u64, why: &str) -> Option<String> {
     let count = nonzero(of(&cell.ledger.refused))?;
     let share = percent(count, cell.ledger.attempted);
-    Some(format!("{count} sends ({share}) failed: {why}"))
+    Some(format!("{} sends ({share}) failed: {why}", grouped(count)))
 }
 
 pub(super) fn refused_no_buffers(cell: &Cell, ctx: &CellContext) -> Option<String> {
@@ -95,7 +98,7 @@ pub(super) fn refused_too_big(cell: &Cell, ctx: &CellContext) -> Option<String> 
 pub(super) fn arrived(count: Option<u64>, why: &str) -> Option<String> {
     let count = nonzero(count)?;
     let datagrams = if count == 1 { "datagram" } else { "datagrams" };
-    Some(format!("{count} {datagrams} arrived {why}"))
+    Some(format!("{} {datagrams} arrived {why}", grouped(count)))
 }
 
 /// Maximum frames per second of a quiet network: bridges send one every 2 s (IEEE 802.1D, hello
@@ -121,11 +124,11 @@ pub(super) fn shared_counters(cell: &Cell, ctx: &CellContext) -> Option<String> 
     let (places, why) = if !shared.is_empty() {
         (shared, "counted more than was lost".to_owned())
     } else if let Some(others) = received {
-        (receivers, format!("{others} others received"))
+        (receivers, format!("{} others received", grouped(others)))
     } else if let Some(others) = sent {
-        (senders, format!("{others} others sent"))
+        (senders, format!("{} others sent", grouped(others)))
     } else if at.no_port > Some(0) && ledger.refused.unreachable == 0 {
-        // Our receivers had their ports all the time, and no ICMP error came.
+        // The receivers had their ports all the time, and no ICMP error came.
         (vec!["no_port"], "no ICMP error came".to_owned())
     } else if is_quiet_noise(cell) {
         (vec!["device"], "other protocols count too".to_owned())
@@ -158,7 +161,10 @@ pub(super) fn neighbour_unresolved(cell: &Cell) -> Option<String> {
     cell.kernel.neighbour_unresolved.filter(|unresolved| *unresolved)?;
     let unsent = match cell.ledger.lost_at.neighbour {
         Some(0) => return None,
-        Some(count) => format!("about {count} of {} datagrams not sent", cell.ledger.sent),
+        Some(count) => {
+            let [count, sent] = [count, cell.ledger.sent].map(grouped);
+            format!("about {count} of {sent} datagrams not sent")
+        }
         None => "datagrams not sent".to_owned(),
     };
     Some(unsent + ": next hop did not answer ARP; see ip neigh")

@@ -15,7 +15,7 @@ use crate::unit::grouped;
 pub(crate) use context::CellContext;
 pub(crate) use context::doubles_buffers;
 use context::percent;
-pub(crate) use engine::is_uncut;
+pub(crate) use engine::is_unsplit;
 pub(crate) use engine::left_out;
 pub(crate) use kernel::listener_warnings;
 pub(crate) use ledger::is_path;
@@ -76,6 +76,11 @@ static CHECKS: &[(&Code, Check)] = &[
         ledger::of_datagrams(c)?;
         let why = "dropped: receive buffer full; use a lower --rate";
         ledger::dropped(|at| at.receive_buffer, c, why)
+    }),
+    (&codes::XDP_RING_LOSS, |c, _| {
+        ledger::of_datagrams(c)?;
+        let why = "dropped: ring of AF_XDP full; use a lower --rate";
+        ledger::dropped(|at| at.xdp_ring, c, why)
     }),
     (&codes::BACKLOG_LOSS, |c, _| {
         ledger::dropped(|at| at.backlog, c, "dropped: CPU backlog full; raise netdev_max_backlog")

@@ -3,7 +3,7 @@
 use super::context::{exceeds_permille, is_local, nonzero, percent};
 use super::ledger::causes;
 use crate::document::{Cell, Exchange, ServerUsage};
-use crate::unit::{show_nanos, sum_counts};
+use crate::unit::{grouped, show_nanos, sum_counts};
 
 /// A generator that is idle for less than this share of the time is the limit. Arbitrary.
 const IDLE_PERCENT: u64 = 5;
@@ -15,6 +15,7 @@ pub(super) fn generator_dropped(cell: &Cell, exchange: &Exchange) -> Option<Stri
         0 => "",
         _ => "; the server dropped requests too",
     };
+    let dropped = grouped(dropped);
     let text = format!("{dropped} replies ({share}) dropped at udperf's own socket{server}");
     Some(text + "; use more --threads")
 }
@@ -30,7 +31,7 @@ pub(super) fn generator_limit(cell: &Cell, exchange: &Exchange) -> Option<String
 }
 
 pub(super) fn order_lost(exchange: &Exchange) -> Option<String> {
-    let timeouts = nonzero(exchange.timeouts)?;
+    let timeouts = grouped(nonzero(exchange.timeouts)?);
     let text = format!("{timeouts} replies without id missing: latency withheld");
     (exchange.in_order && exchange.matched > 0).then(|| text + "; add {id} or --id-at")
 }
@@ -39,6 +40,7 @@ pub(super) fn window_full(cell: &Cell, exchange: &Exchange) -> Option<String> {
     let (most, schedule) = exchange.outstanding.zip(cell.schedule.as_ref())?;
     let (missed, scheduled) = (nonzero(schedule.missed)?, schedule.scheduled);
     let share = percent(missed, scheduled);
+    let [missed, scheduled] = [missed, scheduled].map(grouped);
     let text = format!("{missed} of {scheduled} slots ({share}) missed");
     Some(format!("{text}: --outstanding {most} reached; omit it"))
 }
@@ -48,22 +50,22 @@ pub(super) fn no_room(cell: &Cell, exchange: &Exchange) -> Option<String> {
     let missed = cell.schedule.as_ref().map_or_else(String::new, |schedule| {
         format!(", {} missed", percent(exchange.no_room, schedule.scheduled))
     });
-    let ids = exchange.room;
+    let ids = grouped(exchange.room);
     Some(format!("no request sent for {time}{missed}: all {ids} ids in use; use more --streams"))
 }
 
 pub(super) fn labels_repeated(exchange: &Exchange) -> Option<String> {
-    let (repeated, all) = (nonzero(exchange.repeated_labels)?, exchange.requests);
+    let [repeated, all] = [nonzero(exchange.repeated_labels)?, exchange.requests].map(grouped);
     Some(format!("{repeated} of {all} requests repeat a label; use a longer --random-subdomain"))
 }
 
 pub(super) fn message_ids_reused(exchange: &Exchange) -> Option<String> {
-    let (reused, all) = (nonzero(exchange.reused_message_ids)?, exchange.requests);
+    let [reused, all] = [nonzero(exchange.reused_message_ids)?, exchange.requests].map(grouped);
     Some(format!("{reused} of {all} requests reuse a CoAP message id; use more --streams"))
 }
 
 pub(super) fn incomplete_replies(exchange: &Exchange) -> Option<String> {
-    let (incomplete, timeouts) = (nonzero(exchange.incomplete)?, exchange.timeouts);
+    let [incomplete, timeouts] = [nonzero(exchange.incomplete)?, exchange.timeouts].map(grouped);
     Some(format!("{incomplete} of {timeouts} timeouts had an incomplete reply; lower the --rate"))
 }
 
@@ -71,7 +73,7 @@ pub(super) fn incomplete_replies(exchange: &Exchange) -> Option<String> {
 pub(crate) fn server_drops(cell: &Cell) -> u64 {
     let Some(exchange) = cell.exchange.as_ref().filter(|_| is_local(cell)) else { return 0 };
     let Some((all, own)) = cell.kernel.rcvbuf_errors.zip(exchange.own_drops) else { return 0 };
-    // Others may have lost as many as reached sockets beside our requests and replies.
+    // Others may have lost as many as reached sockets beside the requests and replies of the run.
     let reached = cell.kernel.in_datagrams.unwrap_or(0).saturating_add(all);
     let ours = exchange.requests.saturating_add(exchange.replies).saturating_add(own);
     all.saturating_sub(own).saturating_sub(reached.saturating_sub(ours))
@@ -83,7 +85,7 @@ pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
     let packets = server_drops(cell);
     let at_server = packets.min(requests.saturating_sub(exchange.replies));
     let why = if at_server.saturating_mul(2) > timeouts {
-        format!("up to {at_server} at the server's full buffer; lower the --rate")
+        format!("up to {} at the server's full buffer; lower the --rate", grouped(at_server))
     } else if exchange.unreachable > 0 {
         let why = causes(cell).unwrap_or_else(|| "an ICMP error".to_owned());
         why + "; check address and port"
@@ -92,7 +94,7 @@ pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
     } else if exchange.matched == 0 {
         "no reply came back; check address and port".to_owned()
     } else if packets > 0 {
-        format!("{packets} packets at the server's full buffer; lower the --rate")
+        format!("{} packets at the server's full buffer; lower the --rate", grouped(packets))
     } else if !is_local(cell) {
         "lost, or not answered; lower the --rate".to_owned()
     } else if exchange.own_drops > Some(0) {
@@ -101,6 +103,7 @@ pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
         "received and not answered in time; see the server's log".to_owned()
     };
     let share = percent(timeouts, requests);
+    let [timeouts, requests] = [timeouts, requests].map(grouped);
     Some(format!("{timeouts} of {requests} requests ({share}) had no reply: {why}"))
 }
 
@@ -119,30 +122,31 @@ pub(super) fn from_elsewhere(exchange: &Exchange) -> Option<String> {
     // Fewer may be other traffic.
     (count.saturating_mul(2) >= timeouts && exchange.unreachable == 0).then(|| {
         let why = "the server may answer from another address; send to that one";
-        format!("{count} datagrams to unbound ports: {why}")
+        format!("{} datagrams to unbound ports: {why}", grouped(count))
     })
 }
 
 pub(super) fn error_replies(exchange: &Exchange) -> Option<String> {
     let (name, most) = exchange.errors.iter().max_by_key(|(_, count)| **count)?;
     let total = sum_counts(exchange.errors.values().copied());
-    let text = format!("{total} of {} replies are errors", exchange.matched);
+    let [total, matched, most] = [total, exchange.matched, *most].map(grouped);
+    let text = format!("{total} of {matched} replies are errors");
     Some(format!("{text}, most {name} ({most}); check the requests"))
 }
 
 pub(super) fn unmatched(exchange: &Exchange) -> Option<String> {
-    let (unmatched, all) = (nonzero(exchange.unmatched)?, exchange.replies);
+    let [unmatched, all] = [nonzero(exchange.unmatched)?, exchange.replies].map(grouped);
     let text = format!("{unmatched} of {all} replies match no request");
     Some(text + "; see udperf talk, or set --match")
 }
 
 pub(super) fn duplicate_replies(exchange: &Exchange) -> Option<String> {
-    let count = nonzero(exchange.duplicate)?;
+    let count = grouped(nonzero(exchange.duplicate)?);
     let text = format!("{count} duplicate replies from the server or the network");
     Some(text + "; see udperf talk")
 }
 
 pub(super) fn late_replies(exchange: &Exchange) -> Option<String> {
-    let (late, timeout) = (nonzero(exchange.late)?, show_nanos(exchange.timeout_ns));
+    let (late, timeout) = (grouped(nonzero(exchange.late)?), show_nanos(exchange.timeout_ns));
     Some(format!("{late} replies came after the timeout of {timeout}; use a longer --timeout"))
 }

@@ -145,6 +145,13 @@ fn losses_are_attributed() {
     expect(&[], buffer_full(100));
     let message = "3,200 datagrams (3.20%) dropped: receive buffer full";
     expect_first("receive_buffer_loss", message, buffer_full(3_200));
+    let ring_full = |lost| {
+        let at = LostAt { xdp_ring: Some(lost), ..LostAt::default() };
+        move |cell: &mut Cell| lose(cell, lost, at)
+    };
+    expect(&[], ring_full(100));
+    let message = "3,200 datagrams (3.20%) dropped: ring of AF_XDP full; use a lower --rate";
+    expect_first("xdp_ring_loss", message, ring_full(3_200));
     let backlog = LostAt { backlog: Some(500), ..LostAt::default() };
     expect(&["backlog_loss"], |cell| lose(cell, 500, backlog));
     for (lost, codes) in [(10_000, &["reassembly_loss"][..]), (1, &[])] {
@@ -207,7 +214,7 @@ fn shared_counters_are_upper_bounds() {
     };
     expect(&[], beside(1_000, checksum()));
     expect(&["shared_counters"], beside(1_001, checksum()));
-    // The counters of our own sockets are ours alone.
+    // The counters of the receivers' sockets count nobody else's datagrams.
     expect(&[], beside(1_001, receive_buffer(50)));
     for (unreachable, code) in [(0, "shared_counters"), (1, "refused_unreachable")] {
         expect(&[code], |cell| {
@@ -240,7 +247,7 @@ fn shared_counters_are_upper_bounds() {
 
 #[test]
 fn kernel_counters_are_compared() {
-    expect_first("kernel_mismatch", "the kernel counted 99999 sent, udperf 100000", |cell| {
+    expect_first("kernel_mismatch", "the kernel counted 99,999 sent, udperf 100,000", |cell| {
         cell.kernel.out_datagrams = Some(99_999);
     });
     expect(&["kernel_mismatch"], |cell| cell.kernel.in_datagrams = Some(0));

@@ -15,13 +15,14 @@ const FEWEST: u64 = 1_000;
 pub(super) fn short_run(cell: &Cell) -> Option<String> {
     // If nothing arrived at all, other warnings say why.
     let received = nonzero(cell.rx.as_ref()?.datagrams)?;
-    let (time, slowest) = (show_nanos(cell.elapsed_ns), received.div_ceil(1_000));
-    let text = format!("{time}, {received} datagrams: p99.9 rests on the slowest {slowest}");
+    let time = show_nanos(cell.elapsed_ns);
+    let [count, slowest] = [received, received.div_ceil(1_000)].map(grouped);
+    let text = format!("{time}, {count} datagrams: p99.9 rests on the slowest {slowest}");
     (cell.elapsed_ns < SHORTEST_NS || received < FEWEST).then(|| text + "; use a longer --time")
 }
 
 pub(super) fn clamped(cell: &Cell) -> Option<String> {
-    let clamped = nonzero(cell.latency.as_ref()?.clamped)?;
+    let clamped = grouped(nonzero(cell.latency.as_ref()?.clamped)?);
     let text = format!("{clamped} latencies above 60 s: their percentiles are too low");
     Some(text + "; use a lower --rate")
 }
@@ -30,8 +31,9 @@ pub(super) fn stalls(cell: &Cell) -> Option<String> {
     let rx = cell.stalls.rx.iter().map(|of| ("receive", of));
     let stalled = [("send", &cell.stalls.tx)].into_iter().chain(rx).filter(|(_, of)| of.count > 0);
     let longest = show_nanos(stalled.clone().map(|(_, of)| of.max_ns).max()?);
-    let shown =
-        |(side, of): (&str, &StallSum)| format!("{side} {}× {}", of.count, show_nanos(of.total_ns));
+    let shown = |(side, of): (&str, &StallSum)| {
+        format!("{side} {}× {}", grouped(of.count), show_nanos(of.total_ns))
+    };
     let sides: Vec<_> = stalled.map(shown).collect();
     Some(format!("stalls: {}, max {longest}; use --trials", sides.join(", ")))
 }
@@ -48,8 +50,8 @@ pub(super) fn stolen(cell: &Cell) -> Option<String> {
 
 pub(crate) fn throttled(found: &CpuThrottling) -> Option<Warning> {
     let CpuThrottling { cpu_max, nr_throttled: times, throttled_ns } = found;
-    let time = show_nanos(*throttled_ns);
-    let text = format!("cpu.max {cpu_max} stopped udperf: nr_throttled {times}, {time}; raise it");
+    let (count, time) = (grouped(*times), show_nanos(*throttled_ns));
+    let text = format!("cpu.max {cpu_max} stopped udperf: nr_throttled {count}, {time}; raise it");
     (*times > 0).then(|| codes::CPU_THROTTLED.warning(text))
 }
 

@@ -44,7 +44,7 @@ fn bar(table: &TableModel<'_>, row: &Row<'_>) -> ChartRow {
             + &spread.unwrap_or_default(),
         value: row.pps(),
         interval: row.range(),
-        tone: if row.is_uncut() { Tone::Warning } else { Tone::Plain },
+        tone: if row.is_unsplit() { Tone::Warning } else { Tone::Plain },
         ..ChartRow::default()
     }
 }

@@ -1,8 +1,8 @@
 //! The result of a capacity probe: three lines before all others.
 
 use super::rows::{TableModel, measured, p99};
-use super::style::{Color, Styler, first_few, note};
-use crate::document::{Capacity, CapacityLimit, Report};
+use super::style::{Color, Styler, counted, distinct, note};
+use crate::document::{Capacity, CapacityLimit, Cell, CellLimit, Report};
 use crate::unit::show_requests;
 
 /// Capacity, 99th percentile at half of it, and limit, each with its label; empty without a probe.
@@ -15,15 +15,37 @@ pub(super) fn lines(report: &Report) -> Vec<(String, String)> {
     lines.map(|(label, text)| (label.to_owned(), text)).into()
 }
 
-/// The limit in the cells that have one, in one line.
+/// The limits of the cells that have one, in one line: each once, with the cell that it affected
+/// most.
 pub(super) fn of_cells(report: &Report) -> Option<String> {
-    let cells = measured(report).filter_map(|cell| Some((cell, cell.limit.as_ref()?)));
-    let list = first_few(&cells.collect::<Vec<_>>(), "cell", |(cell, limit)| {
-        let by = limit.limited_by.map_or("unknown", CapacityLimit::word);
+    let limited: Vec<_> =
+        measured(report).filter_map(|cell| Some((cell, cell.limit.as_ref()?))).collect();
+    let limits = distinct(limited.iter().map(|(_, limit)| limit.limited_by)).into_iter();
+    let list = limits.filter_map(|by| {
+        let alike: Vec<_> = limited.iter().filter(|(_, limit)| limit.limited_by == by).collect();
+        // The first one of several that are equal.
+        let most = |one: &&&(&Cell, &CellLimit), other: &&&(&Cell, &CellLimit)| {
+            unanswered(one.0).total_cmp(&unanswered(other.0))
+        };
+        let (cell, limit) = alike.iter().rev().max_by(most)?;
+        let by = by.map_or("unknown", CapacityLimit::word);
         let trial = if cell.trial > 0 { format!(" (trial {})", cell.trial) } else { String::new() };
-        format!("{by} in {}{trial}: {}", cell.id, limit.evidence)
-    })?;
-    Some(format!("Limit: {list}."))
+        let more = match alike.len() as u64 - 1 {
+            0 => String::new(),
+            more => format!(" and {}", counted(more, "more cell")),
+        };
+        Some(format!("{by} in {}{trial}{more}: {}", cell.id, limit.evidence))
+    });
+    let list: Vec<_> = list.collect();
+    (!list.is_empty()).then(|| format!("Limit: {}.", list.join("; ")))
+}
+
+/// The share of what was due in a cell that was not answered.
+fn unanswered(cell: &Cell) -> f64 {
+    let Some(exchange) = &cell.exchange else { return 0.0 };
+    let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);
+    let due = exchange.requests.saturating_add(missed);
+    due.saturating_sub(exchange.matched) as f64 / due.max(1) as f64
 }
 
 /// The lines as a paragraph.
@@ -68,11 +90,40 @@ fn latency(report: &Report, capacity: &Capacity) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Exchange;
     use crate::report::fixture;
     use crate::report::format::{html, markdown};
 
     fn shown(report: &Report) -> Vec<String> {
         lines(report).into_iter().map(|(label, text)| format!("{label}: {text}")).collect()
+    }
+
+    #[test]
+    fn a_limit_of_several_cells_is_named_once_with_the_worst() {
+        let cell = |rate: &str, trial, matched, by| {
+            let mut cell = fixture::cell("plain", 64, rate, 50e3);
+            let evidence = format!("{matched} of 9");
+            let exchange = Exchange { requests: 9, matched, ..Exchange::default() };
+            (cell.trial, cell.exchange) = (trial, Some(exchange));
+            cell.limit = Some(CellLimit { limited_by: Some(by), evidence });
+            cell
+        };
+        let (server, path) = (CapacityLimit::Server, CapacityLimit::Path);
+        let cells = [
+            cell("1k", 0, 5, server),
+            cell("1k", 1, 3, server),
+            cell("2k", 0, 3, server),
+            cell("2k", 1, 4, path),
+        ];
+        let line = |count| of_cells(&fixture::report_of(cells[..count].to_vec())).unwrap();
+        assert_eq!(line(1), "Limit: server in plain/64/1k: 5 of 9.");
+        assert_eq!(line(2), "Limit: server in plain/64/1k (trial 1) and 1 more cell: 3 of 9.");
+        let all = "Limit: server in plain/64/1k (trial 1) and 2 more cells: 3 of 9; \
+                   path in plain/64/2k (trial 1): 4 of 9.";
+        assert_eq!(line(4), all);
+        let mut report = fixture::report_of(cells.to_vec());
+        report.cells.iter_mut().for_each(|cell| cell.limit = None);
+        assert_eq!(of_cells(&report), None);
     }
 
     #[test]

@@ -220,8 +220,8 @@ fn streams(report: &Report) -> Option<String> {
     let requested = number(&report.scenario, "streams");
     let (least, most) = (of_cells().min().or(requested)?, of_cells().max().or(requested)?);
     Some(match least == most {
-        true => counted(most, "stream"),
-        false => format!("{} to {}", grouped(least), counted(most, "stream")),
+        true => counted(most, "flow"),
+        false => format!("{} to {}", grouped(least), counted(most, "flow")),
     })
 }
 

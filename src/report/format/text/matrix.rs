@@ -1,7 +1,7 @@
 //! Rates of every sending engine with every receiving engine.
 
 use super::rows::{Row, TableModel, median};
-use super::style::{BAD_LOSS, Color, Styler, UNCUT_MARK, UNKNOWN, align, distinct};
+use super::style::{BAD_LOSS, Color, Styler, UNKNOWN, UNSPLIT_MARK, align, distinct};
 use crate::report::checks::metric::loss;
 
 /// Minimum number of rows and columns; smaller matrices are readable in the table. Arbitrary.
@@ -54,11 +54,11 @@ fn draw_one(
 ) -> String {
     // A column for each mark that there is, so that figures are aligned.
     let marks: [RowMark; 2] =
-        [(|row| row.is_uncut(), Color::Warning, UNCUT_MARK), (is_lossy, Color::Bad, "!")];
+        [(|row| row.is_unsplit(), Color::Warning, UNSPLIT_MARK), (is_lossy, Color::Bad, "!")];
     let marks = marks.into_iter().filter(|(has, ..)| rows.iter().any(|row| has(row)));
     let marks: Vec<_> = marks.collect();
-    // Rates of super-packets that were never segmented are not comparable.
-    let comparable = rows.iter().filter(|row| !row.is_uncut());
+    // Rates of super-packets that were never split are not comparable.
+    let comparable = rows.iter().filter(|row| !row.is_unsplit());
     let best = comparable.filter_map(|row| row.pps()).fold(0.0, f64::max);
     let cell = |tx: &str, rx: &str| {
         let row = rows.iter().find(|row| engines(row) == (tx, rx));

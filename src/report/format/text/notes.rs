@@ -2,7 +2,7 @@
 
 use super::rows::{Figure, Row, TableModel, add_stalls, measured, p50, p99};
 use super::style::{
-    Color, INFINITE, NBSP, STALL_MARK, Styler, UNCUT_MARK, counted, distinct, first_few, grouped,
+    Color, INFINITE, NBSP, STALL_MARK, Styler, UNSPLIT_MARK, counted, distinct, first_few, grouped,
     no_break, percent, requested_rate,
 };
 use super::{breakdown, ledger, members, requests, worst_interval};
@@ -43,7 +43,7 @@ pub(super) fn list(
         ("±", spread(table)),
         ("±", two_clocks(table)),
         (INFINITE, infinite(table)),
-        (UNCUT_MARK, uncut(table)),
+        (UNSPLIT_MARK, unsplit(table)),
         (starred.as_str(), stalls(table, styler)),
         ("batches", batches(table)),
         ("in socket", in_socket(report)),
@@ -130,8 +130,8 @@ fn infinite(table: &TableModel<'_>) -> Option<String> {
     Some(format!("{what} count as infinitely slow; p50 and p99 of the others: {list}"))
 }
 
-fn uncut(table: &TableModel<'_>) -> Option<String> {
-    let cells = table.rows.iter().filter(|row| row.is_uncut()).flat_map(|row| &row.speed);
+fn unsplit(table: &TableModel<'_>) -> Option<String> {
+    let cells = table.rows.iter().filter(|row| row.is_unsplit()).flat_map(|row| &row.speed);
     let most = cells.filter_map(|cell| cell.packets.segments_at_last).max()?;
     Some(format!("up to {} stayed in one super-packet from end to end", counted(most, "datagram")))
 }

@@ -3,7 +3,7 @@
 use super::style::{INFINITE, UNKNOWN, distinct};
 use crate::document::{Bounded, Cell, Latency, Report, Side, StallSum};
 use crate::report::checks::metric::{is_infinite, loss};
-use crate::report::checks::warnings::is_uncut;
+use crate::report::checks::warnings::is_unsplit;
 use crate::unit::{self, RateUnit, show_nanos, show_nanos_above};
 
 pub(in crate::report::format) struct Row<'a> {
@@ -111,9 +111,9 @@ impl<'a> Row<'a> {
         self.timing.first().or_else(|| self.speed.first()).copied()
     }
 
-    /// Whether super-packets were never segmented.
-    pub(in crate::report::format) fn is_uncut(&self) -> bool {
-        self.speed.iter().chain(&self.timing).any(|cell| is_uncut(cell))
+    /// Whether super-packets were never split.
+    pub(in crate::report::format) fn is_unsplit(&self) -> bool {
+        self.speed.iter().chain(&self.timing).any(|cell| is_unsplit(cell))
     }
 
     /// Datagrams delivered per second; sent, if arrivals are unknown.

@@ -2,7 +2,8 @@
 
 use super::ledger::reasons;
 use super::style::{
-    MIN_WIDTH, NBSP, Style, UNKNOWN, add_up, align, counted, grouped as count, items, percent,
+    MIN_WIDTH, NBSP, Style, UNKNOWN, add_up, align_within, counted, grouped as count, items,
+    percent, wrap,
 };
 use super::table::{Grid, Title};
 use super::{labels, plain, warnings};
@@ -13,6 +14,13 @@ use crate::unit::{show_bytes, show_nanos, show_pps, sum_counts};
 
 /// Maximum number of listed sources; the document has all. Arbitrary: they fit on a screen.
 const MAX_SOURCES: usize = 20;
+
+/// Columns of tables that a narrow terminal omits, the least useful first.
+const OPTIONAL: [&str; 8] =
+    ["longest gap", "bytes", "cells", "reordered", "duplicate", "sizes", "sent", "left"];
+
+/// Columns of the labels of lines. As wide as the longest label, and a gap.
+const LABEL: usize = 14;
 
 /// The content of a server's text without its layout, for formats that lay it out themselves.
 pub(in crate::report) struct ServerOutline<'a> {
@@ -53,24 +61,35 @@ impl Section {
         }
     }
 
-    fn draw(&self) -> String {
+    fn draw(&self, width: usize) -> String {
         let mut lines = Vec::new();
         if let Some(Grid { columns, rows }) = &self.grid {
             let titles = columns.iter().map(|title| title.text.clone()).collect();
             let rows: Vec<_> = std::iter::once(titles).chain(rows.iter().cloned()).collect();
-            lines.push(align(&rows, |at| columns[at].is_left));
+            let column = |name: &&str| columns.iter().position(|title| title.text == *name);
+            let optional: Vec<_> = OPTIONAL.iter().filter_map(column).collect();
+            let (text, omitted) = align_within(&rows, |at| columns[at].is_left, &optional, width);
+            lines.push(text);
+            let names: Vec<_> = optional[..omitted].iter().map(|at| &*columns[*at].text).collect();
+            let note = format!("omitted to fit {width} columns: {}; see -J", names.join(", "));
+            lines.extend((omitted > 0).then(|| wrap(&note, width, 2)).into_iter().flatten());
         }
-        lines.extend(self.lines.iter().map(|(name, text)| format!("{name:<13} {text}")));
-        lines.extend(self.notes.iter().cloned());
+        for (name, text) in &self.lines {
+            let text = wrap(text, width.saturating_sub(LABEL), 0);
+            let text = text.join(&format!("\n{:LABEL$}", ""));
+            lines.push(format!("{:<LABEL$}{text}", name.as_str()));
+        }
+        lines.extend(self.notes.iter().flat_map(|note| wrap(note, width, 2)));
         lines.join("\n") + "\n"
     }
 }
 
 fn draw(outline: &ServerOutline<'_>, style: Style) -> String {
-    let labels = outline.labels.iter().map(|line| format!("{line}\n"));
-    let mut parts = vec![outline.title.clone() + "\n" + &labels.collect::<String>()];
-    parts.extend(outline.sections.iter().map(Section::draw));
     let style = Style { width: style.width.max(MIN_WIDTH), ..style };
+    let head = [&outline.title].into_iter().chain(&outline.labels);
+    let head: Vec<_> = head.flat_map(|line| wrap(line, style.width, 2)).collect();
+    let mut parts = vec![head.join("\n") + "\n"];
+    parts.extend(outline.sections.iter().map(|section| section.draw(style.width)));
     parts.extend(warnings::of_run(outline.warnings, style).map(|text| text + "\n"));
     parts.join("\n")
 }

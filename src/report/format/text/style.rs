@@ -1,6 +1,7 @@
 //! Colours, widths and wording that all parts of the text share.
 
 use anstyle::{AnsiColor, Effects};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) use crate::unit::grouped;
 use crate::unit::{Rate, show_bits, show_pps};
@@ -26,8 +27,8 @@ pub(super) const INFINITE: &str = "∞";
 /// Marks a maximum that a stall may have made.
 pub(super) const STALL_MARK: &str = "*";
 
-/// Marks a rate delivered in super-packets that were never segmented.
-pub(super) const UNCUT_MARK: &str = "†";
+/// Marks a rate delivered in super-packets that were never split.
+pub(super) const UNSPLIT_MARK: &str = "†";
 
 /// Loss above this share is shown as bad: from the contract's example `loss>0.1%`.
 pub(super) const BAD_LOSS: f64 = 0.001;
@@ -87,9 +88,31 @@ impl Styler {
     }
 }
 
-/// Columns of the text on a terminal, without escape sequences.
+/// Columns of the text on a terminal, without escape sequences. Characters of East Asia and emoji
+/// take two.
 pub(crate) fn columns(text: &str) -> usize {
-    anstream::adapter::strip_str(text).map(|part| part.chars().count()).sum()
+    anstream::adapter::strip_str(text).map(UnicodeWidthStr::width).sum()
+}
+
+/// The start of a text without escape sequences, in at most this many columns.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let beyond = text.char_indices().find(is_beyond(most));
+    beyond.map_or(text, |(at, _)| &text[..at])
+}
+
+/// The end of such a text.
+pub(crate) fn cut_start(text: &str, most: usize) -> &str {
+    let beyond = text.char_indices().rev().find(is_beyond(most));
+    beyond.map_or(text, |(at, c)| &text[at + c.len_utf8()..])
+}
+
+/// Whether characters, one after the other, take more than this many columns together.
+fn is_beyond(most: usize) -> impl FnMut(&(usize, char)) -> bool {
+    let mut used = 0;
+    move |(_, c)| {
+        used += c.width().unwrap_or(0);
+        used > most
+    }
 }
 
 /// Between two columns. Arbitrary: one blank would run figures and units together.
@@ -109,6 +132,32 @@ pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> St
         cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows as [`align`] lays them out, without the first of the `optional` columns as long as they
+/// take more than `width`; and how many of those were omitted.
+pub(crate) fn align_within(
+    rows: &[Vec<String>],
+    is_left: impl Fn(usize) -> bool,
+    optional: &[usize],
+    width: usize,
+) -> (String, usize) {
+    let kept = |count: usize| -> Vec<usize> {
+        let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+        (0..most).filter(|at| !optional[..count].contains(at)).collect()
+    };
+    let without = |count| {
+        let kept = kept(count);
+        let row = |row: &Vec<String>| kept.iter().filter_map(|at| row.get(*at).cloned()).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
+        align(&rows, |at| kept.get(at).is_some_and(|at| is_left(*at)))
+    };
+    let fits = |text: &str| text.lines().all(|line| columns(line) <= width);
+    let mut found = (without(0), 0);
+    while !fits(&found.0) && found.1 < optional.len() {
+        found = (without(found.1 + 1), found.1 + 1);
+    }
+    found
 }
 
 /// The words in lines of at most `width`, all but the first indented.
@@ -181,7 +230,7 @@ pub(super) fn join_dotted(items: &[String]) -> String {
 pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> String {
     /// As wide as the longest usual label, and a gap.
     const LABEL: usize = 10;
-    let column = LABEL.max(label.chars().count() + 1);
+    let column = LABEL.max(columns(label) + 1);
     let text = wrap(text, width.saturating_sub(column), 0).join(&format!("\n{:column$}", ""));
     styler.paint(Color::Quiet, &format!("{label:<column$}")) + &text
 }
@@ -277,6 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(
+            [columns("測定"), columns("🚀"), columns("µs"), columns("e\u{301}")],
+            [4, 2, 2, 1]
+        );
+        assert_eq!(["測定", "a測", "é"].map(|text| cut(text, 2)), ["測", "a", "é"]);
+        assert_eq!(["測定", "測a", "é"].map(|text| cut_start(text, 2)), ["定", "a", "é"]);
+        assert_eq!((cut("測a", 0), cut_start("測a", 0)), ("", ""));
+        assert_eq!(wrap("測定 測定", 9, 0), ["測定 測定"]);
+        assert_eq!(wrap("測定 測定", 8, 0), ["測定", "測定"]);
+        assert_eq!(wrap_messages("a 測定 b", 7), "a 測定\n  b");
+        let rows = [["測定", "1"], ["host", "2"], ["🚀", "3"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(align(&rows, |at| at == 0), "測定  1\nhost  2\n🚀    3");
+    }
+
+    #[test]
     fn lines_break_between_words_only() {
         let text = format!("one two{NBSP}three four");
         assert_eq!(wrap(&text, 10, 2), ["one", "  two three", "  four"]);
@@ -295,6 +361,17 @@ mod tests {
         assert_eq!(align(&rows, |at| at == 0), expected);
         assert_eq!(align(&[vec!["x ".to_owned()], vec![]], |_| true), "x\n");
         assert_eq!(align(&[vec!["a\nb".to_owned()]], |_| true), "a b");
+    }
+
+    #[test]
+    fn columns_are_omitted_until_the_rest_fits() {
+        let rows = [["a", "bb", "ccc"], ["1", "22", "333"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let draw = |width| align_within(&rows, |at| at < 2, &[1, 0], width);
+        assert_eq!(draw(10), ("a  bb  ccc\n1  22  333".to_owned(), 0));
+        assert_eq!(draw(9), ("a  ccc\n1  333".to_owned(), 1));
+        assert_eq!(draw(5), ("ccc\n333".to_owned(), 2));
+        assert_eq!(draw(1), ("ccc\n333".to_owned(), 2), "what is not optional stays");
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn two_cells_make_one_row() {
     let expected = "\
 udperf 0.1.0 · bench · loopback 127.0.0.1 · engine plain · 500 ms per cell
 AMD EPYC · 2 cores · Linux 6.18.44 · KVM
-1 stream · core 0 → core 1 · wait hybrid · socket buffers 4 MiB asked, 8 MiB granted
+1 flow · core 0 → core 1 · wait hybrid · socket buffers 4 MiB asked, 8 MiB granted
 
        ──────────── flat out ─────────────  ── one way from schedule at 50% ──
 bytes  delivered  Gbit/s   lost  CPU tx/rx      p50      p99    p99.9      max
@@ -201,7 +201,7 @@ fn a_cell_without_a_receiver_shows_sent_datagrams() {
     let expected = "\
 udperf 0.1.0 · blast · to 239.1.2.3 · engine plain · 500 ms per cell
 AMD EPYC · 2 cores · Linux 6.18.44 · KVM
-1 stream · senders here: core 0 · wait hybrid ·
+1 flow · senders here: core 0 · wait hybrid ·
   socket buffers 4 MiB asked, 8 MiB send granted
 
 bytes  asked      sent                    Gbit/s  CPU tx/rx
@@ -375,7 +375,7 @@ fn the_generator_is_reported_as_the_limit() {
     cell.kernel.rcvbuf_errors = Some(50);
     cell.warnings = vec![fixture::warning("generator_dropped", "50 replies")];
     assert_text(&report, &[limit], &[]);
-    // 7,700 more found a full buffer of this host that is not ours.
+    // 7,700 more found a full buffer of this host that is not of udperf.
     report.cells[1].kernel.rcvbuf_errors = Some(7_750);
     assert_text(&report, &[], &[limit]);
     // With a server elsewhere, that counter is not the server's.

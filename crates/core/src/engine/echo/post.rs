@@ -96,7 +96,7 @@ pub(in crate::engine) fn send_replies<'a>(
     }
 }
 
-// cold: a device that cannot cut
+// cold: a device that cannot split
 fn cut(calls: &mut ReplyBatch, socket: &UdpSocket, reply: Reply<'_>, counters: &mut EchoCounters) {
     let single = |payload| Reply { payload, ..reply };
     send_replies(calls, socket, reply.payload.chunks(reply.segment).map(single), counters);

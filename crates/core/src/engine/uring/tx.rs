@@ -5,7 +5,7 @@
 //! instead of 2.44 at 1472; `sendmmsg` takes 2.37 and 2.47; in chunks of 64, medians of 9,
 //! measured).
 //!
-//! Copied (`SEND`), because lending our memory to the kernel (`SEND_ZC`) takes 3.04 µs on loopback,
+//! Copied (`SEND`), because lending memory to the kernel (`SEND_ZC`) takes 3.04 µs on loopback,
 //! where it is copied in the end, and gives every datagram a second result.
 #![allow(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Receiving: frames of our ports from the rings of one or several queues.
+//! Receiving: frames to the ports of the run from the rings of one or several queues.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::unit::{Nanos, PayloadSize};
 /// Default datagrams per pull, as in `batch`, for comparison.
 const BATCH: usize = 64;
 
-/// The stream of a datagram to a port without one. There are fewer streams than ports.
+/// The flow of a datagram to a port without one. There are fewer flows than ports.
 const NO_STREAM: u16 = u16::MAX;
 
 /// Receives frames of ports from the rings of its queues.
@@ -86,7 +86,7 @@ impl XdpRx {
         Ok(rx)
     }
 
-    /// Receives all datagrams to the ports of these sockets, one for each stream, also those that
+    /// Receives all datagrams to the ports of these sockets, one for each flow, also those that
     /// arrive at queues of other workers.
     // cold: set-up
     pub fn for_streams(

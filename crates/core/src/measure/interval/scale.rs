@@ -63,6 +63,20 @@ impl IntervalScale {
         let start = (index - level * (MAX_INTERVALS / 2)) * width;
         (Nanos(start), Nanos(start + width))
     }
+
+    /// The next moment after this one at which to look at the intervals, at most `most` later: an
+    /// interval of that width or more is divided equally, so that its end is among these moments.
+    /// Narrower ones are looked at less often than they end.
+    pub fn next_look(self, at: Nanos, most: Nanos) -> Nanos {
+        let (start, end) = self.bounds(self.index(at));
+        let (width, most) = ((end - start).0, most.0.max(1));
+        let (start, part) = match width < most {
+            true => (Nanos::ZERO, most),
+            false => (start, width.div_ceil(width.div_ceil(most))),
+        };
+        let next = start + Nanos((at.since(start).0 / part + 1) * part);
+        if width < most { next } else { next.min(end) }
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +97,27 @@ mod tests {
         // 9 times the first 1,024 intervals: three doublings, the last one in part.
         assert_eq!(index as u64, MAX_INTERVALS + 3 * (MAX_INTERVALS / 2) + MAX_INTERVALS / 16 - 1);
         assert_eq!(scale.bounds(index).1.0 - scale.bounds(index).0.0, 160);
+    }
+
+    #[test]
+    fn the_end_of_each_interval_is_looked_at_however_late_the_looks_are() {
+        let most = Nanos::from_millis(250);
+        for (width_ms, late_ms) in [(250, 1), (250, 200), (251, 60), (300, 100), (1_000, 200)] {
+            let scale = IntervalScale::new(Nanos::from_millis(width_ms), Nanos::NEVER);
+            // Later than a moment that was due, as a sleep ends late; past two doublings.
+            let (mut at, mut seen) = (Nanos::ZERO, 0);
+            while seen < 2_000 {
+                let due = scale.next_look(at, most);
+                assert!(due > at && due - at <= most, "{width_ms} ms: {at} {due}");
+                at = due + Nanos::from_millis(late_ms);
+                let ended = scale.index(at);
+                assert!(ended <= seen + 1, "{width_ms} ms, {late_ms} ms late: {seen} {ended}");
+                seen = ended;
+            }
+        }
+        // Narrow intervals do not make looks more frequent.
+        let narrow = IntervalScale::new(Nanos::from_millis(10), Nanos::NEVER);
+        assert_eq!(narrow.next_look(Nanos::from_millis(260), most), Nanos::from_millis(500));
     }
 
     #[test]

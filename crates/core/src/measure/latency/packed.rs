@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for LatencyHistograms {
             return Ok(latency);
         }
         let counts = read_histogram(&packed).map_err(D::Error::custom)?;
-        // Its bounds are the peer's; added to an empty histogram, it gets ours.
+        // Its bounds are the peer's; added to an empty histogram, it gets those of this side.
         latency.histogram.add(counts).map_err(|error| D::Error::custom(error.to_string()))?;
         let highest = latency.histogram.count_at(HIGHEST_NS);
         if clamped > highest || min_ns > max_ns || latency.count() == 0 {

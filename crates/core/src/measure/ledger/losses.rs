@@ -43,11 +43,11 @@ impl LossAttribution {
     ) -> Self {
         let ends = kernels.ends;
         let (packet, at_socket) = match (ends, taken_whole) {
-            // Replies are packed differently from requests, and a server cuts super-packets.
+            // Replies are packed differently from requests, and a server splits super-packets.
             _ if kernels.server.is_some() => {
                 (Packet::Mean(tx.sent, tx.packets), Packet::Mean(rx.arrived, rx.packets))
             }
-            // The sender's device cuts, the receiver's joins: neither's packets are the other's.
+            // The sender's device splits, the receiver's joins: neither's packets are the other's.
             (Topology::Remote, true) => (Packet::Single, Packet::Mean(rx.arrived, rx.packets)),
             (Topology::Remote, false) => (Packet::Single, Packet::Single),
             (_, true) => {
@@ -97,7 +97,7 @@ impl LossAttribution {
         self.estimate(location, charged, uneven)
     }
 
-    /// The same at the sender, where packets may be cut by then, or counted `twice`.
+    /// The same at the sender, where packets may be split by then, or counted `twice`.
     pub(super) fn charge_leaving(
         &mut self,
         location: DropLocation,
@@ -124,7 +124,7 @@ impl LossAttribution {
         match self.at_socket {
             Packet::Whole(_) => {
                 let charged = self.charge(location, drops);
-                // Drops at our sockets beyond the loss say nothing about other counters.
+                // Drops at the receivers' sockets beyond the loss say nothing about other counters.
                 (self.overfull, self.from_shared) = (false, Vec::new());
                 charged
             }
@@ -156,7 +156,7 @@ impl LossAttribution {
         self.estimate(location, charged, ip.reassembly_no_room > 0)
     }
 
-    /// Charges datagrams from a shared counter; `beyond`: it counted more than can be ours.
+    /// Charges datagrams from a shared counter; `beyond`: it counted more than was lost.
     fn charge_shared(&mut self, location: DropLocation, datagrams: u64, beyond: bool) -> u64 {
         let charged = self.charge_datagrams(datagrams);
         if charged > 0 {

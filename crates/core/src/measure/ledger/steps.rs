@@ -21,7 +21,7 @@ pub(super) struct AttributionStep(
 /// the receiver's host, from the socket outwards; then the sender's, which explains only what the
 /// receiver's does not. Counters that include others' packets or earlier drops come last.
 pub(super) const STEPS: &[AttributionStep] = &[
-    // Drops at our receiving sockets (`sk_drops` in `SO_MEMINFO`), without wrong checksums. Exact.
+    // Drops at the receivers' sockets (`sk_drops` in `SO_MEMINFO`), without wrong checksums. Exact.
     AttributionStep("own sockets", ReceiveBuffer, |losses, evidence| {
         evidence.rx.sockets.map(|drops| losses.charge_at_socket(drops - evidence.bad))
     }),
@@ -30,7 +30,7 @@ pub(super) const STEPS: &[AttributionStep] = &[
     AttributionStep("receiver's rings", XdpRing, |losses, evidence| {
         evidence.rx.rings.map(|drops| losses.charge_datagrams(drops))
     }),
-    // Frames of our own that the kernel did not take (`tx_invalid_descs`). Exact.
+    // Frames of the senders that the kernel did not take (`tx_invalid_descs`). Exact.
     AttributionStep("sender's rings", XdpRing, |losses, evidence| {
         evidence.kernels.tx?.rings.map(|drops| losses.charge_datagrams(drops))
     }),
@@ -38,7 +38,7 @@ pub(super) const STEPS: &[AttributionStep] = &[
     AttributionStep("server's sockets", ReceiveBuffer, |losses, evidence| {
         Some(losses.charge_at_server(evidence.kernels.server?.receive_buffer?))
     }),
-    // Wrong checksums at our sockets: in their own counter and in `InCsumErrors`. Exact.
+    // Wrong checksums at the receivers' sockets: in their own counter and in `InCsumErrors`. Exact.
     AttributionStep("checksum at own sockets", Checksum, |losses, evidence| {
         evidence.rx.udp.map(|_| losses.charge_datagrams(evidence.bad))
     }),
@@ -68,9 +68,9 @@ pub(super) const STEPS: &[AttributionStep] = &[
         Some(losses.charge_leaving(Backlog, evidence.backlogs.1?, 0))
     }),
     // Silent drops at the sender's queueing disciplines (`gnet_stats_queue`, rtnetlink(7)), such as
-    // fq_codel's, without the refused. One that cuts super-packets (tbf, cake) counts their
+    // fq_codel's, without the refused. One that splits super-packets (tbf, cake) counts their
     // datagrams one by one. Without a counter, all drops are refusals (`IP_RECVERR` turns them into
-    // ENOBUFS), unless super-packets are cut.
+    // ENOBUFS), unless super-packets are split.
     AttributionStep("qdisc", Qdisc, |losses, evidence| {
         let unknown = evidence.tx.udp.filter(|_| !losses.left_joined).map(|_| 0);
         let drops = evidence.tx.qdisc.map(|drops| drops.saturating_sub(evidence.refused));
@@ -124,8 +124,9 @@ pub(super) struct Evidence<'a> {
     tx: &'a KernelDelta,
     /// Drops at backlogs of the receiver's host, and of the sender's where that is another.
     backlogs: (Option<u64>, Option<u64>),
-    /// Drops at our sockets for a wrong checksum, which their own counter includes. Drops at full
-    /// buffers explain ours first, so that checksum errors of others take nothing from them.
+    /// Drops at the receivers' sockets for a wrong checksum, which their own counter includes.
+    /// Drops at full buffers explain losses first, so that checksum errors of others take nothing
+    /// from them.
     bad: u64,
     /// Sends refused for lack of room: never sent, but counted by the queue that refused them.
     refused: u64,

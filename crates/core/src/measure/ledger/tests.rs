@@ -55,22 +55,23 @@ fn shown(ledger: &Ledger) -> String {
 #[test]
 fn attributes_drops_at_sockets_and_ports() {
     for (sockets, rcvbuf_errors, in_csum_errors, no_ports, device, expected) in [
-        // Ours dropped 30 at full buffers, others 25 for their checksums: 10 may be ours.
+        // The receivers' sockets dropped 30 at full buffers, others 25 for their checksums: 10 may
+        // be of the run.
         (30, 30, 25, 0, 0, "receive_buffer 30, checksum 10?, left 0"),
-        // Of our 30, 12 had a wrong checksum.
+        // Of the 30, 12 had a wrong checksum.
         (30, 18, 12, 0, 0, "receive_buffer 18, checksum 12, left 10"),
         // Short of memory, the kernel counts elsewhere what sockets drop.
         (30, 0, 0, 0, 0, "receive_buffer 30, left 10"),
         (30, 0, 4, 0, 0, "receive_buffer 26, checksum 4, left 10"),
         // Others' sockets dropped as well.
         (30, 50, 4, 0, 0, "receive_buffer 30, checksum 4, left 6"),
-        // Our checksum errors come before ports of others.
+        // Checksum errors of the run come before ports of others.
         (35, 0, 35, 90, 0, "checksum 35, no_port 5?, left 0"),
         // A count beyond the loss marks all shared counters.
         (10, 0, 0, 30, 0, "receive_buffer 10, no_port 30, left 0"),
         (10, 0, 0, 31, 0, "receive_buffer 10, no_port 30?, left 0"),
         (10, 0, 0, 20, 11, "receive_buffer 10, device 10?, no_port 20?, left 0"),
-        // If our sockets explain all, no other counter is charged.
+        // If the receivers' sockets explain all, no other counter is charged.
         (40, 0, 0, 31, 0, "receive_buffer 40, left 0"),
         (50, 0, 0, 0, 0, "receive_buffer 40, left 0"),
     ] {
@@ -136,10 +137,10 @@ fn counts_datagrams_of_dropped_packets() {
         (SameNetns, 10, whole, true, drops(1, 1), None, "receive_buffer 64, no_port 64, left 64"),
         (SameNetns, 12, whole, true, drops(5, 0), None, "receive_buffer 192, left 0"),
         (SameNetns, 12, whole, true, drops(4, 0), None, "receive_buffer 154~, left 38"),
-        // They are cut before the socket, which drops single datagrams.
+        // They are split before the socket, which drops single datagrams.
         (SameNetns, 10, half, false, drops(12, 2), None, "receive_buffer 12, no_port 128, left 0"),
         (SameNetns, 10, half, false, drops(11, 0), None, "receive_buffer 11, left 129"),
-        // A queue that cuts them drops datagrams.
+        // A queue that splits them drops datagrams.
         (SameNetns, 10, half, false, queue, None, "qdisc 99~, left 41"),
         // Packets that leave joined are counted where all is explained.
         (Remote, 10, most, false, drops(0, 0), on_tx(40, 0), "qdisc 40, left 0"),
@@ -151,7 +152,7 @@ fn counts_datagrams_of_dropped_packets() {
         let ledger = attribute(sent(640, packets), received, kernels, taken_whole);
         assert_eq!(shown(&ledger), expected, "{packets} {received:?} {kernels:?}");
     }
-    // Without a counter of the queue, it dropped none if nothing was cut.
+    // Without a counter of the queue, it dropped none if nothing was split.
     for (packets, expected) in [(10, None), (640, Some(0))] {
         let kernel = KernelDelta { qdisc: None, ..drops(0, 0) };
         let ledger = attribute(sent(640, packets), half, kernel, false);

@@ -42,7 +42,7 @@ use super::values::{AUTHENTICATOR_LEN, FINGERPRINT_LEN};
 use super::{PayloadError, question, template};
 
 /// The header of a syslog message: facility local0 and severity informational, version 1,
-/// time, no host, our name, no process, no id, no structured data; RFC 5424 §6.
+/// time, no host, the name `udperf`, no process, no id, no structured data; RFC 5424 §6.
 const SYSLOG: &str = "<134>1 {time:rfc3339} - udperf - - - ";
 
 /// A protocol and its request.

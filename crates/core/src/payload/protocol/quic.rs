@@ -49,7 +49,7 @@ pub(super) fn request(version: [u8; 4], seed: u64) -> Vec<Piece> {
     pieces.into()
 }
 
-/// The id of a reply: our source connection id, which is the destination's there.
+/// The id of a reply: the client's source connection id, which is the destination's there.
 #[inline]
 pub(super) fn id(reply: &[u8]) -> Option<u64> {
     let head = reply.first_chunk::<VERSIONS_AT>()?;

@@ -17,7 +17,7 @@ const ERROR_CODE: [u8; 2] = [0x00, 0x09];
 
 pub(super) fn request(fingerprint: bool, seed: u64) -> Vec<Piece> {
     let attributes = if fingerprint { FINGERPRINT_LEN as u8 } else { 0 };
-    // The transaction id has 4 bytes more than an id of ours.
+    // The transaction id has 4 bytes more than an id of udperf.
     let rest_of_id = (hash_u64(seed) as u32).to_be_bytes();
     let head = [[0, 1, 0, attributes], COOKIE, rest_of_id].concat();
     let fingerprint = fingerprint.then_some(Piece::Field(What::Fingerprint));

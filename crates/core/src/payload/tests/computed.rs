@@ -1,4 +1,4 @@
-//! Fields whose values depend on streams or on other bytes, and requests of varying length.
+//! Fields whose values depend on flows or on other bytes, and requests of varying length.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn internet_checksum(bytes: &[u8]) -> u16 {
     })
 }
 
-/// The request with this number of this stream.
+/// The request with this number of this flow.
 fn of_stream(of: &Compiled, stream: u64, place: u64) -> Vec<u8> {
     let number = RequestNumber { turn: 99, unique: 77, stream, place };
     let mut slot = vec![0; of.0.largest];

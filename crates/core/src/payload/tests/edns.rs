@@ -141,7 +141,7 @@ fn a_reply_with_the_cookie_of_another_client_does_not_match() {
         }
     }
     assert!(of.matches(0, 1, &raw(&query, [0x81, 1], [0; 4], &[])), "an error without OPT");
-    // Without a cookie of ours, none is compared.
+    // Without a cookie in the request, none is compared.
     let plain = www();
     let query = plain.written(0, 1);
     let opt = [&[0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8][..], &other].concat();

@@ -21,8 +21,9 @@ pub fn process_use(pid: u32) -> Option<ProcessUse> {
     let threads = numbers(Path::new(&format!("/proc/{pid}/task")));
     let status = raw(format!("/proc/{pid}/status")).unwrap_or_default();
     let rss_bytes = field(&status, "VmRSS").and_then(|kib| kib.checked_mul(1_024));
-    let threads = threads.into_iter().filter_map(|tid| thread_use(pid, tid)).collect();
-    Some(ProcessUse { pid, cpu_ns, rss_bytes, threads })
+    let threads: Vec<_> = threads.into_iter().filter_map(|tid| thread_use(pid, tid)).collect();
+    // Without one, it has just ended.
+    (!threads.is_empty()).then_some(ProcessUse { pid, cpu_ns, rss_bytes, threads })
 }
 
 fn thread_use(pid: u32, tid: u32) -> Option<ThreadUse> {
@@ -102,7 +103,7 @@ pub fn udp_sockets(pid: u32, port: u16) -> io::Result<BTreeSet<u64>> {
         let inode = target.to_str().and_then(|target| target.strip_prefix("socket:["));
         inodes.extend(inode.and_then(|inode| inode.strip_suffix(']')?.parse::<u64>().ok()));
     }
-    let on_port: BTreeSet<_> = tables(pid)
+    let on_port: BTreeSet<_> = tables(pid)?
         .iter()
         .flat_map(|table| sockets(table))
         .filter(|(of_port, ..)| *of_port == port)
@@ -111,16 +112,24 @@ pub fn udp_sockets(pid: u32, port: u16) -> io::Result<BTreeSet<u64>> {
     Ok(inodes.intersection(&on_port).copied().collect())
 }
 
-/// Datagrams that each of these sockets dropped so far, in the network namespace of a process.
-pub fn udp_drops(pid: u32, inodes: &BTreeSet<u64>) -> Vec<(u64, u64)> {
-    let tables = tables(pid);
+/// Datagrams that each of these sockets dropped so far, in the network namespace of a process;
+/// `None` if that is unknown.
+pub fn udp_drops(pid: u32, inodes: &BTreeSet<u64>) -> Option<Vec<(u64, u64)>> {
+    let tables = tables(pid).ok()?;
     let all = tables.iter().flat_map(|table| sockets(table));
     let all = all.filter(|(_, inode, _)| inodes.contains(inode));
-    all.map(|(_, inode, drops)| (inode, drops)).collect()
+    Some(all.map(|(_, inode, drops)| (inode, drops)).collect())
 }
 
-fn tables(pid: u32) -> Vec<String> {
-    ["udp", "udp6"].iter().filter_map(|name| raw(format!("/proc/{pid}/net/{name}"))).collect()
+/// The tables of UDP sockets. Each has at least a line of titles, and a kernel without IPv6 has one
+/// table.
+fn tables(pid: u32) -> io::Result<Vec<String>> {
+    let read = |name| match fs::read_to_string(format!("/proc/{pid}/net/{name}")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && name == "udp6" => Ok(None),
+        Ok(text) if text.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+        text => text.map(Some),
+    };
+    Ok([read("udp")?, read("udp6")?].into_iter().flatten().collect())
 }
 
 /// Local port, inode and drops of each socket of /proc/net/udp.
@@ -207,6 +216,14 @@ mod tests {
     }
 
     #[test]
+    fn a_masked_file_has_no_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(raw(file.path()), None);
+        fs::write(file.path(), "\n").unwrap();
+        assert_eq!(raw(file.path()).as_deref(), Some("\n"), "an empty list");
+    }
+
+    #[test]
     fn reads_this_process() {
         let Some(this) = process_use(std::process::id()) else { return };
         assert!(this.rss_bytes > Some(0) && !this.threads.is_empty(), "{this:?}");
@@ -215,7 +232,7 @@ mod tests {
         let port = socket.local_addr().unwrap().port();
         let inodes = udp_sockets(this.pid, port).unwrap();
         assert_eq!(inodes.len(), 1);
-        let drops = udp_drops(this.pid, &inodes);
+        let drops = udp_drops(this.pid, &inodes).unwrap();
         assert_eq!(drops.into_iter().map(|(_, drops)| drops).collect::<Vec<_>>(), [0]);
         drop(socket);
         // The port may be another test's by now.

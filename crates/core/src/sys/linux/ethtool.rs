@@ -53,7 +53,7 @@ fn request(device: &str) -> Option<libc::ifreq> {
 }
 
 fn ioctl(number: u32, request: &mut libc::ifreq) -> io::Result<()> {
-    // SAFETY: socket(2) touches no memory of ours.
+    // SAFETY: socket(2) touches no memory of this process.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     // SAFETY: a file descriptor that was just opened, and that nobody else closes.
     let socket = unsafe { OwnedFd::from_raw_fd(check(socket)?) };

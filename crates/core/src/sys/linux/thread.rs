@@ -107,7 +107,8 @@ pub fn return_large_blocks() {
 /// `/proc/PID/ns/net`). Its open sockets stay in the old one.
 pub fn enter_netns(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
-    // SAFETY: the file descriptor is open for the whole call, which touches no memory of ours.
+    // SAFETY: the file descriptor is open for the whole call, which touches no memory of this
+    // process.
     check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
 }
 
@@ -145,7 +146,7 @@ pub fn is_ignored(signal: i32) -> bool {
     check(result).is_ok() && now.sa_sigaction == libc::SIG_IGN
 }
 
-/// Starts the process in its own process group, which signals to ours do not reach.
+/// Starts the process in its own process group, which signals to that of udperf do not reach.
 pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
     command.process_group(0)
 }

@@ -14,14 +14,14 @@ fn engines_other_than_requested_are_reported() {
         (packets.segments_at_first, packets.segments_at_last) = (Some(64), Some(64));
         (cell.kernel.out_datagrams, cell.kernel.in_datagrams) = (Some(1_563), Some(1_563));
     };
-    expect_first("segments_never_cut", "100000 of ", uncut);
-    // Datagrams sent one by one and received together were cut all the way.
+    expect_first("segments_never_cut", "100,000 of ", uncut);
+    // Datagrams sent one by one and received together were split all the way.
     expect(&[], |cell| cell.packets.uncut = Some(100_000));
     expect(&[], |cell| {
         uncut(cell);
         cell.packets.uncut = Some(50_000);
     });
-    // Cut on the way and joined there, or never cut.
+    // Split on the way and joined there, or never split.
     for (packets, codes) in [(3_126, &[][..]), (1_563, &["segments_never_cut"])] {
         expect(codes, |cell| {
             uncut(cell);
@@ -107,7 +107,7 @@ fn sources_that_lose_more_are_reported() {
 
 #[test]
 fn time_that_distorts_figures_is_reported() {
-    let message = "99.0 ms, 100000 datagrams: p99.9 rests on the slowest 100;";
+    let message = "99.0 ms, 100,000 datagrams: p99.9 rests on the slowest 100;";
     expect_first("short_run", message, |cell| cell.elapsed_ns = 99_000_000);
     expect(&["short_run"], |cell| cell.rx.as_mut().unwrap().datagrams = 999);
     let message = "stalls: send 1× 4.00 ms, receive 3× 12.0 ms, max 8.00 ms; use --trials";

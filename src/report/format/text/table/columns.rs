@@ -7,7 +7,7 @@ use crate::report::format::text::rows::{
     BoundedFigure, Figure, Row, TableModel, far_side, median, median_and_worst, p50, p99,
 };
 use crate::report::format::text::style::{
-    BAD_LOSS, Color, INFINITE, STALL_MARK, Styler, UNCUT_MARK, UNKNOWN, columns, percent,
+    BAD_LOSS, Color, INFINITE, STALL_MARK, Styler, UNKNOWN, UNSPLIT_MARK, columns, percent,
 };
 use crate::unit::{show_number, show_pps};
 
@@ -96,12 +96,12 @@ impl<'a> Columns<'a> {
 
     fn add_speed(&mut self) {
         let (table, styler) = (self.table, self.styler);
-        let is_marked = table.rows.iter().any(Row::is_uncut);
+        let is_marked = table.rows.iter().any(Row::is_unsplit);
         let unit = if table.has_requests { "/s" } else { "" };
         let title = format!("{}{unit}{}", table.outcome(), if is_marked { " " } else { "" });
         let show = if table.has_requests { show_number } else { show_pps };
         self.add(&title, ColumnGroup::Speed, |row| {
-            let mark = is_marked.then(|| mark(row.is_uncut(), UNCUT_MARK, styler));
+            let mark = is_marked.then(|| mark(row.is_unsplit(), UNSPLIT_MARK, styler));
             figure(row.pps().map(show), styler) + &mark.unwrap_or_default()
         });
         if table.has_trials {
@@ -248,7 +248,7 @@ fn gigabits(bits: f64) -> String {
 
 /// Rates as bars; those of super-packets are comparable only with each other.
 pub(super) fn bar(table: &TableModel<'_>, styler: Styler, width: usize) -> Column {
-    let is_comparable = |row: &Row<'_>| !row.is_uncut() || table.rows.iter().all(Row::is_uncut);
+    let is_comparable = |row: &Row<'_>| !row.is_unsplit() || table.rows.iter().all(Row::is_unsplit);
     let pps = |row: &Row<'_>| row.pps().filter(|_| is_comparable(row));
     let highest = table.rows.iter().filter_map(pps).fold(0.0, f64::max);
     let cell = |row| styler.paint(Color::Accent, &draw_bar(pps(row), highest, width));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::document::StallSum;
 use crate::report::checks::warning_codes;
+use crate::unit::grouped;
 
 #[test]
 fn below_the_bound_of_two_clocks_an_upper_limit_is_printed() {
@@ -127,7 +128,7 @@ udperf explain everywhere often own";
 fn warnings_are_short_few_and_the_worst_first() {
     let mut report = fixture::default_run();
     report.warnings.clear();
-    let message = |title: &str| format!("{} datagrams; {title}", u64::MAX);
+    let message = |title: &str| format!("{} datagrams; {title}", grouped(u64::MAX));
     for cell in &mut report.cells {
         cell.id = format!("offload/64000/ramp:100000..20000000/reverse/{}", cell.id);
         cell.warnings =

@@ -117,6 +117,8 @@ fn the_longest_messages_keep_their_advice_in_a_line() {
     let mut uncut = clean_cell();
     (uncut.packets.sent, uncut.packets.received) = (1_563, Some(1_563));
     uncut.packets.uncut = Some(100_000);
+    let mut by_xdp = datagrams();
+    by_xdp.ledger.lost_at.xdp_ring = Some(MANY - 1);
     let mut busy = requests(None);
     busy.schedule = None;
     let exchange = busy.exchange.as_mut().unwrap();
@@ -127,7 +129,7 @@ fn the_longest_messages_keep_their_advice_in_a_line() {
     };
     let (ended, unreadable) = (served(None), served(Some(1)));
     let mut cells = vec![datagrams(), apart, uncut, requests(None), requests(Some(999)), busy];
-    cells.extend([ended, unreadable]);
+    cells.extend([ended, unreadable, by_xdp]);
     let mut found: Vec<Warning> = cells.iter().flat_map(|cell| cell_warnings(cell, &ctx)).collect();
     found.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
     found.dedup();
@@ -137,6 +139,7 @@ fn the_longest_messages_keep_their_advice_in_a_line() {
     assert_eq!(missing, [""; 0]);
     let mut report = halves();
     for warning in &found {
+        assert_eq!(warning_codes::ungrouped(&warning.message), None, "{}", warning.message);
         report.cells[0].warnings = vec![warning.clone()];
         let shown = part(&plain(&report, 200), "Warnings");
         let line = shown.lines().nth(1).unwrap();

@@ -1,8 +1,8 @@
 //! The receive program of the engine `xdp`, and the assembler for it.
 //!
-//! It redirects datagrams to our addresses and ports to AF_XDP sockets, and passes all others to
-//! the kernel. It knows Ethernet with at most one VLAN tag, then IPv4 without fragments or IPv6
-//! without extension headers, then UDP. Instructions are those of
+//! It redirects datagrams to the addresses and ports of the run to AF_XDP sockets, and passes all
+//! others to the kernel. It knows Ethernet with at most one VLAN tag, then IPv4 without fragments
+//! or IPv6 without extension headers, then UDP. Instructions are those of
 //! `Documentation/bpf/standardization/instruction-set.rst`.
 
 use std::os::fd::RawFd;

@@ -36,7 +36,7 @@ struct RunAttributes {
 }
 
 fn socket() -> OwnedFd {
-    // SAFETY: socket(2) touches no memory of ours.
+    // SAFETY: socket(2) touches no memory of this process.
     let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     // SAFETY: the file descriptor was just opened, and nobody else closes it.
     unsafe { OwnedFd::from_raw_fd(check(fd).unwrap()) }
@@ -329,6 +329,12 @@ fn programs_end_with_their_process() {
         assert!(byte == [1] && attached.contains("prog/"), "{attached}");
         assert!(!sh("ip -d link show v0").contains("prog/"));
     });
+}
+
+#[test]
+fn no_capability_is_missing_that_cannot_be_read() {
+    assert_eq!(missing_capabilities(Some(0)), XDP_CAPABILITIES);
+    assert_eq!(missing_capabilities(None), [""; 0]);
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl XskTx {
         }
         sent.taken = self.taken.wrapping_sub(first) as usize;
         if self.taken != self.put {
-            // In copy mode, the kernel reads the ring only during our calls.
+            // In copy mode, the kernel reads the ring only during system calls.
             self.put = self.taken;
             self.ring.publish(self.put);
         }

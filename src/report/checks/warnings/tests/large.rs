@@ -1,0 +1,53 @@
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::report::checks::validity::invalid_cell;
+use crate::report::checks::warning_codes::ungrouped;
+use crate::report::hostile;
+
+/// Cells to try. Arbitrary: ten times as many as it takes to see each of [`WITH_COUNTS`].
+const CELLS: usize = 2_000;
+
+/// Codes of warnings and reasons whose message has a count.
+const WITH_COUNTS: &str = "";
+
+/// Replaces each integer by one of any size; a sum of products of three of them fits 64 bits.
+fn enlarge(value: &mut Value, random: &mut fastrand::Rng) {
+    match value {
+        Value::Number(number) if number.is_u64() => {
+            let sizes = [0..1, 1..10, 1_000..10_000, 1_000_000..1_000_000_000];
+            *value = random.u64(random.choice(sizes).unwrap()).into();
+        }
+        Value::Array(all) => all.iter_mut().for_each(|one| enlarge(one, random)),
+        Value::Object(all) => all.values_mut().for_each(|one| enlarge(one, random)),
+        _ => {}
+    }
+}
+
+#[test]
+fn counts_in_warnings_and_reasons_have_separators() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut seen = BTreeSet::new();
+    for _ in 0..CELLS {
+        let rate = random.choice(["max", "50%"]).unwrap();
+        let cell = hostile::cell(rate, random.bool());
+        let mut value = serde_json::to_value(cell).unwrap();
+        enlarge(&mut value, &mut random);
+        let mut cell: Cell = serde_json::from_value(value).unwrap();
+        cell.ends = random.choice(["together", "apart", "across"]).map(str::to_owned);
+        let (warmup_sent, warmup_lost) = (20_000, random.u64(..20_000));
+        let ctx = CellContext { warmup_sent, warmup_lost, both: random.bool(), ..calm() };
+        let warnings = cell_warnings(&cell, &ctx).into_iter().map(|one| (one.code, one.message));
+        let reasons = invalid_cell(&cell, 0.0).into_iter().map(|one| (one.code, one.message));
+        for (code, message) in warnings.chain(reasons) {
+            assert_eq!(ungrouped(&message), None, "{code}: {message}");
+            if message.contains(|c: char| c.is_ascii_digit()) {
+                seen.insert(code);
+            }
+        }
+    }
+    let missing: Vec<_> = WITH_COUNTS.split(' ').filter(|code| !seen.contains(*code)).collect();
+    assert!(missing.is_empty(), "no message of {missing:?} was seen, only of {seen:?}");
+}

@@ -216,6 +216,14 @@ mod tests {
     }
 
     #[test]
+    fn a_masked_file_has_no_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(raw(file.path()), None);
+        fs::write(file.path(), "\n").unwrap();
+        assert_eq!(raw(file.path()).as_deref(), Some("\n"), "an empty list");
+    }
+
+    #[test]
     fn reads_this_process() {
         let Some(this) = process_use(std::process::id()) else { return };
         assert!(this.rss_bytes > Some(0) && !this.threads.is_empty(), "{this:?}");

@@ -284,10 +284,6 @@ unsafe fn open<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
 
 /// Whether the kernel has AF_XDP, and what this thread lacks to use it.
 pub fn xdp_abilities() -> XdpAbilities {
-    // If /proc does not show them, the error of the first call that lacks one names the cause.
-    let held = effective_capabilities().unwrap_or(u64::MAX);
-    let lacks = |any: &[u32]| any.iter().all(|bit| held >> bit & 1 == 0);
-    let capabilities = XDP_CAPABILITIES.iter().zip(CAPABILITY_BITS);
     // SAFETY: socket(2) touches no memory of this process.
     let socket = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     let in_kernel = match super::check(socket) {
@@ -301,11 +297,18 @@ pub fn xdp_abilities() -> XdpAbilities {
     };
     XdpAbilities {
         in_kernel,
-        missing_capabilities: capabilities
-            .filter_map(|(name, any)| lacks(any).then_some(*name))
-            .collect(),
+        missing_capabilities: missing_capabilities(effective_capabilities()),
         lockable_bytes: lockable_bytes(),
     }
+}
+
+/// Of those that AF_XDP needs. None is named if `held` is unknown, as with a masked /proc: the
+/// error of the first call that lacks one then names the cause.
+fn missing_capabilities(held: Option<u64>) -> Vec<&'static str> {
+    let held = held.unwrap_or(u64::MAX);
+    let lacks = |any: &[u32]| any.iter().all(|bit| held >> bit & 1 == 0);
+    let needed = XDP_CAPABILITIES.iter().zip(CAPABILITY_BITS);
+    needed.filter_map(|(name, any)| lacks(any).then_some(*name)).collect()
 }
 
 fn effective_capabilities() -> Option<u64> {

@@ -332,6 +332,12 @@ fn programs_end_with_their_process() {
 }
 
 #[test]
+fn no_capability_is_missing_that_cannot_be_read() {
+    assert_eq!(missing_capabilities(Some(0)), XDP_CAPABILITIES);
+    assert_eq!(missing_capabilities(None), [""; 0]);
+}
+
+#[test]
 fn names_missing_capabilities() {
     if lacks_root() {
         return;

@@ -1,5 +1,5 @@
-//! `scripts/release-check`, `scripts/release-notes` and `packaging/collect`, and the commands that kept
-//! runs have.
+//! `scripts/release-check`, `scripts/release-notes` and `packaging/collect`, and the commands that
+//! kept runs have.
 
 use std::fs;
 use std::path::Path;

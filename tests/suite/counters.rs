@@ -86,8 +86,8 @@ fn a_thread_that_entered_a_namespace_reads_its_counters() {
 
 #[test]
 fn what_a_masked_file_of_proc_has_is_unknown() {
-    // A file, and fields of `kernel` that need it. The kernel removes mounts from single files there,
-    // so copies are mounted over the folder.
+    // A file, and fields of `kernel` that need it. The kernel removes mounts from single files
+    // there, so copies are mounted over the folder.
     let masked = [
         ("snmp", &["in_datagrams", "rcvbuf_errors", "no_ports", "ip_in_discards"][..]),
         ("snmp6", &["in_datagrams", "rcvbuf_errors", "no_ports", "ip_in_discards"]),

@@ -192,11 +192,11 @@ fn a_silent_client_keeps_its_queue_unless_another_one_needs_it() {
 }
 
 /// A thread that does not run, as ptrace(2) holds it, until this value is dropped.
-struct HeldThread(libc::pid_t);
+pub struct HeldThread(libc::pid_t);
 
 impl HeldThread {
     #[allow(unsafe_code)]
-    fn find(process: u32, name: &str) -> Self {
+    pub fn find(process: u32, name: &str) -> Self {
         let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
         let mut threads = threads.map(|thread| thread.unwrap().path());
         let has_name = |thread: &std::path::PathBuf| {

@@ -3,17 +3,18 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{check_identities, number, together};
+use crate::common::{alone, check_identities, number, together};
 use crate::nets::{Nets, Place, Side, shell};
 use crate::proc::{PATIENCE, Proc};
 use crate::rig::only;
-use crate::xdp::networks;
+use crate::xdp::{HeldThread, networks};
 
 /// Requests of a run.
 const COUNT: u64 = 2_000;
@@ -51,67 +52,89 @@ enum Policy {
     /// Returns those of this client port, in the order of their first requests, when none has come
     /// for [`HELD`].
     Hold(usize),
+    /// Returns all once it is told.
+    HoldAll,
 }
 
 /// Longer than a thread waits for late replies once all of its requests are answered: `MAX_QUIET`
 /// of `request/matcher.rs`.
 const HELD: Duration = Duration::from_millis(400);
 
-/// A server at side B; counts what it received and what it sent.
+/// A server at side B.
 struct Server {
     at: SocketAddr,
-    is_over: Arc<AtomicBool>,
-    thread: JoinHandle<[u64; 2]>,
+    state: Arc<State>,
+    thread: JoinHandle<()>,
+}
+
+/// What a server received and sent, and what it is told.
+#[derive(Default)]
+struct State {
+    received: AtomicU64,
+    sent: AtomicU64,
+    is_released: AtomicBool,
+    is_over: AtomicBool,
 }
 
 impl Server {
     fn start(nets: &Nets, policy: Policy) -> Self {
-        let (enter, is_over) = (nets.entrance(Side::B), Arc::new(AtomicBool::new(false)));
+        let (enter, state) = (nets.entrance(Side::B), Arc::new(State::default()));
         let (at, bound) = std::sync::mpsc::channel();
-        let ends = Arc::clone(&is_over);
+        let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
             enter().unwrap();
             let socket = UdpSocket::bind((Side::B.ip(), 0)).unwrap();
+            // As much as the system grants.
+            let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);
             at.send(socket.local_addr().unwrap()).unwrap();
-            serve(&socket, policy, &ends)
+            serve(&socket, policy, &shared);
         });
-        Self { at: bound.recv().unwrap(), is_over, thread }
+        Self { at: bound.recv().unwrap(), state, thread }
     }
 
+    /// Ends it; returns what it received and sent.
     fn end(self) -> [u64; 2] {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        self.state.is_over.store(true, Relaxed);
+        self.thread.join().unwrap();
+        [&self.state.received, &self.state.sent].map(|count| count.load(Relaxed))
     }
 }
 
-fn serve(socket: &UdpSocket, policy: Policy, is_over: &AtomicBool) -> [u64; 2] {
+fn serve(socket: &UdpSocket, policy: Policy, state: &State) {
     socket.set_read_timeout(Some(LOOK)).unwrap();
-    let answer = |bytes: &[u8], to| u64::from(socket.send_to(bytes, to).is_ok());
-    let (mut buffer, mut counts) = ([0; 2_048], [0; 2]);
+    let answer = |bytes: &[u8], to| {
+        state.sent.fetch_add(u64::from(socket.send_to(bytes, to).is_ok()), Relaxed);
+    };
+    let mut buffer = [0; 2_048];
     let (mut clients, mut held, mut latest) = (Vec::new(), Vec::new(), Instant::now());
-    while !is_over.load(Ordering::Relaxed) {
+    while !state.is_over.load(Relaxed) {
         let Ok((len, from)) = socket.recv_from(&mut buffer) else {
-            if latest.elapsed() > HELD {
-                let sent = held.drain(..).map(|(bytes, to): (Vec<u8>, _)| answer(&bytes, to));
-                counts[1] += sent.sum::<u64>();
+            let is_released = match policy {
+                Policy::HoldAll => state.is_released.load(Relaxed),
+                _ => latest.elapsed() > HELD,
+            };
+            if is_released {
+                held.drain(..).for_each(|(bytes, to): (Vec<u8>, _)| answer(&bytes, to));
             }
             continue;
         };
         let bytes = &buffer[..len];
-        counts[0] += 1;
+        let number = state.received.fetch_add(1, Relaxed);
         latest = Instant::now();
         if !clients.contains(&from) {
             clients.push(from);
         }
-        match policy {
-            Policy::Omit if counts[0] % 3 == 0 => {}
-            Policy::Hold(client) if clients.get(client) == Some(&from) => {
-                held.push((bytes.to_vec(), from));
-            }
-            _ => counts[1] += answer(bytes, from),
+        let holds = match policy {
+            Policy::Hold(client) => clients.get(client) == Some(&from),
+            Policy::HoldAll => true,
+            _ => false,
+        };
+        if holds {
+            held.push((bytes.to_vec(), from));
+        } else if policy != Policy::Omit || number % 3 != 2 {
+            answer(bytes, from);
         }
     }
-    counts
 }
 
 /// Frames that the device of side A received, by queue, and sent.
@@ -127,11 +150,12 @@ fn device(nets: &Nets) -> [u64; 3] {
     [queue(0), queue(1), json[0]["stats64"]["tx"]["packets"].as_u64().unwrap()]
 }
 
-fn load(nets: &Nets, server: &Server, words: &str) -> Value {
+fn load(nets: &Nets, server: &Server, words: &str) -> Proc {
     let mut command = nets.place(Side::A).command(env!("CARGO_BIN_EXE_udperf"));
     command.args(["load", &server.at.to_string(), "--preset", "echo", "-l", "64", "-J", "-q"]);
-    command.args(["--warmup", "0", "--threads", "2"]).args(words.split_whitespace());
-    Proc::start(command).finish(PATIENCE).expect(0).document()
+    command.args(["--warmup", "0", "--threads", "2", "--max-missed", "100%"]);
+    command.args(words.split_whitespace());
+    Proc::start(command)
 }
 
 /// Runs requests to the end, and checks that each one was sent once and answered as the server
@@ -139,7 +163,7 @@ fn load(nets: &Nets, server: &Server, words: &str) -> Value {
 fn answered(nets: &Nets, words: &str, policy: Policy) -> (Value, [u64; 2]) {
     let server = Server::start(nets, policy);
     let before = device(nets);
-    let report = load(nets, &server, words);
+    let report = load(nets, &server, words).finish(PATIENCE).expect(0).document();
     let cell = only(&report).clone();
     let (after, [requests, replies]) = (device(nets), server.end());
     let [one, two, sent] = [0, 1, 2].map(|at| after[at] - before[at]);
@@ -170,13 +194,13 @@ fn each_reply_reaches_the_thread_of_its_request_by_any_queue() {
     for queues in [1, 2] {
         with_queues(&nets, queues);
         for (engine, load) in [
-            ("xdp", "-r 4k"),
-            ("xdp", "-r 4k --wait epoll"),
-            ("xdp", "-r 4k --wait spin"),
+            ("xdp", "-r 2k"),
+            ("xdp", "-r 2k --wait epoll"),
+            ("xdp", "-r 2k --wait spin"),
             ("xdp", "--outstanding 8"),
-            ("batch/xdp", "-r 4k"),
+            ("batch/xdp", "-r 2k"),
         ] {
-            let words = format!("-e {engine} -P 16 -n {COUNT} --max-missed 100% {load}");
+            let words = format!("-e {engine} -P 16 -n {COUNT} --timeout 5s {load}");
             let (cell, by_queue) = answered(&nets, &words, Policy::Answer);
             assert_eq!(number(&cell, "exchange.matched"), COUNT, "{words}");
             let granted = &cell["rx"]["xdp"];
@@ -194,7 +218,7 @@ fn unanswered_requests_are_lost_exactly_with_several_threads() {
     let _together = together();
     let Some(nets) = networks(&["ethtool"]) else { return };
     with_queues(&nets, 1);
-    let words = format!("-e xdp -P 16 -n {COUNT} -r 4k --timeout 300ms --max-missed 100%");
+    let words = format!("-e xdp -P 16 -n {COUNT} -r 2k --timeout 3s");
     let (cell, _) = answered(&nets, &words, Policy::Omit);
     for lost in ["ledger.lost", "exchange.timeouts"] {
         assert_eq!(number(&cell, lost), COUNT / 3, "{lost}: {}", cell["ledger"]);
@@ -208,8 +232,50 @@ fn a_thread_whose_requests_are_answered_receives_for_the_others() {
     with_queues(&nets, 1);
     // All replies arrive at the queue of the first thread, in one of both runs only after its own.
     for client in [0, 1] {
-        let words = format!("-e xdp -P 2 -n {COUNT} -r 4k --timeout 20s --max-missed 100%");
+        let words = format!("-e xdp -P 2 -n {COUNT} -r 2k --timeout 20s");
         let (cell, _) = answered(&nets, &words, Policy::Hold(client));
         assert_eq!(number(&cell, "exchange.matched"), COUNT, "{client}: {}", cell["exchange"]);
     }
+}
+
+/// Whether this thread of a process sleeps.
+fn sleeps(process: u32, name: &str) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let stat = |thread: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default()
+    };
+    threads.map(stat).any(|stat| stat.contains(&format!("({name}) S ")))
+}
+
+#[test]
+#[ignore = "long: scripts/check runs it"]
+fn replies_for_a_thread_that_does_not_run_are_dropped_at_its_queue_exactly() {
+    let _alone = alone();
+    let Some(nets) = networks(&["ethtool"]) else { return };
+    with_queues(&nets, 1);
+    // Half of them is for the second thread, and 8,192 find room in its queue.
+    let (count, excess) = (18_000, 808);
+    let server = Server::start(&nets, Policy::HoldAll);
+    let before = device(&nets);
+    let words = format!("-e xdp -P 2 -n {count} -r 6k --timeout 12s --wait epoll");
+    let mut running = load(&nets, &server, &words);
+    while server.state.received.load(Relaxed) < count {
+        assert!(running.is_alive(), "ended too early");
+    }
+    let second = HeldThread::find(running.id(), "udperf-ask-1");
+    server.state.is_released.store(true, Relaxed);
+    while device(&nets)[0] < before[0] + count || !sleeps(running.id(), "udperf-ask-0") {
+        assert!(running.is_alive(), "ended too early");
+    }
+    drop(second);
+    let report = running.finish(PATIENCE).expect(0).document();
+    let cell = only(&report);
+    let n = |path: &str| number(cell, path);
+    let id = format!("{} {}", cell["exchange"], cell["ledger"]);
+    check_identities(cell, &id);
+    let dropped = n("ledger.lost_at.xdp_ring");
+    assert!(dropped >= excess, "{id}");
+    assert_eq!((n("exchange.timeouts"), n("exchange.own_drops")), (dropped, dropped), "{id}");
+    assert_eq!((n("exchange.matched"), n("ledger.unaccounted")), (count - dropped, 0), "{id}");
+    assert_eq!(server.end(), [count, count]);
 }

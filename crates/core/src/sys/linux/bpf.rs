@@ -299,8 +299,8 @@ pub fn xdp_abilities() -> XdpAbilities {
     }
 }
 
-/// Of those that AF_XDP needs. None is named if `held` is unknown, as with a masked /proc: the
-/// error of the first call that lacks one then names the cause.
+/// Of those that AF_XDP needs. None is named if `held` is unknown, as the error of the first call
+/// that lacks one then names the cause.
 fn missing_capabilities(held: Option<u64>) -> Vec<&'static str> {
     let held = held.unwrap_or(u64::MAX);
     let lacks = |any: &[u32]| any.iter().all(|bit| held >> bit & 1 == 0);
@@ -308,6 +308,26 @@ fn missing_capabilities(held: Option<u64>) -> Vec<&'static str> {
     needed.filter_map(|(name, any)| lacks(any).then_some(*name)).collect()
 }
 
+/// `__user_cap_header_struct` and `__user_cap_data_struct` of `include/uapi/linux/capability.h`.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    /// 0: the calling thread.
+    pid: libc::c_int,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct CapabilityWord {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// The version with two words of each set: `_LINUX_CAPABILITY_VERSION_3`.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+/// By capget(2), as /proc may be unreadable.
 fn effective_capabilities() -> Option<u64> {
     let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
     let mut words = [CapabilityWord::default(), CapabilityWord::default()];

@@ -75,7 +75,7 @@ impl Datagram for XdpSocket {
         None
     }
 
-    /// Its ring counts: [`Rx::ring_counter`].
+    /// Its ring counts: [`crate::engine::Rx::ring_counter`].
     fn drops(&self) -> Option<u32> {
         None
     }

@@ -79,7 +79,7 @@ fn the_context_of_a_cell_has_warnings() {
     let codes: Vec<_> = warnings.iter().map(|warning| &*warning.code).collect();
     assert_eq!(codes, ["cut_short", "warmup_loss", "shared_core", "not_pinned"]);
     assert!(warnings[0].message.contains("(interrupted)"));
-    assert!(warnings[1].message.starts_with("50 of 20,000 datagrams"));
+    assert!(warnings[1].message.starts_with("50 datagrams (0.25%) lost in the warm-up"));
     let result = CellResult { warmup: (9, 2), ..CellResult::default() };
     let of = |pin, host: HostFacts| {
         CellContext::of(&plan(pin, vec![crate::unit::Rate::Max]), &host, &result)

@@ -66,7 +66,7 @@ pub enum PlanError {
     IdleWindow { outstanding: u32, threads: u16 },
     #[error(
         "--outstanding {outstanding} is more than half of the {ids} ids that these requests have \
-         on {streams} flows; use more --streams, or a smaller --outstanding"
+         with --streams {streams}; use more --streams, or a smaller --outstanding"
     )]
     FewIds { outstanding: u32, ids: u64, streams: u16 },
     #[error("--{flag} 0 is invalid; use at least 1")]

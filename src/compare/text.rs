@@ -253,7 +253,7 @@ mod tests {
                 let text = render(&comparison, style);
                 let is_wide = |line: &&str| columns(line) > width;
                 assert_eq!(text.lines().find(is_wide), None, "{width}: {text}");
-                // What it omits, it names.
+                // Omitted columns are named.
                 let has_interval = text.contains("95% interval  ");
                 assert!(has_interval || text.contains("95% interval, to fit"), "{text}");
                 let verdict = comparison.cells[0].metrics[0].verdict.word();

@@ -32,7 +32,7 @@ pub enum ReadError {
         advice = upgrade(.1.as_deref())
     )]
     OtherSchema(String, Option<String>),
-    /// Of udperf, but without cells that can be compared.
+    /// A document of udperf without cells that can be compared.
     #[error("it is of kind '{0}'; give one of bench, blast, load or ping")]
     NoCells(String),
     /// A field is missing, or of another type.

@@ -169,7 +169,7 @@ pub(super) fn judge(
 ) -> (TrialVerdict, Option<TrialCounts>) {
     let held = outcome.held == Some(true);
     match (held, outcome.generator_limited, outcome.stalled) {
-        // Late datagrams form bursts, which may be lost where an even rate is not.
+        // Late datagrams form bursts, which may be lost where evenly spaced datagrams are not.
         (false, true, _) if outcome.fails_undisturbed && disturbed == 0 => {
             (TrialVerdict::Disturbed, None)
         }

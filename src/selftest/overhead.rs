@@ -21,7 +21,7 @@ use crate::wire::{self, Header};
 const SIZE: u16 = 64;
 /// Rounds of udperf's loops and the bare loop, in turns; their medians count. Arbitrary.
 const ROUNDS: usize = 5;
-/// Datagrams of the bare loop for one of the sender. Arbitrary: both take about as long.
+/// Datagrams of the bare loop for each one of udperf's. Arbitrary: both loops take about as long.
 const BARE_SHARE: u64 = 16;
 /// The largest share of the bare loop's time. Arbitrary: ten times what release builds take.
 const MOST_SHARE: f64 = if cfg!(debug_assertions) { 2.0 } else { 0.2 };

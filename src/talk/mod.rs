@@ -70,7 +70,7 @@ impl Transport {
 pub struct TalkOptions {
     /// The transport.
     pub via: Transport,
-    /// Whether to end after one line each way; with a peer, the own one is first.
+    /// Whether to end after one line each way; with a peer, this end sends first.
     pub once: bool,
     /// How long to wait for replies after the last line and the last reply; with `once`, for the
     /// reply, or for the line to reply with.

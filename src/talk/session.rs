@@ -51,13 +51,13 @@ enum Stage {
     Free,
     /// The input has ended; replies may still arrive.
     Lingering,
-    /// Once: the own line is sent next.
+    /// Once: this end sends its line next.
     SendFirst,
     /// Once: the reply is due by then.
     AwaitReply(Nanos),
     /// Once: the first message is awaited.
     Listen,
-    /// Once: the own reply is read from the input until then.
+    /// Once: the reply of this end is read from the input until then.
     Reply(Nanos),
     Flushing,
 }
@@ -289,8 +289,8 @@ impl Talk {
         }
     }
 
-    /// Whether a datagram can be the reply to the one sent: from the same host, or that went to a
-    /// group.
+    /// Whether a datagram can be the reply: it comes from the host that was asked, or a group was
+    /// asked.
     fn is_answer(&self, peer: &TalkPeer) -> bool {
         let named = match &self.options.via {
             Transport::Udp { peer: Some(named), .. } => named.ip().to_canonical(),

@@ -16,7 +16,7 @@ use crate::proc::{PATIENCE, Proc};
 use crate::rig::only;
 use crate::xdp::{HeldThread, networks};
 
-/// Requests of a run.
+/// Requests of a run. Arbitrary.
 const COUNT: u64 = 2_000;
 
 /// How often the server looks whether it is to end. Arbitrary.

@@ -185,7 +185,7 @@ fn what_cannot_be_is_refused_with_what_mends_it() {
         ("--json=x --csv=x", 2, "two files"),
         ("--threads 0", 2, "at least 1"),
         ("-P 0", 2, "at least 1"),
-        ("--threads 4 -P 2", 2, "at least as many streams"),
+        ("--threads 4 -P 2", 2, "at least as many flows"),
         ("--threads 2 -p 65535", 2, "lower --port"),
         ("--pin 0:999", 2, "allowed are"),
         ("--pin 0", 2, "TX:RX"),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::plan::Sources;
 
-/// Maximum number of sources: that of flows.
+/// Maximum number of sources: as many as flows.
 const MOST_SOURCES: usize = u16::MAX as usize;
 
 /// All addresses with the same first bits, such as 10.9.0.0/16.

@@ -166,8 +166,8 @@ pub(crate) fn write(report: &Report, output: &RunOutputArgs, outputs: &Outputs) 
     written
 }
 
-/// Whether the run tested what was asked, and whether a condition held; `name` precedes messages on
-/// standard error, which has why a run is invalid unless a terminal shows the report.
+/// Whether the run tested what was asked, and whether a condition held. Standard error gets the
+/// reasons why a run is invalid, unless a terminal shows the report; `name` precedes each message.
 pub(crate) fn judge(
     report: &Report,
     output: &RunOutputArgs,

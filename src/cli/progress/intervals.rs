@@ -34,7 +34,7 @@ const COLUMNS: [(&str, usize); 9] = [
 /// Columns that a narrow terminal omits, the least useful first.
 const OPTIONAL: [&str; 5] = ["stalls", "lag p99", "received", "lost", "p50"];
 
-/// The least width of the column of cells. Arbitrary: their ends tell most of them apart.
+/// Minimum width of the column of cell ids. Arbitrary: the ends of most ids differ.
 const MIN_ID: usize = 8;
 
 /// The intervals of a run as they end.

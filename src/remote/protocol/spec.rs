@@ -109,9 +109,9 @@ impl CellSpec {
         let size = self.size.largest();
         let null = EnginePair::NULL;
         if self.threads == 0 || self.streams < self.threads {
-            Err("each thread needs a stream; use more --streams")
+            Err("each thread needs a flow; use more --streams")
         } else if self.streams > MAX_STREAMS {
-            Err("at most 16,384 streams between hosts; use fewer --streams")
+            Err("at most 16,384 flows between hosts; use fewer --streams")
         } else if self.threads > MAX_THREADS {
             Err("at most 256 threads; use fewer --threads")
         } else if self.engine.tx == null.tx || self.engine.rx == null.rx {

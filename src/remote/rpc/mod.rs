@@ -78,7 +78,7 @@ const fn older_end(version_of_sink: u8) -> &'static str {
 
 const fn reach(why: &Unreachable) -> &'static str {
     if why.is_closed_port() {
-        "start `udperf sink` there, or name its port"
+        "start `udperf sink` there, or name its port as HOST:PORT"
     } else {
         "check the address and the route (ip route get ADDRESS)"
     }

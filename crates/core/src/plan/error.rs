@@ -56,7 +56,7 @@ pub enum PlanError {
     NullAcross,
     #[error(
         "--streams {streams} leaves some of --threads {threads} idle; use at least as many \
-         streams as threads"
+         flows as threads"
     )]
     IdleThreads { streams: u16, threads: u16 },
     #[error(
@@ -66,7 +66,7 @@ pub enum PlanError {
     IdleWindow { outstanding: u32, threads: u16 },
     #[error(
         "--outstanding {outstanding} is more than half of the {ids} ids that these requests have \
-         on {streams} streams; use more --streams, or a smaller --outstanding"
+         with --streams {streams}; use more --streams, or a smaller --outstanding"
     )]
     FewIds { outstanding: u32, ids: u64, streams: u16 },
     #[error("--{flag} 0 is invalid; use at least 1")]

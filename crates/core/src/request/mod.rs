@@ -273,8 +273,8 @@ impl RequestWorker {
         self.window.is_some() && self.matcher.in_flight() == 0
     }
 
-    /// Whether any datagram was read, and whether none is left. `spins`: the worker does not sleep
-    /// next.
+    /// Whether any datagram was read, and whether none is left. `spins`: the next wait of the
+    /// worker spins, and does not sleep.
     #[inline]
     fn receive<R: Rx>(&mut self, rx: &mut R, spins: bool, control: &PhaseState) -> (bool, bool) {
         let (mut any, mut drained) = (false, false);
@@ -300,7 +300,7 @@ impl RequestWorker {
             }
             drained = pull.drained;
             if drained {
-                // Nothing but a reply lets it go on, so it looks again before it does the rest.
+                // Only a reply lets the loop go on, so it reads again before it does the rest.
                 let spins = spins && pull.datagrams == 0 && self.window.is_some();
                 if !spins || self.matcher.free_slots(self.window) > 0 {
                     break;

@@ -230,7 +230,7 @@ fn run_phases<T: Tx<Socket = UdpSocket>, R: Rx>(
 
 fn waiter_on(config: &RequestConfig, rx: &mut impl Rx) -> Result<Waiter, NetError> {
     let mut waiter = waiter(config.tx.common.wait, Interest::READABLE)?;
-    // An engine that mixes streams reads all its sockets in each pull.
+    // An engine that mixes flows reads all its sockets in each pull.
     if rx.sockets().len() > 1 && !rx.mixes_streams() {
         waiter.watch(rx.sockets());
     }

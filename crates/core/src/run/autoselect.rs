@@ -18,8 +18,8 @@ const WARMUP: Nanos = Nanos::from_millis(5);
 /// Trials of each engine, in turns. The best counts: disturbances only slow a trial down.
 const ROUNDS: u32 = 2;
 /// Why `auto` does not select a pair if no trial has shown that the path splits its super-packets.
-const UNSPLIT: &str = "no trial showed that this path splits its super-packets, so that this is no \
-                       rate of single datagrams; use --engine to measure it";
+const UNSPLIT: &str = "no trial showed that this path splits its super-packets, so this may not be \
+                       a rate of single datagrams; use --engine to measure it";
 
 /// The rate of trials: flat out, but if datagrams leave this process, at most the requested rate.
 fn rate(scenario: &Scenario, size: Option<PayloadSize>) -> Rate {
@@ -46,7 +46,7 @@ struct Candidate {
 }
 
 /// Finds the engine that delivers most on this machine, flat out at the smallest size of the
-/// scenario, where the cost of a datagram shows most. Engines whose super-packets may not be split
+/// scenario, where the cost of a datagram shows most. Engines whose super-packets may stay whole
 /// are not chosen: theirs is no rate of single datagrams.
 ///
 /// # Errors

@@ -18,8 +18,8 @@ use crate::wire::{self, Header, decode_lag, decode_own};
 const QUIET_ACCOUNTED: Nanos = Nanos::from_millis(2);
 /// When a receiver ends although datagrams keep coming: of others, or without end. Arbitrary.
 const DRAIN_MOST: Nanos = Nanos::from_millis(5_000);
-/// How far ahead of this clock a departure may be before the header counts as corrupt: clocks of
-/// two CPUs agree within less. Arbitrary.
+/// How far ahead of the receiver's clock a departure may be before the header counts as corrupt:
+/// clocks of two CPUs agree within less. Arbitrary.
 const CLOCK_SLACK_NS: u64 = 1_000;
 /// The same with a sender on another clock, which must not decide. Arbitrary: an hour.
 const CLOCK_SLACK_ACROSS_NS: u64 = 3_600_000_000_000;

@@ -24,8 +24,8 @@ const TICK_NS: u64 = 10_000_000;
 /// would start with pieces of 32 bytes. The kernel returns up to a page (4096) a call.
 const FILE_BYTES: usize = 8192;
 
-/// The content of a file; `None` if that is empty, as of a masked file: lists without an entry have
-/// a line.
+/// The content of a file; `None` if the file is empty, as a masked one is. An empty list is not: it
+/// has an empty line.
 pub(super) fn raw(path: impl AsRef<Path>) -> Option<String> {
     let mut text = String::with_capacity(FILE_BYTES);
     fs::File::open(path).ok()?.read_to_string(&mut text).ok()?;

@@ -195,7 +195,7 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    /// The lines of a datagram; no line of a peer looks like one of udperf.
+    /// The lines of a datagram; no line of a peer looks like a line of udperf.
     fn line(&self, from: &TalkPeer, bytes: &[u8], text: &str) -> String {
         let text = clean(text);
         let text = text.strip_suffix('\n').unwrap_or(&text);

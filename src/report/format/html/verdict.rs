@@ -47,8 +47,8 @@ fn found(report: &Report) -> Vec<String> {
         false => format!(" ({})", table.name(row)),
     };
     // Rates of super-packets that were never split are not comparable.
-    let is_any_cut = table.rows.iter().any(|row| !row.is_unsplit());
-    let comparable = table.rows.iter().filter(|row| !(is_any_cut && row.is_unsplit()));
+    let is_any_split = table.rows.iter().any(|row| !row.is_unsplit());
+    let comparable = table.rows.iter().filter(|row| !(is_any_split && row.is_unsplit()));
     let rates = comparable.filter_map(|row| Some((row, row.pps()?)));
     let losses = table.rows.iter().filter_map(|row| Some((row, row.worst_loss()?)));
     let latencies = table.rows.iter().filter_map(|row| match row.percentile(0.99, p99) {

@@ -40,7 +40,7 @@ pub(super) fn of_cells(report: &Report) -> Option<String> {
     (!list.is_empty()).then(|| format!("Limit: {}.", list.join("; ")))
 }
 
-/// The share of what was due in a cell that was not answered.
+/// The share of the due requests of a cell that were not answered.
 fn unanswered(cell: &Cell) -> f64 {
     let Some(exchange) = &cell.exchange else { return 0.0 };
     let missed = cell.schedule.as_ref().map_or(0, |schedule| schedule.missed);

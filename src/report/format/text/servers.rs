@@ -19,7 +19,7 @@ const MAX_SOURCES: usize = 20;
 const OPTIONAL: [&str; 8] =
     ["longest gap", "bytes", "cells", "reordered", "duplicate", "sizes", "sent", "left"];
 
-/// Columns of the labels of lines. As wide as the longest label, and a gap.
+/// Width of the labels of lines: that of the longest label, and a gap.
 const LABEL: usize = 14;
 
 /// The content of a server's text without its layout, for formats that lay it out themselves.
@@ -146,7 +146,7 @@ fn echo_lines(document: &EchoDocument) -> Section {
         ("waiting", document.waiting, "in the delay queue at the end"),
         ("truncated", document.truncated, "longer than the receive buffer"),
         ("unreachable", document.told_unreachable, "ICMP errors for replies"),
-        ("cut", document.cut, "super-packets refused, sent as single datagrams"),
+        ("split", document.cut, "super-packets refused, sent as single datagrams"),
         ("errors", document.errors, "failed receive calls"),
         ("socket drops", document.socket_drops.unwrap_or(0), "at full receive buffers"),
     ] {

@@ -88,8 +88,8 @@ impl Styler {
     }
 }
 
-/// Columns of the text on a terminal, without escape sequences. Characters of East Asia and emoji
-/// take two.
+/// Columns of the text on a terminal, without escape sequences. East Asian characters and emoji
+/// take two each.
 pub(crate) fn columns(text: &str) -> usize {
     anstream::adapter::strip_str(text).map(UnicodeWidthStr::width).sum()
 }
@@ -100,7 +100,7 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
     beyond.map_or(text, |(at, _)| &text[..at])
 }
 
-/// The end of such a text.
+/// The end of a text without escape sequences, in at most this many columns.
 pub(crate) fn cut_start(text: &str, most: usize) -> &str {
     let beyond = text.char_indices().rev().find(is_beyond(most));
     beyond.map_or(text, |(at, c)| &text[at + c.len_utf8()..])
@@ -134,8 +134,8 @@ pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> St
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Rows as [`align`] lays them out, without the first of the `optional` columns as long as they
-/// take more than `width`; and how many of those were omitted.
+/// Lays rows out as [`align`] does, but omits `optional` columns, the first of them first, until
+/// the rest fits `width`. Returns the text, and the number of omitted columns.
 pub(crate) fn align_within(
     rows: &[Vec<String>],
     is_left: impl Fn(usize) -> bool,

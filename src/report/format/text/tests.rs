@@ -375,7 +375,7 @@ fn the_generator_is_reported_as_the_limit() {
     cell.kernel.rcvbuf_errors = Some(50);
     cell.warnings = vec![fixture::warning("generator_dropped", "50 replies")];
     assert_text(&report, &[limit], &[]);
-    // 7,700 more found a full buffer of this host that is not of udperf.
+    // 7,700 more found a full buffer of this host that does not belong to udperf.
     report.cells[1].kernel.rcvbuf_errors = Some(7_750);
     assert_text(&report, &[], &[limit]);
     // With a server elsewhere, that counter is not the server's.

@@ -11,7 +11,7 @@ use crate::sys::EventFd;
 /// The entry of a port without an owner.
 const NO_OWNER: u32 = u32::MAX;
 
-/// The thread and the stream of each local port.
+/// The thread and the flow of each local port.
 #[derive(Debug)]
 pub(super) struct PortOwners(Box<[AtomicU32]>);
 
@@ -21,7 +21,7 @@ impl PortOwners {
         Self((0..=u16::MAX).map(|_| AtomicU32::new(NO_OWNER)).collect())
     }
 
-    /// Gives a port to a stream of a thread; false if it has an owner.
+    /// Gives a port to a flow of a thread; false if it has an owner.
     // cold: set-up
     pub(super) fn claim(&self, port: u16, thread: u16, stream: u16) -> bool {
         let (entry, new) =
@@ -29,8 +29,8 @@ impl PortOwners {
         entry.compare_exchange(NO_OWNER, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// The thread and the stream of a port. Threads claim ports before the run, so that they need
-    /// no order here.
+    /// The thread and the flow of a port. Threads claim ports before the run, so relaxed loads
+    /// suffice.
     #[inline]
     pub(super) fn of(&self, port: u16) -> Option<(u16, u16)> {
         let owner = self.0[usize::from(port)].load(Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl ThreadState {
     }
 }
 
-/// What all threads that receive replies at a device share.
+/// State that all threads which receive replies at a device share.
 #[derive(Debug)]
 pub(super) struct ForwardState {
     pub(super) owners: PortOwners,
@@ -84,7 +84,7 @@ impl Forwarder {
         (!self.from.is_empty()).then(|| &self.own_state().wakeup)
     }
 
-    /// The thread and the stream of this destination port.
+    /// The thread and the flow of this destination port.
     #[inline]
     pub(super) fn owner(&self, port: u16) -> Option<(u16, u16)> {
         self.shared.owners.of(port)

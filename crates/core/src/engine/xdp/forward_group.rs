@@ -13,12 +13,13 @@ use crate::sys::EventFd;
 
 static GROUPS: Registry<DeviceKey, ForwardGroup> = Registry::new();
 
-/// The threads that receive replies at a device; `None`: that thread has begun.
+/// The threads that receive replies at a device; `None`: the thread has joined.
 #[derive(Debug)]
 pub(super) struct ForwardGroup(Mutex<Vec<Option<Forwarder>>>);
 
 impl ForwardGroup {
-    /// The group of these threads, with `slots` frames of `slot_len` bytes in all queues to one.
+    /// The group of these threads. The queues to one thread have `slots` frames of `slot_len` bytes
+    /// together.
     fn new(threads: usize, slots: u32, slot_len: usize) -> io::Result<Self> {
         let states = (0..threads).map(|_| Ok(ThreadState::new(EventFd::new()?)));
         let threads = states.collect::<io::Result<Vec<_>>>()?;
@@ -47,7 +48,7 @@ impl ForwardGroup {
         Ok(Self(Mutex::new(members.into_iter().map(Some).collect())))
     }
 
-    /// The part of this thread, for streams with these local ports. The queues to a thread have as
+    /// The part of this thread, for flows with these local ports. The queues to a thread have as
     /// many slots as its device queue has frames, for the same stalls.
     pub(super) fn join(
         device: DeviceKey,

@@ -13,7 +13,7 @@ use crate::unit::Nanos;
 pub(super) struct FrameInfo {
     /// When it was read, on the monotonic clock.
     pub(super) arrived_at: Nanos,
-    /// The stream that it belongs to.
+    /// The flow that it belongs to.
     pub(super) stream: u16,
     /// Where the payload begins in the frame, and its length.
     pub(super) payload: (usize, usize),
@@ -72,7 +72,7 @@ pub(super) fn frame_ring(slots: u32, slot_len: usize) -> (FrameSender, FrameRece
     (sender, FrameReceiver { ring, next: 0, written: 0 })
 }
 
-/// Memory of `len` bytes that is mapped. One of zeroes would be mapped when it is first touched.
+/// Memory of `len` bytes that is already mapped. Zeroed memory is mapped when it is first written.
 // cold: set-up
 fn touched(len: usize) -> Box<[UnsafeCell<u8>]> {
     let bytes = Box::into_raw(vec![0xFF_u8; len].into_boxed_slice());

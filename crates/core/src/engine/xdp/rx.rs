@@ -29,13 +29,13 @@ pub struct XdpRx {
     /// First, so that nothing is redirected to sockets that are closed.
     filter: PortFilter,
     queues: Vec<XdpQueue>,
-    /// The streams of ports, and the datagrams that other threads received; `None`: there is one
-    /// stream.
+    /// The flows of ports, and the datagrams that other threads received; `None`: there is one
+    /// flow.
     forwarder: Option<Forwarder>,
     /// The datagrams of the latest pull.
     items: Vec<Item>,
     batch: usize,
-    /// The source that the next pull begins with: a queue, or one from another thread.
+    /// The source that the next pull begins with: a queue of the device, or of another thread.
     turn: usize,
     sockets: Vec<XdpSocket>,
     /// Hold the ports, and receive datagrams that are not redirected.
@@ -185,7 +185,7 @@ impl XdpRx {
         pull.drained &= count == arrived;
     }
 
-    /// Reads the datagrams that another thread received, likewise.
+    /// Reads the datagrams that another thread received, up to the batch.
     #[inline]
     fn read_forwarded(&mut self, at: usize, pull: &mut Pull) {
         let Some(forwarder) = &mut self.forwarder else { return };

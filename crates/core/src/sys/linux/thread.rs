@@ -146,7 +146,7 @@ pub fn is_ignored(signal: i32) -> bool {
     check(result).is_ok() && now.sa_sigaction == libc::SIG_IGN
 }
 
-/// Starts the process in its own process group, which signals to that of udperf do not reach.
+/// Starts the process in its own process group, which signals to udperf's group do not reach.
 pub fn in_group_of_its_own(command: &mut Command) -> &mut Command {
     command.process_group(0)
 }

@@ -86,7 +86,7 @@ pub(super) fn has_napi(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Drops at the rings of one half of queues, as the kernel counts them (`XDP_STATISTICS`), and at
-/// queues of our own. Any thread may read them. It does not keep the queues open.
+/// queues between threads of udperf. Any thread may read them. It does not keep the queues open.
 #[derive(Debug, Clone)]
 pub struct RingCounter(Vec<DropCount>);
 

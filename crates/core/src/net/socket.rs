@@ -166,7 +166,7 @@ fn failed(addr: SocketAddr, options: &Options, source: io::Error) -> SocketError
 
 fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), SocketError> {
     sys::report_queue_drops(socket, addr.is_ipv6()).map_err(|source| SocketError::Option {
-        option: "IP_RECVERR",
+        option: "IP_RECVERR".to_owned(),
         flag: "IPv6",
         hint: ", or use a kernel of 2.2 or later",
         addr,
@@ -177,8 +177,10 @@ fn queue_drops(socket: &impl sys::Handle, addr: SocketAddr) -> Result<(), Socket
 fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     let addr = options.bind;
     let ipv6 = addr.is_ipv6();
-    let refused =
-        |option, flag, hint| move |source| SocketError::Option { option, flag, hint, addr, source };
+    let refused = |option: &str, flag, hint| {
+        let option = option.to_owned();
+        move |source| SocketError::Option { option, flag, hint, addr, source }
+    };
     queue_drops(socket, addr)?;
     if let Some(dscp) = options.dscp {
         // The two low bits of the field are ECN's (RFC 3168).
@@ -197,7 +199,8 @@ fn set_options(socket: &Socket, options: &Options) -> Result<(), SocketError> {
     }
     if let Some(dev) = &options.dev {
         let hint = ", or name a device that `ip link` lists";
-        sys::bind_device(socket, dev).map_err(refused("the device", "--dev", hint))?;
+        let option = format!("the device {dev}");
+        sys::bind_device(socket, dev).map_err(refused(&option, "--dev", hint))?;
     }
     if options.only_v6 && ipv6 {
         socket.set_only_v6(true).map_err(refused("IPV6_V6ONLY", "IPv6", ""))?;
@@ -306,7 +309,7 @@ pub enum SocketError {
     Connect { from: SocketAddr, to: SocketAddr, source: io::Error },
     #[error("cannot set {option} on {addr}: {}; remove {flag}{hint}", reason(.source))]
     Option {
-        option: &'static str,
+        option: String,
         flag: &'static str,
         hint: &'static str,
         addr: SocketAddr,

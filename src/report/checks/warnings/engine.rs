@@ -19,7 +19,7 @@ pub(super) fn segments_never_cut(cell: &Cell) -> Option<String> {
     let packets = &cell.packets;
     let (all, uncut) = cell.ledger.arrived.zip(packets.uncut)?;
     let each = uncut / packets.received?.max(1);
-    let [uncut, all] = [uncut, all].map(grouped);
+    let [uncut, all, each] = [uncut, all, each].map(grouped);
     let text = format!("{uncut} of {all} datagrams stayed in super-packets of {each}");
     is_unsplit(cell).then(|| text + "; compare gso/batch")
 }
@@ -56,6 +56,7 @@ pub(super) fn engine_fell_back(cell: &Cell) -> Option<String> {
 pub(super) fn segments_fell(cell: &Cell) -> Option<String> {
     let (first, last) = cell.packets.segments_at_first.zip(cell.packets.segments_at_last)?;
     (1 < last && last < first).then(|| {
+        let [first, last] = [first, last].map(grouped);
         format!("super-packets of {first} segments refused, {last} used; set --batch {last}")
     })
 }

@@ -1,4 +1,5 @@
 mod causes;
+mod large;
 
 use super::*;
 use crate::document::{Ledger, LostAt, Refused, Schedule};

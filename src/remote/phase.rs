@@ -9,7 +9,7 @@ use crate::remote::protocol::spec::{PhaseEnd, PhaseSpec};
 use crate::run::phase::{Phase, PhaseState};
 use crate::run::sender_bounds::planned_end;
 use crate::run::worker_pool::{PhaseProgress, WorkerPool};
-use crate::run::{LookSchedule, RunError};
+use crate::run::{PollSchedule, RunError};
 use crate::sys;
 use crate::unit::Nanos;
 
@@ -74,8 +74,8 @@ impl RunningPhase {
     }
 
     /// When to look at the intervals.
-    pub(super) fn schedule(&self) -> LookSchedule {
-        LookSchedule::new(self.tx.epoch, self.scale())
+    pub(super) fn schedule(&self) -> PollSchedule {
+        PollSchedule::new(self.tx.epoch, self.scale())
     }
 
     /// What the senders and the receivers here have counted by interval.

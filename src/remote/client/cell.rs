@@ -130,7 +130,7 @@ impl RemoteCell<'_> {
             is_stopped || control.shared.failed.load(Ordering::Relaxed)
         };
         while phase.running.workers > self.pool.receivers() {
-            if !self.pool.look(&mut phase.running, POLL_INTERVAL)? {
+            if !self.pool.poll(&mut phase.running, POLL_INTERVAL)? {
                 tick();
             }
             if phase.tx.control.take_unreachable() {

@@ -104,7 +104,7 @@ impl SinkCell {
         let (phase, snapshot) = self.phase.as_mut().ok_or("there is no phase to finish")?;
         phase.peer_ended(ended);
         while phase.running.workers > 0 {
-            if !self.pool.look(&mut phase.running, LOOK)? {
+            if !self.pool.poll(&mut phase.running, LOOK)? {
                 return Ok(ControlResponse::Running);
             }
         }

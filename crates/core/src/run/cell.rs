@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::RunError;
 use super::dispatch::{NULL_TAG, ProvidedSocket};
-use super::live::{DropReadings, LiveCell, LookSchedule};
+use super::live::{DropReadings, LiveCell, PollSchedule};
 use super::phase::Phase;
 use super::session::{CellRunner, DirectionResult, StartRule, Tick};
 use crate::host::counters::CounterSnapshot;
@@ -172,7 +172,7 @@ pub fn run_phase(
     pool.begin_senders(&phase);
     pool.begin_pairs(&phase);
     let (mut running, mut drops) = (pool.running(), <[DropReadings; 2]>::default());
-    let schedule = LookSchedule::new(epoch, phase.control.interval_scale());
+    let schedule = PollSchedule::new(epoch, phase.control.interval_scale());
     pool.await_end(&mut running, schedule, &mut || {
         let live = LiveCell::new(&phase.control, epoch);
         let ended = live.map(|live| live.ended());

@@ -9,33 +9,34 @@ use crate::run::phase::PhaseState;
 use crate::sys;
 use crate::unit::Nanos;
 
-/// The longest time between two looks of the coordinator. Arbitrary: often enough for progress,
+/// The longest time between two polls of the coordinator. Arbitrary: often enough for progress,
 /// seldom enough not to disturb.
-const MAX_LOOK: Nanos = Nanos::from_millis(250);
+const MAX_POLL_GAP: Nanos = Nanos::from_millis(250);
 
-/// When the coordinator of a phase looks at it: at the ends of intervals, and in between. The times
+/// When the coordinator polls a phase: at the ends of intervals, and in between. The times
 /// count from the start of the phase, so that late wake-ups do not add up to a missed interval.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LookSchedule {
+pub struct PollSchedule {
     epoch: Nanos,
     scale: Option<IntervalScale>,
 }
 
-impl LookSchedule {
+impl PollSchedule {
     /// For a phase that begins at `epoch`, with these intervals if it has any.
     pub const fn new(epoch: Nanos, scale: Option<IntervalScale>) -> Self {
         Self { epoch, scale }
     }
 
-    /// The next look after `now`.
+    /// The next poll after `now`.
     pub fn next(&self, now: Nanos) -> Nanos {
         let since = now.since(self.epoch);
-        let next = self.scale.map_or(since + MAX_LOOK, |scale| scale.next_look(since, MAX_LOOK));
+        let next =
+            self.scale.map_or(since + MAX_POLL_GAP, |scale| scale.next_poll(since, MAX_POLL_GAP));
         // Also before the phase, which may begin much later.
-        (self.epoch + next).min(now + MAX_LOOK)
+        (self.epoch + next).min(now + MAX_POLL_GAP)
     }
 
-    /// The time until the next look.
+    /// The time until the next poll.
     pub fn wait(&self) -> Duration {
         let now = Nanos(sys::monotonic_ns());
         self.next(now).since(now).to_duration()
@@ -191,7 +192,7 @@ impl SharedLiveCell {
 }
 
 /// Readings of the kernel's counters at the ends of intervals. The coordinator takes them at its
-/// [`LookSchedule`]: one for each interval of a quarter of a second or more, unless it is delayed
+/// [`PollSchedule`]: one for each interval of a quarter of a second or more, unless it is delayed
 /// by half of that.
 #[derive(Debug, Default)]
 pub struct DropReadings(Vec<DropReading>);

@@ -21,7 +21,7 @@ pub use crate::run::autoselect::choose;
 pub use crate::run::cell::LocalRunner;
 pub use crate::run::phase::{Phase, PhaseState, WAKE_AHEAD};
 pub use crate::run::sender_bounds::SenderBounds;
-pub use live::{DropReadings, LiveCell, LookSchedule, SharedLiveCell};
+pub use live::{DropReadings, LiveCell, PollSchedule, SharedLiveCell};
 pub use probe::ReceiveProbe;
 pub use receive::{Drops, ReceiveJob, receive};
 pub use sampler::Sampler;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::RunError;
 use super::dispatch::{ProvidedSocket, SendTarget, run_receiver, run_sender};
-use super::live::LookSchedule;
+use super::live::PollSchedule;
 use super::phase::Phase;
 use super::worker::{PhaseDone, WorkerChannel, WorkerEvent};
 use crate::engine::NullLink;
@@ -253,13 +253,13 @@ impl WorkerPool {
     pub fn await_end(
         &self,
         running: &mut PhaseProgress,
-        schedule: LookSchedule,
+        schedule: PollSchedule,
         tick: &mut dyn FnMut(),
     ) -> Result<(), RunError> {
         let now = || Nanos(sys::monotonic_ns());
         let mut due = schedule.next(now());
         while running.workers > 0 {
-            self.look(running, due.since(now()).to_duration())?;
+            self.poll(running, due.since(now()).to_duration())?;
             if now() >= due {
                 tick();
                 due = schedule.next(now());
@@ -269,7 +269,7 @@ impl WorkerPool {
     }
 
     /// Waits this long for one of these workers to end the phase; returns whether one did.
-    pub fn look(&self, running: &mut PhaseProgress, most: Duration) -> Result<bool, RunError> {
+    pub fn poll(&self, running: &mut PhaseProgress, most: Duration) -> Result<bool, RunError> {
         match self.events.recv_timeout(most) {
             Ok(WorkerEvent::Done(done)) => {
                 running.note(done);

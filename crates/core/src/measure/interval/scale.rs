@@ -64,10 +64,10 @@ impl IntervalScale {
         (Nanos(start), Nanos(start + width))
     }
 
-    /// The next moment after this one at which to look at the intervals, at most `most` later: an
+    /// The next moment after this one at which to poll the intervals, at most `most` later: an
     /// interval of that width or more is divided equally, so that its end is among these moments.
-    /// Narrower ones are looked at less often than they end.
-    pub fn next_look(self, at: Nanos, most: Nanos) -> Nanos {
+    /// Narrower ones are polled less often than they end.
+    pub fn next_poll(self, at: Nanos, most: Nanos) -> Nanos {
         let (start, end) = self.bounds(self.index(at));
         let (width, most) = ((end - start).0, most.0.max(1));
         let (start, part) = match width < most {
@@ -107,7 +107,7 @@ mod tests {
             // Later than a moment that was due, as a sleep ends late; past two doublings.
             let (mut at, mut seen) = (Nanos::ZERO, 0);
             while seen < 2_000 {
-                let due = scale.next_look(at, most);
+                let due = scale.next_poll(at, most);
                 assert!(due > at && due - at <= most, "{width_ms} ms: {at} {due}");
                 at = due + Nanos::from_millis(late_ms);
                 let ended = scale.index(at);
@@ -117,7 +117,7 @@ mod tests {
         }
         // Narrow intervals do not make looks more frequent.
         let narrow = IntervalScale::new(Nanos::from_millis(10), Nanos::NEVER);
-        assert_eq!(narrow.next_look(Nanos::from_millis(260), most), Nanos::from_millis(500));
+        assert_eq!(narrow.next_poll(Nanos::from_millis(260), most), Nanos::from_millis(500));
     }
 
     #[test]

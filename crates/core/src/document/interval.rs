@@ -52,8 +52,9 @@ pub struct Interval {
     pub stalls: Option<u64>,
     /// Their sum in ns.
     pub stalled_ns: Option<u64>,
-    /// What the kernel counted as dropped while the interval lasted; `null` if its counters were
-    /// not read at both ends of the interval, as in intervals under 0.25 s.
+    /// What the kernel counted as dropped while the interval lasted, and in `xdp_ring` also what
+    /// udperf dropped between its threads; `null` if its counters were not read at both ends of
+    /// the interval, as in intervals under 0.25 s.
     pub kernel_drops: Option<KernelDrops>,
     /// CPU time of all workers in ns; `null` if the system does not report it.
     pub cpu_ns: Option<u64>,

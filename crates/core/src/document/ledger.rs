@@ -130,9 +130,9 @@ drop_locations! {
     TxIp #[serde(default)] tx_ip,
     /// Not sent: the next hop did not answer address resolution (ARP, neighbour discovery).
     Neighbour #[serde(default)] neighbour,
-    /// At a ring of the engine `xdp` (`XDP_STATISTICS`), or at a queue between threads, which udperf
-    /// counts: the ring of the receiver was full or had no free memory, the queue to the thread of a
-    /// request was full, or the kernel rejected a frame of the sender. `null` without this engine.
-    /// Older documents lack this field.
+    /// At a ring of the engine `xdp` (`XDP_STATISTICS`), or at a queue between threads, which
+    /// udperf counts: the ring of the receiver was full or had no free memory, the queue to the
+    /// thread of a request was full, or the kernel rejected a frame of the sender. `null` without
+    /// this engine. Older documents lack this field.
     XdpRing #[serde(default)] xdp_ring,
 }

@@ -56,7 +56,8 @@ impl ServerReading {
         });
         let busiest = parts.iter().filter_map(|part| part.busiest_ns).max();
         let threads = self.processes.iter().map(|process| process.threads.len() as u64);
-        let rss = self.processes.iter().filter_map(|process| process.rss_bytes);
+        let rss = self.processes.iter().map(|process| process.rss_bytes);
+        let rss: Option<Vec<_>> = rss.collect();
         let is_known = all_here && !parts.is_empty();
         ServerUsage {
             time_ns: self.at_ns.saturating_sub(then.at_ns),
@@ -64,7 +65,7 @@ impl ServerReading {
             threads: sum_counts(threads),
             cpu_ns: is_known.then(|| sum_counts(parts.iter().map(|part| part.cpu_ns))),
             busiest_thread_ns: busiest.filter(|_| is_known),
-            rss_bytes: is_known.then(|| sum_counts(rss)),
+            rss_bytes: rss.filter(|_| is_known).map(sum_counts),
             context_switches: switches.flatten().filter(|_| is_known),
             socket_drops: self.drops_since(then).filter(|_| is_known),
         }

@@ -16,6 +16,7 @@ pub use matcher::RequestSpec;
 pub use runner::RequestRunner;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 
@@ -53,6 +54,8 @@ struct RequestWorker {
     meter: Meter,
     /// The reading at the end of sending, before the last replies.
     at_close: Option<Usage>,
+    /// The only address whose replies count, where the kernel does not refuse others.
+    only_from: Option<SocketAddr>,
 }
 
 /// A queue of sockets that may be readable; those with more datagrams go to its end.
@@ -197,6 +200,7 @@ impl RequestWorker {
             out_of_ids_since: None,
             meter: Meter::of_this_thread(),
             at_close: None,
+            only_from: None,
         }
     }
 
@@ -346,15 +350,20 @@ impl RequestWorker {
                 let arrived = rx.arrived_at(index).map_or(now, |at| at.since(epoch));
                 (index, rx.stream(index).unwrap_or(at), arrived)
             };
+            let only_from = self.only_from;
+            let is_other = |index| only_from.is_some_and(|from| rx.sender(index) != Some(from));
             if matcher.steps.is_some() {
-                rx.each(|reply, _waited| {
-                    let (index, stream, arrived) = next();
-                    matcher.datagram_of_steps(stream, reply, rx.sender(index), arrived, head);
+                rx.each(|reply, _waited| match next() {
+                    (index, ..) if is_other(index) => matcher.tally.foreign += 1,
+                    (index, stream, arrived) => {
+                        let from = rx.sender(index);
+                        matcher.datagram_of_steps(stream, reply, from, arrived, head);
+                    }
                 });
             } else {
-                rx.each(|reply, _waited| {
-                    let (_, stream, arrived) = next();
-                    matcher.datagram(stream, reply, arrived, head);
+                rx.each(|reply, _waited| match next() {
+                    (index, ..) if is_other(index) => matcher.tally.foreign += 1,
+                    (_, stream, arrived) => matcher.datagram(stream, reply, arrived, head),
                 });
             }
         }

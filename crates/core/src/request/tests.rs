@@ -169,6 +169,19 @@ fn reads_queued_replies_before_their_requests_time_out() {
     assert_eq!(rig.worker.receive(&mut rig.rx, true, &rig.control), (false, true));
 }
 
+#[test]
+fn replies_of_others_answer_nothing_and_damaged_ones_are_counted() {
+    let mut rig = rig(1, 2, 8);
+    rig.send_due(0);
+    echo(&rig.server, 2);
+    rig.worker.only_from = Some(([127, 0, 0, 9], 9).into());
+    assert_eq!(rig.worker.receive(&mut rig.rx, true, &rig.control), (true, true));
+    let matcher = &mut rig.worker.matcher;
+    matcher.pulled(&Pull { corrupt: 3, ..Pull::default() }, Nanos::ZERO);
+    let tally = &matcher.tally;
+    assert_eq!((tally.received, tally.foreign, tally.corrupt, tally.arrived), (0, 2, 3, 5));
+}
+
 /// Several sockets, the first of which is not empty for so many reads.
 struct Endless {
     rx: PlainRx,

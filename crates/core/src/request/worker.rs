@@ -284,7 +284,11 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T, mixes_streams: bool) -> RequestW
         Box::new(Steps::new(second, capacity, streams, server))
     });
     let sockets = if mixes_streams { 1 } else { streams };
-    RequestWorker::new(job, writer, matcher, config.window, sockets)
+    let worker = RequestWorker::new(job, writer, matcher, config.window, sockets);
+    // Frames pass no connected socket, which would refuse those of others.
+    let only_from = (mixes_streams && request.connect)
+        .then(|| SocketAddr::new(setup.to.ip().to_canonical(), setup.to.port()));
+    RequestWorker { only_from, ..worker }
 }
 
 fn dropped<R: Rx>(rx: &mut R) -> Option<u32> {

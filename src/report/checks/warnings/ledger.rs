@@ -32,11 +32,15 @@ pub(super) fn lost_between(cell: &Cell) -> Option<String> {
         Some("apart") => ("between both ends", "nft list ruleset"),
         _ => ("in the network", "counters on the path"),
     };
-    let by_xdp = cell.engine.rx_active.as_deref() == Some("xdp");
-    let queues = if by_xdp { "--xdp-queue, " } else { "" };
+    let queues = if receives_by_xdp(cell) { "--xdp-queue, " } else { "" };
     let [unaccounted, lost] = [unaccounted, lost].map(grouped);
     let lost = format!("{unaccounted} of {lost} lost datagrams ({share}) lost {place}");
     Some(format!("{lost}; see {queues}{see}"))
+}
+
+/// Whether the device chooses the queue of arrivals, which the engine `xdp` may not read.
+pub(super) fn receives_by_xdp(cell: &Cell) -> bool {
+    cell.engine.rx_active.as_deref() == Some("xdp")
 }
 
 /// Whether a network is between the two ends whose counters are unknown.

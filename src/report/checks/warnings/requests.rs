@@ -1,7 +1,7 @@
 //! Warnings about requests and replies: first the generator as the limit, then the server.
 
 use super::context::{exceeds_permille, is_local, nonzero, percent};
-use super::ledger::causes;
+use super::ledger::{causes, receives_by_xdp};
 use crate::document::{Cell, Exchange, ServerUsage};
 use crate::unit::{grouped, show_nanos, sum_counts};
 
@@ -10,13 +10,14 @@ const IDLE_PERCENT: u64 = 5;
 
 pub(super) fn generator_dropped(cell: &Cell, exchange: &Exchange) -> Option<String> {
     let dropped = nonzero(exchange.own_drops)?;
-    let share = percent(dropped, exchange.requests);
+    let share = percent(dropped, sum_counts([dropped, cell.ledger.arrived.unwrap_or(0)]));
+    let place = if receives_by_xdp(cell) { "ring" } else { "socket" };
     let server = match server_drops(cell) {
         0 => "",
         _ => "; the server dropped requests too",
     };
     let dropped = grouped(dropped);
-    let text = format!("{dropped} replies ({share}) dropped at udperf's own socket{server}");
+    let text = format!("{dropped} replies ({share}) dropped at udperf's own {place}{server}");
     Some(text + "; use more --threads")
 }
 
@@ -91,6 +92,8 @@ pub(super) fn no_reply(cell: &Cell, exchange: &Exchange) -> Option<String> {
         why + "; check address and port"
     } else if exchange.matched == 0 && exchange.replies > 0 {
         "replies were late or unmatched; see --timeout and --match".to_owned()
+    } else if exchange.matched == 0 && receives_by_xdp(cell) {
+        "no reply came to its queues; check address, port and --xdp-queue".to_owned()
     } else if exchange.matched == 0 {
         "no reply came back; check address and port".to_owned()
     } else if packets > 0 {

@@ -206,10 +206,9 @@ impl ResponseMatcher {
         self.tally.syscalls += pull.syscalls;
         self.tally.errors += pull.errors - pull.unreachable;
         self.exchange.unreachable += pull.unreachable;
-        self.tally.arrived += pull.corrupt;
         self.tally.corrupt += pull.corrupt;
+        self.tally.arrived += pull.datagrams as u64 + pull.corrupt;
         if pull.datagrams > 0 {
-            self.tally.arrived += pull.datagrams as u64;
             self.tally.packets += pull.packets;
             self.tally.uncut += pull.uncut;
             self.tally.truncated += pull.truncated;

@@ -134,7 +134,7 @@ fn what_is_refused_without_a_route_is_not_lost() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
     let words = format!(
-        "bench -B 10.78.0.2 --to 10.78.0.1 --to-netns {} -e plain -l 64 -t 1500ms -r 1k -J -q \
+        "bench -B 10.78.0.2 --to 10.78.0.1 --to-netns {} -e plain -l 64 -t 4 -r 1k -J -q \
          --warmup 0",
         nets.name(Side::A)
     );

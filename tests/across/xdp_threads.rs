@@ -52,7 +52,7 @@ enum Policy {
     /// Returns those of this client port, in the order of their first requests, when none has come
     /// for [`HELD`].
     Hold(usize),
-    /// Returns all once it is told.
+    /// Returns all after an order.
     HoldAll,
 }
 
@@ -67,7 +67,7 @@ struct Server {
     thread: JoinHandle<()>,
 }
 
-/// What a server received and sent, and what it is told.
+/// What a server received and sent, and its orders.
 #[derive(Default)]
 struct State {
     received: AtomicU64,
@@ -253,7 +253,7 @@ fn replies_for_a_thread_that_does_not_run_are_dropped_at_its_queue_exactly() {
     let _alone = alone();
     let Some(nets) = networks(&["ethtool"]) else { return };
     with_queues(&nets, 1);
-    // Half of them is for the second thread, and 8,192 find room in its queue.
+    // Half of them is for the second thread, whose queue takes 8,192.
     let (count, excess) = (18_000, 808);
     let server = Server::start(&nets, Policy::HoldAll);
     let before = device(&nets);

@@ -111,6 +111,12 @@ struct Setup {
 }
 
 impl Setup {
+    /// One flow of 64 bytes by the engine `xdp` at both ends.
+    const fn xdp(is_ipv6: bool) -> Self {
+        let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
+        Self { tx: "xdp", rx: "xdp", is_ipv6, size, batch: None, flows: 1, mode }
+    }
+
     fn ip(&self, side: usize) -> IpAddr {
         let ip = if self.is_ipv6 { ["fd78::1", "fd78::2"] } else { ["10.78.0.1", "10.78.0.2"] };
         ip[side].parse().unwrap()
@@ -238,24 +244,23 @@ fn every_pair_transfers_all_in_generic_mode() {
 #[test]
 fn a_queue_has_one_sender_and_one_receiver() {
     let Some(nets) = Nets::make(1) else { return };
-    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
-    let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6: false, size, batch: None, flows: 1, mode };
+    let setup = Setup::xdp(false);
     nets.enter(1);
     let options = setup.options();
     let open = || {
         let udp = setup.open(1);
         let at = udp.local;
-        XdpRx::new(udp.socket, at, size, &options, PortRule::All).map(|_rx| ())
+        XdpRx::new(udp.socket, at, setup.size, &options, PortRule::All).map(|_rx| ())
     };
     let udp = setup.open(1);
     let at = udp.local;
-    let first = XdpRx::new(udp.socket, at, size, &options, PortRule::All).unwrap();
+    let first = XdpRx::new(udp.socket, at, setup.size, &options, PortRule::All).unwrap();
     let error = open().unwrap_err().to_string();
     assert!(error.contains("another thread or session uses queue 0"), "{error}");
     // Its other half still sends.
     let fill = |slot: &mut [u8]| slot.fill(0);
     let to = SocketAddr::new(setup.ip(0), 9);
-    let tx = XdpTx::new(vec![setup.open(1).socket], to, size, &options, true, fill);
+    let tx = XdpTx::new(vec![setup.open(1).socket], to, setup.size, &options, true, fill);
     assert!(tx.is_ok(), "{:?}", tx.err());
     drop((first, tx));
     // The kernel releases a queue some time after its sockets.
@@ -294,9 +299,8 @@ fn send_by(setup: &Setup, queue: u32, to: SocketAddr, count: usize) -> SocketAdd
 #[test]
 fn a_datagram_reaches_the_worker_of_its_port_by_any_queue() {
     let Some(nets) = Nets::make(2) else { return };
-    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
     for is_ipv6 in [false, true] {
-        let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6, size, batch: None, flows: 1, mode };
+        let setup = Setup::xdp(is_ipv6);
         let ([mut one, mut two], to) = two_workers(&nets, &setup);
         for (to, queue, stream, forwarded) in
             [(to[1], 1, 0, 0), (to[1], 0, 0, 5), (to[2], 0, 1, 5), (to[2], 1, 1, 0)]
@@ -330,8 +334,7 @@ fn a_datagram_reaches_the_worker_of_its_port_by_any_queue() {
 #[test]
 fn datagrams_for_a_worker_that_does_not_read_are_dropped_and_counted() {
     let Some(nets) = Nets::make(2) else { return };
-    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
-    let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6: false, size, batch: None, flows: 1, mode };
+    let setup = Setup::xdp(false);
     let ([mut one, mut two], to) = two_workers(&nets, &setup);
     let drops = one.ring_counter().unwrap();
     assert_eq!(drops.drops(), Some(0));
@@ -346,7 +349,7 @@ fn datagrams_for_a_worker_that_does_not_read_are_dropped_and_counted() {
     }
     assert_eq!(drops.drops(), Some(90 - 64));
     assert_eq!(two.pull().datagrams, 64);
-    // As many as the queue has room for again.
+    // As many as fit into the queue again.
     assert_eq!(two.pull().datagrams, 0);
     send_by(&setup, 0, to[1], 30);
     while passed < 120 {
@@ -359,8 +362,7 @@ fn datagrams_for_a_worker_that_does_not_read_are_dropped_and_counted() {
 #[test]
 fn a_worker_that_sleeps_is_woken_for_datagrams_at_other_queues() {
     let Some(nets) = Nets::make(2) else { return };
-    let (size, mode) = (PayloadSize::Fixed(64), XdpMode::Auto);
-    let setup = Setup { tx: "xdp", rx: "xdp", is_ipv6: false, size, batch: None, flows: 1, mode };
+    let setup = Setup::xdp(false);
     let ([mut one, mut two], to) = two_workers(&nets, &setup);
     let mut waiter = Waiter::new(Waiter::EPOLL, Interest::READABLE).unwrap();
     let mut ready = |rx: &mut XdpRx| {

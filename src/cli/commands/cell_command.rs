@@ -45,12 +45,12 @@ pub(crate) fn run(command: &CellCommand) -> CliResult {
             warn_stderr(&error.to_string());
             Ok(match interrupted {
                 true => Exit::Interrupted,
-                false => judge(&report, output, (&outputs, "")),
+                false => judge(&report, output, &outputs, ""),
             })
         }
         Some(error) => Err(error),
         None if interrupted => Ok(Exit::Interrupted),
-        None => guarded("gates", || judge(&report, output, (&outputs, ""))),
+        None => guarded("gates", || judge(&report, output, &outputs, "")),
     }
 }
 
@@ -171,7 +171,8 @@ pub(crate) fn write(report: &Report, output: &RunOutputArgs, outputs: &Outputs) 
 pub(crate) fn judge(
     report: &Report,
     output: &RunOutputArgs,
-    (outputs, name): (&Outputs, &str),
+    outputs: &Outputs,
+    name: &str,
 ) -> Exit {
     let mut exit = Exit::Success;
     for failure in output.fail_if.iter().flat_map(|condition| condition.check(report)) {

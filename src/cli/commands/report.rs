@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ReportArgs) -> CliResult {
     let [run] = &runs[..] else { return show_several(runs, gated, output, &outputs) };
     write(&run.report, output, &outputs).map_err(|error| name_run(error, &runs))?;
     gated?;
-    guarded("gates", || judge(&run.report, output, (&outputs, "")))
+    guarded("gates", || judge(&run.report, output, &outputs, ""))
 }
 
 fn show_one(found: &Other, args: &RunOutputArgs, outputs: &Outputs) -> CliResult {
@@ -184,7 +184,7 @@ fn show_several(
     gated?;
     let judge = |run: &Stored| {
         let name = format!("{}: ", run.path.display());
-        guarded("gates", || judge(&run.report, output, (outputs, &name)))
+        guarded("gates", || judge(&run.report, output, outputs, &name))
     };
     let exits = runs.0.iter().map(judge).collect::<Result<Vec<_>, _>>()?;
     Ok(worst(exits))

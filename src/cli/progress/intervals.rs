@@ -157,7 +157,7 @@ fn fitted(id_width: usize, terminal: Option<usize>) -> (&'static [&'static str],
     (omitted, id_width.min(most.saturating_sub(figures(omitted)).max(MIN_ID)))
 }
 
-/// A line with drops behind it, or below it if a terminal of this width has no room for them.
+/// A line with drops behind it, or below it if both are wider than the terminal.
 fn with_drops(line: String, drops: Option<String>, terminal: Option<usize>) -> String {
     let Some(drops) = drops else { return line };
     match terminal {

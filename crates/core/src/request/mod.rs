@@ -342,31 +342,21 @@ impl RequestWorker {
             return;
         }
         let (matcher, head, epoch) = (&mut self.matcher, self.writer.head(), self.job.epoch);
-        let mut indices = 0..;
-        {
-            let rx = &*rx;
-            let mut next = || {
-                let index = indices.next().unwrap_or_default();
-                let arrived = rx.arrived_at(index).map_or(now, |at| at.since(epoch));
-                (index, rx.stream(index).unwrap_or(at), arrived)
-            };
-            let only_from = self.only_from;
-            let is_other = |index| only_from.is_some_and(|from| rx.sender(index) != Some(from));
-            if matcher.steps.is_some() {
-                rx.each(|reply, _waited| match next() {
-                    (index, ..) if is_other(index) => matcher.tally.foreign += 1,
-                    (index, stream, arrived) => {
-                        let from = rx.sender(index);
-                        matcher.datagram_of_steps(stream, reply, from, arrived, head);
-                    }
-                });
+        let (has_steps, only_from) = (matcher.steps.is_some(), self.only_from);
+        let (received, mut indices) = (&*rx, 0..);
+        received.each(|reply, _waited| {
+            let index = indices.next().unwrap_or_default();
+            let stream = received.stream(index).unwrap_or(at);
+            let arrived = received.arrived_at(index).map_or(now, |at| at.since(epoch));
+            if only_from.is_some_and(|from| received.sender(index) != Some(from)) {
+                matcher.tally.foreign += 1;
+            } else if has_steps {
+                let from = received.sender(index);
+                matcher.datagram_of_steps(stream, reply, from, arrived, head);
             } else {
-                rx.each(|reply, _waited| match next() {
-                    (index, ..) if is_other(index) => matcher.tally.foreign += 1,
-                    (_, stream, arrived) => matcher.datagram(stream, reply, arrived, head),
-                });
+                matcher.datagram(stream, reply, arrived, head);
             }
-        }
+        });
         rx.release();
     }
 

@@ -285,7 +285,7 @@ fn new_worker<T: Tx>(setup: &Setup<'_>, tx: &T, mixes_streams: bool) -> RequestW
     });
     let sockets = if mixes_streams { 1 } else { streams };
     let worker = RequestWorker::new(job, writer, matcher, config.window, sockets);
-    // Frames pass no connected socket, which would refuse those of others.
+    // A connected socket refuses datagrams of others; frames do not pass it.
     let only_from = (mixes_streams && request.connect)
         .then(|| SocketAddr::new(setup.to.ip().to_canonical(), setup.to.port()));
     RequestWorker { only_from, ..worker }

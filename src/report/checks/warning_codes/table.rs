@@ -222,8 +222,9 @@ codes! { REQUESTS;
     GENERATOR_DROPPED "generator_dropped" Critical
         by |c| of_requests(c, c.exchange.as_ref()?.own_drops.unwrap_or(0)),
         "udperf's own socket dropped replies",
-        "The receive buffer of the generator was full, and those replies count as timeouts: the \
-         generator was too slow. Use more --threads, a larger --socket-buffer or a lower --rate.";
+        "The receive buffer of the generator was full, with the engine xdp its ring or a queue \
+         between its threads, and those replies count as timeouts: the generator was too slow. Use \
+         more --threads, a larger --socket-buffer or a lower --rate.";
     GENERATOR_LIMIT "generator_limit" Critical "the generator was the limit, not the server",
         "The generator was busy all the time, and the server kept up. Use more --threads, or run \
          the generator on a host of its own.";

@@ -71,9 +71,11 @@ pub(super) struct Forwarder {
     pub(super) to: Vec<Option<FrameSender>>,
     /// Queues from each other thread, and the frames of the latest pull.
     pub(super) from: Vec<(FrameReceiver, usize)>,
-    /// Replies for which a queue was full.
+    /// Replies that found a queue full, or were longer than a slot.
     pub(super) dropped: Arc<AtomicU64>,
+    /// The number of the current phase, from 1.
     pub(super) phase: u64,
+    /// Whether this thread has announced a sleep. It reads this instead of the shared value.
     pub(super) is_asleep: bool,
 }
 
@@ -90,7 +92,7 @@ impl Forwarder {
         self.shared.owners.of(port)
     }
 
-    /// Copies a reply for another thread, which sees it after [`Self::publish`].
+    /// Copies a reply for another thread, which sees it after [`Self::publish_and_wake`].
     #[inline]
     pub(super) fn forward(&mut self, thread: u16, frame: &[u8], info: FrameInfo) {
         let to = self.to.get_mut(usize::from(thread)).and_then(Option::as_mut);
@@ -101,7 +103,7 @@ impl Forwarder {
 
     /// Shows forwarded replies to their threads, and wakes those that sleep; returns the number of
     /// system calls.
-    pub(super) fn publish(&mut self) -> u64 {
+    pub(super) fn publish_and_wake(&mut self) -> u64 {
         let mut syscalls = 0;
         for (to, other) in self.to.iter_mut().zip(&self.shared.threads) {
             if !to.as_mut().is_some_and(FrameSender::publish) {
@@ -133,7 +135,7 @@ impl Forwarder {
 
     /// Ends a sleep.
     #[inline]
-    pub(super) fn wake_up(&mut self) {
+    pub(super) fn end_sleep(&mut self) {
         if std::mem::take(&mut self.is_asleep) {
             self.own_state().is_asleep.store(false, Ordering::Relaxed);
         }

@@ -18,8 +18,8 @@ static GROUPS: Registry<DeviceKey, ForwardGroup> = Registry::new();
 pub(super) struct ForwardGroup(Mutex<Vec<Option<Forwarder>>>);
 
 impl ForwardGroup {
-    /// The group of these threads. The queues to one thread have `slots` frames of `slot_len` bytes
-    /// together.
+    /// The group of these threads. The queues to one thread have at most `slots` frames of
+    /// `slot_len` bytes together.
     fn new(threads: usize, slots: u32, slot_len: usize) -> io::Result<Self> {
         let states = (0..threads).map(|_| Ok(ThreadState::new(EventFd::new()?)));
         let threads = states.collect::<io::Result<Vec<_>>>()?;
@@ -48,8 +48,8 @@ impl ForwardGroup {
         Ok(Self(Mutex::new(members.into_iter().map(Some).collect())))
     }
 
-    /// The part of this thread, for flows with these local ports. The queues to a thread have as
-    /// many slots as its device queue has frames, for the same stalls.
+    /// The part of this thread, for flows with these local ports. The slots of
+    /// its device queue are divided between the queues to a thread, rounded down to a power of two.
     pub(super) fn join(
         device: DeviceKey,
         options: &XdpOptions,
@@ -127,7 +127,11 @@ mod tests {
         all[1].0.forward(2, &[8], info(2));
         all[1].0.forward(0, &[9], info(3));
         assert_eq!(arrived(&mut all[2].0, 0), []);
-        assert_eq!((all[0].0.publish(), all[1].0.publish()), (0, 0), "no thread sleeps");
+        assert_eq!(
+            (all[0].0.publish_and_wake(), all[1].0.publish_and_wake()),
+            (0, 0),
+            "no thread sleeps"
+        );
         assert_eq!(arrived(&mut all[2].0, 0), [(7, 1)]);
         assert_eq!(arrived(&mut all[2].0, 1), [(8, 2)]);
         assert_eq!(arrived(&mut all[0].0, 0), [(9, 3)]);
@@ -141,7 +145,7 @@ mod tests {
             all[0].0.forward(1, &[number], info(number.into()));
         }
         all[0].0.forward(2, &[6], info(6));
-        all[0].0.publish();
+        all[0].0.publish_and_wake();
         assert_eq!(all[0].0.dropped.load(Ordering::Relaxed), 2);
         assert_eq!(arrived(&mut all[1].0, 0), [(0, 0), (1, 1), (2, 2), (3, 3)]);
         assert_eq!(arrived(&mut all[2].0, 0), [(6, 6)], "another queue");
@@ -156,12 +160,12 @@ mod tests {
         assert!(all[2].0.prepare_sleep());
         for (from, syscalls) in [(0, 1), (1, 0)] {
             all[from].0.forward(2, &[7], info(1));
-            assert_eq!(all[from].0.publish(), syscalls, "thread {from}");
+            assert_eq!(all[from].0.publish_and_wake(), syscalls, "thread {from}");
         }
         assert!(!all[2].0.prepare_sleep(), "replies wait");
-        all[2].0.wake_up();
+        all[2].0.end_sleep();
         all[0].0.forward(2, &[7], info(1));
-        assert_eq!(all[0].0.publish(), 0, "it is awake");
+        assert_eq!(all[0].0.publish_and_wake(), 0, "it is awake");
     }
 
     #[test]

@@ -104,8 +104,8 @@ impl FrameSender {
             return false;
         }
         let (head, bytes) = self.ring.slot(self.next);
-        // SAFETY: the slot is not published, and was released, so nobody else uses it. It has
-        // room for the frame, which is not in the ring.
+        // SAFETY: the slot is not published, and was released, so nobody else uses it. It is
+        // as long as the frame or longer, and the frame is not in the ring.
         unsafe {
             head.write((frame.len(), info));
             bytes.copy_from_nonoverlapping(frame.as_ptr(), frame.len());

@@ -249,9 +249,9 @@ impl Rx for XdpRx {
         }
         self.turn = (self.turn + 1) % sources;
         if let Some(forwarder) = &mut self.forwarder {
-            forwarder.wake_up();
+            forwarder.end_sleep();
             if pull.forwarded > 0 {
-                pull.syscalls += forwarder.publish();
+                pull.syscalls += forwarder.publish_and_wake();
             }
         }
         pull.datagrams = self.items.len();

@@ -29,6 +29,8 @@ const SECOND_NS: i128 = 1_000_000_000;
 /// draft-ietf-opsawg-pcapng, appendix A.
 const PACKET_BLOCK: u32 = 2;
 const PACKET_BLOCK_LEN: usize = 20;
+/// Bytes of a block without a body: its type, and its length twice; draft-ietf-opsawg-pcapng §3.1.
+const MIN_BLOCK_LEN: u32 = 12;
 /// Maximum number of link types named. Arbitrary: a capture of several devices has few.
 const NAMED: usize = 16;
 /// Replies are refused if one of so many datagrams comes from the busiest port. Arbitrary.
@@ -128,8 +130,7 @@ impl<'a> Capture<'a> {
         let mut is_big = false;
         let mut interfaces: Vec<Interface> = Vec::new();
         while !rest.is_empty() {
-            let parse = if is_big { parse_block_be } else { parse_block_le };
-            let Ok((after, block)) = parse(rest) else {
+            let Some((after, block)) = next_block(rest, is_big) else {
                 self.is_cut_short = true;
                 break;
             };
@@ -274,6 +275,7 @@ impl<'a> Capture<'a> {
         let kind = self.kind(&link_types);
         if used == 0 {
             let why = match records {
+                0 if self.is_cut_short => "it is cut short or damaged at packet 1".to_owned(),
                 0 => "it has no packets".to_owned(),
                 _ => format!("none of the {records} packets is sent; left out: {reasons}"),
             };
@@ -283,7 +285,7 @@ impl<'a> Capture<'a> {
         let cut_short = self.is_cut_short.then(|| {
             let last = records + 1;
             format!(
-                "the capture ends in the middle of packet {last}; the {records} before it are read"
+                "the capture is cut short or damaged at packet {last}; the {records} before it are read"
             )
         });
         let left_out = (packets < records).then(|| {
@@ -341,6 +343,18 @@ impl<'a> Capture<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// The next block of a pcapng, and the bytes after it; `None` if it is malformed or incomplete.
+fn next_block(bytes: &[u8], is_big: bool) -> Option<(&[u8], Block<'_>)> {
+    let len = *bytes.get(4..)?.first_chunk()?;
+    let len = if is_big { u32::from_be_bytes(len) } else { u32::from_le_bytes(len) };
+    // pcap-parser 0.17 subtracts this from the length of a Process Information Block, unchecked.
+    if len < MIN_BLOCK_LEN {
+        return None;
+    }
+    let parse = if is_big { parse_block_be } else { parse_block_le };
+    parse(bytes).ok()
 }
 
 /// The packet in an obsolete Packet Block; `None` if it is malformed.

@@ -149,8 +149,11 @@ fn times_count_from_the_first_payload() {
 fn reads_the_complete_packets_of_a_truncated_pcapng() {
     let bytes = pcapng(&[&b"one"[..], b"two", b"three"].map(|payload| (1, frame(payload))));
     let of = compiled(&capture(&bytes[..bytes.len() - 1], None));
-    let note = "the capture ends in the middle of packet 3; the 2 before it are read";
+    let note = "the capture is cut short or damaged at packet 3; the 2 before it are read";
     assert_eq!((of.0.variants(), &of.input().notes[..]), (2, &[note.to_owned()][..]));
+    let bytes = pcapng(&[(1, frame(b"one"))]);
+    let error = capture(&bytes[..bytes.len() - 1], None).compile(1).unwrap_err().to_string();
+    assert!(error.contains("it is cut short or damaged at packet 1"), "{error}");
 }
 
 #[test]

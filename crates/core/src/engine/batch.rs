@@ -106,7 +106,7 @@ impl<S: Datagram> Tx for BatchTx<S> {
     }
 }
 
-/// Receives many datagrams by one call, with their senders' addresses.
+/// Receives many datagrams by one call.
 #[derive(Debug)]
 pub struct BatchRx<S: Datagram = UdpSocket> {
     sockets: Vec<S>,
@@ -133,13 +133,16 @@ impl<S: Datagram> BatchRx<S> {
     }
 
     /// Receives datagrams of any size on several sockets, one at a time; at most `batch` per call,
-    /// and by single calls while a queue is shallow.
+    /// and by single calls while a queue is shallow; with their senders only if `has_senders`.
     // cold: set-up
-    pub fn adaptive(sockets: Vec<S>, batch: Option<usize>) -> Self {
+    pub fn adaptive(sockets: Vec<S>, batch: Option<usize>, has_senders: bool) -> Self {
         // Staggered by a cache line, so that their beginnings do not evict each other.
         let slot_len = MAX_DATAGRAM.next_multiple_of(CACHE_LINE) + CACHE_LINE;
         let mut inbox = Inbox::new(batch.unwrap_or(BATCH), slot_len, RecvMetadata::default());
         inbox.depth = Some(QueueDepth::default());
+        if !has_senders {
+            inbox.calls.omit_senders();
+        }
         Self { sockets, at: 0, inbox }
     }
 }
@@ -273,7 +276,7 @@ mod tests {
         let to = rx.local_addr().unwrap();
         let tx = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let from = tx.local_addr().unwrap();
-        let mut rx = BatchRx::adaptive(vec![UdpSocket::from_std(rx)], Some(8));
+        let mut rx = BatchRx::adaptive(vec![UdpSocket::from_std(rx)], Some(8), true);
         if rx.inbox.calls.slots() < 2 {
             return eprintln!("SKIPPED: one message a call");
         }

@@ -321,12 +321,14 @@ fn count<'a>(messages: impl Iterator<Item = RecvMessage<'a>>) -> Pull {
 impl Pull {
     #[inline]
     fn add_failure(&mut self, error: &io::Error) {
-        let (kind, unreachable) = (error.kind(), sys::send_error_of(error).unreachable());
-        self.errors +=
-            u64::from(!matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted));
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.drained = true;
+            return;
+        }
+        let unreachable = sys::send_error_of(error).unreachable();
+        self.errors += u64::from(error.kind() != io::ErrorKind::Interrupted);
         self.unreachable += u64::from(unreachable.is_some());
         self.errno = unreachable.map(|why| why.errno).or(self.errno);
-        self.drained |= kind == io::ErrorKind::WouldBlock;
     }
 }
 

@@ -185,11 +185,14 @@ impl RequestWorker {
     // cold: set-up
     fn new(
         job: SendJob,
-        writer: RequestWriter,
+        mut writer: RequestWriter,
         matcher: ResponseMatcher,
         window: Option<u64>,
         sockets: usize,
     ) -> Self {
+        if window == Some(1) {
+            writer.prepare_ahead(job.size.largest());
+        }
         Self {
             job,
             writer,
@@ -221,6 +224,9 @@ impl RequestWorker {
         let most = usize::try_from(free_slots).unwrap_or(usize::MAX).min(self.job.batch);
         let step = step(tx, &mut self.job, &mut self.writer, control, now, most);
         self.matcher.note_in_flight();
+        if step == Step::Pushed {
+            self.writer.write_ahead();
+        }
         step
     }
 

@@ -10,6 +10,7 @@ use mio::net::UdpSocket;
 
 use super::*;
 use crate::engine::{PlainRx, PlainTx, Pull};
+use crate::pace::Part;
 use crate::payload::{Preset, RequestSource, Spec};
 use crate::plan::{
     EnginePair, EngineWord, Limit, Machine, Member, Plan, RequestConfig, RequestOptions, Route,
@@ -18,8 +19,9 @@ use crate::plan::{
 use crate::request::in_flight::{InFlightTable, StreamMap};
 use crate::run::LiveCell;
 use crate::run::phase::Phase;
+use crate::run::send_job::pace;
 use crate::run::session::{CellRunner, StartAlone};
-use crate::unit::{PayloadSize, Rate};
+use crate::unit::{PacketRate, PayloadSize, Rate};
 
 mod second_requests;
 
@@ -120,7 +122,22 @@ fn rig_of(
     Rig { worker, tx, rx, waiter, control, server }
 }
 
+/// Requests of this text on one port.
+fn rig_of_text(text: &str, size: PayloadSize, outstanding: u32) -> Rig {
+    let (requests, matching) = Spec::of(RequestSource::Text(text.into())).compile(1).unwrap();
+    let (requests, matching) = (Arc::new(requests), Arc::new(matching));
+    rig_of(&RequestSpec { requests, matching, second: None }, size, 1, outstanding, 8)
+}
+
 impl Rig {
+    /// Returns the next request to its sender.
+    fn reply(&self) -> Vec<u8> {
+        let mut slot = [0; 64];
+        let (len, from) = self.server.recv_from(&mut slot).unwrap();
+        self.server.send_to(&slot[..len], from).unwrap();
+        slot[..len].to_vec()
+    }
+
     fn send_due(&mut self, at_ms: u64) -> Step {
         loop {
             let step = self.worker.send_due(&mut self.tx, &self.control, Nanos::from_millis(at_ms));
@@ -235,6 +252,56 @@ fn a_closed_loop_with_all_replies_sends_before_it_reads_again() {
         assert_eq!(rig.worker.receive(&mut rig.rx, true, &rig.control), (true, is_read_empty));
         assert_eq!(rig.worker.matcher.in_flight(), u64::from(outstanding) - 1);
     }
+}
+
+#[test]
+fn a_closed_loop_of_one_sends_the_requests_that_it_writes_ahead() {
+    for (text, outstanding, is_ahead) in [
+        ("{id:u64be}{counter:dec}", 1, true),
+        ("{id:u64be}{counter:dec}", 2, false),
+        ("{id:u64be}{time:ms:dec}", 1, false),
+    ] {
+        let size = PayloadSize::Varied { mean: 9, largest: 28 };
+        let mut rig = rig_of_text(text, size, outstanding);
+        let mut seen: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..3 {
+            rig.send_due(0);
+            assert_eq!(rig.worker.writer.has_written_ahead(), is_ahead, "{text}");
+            seen.extend((0..outstanding).map(|_| rig.reply()));
+            while rig.worker.matcher.in_flight() > 0 {
+                rig.worker.receive(&mut rig.rx, true, &rig.control);
+            }
+        }
+        let distinct: std::collections::BTreeSet<_> = seen.iter().map(|one| &one[..8]).collect();
+        assert_eq!(distinct.len(), seen.len(), "{text}: an id twice");
+        let tally = &rig.worker.matcher.tally;
+        assert_eq!((tally.received, tally.foreign), (seen.len() as u64, 0), "{text}");
+        if text.ends_with("{counter:dec}") {
+            let counters = seen.iter().map(|one| String::from_utf8_lossy(&one[8..]));
+            assert!(counters.eq((0..seen.len()).map(|n| n.to_string())), "{text}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_loop_with_the_times_of_a_capture_sends_the_packet_that_is_due() {
+    static MOMENTS_NS: [u64; 6] = [0, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000];
+    let mut rig = rig_of_text("{id:u64be}{counter:u8}", PayloadSize::Fixed(9), 1);
+    let load = WorkerLoad::Recorded(PacketRate::KILO, &MOMENTS_NS);
+    rig.worker.job.pace = pace(load, Nanos::from_millis(10), u64::MAX, Part { index: 0, of: 1 });
+    rig.worker.writer.start(0, true);
+    let mut sent = Vec::new();
+    // Those between are missed, as the first reply comes late.
+    for at_ms in [0, 5] {
+        rig.send_due(at_ms);
+        sent.push(rig.reply());
+        while rig.worker.matcher.in_flight() > 0 {
+            rig.worker.receive(&mut rig.rx, true, &rig.control);
+        }
+    }
+    assert_eq!(sent.iter().map(|one| one[8]).collect::<Vec<_>>(), [0, 4]);
+    let tally = &rig.worker.matcher.tally;
+    assert_eq!((tally.received, tally.foreign), (2, 0));
 }
 
 #[test]

@@ -145,7 +145,11 @@ fn run_with_rx<T: Tx<Socket = UdpSocket>>(
     let failed = |source| NetError::Engine { engine: engine.word(), source };
     match engine {
         RxKind::Plain => run_phases(tx, PlainRx::for_any_size(rx_sockets), setup),
-        RxKind::Batch => run_phases(tx, BatchRx::adaptive(rx_sockets, batch), setup),
+        RxKind::Batch => {
+            // A connected socket receives from its peer only.
+            let rx = BatchRx::adaptive(rx_sockets, batch, !setup.config.tx.connect);
+            run_phases(tx, rx, setup)
+        }
         RxKind::Gro => {
             let rx = GroRx::many(rx_sockets, batch, false).map_err(failed)?;
             run_phases(tx, rx, setup)

@@ -29,9 +29,19 @@ pub(super) struct RequestWriter {
     /// Lengths of the latest batch, if requests differ.
     lens: Vec<u16>,
     leased: usize,
+    ahead: WrittenAhead,
     stream_map: StreamMap,
     /// `None`: requests get no cookies.
     pub(super) cookies: Option<ServerCookies>,
+}
+
+/// The next request, written before it is due.
+#[derive(Debug, Default)]
+struct WrittenAhead {
+    /// Empty if requests are written when they are sent.
+    bytes: Vec<u8>,
+    /// Bytes of the request; `None`: it is not written yet.
+    len: Option<usize>,
 }
 
 impl RequestWriter {
@@ -53,6 +63,7 @@ impl RequestWriter {
             calendar_ns: 0,
             lens: vec![0; if requests.same_len.is_some() { 0 } else { batch }],
             leased: 0,
+            ahead: WrittenAhead::default(),
             stream_map: table.stream_map(),
             cookies: None,
             requests,
@@ -62,11 +73,49 @@ impl RequestWriter {
     /// Starts a phase. Numbers continue, so that late replies are recognised; turns restart.
     pub(super) const fn start(&mut self, calendar_ns: u64, by_slot: bool) {
         (self.calendar_ns, self.by_slot, self.first) = (calendar_ns, by_slot, self.next);
+        self.ahead.len = None;
     }
 
     #[inline]
     pub(super) const fn head(&self) -> u64 {
         self.next
+    }
+
+    /// Lets [`Self::write_ahead`] write requests of at most this many bytes. Not if their content
+    /// depends on when they are sent or on earlier replies.
+    // cold: set-up
+    pub(super) fn prepare_ahead(&mut self, longest: usize) {
+        if !self.requests.has_times && self.cookies.is_none() {
+            // Zeroes would be mapped at the first access, during a measurement.
+            self.ahead.bytes = vec![0xFF; longest];
+        }
+    }
+
+    /// Writes the next request while the one before it waits for its reply, so that it is sent
+    /// without delay when that arrives. For a closed loop of one request. Not with the times of a
+    /// capture: which packet is next depends on when it is sent.
+    #[inline]
+    pub(super) fn write_ahead(&mut self) {
+        if self.ahead.len.is_none() && !self.ahead.bytes.is_empty() && !self.by_slot {
+            let (flow, place) =
+                (self.stream_map.stream(self.next), self.stream_map.place(self.next));
+            let turn = self.first_ids.turn(self.next - self.first);
+            let (request, id) = self.numbers(self.next, turn, flow, place);
+            self.ahead.len = Some(self.requests.write(request, id, 0, &mut self.ahead.bytes));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn has_written_ahead(&self) -> bool {
+        self.ahead.len.is_some()
+    }
+
+    /// The numbers and the id to write a request with, which has this place on its flow.
+    #[inline]
+    fn numbers(&self, number: u64, turn: u64, flow: usize, place: u64) -> (RequestNumber, u64) {
+        let (stream, unique) = (self.first_ids.stream(flow), self.first_ids.unique(number));
+        let id = self.first_ids.first_of(flow).wrapping_add(place) & self.requests.id_mask();
+        (RequestNumber { turn, unique, stream, place }, id)
     }
 }
 
@@ -84,21 +133,21 @@ impl Stamp for RequestWriter {
         let slots = tx.lease(count);
         let leased = slots.len() / stride;
         // All of one port, so ids are consecutive.
-        let id_mask = self.requests.id_mask();
         let first_place = self.stream_map.place(self.next);
-        let first_id = self.first_ids.first_of(flow).wrapping_add(first_place);
-        let stream = self.first_ids.stream(flow);
         let slot = job.pace.scheduled().filter(|_| self.by_slot);
         let in_phase = slot.map_or(self.next - self.first, Scheduled::scheduled);
+        let mut ahead = if leased > 0 { self.ahead.len.take() } else { None };
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let number = self.next + i as u64;
             let turn = self.first_ids.turn(in_phase + i as u64);
-            let unique = self.first_ids.unique(number);
-            let id = first_id.wrapping_add(i as u64) & id_mask;
-            let place = first_place + i as u64;
-            let request = RequestNumber { turn, unique, stream, place };
             let intended = job.pace.intended(i, now);
-            let mut len = self.requests.write(request, id, self.calendar_ns + intended.0, slot);
+            let mut len = if let Some(len) = ahead.take() {
+                slot[..len].copy_from_slice(&self.ahead.bytes[..len]);
+                len
+            } else {
+                let (request, id) = self.numbers(number, turn, flow, first_place + i as u64);
+                self.requests.write(request, id, self.calendar_ns + intended.0, slot)
+            };
             if let Some(cookies) = &self.cookies {
                 len = cookies.add_to(flow, slot, len);
             }

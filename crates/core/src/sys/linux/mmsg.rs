@@ -171,6 +171,12 @@ impl RecvBatch {
         self.messages.len()
     }
 
+    /// Receives no addresses of senders from now on, so that the kernel copies none.
+    pub fn omit_senders(&mut self) {
+        self.addrs.fill(NO_ADDR);
+        self.messages.iter_mut().for_each(|one| one.msg_hdr.msg_name = std::ptr::null_mut());
+    }
+
     /// Discards received messages, and also receives control messages from now on.
     pub fn start_controls(&mut self) {
         (self.control_len, self.received) = (CONTROL_LEN, self.messages.len());
@@ -195,8 +201,8 @@ impl RecvBatch {
         self.restart();
         let (fd, slots) = (socket.as_fd().as_raw_fd(), self.messages.len() as libc::c_uint);
         let messages = self.messages.start();
-        // SAFETY: all headers point to iovecs, addresses, controls and bytes that live as long as
-        // this batch, with their lengths; nothing borrows them during the call.
+        // SAFETY: all headers point to iovecs, controls and bytes, and to an address or none, that
+        // live as long as this batch, with their lengths; nothing borrows them during the call.
         let received = unsafe { calls::recvmmsg(fd, messages, slots) };
         self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         Ok(self.received)

@@ -90,5 +90,12 @@ fn single_calls_report_length_sender_and_truncation() {
             assert_eq!(seen, [(&payload[..4], payload.len() > 4)]);
             assert_eq!(batch.sender(0), Some(sender.local_addr().unwrap()));
         }
+        batch.omit_senders();
+        sender.send(b"four").unwrap();
+        batch.restart();
+        batch.recv_one(&socket).unwrap();
+        assert_eq!((batch.messages().count(), batch.sender(0)), (1, None));
+        sender.send(b"more").unwrap();
+        assert_eq!((batch.recv(&socket).unwrap(), batch.sender(0)), (1, None));
     }
 }

@@ -10,6 +10,9 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use super::options::{GroupJoin, Options};
 use crate::sys;
 
+/// Datagrams to discard at most. Arbitrary: more than fit the largest usual receive buffer.
+const MOST_QUEUED: usize = 1 << 20;
+
 /// A bound, non-blocking UDP socket with its granted buffers.
 #[derive(Debug)]
 pub struct Udp {
@@ -87,10 +90,17 @@ impl Udp {
         queue_drops(&self.socket, self.local)
     }
 
-    /// Connects to the peer, which saves a route look-up for each send.
+    /// Connects to the peer, which saves a route look-up for each send. Discards what others have
+    /// sent to the port before, which the kernel keeps.
     pub fn connect(&self, to: SocketAddr) -> Result<(), SocketError> {
         let from = self.local;
-        self.socket.connect(to).map_err(|source| SocketError::Connect { from, to, source })
+        self.socket.connect(to).map_err(|source| SocketError::Connect { from, to, source })?;
+        for _ in 0..MOST_QUEUED {
+            if self.socket.recv(&mut [0]).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -354,5 +364,25 @@ fn bind_hint(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrNotAvailable => "choose a --bind (or --to) address that `ip addr` lists",
         io::ErrorKind::PermissionDenied => "choose a --port of 1024 or above",
         _ => "choose another --bind or --port",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connected_socket_has_nothing_of_others() {
+        let [peer, other] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let udp = Udp::open(&Options { bind, ..Options::default() }).unwrap();
+        for payload in [&b"of"[..], b"", b"others"] {
+            other.send_to(payload, udp.local).unwrap();
+        }
+        udp.connect(peer.local_addr().unwrap()).unwrap();
+        let received = udp.socket.recv(&mut [0; 8]).map_err(|error| error.kind());
+        assert_eq!(received, Err(io::ErrorKind::WouldBlock));
+        peer.send_to(b"of the peer", udp.local).unwrap();
+        assert_eq!(udp.socket.recv(&mut [0; 16]).unwrap(), 11);
     }
 }

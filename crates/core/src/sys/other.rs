@@ -223,6 +223,7 @@ impl RecvBatch {
         recv<S>(&mut self, _: &S) -> io::Result<usize> = unsupported();
         recv_one<S>(&mut self, _: &S) -> io::Result<()> = unsupported();
         restart(&mut self) -> () = ();
+        omit_senders(&mut self) -> () = ();
         start_controls(&mut self) -> () = ();
         messages(&self) -> impl Iterator<Item = RecvMessage<'_>> = std::iter::empty();
         requests(&mut self) -> impl Iterator<Item = Request<'_>> = std::iter::empty();

@@ -30,6 +30,11 @@ const IN_DRIVER: u32 = 1 << 2; // XDP_FLAGS_DRV_MODE
 /// Entries of the map of ports: every port.
 const PORTS: u32 = 1 << 16;
 
+/// How long to wait until the program that this process attached before is gone: a process that it
+/// starts meanwhile holds a copy of the link until it executes its program. Arbitrary: longer than
+/// that takes.
+const DETACH_MS: u64 = 100;
+
 /// Bytes for the log of the verifier. Arbitrary: its last lines name the fault.
 const LOG_LEN: usize = 1 << 16;
 
@@ -136,8 +141,12 @@ impl XdpFilter {
     /// namespace. It lets everything pass until it has ports and sockets.
     pub fn attach(device: u32, mode: XdpMode) -> Result<Self, XdpError> {
         let mut filter = Self::load()?;
-        let native = || filter.link(device, IN_DRIVER).map(|link| (link, XdpMode::Native));
-        let generic = || filter.link(device, IN_STACK).map(|link| (link, XdpMode::Generic));
+        let link = |flags| {
+            let is_busy = |error: &XdpError| matches!(error, XdpError::Busy);
+            super::wait_while(DETACH_MS, is_busy, || filter.link(device, flags))
+        };
+        let native = || link(IN_DRIVER).map(|link| (link, XdpMode::Native));
+        let generic = || link(IN_STACK).map(|link| (link, XdpMode::Generic));
         let (link, mode) = match mode {
             XdpMode::Native => native()?,
             XdpMode::Generic => generic()?,

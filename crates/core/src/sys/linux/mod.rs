@@ -45,3 +45,21 @@ pub use xsk::{RingCounter, XskRx, XskSend, XskTx, open_xsk, xsk_stride};
 fn check(result: libc::c_int) -> std::io::Result<libc::c_int> {
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
 }
+
+/// Tries again every millisecond while `open` fails because what it needs is in use, for at most
+/// this long.
+fn wait_while<T, E>(
+    most_ms: u64,
+    is_busy: impl Fn(&E) -> bool,
+    open: impl Fn() -> Result<T, E>,
+) -> Result<T, E> {
+    let until = monotonic_ns() + most_ms * 1_000_000;
+    loop {
+        match open() {
+            Err(error) if is_busy(&error) && monotonic_ns() < until => {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            opened => return opened,
+        }
+    }
+}

@@ -46,17 +46,8 @@ const RELEASE_MS: u64 = 1_000;
 /// Opens the sockets of a queue, with memory for both halves. Waits a moment if the queue is still
 /// in use. Needs CAP_NET_RAW.
 pub fn open_xsk(options: &XskOptions) -> io::Result<(XskTx, XskRx)> {
-    let until = super::monotonic_ns() + RELEASE_MS * 1_000_000;
-    loop {
-        match open(options) {
-            Err(error)
-                if error.raw_os_error() == Some(libc::EBUSY) && super::monotonic_ns() < until =>
-            {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            opened => return opened,
-        }
-    }
+    let is_busy = |error: &io::Error| error.raw_os_error() == Some(libc::EBUSY);
+    super::wait_while(RELEASE_MS, is_busy, || open(options))
 }
 
 /// The bytes from slot to slot of the sending half, for payloads up to this length: a power of two,

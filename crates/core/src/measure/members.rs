@@ -54,8 +54,8 @@ pub fn merge_members(
         sum.warmup.0 = sum.warmup.0.saturating_add(member.warmup.0);
         sum.warmup.1 = sum.warmup.1.saturating_add(member.warmup.1);
         sum.cut_short = sum.cut_short.or(member.cut_short);
-        add_sender(&mut sum.tx, member.tx);
-        add_receiver(&mut sum.rx, member.rx);
+        add_sender(&mut sum.tx, member.tx, separate.kernels);
+        add_receiver(&mut sum.rx, member.rx, separate.kernels);
         add_ledger(&mut ledger, &more);
     }
     drop(members);
@@ -129,15 +129,20 @@ fn add_readings(sum: &mut Vec<DropReading>, more: &[DropReading], separate: bool
     });
 }
 
-fn add_sender(sum: &mut TxResult, member: TxResult) {
+/// CPU time that hypervisors took: of one kernel, the longer reading has all of it.
+fn add_stolen(one: Option<Nanos>, other: Option<Nanos>, separate: bool) -> Option<Nanos> {
+    combine(one, other, |one, other| if separate { one + other } else { one.max(other) })
+}
+
+fn add_sender(sum: &mut TxResult, member: TxResult, separate: bool) {
     add_intervals(&mut sum.intervals, &member.intervals);
-    sum.stolen = combine(sum.stolen, member.stolen, |one, other| one + other);
+    sum.stolen = add_stolen(sum.stolen, member.stolen, separate);
     sum.merge(member);
 }
 
-fn add_receiver(sum: &mut RxResult, member: RxResult) {
+fn add_receiver(sum: &mut RxResult, member: RxResult, separate: bool) {
     add_intervals(&mut sum.intervals, &member.intervals);
-    sum.stolen = combine(sum.stolen, member.stolen, |one, other| one + other);
+    sum.stolen = add_stolen(sum.stolen, member.stolen, separate);
     // The flows of one process are not those of another.
     let mut flows = std::mem::take(&mut sum.flows);
     flows.extend(&member.flows);

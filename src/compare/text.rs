@@ -9,7 +9,7 @@ use super::pairs::group;
 use super::show::{self, names};
 use super::validity::BASE;
 use crate::report::format::text::style::{
-    Color, Styler, align, align_within, columns, counted, dotted, note, percent, wrap,
+    Color, Styler, align, align_within, counted, display_width, dotted, note, percent, wrap,
 };
 use crate::report::format::text::{Style, labels, warnings};
 
@@ -46,7 +46,7 @@ fn head(comparison: &Comparison, styler: Styler, width: usize) -> String {
     for (name, side, _) in sides(comparison) {
         let line = format!("{name:<5}{}", runs(side));
         // Wrapping would collapse the double blanks of the layout.
-        let fits = columns(&line) <= width;
+        let fits = display_width(&line) <= width;
         let wrapped = if fits { vec![line] } else { wrap(&line, width, 5) };
         lines.extend(styler.paint_lines(Color::Quiet, wrapped));
     }
@@ -107,7 +107,7 @@ fn table(comparison: &Comparison, styler: Styler, width: usize) -> (String, Opti
         lines.iter_mut().skip(first + 1).for_each(|line| line[0].clear());
     }
     let whole = align(&lines, is_left);
-    if whole.lines().all(|line| columns(line) <= width) {
+    if whole.lines().all(|line| display_width(line) <= width) {
         return (whole, None);
     }
     lines.iter_mut().for_each(|line| drop(line.remove(0)));
@@ -251,7 +251,7 @@ mod tests {
             for width in [60, 70, 80, 100, 200] {
                 let style = Style { color: false, width, verbose: false };
                 let text = render(&comparison, style);
-                let is_wide = |line: &&str| columns(line) > width;
+                let is_wide = |line: &&str| display_width(line) > width;
                 assert_eq!(text.lines().find(is_wide), None, "{width}: {text}");
                 // Omitted columns are named.
                 let has_interval = text.contains("95% interval  ");

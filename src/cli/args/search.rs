@@ -46,7 +46,7 @@ pub(crate) struct SearchArgs {
     /// Highest rate to try
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     pub(crate) max_rate: Option<PacketRate>,
-    /// End in this time, with the interval found so far [default: no limit]
+    /// End within this time, with the interval found so far [default: no limit]
     ///
     /// No trial begins that would end later; a running one is not cut short. The searches of
     /// several sizes and engines share the time equally.

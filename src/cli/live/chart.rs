@@ -6,7 +6,7 @@ use ratatui_core::style::{Color, Modifier, Style};
 
 use crate::cli::progress::intervals::per_second;
 use crate::document::{Interval, IntervalLatency};
-use crate::report::format::text::style::{UNKNOWN, columns, percent};
+use crate::report::format::text::style::{UNKNOWN, display_width, percent};
 use crate::report::format::text::worst_interval::loss;
 use crate::unit::{RateUnit, show_nanos, show_number, show_pps};
 
@@ -163,7 +163,7 @@ impl TimeChart {
         let (first, last) = (time.label(time.start_ns), time.label(time.end_ns));
         let (y, width) = (plot.bottom(), usize::from(plot.width));
         buffer.set_stringn(plot.x, y, first, width, quiet());
-        let at = plot.right().saturating_sub(columns(&last) as u16);
+        let at = plot.right().saturating_sub(display_width(&last) as u16);
         buffer.set_stringn(at, y, last, width, quiet());
         for series in self.series {
             let points = intervals.iter().map(|one| {

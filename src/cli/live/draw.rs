@@ -9,7 +9,7 @@ use super::chart::{chart, quiet, side_by_side};
 use super::model::{ListRow, Model, cpu};
 use crate::cli::progress::intervals::per_second;
 use crate::document::{Interval, IntervalLatency};
-use crate::report::format::text::style::{UNKNOWN, columns, grouped, percent};
+use crate::report::format::text::style::{UNKNOWN, display_width, grouped, percent};
 use crate::report::format::text::worst_interval::{loss, span};
 use crate::unit::{RateUnit, show_nanos, show_number, show_pps};
 
@@ -207,7 +207,7 @@ fn draw_intervals(model: &Model, area: Rect, buffer: &mut Buffer) {
 /// Text that ends before this column; cut to its width less a gap.
 fn right_aligned(text: &str, right: u16, width: u16, y: u16, buffer: &mut Buffer, style: Style) {
     let most = usize::from(width.saturating_sub(1));
-    let taken = columns(text).min(most);
+    let taken = display_width(text).min(most);
     buffer.set_stringn(right.saturating_sub(taken as u16), y, text, taken, style);
 }
 

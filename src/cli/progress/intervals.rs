@@ -5,7 +5,9 @@ use crate::cli::output::stderr_width;
 use crate::document::{Cell, Interval, KernelDrops};
 use crate::plan::{Direction, Plan, Route, Scenario};
 use crate::report::IntervalFacts;
-use crate::report::format::text::style::{UNKNOWN, columns, cut_start, grouped, percent, wrap};
+use crate::report::format::text::style::{
+    UNKNOWN, cut_start, display_width, grouped, percent, wrap,
+};
 use crate::report::format::text::worst_interval::{loss, span};
 use crate::run::LiveCell;
 use crate::unit::{Nanos, RateUnit, show_nanos, sum_counts};
@@ -60,7 +62,7 @@ impl<'a> IntervalProgress<'a> {
         let timeout = asking.as_ref().map_or(Nanos::ZERO, |asking| asking.timeout);
         let both = matches!(route, Route::Reverse | Route::Both);
         let suffix = if both { "/reverse".len() } else { 0 };
-        let id_width = plan.cells.iter().map(|cell| columns(&cell.id) + suffix).max();
+        let id_width = plan.cells.iter().map(|cell| display_width(&cell.id) + suffix).max();
         Self {
             plan,
             id_width: id_width.filter(|_| has_lines),
@@ -161,7 +163,7 @@ fn fitted(id_width: usize, terminal: Option<usize>) -> (&'static [&'static str],
 fn with_drops(line: String, drops: Option<String>, terminal: Option<usize>) -> String {
     let Some(drops) = drops else { return line };
     match terminal {
-        Some(most) if columns(&line) + 2 + columns(&drops) > most => {
+        Some(most) if display_width(&line) + 2 + display_width(&drops) > most => {
             let drops = wrap(&drops, most.saturating_sub(4), 0).join("\n    ");
             format!("{line}\n    {drops}")
         }
@@ -174,7 +176,7 @@ fn line(
     figures: [String; COLUMNS.len()],
     omitted: &[&str],
 ) -> String {
-    let id = match columns(id) > id_width {
+    let id = match display_width(id) > id_width {
         true => format!("…{}", cut_start(id, id_width.saturating_sub(1))),
         false => id.to_owned(),
     };
@@ -269,13 +271,13 @@ mod tests {
             assert_eq!(omitted, &OPTIONAL[..count], "{id} {terminal:?}");
             let titles = COLUMNS.map(|(title, _)| title.to_owned());
             let line = line((id, width), titles, omitted);
-            assert!(columns(&line) <= terminal.unwrap_or(usize::MAX), "{line}");
+            assert!(display_width(&line) <= terminal.unwrap_or(usize::MAX), "{line}");
             assert!(!omitted.iter().any(|title| line.contains(&format!(" {title}"))), "{line}");
             let end = if terminal == Some(60) { "k/reverse" } else { id };
             assert!(line.contains(end), "{line}");
             let drops = "dropped at receive buffer 1,000, backlog 20".to_owned();
             let line = with_drops(line, Some(drops.clone()), terminal);
-            let is_wide = |line: &&str| columns(line) > terminal.unwrap_or(usize::MAX);
+            let is_wide = |line: &&str| display_width(line) > terminal.unwrap_or(usize::MAX);
             assert_eq!(line.lines().find(is_wide), None);
             assert!(line.contains(&drops), "{line}");
         }

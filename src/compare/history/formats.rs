@@ -9,7 +9,7 @@ use crate::report::checks::metric::{Better, Metric, MetricKind};
 use crate::report::format::html::{self, Chart, Frame, Tone};
 use crate::report::format::markdown as md;
 use crate::report::format::text::Style;
-use crate::report::format::text::style::{Color, Styler, align, columns, distinct};
+use crate::report::format::text::style::{Color, Styler, align, display_width, distinct};
 use crate::report::format::{Document, Format};
 
 /// Columns of the tables, each with whether it is aligned left.
@@ -233,11 +233,11 @@ fn table(series: &[&Series], width: usize) -> String {
     let shown: Vec<Vec<String>> =
         rows.iter().map(|row| used.iter().map(|&column| row[column].clone()).collect()).collect();
     let table = align(&shown, |at| !matches!(used[at], 3 | 4));
-    let cell_width = rows.iter().map(|row| columns(&row[0])).max().unwrap_or(0);
+    let cell_width = rows.iter().map(|row| display_width(&row[0])).max().unwrap_or(0);
     let indent = " ".repeat(2 * MARGIN.len() + cell_width);
     let mut out = String::new();
     for (line, [.., changes]) in table.lines().zip(&rows) {
-        let is_wide = MARGIN.len() + columns(line) > width && !changes.is_empty();
+        let is_wide = MARGIN.len() + display_width(line) > width && !changes.is_empty();
         out += &match line.strip_suffix(changes).filter(|_| is_wide) {
             Some(rest) => format!("{MARGIN}{}\n{indent}{changes}\n", rest.trim_end()),
             None => format!("{MARGIN}{line}\n"),

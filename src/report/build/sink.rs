@@ -181,7 +181,7 @@ mod tests {
         for (width, omitted) in [(60, true), (80, true), (200, false)] {
             let style = text::Style { color: false, width, verbose: false };
             let text = text::sink(&document, style);
-            let is_wide = |line: &&str| text::style::columns(line) > width;
+            let is_wide = |line: &&str| text::style::display_width(line) > width;
             assert_eq!(text.lines().find(is_wide), None, "{width}: {text}");
             assert_eq!(text.contains("omitted to fit "), omitted, "{text}");
             assert!(text.contains("12,345,678") && text.contains("192.0.2.1:5"), "{text}");

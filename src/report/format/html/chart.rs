@@ -7,7 +7,7 @@ pub(crate) use heat::HeatCell;
 pub(crate) use rows::ChartRow;
 
 use crate::report::format::markup::escape;
-use crate::report::format::text::style::columns;
+use crate::report::format::text::style::display_width;
 
 /// Width and height of a drawing, and its margins, in units of the drawing. Arbitrary: space for
 /// ticks such as `100 ms` at the left and `99.9999` at the right, and three charts in a row.
@@ -172,7 +172,7 @@ impl Chart {
                  y1=\"{top:.1}\" y2=\"{bottom:.1}\"/>\n"
             );
             // So that a label at an edge is not cut off.
-            let half = columns(&label) as f64 * HALF_LETTER;
+            let half = display_width(&label) as f64 * HALF_LETTER;
             let x = x.min(SIZE.0 - half).max(half);
             let is_covered = |(at, width): &(f64, f64)| (at - x).abs() < width + half;
             if !labels.iter().any(is_covered) {

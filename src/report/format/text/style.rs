@@ -90,7 +90,7 @@ impl Styler {
 
 /// Columns of the text on a terminal, without escape sequences. East Asian characters and emoji
 /// take two each.
-pub(crate) fn columns(text: &str) -> usize {
+pub(crate) fn display_width(text: &str) -> usize {
     anstream::adapter::strip_str(text).map(UnicodeWidthStr::width).sum()
 }
 
@@ -121,11 +121,11 @@ pub(crate) const GAP: usize = 2;
 /// Rows as lines; columns are aligned to the right unless `is_left` holds for them.
 pub(crate) fn align(rows: &[Vec<String>], is_left: impl Fn(usize) -> bool) -> String {
     let width =
-        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| columns(cell)).max();
+        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| display_width(cell)).max();
     let widths: Vec<usize> = (0..).map_while(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
-            let blank = " ".repeat(width - columns(cell));
+            let blank = " ".repeat(width - display_width(cell));
             let cell = cell.replace('\n', " ");
             if is_left(at) { format!("{cell}{blank}") } else { format!("{blank}{cell}") }
         });
@@ -152,7 +152,7 @@ pub(crate) fn align_within(
         let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
         align(&rows, |at| kept.get(at).is_some_and(|at| is_left(*at)))
     };
-    let fits = |text: &str| text.lines().all(|line| columns(line) <= width);
+    let fits = |text: &str| text.lines().all(|line| display_width(line) <= width);
     let mut found = (without(0), 0);
     while !fits(&found.0) && found.1 < optional.len() {
         found = (without(found.1 + 1), found.1 + 1);
@@ -167,7 +167,7 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
         match lines.last_mut() {
             None => lines.push(word.to_owned()),
-            Some(line) if columns(line) + 1 + columns(word) <= width => {
+            Some(line) if display_width(line) + 1 + display_width(word) <= width => {
                 line.extend([" ", word]);
             }
             Some(_) => lines.push(" ".repeat(indent) + word),
@@ -183,7 +183,7 @@ pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 /// Commands between backticks stay whole, to be copied, and several blanks in a row as they are.
 pub(crate) fn wrap_messages(text: &str, width: usize) -> String {
     let lines = text.split('\n').map(|line| {
-        if columns(line) <= width {
+        if display_width(line) <= width {
             return line.to_owned();
         }
         let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len());
@@ -214,7 +214,7 @@ const MAX_WORD: usize = 60;
 
 /// Items in a row with dots between them; lines break only after a dot, and in long items.
 pub(crate) fn dotted(items: &[String]) -> String {
-    let word = |item: &String| match columns(item) > MAX_WORD {
+    let word = |item: &String| match display_width(item) > MAX_WORD {
         true => item.clone(),
         false => no_break(item),
     };
@@ -230,7 +230,7 @@ pub(super) fn join_dotted(items: &[String]) -> String {
 pub(crate) fn note(styler: Styler, label: &str, text: &str, width: usize) -> String {
     /// As wide as the longest usual label, and a gap.
     const LABEL: usize = 10;
-    let column = LABEL.max(columns(label) + 1);
+    let column = LABEL.max(display_width(label) + 1);
     let text = wrap(text, width.saturating_sub(column), 0).join(&format!("\n{:column$}", ""));
     styler.paint(Color::Quiet, &format!("{label:<column$}")) + &text
 }
@@ -328,7 +328,12 @@ mod tests {
     #[test]
     fn wide_characters_take_two_columns() {
         assert_eq!(
-            [columns("測定"), columns("🚀"), columns("µs"), columns("e\u{301}")],
+            [
+                display_width("測定"),
+                display_width("🚀"),
+                display_width("µs"),
+                display_width("e\u{301}")
+            ],
             [4, 2, 2, 1]
         );
         assert_eq!(["測定", "a測", "é"].map(|text| cut(text, 2)), ["測", "a", "é"]);

@@ -63,9 +63,9 @@ fn heading(shown: &[Column], table: &TableModel<'_>, styler: Styler) -> String {
             length = length.saturating_sub(STALL_MARK.len());
         }
         let titles = if length > 0 { titles(group, table) } else { Vec::new() };
-        let fits = |title: &&String| style::columns(title) + 4 <= length;
+        let fits = |title: &&String| style::display_width(title) + 4 <= length;
         let Some(title) = titles.iter().find(fits).or_else(|| titles.last()) else { continue };
-        let rules = length.saturating_sub(style::columns(title) + 2);
+        let rules = length.saturating_sub(style::display_width(title) + 2);
         let rule = |count| styler.paint(Color::Quiet, &"─".repeat(count));
         line.push_str(&" ".repeat(before.saturating_sub(used)));
         line.push_str(&format!("{} {title} {}", rule(rules / 2), rule(rules - rules / 2)));

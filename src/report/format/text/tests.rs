@@ -91,7 +91,7 @@ fn lines_fit_the_width_and_colour_adds_only_colour() {
         for width in [80, 100, 120] {
             let text = plain(&report, width);
             for line in text.lines() {
-                assert!(style::columns(line) <= width, "{width}: {line}");
+                assert!(style::display_width(line) <= width, "{width}: {line}");
             }
             let colored = render(&report, Style { color: true, width, verbose: false });
             assert!(colored.contains("\u{1b}[") && !text.contains('\u{1b}'));

@@ -1,6 +1,6 @@
 //! The warnings of a document, worst first; of each code the one of the worst cell.
 
-use super::style::{Color, Style, Styler, columns, cut, cut_start, distinct, wrap};
+use super::style::{Color, Style, Styler, cut, cut_start, display_width, distinct, wrap};
 use crate::document::{Cell, Report, Warning};
 use crate::report::checks::warning_codes::{rank, size};
 
@@ -98,15 +98,15 @@ fn affected_cells(cells: &[&str], all: usize) -> String {
 fn bullet(styler: Styler, style: Style, line: &Line) -> Vec<String> {
     let space = if style.verbose { usize::MAX } else { MAX_COLUMNS - 2 };
     // Cells are named next to a message of any length.
-    let named = match columns(&line.about) {
+    let named = match display_width(&line.about) {
         0 => 0,
         length => length.min(MIN_NAME) + 3,
     };
     // The advice after the last semicolon is kept.
     let message = line.warning.message.trim();
-    let advice = message.rfind("; ").map_or(0, |at| columns(&message[at..]));
+    let advice = message.rfind("; ").map_or(0, |at| display_width(&message[at..]));
     let message = shorten(message, space - named, advice);
-    let space = space.saturating_sub(columns(&message) + 3);
+    let space = space.saturating_sub(display_width(&message) + 3);
     let about = match line.about.as_str() {
         "" => String::new(),
         // A list of cells ends with its count.
@@ -121,7 +121,7 @@ fn bullet(styler: Styler, style: Style, line: &Line) -> Vec<String> {
 
 /// Text cut to `most` columns, with a mark before the last `tail` ones, if they fit.
 fn shorten(text: &str, most: usize, tail: usize) -> String {
-    if columns(text) <= most {
+    if display_width(text) <= most {
         return text.to_owned();
     }
     let head = most.saturating_sub(1);

@@ -7,7 +7,7 @@ use crate::report::format::text::rows::{
     BoundedFigure, Figure, Row, TableModel, far_side, median, median_and_worst, p50, p99,
 };
 use crate::report::format::text::style::{
-    BAD_LOSS, Color, INFINITE, STALL_MARK, Styler, UNKNOWN, UNSPLIT_MARK, columns, percent,
+    BAD_LOSS, Color, INFINITE, STALL_MARK, Styler, UNKNOWN, UNSPLIT_MARK, display_width, percent,
 };
 use crate::unit::{show_number, show_pps};
 
@@ -42,7 +42,7 @@ impl Column {
     }
 
     pub(super) fn width(&self) -> usize {
-        self.cells.iter().chain([&self.title]).map(|text| columns(text)).max().unwrap_or(0)
+        self.cells.iter().chain([&self.title]).map(|text| display_width(text)).max().unwrap_or(0)
     }
 }
 

@@ -285,7 +285,8 @@ impl<'a> Capture<'a> {
         let cut_short = self.is_cut_short.then(|| {
             let last = records + 1;
             format!(
-                "the capture is cut short or damaged at packet {last}; the {records} before it are read"
+                "the capture is cut short or damaged at packet {last}; the {records} before it are \
+                 read"
             )
         });
         let left_out = (packets < records).then(|| {

@@ -108,12 +108,6 @@ fn check_p(
 
 // The seeds are fixed, so a result is repeatable.
 #[test]
-fn few_comparisons_have_the_error_rates_of_the_rules() {
-    equal_runs(20);
-    different_runs(20);
-}
-
-#[test]
 #[ignore = "long: scripts/check runs it"]
 fn many_comparisons_have_the_error_rates_of_the_rules() {
     equal_runs(1_000);

@@ -141,6 +141,7 @@ fn what_the_receivers_device_drops_is_charged_to_the_datagram() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_was_refused_is_not_lost_at_the_device_that_refused_it() {
     let _together = together();
     let Some(nets) = Nets::make(&["nft"]) else { return };
@@ -215,6 +216,7 @@ fn disturbed(nets: &Nets, datagrams: usize, len: usize) -> Value {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_another_device_drops_is_not_charged_to_us() {
     let _together = together();
     let Some(nets) = Nets::make(&["nft"]) else { return };

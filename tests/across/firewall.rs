@@ -90,6 +90,7 @@ fn drops_of_the_clients_firewall_are_lost_exactly_in_long_runs() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn super_packets_that_a_firewall_drops_are_lost_with_all_they_held() {
     let _alone = alone();
     let Some(nets) = Nets::make(&["iptables"]) else { return };

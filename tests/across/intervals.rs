@@ -55,6 +55,7 @@ fn a_loss_on_the_path_shows_in_the_interval_in_which_it_was_due() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn both_directions_have_intervals_of_their_own() {
     let _together = together();
     let sink = Sink::here("");
@@ -149,6 +150,7 @@ for n in range(6000): s.sendto(b'x', ('10.78.0.1', 9)); time.sleep(0.01)";
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_sink_counts_the_cell_of_a_client_that_was_killed() {
     let _together = together();
     for way in ["", "--bidir", "--reverse"] {

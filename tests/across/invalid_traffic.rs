@@ -189,6 +189,7 @@ fn abuse_does_no_more_to_a_sink_of_two_threads() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_client_is_served_amid_abuse() {
     let _alone = alone();
     for (keyed, words) in [(false, ""), (true, "--threads 2")] {

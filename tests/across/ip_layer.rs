@@ -60,6 +60,7 @@ fn what_waits_for_address_resolution_is_not_lost_on_the_path() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn an_address_that_nobody_has_is_named_by_every_command() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
@@ -77,6 +78,7 @@ fn an_address_that_nobody_has_is_named_by_every_command() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn fragments_without_room_are_lost_at_reassembly() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
@@ -200,6 +202,7 @@ fn load_without_answers(nets: &Nets, reads: bool, others: usize) -> Value {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn drops_of_others_are_not_charged_to_requests() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };

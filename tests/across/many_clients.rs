@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use crate::common::{alone, number};
+use crate::common::{alone, number, together};
 use crate::nets::Place;
 use crate::proc::PATIENCE;
 use crate::rig::{Sink, blast, located, only, report, settled};
@@ -41,6 +41,7 @@ fn twenty_clients_at_once_each_receive_what_they_sent() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn twenty_clients_at_once_are_each_sent_to() {
     a_crowd("", "--reverse");
 }
@@ -74,7 +75,7 @@ fn ten_thousand_streams_fit_into_memory() {
 
 #[test]
 fn without_a_peer_exactly_so_many_leave() {
-    let _alone = alone();
+    let _together = together();
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     receiver.set_read_timeout(Some(PATIENCE)).unwrap();
     let at = receiver.local_addr().unwrap();
@@ -93,7 +94,7 @@ fn without_a_peer_exactly_so_many_leave() {
 
 #[test]
 fn a_sink_for_one_ends_after_it() {
-    let _alone = alone();
+    let _together = together();
     let sink = Sink::here("--once -J");
     let report = report(&Place::here(), sink.at, "-e plain -n 500 -r 5k");
     assert_eq!(number(only(&report), "ledger.sent"), 500);

@@ -171,6 +171,7 @@ impl Server {
 const ECHO: SocketAddr = SocketAddr::new(IpAddr::V4(Side::A.ip()), 7_007);
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_server_that_is_restarted_is_asked_again() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
@@ -193,6 +194,7 @@ fn a_server_that_is_restarted_is_asked_again() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn requests_go_on_while_a_route_is_gone() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
@@ -217,6 +219,7 @@ fn send(nets: &Nets, ip: &str, words: &str) -> Proc {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_target_that_was_never_reached_is_given_up_for_its_true_reason() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };

@@ -48,6 +48,7 @@ pub fn was_done(account: &Account, way: Way) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_a_relay_does_is_what_the_report_says() {
     let _together = together();
     let sink = Sink::here("");

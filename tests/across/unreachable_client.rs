@@ -103,6 +103,7 @@ fn a_client_hears_from_the_kernel_that_its_sink_is_gone() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn over_loopback_it_hears_so_too() {
     let _together = together();
     let Some(nets) = Nets::make(&[]) else { return };
@@ -111,6 +112,7 @@ fn over_loopback_it_hears_so_too() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn gaps_in_the_numbers_of_a_lost_sink_count_as_sent() {
     let _together = together();
     let Some(nets) = Nets::make(&["iptables"]) else { return };

@@ -127,6 +127,7 @@ fn drops_of_a_firewall_behind_frames_are_lost_exactly() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_sink_serves_every_mix_of_ends() {
     let _together = together();
     let Some(nets) = networks(&[]) else { return };
@@ -150,6 +151,7 @@ fn a_sink_serves_every_mix_of_ends() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_new_client_takes_the_queue_of_a_killed_one() {
     let _together = together();
     let Some(nets) = networks(&[]) else { return };
@@ -169,6 +171,7 @@ fn a_new_client_takes_the_queue_of_a_killed_one() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_silent_client_keeps_its_queue_unless_another_one_needs_it() {
     let _together = together();
     let Some(nets) = networks(&[]) else { return };

@@ -188,6 +188,7 @@ fn answered(nets: &Nets, words: &str, policy: Policy) -> (Value, [u64; 2]) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn each_reply_reaches_the_thread_of_its_request_by_any_queue() {
     let _together = together();
     let Some(nets) = networks(&["ethtool"]) else { return };
@@ -226,6 +227,7 @@ fn unanswered_requests_are_lost_exactly_with_several_threads() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_thread_whose_requests_are_answered_receives_for_the_others() {
     let _together = together();
     let Some(nets) = networks(&["ethtool"]) else { return };

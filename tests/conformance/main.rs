@@ -13,6 +13,8 @@
 #![cfg(all(target_os = "linux", not(udperf_portable)))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+#[path = "../common/cases.rs"]
+mod cases;
 #[path = "../common/skip.rs"]
 mod skip;
 

@@ -176,6 +176,7 @@ fn buckets(probe: &ReceiveProbe) -> impl PartialEq + std::fmt::Debug {
 }
 
 proptest! {
+    #![proptest_config(crate::cases::cases())]
     #[test]
     fn datagrams_counted_together_are_datagrams_counted_one_by_one(
         pulls in steps(),

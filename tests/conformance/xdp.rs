@@ -242,6 +242,7 @@ fn every_pair_transfers_all_in_generic_mode() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_queue_has_one_sender_and_one_receiver() {
     let Some(nets) = Nets::make(1) else { return };
     let setup = Setup::xdp(false);

@@ -117,6 +117,7 @@ fn cells_have_shares_of_what_a_server_answers() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn without_a_probe_the_rate_is_a_thousand() {
     let _together = together();
     for (words, probed) in [

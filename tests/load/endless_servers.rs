@@ -71,6 +71,7 @@ impl Endless {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_server_that_never_stops_sending_keeps_no_run_from_ending() {
     let _alone = alone();
     for (engine, words) in engines().into_iter().zip(["-P 1", "-P 3", "-P 4 --threads 2"]) {

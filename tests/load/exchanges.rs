@@ -37,6 +37,7 @@ fn coap_server() -> Option<Daemon> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn libcoap_sends_blocks_and_separate_responses() {
     let _together = together();
     let Some(server) = coap_server() else { return };
@@ -122,6 +123,7 @@ fn each_confirmable_response_of_coap_is_acknowledged() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn lost_and_repeated_blocks_are_of_their_step() {
     let _together = together();
     for engine in engines().into_iter().filter(|engine| !engine.starts_with("gso")) {
@@ -204,6 +206,7 @@ fn quic_server() -> Option<Daemon> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn ngtcp2_names_its_versions_and_sends_retry() {
     let _together = together();
     let Some(server) = quic_server() else { return };
@@ -221,6 +224,7 @@ fn ngtcp2_names_its_versions_and_sends_retry() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_retry_without_a_token_or_connection_id_is_no_answer() {
     let _together = together();
     // A double of RFC 9000 section 17.2.5: a Retry, one without a token, one with the connection id

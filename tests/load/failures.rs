@@ -220,8 +220,8 @@ fn a_capture_cut_short_is_told_and_what_is_whole_is_sent() {
     let whole = capture(&[b"one", b"second", b"third one"]);
     for (cut, notice, sent) in [
         (0, None, &["one", "second", "third one"][..]),
-        (1, Some("in the middle of packet 3; the 2 before it are read"), &["one", "second"]),
-        (40, Some("in the middle of packet 3; the 2 before it are read"), &["one", "second"]),
+        (1, Some("damaged at packet 3; the 2 before it are read"), &["one", "second"]),
+        (40, Some("damaged at packet 3; the 2 before it are read"), &["one", "second"]),
     ] {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&whole[..whole.len() - cut]).unwrap();

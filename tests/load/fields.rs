@@ -26,7 +26,7 @@ fn be(bytes: &[u8]) -> u64 {
 
 #[test]
 fn a_stream_has_one_ssrc_and_counts_through_all_phases() {
-    let _alone = alone();
+    let _together = together();
     let server = Recorder::silent();
     let rtp = "8000{counter:u16be:start=1:stream}{counter:u32be:step=160:stream}\
                {random:u32be:stream}{stream:u8}";
@@ -54,7 +54,7 @@ fn a_stream_has_one_ssrc_and_counts_through_all_phases() {
 
 #[test]
 fn times_are_those_at_which_requests_were_due() {
-    let _alone = alone();
+    let _together = together();
     let server = Recorder::silent();
     load(server.at, "--hex {time:ns:u64be}{counter:u64be} -r 1k -n 100 --match none");
     let requests = server.end();
@@ -71,7 +71,7 @@ fn times_are_those_at_which_requests_were_due() {
 
 #[test]
 fn echoes_are_compared_with_times_lengths_and_checksums() {
-    let _alone = alone();
+    let _together = together();
     // Every eighth echo has another last byte.
     let server = Recorder::start(|n, request| {
         let mut echo = request.to_vec();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::common::serving::Serving;
 use crate::common::signals::{signal, stop};
-use crate::common::{alone, codes, number};
+use crate::common::{alone, codes, number, together};
 use crate::proc::PATIENCE;
 use crate::recorder::Recorder;
 use crate::rig::{adds_up, counts, load, only, start};
@@ -79,7 +79,7 @@ fn a_server_that_stands_still_is_seen_standing_still_flat_out() {
 
 #[test]
 fn a_server_that_is_stopped_is_seen_stopped_flat_out() {
-    let _alone = alone();
+    let _together = together();
     for words in ["-P 1", ""] {
         let echo = Serving::of("echo", "-B 127.0.0.1");
         stop(echo.process());
@@ -106,7 +106,7 @@ fn a_server_that_is_stopped_is_seen_stopped_flat_out() {
 
 #[test]
 fn without_ids_a_schedule_is_missed_and_no_id_is_used_again() {
-    let _alone = alone();
+    let _together = together();
     let server = Recorder::silent();
     // 16 ids, each at rest for 125 ms: 128 a second.
     let words = "--text {id:hex1} -P 1 --timeout 100ms -r 1k -t 500ms --match id@0";
@@ -130,7 +130,7 @@ fn without_ids_a_schedule_is_missed_and_no_id_is_used_again() {
 
 #[test]
 fn a_rate_brings_the_ports_that_its_ids_need() {
-    let _alone = alone();
+    let _together = together();
     let server = Recorder::start(|_, request| vec![request.to_vec()]);
     let words = "--text {id:u8} --match id@0 -n 500 -r 400 --timeout 4s";
     let report = load(server.at, words);

@@ -159,6 +159,7 @@ fn ids_found_by_search_are_counted_by_every_engine() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn several_ports_and_threads_count_together() {
     let _alone = alone();
     for engine in engines() {
@@ -176,6 +177,7 @@ fn at_once(actions: &[Action]) -> Vec<Action> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn closed_loops_count_the_same() {
     let _together = together();
     for (protocol, asks, actions) in kinds() {

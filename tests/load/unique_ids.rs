@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use crate::common::{alone, codes, number};
+use crate::common::{codes, number, together};
 use crate::proc::{Done, PATIENCE, Proc};
 use crate::protocols::Protocol;
 use crate::recorder::{Recorder, Request};
@@ -43,7 +43,7 @@ fn distinct<T: Ord + std::fmt::Debug>(all: impl IntoIterator<Item = T>) -> usize
 
 #[test]
 fn labels_are_new_in_every_phase_cell_trial_and_run() {
-    let _alone = alone();
+    let _together = together();
     let server = dns();
     let words = "--preset dns --name example.test --random-subdomain 8";
     for words in [words.to_owned(), format!("{words} -P 3 --threads 2"), words.to_owned()] {
@@ -57,7 +57,7 @@ fn labels_are_new_in_every_phase_cell_trial_and_run() {
 
 #[test]
 fn labels_are_new_in_every_step_of_a_search() {
-    let _alone = alone();
+    let _together = together();
     let server = dns();
     let words = "--preset dns --name example.test --random-subdomain 8 --warmup 10ms";
     let search = "search -q --time 40ms --start 200 --max-rate 800 loss<=50%";
@@ -69,7 +69,7 @@ fn labels_are_new_in_every_step_of_a_search() {
 
 #[test]
 fn a_seed_brings_the_same_requests_again() {
-    let _alone = alone();
+    let _together = together();
     let server = dns();
     let words = "-n 40 -r 500 --preset dns --name example.test --random-subdomain 8 -P 1";
     for seed in [5, 5, 6] {
@@ -85,7 +85,7 @@ fn a_seed_brings_the_same_requests_again() {
 
 #[test]
 fn a_label_that_has_come_round_is_reported() {
-    let _alone = alone();
+    let _together = together();
     let server = dns();
     let words = "--preset dns --name example.test -n 40 -r 500 --random-subdomain";
     let report = load(server.at, &format!("{words} 1"));
@@ -110,7 +110,7 @@ fn two_runs(preset: &str) -> Vec<Request> {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn ids_are_new_in_every_phase_cell_trial_and_run() {
-    let _alone = alone();
+    let _together = together();
     // Where each has what must be new: RFC 5905 §7.3, RFC 8489 §5, RFC 7252 §3, RFC 8999 §5.1.
     for (preset, fresh) in
         [("ntp", 40..48), ("stun", 8..20), ("coap", 4..12), ("quic-vn", 6..23), ("echo", 0..8)]
@@ -129,7 +129,7 @@ fn ids_are_new_in_every_phase_cell_trial_and_run() {
 
 #[test]
 fn ports_and_sequences_of_ids_are_new_in_every_cell() {
-    let _alone = alone();
+    let _together = together();
     let server = dns();
     run(&format!("load {} --preset dns --name a.test {CELLS} -P 3", server.at)).expect(0);
     let mut by_port: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
@@ -148,7 +148,7 @@ fn ports_and_sequences_of_ids_are_new_in_every_cell() {
 #[test]
 #[ignore = "long: scripts/check runs it"]
 fn message_ids_that_come_again_too_early_are_reported() {
-    let _alone = alone();
+    let _together = together();
     let server = Recorder::start(|_, request| {
         // A response 2.05 that acknowledges the request; RFC 7252 §5.2.1.
         let mut reply = request[..12].to_vec();

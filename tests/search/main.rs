@@ -159,6 +159,7 @@ fn a_server_that_never_answers_has_no_rate() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_generator_that_is_the_limit_is_named() {
     let _alone = alone();
     let document =

@@ -117,6 +117,7 @@ fn more_system_calls_are_worse() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn too_few_runs_tell_nothing_and_say_how_many_would() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--trials", "2", "--metric", "loss"];
@@ -255,6 +256,7 @@ fn signalled(signal: &str) -> (Output, String) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn an_interrupted_one_undoes_what_was_set_up() {
     let (output, log) = signalled("INT");
     assert_eq!(code(&output), Some(130), "{}", stderr(&output));

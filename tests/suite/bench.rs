@@ -61,6 +61,7 @@ fn a_schedule_has_exactly_its_slots() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn poisson_is_repeatable_by_its_seed() {
     let slots = |seed: u32| {
         let report = bench(&format!("-l 64 -t 200ms -r 5k --pace poisson --seed {seed}"));
@@ -142,6 +143,7 @@ fn a_fixed_port_is_used_and_one_in_use_is_refused() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn flows_and_threads_share_the_work() {
     let same = common::one_core();
     // Not spinning on one core: two threads would take turns of whole time slices.

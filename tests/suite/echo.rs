@@ -407,6 +407,7 @@ fn stop(process: u32, stop: bool) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_client_that_is_gone_harms_no_other() {
     for engine in engines() {
         for words in ["-B 127.0.0.1", "", "-B 127.0.0.1 --delay 1ms"] {

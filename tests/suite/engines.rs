@@ -149,6 +149,7 @@ static KERNEL_TIMESTAMPS: LazyLock<Value> =
     LazyLock::new(|| bench("-e all -l 64 -n 500 -r 10k --timestamps kernel"));
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn kernel_timestamps_split_the_latency_of_every_datagram() {
     let report = &*KERNEL_TIMESTAMPS;
     if !has(report, "rx_timestamps") {
@@ -193,6 +194,7 @@ fn check_legs(cell: &Value) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn stamps_of_both_kernels_tell_the_way_in_legs_that_add_up() {
     let report = &*KERNEL_TIMESTAMPS;
     if !(has(report, "rx_timestamps") && has(report, "tx_timestamps")) {

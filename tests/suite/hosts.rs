@@ -66,6 +66,7 @@ fn a_name_is_tried_until_an_address_works() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_family_that_is_chosen_is_the_only_one_tried() {
     let flags = "-e plain -l 64 -n 10 -r 1k --warmup 0 -q -J";
     let script = format!(

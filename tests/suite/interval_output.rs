@@ -127,6 +127,7 @@ fn lines_come_while_a_cell_runs_and_the_rest_after_an_interrupt() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_arrives_from_another_host_has_lines_while_the_cell_runs() {
     let _together = common::together();
     let sink = Serving::start("-B 127.0.0.1");

@@ -12,6 +12,7 @@ fn column(cell: &Value, field: &str) -> Vec<u64> {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn intervals_add_up_for_every_engine() {
     let _alone = common::alone();
     let pairs = [
@@ -51,6 +52,7 @@ fn a_schedule_fills_each_interval_with_what_was_due() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn many_flows_and_threads_share_the_intervals() {
     let _alone = common::alone();
     let report = bench("-e plain -l 64 -t 200ms -i 20ms -r 20k,max -P 10000 --threads 2");
@@ -129,6 +131,7 @@ fn a_loss_in_the_fourth_second_shows_in_no_other() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn long_cells_have_intervals_of_a_second_and_short_ones_have_none() {
     let _together = common::together();
     let report = bench("-e plain -l 64 -t 3 -r 1k");

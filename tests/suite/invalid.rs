@@ -344,6 +344,7 @@ fn a_panic_after_a_run_does_not_take_its_figures_along() {
 
 #[test]
 #[cfg(debug_assertions)]
+#[ignore = "long: scripts/check runs it"]
 fn a_panic_after_a_search_or_in_a_report_leaves_the_other_parts() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

@@ -74,6 +74,7 @@ fn frames_show_the_intervals_of_the_document() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn each_way_to_end_gives_the_terminal_back() {
     let _together = common::together();
     for how in ["q", "\u{3}", "TERM", "HUP"] {
@@ -121,6 +122,7 @@ fn a_stopped_program_gives_the_terminal_back_until_it_goes_on() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn an_abort_gives_the_terminal_back() {
     let _together = common::together();
     for how in ["\u{1c}", "QUIT"] {
@@ -186,6 +188,7 @@ fn keys_and_sizes_change_the_frame() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_terminal_that_vanishes_ends_only_the_view() {
     let _together = common::together();
     for is_ignored in [true, false] {
@@ -235,6 +238,7 @@ fn without_a_terminal_the_run_goes_on() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn what_the_other_host_counts_is_not_0_and_colors_may_be_off() {
     let _together = common::together();
     let sink = Serving::start("-B 127.0.0.1");
@@ -284,6 +288,7 @@ fn both_directions_of_a_cell_are_shown() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn servers_show_clients_and_other_traffic() {
     let _together = common::together();
     let words = "sink -J -B 127.0.0.1 -p 0 -i 250ms --live";

@@ -102,6 +102,7 @@ fn run_send(
 }
 
 proptest! {
+    #![proptest_config(crate::cases::cases())]
     #[test]
     fn a_refused_datagram_gives_its_number_back(
         script in prop::collection::vec(0_u8..9, 1..12).prop_filter("sends at all", |s| s.iter().any(|&n| n > 0)),
@@ -220,6 +221,7 @@ fn run_receive(datagrams: Vec<Vec<u8>>, flows: usize, batch: usize, sent: u64) -
 }
 
 proptest! {
+    #![proptest_config(crate::cases::cases())]
     #[test]
     fn every_arrival_has_one_fate(
         plan in prop::collection::vec((0_u16..3, 0_u64..300, 0_u8..12), 0..400),

@@ -4,6 +4,8 @@
 //! Tests that must not run beside others, or have an allocator of their own, have own programs.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+#[path = "../common/cases.rs"]
+mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 
@@ -59,10 +61,3 @@ mod unpaired;
 mod unsolicited;
 mod uring;
 mod xdp;
-
-/// Cases of each property: 64, or as many as `PROPTEST_CASES` says. scripts/check tries more.
-fn cases() -> proptest::test_runner::Config {
-    let default = proptest::test_runner::Config::default();
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 64 };
-    proptest::test_runner::Config { cases, ..default }
-}

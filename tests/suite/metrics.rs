@@ -154,6 +154,7 @@ pub(crate) fn check_totals(cell: &Value, end: &Samples) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn latency_that_may_be_unknown_is_not_told_early() {
     let _together = common::together();
     let folder = tempfile::tempdir().unwrap();
@@ -232,6 +233,7 @@ fn servers_have_metrics() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_sink_counts_cells_that_run() {
     let _together = common::together();
     let at = free();
@@ -259,6 +261,7 @@ fn a_sink_counts_cells_that_run() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn servers_have_metrics_by_client() {
     let _together = common::together();
     let received = |client: &str| {
@@ -312,6 +315,7 @@ fn only_get_of_metrics_is_answered() {
 
 #[test]
 #[cfg(target_os = "linux")]
+#[ignore = "long: scripts/check runs it"]
 fn a_run_of_default_engines_takes_little_memory() {
     let _alone = common::alone();
     let folder = tempfile::tempdir().unwrap();
@@ -354,6 +358,7 @@ fn until_counted(words: &str, sample: &str) {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn drops_of_all_traffic_are_not_those_of_a_running_cell() {
     let _alone = common::alone();
     let (folder, at) = (tempfile::tempdir().unwrap(), free());
@@ -387,6 +392,7 @@ fn drops_of_all_traffic_are_not_those_of_a_running_cell() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn metrics_of_a_running_cell_have_what_arrives_from_another_host() {
     let _together = common::together();
     let sink = Serving::start("-B 127.0.0.1");

@@ -50,6 +50,7 @@ fn all_arrived(report: &Value) -> u64 {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_path_on_which_nothing_arrives_is_no_result() {
     // Frames to an address of nobody: the other end's device drops them.
     let bench =
@@ -95,6 +96,7 @@ fn what_is_sent_to_another_namespace_crosses_the_devices() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn auto_goes_by_whether_the_path_cuts() {
     let flags = "-l 200 -n 500 --warmup 0 -q -J";
     let script = format!(
@@ -120,6 +122,7 @@ fn auto_goes_by_whether_the_path_cuts() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn sizes_that_do_not_fit_the_path_are_named() {
     let flags = "-l 64,1472 -e plain -n 50 -r 1k --warmup 0 -q -J";
     let script = format!(
@@ -216,6 +219,7 @@ fn groups_and_broadcast_reach_the_other_side() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn ten_thousand_flows_have_a_port_each() {
     let script = "serve --once
          $A $U blast 10.9.0.2 -P 10000 --port-range 20000-40000 -e plain -n 20000 -r 20k \

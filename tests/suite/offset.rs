@@ -99,7 +99,7 @@ fn span(samples: &[Sample]) -> (u64, u64) {
 }
 
 proptest! {
-    #![proptest_config(crate::cases())]
+    #![proptest_config(crate::cases::cases())]
 
     #[test]
     fn the_truth_is_within_the_bound(clocks in clocks(), ways in ways()) {

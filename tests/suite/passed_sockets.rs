@@ -62,6 +62,7 @@ fn received(report: &Value) -> u64 {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_sink_serves_clients_at_the_sockets_of_another_user() {
     for sockets in [1, 3] {
         let Some(sink) = sink(sockets, "--pin off") else { return };
@@ -128,6 +129,7 @@ os.execve(sys.argv[2], ['udperf', 'sink', '-q', '--idle-timeout', '1'], os.envir
 ";
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn sockets_that_cannot_serve_are_refused() {
     if Command::new("python3").arg("--version").output().is_err() {
         return skip::missing("python3");

@@ -152,6 +152,7 @@ fn received() -> String {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn prometheus_has_what_the_document_has() {
     let _together = common::together();
     let [at_sink, at_echo] = [free(), free()];
@@ -197,6 +198,7 @@ fn prometheus_has_what_the_document_has() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn the_linter_of_prometheus_has_no_complaint() {
     let _together = common::together();
     let running = Running::start("bench -e plain -l 64 -r 1k");

@@ -32,7 +32,7 @@ fn arrivals() -> impl Strategy<Value = Vec<u64>> {
 }
 
 proptest! {
-    #![proptest_config(crate::cases())]
+    #![proptest_config(crate::cases::cases())]
 
     #[test]
     fn the_window_counts_each_number_once(arrivals in arrivals()) {
@@ -210,6 +210,7 @@ proptest! {
     }
 
     #[test]
+    #[ignore = "long: scripts/check runs it"]
     fn a_schedule_is_never_early_never_late_beyond_its_bound_and_loses_no_slot(
         pps in 1_000.0..10_000_000.0_f64,
         shape in 0_u32..4,
@@ -467,7 +468,7 @@ impl Modelled {
 }
 
 proptest! {
-    #![proptest_config(crate::cases())]
+    #![proptest_config(crate::cases::cases())]
 
     #[test]
     fn requests_in_flight_have_the_fates_of_a_simple_model(

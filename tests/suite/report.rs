@@ -110,6 +110,7 @@ fn spoilt_and_foreign_files_are_refused_by_name() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn documents_without_cells_are_shown_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("kept.json");
@@ -198,6 +199,7 @@ fn a_folder_without_runs_is_an_error() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn conditions_judge_kept_runs_too() {
     let judged = |args: &[&str]| report(args).status.code();
     assert_eq!(judged(&[DEFAULT, "--fail-if", "unaccounted>0"]), Some(5));
@@ -313,6 +315,7 @@ fn several_runs_share_a_table_and_a_page() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn kept_cells_over_time() {
     let results = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
     let output = report(&[results, "--history"]);

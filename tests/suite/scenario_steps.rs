@@ -13,6 +13,7 @@ use common::{cells, check, stderr};
 use serde_json::{Value, json};
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn documents_of_run_are_compared_step_by_step() {
     let folder = Folder::new();
     let [a, b] = ["a", "b"].map(|name| format!("[[step]]\nname = '{name}'\ntrials = 8\n{QUICK}"));
@@ -74,6 +75,7 @@ fn documents_of_run_are_compared_step_by_step() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_step_is_compared_with_an_earlier_one() {
     let folder = Folder::new();
     let step = |name: &str, more: &str| {
@@ -123,6 +125,7 @@ fn every_command(sink: u16, echo: u16) -> String {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn every_command_runs_as_a_step_and_the_worst_exit_code_counts() {
     let folder = Folder::new();
     let (sink, echo) = (Serving::start("-B 127.0.0.1"), Serving::of("echo", "-B 127.0.0.1"));

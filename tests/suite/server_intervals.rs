@@ -38,6 +38,7 @@ fn sum(document: &Value, list: &str, field: &str) -> u64 {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn intervals_of_an_echo_server_add_up() {
     let _together = common::together();
     let folder = tempfile::tempdir().unwrap();
@@ -133,6 +134,7 @@ fn intervals_of_a_sink_add_up_for_clients_and_other_traffic() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn servers_of_3_s_have_intervals_of_a_second_and_shorter_ones_have_none() {
     let _together = common::together();
     let start = |words: &str| Serving::of("echo", &format!("-B 127.0.0.1 {words}"));

@@ -78,6 +78,7 @@ fn events_tell_each_cell_and_interval() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn events_of_two_hosts_have_what_is_known() {
     let _together = common::together();
     let sink = Serving::start("");
@@ -188,6 +189,7 @@ fn a_run_that_cannot_start_keeps_the_events_of_the_last_one() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn events_have_the_drops_of_each_interval_while_it_runs() {
     let _together = common::together();
     let output = run("bench -e plain -l 64 -r 500 -t 2 -i 1 --warmup 0 --events -");

@@ -152,6 +152,7 @@ fn flows_leave_from_the_ports_that_were_named() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn both_directions_use_the_ports_that_were_named() {
     let sink = Serving::start("-B 127.0.0.1");
     for way in ["", "-R", "--bidir"] {

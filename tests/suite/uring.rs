@@ -311,6 +311,7 @@ fn the_port_is_free_once_the_engine_is_gone() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_bench_accounts_for_every_datagram() {
     if !is_there() {
         return;

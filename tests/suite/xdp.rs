@@ -132,6 +132,7 @@ fn a_device_has_one_program_which_ends_with_its_process() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn a_device_that_vanishes_makes_the_target_unreachable() {
     let change = "ip -n a link del v0";
     let Some(report) = changed_in_mid_run("-e xdp -r 1k -t 3", change) else { return };
@@ -189,6 +190,7 @@ fn flags_choose_mode_and_queue() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn frames_follow_a_next_hop_that_changes_its_address() {
     let change = "ip -n b link set v1 address 02:00:00:00:00:99
          ip -n a neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev v0";
@@ -207,6 +209,7 @@ fn frames_follow_a_next_hop_that_changes_its_address() {
 }
 
 #[test]
+#[ignore = "long: scripts/check runs it"]
 fn requests_to_nsd_are_all_answered() {
     if std::process::Command::new("nsd").arg("-v").output().is_err() {
         return common::skip::missing("nsd");

@@ -132,10 +132,11 @@ impl Stamp for RequestWriter {
         let stride = tx.stride();
         let slots = tx.lease(count);
         let leased = slots.len() / stride;
-        // All of one port, so ids are consecutive.
+        // All of one flow, so places and ids are consecutive.
         let first_place = self.stream_map.place(self.next);
         let slot = job.pace.scheduled().filter(|_| self.by_slot);
         let in_phase = slot.map_or(self.next - self.first, Scheduled::scheduled);
+        // It stays where the engine has no free slot.
         let mut ahead = if leased > 0 { self.ahead.len.take() } else { None };
         for (i, slot) in slots.chunks_exact_mut(stride).enumerate() {
             let number = self.next + i as u64;

@@ -48,8 +48,8 @@ impl ForwardGroup {
         Ok(Self(Mutex::new(members.into_iter().map(Some).collect())))
     }
 
-    /// The part of this thread, for flows with these local ports. The slots of
-    /// its device queue are divided between the queues to a thread, rounded down to a power of two.
+    /// The part of this thread, for flows with these local ports. The slots of its device queue are
+    /// divided between the queues to a thread, rounded down to a power of two.
     pub(super) fn join(
         device: DeviceKey,
         options: &XdpOptions,

@@ -36,7 +36,8 @@ pub(super) unsafe fn recvmsg(fd: RawFd, header: &mut libc::msghdr) -> libc::c_lo
 /// recvfrom(2) without waiting.
 ///
 /// # Safety
-/// The buffer, the address and its length are valid for writing.
+/// The buffer and the length of the address are valid for writing. So is the address, or it is
+/// null.
 #[inline]
 pub(super) unsafe fn recvfrom(
     fd: RawFd,

@@ -19,24 +19,18 @@ use std::io;
 use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
-use socket2::{SockRef, Socket};
+use socket2::Socket;
 
 use super::options::Options;
-use super::socket::{SocketError, Udp, bind, bind_shared, local_of, prepare, prepare_created};
+use super::socket::{
+    SocketError, Udp, bind, bind_shared, drain, local_of, prepare, prepare_created,
+};
 use super::steer::{MAX_SLOTS, program};
 use crate::sys::{self, QueuedError};
 
 /// SO_RCVBUF of a free slot, in bytes: the kernel raises it to its minimum (`SOCK_MIN_RCVBUF`,
 /// include/net/sock.h), which holds one or two late datagrams.
 const IDLE_BUFFER: usize = 1;
-
-/// Minimum memory of a queued datagram in bytes: a `struct sk_buff`.
-const MIN_TRUESIZE: usize = 232;
-
-/// Maximum number of datagrams in a receive buffer of this granted size.
-pub const fn max_queued(buffer: usize) -> usize {
-    buffer / MIN_TRUESIZE + 1
-}
 
 /// Options of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -360,17 +354,4 @@ fn adopt(socket: Socket, options: &Options) -> Result<Socket, SocketError> {
 /// SO_RCVBUF as granted, in bytes; the maximum if unknown.
 fn granted(socket: &Socket) -> usize {
     socket.recv_buffer_size().unwrap_or(usize::MAX)
-}
-
-/// Discards queued datagrams, at most as many as `buffer` bytes hold, as peers may still send.
-fn drain(socket: &Socket, buffer: usize) {
-    for _ in 0..max_queued(buffer) {
-        // The rest of the datagram is discarded.
-        let read = SockRef::from(socket).recv(&mut [std::mem::MaybeUninit::uninit()]);
-        // Other errors concern earlier sends and are reported once.
-        if read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            break;
-        }
-    }
-    sys::drain_error_queue(socket);
 }

@@ -14,7 +14,7 @@ pub mod unix;
 mod wait;
 
 pub use bound::{Bound, BoundSender, MAX_DATAGRAM};
-pub use group::{Group, GroupOptions, Slot, max_queued};
+pub use group::{Group, GroupOptions, Slot};
 pub use options::{GroupJoin, Options, Ports};
 pub use pacing::{PacingError, departure_clock, enable_departures, set_pacing_rate};
 pub use passed::PassedSockets;
@@ -22,7 +22,7 @@ pub use realtime_workers::{
     REALTIME_PRIORITY, RealtimeError, RealtimeWorker, locked_bytes, may_be_realtime,
     prepare_realtime, realtime_workers,
 };
-pub use socket::{SocketError, Udp, message_of};
+pub use socket::{SocketError, Udp, max_queued, message_of};
 pub use thread::{NetnsError, PinError, TIMER_SLACK_NS, enter_netns, pin_to};
 pub use unix::{Unix, UnixError, UnixFile, UnixName};
 pub use wait::{Waited, Waiter};

@@ -10,8 +10,13 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use super::options::{GroupJoin, Options};
 use crate::sys;
 
-/// Datagrams to discard at most. Arbitrary: more than fit the largest usual receive buffer.
-const MOST_QUEUED: usize = 1 << 20;
+/// Minimum memory of a queued datagram in bytes: a `struct sk_buff`.
+const MIN_TRUESIZE: usize = 232;
+
+/// Maximum number of datagrams in a receive buffer of this granted size.
+pub const fn max_queued(buffer: usize) -> usize {
+    buffer / MIN_TRUESIZE + 1
+}
 
 /// A bound, non-blocking UDP socket with its granted buffers.
 #[derive(Debug)]
@@ -95,13 +100,22 @@ impl Udp {
     pub fn connect(&self, to: SocketAddr) -> Result<(), SocketError> {
         let from = self.local;
         self.socket.connect(to).map_err(|source| SocketError::Connect { from, to, source })?;
-        for _ in 0..MOST_QUEUED {
-            if self.socket.recv(&mut [0]).is_err() {
-                break;
-            }
-        }
+        drain(&SockRef::from(&self.socket), self.receive_buffer.unwrap_or(usize::MAX));
         Ok(())
     }
+}
+
+/// Discards queued datagrams, at most as many as `buffer` bytes hold, as peers may still send.
+pub(super) fn drain(socket: &Socket, buffer: usize) {
+    for _ in 0..max_queued(buffer) {
+        // The rest of the datagram is discarded.
+        let read = socket.recv(&mut [std::mem::MaybeUninit::uninit()]);
+        // Other errors concern earlier sends and are reported once.
+        if read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            break;
+        }
+    }
+    sys::drain_error_queue(socket);
 }
 
 pub(super) fn local_of(socket: &Socket, addr: SocketAddr) -> SocketAddr {
@@ -373,16 +387,14 @@ mod tests {
 
     #[test]
     fn a_connected_socket_has_nothing_of_others() {
-        let [peer, other] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
         let bind = "127.0.0.1:0".parse().unwrap();
+        let [peer, other] = [bind; 2].map(|at| std::net::UdpSocket::bind(at).unwrap());
         let udp = Udp::open(&Options { bind, ..Options::default() }).unwrap();
-        for payload in [&b"of"[..], b"", b"others"] {
-            other.send_to(payload, udp.local).unwrap();
-        }
+        assert_eq!([&b""[..], b"2"].map(|bytes| other.send_to(bytes, udp.local).unwrap()), [0, 1]);
         udp.connect(peer.local_addr().unwrap()).unwrap();
-        let received = udp.socket.recv(&mut [0; 8]).map_err(|error| error.kind());
-        assert_eq!(received, Err(io::ErrorKind::WouldBlock));
+        let read = || udp.socket.recv(&mut [0; 16]).map_err(|error| error.kind());
+        assert_eq!(read(), Err(io::ErrorKind::WouldBlock));
         peer.send_to(b"of the peer", udp.local).unwrap();
-        assert_eq!(udp.socket.recv(&mut [0; 16]).unwrap(), 11);
+        assert_eq!(read(), Ok(11));
     }
 }
